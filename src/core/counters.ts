@@ -1,0 +1,59 @@
+// The counters that a KM exports: one table; metrics, documentation and types follow from it.
+
+interface CounterRow {
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+const counter = (help: string, ...labels: string[]): CounterRow => ({ help, labels });
+
+/** Prometheus names get the prefix `qkm_` and the suffix `_total`. */
+export const COUNTERS = {
+  blocks_received: counter("link blocks that arrived from a module and are sealed and durable", "link"),
+  blocks_duplicate: counter("link blocks that arrived again and were dropped", "link"),
+  blocks_refused: counter("link blocks of a wrong size or name", "link"),
+  blocks_ended: counter("link blocks that ended without use, by reason", "link", "reason"),
+  bytes_received: counter("bytes of key that arrived from a module", "link"),
+  kma_keys_sent: counter("KMA-keys whose relay began here", "peer"),
+  kma_keys_ready: counter("KMA-keys proved equal at both ends, ready to carve", "peer"),
+  kma_keys_held: counter("KMA-keys accepted from a source KM", "peer"),
+  kma_keys_ended: counter("KMA-keys that ended, by role and reason", "peer", "role", "reason"),
+  kma_bytes_lost: counter(
+    "bytes of KMA-keys that ended neither supplied nor fetched, by reason",
+    "peer",
+    "role",
+    "reason",
+  ),
+  keys_supplied: counter("KSA-keys supplied to their initiator", "app", "door"),
+  keys_fetched: counter("KSA-keys fetched by ID", "app", "door"),
+  keys_undelivered: counter("KSA-keys whose application had gone when they were ready", "app"),
+  requests_refused: counter("requests refused, by fault", "door", "fault"),
+  frames_refused: counter("frames that ended a connection, by reason", "door", "reason"),
+  answers_dropped: counter("answers to no open request", "door"),
+  connections_opened: counter("connections accepted or dialled, by key exchange group", "door", "group"),
+  connections_refused: counter("connections refused, by reason", "door", "reason"),
+  relays_refused: counter("key relays refused by or to a peer, by fault", "peer", "direction", "fault"),
+  line_faults: counter("frames of a module that were damaged, repeated or out of order", "link", "kind"),
+  token_faults: counter("times the token went away or failed", "kind"),
+  store_faults: counter("commits that the store rejected", "kind"),
+  epochs: counter("KEK epochs begun"),
+  alarms: counter("alarms raised", "alarm"),
+} as const satisfies Record<string, CounterRow>;
+
+export type CounterName = keyof typeof COUNTERS;
+
+/** Why a block or KMA-key ended unused, with the sentence for the manual. */
+export const END_REASONS = {
+  expired: "older than max_age (source) or max_age and fetch_window (destination)",
+  overflow: "the oldest of more than the store may keep",
+  mismatch: "the two ends held different bits",
+  gap: "the other end never had it, or has it no more",
+  given_up: "its relay failed or was not completed in time",
+  lost_at_restart: "reserved or marked as used ahead when the process ended",
+  restored: "the store was a restored copy",
+  clock: "the wall clock was behind the last saved time",
+  tail: "the rest was too short for any key",
+  unreadable: "the record could not be unsealed",
+} as const;
+
+export type EndReason = keyof typeof END_REASONS;

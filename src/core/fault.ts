@@ -1,0 +1,214 @@
+// The one table of faults, and the one error class that carries them.
+
+interface FaultRow {
+  /** Status at the ETSI GS QKD 014 door (strict clients know 400, 401 and 503). */
+  readonly http: 400 | 401 | 503;
+  /** Whether the same request may succeed later. */
+  readonly retry: boolean;
+  /** The sentence behind the code in Ak and Kx responses and in ETSI 014 messages. */
+  readonly text: string;
+  /** The sentence of the manual: what it means, and what to do. */
+  readonly manual: string;
+}
+
+const row = (http: FaultRow["http"], retry: boolean, text: string, manual: string): FaultRow => ({
+  http,
+  retry,
+  text,
+  manual,
+});
+
+export const FAULTS = {
+  MALFORMED_REQUEST: row(
+    400,
+    false,
+    "the request is malformed",
+    "A parameter is missing, of the wrong type or out of bounds; the text says which.",
+  ),
+  UNKNOWN_APPLICATION: row(
+    400,
+    false,
+    "the application named is not known here",
+    "Neither the configuration nor the controller names this application. Add it under [[apps]] at every KM.",
+  ),
+  KEY_SIZE_INVALID: row(
+    400,
+    false,
+    "size is out of bounds",
+    "Ask for a size between the status' min_key_size and max_key_size.",
+  ),
+  KEY_SIZE_NOT_BYTES: row(400, false, "size shall be a multiple of 8", "Keys are whole bytes (ETSI GS QKD 014 6.2)."),
+  TOO_MANY_KEYS: row(
+    400,
+    false,
+    "more keys than one request may have",
+    "The answer would not fit a frame of 65,535 bytes; ask several times.",
+  ),
+  KEY_NOT_FOUND: row(
+    400,
+    false,
+    "one or more keys specified are not found on KME",
+    "The key was fetched before, has expired, was never supplied, or its ID is misspelt. Nothing was consumed.",
+  ),
+  NOT_AUTHORIZED: row(
+    401,
+    false,
+    "the keys were not made for these two applications",
+    "The key ID belongs to another pair of applications, or the initiator is named wrongly.",
+  ),
+  EXTENSION_UNSUPPORTED: row(
+    400,
+    false,
+    "not all extension_mandatory parameters are supported",
+    "A mandatory extension is not known here; the details name it.",
+  ),
+  EXTENSION_UNMET: row(
+    400,
+    false,
+    "not all extension_mandatory request options could be met",
+    "A mandatory extension is known but its value cannot be met now.",
+  ),
+  INSUFFICIENT_KEYS: row(
+    503,
+    true,
+    "there is not enough key",
+    "The links do not deliver key fast enough for what is asked. Ask again after the time given.",
+  ),
+  QUOTA_EXCEEDED: row(
+    503,
+    true,
+    "the application's quota is spent",
+    "The application asks faster than its quota (rate and burst) allows. Ask again after the time given.",
+  ),
+  BUSY: row(503, true, "too many requests are waiting", "The queue of waiting requests is full. Ask again later."),
+  PEER_UNAVAILABLE: row(
+    503,
+    true,
+    "the key manager at the other end cannot be reached",
+    "The Kx connection is down or the state exchange has not ended; the log of both KMs says why.",
+  ),
+  NO_ROUTE: row(
+    503,
+    true,
+    "there is no route to the other key manager",
+    "No usable link or route leads to the home KM of the other application.",
+  ),
+  HSM_UNAVAILABLE: row(
+    503,
+    true,
+    "the security module is not available",
+    "The token is unplugged, logged out or refuses the PIN. Supply goes on by itself when it is back; a wrong PIN needs a restart.",
+  ),
+  STORE_UNAVAILABLE: row(
+    503,
+    true,
+    "the key store cannot be written",
+    "The disk is full or failing. Make room; supply goes on by itself.",
+  ),
+  STOPPING: row(503, true, "the key manager is stopping", "It was told to stop or is being zeroised."),
+  INTERNAL: row(503, true, "an internal error", "A defect: please report it with the log line."),
+  // Kx only: why a relay was refused or given up.
+  PROTECTION_REFUSED: row(
+    400,
+    false,
+    "the key relay is not protected as this key manager requires",
+    "The peer sent an unprotected key, or a protection that is not its own link's. Check `dialect` at both ends.",
+  ),
+  NOT_ON_ROUTE: row(
+    400,
+    false,
+    "the route does not lead here",
+    "The peer is not this KM's predecessor on the route, or the route has a KM twice.",
+  ),
+  BLOCK_NOT_HELD: row(
+    400,
+    false,
+    "the link block named is not held here",
+    "It never arrived, was dropped as the oldest, or is used. The owner destroys its copy.",
+  ),
+  BLOCK_NOT_YOURS: row(
+    400,
+    false,
+    "the link block named is not the sender's own",
+    "The two ends disagree about shares; compare the link's configuration.",
+  ),
+  BLOCK_USED: row(
+    400,
+    false,
+    "the range named is used",
+    "A pad or block was named a second time: a replay, or a restored store.",
+  ),
+  BAD_TAG: row(
+    400,
+    false,
+    "the tag does not fit: the two ends hold different bits",
+    "Errors were left in the distilled key, or the frame was changed on the way. The blocks named are destroyed.",
+  ),
+  SERIAL_SEEN: row(400, false, "the serial was accepted before", "A replayed key relay. Nothing was stored."),
+  STORE_FULL: row(
+    503,
+    true,
+    "the store has no room for more keys of this source",
+    "The destination holds as many KMA-keys of the source as it may; they go as they are fetched or expire.",
+  ),
+  RELAY_TIMEOUT: row(
+    503,
+    true,
+    "the key relay was not completed in time",
+    "A KM on the route is slow or gone; another key is relayed.",
+  ),
+  // Start-up: the process says so and stays up without the part, or refuses to start.
+  WRONG_PIN: row(
+    503,
+    false,
+    "the token refuses the PIN",
+    "The PIN is tried once, so that a real token does not lock. Correct the PIN file and restart.",
+  ),
+  MEMORY_NOT_LOCKED: row(
+    503,
+    false,
+    "memory cannot be locked",
+    "Raise the limit (ulimit -l, LimitMEMLOCK=) to at least the slab and ring, or allow unlocked memory on a development board.",
+  ),
+} as const satisfies Record<string, FaultRow>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/** What a fault may add to its row. */
+export interface FaultDetail {
+  /** A sentence that says more than the table's. Never has key bytes. */
+  readonly text?: string;
+  readonly retryAfterMs?: number;
+  /** ETSI 014 `details`: name/value pairs. */
+  readonly details?: readonly Readonly<Record<string, string>>[];
+  /** Kx: the hop that failed, `qkm_failed_at`. */
+  readonly failedAt?: string;
+  readonly cause?: unknown;
+}
+
+/** The only error that qkm throws on purpose; match on `code`. */
+export class Fault extends Error {
+  override readonly name = "Fault";
+  readonly code: FaultCode;
+  readonly retryAfterMs: number | undefined;
+  readonly details: FaultDetail["details"];
+  readonly failedAt: string | undefined;
+
+  constructor(code: FaultCode, detail: FaultDetail = {}) {
+    super(detail.text ?? FAULTS[code].text, { cause: detail.cause });
+    this.code = code;
+    this.retryAfterMs = detail.retryAfterMs;
+    this.details = detail.details;
+    this.failedAt = detail.failedAt;
+  }
+
+  /** The `response` of Ak and Kx: `CODE: sentence`. */
+  get response(): string {
+    return `${this.code}: ${this.message}`;
+  }
+}
+
+/** Whatever was thrown, as a fault: a defect becomes INTERNAL with its cause kept. */
+export function asFault(thrown: unknown): Fault {
+  return thrown instanceof Fault ? thrown : new Fault("INTERNAL", { cause: thrown });
+}

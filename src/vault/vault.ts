@@ -1,0 +1,112 @@
+// What the rest of qkm may ask of the vault: key bytes stay inside, names and tags come out.
+
+import type { Secret, SecretPool } from "../core/secret.ts";
+
+declare const blockIdKind: unique symbol;
+/** The name of one stored block within this KM, for example `link:ab:1:42` or `local:7`. */
+export type BlockId = string & { readonly [blockIdKind]: "block" };
+
+declare const sealedKind: unique symbol;
+/** Sealed bytes with their block's name and kind: the only bytes that the store takes. Opaque outside the vault. */
+export interface Sealed {
+  readonly [sealedKind]: true;
+  readonly block: BlockId;
+  readonly bytes: number;
+}
+
+/** A part of a block, in bytes. */
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Plain books: states, marks, bitmaps. Never a key byte. Survives structured cloning. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Changes that become durable together or not at all. Used once. */
+export interface Change {
+  put(table: string, id: string, row: Row): Change;
+  remove(table: string, id: string): Change;
+  /** Stores a sealed block or key-ID key under its name. */
+  keep(sealed: Sealed): Change;
+  /** Removes a block, its key-ID key and its copy in memory. */
+  destroy(block: BlockId): Change;
+  /**
+   * Resolves when it is on the disk. When it rejects it may still have happened: what it was to permit must not happen,
+   * what it was to forbid stays forbidden.
+   * @throws Fault STORE_UNAVAILABLE
+   */
+  commit(): Promise<void>;
+}
+
+/** The key that tags the key IDs of one KMA-key (its bytes 64–95), in locked memory. */
+export interface KeyIdKey extends Disposable {
+  /** BLAKE2b-128 of `message`, written to `tag` (16 bytes). */
+  tag(message: Uint8Array, tag: Uint8Array): void;
+}
+
+/** A block in locked memory, pinned there until dispose; several may be open on the same block. */
+export interface OpenBlock extends Disposable {
+  readonly block: BlockId;
+  readonly length: number;
+  /** Poly1305 (16 bytes): key = bytes 0–31, over `context` ‖ bytes 32 … end. One-time: ask once per block, ever. */
+  hopTag(context: Uint8Array): Uint8Array;
+  /** Poly1305 (16 bytes): key = bytes 32–63, over `context` ‖ bytes 64 … end. */
+  endTag(context: Uint8Array): Uint8Array;
+  /** Bytes 64–95 as a key-ID key, and the same sealed apart, to be kept. @throws Fault HSM_UNAVAILABLE */
+  keyIdKey(): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }>;
+  /**
+   * Writes the base64 (padded) of a range to `target` from `at` on, zeroes the range in this memory,
+   * and returns the position behind it. @throws RangeError when the range or the target is out of bounds
+   */
+  emit(range: Range, target: Uint8Array, at: number): number;
+}
+
+export interface VaultHealth {
+  readonly token: "ready" | "gone" | "wrong-pin";
+  readonly store: "ready" | "failing";
+  readonly mode: "direct" | "envelope";
+  readonly epoch: number;
+  /** Slots of locked memory: all, and those pinned now. */
+  readonly slots: { readonly all: number; readonly pinned: number };
+}
+
+export interface Vault {
+  health(): VaultHealth;
+  /** Called after each change of `health().token` or `.store`; the function returned ends it. */
+  onHealth(listener: () => void): () => void;
+  /** Sets `slots` of the locked memory apart for one driver. */
+  pool(slots: number): SecretPool;
+
+  /** Seals what a driver brought. @throws Fault HSM_UNAVAILABLE */
+  seal(block: BlockId, key: Secret): Promise<Sealed>;
+  /** A new block of `length` bytes from the token's random generator, sealed. @throws Fault HSM_UNAVAILABLE */
+  generate(block: BlockId, length: number): Promise<Sealed>;
+  /**
+   * Brings a block into locked memory, waiting for a slot if all are pinned.
+   * @throws Fault HSM_UNAVAILABLE; SealBroken when the record is not what was sealed; Error when there is none
+   */
+  open(block: BlockId): Promise<OpenBlock>;
+  /** The same without waiting, when the block is in locked memory already and the token is ready. */
+  resident(block: BlockId): OpenBlock | undefined;
+  /** The key-ID key that was kept for this block. @throws like `open` */
+  keyIdKey(block: BlockId): Promise<KeyIdKey>;
+
+  change(): Change;
+  /** All rows of a table as of the start; read once, before the first change. */
+  rows(table: string): Iterable<readonly [id: string, row: Row]>;
+  /** Whether a sealed block of that name is stored. */
+  has(block: BlockId): boolean;
+  /** Names of all stored blocks. */
+  blocks(): Iterable<BlockId>;
+
+  /**
+   * Begins an epoch: a new KEK; all records sealed anew with their used ranges zeroed, in slices; the old KEK destroyed.
+   * `used` tells, at that moment, what of a block is used. @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE
+   */
+  rotate(used: (block: BlockId) => readonly Range[]): Promise<void>;
+  /** True when the epoch has sealed so often that it should end before its time. */
+  readonly epochSpent: boolean;
+  /** Zeroes memory, destroys every KEK in the token, then the store. The vault is unusable after. */
+  zeroise(): Promise<void>;
+}
