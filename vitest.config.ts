@@ -1,11 +1,12 @@
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({
+// `vitest run --mode long` runs the long tests, and only those.
+export default defineConfig(({ mode }) => ({
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/**/*.long.test.ts", "node_modules/**"],
+    include: [mode === "long" ? "test/**/*.long.test.ts" : "test/**/*.test.ts"],
+    exclude: mode === "long" ? ["node_modules/**"] : ["test/**/*.long.test.ts", "node_modules/**"],
     pool: "forks",
-    testTimeout: 30_000,
+    testTimeout: mode === "long" ? 600_000 : 30_000,
     hookTimeout: 60_000,
   },
-});
+}));

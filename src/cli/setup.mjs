@@ -1,0 +1,120 @@
+// Does the set-up that is missing before `npm start` and `npm test`, with whatever Node the host has; nothing twice.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const MODULES = join(ROOT, "node_modules");
+const PKCS11 = join(MODULES, "pkcs11js");
+const PKCS11_BUILT = join(PKCS11, "build/Release/pkcs11.node");
+const NODE_PACKAGE = `node-linux-${process.arch}`;
+
+/** Debian packages by the program that shows they are there. */
+const RUNTIME = { softhsm2: "softhsm2-util", socat: "socat" };
+const COMPILER = { "g++": "g++" };
+
+const say = (line) => process.stderr.write(`set-up: ${line}\n`);
+
+class SetupError extends Error {}
+
+/** Runs a program quietly; what it said comes out only when it fails. */
+function run(program, args, options = {}) {
+  const done = spawnSync(program, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 64 << 20, ...options });
+  if (done.status === 0) return;
+  process.stderr.write(`${done.stdout ?? ""}${done.stderr ?? ""}`);
+  throw new SetupError(`${[program, ...args].join(" ")} failed${done.error ? ` (${done.error.message})` : ""}; see above.`);
+}
+
+function onPath(program) {
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/bin", "/bin", "/usr/sbin"];
+  return folders.some((folder) => folder !== "" && existsSync(join(folder, program)));
+}
+
+const lacking = (packages) => Object.keys(packages).filter((name) => !onPath(packages[name]));
+
+function installDebianPackages() {
+  const missing = [...lacking(RUNTIME), ...(existsSync(PKCS11_BUILT) ? [] : lacking(COMPILER))];
+  if (missing.length === 0) return;
+  const command = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
+  if (process.getuid?.() !== 0 || !onPath("apt-get")) {
+    throw new SetupError(`these Debian packages are missing; run this once and start again: sudo ${command}`);
+  }
+  say(`installing Debian packages: ${missing.join(" ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  run("apt-get", ["update", "-q"], { env });
+  run("apt-get", command.split(" ").slice(1), { env });
+}
+
+function packagesOf(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")).packages ?? {};
+  } catch {
+    return undefined;
+  }
+}
+
+/** True when node_modules is what the lock file asks for: npm itself notes there what it installed. */
+function modulesFitTheLock() {
+  const wanted = packagesOf(join(ROOT, "package-lock.json"));
+  const installed = packagesOf(join(MODULES, ".package-lock.json"));
+  if (wanted === undefined) throw new SetupError("package-lock.json cannot be read; check the repository out again.");
+  if (installed === undefined || !(`node_modules/${NODE_PACKAGE}` in installed)) return false;
+  return Object.entries(wanted).every(([path, entry]) => {
+    const there = installed[path];
+    return path === "" || entry.link || (there ? there.version === entry.version : entry.optional === true);
+  });
+}
+
+/** npm as the host has it, run by the Node that runs it now. */
+function npm(args, options) {
+  const script = process.env.npm_execpath;
+  if (script?.endsWith(".js")) run(process.env.npm_node_execpath ?? process.execPath, [script, ...args], options);
+  else run("npm", args, options);
+}
+
+function installModules() {
+  if (modulesFitTheLock()) return;
+  if (!["x64", "arm64"].includes(process.arch)) {
+    throw new SetupError(`there is no pinned Node for ${process.arch}; use a 64-bit x86 or ARM machine.`);
+  }
+  say("installing npm packages and the pinned Node (npm ci, about half a minute)");
+  npm(["ci", "--ignore-scripts", "--include=optional", "--include=dev", "--no-audit", "--no-fund"]);
+}
+
+/**
+ * pkcs11js is the one package without a prebuilt binary: its three sources (binding.gyp) against the pinned Node's headers.
+ * By the compiler itself, since node-gyp wants python3 and make, and make wants paths without spaces.
+ */
+function buildPkcs11() {
+  if (existsSync(PKCS11_BUILT)) return;
+  say("building pkcs11js for the pinned Node (some seconds)");
+  mkdirSync(dirname(PKCS11_BUILT), { recursive: true });
+  const half = `${PKCS11_BUILT}.${process.pid}`;
+  run("g++", [
+    ...["-std=c++20", "-O2", "-fPIC", "-shared", "-pthread", "-fno-exceptions"],
+    ...["-DNAPI_DISABLE_CPP_EXCEPTIONS", "-DNODE_GYP_MODULE_NAME=pkcs11", "-DBUILDING_NODE_EXTENSION"],
+    ...[join(PKCS11, "includes"), join(MODULES, NODE_PACKAGE, "include/node")].map((folder) => `-I${folder}`),
+    ...["dl", "common", "main"].map((name) => join(PKCS11, "src", `${name}.cpp`)),
+    ...["-o", half],
+  ]);
+  renameSync(half, PKCS11_BUILT);
+}
+
+/** `npx qkm` finds the launcher here at once (a `bin` of our own package npx would first copy into its cache). */
+function linkLauncher() {
+  const link = join(MODULES, ".bin/qkm");
+  if (!existsSync(link)) symlinkSync("../../src/cli/qkm.sh", link);
+}
+
+try {
+  installDebianPackages();
+  installModules();
+  buildPkcs11();
+  linkLauncher();
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  say(error.message);
+  process.exitCode = 1;
+}
