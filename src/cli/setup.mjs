@@ -81,6 +81,7 @@ function installModules() {
   }
   say("installing npm packages and the pinned Node (npm ci, about half a minute)");
   npm(["ci", "--ignore-scripts", "--include=optional", "--include=dev", "--no-audit", "--no-fund"]);
+  if (!modulesFitTheLock()) throw new SetupError("npm ci left packages out; run `npm ci` by hand to see why.");
 }
 
 /**
@@ -102,17 +103,23 @@ function buildPkcs11() {
   renameSync(half, PKCS11_BUILT);
 }
 
-/** `npx qkm` finds the launcher here at once (a `bin` of our own package npx would first copy into its cache). */
-function linkLauncher() {
-  const link = join(MODULES, ".bin/qkm");
-  if (!existsSync(link)) symlinkSync("../../src/cli/qkm.sh", link);
+/**
+ * Some versions of npm leave the pinned Node out of .bin; and there `npx qkm` finds the launcher at once
+ * (a `bin` of our own package.json it would first install into its cache).
+ */
+function linkPrograms() {
+  const programs = { node: `../${NODE_PACKAGE}/bin/node`, qkm: "../../src/cli/qkm.sh" };
+  for (const [name, target] of Object.entries(programs)) {
+    const link = join(MODULES, ".bin", name);
+    if (!existsSync(link)) symlinkSync(target, link);
+  }
 }
 
 try {
   installDebianPackages();
   installModules();
   buildPkcs11();
-  linkLauncher();
+  linkPrograms();
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   say(error.message);
