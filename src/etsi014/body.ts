@@ -1,0 +1,54 @@
+// Bodies of requests: bounded, UTF-8, JSON, an object.
+
+import type { IncomingMessage } from "node:http";
+import { Fault } from "../core/fault.ts";
+
+/** A longer body is read to its end and refused. */
+export const BODY_BYTES = 65_536;
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+const malformed = (text: string, cause?: unknown): Fault => new Fault("MALFORMED_REQUEST", { text, cause });
+
+/** Calls `then` with the whole body, or with undefined when it was longer than `BODY_BYTES`. Not called when the client goes away. */
+export function readBody(request: IncomingMessage, then: (body: Uint8Array | undefined) => void): void {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  request.on("data", (chunk: Uint8Array) => {
+    length += chunk.length;
+    if (length <= BODY_BYTES) chunks.push(chunk);
+    else chunks.length = 0;
+  });
+  request.on("end", () => then(length > BODY_BYTES ? undefined : joined(chunks)));
+}
+
+const joined = (chunks: readonly Uint8Array[]): Uint8Array =>
+  chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+
+/**
+ * The JSON object in a body; an empty body is an empty object.
+ * @throws Fault MALFORMED_REQUEST
+ */
+export function jsonObject(body: Uint8Array | undefined, contentType: string | undefined): JsonObject {
+  if (body === undefined) throw malformed(`the body is longer than ${BODY_BYTES} bytes`);
+  if (body.length === 0) return {};
+  if (contentType !== undefined && !isJson(contentType)) throw malformed("Content-Type must be application/json");
+  const value = parsed(body);
+  if (!isObject(value)) throw malformed("the body must be a JSON object");
+  return value;
+}
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isJson = (contentType: string): boolean =>
+  contentType.split(";", 1)[0]?.trim().toLowerCase() === "application/json";
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    return text.trim() === "" ? {} : JSON.parse(text);
+  } catch (cause) {
+    throw malformed("the body is not JSON in UTF-8", cause);
+  }
+}

@@ -1,0 +1,81 @@
+// ETSI GS QKD 014 6.3: the HTTP answer with a key container, laid byte by byte into memory given to it.
+
+import type { Clock } from "../core/ports.ts";
+import type { Grant } from "../keys/ports.ts";
+
+const ascii = (text: string): Uint8Array => Buffer.from(text, "latin1");
+
+const STATUS = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n";
+const OPEN = ascii('{"keys":[');
+const COMMA = ascii(",");
+const BEFORE_ID = ascii('{"key_ID":"');
+const BEFORE_KEY = ascii('","key":"');
+const AFTER_KEY = ascii('"}');
+const CLOSE = ascii("]}");
+const ID_BYTES = 36;
+const FRAME_BYTES = BEFORE_ID.length + ID_BYTES + BEFORE_KEY.length + AFTER_KEY.length;
+
+/** Bytes of key `index` in the container, with the comma or bracket before it and the end behind the last. */
+export function keyBytes(grant: Grant, index: number): number {
+  const before = index === 0 ? OPEN.length : COMMA.length;
+  const behind = index === grant.count - 1 ? CLOSE.length : 0;
+  return before + FRAME_BYTES + 4 * Math.ceil(grant.size(index) / 3) + behind;
+}
+
+/** `Content-Length` of the whole container. */
+export function containerBytes(grant: Grant): number {
+  let bytes = 0;
+  for (let index = 0; index < grant.count; index++) bytes += keyBytes(grant, index);
+  return bytes;
+}
+
+/** Lays key `index` at `at`: exactly `keyBytes`. Returns the position behind it. */
+export function layKey(grant: Grant, index: number, target: Uint8Array, at: number): number {
+  let end = lay(index === 0 ? OPEN : COMMA, target, at);
+  end = lay(BEFORE_ID, target, end);
+  end = grant.writeId(index, target, end);
+  end = lay(BEFORE_KEY, target, end);
+  end = grant.writeKey(index, target, end);
+  end = lay(AFTER_KEY, target, end);
+  return index === grant.count - 1 ? lay(CLOSE, target, end) : end;
+}
+
+/** Lays heads of answers; the constant part is made anew each second, for the date. */
+export class Head {
+  readonly #clock: Clock;
+  readonly #keepAlive: string;
+  #second = -1;
+  #open: Uint8Array = ascii("");
+  #close: Uint8Array = ascii("");
+
+  /** `keepAliveMs` is what the answers promise. */
+  constructor(clock: Clock, keepAliveMs: number) {
+    this.#clock = clock;
+    this.#keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n`;
+  }
+
+  /** Lays the status line and all header fields; returns the position behind the empty line. */
+  lay(target: Uint8Array, contentLength: number, keepAlive: boolean): number {
+    const second = Math.floor(this.#clock.wallMs() / 1000);
+    if (second !== this.#second) this.#renew(second);
+    const end = lay(keepAlive ? this.#open : this.#close, target, 0);
+    return layText(`${contentLength}\r\n\r\n`, target, end);
+  }
+
+  #renew(second: number): void {
+    const rest = `Date: ${new Date(second * 1000).toUTCString()}\r\nContent-Length: `;
+    this.#open = ascii(STATUS + this.#keepAlive + rest);
+    this.#close = ascii(`${STATUS}Connection: close\r\n${rest}`);
+    this.#second = second;
+  }
+}
+
+function lay(bytes: Uint8Array, target: Uint8Array, at: number): number {
+  target.set(bytes, at);
+  return at + bytes.length;
+}
+
+function layText(text: string, target: Uint8Array, at: number): number {
+  for (let i = 0; i < text.length; i++) target[at + i] = text.charCodeAt(i);
+  return at + text.length;
+}

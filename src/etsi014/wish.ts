@@ -1,0 +1,119 @@
+// ETSI GS QKD 014 6.2 and 6.4: what a request asks for, from its query or its JSON body.
+
+import { Fault } from "../core/fault.ts";
+import type { KeySizes } from "../keys/ports.ts";
+import { isObject, type JsonObject } from "./body.ts";
+
+/** New keys: how many, of how many bits. */
+export interface Wish {
+  readonly count: number;
+  readonly sizeBits: number;
+}
+
+const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
+
+/** 5.2: GET takes `number` and `size`; whatever else means something needs POST. @throws Fault */
+export function wishOfQuery(query: string | undefined, sizes: KeySizes): Wish {
+  if (query === undefined || query === "") return checked({ count: 1, sizeBits: sizes.defaultBits }, sizes);
+  const parameters = new URLSearchParams(query);
+  for (const name of POST_ONLY) if (parameters.has(name)) throw malformed(`${name} needs POST`);
+  const count = decimal(single(parameters, "number"), "number") ?? 1;
+  return checked({ count, sizeBits: decimal(single(parameters, "size"), "size") ?? sizes.defaultBits }, sizes);
+}
+
+const POST_ONLY = ["additional_slave_SAE_IDs", "extension_mandatory", "extension_optional"] as const;
+
+/** 6.2 Table 9. Unknown members are tolerated, null is the same as absent. @throws Fault */
+export function wishOfBody(body: JsonObject, sizes: KeySizes): Wish {
+  if (listOf(body, "additional_slave_SAE_IDs").length > 0) {
+    throw malformed("additional_slave_SAE_IDs must be empty: max_SAE_ID_count is 0");
+  }
+  refuseExtensions(listOf(body, "extension_mandatory"));
+  listOf(body, "extension_optional");
+  return checked(
+    { count: integerOf(body, "number") ?? 1, sizeBits: integerOf(body, "size") ?? sizes.defaultBits },
+    sizes,
+  );
+}
+
+/** No mandatory extension is known here. */
+function refuseExtensions(entries: readonly unknown[]): void {
+  const names = entries.flatMap((entry) => {
+    if (!isObject(entry)) throw malformed("extension_mandatory must hold objects");
+    return Object.keys(entry);
+  });
+  if (names.length === 0) return;
+  const details = names.map((name) => ({ extension_mandatory_unsupported: `${name} is not supported` }));
+  throw new Fault("EXTENSION_UNSUPPORTED", { details });
+}
+
+function checked(wish: Wish, sizes: KeySizes): Wish {
+  const { count, sizeBits } = wish;
+  if (count < 1) throw malformed("number must be at least 1");
+  if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES");
+  if (sizeBits < sizes.minBits || sizeBits > sizes.maxBits) {
+    const bounds = { min_key_size: String(sizes.minBits), max_key_size: String(sizes.maxBits) };
+    throw new Fault("KEY_SIZE_INVALID", { details: [bounds] });
+  }
+  const most = sizes.maxKeys(sizeBits);
+  if (count > most) throw new Fault("TOO_MANY_KEYS", { details: [{ max_key_per_request: String(most) }] });
+  return wish;
+}
+
+/** 5.3: GET takes exactly one key ID. @throws Fault MALFORMED_REQUEST */
+export function keyIdsOfQuery(query: string | undefined): readonly string[] {
+  const parameters = new URLSearchParams(query ?? "");
+  if (parameters.has("key_IDs") || parameters.getAll("key_ID").length > 1) throw malformed("several key IDs need POST");
+  const id = single(parameters, "key_ID");
+  if (id === undefined) throw malformed("key_ID is missing");
+  return [id];
+}
+
+/** 6.4 Table 11. Members of an entry beside `key_ID` are tolerated. @throws Fault MALFORMED_REQUEST */
+export function keyIdsOfBody(body: JsonObject): readonly string[] {
+  const ids = listOf(body, "key_IDs").map((entry) => {
+    if (isObject(entry) && typeof entry.key_ID === "string") return entry.key_ID;
+    throw malformed("each entry of key_IDs must be an object with a string key_ID");
+  });
+  if (ids.length === 0) throw malformed("key_IDs must name at least one key");
+  if (new Set(ids).size < ids.length) throw malformed("key_IDs names a key twice");
+  return ids;
+}
+
+/** A POST says what it wants in its body alone. @throws Fault MALFORMED_REQUEST */
+export function refuseQuery(query: string | undefined): void {
+  if (query === undefined || query === "") return;
+  const parameters = new URLSearchParams(query);
+  for (const name of ["number", "size", "key_ID"]) {
+    if (parameters.has(name)) throw malformed(`${name} belongs in the body of a POST`);
+  }
+}
+
+function single(parameters: URLSearchParams, name: string): string | undefined {
+  const values = parameters.getAll(name);
+  if (values.length > 1) throw malformed(`${name} is given more than once`);
+  return values[0];
+}
+
+function decimal(text: string | undefined, name: string): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[0-9]{1,10}$/.test(text)) throw malformed(`${name} must be a decimal integer`);
+  return Number(text);
+}
+
+function integerOf(body: JsonObject, name: string): number | undefined {
+  const value = member(body, name);
+  if (value === undefined) return undefined;
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw malformed(`${name} must be an integer`);
+  return value;
+}
+
+function listOf(body: JsonObject, name: string): readonly unknown[] {
+  const value = member(body, name) ?? [];
+  if (!Array.isArray(value)) throw malformed(`${name} must be an array`);
+  return value;
+}
+
+/** Own members only; null, which some clients write for an absent member, is undefined. */
+const member = (body: JsonObject, name: string): unknown =>
+  Object.hasOwn(body, name) ? (body[name] ?? undefined) : undefined;

@@ -1,0 +1,146 @@
+// The service over plain HTTP for tests of what it says; TLS has its own tests.
+
+import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import type { AppId } from "../../src/core/ids.ts";
+import { HTTP_LIMITS, serve } from "../../src/etsi014/service.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { FakeDoor } from "./fake-door.ts";
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  readonly json: () => Record<string, unknown>;
+}
+
+interface Ask {
+  readonly method?: string;
+  readonly body?: string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface BenchService extends AsyncDisposable {
+  readonly port: number;
+  readonly door: FakeDoor;
+  readonly clock: ManualClock;
+  readonly memory: Uint8Array;
+  /** `counter{label="…"}` of everything counted. */
+  readonly counted: string[];
+  readonly logged: { readonly level: string; readonly fields: Readonly<Record<string, unknown>> }[];
+  /** Path after `/api/v1/keys`. */
+  ask(path: string, ask?: Ask): Promise<Reply>;
+  post(path: string, body: unknown): Promise<Reply>;
+  raw(): Promise<RawClient>;
+  stop(): Promise<void>;
+}
+
+/** A bare TCP client. */
+export interface RawClient extends Disposable {
+  readonly socket: Socket;
+  /** Everything received once `until` holds. */
+  received(until: (text: string) => boolean): Promise<string>;
+  /** Everything received when the connection has ended. */
+  ended(): Promise<string>;
+}
+
+export async function openService(options: { memoryBytes?: number; maxConnections?: number; limits?: object } = {}) {
+  const door = new FakeDoor();
+  const clock = new ManualClock();
+  const memory = new Uint8Array(options.memoryBytes ?? 65_536);
+  const counted: string[] = [];
+  const logged: { level: string; fields: Readonly<Record<string, unknown>> }[] = [];
+  const logger = (level: string) => (fields: Readonly<Record<string, unknown>>) => void logged.push({ level, fields });
+  const log = { debug: logger("debug"), info: logger("info"), warn: logger("warn"), error: logger("error") };
+  const meter = {
+    add: (name: string, labels: Readonly<Record<string, string>>) =>
+      void counted.push(`${name} ${Object.values(labels).join(" ")}`),
+  };
+  const server = createServer({ ...HTTP_LIMITS, ...options.limits });
+  const stop = serve(
+    server,
+    { memory, maxConnections: options.maxConnections ?? 100 },
+    { door, clock, log, meter, appOf: () => "app-a1" as AppId },
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const ask = (path: string, wish: Ask = {}) => asked(port, `/api/v1/keys${path}`, wish);
+  const service: BenchService = {
+    port,
+    door,
+    clock,
+    memory,
+    counted,
+    logged,
+    ask,
+    post: (path, body) =>
+      ask(path, {
+        method: "POST",
+        body: JSON.stringify(body),
+        headers: { "content-type": "application/json" },
+      }),
+    raw: () => rawClient(port),
+    stop,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      if (server.listening) await stop();
+    },
+  };
+  return service;
+}
+
+function asked(port: number, path: string, { method = "GET", body, headers = {} }: Ask): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: "127.0.0.1", port, path, method, headers, agent: false }, (response) => {
+      const chunks: Uint8Array[] = [];
+      response.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+      response.on("end", () => {
+        const text = Buffer.concat(chunks).toString();
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text,
+          json: () => JSON.parse(text) as Record<string, unknown>,
+        });
+      });
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+async function rawClient(port: number): Promise<RawClient> {
+  const socket = connect(port, "127.0.0.1");
+  await new Promise<void>((resolve) => socket.once("connect", resolve));
+  socket.on("error", () => {});
+  return rawOn(socket);
+}
+
+/** A raw client on a connected socket of any kind. */
+export function rawOn(socket: Socket): RawClient {
+  let text = "";
+  let closed = false;
+  let look = () => {};
+  socket.on("data", (chunk: Uint8Array) => {
+    text += Buffer.from(chunk).toString("latin1");
+    look();
+  });
+  socket.on("close", () => {
+    closed = true;
+    look();
+  });
+  const when = (holds: () => boolean) =>
+    new Promise<string>((resolve, reject) => {
+      look = () => {
+        if (holds()) resolve(text);
+        else if (closed) reject(new Error(`the connection ended after: ${text}`));
+      };
+      look();
+    });
+  return {
+    socket,
+    received: (until) => when(() => until(text)),
+    ended: () => when(() => closed),
+    [Symbol.dispose]: () => void socket.destroy(),
+  };
+}
