@@ -1,6 +1,13 @@
 // A node's configuration: TOML text -> one frozen typed value, or every complaint at once.
 
-import type { AppId, KmId, LinkId } from "./core/ids.ts";
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import * as v from "valibot";
+import { type Complain, checkFiles, checkRelations, type Known } from "./config/checks.ts";
+import { lineFinder, type Path } from "./config/lines.ts";
+import { SCHEMA, type Written } from "./config/schema.ts";
+import { type AppId, appId, type KmId, kmId, type LinkId, linkId } from "./core/ids.ts";
 
 /** Where to listen or dial. */
 export interface Endpoint {
@@ -102,4 +109,195 @@ export interface AppConfig {
   readonly home: KmId;
   readonly quotaBitsPerS: number | undefined;
   readonly quotaBurstBits: number | undefined;
+}
+
+/** One thing that is wrong: where in the file, and what to do. */
+export interface Complaint {
+  readonly line: number;
+  /** Such as `links[0].port`; empty when the text is no TOML. */
+  readonly key: string;
+  readonly sentence: string;
+}
+
+/** Everything that is wrong with a configuration, a line each: `file:line: key: sentence`. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly complaints: readonly Complaint[];
+
+  constructor(file: string, complaints: readonly Complaint[]) {
+    const line = (one: Complaint) => [`${file}:${one.line}`, ...(one.key ? [one.key] : []), one.sentence].join(": ");
+    super(complaints.map(line).join("\n"));
+    this.complaints = complaints;
+  }
+}
+
+/**
+ * Reads a configuration without looking at the files that it names. `file` is its path, to which others are relative.
+ * @throws ConfigError with every complaint, in the order of lines
+ */
+export function parseConfig(text: string, file: string, known: Known = {}): NodeConfig {
+  return examine(text, file, (config, complain) => checkRelations(config, known, complain));
+}
+
+/** Reads a configuration file and looks at the files that it names. @throws ConfigError with every complaint */
+export function loadConfig(path: string, known: Known = {}): NodeConfig {
+  return examine(textOf(path), path, (config, complain) => {
+    checkRelations(config, known, complain);
+    checkFiles(config, complain);
+  });
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(path, [{ line: 1, key: "", sentence: `the file cannot be read (${why})` }]);
+  }
+}
+
+function examine(text: string, file: string, check: (config: NodeConfig, complain: Complain) => void): NodeConfig {
+  const lineOf = lineFinder(text);
+  const complaints: Complaint[] = [];
+  const complain = (path: Path, sentence: string) =>
+    complaints.push({ line: lineOf(path), key: written(path), sentence });
+
+  const toml = tomlOf(text, file);
+  const { issues = [] } = v.safeParse(SCHEMA, toml);
+  for (const issue of issues) complain(pathOf(issue), sentenceOf(issue));
+  const rest = v.safeParse(SCHEMA, without(toml, issues));
+  if (rest.success) {
+    const doubtful = new Set(issues.filter((issue) => !isUnknownName(issue)).map((issue) => pathOf(issue)[0]));
+    const config = configOf(rest.output, resolve(file));
+    check(config, (path, sentence) => {
+      if (!doubtful.has(path[0])) complain(path, sentence);
+    });
+    if (complaints.length === 0) return deepFreeze(config);
+  }
+  throw new ConfigError(
+    file,
+    complaints.toSorted((a, b) => a.line - b.line),
+  );
+}
+
+/** A copy without the keys that are wrong, so that the rest can be checked too. */
+function without(toml: unknown, issues: readonly Issue[]): unknown {
+  const copy = structuredClone(toml);
+  for (const issue of issues) {
+    const key = issue.path?.findLast((item) => typeof item.key === "string");
+    const path = pathOf(issue);
+    const parent = path.slice(0, path.lastIndexOf(String(key?.key))).reduce<unknown>(member, copy);
+    if (key && typeof parent === "object" && parent !== null) Reflect.deleteProperty(parent, String(key.key));
+  }
+  return copy;
+}
+
+const member = (of: unknown, key: string | number): unknown =>
+  typeof of === "object" && of !== null ? Reflect.get(of, key) : undefined;
+
+function tomlOf(text: string, file: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const sentence = `${error.message.split("\n")[0]} (column ${error.column})`;
+    throw new ConfigError(file, [{ line: error.line, key: "", sentence }]);
+  }
+}
+
+type Issue = v.InferIssue<typeof SCHEMA>;
+
+const pathOf = (issue: Issue): Path =>
+  (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
+
+const written = (path: Path): string =>
+  path.map((part, at) => (typeof part === "number" ? `[${part}]` : at === 0 ? part : `.${part}`)).join("");
+
+const isUnknownName = (issue: Issue): boolean => issue.type === "strict_object" && issue.expected === "never";
+
+function sentenceOf(issue: Issue): string {
+  if (isUnknownName(issue)) return "this name is not known; see docs/configuration.md";
+  if (issue.received === "undefined") return "is missing";
+  return issue.type === "strict_object" ? "must be a table" : issue.message;
+}
+
+function configOf(from: Written, file: string): NodeConfig {
+  const at = (path: string) => resolve(dirname(file), path);
+  const maybe = (path: string | undefined) => (path === undefined ? undefined : at(path));
+  const tls = (of: { certificate: string; key: string; trust: string }): TlsFiles => ({
+    certificate: at(of.certificate),
+    key: at(of.key),
+    trust: at(of.trust),
+  });
+  const door = (of: Written["ak"]): NodeConfig["ak"] => ({
+    listen: of.listen,
+    tls: tls(of),
+    requireHybrid: of.require_hybrid,
+    maxConnections: of.max_connections,
+  });
+  const { node, token, memory } = from;
+  return {
+    file,
+    node: {
+      id: kmId(node.id),
+      board: node.board,
+      storeDir: at(node.store_dir),
+      controlSocket: at(node.control_socket),
+      storeMaxBytes: node.store_max_bytes,
+      logLevel: node.log_level,
+    },
+    token: {
+      module: at(token.module),
+      label: token.label,
+      pinFile: at(token.pin_file),
+      softhsmConf: maybe(token.softhsm_conf),
+      seal: token.seal,
+      epochMs: token.epoch_s * 1_000,
+      epochSeals: token.epoch_seals,
+    },
+    memory: { slabBytes: memory.slab_bytes, ringBytes: memory.ring_bytes, allowUnlocked: memory.allow_unlocked },
+    ak: door(from.ak),
+    etsi014: door(from.etsi014),
+    kx: { listen: from.kx.listen, tls: tls(from.kx) },
+    metrics: { listen: from.metrics.listen },
+    supply: supplyOf(from.supply),
+    links: from.links.map((link) => ({
+      id: linkId(link.id),
+      peer: kmId(link.peer),
+      driver: link.driver,
+      port: at(link.port),
+      blockBytes: link.block_bytes,
+      share: link.share,
+      keepBlocks: link.keep_blocks,
+      pairingKeyFile: maybe(link.pairing_key_file),
+    })),
+    peers: from.peers.map(({ id, address, dialect }) => ({ id: kmId(id), address, dialect })),
+    apps: from.apps.map((app) => ({
+      id: appId(app.id),
+      home: kmId(app.home),
+      quotaBitsPerS: app.quota_bits_per_s,
+      quotaBurstBits: app.quota_burst_bits,
+    })),
+  };
+}
+
+function supplyOf(from: Written["supply"]): NodeConfig["supply"] {
+  return {
+    defaultKeyBits: from.default_key_bits,
+    timeoutMs: from.timeout_ms,
+    maxWaiting: from.max_waiting,
+    maxAgeMs: from.max_age_s * 1_000,
+    fetchWindowMs: from.fetch_window_s * 1_000,
+    relayTimeoutMs: from.relay_timeout_ms,
+    stockLow: from.stock_low,
+    stockHigh: from.stock_high,
+    maxHeld: from.max_held,
+    quotaBitsPerS: from.quota_bits_per_s,
+    quotaBurstBits: from.quota_burst_bits,
+  };
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === "object" && part !== null) deepFreeze(part);
+  return Object.freeze(value);
 }

@@ -1,0 +1,5 @@
+// The boards that there are.
+
+import { host } from "./host.ts";
+
+export const BOARDS = { host } as const;

@@ -1,0 +1,127 @@
+// What the parts of a configuration must be to one another, and to the files that they name.
+
+import { existsSync, statSync } from "node:fs";
+import type { NodeConfig } from "../config.ts";
+import type { Path } from "./lines.ts";
+
+/** Told of each thing that is wrong, and where. */
+export type Complain = (path: Path, sentence: string) => void;
+
+/** Names that exist in this build; a kind left out is not checked. */
+export interface Known {
+  readonly boards?: readonly string[];
+  readonly drivers?: readonly string[];
+}
+
+/** Longest path that a Unix socket can have. */
+const SOCKET_PATH_BYTES = 107;
+
+export function checkRelations(config: NodeConfig, known: Known, complain: Complain): void {
+  checkNode(config, known, complain);
+  checkListeners(config, complain);
+  checkSupply(config, complain);
+  checkLinks(config, known, complain);
+  checkPeersAndApps(config, complain);
+}
+
+function checkNode({ node, memory, links }: NodeConfig, known: Known, complain: Complain): void {
+  if (known.boards && !known.boards.includes(node.board)) {
+    complain(["node", "board"], `there is no board "${node.board}"; there is ${known.boards.join(", ")}`);
+  }
+  if (Buffer.byteLength(node.controlSocket) > SOCKET_PATH_BYTES) {
+    complain(["node", "control_socket"], `the path is longer than ${SOCKET_PATH_BYTES} bytes; name a shorter one`);
+  }
+  const largest = Math.max(32_768, ...links.map((link) => link.blockBytes));
+  if (memory.slabBytes % largest !== 0 || memory.slabBytes < 8 * largest) {
+    complain(["memory", "slab_bytes"], `must be a multiple of ${largest} and at least ${8 * largest}`);
+  }
+}
+
+function checkListeners(config: NodeConfig, complain: Complain): void {
+  const taken = new Map<string, string>();
+  for (const table of ["ak", "etsi014", "kx", "metrics"] as const) {
+    const { host, port } = config[table].listen;
+    const place = `${host}:${port}`;
+    const other = taken.get(place);
+    if (other !== undefined) complain([table, "listen"], `${place} is taken by [${other}]`);
+    if (port !== 0) taken.set(place, table);
+  }
+}
+
+function checkSupply({ supply }: NodeConfig, complain: Complain): void {
+  if (supply.stockLow > supply.stockHigh) complain(["supply", "stock_low"], "must not be above stock_high");
+  if (supply.maxHeld < supply.stockHigh) complain(["supply", "max_held"], "must not be below stock_high");
+  if (supply.quotaBurstBits < supply.defaultKeyBits) {
+    complain(["supply", "quota_burst_bits"], "must be enough for one key of default_key_bits");
+  }
+}
+
+function checkLinks({ links, peers }: NodeConfig, known: Known, complain: Complain): void {
+  const ids = once("a link", complain);
+  const ports = once("the module of a link", complain);
+  for (const [at, link] of links.entries()) {
+    ids(link.id, ["links", at, "id"]);
+    ports(link.port, ["links", at, "port"]);
+    if (!peers.some((peer) => peer.id === link.peer)) {
+      complain(["links", at, "peer"], `"${link.peer}" is not one of [[peers]]`);
+    }
+    if (known.drivers && !known.drivers.includes(link.driver)) {
+      complain(["links", at, "driver"], `there is no driver "${link.driver}"; there is ${known.drivers.join(", ")}`);
+    }
+  }
+}
+
+function checkPeersAndApps({ node, peers, apps, supply }: NodeConfig, complain: Complain): void {
+  const peerIds = once("a peer", complain);
+  for (const [at, peer] of peers.entries()) {
+    peerIds(peer.id, ["peers", at, "id"]);
+    if (peer.id === node.id) complain(["peers", at, "id"], `"${peer.id}" is this node itself`);
+    if (peer.address.port === 0) complain(["peers", at, "address"], "the port must not be 0");
+  }
+  const homes = new Set<string>([node.id, ...peers.map((peer) => peer.id)]);
+  const appIds = once("an application", complain);
+  for (const [at, app] of apps.entries()) {
+    appIds(app.id, ["apps", at, "id"]);
+    if (!homes.has(app.home)) complain(["apps", at, "home"], `"${app.home}" is neither this node nor one of [[peers]]`);
+    if (app.quotaBurstBits !== undefined && app.quotaBurstBits < supply.defaultKeyBits) {
+      complain(["apps", at, "quota_burst_bits"], "must be enough for one key of default_key_bits");
+    }
+  }
+}
+
+/** Complains of each name that comes a second time. */
+function once(what: string, complain: Complain): (name: string, path: Path) => void {
+  const seen = new Set<string>();
+  return (name, path) => {
+    if (seen.has(name)) complain(path, `"${name}" is ${what} already`);
+    seen.add(name);
+  };
+}
+
+/** The files named must be there, and those with secrets not open to others. */
+export function checkFiles(config: NodeConfig, complain: Complain): void {
+  const { token, links } = config;
+  file(token.module, ["token", "module"], complain);
+  secretFile(token.pinFile, ["token", "pin_file"], complain);
+  if (token.softhsmConf !== undefined) file(token.softhsmConf, ["token", "softhsm_conf"], complain);
+  for (const table of ["ak", "etsi014", "kx"] as const) {
+    const { certificate, key, trust } = config[table].tls;
+    file(certificate, [table, "certificate"], complain);
+    secretFile(key, [table, "key"], complain);
+    file(trust, [table, "trust"], complain);
+  }
+  for (const [at, { pairingKeyFile }] of links.entries()) {
+    if (pairingKeyFile !== undefined) secretFile(pairingKeyFile, ["links", at, "pairing_key_file"], complain);
+  }
+}
+
+function file(path: string, where: Path, complain: Complain): boolean {
+  if (existsSync(path)) return true;
+  complain(where, `there is no file ${path}`);
+  return false;
+}
+
+function secretFile(path: string, where: Path, complain: Complain): void {
+  if (!file(path, where, complain)) return;
+  if ((statSync(path).mode & 0o007) !== 0) complain(where, `${path} is open to every user; run: chmod 600 '${path}'`);
+}

@@ -1,0 +1,174 @@
+// The tables and keys of a node's TOML file: one schema; checks, defaults and the manual follow from it.
+
+import * as v from "valibot";
+import { ID_PATTERN } from "../core/ids.ts";
+
+const ENDPOINT = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/;
+
+const text = (meaning: string) =>
+  v.pipe(v.string("must be text in quotes"), v.minLength(1, "must not be empty"), v.description(meaning));
+
+const id = (meaning: string) =>
+  v.pipe(
+    v.string("must be text in quotes"),
+    v.regex(ID_PATTERN, "must be 1 to 64 characters of A-Z a-z 0-9 . _ : @ -"),
+    v.description(meaning),
+  );
+
+const integer = (min: number, max: number, meaning: string) =>
+  v.pipe(
+    v.number("must be a whole number without quotes"),
+    v.integer("must be a whole number"),
+    v.minValue(min, `must be at least ${min}`),
+    v.maxValue(max, `must be at most ${max}`),
+    v.description(meaning),
+  );
+
+const flag = (meaning: string) => v.pipe(v.boolean("must be true or false"), v.description(meaning));
+
+const choice = <const Names extends readonly string[]>(names: Names, meaning: string) =>
+  v.pipe(v.picklist(names, `must be one of ${names.map((name) => `"${name}"`).join(", ")}`), v.description(meaning));
+
+const endpoint = (meaning: string) =>
+  v.pipe(
+    v.string("must be text in quotes"),
+    v.regex(ENDPOINT, 'must be "host:port", for example "127.0.0.1:7001" or "[::1]:7001"'),
+    v.transform((value) => {
+      const [, six, name, port] = ENDPOINT.exec(value) ?? [];
+      return { host: six ?? name ?? "", port: Number(port) };
+    }),
+    v.check(({ port }) => port <= 65_535, "the port must be at most 65535"),
+    v.description(meaning),
+  );
+
+const wholeBytes = v.check<number, string>((bits) => bits % 8 === 0, "must be a multiple of 8");
+const powerOfTwo = v.check<number, string>((bytes) => Number.isInteger(Math.log2(bytes)), "must be a power of two");
+
+const tls = {
+  certificate: text("this KM's certificate (PEM)"),
+  key: text("its private key (PEM), not readable by others"),
+  trust: text("the CA whose certificates are let in (PEM)"),
+};
+const door = {
+  ...tls,
+  require_hybrid: v.optional(flag("refuse clients without X25519MLKEM768"), false),
+  max_connections: v.optional(integer(1, 10_000, "connections at a time"), 256),
+};
+const quota = {
+  quota_bits_per_s: integer(8, 1e12, "bits of key a second that an application may take"),
+  quota_burst_bits: integer(8, 1e12, "bits of key that an application may take at once"),
+};
+
+/** Every table of the file; `docs/configuration.md` is generated from it. */
+export const SCHEMA = v.strictObject({
+  node: v.strictObject({
+    id: id("this KM's ID, the same as in its certificates"),
+    board: v.optional(text("the hardware that it runs on, one of `boards/`"), "host"),
+    store_dir: v.optional(text("folder of the key store"), "store"),
+    store_max_bytes: v.optional(integer(1 << 20, 2 ** 44, "largest size of the key store on disk"), 2 ** 30),
+    control_socket: v.optional(text("Unix socket for `qkm status` and the like"), "control.sock"),
+    log_level: v.optional(choice(["debug", "info", "warn", "error"], "the least that is logged"), "info"),
+  }),
+  token: v.strictObject({
+    module: text("PKCS#11 library of the security module"),
+    label: text("label of the token"),
+    pin_file: v.optional(text("file with the user PIN, not readable by others"), "pin"),
+    softhsm_conf: v.optional(text("SoftHSM's configuration file; leave it out for other tokens")),
+    seal: v.optional(
+      choice(
+        ["auto", "direct", "envelope"],
+        "`direct`: the token seals every block; `envelope`: it encrypts data keys",
+      ),
+      "auto",
+    ),
+    epoch_s: v.optional(integer(1, 31_536_000, "a new KEK after this time"), 3_600),
+    epoch_seals: v.optional(integer(1_000, 2 ** 31, "a new KEK after so many seals"), 1_000_000),
+  }),
+  memory: v.optional(
+    v.strictObject({
+      slab_bytes: v.optional(integer(1 << 18, 2 ** 32, "locked memory for open blocks"), 4 << 20),
+      ring_bytes: v.optional(v.pipe(integer(1 << 17, 1 << 28, "locked memory for answers"), powerOfTwo), 1 << 20),
+      allow_unlocked: v.optional(flag("start although memory cannot be locked (development only)"), false),
+    }),
+    {},
+  ),
+  ak: v.strictObject({ listen: endpoint("where applications connect (Q.4161)"), ...door }),
+  etsi014: v.strictObject({ listen: endpoint("where applications connect (ETSI GS QKD 014, HTTPS)"), ...door }),
+  kx: v.strictObject({ listen: endpoint("where other KMs connect (Q.4163)"), ...tls }),
+  metrics: v.strictObject({ listen: endpoint("Prometheus metrics, plain HTTP: a local or management address") }),
+  supply: v.optional(
+    v.strictObject({
+      default_key_bits: v.optional(v.pipe(integer(8, 32_704, "size of a key when none is asked"), wholeBytes), 256),
+      timeout_ms: v.optional(integer(1, 600_000, "how long a request waits for key"), 5_000),
+      max_waiting: v.optional(integer(1, 1_000_000, "requests that may wait at a time"), 1_024),
+      max_age_s: v.optional(integer(1, 31_536_000, "age at which a KMA-key is supplied from no more"), 86_400),
+      fetch_window_s: v.optional(integer(1, 31_536_000, "how much longer supplied keys can be fetched by ID"), 3_600),
+      relay_timeout_ms: v.optional(integer(100, 600_000, "how long a key relay may take"), 5_000),
+      stock_low: v.optional(integer(1, 1_000_000, "relay more when fewer KMA-keys are ready for a destination"), 4),
+      stock_high: v.optional(
+        integer(1, 1_000_000, "relay until so many are ready; 1,000 hold a million 256-bit keys"),
+        8,
+      ),
+      max_held: v.optional(integer(1, 10_000_000, "KMA-keys that one source KM may have here"), 4_096),
+      quota_bits_per_s: v.optional(quota.quota_bits_per_s, 1_000_000_000),
+      quota_burst_bits: v.optional(quota.quota_burst_bits, 1_000_000_000),
+    }),
+    {},
+  ),
+  links: v.optional(
+    v.array(
+      v.strictObject({
+        id: id("the link's ID, the same at both ends"),
+        peer: id("the KM at its other end, one of `[[peers]]`"),
+        driver: v.optional(text("what speaks to the module: one of `drivers/`"), "serial"),
+        port: text("device of the module, for example /dev/ttyUSB0"),
+        block_bytes: v.optional(
+          v.pipe(integer(4_096, 32_768, "size of a link block, the same at both ends"), powerOfTwo),
+          32_768,
+        ),
+        share: v.optional(
+          v.pipe(
+            v.strictTuple([integer(0, 255, ""), integer(0, 255, "")], "must be two whole numbers, for example [1, 1]"),
+            v.check(([first, other]) => first > 0 || other > 0, "must not be [0, 0]"),
+            v.description(
+              "parts of the blocks owned by the KM whose ID sorts first and by the other; the same at both ends",
+            ),
+          ),
+          [1, 1],
+        ),
+        keep_blocks: v.optional(integer(2, 1_000_000, "blocks kept of each owner; older ones are destroyed"), 512),
+        pairing_key_file: v.optional(text("file with the module's pairing key, not readable by others")),
+      }),
+      "must be written as [[links]]",
+    ),
+    [],
+  ),
+  peers: v.optional(
+    v.array(
+      v.strictObject({
+        id: id("the other KM's ID, as in its certificate"),
+        address: endpoint("its Kx listener"),
+        dialect: v.optional(
+          choice(["extended", "strict"], "`strict` for another make: keys travel under TLS alone"),
+          "extended",
+        ),
+      }),
+      "must be written as [[peers]]",
+    ),
+    [],
+  ),
+  apps: v.optional(
+    v.array(
+      v.strictObject({
+        id: id("the application's ID, as in its certificate"),
+        home: id("the KM that serves it: this one or one of `[[peers]]`"),
+        quota_bits_per_s: v.optional(quota.quota_bits_per_s),
+        quota_burst_bits: v.optional(quota.quota_burst_bits),
+      }),
+      "must be written as [[apps]]",
+    ),
+    [],
+  ),
+});
+
+export type Written = v.InferOutput<typeof SCHEMA>;

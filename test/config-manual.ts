@@ -1,0 +1,85 @@
+// Makes docs/configuration.md from the schema; `npx vitest run test/config.test.ts -u` writes it.
+
+import { SCHEMA } from "../src/config/schema.ts";
+
+const INTRO = `# Configuration
+
+One TOML file per node. \`qkm init\` writes one, \`qkm check NODE.toml\` tells everything that is wrong with it, with line and key.
+Paths are relative to the file's folder. Unknown names are errors; units are in the names (\`_ms\`, \`_s\`, \`_bits\`, \`_bytes\`).
+A listener on port 0 takes any free port, which is of use in tests only. A change takes effect when the KM is started again.
+
+This page is made from the schema in \`src/config/schema.ts\`; a test notices when it is stale.
+`;
+
+const NOTES: Readonly<Record<string, string>> = {
+  token: "The PIN is tried once: after a wrong one the KM stays up without a token until it is started again.",
+  memory:
+    "Slab and ring are locked, 5 MiB unless said otherwise, which the usual limit of 8 MiB allows; for more raise `ulimit -l` or `LimitMEMLOCK=`.",
+  supply:
+    "A KMA-key of 32 KiB holds 1,021 keys of 256 bits. Stock is what is ready before anyone asks: `stock_high = 1000` keeps about a million keys per destination, if the links bring them and `keep_blocks` and `store_max_bytes` leave room.",
+  links:
+    "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm.",
+  peers: "One per other KM that has a link with this one or serves applications that ours talk to.",
+  apps: "One per application of the network, here and elsewhere, at every KM.",
+};
+
+interface Entry {
+  readonly type: string;
+  readonly wrapped?: Entry;
+  readonly default?: unknown;
+  readonly pipe?: readonly unknown[];
+  readonly entries?: Readonly<Record<string, Entry>>;
+  readonly item?: Entry;
+}
+
+export function configurationManual(): string {
+  const tables = Object.entries<Entry>(SCHEMA.entries).map(([name, entry]) => {
+    const inner = entry.wrapped ?? entry;
+    const heading = inner.item ? `[[${name}]]` : `[${name}]`;
+    const rows = Object.entries(inner.item?.entries ?? inner.entries ?? {}).map(([key, value]) => row(key, value));
+    const note = NOTES[name] ? `${NOTES[name]}\n\n` : "";
+    return `## ${heading}\n\n${note}| key | value | default | meaning |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
+  });
+  return [INTRO, ...tables].join("\n");
+}
+
+function row(key: string, entry: Entry): string {
+  const inner = entry.wrapped ?? entry;
+  const facts = factsOf(inner);
+  const absent = entry.type === "optional" ? (entry.default === undefined ? "–" : code(entry.default)) : "**required**";
+  return `| \`${key}\` | ${allowed(facts, inner)} | ${absent} | ${facts.get("description")} |`;
+}
+
+const code = (value: unknown): string => {
+  if (typeof value === "number") return `\`${value.toLocaleString("en").replaceAll(",", "_")}\``;
+  return `\`${Array.isArray(value) ? `[${value.join(", ")}]` : JSON.stringify(value)}\``;
+};
+
+/** What the pipe of a value says of it: its base type, bounds and description by name, innermost first. */
+function factsOf(entry: Entry): ReadonlyMap<string, unknown> {
+  const facts = new Map<string, unknown>();
+  for (const item of (entry.pipe ?? []) as readonly (Entry & Record<string, unknown>)[]) {
+    if (item.pipe) for (const [name, fact] of factsOf(item)) facts.set(name, fact);
+    if (item.type === "description") facts.set("description", item.description);
+    else if ("requirement" in item) facts.set(item.type, item.requirement);
+    else if ("options" in item) facts.set("picklist", item.options);
+    if (item.type === "transform") facts.set("endpoint", true);
+    if (item.message === "must be a power of two") facts.set("unit", "a power of two, ");
+    if (item.message === "must be a multiple of 8") facts.set("unit", "a multiple of 8, ");
+  }
+  return facts;
+}
+
+function allowed(facts: ReadonlyMap<string, unknown>, entry: Entry): string {
+  const options = facts.get("picklist");
+  if (Array.isArray(options)) return options.map((option) => code(option)).join(", ");
+  if (facts.get("endpoint")) return "`host:port`";
+  if (facts.has("min_value")) {
+    const [low, high] = [facts.get("min_value"), facts.get("max_value")].map((bound) =>
+      Number(bound).toLocaleString("en"),
+    );
+    return `${facts.get("unit") ?? ""}${low} to ${high}`;
+  }
+  if (facts.has("regex")) return "ID";
+  return entry.type === "boolean" ? "`true`, `false`" : entry.type === "strict_tuple" ? "two numbers" : "text";
+}
