@@ -1,0 +1,85 @@
+// Requests that wait for their answers on one connection: MessageIDs, matching, time limits.
+
+import { Fault } from "../core/fault.ts";
+import type { Clock } from "../core/ports.ts";
+import { MAX_MESSAGE_ID } from "../wire/frame.ts";
+
+/** What may be open at once on one connection. */
+export const MAX_OPEN_CALLS = 256;
+
+interface OpenCall {
+  readonly answerCode: number;
+  readonly resolve: (answer: object) => void;
+  readonly reject: (fault: Fault) => void;
+  readonly cancelTimer: () => void;
+}
+
+export interface CallLimit {
+  readonly timeoutMs: number;
+  /** What the request fails with after that time. */
+  readonly late: Fault;
+  /** How many may be open with this one, if not MAX_OPEN_CALLS. */
+  readonly most?: number;
+}
+
+export interface Call {
+  readonly messageId: number;
+  /** The payload of the answer, still to be checked. */
+  readonly answered: Promise<object>;
+}
+
+export class Calls {
+  readonly #clock: Clock;
+  readonly #open = new Map<number, OpenCall>();
+  #lastId: number;
+
+  /** @param lastId the MessageID before the first */
+  constructor(clock: Clock, lastId = 0) {
+    this.#clock = clock;
+    this.#lastId = lastId;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** @throws Fault BUSY when too many are open */
+  open(answerCode: number, limit: CallLimit): Call {
+    if (this.#open.size >= (limit.most ?? MAX_OPEN_CALLS)) throw new Fault("BUSY");
+    const messageId = this.#nextId();
+    const answered = new Promise<object>((resolve, reject) => {
+      const cancelTimer = this.#clock.after(limit.timeoutMs, () => this.fail(messageId, limit.late));
+      this.#open.set(messageId, { answerCode, resolve, reject, cancelTimer });
+    });
+    return { messageId, answered };
+  }
+
+  /** False when the answer fits no open request. */
+  answer(messageId: number, code: number, payload: object): boolean {
+    if (this.#open.get(messageId)?.answerCode !== code) return false;
+    this.#take(messageId)?.resolve(payload);
+    return true;
+  }
+
+  fail(messageId: number, fault: Fault): void {
+    this.#take(messageId)?.reject(fault);
+  }
+
+  failAll(fault: Fault): void {
+    for (const messageId of [...this.#open.keys()]) this.fail(messageId, fault);
+  }
+
+  #take(messageId: number): OpenCall | undefined {
+    const call = this.#open.get(messageId);
+    this.#open.delete(messageId);
+    call?.cancelTimer();
+    return call;
+  }
+
+  /** Counts up and wraps, past the numbers of open requests: one that timed out comes again after the wrap only. */
+  #nextId(): number {
+    do this.#lastId = this.#lastId === MAX_MESSAGE_ID ? 0 : this.#lastId + 1;
+    while (this.#open.has(this.#lastId));
+    return this.#lastId;
+  }
+}

@@ -1,0 +1,76 @@
+// The bounded queue of frames that wait for a channel, which takes one write at a time.
+
+import type { Clock } from "../core/ports.ts";
+import type { Channel } from "../net/channel.ts";
+
+/**
+ * The most bytes written before reading has had a turn. Reading stands still while a write is unfinished; what both
+ * ends may write meanwhile has to fit the sockets' own buffers, or each would wait for the other to read.
+ */
+const TURN_BYTES = 65_545;
+
+/** Bytes that may wait. Answers have room beyond the requests', so that a full queue of requests delays none. */
+export const OUTBOX_LIMITS = { request: 1 << 20, answer: 2 << 20 } as const;
+
+/** Frames go out in the order of `put`, all that are queued in one write. */
+export class Outbox {
+  readonly #channel: Channel;
+  readonly #clock: Clock;
+  #frames: Uint8Array[] = [];
+  #bytes = 0;
+  #writtenInTurn = 0;
+  #cancelTurn: (() => void) | undefined;
+
+  constructor(channel: Channel, clock: Clock) {
+    this.#channel = channel;
+    this.#clock = clock;
+  }
+
+  /** False, and nothing queued, when the frame does not fit. */
+  put(frame: Uint8Array, kind: keyof typeof OUTBOX_LIMITS): boolean {
+    if (this.#bytes + frame.length > OUTBOX_LIMITS[kind]) return false;
+    this.#frames.push(frame);
+    this.#bytes += frame.length;
+    this.flush();
+    return true;
+  }
+
+  /** Writes what the channel takes now. */
+  flush(): void {
+    if (this.#channel.writing || this.#cancelTurn !== undefined) return;
+    if (this.#frames.length === 0) {
+      this.#writtenInTurn = 0;
+      return;
+    }
+    const batch = this.#batch();
+    if (batch.length === 0) this.#giveReadingATurn();
+    else this.#channel.write(batch.length === 1 && batch[0] ? batch[0] : Buffer.concat(batch));
+  }
+
+  /** Forgets all frames. */
+  close(): void {
+    this.#cancelTurn?.();
+    this.#cancelTurn = undefined;
+    this.#frames = [];
+    this.#bytes = 0;
+  }
+
+  #batch(): Uint8Array[] {
+    let count = 0;
+    for (const frame of this.#frames) {
+      if (this.#writtenInTurn + frame.length > TURN_BYTES) break;
+      this.#writtenInTurn += frame.length;
+      this.#bytes -= frame.length;
+      count += 1;
+    }
+    return this.#frames.splice(0, count);
+  }
+
+  #giveReadingATurn(): void {
+    this.#cancelTurn = this.#clock.after(0, () => {
+      this.#cancelTurn = undefined;
+      this.#writtenInTurn = 0;
+      this.flush();
+    });
+  }
+}

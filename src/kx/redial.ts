@@ -1,0 +1,60 @@
+// Keeps one peer dialled: at start, and again whenever the connection ends or cannot be made.
+
+import type { Clock, Log, Random } from "../core/ports.ts";
+import type { Channel } from "../net/channel.ts";
+import { Backoff } from "./backoff.ts";
+import type { KxSession } from "./session.ts";
+
+export interface RedialPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface Dialled {
+  /** For the log. */
+  readonly peer: string;
+  /** A new authenticated channel to the peer. @throws why there is none; at once when the signal is given */
+  dial(signal: AbortSignal): Promise<Channel>;
+  /** Begins the dialogue; `undefined` when none is wanted any more. */
+  attach(channel: Channel): KxSession | undefined;
+}
+
+/** Resolves after the signal, when nothing is being dialled any more. */
+export async function keepDialled(dialled: Dialled, ports: RedialPorts, signal: AbortSignal): Promise<void> {
+  const { clock, log, random } = ports;
+  const backoff = new Backoff(() => random.fraction());
+  while (!signal.aborted) {
+    backoff.lived(await liveOnce(dialled, ports, signal));
+    if (signal.aborted) return;
+    const waitMs = Math.round(backoff.nextMs());
+    log.debug({ peer: dialled.peer, waitMs }, "the peer will be dialled again");
+    await pause(clock, waitMs, signal);
+  }
+}
+
+/** Dials, and waits for the end of what comes of it; how long the connection lived, in ms. */
+async function liveOnce(dialled: Dialled, { clock, log }: RedialPorts, signal: AbortSignal): Promise<number> {
+  try {
+    const channel = await dialled.dial(signal);
+    const sinceMs = clock.monotonicMs();
+    await dialled.attach(channel)?.ended;
+    return clock.monotonicMs() - sinceMs;
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    if (!signal.aborted) log.warn({ peer: dialled.peer, reason }, "the peer cannot be reached");
+    return 0;
+  }
+}
+
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const cancel = clock.after(ms, end);
+    signal.addEventListener("abort", end, { once: true });
+  });
+}

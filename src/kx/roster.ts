@@ -1,0 +1,83 @@
+// Who of the configured peers is connected: one dialogue each, the newest.
+
+import { compareIds, type KmId } from "../core/ids.ts";
+import type { PeerEvents } from "../keys/ports.ts";
+import type { Channel } from "../net/channel.ts";
+import type { KeepaliveTimes } from "./keepalive.ts";
+import { KxSession, type SessionPorts } from "./session.ts";
+
+export interface RosterPorts extends SessionPorts {
+  readonly events: PeerEvents;
+}
+
+export interface RosterOptions {
+  /** This KM. */
+  readonly km: KmId;
+  readonly peers: readonly KmId[];
+  readonly keepalive?: KeepaliveTimes;
+}
+
+/** Of two KMs the one whose ID sorts first dials. */
+export const dials = (self: KmId, peer: KmId): boolean => compareIds(self, peer) < 0;
+
+/** Deterministic: channels come in, events go out. */
+export class Roster {
+  readonly #options: RosterOptions;
+  readonly #ports: RosterPorts;
+  readonly #sessions = new Map<KmId, KxSession>();
+  #stopping = false;
+
+  constructor(options: RosterOptions, ports: RosterPorts) {
+    this.#options = options;
+    this.#ports = ports;
+  }
+
+  /** Peers connected now, in the order of their IDs. */
+  connected(): readonly KmId[] {
+    return [...this.#sessions.keys()].sort(compareIds);
+  }
+
+  /** The peer of that ID, if it is one that may dial us. */
+  welcome(id: string): KmId | undefined {
+    return this.#options.peers.find((peer) => peer === id && !dials(this.#options.km, peer));
+  }
+
+  /** A new authenticated connection with a peer: replaces the one there is. `undefined`, and closed, while stopping. */
+  attach(peer: KmId, channel: Channel): KxSession | undefined {
+    if (this.#stopping) {
+      channel.close("this key manager is stopping");
+      return undefined;
+    }
+    this.#drop(peer, "a new connection replaces it");
+    const { km: self, keepalive } = this.#options;
+    const session = new KxSession(channel, { self, peer, ...(keepalive && { keepalive }) }, this.#ports);
+    this.#sessions.set(peer, session);
+    const { group, certificate } = channel;
+    this.#ports.log.info({ peer, group, certificate }, "a key manager is connected");
+    void session.ended.then(() => this.#ended(session));
+    this.#ports.events.connected(session);
+    return session;
+  }
+
+  /** Ends all dialogues; resolves when their channels are gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const sessions = [...this.#sessions.values()];
+    for (const session of sessions) this.#drop(session.id, "this key manager is stopping");
+    await Promise.all(sessions.map((session) => session.gone));
+  }
+
+  #drop(peer: KmId, reason: string): void {
+    const session = this.#sessions.get(peer);
+    if (session === undefined) return;
+    session.close(reason);
+    this.#ended(session);
+  }
+
+  #ended(session: KxSession): void {
+    if (this.#sessions.get(session.id) !== session) return;
+    this.#sessions.delete(session.id);
+    this.#ports.log.warn({ peer: session.id, reason: session.endedBecause }, "a key manager is disconnected");
+    this.#ports.events.disconnected(session);
+  }
+}

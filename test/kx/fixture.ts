@@ -1,0 +1,130 @@
+// What every test of Kx needs: names, an offer, ports that record.
+
+import { Fault } from "../../src/core/fault.ts";
+import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
+import type { Log, Meter, Random } from "../../src/core/ports.ts";
+import type { ExtensionEntry, Peer, PeerEvents, RelayConfirmation, RelayOffer } from "../../src/keys/ports.ts";
+import { BufferPool } from "../../src/wire/buffer-pool.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+
+export const A = kmId("km-a");
+export const B = kmId("km-b");
+export const C = kmId("km-c");
+
+export const KEY_ID = "0000000005008000800000000000abcd".replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+export const TAG = Uint8Array.from({ length: 16 }, (_, index) => index);
+export const TAG_BASE64 = "AAECAwQFBgcICQoLDA0ODw==";
+export const END_TAG = Uint8Array.from({ length: 16 }, (_, index) => 240 + index);
+export const END_TAG_BASE64 = "8PHy8/T19vf4+fr7/P3+/w==";
+
+export const offer = (change: Partial<RelayOffer> = {}): RelayOffer => ({
+  requestId: "r-1",
+  source: A,
+  destination: B,
+  transit: [],
+  keyId: KEY_ID,
+  protection: { scheme: "link", link: linkId("ab"), run: 1, sequence: 42, tag: TAG },
+  givenUp: "",
+  ...change,
+});
+
+/** The 0x1101 of `offer()` as the tables say it. */
+export const RELAY_JSON = {
+  source_KMA_ID: "km-a",
+  destination_KMA_ID: "km-b",
+  keys: [
+    {
+      key_ID: KEY_ID,
+      key: "",
+      key_extension: { protection: { scheme: "link", link: "ab", run: 1, sequence: 42, tag: TAG_BASE64 } },
+    },
+  ],
+  key_relay_request_ID: "r-1",
+};
+
+export const COMPLETION_JSON = {
+  response: "success",
+  key_relay_request_ID: "r-1",
+  extension: [{ name: "qkm_confirm", keys: [{ key_ID: KEY_ID, tag: END_TAG_BASE64 }] }],
+};
+
+/** What happened, in order; what the key manager answers can be changed. */
+export class RecordingEvents implements PeerEvents {
+  readonly happened: string[] = [];
+  readonly offers: RelayOffer[] = [];
+  readonly tells: (readonly ExtensionEntry[])[] = [];
+  readonly peers: Peer[] = [];
+  onRelayed: (offer: RelayOffer) => Promise<RelayConfirmation> = async ({ keyId }) => ({ keyId, tag: END_TAG });
+  onTold: (entries: readonly ExtensionEntry[]) => Promise<void> = async () => {};
+
+  connected(peer: Peer): void {
+    this.peers.push(peer);
+    this.happened.push(`connected ${peer.id} #${this.peers.length}`);
+  }
+  disconnected(peer: Peer): void {
+    this.happened.push(`disconnected ${peer.id} #${this.peers.indexOf(peer) + 1}`);
+  }
+  relayed(peer: Peer, asked: RelayOffer): Promise<RelayConfirmation> {
+    this.offers.push(asked);
+    this.happened.push(`relayed ${peer.id} ${asked.requestId}`);
+    return this.onRelayed(asked);
+  }
+  told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
+    this.tells.push(entries);
+    this.happened.push(`told ${peer.id} ${entries.map(({ name }) => name)}`);
+    return this.onTold(entries);
+  }
+}
+
+export class CountingMeter implements Meter {
+  readonly counts = new Map<string, number>();
+  add(counter: string, labels: Readonly<Record<string, string>>, amount = 1): void {
+    const key = [counter, ...Object.values(labels)].join(" ");
+    this.counts.set(key, (this.counts.get(key) ?? 0) + amount);
+  }
+}
+
+export class RecordingLog implements Log {
+  readonly lines: string[] = [];
+  debug = this.#keep.bind(this, "debug");
+  info = this.#keep.bind(this, "info");
+  warn = this.#keep.bind(this, "warn");
+  error = this.#keep.bind(this, "error");
+  #keep(level: string, fields: Readonly<Record<string, unknown>>, sentence: string): void {
+    this.lines.push(`${level} ${sentence} ${JSON.stringify(fields)}`);
+  }
+}
+
+/** Gives the fractions in turn, over and over. */
+export const fixedRandom = (...fractions: readonly number[]): Random => {
+  let at = 0;
+  return {
+    fraction: () => fractions[at++ % fractions.length] ?? 0,
+    hex: (bytes) => "ab".repeat(bytes),
+  };
+};
+
+export class TestPorts {
+  readonly events = new RecordingEvents();
+  readonly meter = new CountingMeter();
+  readonly log = new RecordingLog();
+  readonly random = fixedRandom(0.5);
+  readonly buffers = new BufferPool(4);
+  readonly clock: ManualClock;
+  constructor(clock = new ManualClock()) {
+    this.clock = clock;
+  }
+}
+
+/** What a promise was rejected with, as a Fault. */
+export async function faultOf(promise: Promise<unknown>): Promise<Fault> {
+  try {
+    await promise;
+  } catch (thrown) {
+    if (thrown instanceof Fault) return thrown;
+    throw thrown;
+  }
+  throw new Error("no fault");
+}
+
+export const ids = (...texts: readonly string[]): readonly KmId[] => texts.map(kmId);
