@@ -1,81 +1,114 @@
-// The HTTP side of ETSI GS QKD 014: limits, requests of admitted connections, orderly stop. TLS is the server's.
+// The HTTP side of ETSI GS QKD 014: limits, requests on admitted connections, orderly stop. TLS is the listener's.
 
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { FAULTS } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
 import type { KeyDoor } from "../keys/ports.ts";
 import { Head } from "./container.ts";
-import { makeHandler } from "./handler.ts";
+import { type Handler, makeHandler } from "./handler.ts";
 import { Parts } from "./parts.ts";
 
-/** How long an idle connection stays open; answers promise it. */
-const KEEP_ALIVE_MS = 60_000;
-/** Requests under way have this long to end at stop. */
-const DRAIN_MS = 5000;
-
-/** Options of the HTTP server: slow or large heads and bodies end the connection. */
+/** What slow or large clients meet. Milliseconds and bytes. */
 export const HTTP_LIMITS = {
   maxHeaderSize: 8192,
+  /** For a whole head; also for the first byte of a connection. */
   headersTimeout: 10_000,
+  /** For a whole request. */
   requestTimeout: 15_000,
   connectionsCheckingInterval: 2000,
-  keepAliveTimeout: KEEP_ALIVE_MS,
-  noDelay: true,
+  /** For the next request of an idle connection. */
+  keepAliveTimeout: 60_000,
 } as const;
+
+/** Requests under way have this long to end at stop. */
+export const DRAIN_MS = 5000;
 
 export interface ServicePorts {
   readonly door: KeyDoor;
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
-  /** Who is at the other end of an admitted connection. */
-  readonly appOf: (socket: Socket) => AppId | undefined;
 }
 
-/**
- * Answers the requests of `server`, at most `maxConnections` at a time; `memory` is for answers with keys.
- * The function returned stops it: no new connections, requests under way drained, what is left cut off.
- */
-export function serve(
-  server: Server | HttpsServer,
-  options: { readonly memory: Uint8Array; readonly maxConnections: number },
-  ports: ServicePorts,
-): () => Promise<void> {
-  const { clock } = ports;
-  const connections = new Set<Socket>();
-  const underWay = new Set<ServerResponse>();
-  let stopping = false;
-  const closing = () => stopping;
-  const outlet = { parts: new Parts(options.memory), head: new Head(clock, KEEP_ALIVE_MS), clock, closing };
-  const handle = makeHandler({ ...ports, outlet });
+/** Serves connections whose certificate was examined. */
+export class Service {
+  readonly #http: Server;
+  readonly #handle: Handler;
+  readonly #ports: ServicePorts;
+  readonly #connections = new Map<Socket, AppId>();
+  readonly #underWay = new Set<ServerResponse>();
+  readonly #gone = Promise.withResolvers<void>();
+  #stopping = false;
 
-  server.maxConnections = options.maxConnections;
-  server.on("connection", (socket: Socket) => {
-    connections.add(socket);
-    socket.once("close", () => connections.delete(socket));
-  });
-  server.on("drop", () => ports.meter.add("connections_refused", { door: "etsi014", reason: "full" }));
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code === "ECONNRESET" || error.code === "EPIPE") return void socket.destroy();
-    ports.meter.add("frames_refused", { door: "etsi014", reason: REASONS[error.code ?? ""] ?? "malformed" });
-    if ([...underWay].some((response) => response.socket === socket)) socket.destroy();
-    else refuseBroken(socket);
-  });
-  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    const app = ports.appOf(request.socket);
-    if (app === undefined) return void request.socket.destroy();
-    underWay.add(response);
-    response.once("close", () => underWay.delete(response));
-    handle(app, request, response);
-  });
+  /** `memory` is where answers with keys are laid. @throws RangeError when it is too small */
+  constructor(memory: Uint8Array, ports: ServicePorts, limits: Partial<typeof HTTP_LIMITS> = {}) {
+    const { clock } = ports;
+    const parts = new Parts(memory);
+    const head = new Head(clock, HTTP_LIMITS.keepAliveTimeout);
+    this.#ports = ports;
+    this.#handle = makeHandler({ ...ports, outlet: { parts, head, clock, closing: () => this.#stopping } });
+    this.#http = createServer({ ...HTTP_LIMITS, ...limits }, (request, response) => this.#request(request, response));
+    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => this.#broken(error, socket));
+    // node:http watches over head and body timeouts from here on; it would itself when it listened.
+    this.#http.emit("listening");
+  }
 
-  return () => {
-    stopping = true;
-    return drain(server, connections, clock);
-  };
+  /** Takes a connection of `app` over, from which nothing was read. */
+  connected(socket: Socket, app: AppId): void {
+    if (this.#stopping) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(socket, app);
+    socket.once("close", () => {
+      this.#connections.delete(socket);
+      this.#checkGone();
+    });
+    this.#http.emit("connection", socket);
+  }
+
+  /** Ends idle connections, lets requests under way end, and cuts off what is left after `DRAIN_MS`. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const endDeadline = this.#ports.clock.after(DRAIN_MS, () => this.#cutOff());
+    this.#http.close();
+    this.#checkGone();
+    await this.#gone.promise;
+    endDeadline();
+  }
+
+  #request(request: IncomingMessage, response: ServerResponse): void {
+    const app = this.#connections.get(request.socket);
+    if (app === undefined) {
+      request.socket.destroy();
+      return;
+    }
+    this.#underWay.add(response);
+    response.once("close", () => this.#underWay.delete(response));
+    this.#handle(app, request, response);
+  }
+
+  /** What is no HTTP, too large or too slow: answered only when no answer is under way. */
+  #broken(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === "ECONNRESET" || error.code === "EPIPE") {
+      socket.destroy();
+      return;
+    }
+    this.#ports.meter.add("frames_refused", { door: "etsi014", reason: REASONS[error.code ?? ""] ?? "malformed" });
+    const answering = [...this.#underWay].some((response) => response.socket === socket);
+    if (socket.writable && !answering) socket.end(BROKEN_ANSWER, () => socket.destroy());
+    else socket.destroy();
+  }
+
+  #checkGone(): void {
+    if (this.#stopping && this.#connections.size === 0) this.#gone.resolve();
+  }
+
+  #cutOff(): void {
+    for (const socket of this.#connections.keys()) socket.destroy();
+  }
 }
 
 /** Why node:http ended a connection, as the metrics name it. */
@@ -84,21 +117,13 @@ const REASONS: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: "too slow",
 };
 
+/** Strict clients know 400, 401 and 503 only. */
 const BROKEN = JSON.stringify({ message: FAULTS.MALFORMED_REQUEST.text });
-const BROKEN_ANSWER = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${BROKEN.length}\r\n\r\n${BROKEN}`;
-
-/** For what is no HTTP, too large a head, or too slow: strict clients know 400 only. */
-function refuseBroken(socket: Socket): void {
-  if (socket.writable) socket.write(BROKEN_ANSWER);
-  socket.destroySoon();
-}
-
-async function drain(server: Server | HttpsServer, connections: ReadonlySet<Socket>, clock: Clock): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.close(() => resolve());
-  const endDeadline = clock.after(DRAIN_MS, () => {
-    for (const socket of connections) socket.destroy();
-  });
-  await promise;
-  endDeadline();
-}
+const BROKEN_ANSWER = [
+  "HTTP/1.1 400 Bad Request",
+  "Connection: close",
+  "Content-Type: application/json",
+  `Content-Length: ${BROKEN.length}`,
+  "",
+  BROKEN,
+].join("\r\n");

@@ -1,9 +1,9 @@
 // The service over plain HTTP for tests of what it says; TLS has its own tests.
 
-import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { AppId } from "../../src/core/ids.ts";
-import { HTTP_LIMITS, serve } from "../../src/etsi014/service.ts";
+import { DRAIN_MS, Service } from "../../src/etsi014/service.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { FakeDoor } from "./fake-door.ts";
 
@@ -44,7 +44,7 @@ export interface RawClient extends Disposable {
   ended(): Promise<string>;
 }
 
-export async function openService(options: { memoryBytes?: number; maxConnections?: number; limits?: object } = {}) {
+export async function openService(options: { memoryBytes?: number; limits?: object } = {}) {
   const door = new FakeDoor();
   const clock = new ManualClock();
   const memory = new Uint8Array(options.memoryBytes ?? 65_536);
@@ -56,12 +56,8 @@ export async function openService(options: { memoryBytes?: number; maxConnection
     add: (name: string, labels: Readonly<Record<string, string>>) =>
       void counted.push(`${name} ${Object.values(labels).join(" ")}`),
   };
-  const server = createServer({ ...HTTP_LIMITS, ...options.limits });
-  const stop = serve(
-    server,
-    { memory, maxConnections: options.maxConnections ?? 100 },
-    { door, clock, log, meter, appOf: () => "app-a1" as AppId },
-  );
+  const http = new Service(memory, { door, clock, log, meter }, options.limits);
+  const server = createServer((socket) => http.connected(socket, "app-a1" as AppId));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const ask = (path: string, wish: Ask = {}) => asked(port, `/api/v1/keys${path}`, wish);
@@ -80,10 +76,12 @@ export async function openService(options: { memoryBytes?: number; maxConnection
         headers: { "content-type": "application/json" },
       }),
     raw: () => rawClient(port),
-    stop,
+    stop: () => http.stop(),
     async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      if (server.listening) await stop();
+      server.close();
+      const stopped = http.stop();
+      clock.advance(DRAIN_MS);
+      await stopped;
     },
   };
   return service;

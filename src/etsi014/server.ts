@@ -1,0 +1,55 @@
+// The ETSI GS QKD 014 door: HTTPS, on which each application is who its certificate says.
+
+import type { Fault } from "../core/fault.ts";
+import { appId } from "../core/ids.ts";
+import type { TlsMaterial } from "../net/options.ts";
+import { listenTls } from "../net/tls-listener.ts";
+import { Service, type ServicePorts } from "./service.ts";
+
+export interface Etsi014Options {
+  /** Port 0 is any free port. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM texts. */
+  readonly tls: TlsMaterial;
+  /** Refuses clients without X25519MLKEM768. */
+  readonly requireHybrid: boolean;
+  readonly maxConnections: number;
+  /** Locked memory for answers with keys: one part of 64 KiB at least is well. */
+  readonly memory: Uint8Array;
+}
+
+export interface Etsi014Ports extends ServicePorts {
+  /** Whether the application of a certificate may connect: one that is homed here. */
+  readonly admit: (id: string) => Fault | undefined;
+}
+
+export interface Etsi014Server extends AsyncDisposable {
+  readonly port: number;
+  /** Connections open or on their way. */
+  readonly connections: number;
+}
+
+/**
+ * Listens; dispose drains requests under way, then closes.
+ * @throws Error when the address cannot be listened on, or the certificates cannot be used
+ */
+export async function startEtsi014(options: Etsi014Options, ports: Etsi014Ports): Promise<Etsi014Server> {
+  const { listen, tls, requireHybrid, maxConnections } = options;
+  const service = new Service(options.memory, ports);
+  const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
+  const listener = await listenTls(
+    { ...listen, door: "etsi014", tls, kind: "app", groups, maxConnections },
+    ports,
+    (socket, peer) => service.connected(socket, appId(peer.id)),
+  );
+  return {
+    port: listener.port,
+    get connections() {
+      return listener.connections;
+    },
+    async [Symbol.asyncDispose]() {
+      await service.stop();
+      await listener[Symbol.asyncDispose]();
+    },
+  };
+}

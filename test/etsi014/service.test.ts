@@ -1,0 +1,233 @@
+// Tests of src/etsi014/service.ts and send-keys.ts: connections that are shared, slow, rude, cut, or stopped.
+
+import { describe, expect, it } from "vitest";
+import { Fault } from "../../src/core/fault.ts";
+import { WRITE_DEADLINE_MS } from "../../src/etsi014/send-keys.ts";
+import { DRAIN_MS, HTTP_LIMITS } from "../../src/etsi014/service.ts";
+import { openService, type RawClient } from "./bench-service.ts";
+import { fakeGrant, fakeId, fakeKey } from "./fake-door.ts";
+import { until } from "./until.ts";
+
+const GET = (path: string, headers = "", version = "1.1") =>
+  `GET /api/v1/keys${path} HTTP/${version}\r\nHost: km-a\r\n${headers}\r\n`;
+const answers = (text: string): number => text.split("HTTP/1.1 ").length - 1;
+const quick = { headersTimeout: 40, requestTimeout: 60, connectionsCheckingInterval: 10 };
+
+async function say(client: RawClient, text: string, replies: number): Promise<string> {
+  client.socket.write(text);
+  return client.received((got) => answers(got) >= replies && got.endsWith("}"));
+}
+
+describe("keep-alive", () => {
+  it("serves many requests on one connection", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    for (let i = 1; i <= 20; i++) await say(client, GET("/app-b1/enc_keys"), i);
+    expect(service.door.grants.every((grant) => grant.disposed === 1)).toBe(true);
+    expect(service.clock.waiting).toBe(0);
+  });
+
+  it("promises the time that it keeps a connection, and says the date", async () => {
+    await using service = await openService();
+    const { headers } = await service.ask("/app-b1/enc_keys", { headers: { connection: "keep-alive" } });
+    expect(headers.connection).toBe("keep-alive");
+    expect(headers["keep-alive"]).toBe(`timeout=${HTTP_LIMITS.keepAliveTimeout / 1000}`);
+    expect(headers.date).toBe("Thu, 01 Jan 2026 00:00:00 GMT");
+    expect(headers["cache-control"]).toBe("no-store");
+  });
+
+  it("ends the connection after the answer when the client asks for that", async () => {
+    await using service = await openService();
+    for (const request of [GET("/app-b1/enc_keys", "Connection: close\r\n"), GET("/app-b1/enc_keys", "", "1.0")]) {
+      using client = await service.raw();
+      client.socket.write(request);
+      const text = await client.ended();
+      expect(text).toContain("Connection: close");
+      expect(text).toContain(fakeKey(0, 32).toString("base64"));
+    }
+  });
+
+  it("takes a request in absolute form", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    const text = await say(client, "GET https://km-a/api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: km-a\r\n\r\n", 1);
+    expect(text).toContain("HTTP/1.1 200 OK");
+  });
+
+  it("goes on after a refusal on the same connection", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    await say(client, GET("/app-b1/enc_keys?size=7"), 1);
+    expect(await say(client, GET("/app-b1/enc_keys"), 2)).toContain("HTTP/1.1 200 OK");
+  });
+});
+
+describe("pipelined requests", () => {
+  it("are answered in order, and each is asked for when the one before is out", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using client = await service.raw();
+    const body = '{"size":512}';
+    const post = `POST /api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    client.socket.write(GET("/app-b1/enc_keys?size=128") + post + GET("/app-b1/status"));
+    await service.door.askedFor(1);
+    await until(() => service.counted.length === 0 && service.door.asked.length === 1);
+    service.door.grant(0);
+    await service.door.askedFor(2);
+    service.door.grant(1);
+    const text = await client.received((got) => answers(got) === 3 && got.endsWith("}"));
+    const order = [fakeKey(0, 16).toString("base64"), fakeKey(0, 64).toString("base64"), "source_KME_ID"];
+    const found = order.map((part) => text.indexOf(part));
+    expect(found).toEqual([...found].sort((a, b) => a - b));
+    expect(found.every((at) => at > 0)).toBe(true);
+  });
+
+  it("end the connection when there are too many", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.write(GET("/app-b1/enc_keys").repeat(100));
+    await client.ended();
+    expect(service.counted).toContain("frames_refused etsi014 pipelined");
+    expect(service.door.asked).toHaveLength(1);
+    await until(() => service.door.asked[0]?.givenUp === 1);
+  });
+});
+
+describe("a client that goes away", () => {
+  it("gives its waiting request up", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.write(GET("/app-b1/enc_keys"));
+    await service.door.askedFor(1);
+    client.socket.destroy();
+    await until(() => service.door.asked[0]?.givenUp === 1);
+    const late = service.door.grant(0);
+    expect(late).toMatchObject({ written: 0, disposed: 1 });
+  });
+
+  it("and refuses quietly after that", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.write(GET("/app-b1/enc_keys"));
+    await service.door.askedFor(1);
+    client.socket.destroy();
+    await until(() => service.door.asked[0]?.givenUp === 1);
+    service.door.asked[0]?.answer.refused(new Fault("INSUFFICIENT_KEYS"));
+    expect(service.counted).toEqual(["requests_refused etsi014 INSUFFICIENT_KEYS"]);
+  });
+
+  it("asks nothing when it goes in the middle of a body", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    client.socket.write("POST /api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{");
+    await until(() => client.socket.bytesWritten > 0);
+    client.socket.destroy();
+    await service.ask("/app-b1/status");
+    expect(service.door.asked).toEqual([]);
+  });
+});
+
+describe("a client that does not read", () => {
+  it("is cut off at the deadline, its grant disposed, the memory zero and free for others", async () => {
+    await using service = await openService({ memoryBytes: 8192 });
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.pause();
+    client.socket.write(GET("/app-b1/enc_keys"));
+    await service.door.askedFor(1);
+    const grant = fakeGrant(new Array<number>(3000).fill(4088));
+    service.door.asked[0]?.answer.granted(grant);
+    await until(() => grant.written > 0 && client.socket.bytesRead === 0);
+    service.clock.advance(WRITE_DEADLINE_MS);
+    await until(() => grant.disposed === 1);
+    expect(grant.written).toBeLessThan(3000);
+    expect(service.memory.every((byte) => byte === 0)).toBe(true);
+    service.door.answers = "grant";
+    expect((await service.ask("/app-b1/enc_keys")).status).toBe(200);
+  });
+});
+
+describe("rude clients", () => {
+  it.each([
+    ["no HTTP", "\x16\x03\x01 hello\r\n\r\n", "malformed"],
+    ["a head that is too large", GET("/app-b1/status", `X: ${"y".repeat(9000)}\r\n`), "head too large"],
+    ["two lengths", GET("/app-b1/status", "Content-Length: 1\r\nContent-Length: 2\r\n"), "malformed"],
+    ["a length and chunks", GET("/app-b1/status", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"), "malformed"],
+  ])("get 400 and the end of the connection: %s", async (_, bytes, reason) => {
+    await using service = await openService();
+    using client = await service.raw();
+    client.socket.write(bytes);
+    const text = await client.ended();
+    expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(text).toMatch(/\r\n\r\n\{"message":".+"\}$/);
+    expect(service.counted).toContain(`frames_refused etsi014 ${reason}`);
+  });
+
+  it.each([
+    ["say nothing", ""],
+    ["never end their head", "GET /api/v1/keys/app-b1/status HTTP/1.1\r\nHost:"],
+    ["never end their body", "POST /api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"],
+  ])("are cut off when they %s", async (_, bytes) => {
+    await using service = await openService({ limits: quick });
+    using client = await service.raw();
+    client.socket.write(bytes);
+    await client.ended();
+    expect(service.counted).toContain("frames_refused etsi014 too slow");
+    expect(service.door.asked).toEqual([]);
+  });
+
+  it("are not cut off while the key manager lets them wait", async () => {
+    await using service = await openService({ limits: quick });
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.write(GET("/app-b1/enc_keys"));
+    await service.door.askedFor(1);
+    using idle = await service.raw();
+    await idle.ended();
+    service.door.grant(0);
+    expect(await client.received((got) => got.endsWith("}"))).toContain("HTTP/1.1 200 OK");
+  });
+
+  it("a broken request behind an unanswered one ends the connection without a false answer", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.write(`${GET("/app-b1/enc_keys")}\x00\x01\r\n\r\n`);
+    expect(await client.ended()).toBe("");
+    await until(() => service.door.asked[0]?.givenUp === 1);
+  });
+});
+
+describe("stop", () => {
+  it("lets requests under way end, then their connections, and takes no new ones", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using busy = await service.raw();
+    using idle = await service.raw();
+    busy.socket.write(GET("/app-b1/enc_keys"));
+    await service.door.askedFor(1);
+    const stopped = service.stop();
+    await idle.ended();
+    await expect(service.ask("/app-b1/status")).rejects.toThrow(/hang up|ECONNRESET/);
+    service.door.grant(0);
+    expect(await busy.ended()).toContain("Connection: close");
+    await stopped;
+    expect(service.clock.waiting).toBe(0);
+  });
+
+  it("cuts off what does not end by the deadline", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.write(GET(`/app-b1/dec_keys?key_ID=${fakeId(1)}`));
+    await service.door.askedFor(1);
+    const stopped = service.stop();
+    service.clock.advance(DRAIN_MS);
+    await stopped;
+    expect(await client.ended()).toBe("");
+    await until(() => service.door.asked[0]?.givenUp === 1);
+  });
+});
