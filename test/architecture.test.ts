@@ -1,0 +1,79 @@
+// Who may import whom: the table of the house, held against every import.
+
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+/** What a room may import beside itself; after `type`, types only. A folder ends in `/`. `device/token.ts` has an error class. */
+const MAY: Readonly<Record<string, string>> = {
+  "src/core/": "",
+  "src/device/": "src/core/",
+  "src/wire/": "src/core/",
+  "src/kq/": "src/core/",
+  "src/vault/": "src/core/ src/wire/ src/device/token.ts lmdb sodium-native node:fs node:v8 type src/device/",
+  "src/keys/": "src/core/ type src/vault/",
+  "src/net/": "src/core/ src/wire/ node:net node:tls",
+  "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/",
+  "src/kx/": "src/core/ src/wire/ src/net/ type src/keys/",
+  "src/etsi014/": "src/core/ src/wire/ src/net/ node:http node:https type src/keys/ node:net",
+  "src/control/": "src/core/ src/wire/ src/net/ node:http node:https node:net node:fs prom-client pino type src/keys/",
+  "src/console/": "src/core/ src/wire/ src/net/ type src/keys/",
+  "src/config.ts": "src/config/ src/core/ smol-toml valibot node:fs type boards/",
+  "src/config/": "src/core/ smol-toml valibot node:fs type src/config.ts boards/",
+  "drivers/serial/": "src/core/ src/kq/ serialport node: type src/device/",
+  "drivers/hid/": "src/core/ src/kq/ node-hid node: type src/device/",
+  "drivers/pkcs11/": "src/core/ src/kq/ src/device/token.ts pkcs11js node: type src/device/",
+  "drivers/watchdog/": "src/core/ src/kq/ node: type src/device/",
+  "drivers/simulator/": "src/core/ src/kq/ serialport node: type src/device/",
+  "drivers/index.ts": "drivers/ type src/device/",
+  "boards/": "type drivers/",
+};
+const FREE = ["src/main.ts", "src/cli/", "test/"];
+/** Parts of Node that touch nothing outside the process. */
+const PURE = /^node:(util|crypto|path|buffer|events)$/;
+const IMPORT = /^(?:import|export) (type )?[^"';]*from "([^"]+)"|^import (")([^"]+)"|\bimport\((")([^"]+)"\)/gm;
+
+const isIn = (target: string) => (name: string) => target === name || (/[/:]$/.test(name) && target.startsWith(name));
+
+/** Why a file of `room` must not import `target`, if so. */
+function objection(room: string, target: string, typeOnly: boolean): string | undefined {
+  if (target === "src/main.ts") return "nobody imports main";
+  if (FREE.includes(room) || PURE.test(target) || isIn(target)(room)) return undefined;
+  const [always = "", types = ""] = (MAY[room] ?? "").split("type ");
+  const names = `${always} ${typeOnly ? types : ""}`.split(" ").filter((name) => name !== "");
+  return names.some(isIn(target)) ? undefined : `${room} may import ${MAY[room] || "nothing"}`;
+}
+
+function importsOf(file: string): readonly { readonly target: string; readonly typeOnly: boolean }[] {
+  return [...readFileSync(file, "utf8").matchAll(IMPORT)].map((found) => {
+    const name = found[2] ?? found[4] ?? found[6] ?? "";
+    return { target: name.startsWith(".") ? join(dirname(file), name) : name, typeOnly: found[1] !== undefined };
+  });
+}
+
+const files = globSync(["src/**/*.{ts,mjs}", "drivers/**/*.ts", "boards/**/*.ts"]);
+
+test.each(files)("%s imports only what its room may", (file) => {
+  const room = [...Object.keys(MAY), ...FREE].find(isIn(file));
+  expect(room, `no room for ${file}: add it to the table`).toBeDefined();
+  const wrong = importsOf(file).flatMap(({ target, typeOnly }) => objection(room ?? "", target, typeOnly) ?? []);
+  expect(wrong).toEqual([]);
+});
+
+describe("the check itself", () => {
+  test("refuses the store to keys, types' values, other drivers, unknown packages and main", () => {
+    expect(objection("src/keys/", "lmdb", false)).toBeDefined();
+    expect(objection("src/keys/", "src/vault/vault.ts", false)).toBeDefined();
+    expect(objection("src/keys/", "src/vault/vault.ts", true)).toBeUndefined();
+    expect(objection("drivers/serial/", "drivers/pkcs11/token.ts", true)).toBeDefined();
+    expect(objection("src/cli/", "src/main.ts", false)).toBeDefined();
+    expect(objection("src/core/", "node:fs", false)).toBeDefined();
+  });
+
+  test("sees imports over several lines, of side effects and at run time", () => {
+    expect(importsOf("test/architecture.test.ts").map(({ target }) => target)).toContain("node:fs");
+    const sample =
+      'import {\n  a,\n} from "x";\nimport "y";\nconst z = await import("z");\nexport type { t } from "w";\n';
+    expect([...sample.matchAll(IMPORT)].map((m) => m[2] ?? m[4] ?? m[6])).toEqual(["x", "y", "z", "w"]);
+  });
+});
