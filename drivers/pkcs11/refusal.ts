@@ -1,0 +1,96 @@
+// What a PKCS#11 error says, whichever of its two shapes pkcs11js gave it.
+
+import { Fault } from "../../src/core/fault.ts";
+
+const VALUES = {
+  CKR_DEVICE_REMOVED: 0x32,
+  CKR_DEVICE_ERROR: 0x30,
+  CKR_DEVICE_MEMORY: 0x31,
+  CKR_HOST_MEMORY: 0x02,
+  CKR_FUNCTION_CANCELED: 0x50,
+  CKR_KEY_HANDLE_INVALID: 0x60,
+  CKR_OBJECT_HANDLE_INVALID: 0x82,
+  CKR_OPERATION_ACTIVE: 0x90,
+  CKR_PIN_INCORRECT: 0xa0,
+  CKR_PIN_INVALID: 0xa1,
+  CKR_PIN_LEN_RANGE: 0xa2,
+  CKR_PIN_EXPIRED: 0xa3,
+  CKR_PIN_LOCKED: 0xa4,
+  CKR_SESSION_CLOSED: 0xb0,
+  CKR_SESSION_HANDLE_INVALID: 0xb3,
+  CKR_TOKEN_NOT_PRESENT: 0xe0,
+  CKR_TOKEN_NOT_RECOGNIZED: 0xe1,
+  CKR_USER_ALREADY_LOGGED_IN: 0x100,
+  CKR_USER_NOT_LOGGED_IN: 0x101,
+  CKR_USER_PIN_NOT_INITIALIZED: 0x102,
+  CKR_CRYPTOKI_NOT_INITIALIZED: 0x190,
+} as const;
+
+type ReturnName = keyof typeof VALUES;
+
+/** The value that a PKCS#11 function returned instead of CKR_OK. */
+export interface Refusal {
+  /** `CKR_…`; `CKR_VENDOR_DEFINED` for what version 2.40 does not name. */
+  readonly name: string;
+  readonly value: number | undefined;
+}
+
+/** Reads `code` and the message: either may be missing. `undefined` when it is no error of a module. */
+export function refusalOf(thrown: unknown): Refusal | undefined {
+  if (!(thrown instanceof Error) || thrown instanceof Fault) return undefined;
+  const found = /\b(CKR_[A-Z0-9_]+)(?::(\d+))?/.exec(thrown.message);
+  const code = "code" in thrown && typeof thrown.code === "number" && thrown.code !== 0 ? thrown.code : undefined;
+  if (found?.[1] === undefined) return undefined;
+  return { name: found[1], value: code ?? (found[2] === undefined ? undefined : Number(found[2])) };
+}
+
+const among =
+  (...names: readonly ReturnName[]) =>
+  (thrown: unknown): boolean => {
+    const refusal = refusalOf(thrown);
+    return names.some((name) => name === refusal?.name || VALUES[name] === refusal?.value);
+  };
+
+/** The token, its session or the login is no more. */
+export const saysGone = among(
+  "CKR_DEVICE_REMOVED",
+  "CKR_TOKEN_NOT_PRESENT",
+  "CKR_TOKEN_NOT_RECOGNIZED",
+  "CKR_SESSION_CLOSED",
+  "CKR_SESSION_HANDLE_INVALID",
+  "CKR_USER_NOT_LOGGED_IN",
+  "CKR_CRYPTOKI_NOT_INITIALIZED",
+);
+
+/** The token could not do it; this says nothing about what it was given. */
+export const saysTrouble = among(
+  "CKR_DEVICE_ERROR",
+  "CKR_DEVICE_MEMORY",
+  "CKR_HOST_MEMORY",
+  "CKR_FUNCTION_CANCELED",
+  "CKR_KEY_HANDLE_INVALID",
+  "CKR_OBJECT_HANDLE_INVALID",
+  "CKR_OPERATION_ACTIVE",
+);
+
+export const saysNoObject = among("CKR_OBJECT_HANDLE_INVALID", "CKR_KEY_HANDLE_INVALID");
+
+export const saysLoggedIn = among("CKR_USER_ALREADY_LOGGED_IN");
+
+/** The PIN was not accepted: it must not be tried again. */
+export const saysPin = among(
+  "CKR_PIN_INCORRECT",
+  "CKR_PIN_INVALID",
+  "CKR_PIN_LEN_RANGE",
+  "CKR_PIN_EXPIRED",
+  "CKR_PIN_LOCKED",
+  "CKR_USER_PIN_NOT_INITIALIZED",
+);
+
+/** `CKR_…` for a sentence, or the message of another error. */
+export function reasonOf(thrown: unknown): string {
+  const refusal = refusalOf(thrown);
+  if (refusal?.name === "CKR_VENDOR_DEFINED" && refusal.value !== undefined)
+    return `CKR 0x${refusal.value.toString(16)}`;
+  return refusal?.name ?? (thrown instanceof Error ? thrown.message : String(thrown));
+}
