@@ -1,0 +1,67 @@
+// Sets of numbers written in runs, such as `17,20-22`: serials given up, blocks held.
+
+interface Run {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Numbers in ascending runs. @throws RangeError when `text` is not such a list of safe integers */
+export function parseRuns(text: string): readonly Run[] {
+  if (text === "") return [];
+  const runs = text.split(",").map(parseRun);
+  for (const [index, run] of runs.entries()) {
+    const before = runs[index - 1];
+    if (run.last < run.first || (before && before.last >= run.first)) throw new RangeError("runs must ascend");
+  }
+  return runs;
+}
+
+function parseRun(text: string): Run {
+  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(text);
+  if (!match) throw new RangeError("a run must be a number or two with a hyphen between");
+  const first = Number(match[1]);
+  return { first, last: match[2] === undefined ? first : Number(match[2]) };
+}
+
+/** The numbers (ascending, none twice) as text. */
+export function formatRuns(ascending: Iterable<number>): string {
+  const runs: { first: number; last: number }[] = [];
+  for (const value of ascending) {
+    const open = runs.at(-1);
+    if (open && value === open.last + 1) open.last = value;
+    else runs.push({ first: value, last: value });
+  }
+  return runs.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(",");
+}
+
+/** A test of membership that takes numbers in any order. */
+export function inRuns(runs: readonly Run[]): (value: number) => boolean {
+  return (value) => {
+    let low = 0;
+    let high = runs.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const run = runs[middle];
+      if (run === undefined) return false;
+      if (value < run.first) high = middle - 1;
+      else if (value > run.last) low = middle + 1;
+      else return true;
+    }
+    return false;
+  };
+}
+
+/** Cuts a list into lists of at most `maxChars` characters. */
+export function splitRuns(text: string, maxChars: number): string[] {
+  const parts: string[] = [];
+  let open = "";
+  for (const run of text === "" ? [] : text.split(",")) {
+    if (open !== "" && open.length + 1 + run.length > maxChars) {
+      parts.push(open);
+      open = "";
+    }
+    open = open === "" ? run : `${open},${run}`;
+  }
+  if (open !== "") parts.push(open);
+  return parts;
+}

@@ -1,0 +1,187 @@
+// One Kx connection to a neighbour, from the state exchange to its end: what is told, what is heard.
+
+import { asFault, Fault } from "../core/fault.ts";
+import { formatRuns, inRuns } from "../core/runs.ts";
+import type { Context } from "./context.ts";
+import { endBlocks } from "./intake.ts";
+import { isAfter, type LinkBook, type Place, sequencesOf } from "./link-book.ts";
+import type { Neighbour } from "./neighbour.ts";
+import { integer, readMarks, runs, StateReader, stateEntries, text } from "./peer-state.ts";
+import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
+import { reconcile } from "./reconcile.ts";
+import { acceptRelay } from "./relay-destination.ts";
+
+const TELL_TIMEOUT_MS = 10_000;
+/** Marks and arrivals are told at most 20 times a second. */
+const TELL_EVERY_MS = 50;
+
+export class Connection {
+  readonly peer: Peer;
+  readonly #context: Context;
+  readonly #neighbour: Neighbour;
+  readonly #reader = new StateReader();
+  /** Our state was told and the neighbour's is applied: both are needed. */
+  readonly #exchanged = { told: false, applied: false };
+  /** What is heard is handled one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #stopTelling: (() => void) | undefined;
+
+  constructor(context: Context, neighbour: Neighbour, peer: Peer) {
+    this.#context = context;
+    this.#neighbour = neighbour;
+    this.peer = peer;
+  }
+
+  get #current(): boolean {
+    return this.#neighbour.peer === this.peer;
+  }
+
+  /** Tells our state; the neighbour does the same. */
+  async begin(): Promise<void> {
+    this.#neighbour.phase = "exchanging";
+    this.#neighbour.stock.takeMoved();
+    try {
+      await this.peer.tell(stateEntries(this.#neighbour), TELL_TIMEOUT_MS);
+      this.#exchanged.told = true;
+      this.#synchronise();
+    } catch (thrown) {
+      this.#fail("the state exchange failed", thrown);
+    }
+  }
+
+  #fail(sentence: string, thrown: unknown): void {
+    if (!this.#current) return;
+    this.#context.log.warn({ peer: this.peer.id, fault: asFault(thrown).response }, sentence);
+    this.peer.close(sentence);
+  }
+
+  #synchronise(): void {
+    const { told, applied } = this.#exchanged;
+    if (!told || !applied || !this.#current) return;
+    const neighbour = this.#neighbour;
+    neighbour.phase = "synchronised";
+    neighbour.synchronisedOnce = true;
+    const { size, bytes } = neighbour.stock;
+    this.#context.log.info(
+      { peer: neighbour.id, kmaKeys: size, bytes, held: neighbour.held.size },
+      "synchronised with the peer",
+    );
+    neighbour.desk.pump();
+    this.tellSoon();
+  }
+
+  end(): void {
+    this.#stopTelling?.();
+  }
+
+  /** Handles in order. @throws Fault */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** @throws Fault */
+  async relayed(offer: RelayOffer): Promise<RelayConfirmation> {
+    // A relay that follows the state waits until that is applied; relays do not wait for one another.
+    await this.#turn;
+    if (!this.#exchanged.applied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
+    try {
+      return await acceptRelay(this.#context, this.#neighbour, offer, () => this.#current);
+    } catch (thrown) {
+      const fault = asFault(thrown);
+      const { log, meter, self } = this.#context;
+      meter.add("relays_refused", { peer: this.peer.id, direction: "in", fault: fault.code });
+      log.warn({ peer: this.peer.id, fault: fault.response, block: offer.protection }, "a key relay was refused");
+      throw new Fault(fault.code, { text: fault.message, failedAt: self, cause: thrown });
+    }
+  }
+
+  /** @throws Fault */
+  told(entries: readonly ExtensionEntry[]): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const entry of entries) await this.#heard(entry);
+    });
+  }
+
+  async #heard(entry: ExtensionEntry): Promise<void> {
+    if (entry.name === "qkm_state") return this.#heardState(entry);
+    if (entry.name === "qkm_arrived") return this.#heardArrived(entry);
+    if (entry.name !== "qkm_marks") return;
+    const change = this.#context.vault.change();
+    for (const mark of readMarks(entry)) this.#neighbour.held.witness(mark, change);
+    await change.commit();
+  }
+
+  async #heardState(entry: ExtensionEntry): Promise<void> {
+    const state = this.#reader.take(entry);
+    if (state === undefined) return;
+    const agreed = await reconcile(this.#context, this.#neighbour, state);
+    if (!agreed) return this.peer.close("this end was a restored copy; the exchange begins anew");
+    this.#exchanged.applied = true;
+    this.#synchronise();
+  }
+
+  /** Which of our blocks have arrived at the other end. */
+  async #heardArrived(entry: ExtensionEntry): Promise<void> {
+    const link = this.#neighbour.links.find(({ settings }) => settings.id === text(entry, "link"));
+    const [run, from, to] = [integer(entry, "run"), integer(entry, "from"), integer(entry, "to")];
+    const has = inRuns(runs(entry, "blocks"));
+    if (link === undefined) return;
+    const reached = [...link.own()].filter(
+      (block) => block.run === run && block.sequence >= from && block.sequence <= to,
+    );
+    endBlocks(
+      this.#context,
+      link,
+      link.confirm(reached, ({ sequence }) => has(sequence)),
+      "gap",
+    );
+    this.#neighbour.kick();
+    this.#neighbour.desk.pump();
+  }
+
+  /** Marks or arrivals have moved: they are told with the next that go. */
+  tellSoon(): void {
+    if (this.#stopTelling !== undefined || this.#neighbour.phase !== "synchronised") return;
+    this.#stopTelling = this.#context.clock.after(TELL_EVERY_MS, () => {
+      this.#stopTelling = undefined;
+      void this.#tell();
+    });
+  }
+
+  async #tell(): Promise<void> {
+    if (!this.#current) return;
+    const marks = this.#neighbour.stock.takeMoved();
+    const arrivals = this.#neighbour.links.flatMap(arrivedEntries);
+    const entries = [...(marks.length > 0 ? [{ name: "qkm_marks", marks }] : []), ...arrivals];
+    if (entries.length === 0) return;
+    try {
+      await this.peer.tell(entries, TELL_TIMEOUT_MS);
+    } catch (thrown) {
+      this.#fail("the peer does not take marks and arrivals", thrown);
+    }
+  }
+}
+
+/** What has arrived since it was last told, run by run: which of the peer's blocks we hold between two places. */
+function arrivedEntries(link: LinkBook): ExtensionEntry[] {
+  const { settled, toldTo } = link;
+  if (settled === undefined || (toldTo !== undefined && !isAfter(settled, toldTo))) return [];
+  const fresh = [...link.copies()].filter((block) => toldTo === undefined || isAfter(block, toldTo));
+  const passed = [...(toldTo ? [toldTo] : []), ...fresh, settled].map(({ run }) => run);
+  link.toldTo = settled;
+  return [...new Set(passed)].map((run) => arrivedEntry(link, run, fresh, { settled, toldTo }));
+}
+
+function arrivedEntry(
+  link: LinkBook,
+  run: number,
+  fresh: readonly Place[],
+  { settled, toldTo }: { readonly settled: Place; readonly toldTo: Place | undefined },
+): ExtensionEntry {
+  const from = toldTo?.run === run ? toldTo.sequence + 1 : 0;
+  // A run that is over brings nothing more.
+  const to = run === settled.run ? settled.sequence : Number.MAX_SAFE_INTEGER;
+  return { name: "qkm_arrived", link: link.settings.id, run, from, to, blocks: formatRuns(sequencesOf(fresh, run)) };
+}

@@ -1,0 +1,37 @@
+// What every part of the key manager is given: its own name, policy, and the ports to the world.
+
+import type { KmId } from "../core/ids.ts";
+import type { Clock, Log, Meter, Random } from "../core/ports.ts";
+import type { Vault } from "../vault/vault.ts";
+import type { AgeClock } from "./age-clock.ts";
+
+/** Times in ms, amounts in KMA-keys unless the name says otherwise. */
+export interface KeysPolicy {
+  readonly defaultKeyBits: number;
+  /** How long a request waits for stock. */
+  readonly timeoutMs: number;
+  /** Requests that may wait, all applications together. */
+  readonly maxWaiting: number;
+  readonly maxAgeMs: number;
+  /** How much longer than `maxAgeMs` a destination keeps its copy. */
+  readonly fetchWindowMs: number;
+  readonly relayTimeoutMs: number;
+  /** Relays to a destination begin below `stockLow` and stop at `stockHigh`. */
+  readonly stockLow: number;
+  readonly stockHigh: number;
+  /** What one source may have here. */
+  readonly maxHeld: number;
+  readonly quotaBitsPerS: number;
+  readonly quotaBurstBits: number;
+}
+
+export interface Context {
+  readonly self: KmId;
+  readonly policy: KeysPolicy;
+  readonly vault: Vault;
+  readonly clock: Clock;
+  readonly ages: AgeClock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly meter: Meter;
+}

@@ -1,0 +1,163 @@
+// Fetching by ID: every check before anything changes, the fetched range durable before the key leaves.
+
+import { asFault, Fault } from "../core/fault.ts";
+import type { OpenBlock, Range } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import { type GrantedKey, grantKeys } from "./grants.ts";
+import type { HeldKey, HeldKeys } from "./held.ts";
+import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId, STEP } from "./key-id.ts";
+import { nameFits, type Parties } from "./key-namer.ts";
+import type { Answer, FetchRequest } from "./ports.ts";
+import { kmaRow, TABLE } from "./rows.ts";
+import { stepped } from "./sizes.ts";
+
+/** Blocks that one request may reach into: all of them are pinned in locked memory at once. */
+const MAX_BLOCKS = 16;
+
+interface Wanted {
+  readonly key: HeldKey;
+  readonly parts: KeyIdParts;
+  /** What it takes of the KMA-key. */
+  readonly range: Range;
+}
+
+export class FetchDesk {
+  readonly #context: Context;
+  /** Only one request at a time collects blocks, so that two never wait for each other's slots. */
+  #collecting: Promise<unknown> = Promise.resolve();
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** `held`: what the initiator's home KM is the source of. @returns gives the request up */
+  request(request: FetchRequest, held: HeldKeys, answer: Answer): () => void {
+    const parties = {
+      source: held.peer,
+      destination: this.#context.self,
+      initiator: request.initiator,
+      target: request.app,
+    };
+    let given = false;
+    try {
+      const wanted = select(request.keyIds, held, parties);
+      this.#collect(wanted, held).then(
+        (blocks) => {
+          const grant = this.#grant(request, parties, wanted, blocks, held);
+          if (given) grant[Symbol.dispose]();
+          else answer.granted(grant);
+        },
+        (thrown: unknown) => answer.refused(asFault(thrown)),
+      );
+    } catch (thrown) {
+      answer.refused(asFault(thrown));
+    }
+    return () => {
+      given = true;
+    };
+  }
+
+  /** Marks the ranges in memory at once; opens the blocks; makes the marks durable. */
+  async #collect(wanted: readonly Wanted[], held: HeldKeys): Promise<ReadonlyMap<HeldKey, OpenBlock>> {
+    for (const { key, range } of wanted) {
+      key.mark(range);
+      key.pins++;
+    }
+    const keys = new Set(wanted.map(({ key }) => key));
+    using opened = new DisposableStack();
+    const blocks = new Map<HeldKey, OpenBlock>();
+    try {
+      const turn = this.#collecting.then(() => this.#open(keys, opened, blocks));
+      this.#collecting = turn.catch(() => {});
+      await turn;
+    } catch (thrown) {
+      // Nothing is durable and nothing has left: the ranges are free again.
+      for (const { key, range } of wanted) key.unmark(range);
+      unpin(wanted);
+      throw thrown;
+    }
+    const change = this.#context.vault.change();
+    for (const key of keys) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
+    // A commit that was rejected may still have happened: the ranges stay marked.
+    await change.commit().catch((thrown: unknown) => {
+      unpin(wanted);
+      throw thrown;
+    });
+    opened.move();
+    return blocks;
+  }
+
+  async #open(keys: Iterable<HeldKey>, opened: DisposableStack, blocks: Map<HeldKey, OpenBlock>): Promise<void> {
+    const { vault } = this.#context;
+    for (const key of keys) {
+      blocks.set(key, opened.use(vault.resident(key.block) ?? (await vault.open(key.block))));
+    }
+  }
+
+  #grant(
+    { app, door }: FetchRequest,
+    parties: Parties,
+    wanted: readonly Wanted[],
+    blocks: ReadonlyMap<HeldKey, OpenBlock>,
+    held: HeldKeys,
+  ) {
+    const keys = wanted.flatMap(({ key, parts }): GrantedKey[] => {
+      const open = blocks.get(key);
+      return open === undefined ? [] : [{ ...parts, idKey: key.idKey, open }];
+    });
+    return grantKeys(keys, parties, (unwritten) => {
+      for (const open of blocks.values()) open[Symbol.dispose]();
+      unpin(wanted);
+      this.#context.meter.add("keys_fetched", { app, door }, keys.length - unwritten);
+      if (unwritten > 0) this.#context.meter.add("keys_undelivered", { app }, unwritten);
+      this.#retire(blocks.keys(), held);
+    });
+  }
+
+  /** What is fetched whole is destroyed. */
+  #retire(keys: Iterable<HeldKey>, held: HeldKeys): void {
+    const spent = [...keys].filter((key) => key.pins === 0 && held.get(key.serial) === key && key.left < STEP);
+    if (spent.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const key of spent) held.forget(key, change);
+    change.commit().catch((fault: unknown) => {
+      this.#context.log.warn({ peer: held.peer, err: fault }, "fetched KMA-keys are still on the disk");
+    });
+  }
+}
+
+function unpin(wanted: readonly Wanted[]): void {
+  for (const { key } of wanted) key.pins--;
+}
+
+/** The checks of key-protocol 3, each for all IDs before the next. @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED */
+function select(keyIds: readonly string[], held: HeldKeys, parties: Parties): Wanted[] {
+  const wanted = keyIds.map((id) => find(id, held));
+  for (const { key, parts } of wanted) {
+    if (!nameFits(parts.tag, { ...parts, idKey: key.idKey }, parties)) throw new Fault("NOT_AUTHORIZED");
+  }
+  if (wanted.some(({ key, range }) => key.isTaken(range)) || overlap(wanted)) throw new Fault("KEY_NOT_FOUND");
+  if (new Set(wanted.map(({ key }) => key)).size > MAX_BLOCKS) {
+    throw new Fault("TOO_MANY_KEYS", {
+      text: `the keys lie in more than ${MAX_BLOCKS} KMA-keys; ask for them in parts`,
+    });
+  }
+  return wanted;
+}
+
+function find(id: string, held: HeldKeys): Wanted {
+  const parts = parseKeyId(id);
+  const key = parts && held.get(parts.serial);
+  if (parts === undefined || key === undefined || parts.length > MAX_KEY_BYTES) throw new Fault("KEY_NOT_FOUND");
+  return { key, parts, range: { offset: parts.offset, length: stepped(parts.length) } };
+}
+
+function overlap(wanted: readonly Wanted[]): boolean {
+  const sorted = wanted
+    .map(({ key, range }) => ({ serial: key.serial, first: range.offset, end: range.offset + range.length }))
+    .sort((a, b) => a.serial - b.serial || a.first - b.first);
+  return sorted.some((item, index) => {
+    const before = sorted[index - 1];
+    return before !== undefined && before.serial === item.serial && before.end > item.first;
+  });
+}

@@ -1,0 +1,198 @@
+// The KMA-keys that another KM is the source of: kept whole here, fetched by ID, once each.
+
+import type { EndReason } from "../core/counters.ts";
+import type { KmId } from "../core/ids.ts";
+import { formatRuns, inRuns, parseRuns } from "../core/runs.ts";
+import type { BlockId, Change, KeyIdKey, Range } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import { FIRST_OFFSET, STEP } from "./key-id.ts";
+import { type HeldRow, kmaRow, type PeerRow, TABLE } from "./rows.ts";
+
+/** Serials below the highest that may still come: relays of several routes overtake one another. */
+const WINDOW = 256;
+
+/** One KMA-key at its destination. */
+export class HeldKey {
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly bornAt: number;
+  readonly idKey: KeyIdKey;
+  /** One bit per 8 bytes: set before the key in it leaves. */
+  readonly fetched: Uint8Array;
+  /** The source's mark, as it told. */
+  witness: number;
+  /** Fetches under way. */
+  pins = 0;
+  #freeSteps: number;
+
+  constructor(row: HeldRow, idKey: KeyIdKey) {
+    this.serial = row.serial;
+    this.block = row.block;
+    this.length = row.length;
+    this.bornAt = row.bornAt;
+    this.fetched = Uint8Array.from(row.fetched);
+    this.witness = row.witness;
+    this.idKey = idKey;
+    this.#freeSteps = (this.length - this.used().reduce((sum, { length }) => sum + length, 0)) / STEP;
+  }
+
+  /** Whether any byte of the range was fetched, or the range is none of this key's. */
+  isTaken({ offset, length }: Range): boolean {
+    if (length < STEP || offset < FIRST_OFFSET || offset + length > this.length) return true;
+    for (let at = offset; at < offset + length; at += STEP) if (this.#has(at / STEP)) return true;
+    return false;
+  }
+
+  /** Marks a range of which nothing was fetched. */
+  mark({ offset, length }: Range): void {
+    for (let at = offset; at < offset + length; at += STEP) this.#set(at / STEP, true);
+    this.#freeSteps -= length / STEP;
+  }
+
+  /** Frees a range that was marked and has not left. */
+  unmark({ offset, length }: Range): void {
+    for (let at = offset; at < offset + length; at += STEP) this.#set(at / STEP, false);
+    this.#freeSteps += length / STEP;
+  }
+
+  #set(step: number, taken: boolean): void {
+    const byte = this.fetched[step >> 3] ?? 0;
+    const bit = 1 << (step & 7);
+    this.fetched[step >> 3] = taken ? byte | bit : byte & ~bit;
+  }
+
+  #has(step: number): boolean {
+    return ((this.fetched[step >> 3] ?? 0) & (1 << (step & 7))) !== 0;
+  }
+
+  /** What is fetched, as ranges; the keys at the front count as used. */
+  used(): Range[] {
+    const ranges: { offset: number; length: number }[] = [{ offset: 0, length: FIRST_OFFSET }];
+    for (let step = FIRST_OFFSET / STEP; step < this.length / STEP; step++) {
+      if (!this.#has(step)) continue;
+      const last = ranges.at(-1);
+      if (last && last.offset + last.length === step * STEP) last.length += STEP;
+      else ranges.push({ offset: step * STEP, length: STEP });
+    }
+    return ranges;
+  }
+
+  /** Bytes not fetched. */
+  get left(): number {
+    return this.#freeSteps * STEP;
+  }
+}
+
+/** An empty bitmap for a KMA-key of `length` bytes. */
+export const emptyBitmap = (length: number): Uint8Array => new Uint8Array(Math.ceil(length / STEP / 8));
+
+export class HeldKeys {
+  readonly peer: KmId;
+  readonly #context: Context;
+  readonly #keys = new Map<number, HeldKey>();
+  /** The highest serial accepted. */
+  accepted = 0;
+  /** Accepted ones within the window below it. */
+  readonly #recent = new Set<number>();
+
+  constructor(context: Context, peer: KmId) {
+    this.#context = context;
+    this.peer = peer;
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  get(serial: number): HeldKey | undefined {
+    return this.#keys.get(serial);
+  }
+
+  keys(): Iterable<HeldKey> {
+    return this.#keys.values();
+  }
+
+  serials(): number[] {
+    return [...this.#keys.keys()].sort((a, b) => a - b);
+  }
+
+  /** Whether a serial may be accepted: never before, and not so far below the highest that nobody remembers. */
+  isNew(serial: number): boolean {
+    return serial > this.accepted || (serial > this.accepted - WINDOW && !this.#recent.has(serial));
+  }
+
+  accept(serial: number): void {
+    this.accepted = Math.max(this.accepted, serial);
+    this.#recent.add(serial);
+    for (const old of this.#recent) if (old <= this.accepted - WINDOW) this.#recent.delete(old);
+  }
+
+  acceptance(): Pick<PeerRow, "accepted" | "window"> {
+    return { accepted: this.accepted, window: formatRuns([...this.#recent].sort((a, b) => a - b)) };
+  }
+
+  restoreAcceptance(row: Pick<PeerRow, "accepted" | "window">): void {
+    this.accepted = row.accepted;
+    for (const { first, last } of parseRuns(row.window)) {
+      for (let serial = first; serial <= last; serial++) this.#recent.add(serial);
+    }
+  }
+
+  add(key: HeldKey): void {
+    this.#keys.set(key.serial, key);
+  }
+
+  row(key: HeldKey): HeldRow {
+    const { serial, block, length, bornAt, witness } = key;
+    return { peer: this.peer, serial, block, length, bornAt, witness, fetched: Uint8Array.from(key.fetched) };
+  }
+
+  /** Takes a KMA-key out of the books and, in `change`, off the disk. */
+  forget(key: HeldKey, change: Change): void {
+    this.#keys.delete(key.serial);
+    change.remove(TABLE.held, kmaRow(this.peer, key.serial)).destroy(key.block);
+    key.idKey[Symbol.dispose]();
+  }
+
+  /** Ends KMA-keys, counted under their reason; those that a fetch holds are left for the next time. */
+  end(keys: Iterable<HeldKey>, reason: EndReason, change: Change): number {
+    const { log, meter } = this.#context;
+    let ended = 0;
+    for (const key of [...keys].filter((candidate) => candidate.pins === 0)) {
+      const labels = { peer: this.peer, role: "destination", reason };
+      meter.add("kma_keys_ended", labels);
+      meter.add("kma_bytes_lost", labels, key.left);
+      log.info({ peer: this.peer, serial: key.serial, reason, bytes: key.left }, "a held KMA-key ended");
+      this.forget(key, change);
+      ended++;
+    }
+    return ended;
+  }
+
+  /** Raises the highest serial accepted: nothing up to it is accepted again. */
+  raise(serial: number): void {
+    if (serial <= this.accepted) return;
+    this.accepted = serial;
+    this.#recent.clear();
+    for (let below = Math.max(1, serial - WINDOW + 1); below <= serial; below++) this.#recent.add(below);
+  }
+
+  /** Keeps the source's mark as a witness. */
+  witness({ serial, offset }: { readonly serial: number; readonly offset: number }, change: Change): void {
+    const key = this.#keys.get(serial);
+    if (key === undefined || offset <= key.witness) return;
+    key.witness = Math.min(offset, key.length);
+    change.put(TABLE.held, kmaRow(this.peer, serial), this.row(key));
+  }
+
+  /** Ends what the source told it gave up. */
+  giveUp(runs: string, change: Change): void {
+    const isGivenUp = inRuns(parseRuns(runs));
+    this.end(
+      [...this.keys()].filter((key) => isGivenUp(key.serial)),
+      "given_up",
+      change,
+    );
+  }
+}

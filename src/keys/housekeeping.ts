@@ -1,0 +1,131 @@
+// What is done beside the normal work: ageing, the saved clock, the turn of epochs, and the end.
+
+import type { EndReason } from "../core/counters.ts";
+import type { BlockId, Range } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import type { HeldKeys } from "./held.ts";
+import { endBlocks } from "./intake.ts";
+import type { LinkBook } from "./link-book.ts";
+import type { Neighbour } from "./neighbour.ts";
+import { TABLE } from "./rows.ts";
+import { stepped } from "./sizes.ts";
+import type { SourceStock } from "./stock.ts";
+
+const TICK_MS = 1000;
+const SAVE_CLOCK_MS = 10_000;
+
+/** Both directions with one KM. */
+interface Pair {
+  readonly stock: SourceStock;
+  readonly held: HeldKeys;
+}
+
+/** The books that are kept in order. */
+export interface Keeping {
+  readonly local: Pair & { kick(): void };
+  readonly neighbours: ReadonlyMap<string, Neighbour>;
+  readonly links: ReadonlyMap<string, LinkBook>;
+}
+
+export class Housekeeping {
+  readonly #context: Context;
+  readonly #books: Keeping;
+  #stopTick: () => void = () => {};
+  #savedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(context: Context, books: Keeping) {
+    this.#context = context;
+    this.#books = books;
+  }
+
+  start(): void {
+    this.#stopTick = this.#context.clock.after(TICK_MS, () => {
+      this.#tick();
+      this.start();
+    });
+  }
+
+  #pairs(): Pair[] {
+    return [this.#books.local, ...this.#books.neighbours.values()];
+  }
+
+  #tick(): void {
+    const { ages, policy, log } = this.#context;
+    const now = ages.now();
+    const shortBytes = stepped(policy.defaultKeyBits / 8);
+    for (const { stock, held } of this.#pairs()) {
+      stock.tidy(now - policy.maxAgeMs, shortBytes);
+      this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs);
+    }
+    this.#books.local.kick();
+    for (const neighbour of this.#books.neighbours.values()) neighbour.kick();
+    if (now - this.#savedAt >= SAVE_CLOCK_MS) {
+      this.saveClock().catch((err: unknown) => log.warn({ err }, "the age of keys could not be saved"));
+    }
+  }
+
+  #expire(held: HeldKeys, oldestBorn: number): void {
+    const old = [...held.keys()].filter((key) => key.bornAt <= oldestBorn);
+    if (old.length === 0) return;
+    const change = this.#context.vault.change();
+    held.end(old, "expired", change);
+    change.commit().catch((err: unknown) => this.#context.log.warn({ err }, "expired KMA-keys are still on the disk"));
+  }
+
+  async saveClock(): Promise<void> {
+    const saved = this.#context.ages.saved();
+    this.#savedAt = saved.ageMs;
+    await this.#context.vault
+      .change()
+      .put(TABLE.meta, "clock", { ...saved })
+      .commit();
+  }
+
+  /** What of each block is used now, for the turn of an epoch. */
+  used(): (block: BlockId) => readonly Range[] {
+    const used = new Map<BlockId, () => readonly Range[]>();
+    for (const { stock, held } of this.#pairs()) {
+      for (const key of stock.keys()) used.set(key.block, () => [{ offset: 0, length: key.carved }]);
+      // A local KMA-key lies here too: what is carved of it is still to be fetched.
+      for (const key of held.keys()) used.set(key.block, () => key.used());
+    }
+    return (block) => used.get(block)?.() ?? [];
+  }
+
+  /** The store is a restored copy: all of it may have been used. */
+  async destroyAll(reason: "restored"): Promise<void> {
+    const { log, meter, vault } = this.#context;
+    log.error(
+      { alarm: reason },
+      "this store is older than the token knows, a restored copy: all its keys are destroyed",
+    );
+    meter.add("alarms", { alarm: reason });
+    const change = vault.change();
+    for (const { stock, held } of this.#pairs()) {
+      stock.end(stock.keys(), reason, change);
+      held.end(held.keys(), reason, change);
+    }
+    for (const link of this.#books.links.values())
+      endBlocks(this.#context, link, [...link.own(), ...link.copies()], reason);
+    await change.commit();
+  }
+
+  /** The wall clock went back: nobody knows how old the KMA-keys owned here are. */
+  async retireOwned(): Promise<void> {
+    const reason: EndReason = "clock";
+    const { log, meter, vault } = this.#context;
+    log.error({ alarm: reason }, "the wall clock is behind the last saved time: all KMA-keys owned here are retired");
+    meter.add("alarms", { alarm: reason });
+    const change = vault.change();
+    for (const { stock } of this.#pairs()) stock.end(stock.keys(), reason, change);
+    await change.commit();
+  }
+
+  /** Writes marks and clock exactly. */
+  async stop(): Promise<void> {
+    this.#stopTick();
+    const change = this.#context.vault.change();
+    for (const { stock } of this.#pairs()) stock.settle(change);
+    await change.put(TABLE.meta, "clock", { ...this.#context.ages.saved() }).commit();
+  }
+}

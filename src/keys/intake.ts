@@ -1,0 +1,169 @@
+// From the module to the vault: each block sealed, durable, entered in the books, and only then acknowledged.
+
+import { asFault } from "../core/fault.ts";
+import type { Secret } from "../core/secret.ts";
+import type { Sealed } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import { isAfter, type LinkBook, type Place, type StoredBlock } from "./link-book.ts";
+import { linkBlock, TABLE } from "./rows.ts";
+
+/** A block as a driver hands it over. */
+export interface FedBlock {
+  readonly run: number;
+  readonly sequence: number;
+  readonly key: Secret;
+  acknowledge(): void;
+}
+
+/** The intake's side of a driver. */
+export interface BlockFeed {
+  blocks(): AsyncIterable<FedBlock>;
+}
+
+/** Blocks sealed and not yet durable, per link. */
+const PIPELINE = 32;
+
+export class Intake {
+  readonly #context: Context;
+  readonly #book: LinkBook;
+  readonly #entered: () => void;
+  /** Ends when every block taken so far is durable and entered, in order. */
+  #tail: Promise<void> = Promise.resolve();
+  #pending = 0;
+  #committed: Place | undefined;
+  #room: (() => void) | undefined;
+
+  /** `entered` is called after each block that is durable and in the book. */
+  constructor(context: Context, book: LinkBook, entered: () => void) {
+    this.#context = context;
+    this.#book = book;
+    this.#entered = entered;
+  }
+
+  /** Takes blocks until the feed or the signal ends. */
+  async run(feed: BlockFeed, signal: AbortSignal): Promise<void> {
+    for await (const block of feed.blocks()) {
+      if (signal.aborted) return block.key[Symbol.dispose]();
+      await this.#take(block, signal);
+    }
+  }
+
+  async #take(block: FedBlock, signal: AbortSignal): Promise<void> {
+    using key = block.key;
+    const { meter } = this.#context;
+    const { settings } = this.#book;
+    const labels = { link: settings.id };
+    if (key.length !== settings.blockBytes) {
+      meter.add("blocks_refused", labels);
+      return block.acknowledge();
+    }
+    if (!this.#book.isNew(block)) {
+      meter.add("blocks_duplicate", labels);
+      return block.acknowledge();
+    }
+    const { run, sequence } = block;
+    this.#book.highest = { run, sequence };
+    const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence) };
+    const stored: StoredBlock = { ...row, id: linkBlock(settings.id, run, sequence) };
+    const sealed = await this.#persist(() => this.#context.vault.seal(stored.id, key), signal);
+    if (sealed !== undefined) await this.#store(block, stored, sealed, signal);
+  }
+
+  async #store(block: FedBlock, stored: StoredBlock, sealed: Sealed, signal: AbortSignal): Promise<void> {
+    this.#pending++;
+    // Submitted at once, so that commits are grouped; entered in order.
+    const durable = this.#persist(() => this.#commit(stored, sealed), signal);
+    this.#tail = this.#tail.then(async () => {
+      const done = await durable;
+      this.#pending--;
+      this.#room?.();
+      if (done === undefined) return;
+      this.#enter(stored);
+      block.acknowledge();
+    });
+    if (this.#pending >= PIPELINE) await new Promise<void>((resolve) => (this.#room = resolve));
+  }
+
+  async #commit({ id, ...row }: StoredBlock, sealed: Sealed): Promise<true> {
+    // A commit that is repeated may come after a later block's: the link's row never goes back.
+    const last = this.#committed !== undefined && isAfter(this.#committed, row) ? this.#committed : row;
+    const link = { run: last.run, highest: last.sequence };
+    const change = this.#context.vault.change().keep(sealed).put(TABLE.block, id, row);
+    await change.put(TABLE.link, row.link, link).commit();
+    if (this.#committed === undefined || isAfter(row, this.#committed)) this.#committed = row;
+    return true;
+  }
+
+  #enter(stored: StoredBlock): void {
+    const { clock, meter } = this.#context;
+    const { settings } = this.#book;
+    const labels = { link: settings.id };
+    this.#book.enter(stored);
+    this.#book.settled = { run: stored.run, sequence: stored.sequence };
+    this.#book.arrived(clock.monotonicMs());
+    meter.add("blocks_received", labels);
+    meter.add("bytes_received", labels, settings.blockBytes);
+    const oldest = this.#book.overflow();
+    if (oldest.length > 0) endBlocks(this.#context, this.#book, oldest, "overflow");
+    this.#entered();
+  }
+
+  /** Repeats what fails for want of token or store until it is back; undefined when the signal ends it. */
+  async #persist<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+    while (!signal.aborted) {
+      try {
+        return await attempt();
+      } catch (thrown) {
+        const fault = asFault(thrown);
+        if (fault.code === "INTERNAL") throw thrown;
+        this.#context.log.warn({ link: this.#book.settings.id, fault: fault.code }, "intake waits");
+        await this.#healthChange(signal);
+      }
+    }
+    return undefined;
+  }
+
+  /** Waits for a change of the vault's health, or a while: whichever comes first. */
+  #healthChange(signal: AbortSignal): Promise<void> {
+    const { vault, clock } = this.#context;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stopTimer();
+        stopListening();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const stopTimer = clock.after(RETRY_MS, done);
+      const stopListening = vault.onHealth(done);
+      signal.addEventListener("abort", done);
+    });
+  }
+
+  /** Resolves when all that was taken is durable. */
+  idle(): Promise<void> {
+    return this.#tail;
+  }
+}
+
+const RETRY_MS = 1000;
+
+/** Destroys link blocks unused, counted under their reason. */
+export function endBlocks(
+  context: Context,
+  book: LinkBook,
+  blocks: readonly StoredBlock[],
+  reason: "overflow" | "gap" | "mismatch" | "restored" | "given_up",
+): void {
+  if (blocks.length === 0) return;
+  const { log, meter, vault } = context;
+  const change = vault.change();
+  for (const block of blocks) {
+    book.leave(block.id);
+    change.remove(TABLE.block, block.id).destroy(block.id);
+  }
+  meter.add("blocks_ended", { link: book.settings.id, reason }, blocks.length);
+  log.debug({ link: book.settings.id, reason, blocks: blocks.map(({ id }) => id) }, "link blocks ended unused");
+  change.commit().catch((err: unknown) => {
+    log.warn({ link: book.settings.id, err }, "ended link blocks are still on the disk");
+  });
+}

@@ -1,0 +1,102 @@
+// Key IDs that certify themselves: UUIDv8 of serial, offset, length and tag (key-protocol 3).
+//
+//   serial (40) · offset / 8 (12) · length in bytes (12) · tag (58), most significant first, around version and variant
+
+/** The largest serial: 40 bits. */
+export const MAX_SERIAL = 2 ** 40 - 1;
+/** Bytes of the shortest key, and the steps in which keys are carved. */
+export const STEP = 8;
+/** Where carving begins in a KMA-key: behind hop key, end-to-end key and key-ID key. */
+export const FIRST_OFFSET = 96;
+/** The most bytes that the length field and the step of 8 allow. */
+export const MAX_KEY_BYTES = 4088;
+
+export interface KeyIdParts {
+  readonly serial: number;
+  /** In bytes, a multiple of 8. */
+  readonly offset: number;
+  readonly length: number;
+  /** The first 58 bits of the tag, in 8 bytes with 6 zero bits at the end. */
+  readonly tag: Uint8Array;
+}
+
+const HEX = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+const HYPHEN = 0x2d;
+const HYPHENS = new Set([4, 6, 8, 10]);
+const NO_TAG = new Uint8Array(8);
+const scratch = new Uint8Array(16);
+
+/** Writes 36 ASCII bytes at `at` and returns the position behind them. Of `tag` the first 58 bits count. */
+export function writeKeyId(
+  parts: Pick<KeyIdParts, "serial" | "offset" | "length">,
+  tag: Uint8Array,
+  target: Uint8Array,
+  at: number,
+): number {
+  layBits(parts, tag);
+  let position = at;
+  for (let index = 0; index < 16; index++) {
+    if (HYPHENS.has(index)) target[position++] = HYPHEN;
+    const byte = scratch[index] ?? 0;
+    target[position++] = HEX[byte >> 4] ?? 0;
+    target[position++] = HEX[byte & 15] ?? 0;
+  }
+  return position;
+}
+
+// bits 0–47: serial, offset/8 high 8 · 48–51: version 8 · offset/8 low 4, length high 8 · 64–65: variant · length low 4, tag
+function layBits(parts: Pick<KeyIdParts, "serial" | "offset" | "length">, tag: Uint8Array): void {
+  const { serial, length } = parts;
+  const step = parts.offset / STEP;
+  scratch[0] = Math.floor(serial / 2 ** 32);
+  scratch[1] = (serial >>> 24) & 255;
+  scratch[2] = (serial >>> 16) & 255;
+  scratch[3] = (serial >>> 8) & 255;
+  scratch[4] = serial & 255;
+  scratch[5] = step >> 4;
+  scratch[6] = 0x80 | (step & 15);
+  scratch[7] = length >> 4;
+  scratch[8] = 0x80 | ((length & 15) << 2) | ((tag[0] ?? 0) >> 6);
+  for (let index = 9; index < 16; index++) {
+    scratch[index] = ((tag[index - 9] ?? 0) << 2) | ((tag[index - 8] ?? 0) >> 6);
+  }
+}
+
+const SPELLING = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** The parts of a key ID; `undefined` for any other spelling than lower-case hex with hyphens, version 8. */
+export function parseKeyId(text: string): KeyIdParts | undefined {
+  if (!SPELLING.test(text)) return undefined;
+  const bytes = Buffer.from(text.replaceAll("-", ""), "hex");
+  const at = (index: number): number => bytes[index] ?? 0;
+  const tag = new Uint8Array(8);
+  for (let index = 0; index < 8; index++)
+    tag[index] = ((at(8 + index) << 6) | (index < 7 ? at(9 + index) >> 2 : 0)) & 255;
+  return {
+    serial: bytes.readUIntBE(0, 5),
+    offset: ((at(5) << 4) | (at(6) & 15)) * STEP,
+    length: (at(7) << 4) | ((at(8) >> 2) & 15),
+    tag,
+  };
+}
+
+/** The name of a whole KMA-key on Kx: offset, length and tag 0. */
+export function kmaKeyId(serial: number): string {
+  const text = Buffer.alloc(36);
+  writeKeyId({ serial, offset: 0, length: 0 }, NO_TAG, text, 0);
+  return text.toString("latin1");
+}
+
+/** The serial in the name of a whole KMA-key, or `undefined` when it is none. */
+export function kmaSerial(keyId: string): number | undefined {
+  const parts = parseKeyId(keyId);
+  if (parts === undefined || parts.offset !== 0 || parts.length !== 0) return undefined;
+  return parts.tag.every((byte) => byte === 0) ? parts.serial : undefined;
+}
+
+/** Whether the first 58 bits agree, in constant time. */
+export function sameTag(carried: Uint8Array, computed: Uint8Array): boolean {
+  let difference = 0;
+  for (let index = 0; index < 7; index++) difference |= (carried[index] ?? 0) ^ (computed[index] ?? 0);
+  return (difference | ((carried[7] ?? 0) ^ ((computed[7] ?? 0) & 0xc0))) === 0;
+}

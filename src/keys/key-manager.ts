@@ -1,0 +1,279 @@
+// The key manager proper: links, neighbours, supply and fetching put together. Decides in references, never in bytes.
+
+import { asFault, Fault } from "../core/fault.ts";
+import type { AppId, KmId } from "../core/ids.ts";
+import { AgeClock } from "./age-clock.ts";
+import { Connection } from "./connection.ts";
+import type { Context, KeysPolicy } from "./context.ts";
+import { FetchDesk } from "./fetch.ts";
+import { Housekeeping } from "./housekeeping.ts";
+import { type BlockFeed, Intake } from "./intake.ts";
+import { LinkBook, type LinkSettings } from "./link-book.ts";
+import { loadBooks } from "./load.ts";
+import { LocalStock } from "./local-stock.ts";
+import { Neighbour } from "./neighbour.ts";
+import type {
+  Answer,
+  ExtensionEntry,
+  FetchRequest,
+  KeyDoor,
+  KeySizes,
+  Peer,
+  PeerEvents,
+  RelayConfirmation,
+  RelayOffer,
+  SupplyRequest,
+  SupplyStatus,
+} from "./ports.ts";
+import { type Quota, Quotas } from "./quota.ts";
+import { SourceRelays } from "./relay-source.ts";
+import { readRow, TABLE } from "./rows.ts";
+import { keySizes, stepped } from "./sizes.ts";
+import type { SupplyDesk } from "./supply.ts";
+
+/** An application and the KM that serves it. */
+export interface AppEntry {
+  readonly id: AppId;
+  readonly home: KmId;
+  readonly quota: Quota;
+}
+
+export interface KeyManagerSettings {
+  readonly policy: KeysPolicy;
+  readonly links: readonly LinkSettings[];
+  readonly peers: readonly KmId[];
+  readonly apps: readonly AppEntry[];
+}
+
+type Ports = Omit<Context, "ages" | "policy">;
+
+const NOTHING = (): void => {};
+const MAX_INT32 = 2 ** 31 - 1;
+
+export class KeyManager implements KeyDoor, PeerEvents {
+  readonly context: Context;
+  readonly sizes: KeySizes;
+  readonly local: LocalStock;
+  readonly neighbours: ReadonlyMap<KmId, Neighbour>;
+  readonly links: ReadonlyMap<string, LinkBook>;
+  readonly #apps: ReadonlyMap<AppId, AppEntry>;
+  readonly #connections = new Map<Neighbour, Connection>();
+  readonly #fetchDesk: FetchDesk;
+  readonly #housekeeping: Housekeeping;
+  readonly #intakes: Intake[] = [];
+  #stopping = false;
+  readonly #stopHealth: () => void;
+
+  private constructor(context: Context, { policy, links, peers, apps }: KeyManagerSettings) {
+    this.context = context;
+    this.#apps = new Map(apps.map((app) => [app.id, app]));
+    const quotas = new Quotas(context.clock, (app) => this.#app(app).quota);
+    const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
+    this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
+    this.local = new LocalStock(context, blockBytes, quotas);
+    this.links = new Map(links.map((link) => [link.id, new LinkBook(context.self, link)]));
+    this.neighbours = new Map(peers.map((id) => [id, this.#neighbour(id, quotas)]));
+    this.#fetchDesk = new FetchDesk(context);
+    this.#housekeeping = new Housekeeping(context, this);
+    this.#stopHealth = context.vault.onHealth(() => this.#healthChanged());
+  }
+
+  /** Reads the books. `restored`: the store is an old copy, and nothing in it may be used. @throws Fault, Error */
+  static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
+    const [saved] = [...ports.vault.rows(TABLE.meta)].map(([id, row]) => readRow("meta", id, row));
+    const ages = new AgeClock(ports.clock, saved);
+    const manager = new KeyManager({ ...ports, policy: settings.policy, ages }, settings);
+    await loadBooks(manager.context, {
+      link: (id) => manager.links.get(id),
+      pair: (peer) => manager.pair(peer as KmId),
+    });
+    if (restored) await manager.#housekeeping.destroyAll("restored");
+    else if (ages.wentBack) await manager.#housekeeping.retireOwned();
+    await manager.#housekeeping.saveClock();
+    manager.#housekeeping.start();
+    manager.local.kick();
+    return manager;
+  }
+
+  #neighbour(id: KmId, quotas: Quotas): Neighbour {
+    const neighbour = new Neighbour(this.context, id, quotas);
+    neighbour.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
+    const relays = new SourceRelays(this.context, neighbour);
+    neighbour.relays = {
+      kick: () => {
+        relays.kick();
+        this.#connections.get(neighbour)?.tellSoon();
+      },
+      reset: () => relays.reset(),
+    };
+    return neighbour;
+  }
+
+  /** What is shared with a peer, or with ourselves. */
+  pair(peer: KmId): Neighbour | LocalStock | undefined {
+    return peer === this.context.self ? this.local : this.neighbours.get(peer);
+  }
+
+  /** @throws Fault UNKNOWN_APPLICATION */
+  #app(id: AppId): AppEntry {
+    const app = this.#apps.get(id);
+    if (app === undefined) throw new Fault("UNKNOWN_APPLICATION", { text: `the application ${id} is not known here` });
+    return app;
+  }
+
+  /** Whether an application is served here. */
+  isHomed(id: string): boolean {
+    return this.#apps.get(id as AppId)?.home === this.context.self;
+  }
+
+  /** Takes a link's blocks from a driver until the signal ends it. */
+  attach(link: LinkBook, feed: BlockFeed, signal: AbortSignal): Promise<void> {
+    const neighbour = this.neighbours.get(link.settings.peer);
+    const intake = new Intake(this.context, link, () => neighbour?.kick());
+    this.#intakes.push(intake);
+    return intake.run(feed, signal);
+  }
+
+  supply(request: SupplyRequest, answer: Answer): () => void {
+    try {
+      this.#checkWorking();
+      const { home } = this.#app(request.destination);
+      if (request.destination === request.app) {
+        throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
+      }
+      const pair = this.#pairFor(home);
+      checkSize(request, keySizes(this.sizes.defaultBits, pair.keyBytes + FRONT));
+      return pair.desk.request(request, answer, this.waiting < this.context.policy.maxWaiting);
+    } catch (thrown) {
+      answer.refused(asFault(thrown));
+      return NOTHING;
+    }
+  }
+
+  /** @throws Fault NO_ROUTE */
+  #pairFor(home: KmId): Neighbour | LocalStock {
+    const pair = this.pair(home);
+    if (pair === undefined || pair.keyBytes === Number.POSITIVE_INFINITY) {
+      throw new Fault("NO_ROUTE", { text: `no link leads to ${home}` });
+    }
+    return pair;
+  }
+
+  fetch(request: FetchRequest, answer: Answer): () => void {
+    try {
+      this.#checkWorking();
+      const held = this.pair(this.#app(request.initiator).home)?.held;
+      if (held === undefined) throw new Fault("KEY_NOT_FOUND");
+      return this.#fetchDesk.request(request, held, answer);
+    } catch (thrown) {
+      answer.refused(asFault(thrown));
+      return NOTHING;
+    }
+  }
+
+  status(_app: AppId, other: AppId): SupplyStatus {
+    const { home } = this.#app(other);
+    const pair = this.#pairFor(home);
+    const sizes = keySizes(this.sizes.defaultBits, pair.keyBytes + FRONT);
+    const step = stepped(sizes.defaultBits / 8);
+    const storedKeys = Math.min(pair.stock.count(step), MAX_INT32);
+    const most = this.context.policy.stockHigh * Math.floor(pair.keyBytes / step);
+    return {
+      sourceKm: this.context.self,
+      targetKm: home,
+      storedKeys,
+      maxStoredKeys: Math.min(Math.max(most, storedKeys), MAX_INT32),
+      sizes,
+    };
+  }
+
+  /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
+  #checkWorking(): void {
+    if (this.#stopping) throw new Fault("STOPPING");
+    const { token, store } = this.context.vault.health();
+    if (token !== "ready") throw new Fault("HSM_UNAVAILABLE", { retryAfterMs: 1000 });
+    if (store !== "ready") throw new Fault("STORE_UNAVAILABLE", { retryAfterMs: 1000 });
+  }
+
+  #healthChanged(): void {
+    try {
+      this.#checkWorking();
+      for (const { desk } of this.#pairs()) desk.pump();
+    } catch (thrown) {
+      for (const { desk } of this.#pairs()) desk.refuseAll(asFault(thrown));
+    }
+  }
+
+  #pairs(): readonly { readonly desk: SupplyDesk }[] {
+    return [this.local, ...this.neighbours.values()];
+  }
+
+  /** Requests that wait for stock. */
+  get waiting(): number {
+    return this.#pairs().reduce((sum, { desk }) => sum + desk.waiting, 0);
+  }
+
+  connected(peer: Peer): void {
+    const neighbour = this.neighbours.get(peer.id);
+    if (neighbour === undefined || this.#stopping) return peer.close("no peer of this KM");
+    this.#connections.get(neighbour)?.end();
+    const connection = new Connection(this.context, neighbour, peer);
+    this.#connections.set(neighbour, connection);
+    neighbour.peer = peer;
+    neighbour.relays.reset();
+    void connection.begin();
+  }
+
+  disconnected(peer: Peer): void {
+    const neighbour = this.neighbours.get(peer.id);
+    if (neighbour?.peer !== peer) return;
+    neighbour.peer = undefined;
+    neighbour.phase = "down";
+    this.#connections.get(neighbour)?.end();
+    this.#connections.delete(neighbour);
+  }
+
+  /** @throws Fault */
+  relayed(peer: Peer, offer: RelayOffer): Promise<RelayConfirmation> {
+    return this.#connection(peer).relayed(offer);
+  }
+
+  /** @throws Fault */
+  told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
+    return this.#connection(peer).told(entries);
+  }
+
+  #connection(peer: Peer): Connection {
+    const neighbour = this.neighbours.get(peer.id);
+    const connection = neighbour && this.#connections.get(neighbour);
+    if (connection?.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
+    return connection;
+  }
+
+  /** Refuses who waits and what comes, and writes the marks exactly: an orderly stop loses nothing. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#stopHealth();
+    for (const { desk } of this.#pairs()) desk.refuseAll(new Fault("STOPPING"));
+    await Promise.all(this.#intakes.map((intake) => intake.idle()));
+    await this.#housekeeping.stop();
+  }
+}
+
+/** Without any link, keys between two applications of this KM are carved from blocks of this size. */
+const DEFAULT_BLOCK = 4096;
+const FRONT = 96;
+
+/** @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST */
+function checkSize({ count, sizeBits }: SupplyRequest, { minBits, maxBits, maxKeys }: KeySizes): void {
+  if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES");
+  if (sizeBits < minBits || sizeBits > maxBits) {
+    throw new Fault("KEY_SIZE_INVALID", { text: `size shall be ${minBits} to ${maxBits} bits, not ${sizeBits}` });
+  }
+  if (count < 1) throw new Fault("MALFORMED_REQUEST", { text: "number shall be at least 1" });
+  if (count > maxKeys(sizeBits)) {
+    throw new Fault("TOO_MANY_KEYS", {
+      text: `at most ${maxKeys(sizeBits)} keys of ${sizeBits} bits fit one answer, not ${count}`,
+    });
+  }
+}

@@ -1,0 +1,178 @@
+// The books of one QKD link: which blocks are stored, whose they are, and which the other end has too.
+
+import { compareIds, type KmId, type LinkId } from "../core/ids.ts";
+import type { BlockId } from "../vault/vault.ts";
+import { type BlockRow, linkBlock } from "./rows.ts";
+
+export interface LinkSettings {
+  readonly id: LinkId;
+  readonly peer: KmId;
+  /** Bytes. */
+  readonly blockBytes: number;
+  /** Parts of the KM whose ID sorts first, and of the other. */
+  readonly share: readonly [number, number];
+  /** Blocks kept at most; the oldest go. */
+  readonly keepBlocks: number;
+}
+
+export interface StoredBlock extends BlockRow {
+  readonly id: BlockId;
+}
+
+/** A place in a link's stream of blocks. */
+export interface Place {
+  readonly run: number;
+  readonly sequence: number;
+}
+
+export const isAfter = (a: Place, b: Place): boolean => a.run > b.run || (a.run === b.run && a.sequence > b.sequence);
+
+/** `unverified` until the peer has told its settings; `refused` when they differ from ours. */
+export type Agreement = "unverified" | "agreed" | "refused";
+
+export class LinkBook {
+  readonly settings: LinkSettings;
+  agreement: Agreement = "unverified";
+  /** The last block that the module brought. */
+  highest: Place | undefined;
+  /** The last block that is durable here, with all before it. */
+  settled: Place | undefined;
+  /** How far the peer was told which of its blocks have arrived here. */
+  toldTo: Place | undefined;
+  readonly #sortsFirst: boolean;
+  /** Oldest first. Of our own, those in `#confirmed` are known to be at the other end too. */
+  readonly #own = new Map<BlockId, StoredBlock>();
+  readonly #copies = new Map<BlockId, StoredBlock>();
+  readonly #confirmed = new Map<BlockId, StoredBlock>();
+  readonly #arrivals: number[] = [];
+
+  constructor(self: KmId, settings: LinkSettings) {
+    this.settings = settings;
+    this.#sortsFirst = compareIds(self, settings.peer) < 0;
+  }
+
+  /** Whether a block of this sequence is ours to decide on. */
+  owns(sequence: number): boolean {
+    const [first, second] = this.settings.share;
+    return sequence % (first + second) < first === this.#sortsFirst;
+  }
+
+  /** The part of the link's blocks that is ours, 0 to 1. */
+  get ownShare(): number {
+    const [first, second] = this.settings.share;
+    return (this.#sortsFirst ? first : second) / (first + second);
+  }
+
+  isNew(place: Place): boolean {
+    return this.highest === undefined || isAfter(place, this.highest);
+  }
+
+  /** Enters a block that is durable. */
+  enter(block: StoredBlock): void {
+    (block.own ? this.#own : this.#copies).set(block.id, block);
+  }
+
+  /** Takes a block out of the books: it is used or destroyed. */
+  leave(id: BlockId): void {
+    this.#own.delete(id);
+    this.#copies.delete(id);
+    this.#confirmed.delete(id);
+  }
+
+  /** Returns an own block whose use was not begun. */
+  putBack(block: StoredBlock): void {
+    this.#own.set(block.id, block);
+    this.#confirmed.set(block.id, block);
+  }
+
+  find(place: Place): StoredBlock | undefined {
+    const id = linkBlock(this.settings.id, place.run, place.sequence);
+    return this.#own.get(id) ?? this.#copies.get(id);
+  }
+
+  /** The oldest own block that the other end has too. */
+  nextOwn(): StoredBlock | undefined {
+    return this.agreement === "agreed" ? this.#confirmed.values().next().value : undefined;
+  }
+
+  /** Blocks to destroy so that no more than `keepBlocks` stay: the oldest of both kinds. */
+  overflow(): StoredBlock[] {
+    let excess = this.stored - this.settings.keepBlocks;
+    const own = this.#own.values();
+    const copies = this.#copies.values();
+    const oldest: StoredBlock[] = [];
+    for (let a = own.next().value, b = copies.next().value; excess > 0; excess--) {
+      if (a !== undefined && (b === undefined || isAfter(b, a))) {
+        oldest.push(a);
+        a = own.next().value;
+      } else if (b !== undefined) {
+        oldest.push(b);
+        b = copies.next().value;
+      }
+    }
+    return oldest;
+  }
+
+  /** The other end tells which of our blocks it holds: they are confirmed. Those that it lacks are returned. */
+  confirm(told: Iterable<StoredBlock>, isHeld: (place: Place) => boolean): StoredBlock[] {
+    const lacking: StoredBlock[] = [];
+    for (const block of told) {
+      if (isHeld(block)) this.#confirmed.set(block.id, block);
+      else lacking.push(block);
+    }
+    return lacking;
+  }
+
+  /** Blocks that this end may decide to use. */
+  own(): Iterable<StoredBlock> {
+    return this.#own.values();
+  }
+
+  /** Copies of what the peer owns. */
+  copies(): Iterable<StoredBlock> {
+    return this.#copies.values();
+  }
+
+  get stored(): number {
+    return this.#own.size + this.#copies.size;
+  }
+
+  /** Own blocks that may be used now. */
+  get usable(): number {
+    return this.agreement === "agreed" ? this.#confirmed.size : 0;
+  }
+
+  /** Notes an arrival for the measured rate. */
+  arrived(nowMs: number): void {
+    this.#arrivals.push(nowMs);
+    if (this.#arrivals.length > RATE_WINDOW) this.#arrivals.shift();
+  }
+
+  /** Mean time between blocks (ms) over the last arrivals, growing while none comes; undefined before two have come. */
+  interval(nowMs: number): number | undefined {
+    const [first] = this.#arrivals;
+    const last = this.#arrivals.at(-1);
+    if (first === undefined || last === undefined || this.#arrivals.length < 2) return undefined;
+    const mean = (last - first) / (this.#arrivals.length - 1);
+    return Math.max(mean, (nowMs - first) / this.#arrivals.length, 0.001);
+  }
+
+  /** When the last block came. */
+  get lastArrival(): number | undefined {
+    return this.#arrivals.at(-1);
+  }
+}
+
+const RATE_WINDOW = 32;
+
+/** Sequences of the blocks of one run, ascending. */
+export function sequencesOf(blocks: Iterable<Place>, run: number): number[] {
+  return [...blocks]
+    .filter((block) => block.run === run)
+    .map((block) => block.sequence)
+    .sort((a, b) => a - b);
+}
+
+/** The runs that occur, ascending. */
+export const runsOf = (blocks: Iterable<Place>): number[] =>
+  [...new Set([...blocks].map((block) => block.run))].sort((a, b) => a - b);

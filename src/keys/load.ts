@@ -1,0 +1,122 @@
+// The books read back at a start: what was proved or held goes on, what was only reserved is destroyed.
+
+import { asFault } from "../core/fault.ts";
+import type { BlockId, Change, KeyIdKey } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import { HeldKey, type HeldKeys } from "./held.ts";
+import type { LinkBook } from "./link-book.ts";
+import { type HeldRow, readRow, type SourceRow, TABLE } from "./rows.ts";
+import { CHUNK, SourceKey, type SourceStock } from "./stock.ts";
+
+/** Where what is read back belongs. */
+export interface Books {
+  link(id: string): LinkBook | undefined;
+  /** Both directions with a peer, or with this KM itself. */
+  pair(peer: string): { readonly stock: SourceStock; readonly held: HeldKeys } | undefined;
+}
+
+/** @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; Error when a row is none of ours */
+export async function loadBooks(context: Context, books: Books): Promise<void> {
+  const { vault, log } = context;
+  const change = vault.change();
+  loadPeers(context, books);
+  const named = new Set<BlockId>(loadLinks(context, books, change));
+  const sources = [...vault.rows(TABLE.source)].map(([id, row]) => readRow("source", id, row));
+  const helds = [...vault.rows(TABLE.held)].map(([id, row]) => readRow("held", id, row));
+  for (const row of sources.sort(bySerial)) named.add(await loadSource(context, books, row, change));
+  for (const row of helds.sort(bySerial)) named.add(await loadHeld(context, books, row, change));
+  const orphans = [...vault.blocks()].filter((block) => !named.has(block));
+  for (const block of orphans) change.destroy(block);
+  if (orphans.length > 0) log.info({ blocks: orphans.length }, "blocks that no row names were destroyed");
+  await change.commit();
+}
+
+function loadPeers({ vault }: Context, books: Books): void {
+  for (const [id, row] of vault.rows(TABLE.peer)) {
+    const pair = books.pair(id);
+    const { nextSerial, proved, givenUp, accepted, window } = readRow("peer", id, row);
+    if (pair === undefined) continue;
+    pair.stock.nextSerial = nextSerial;
+    pair.stock.proved = proved;
+    pair.stock.restoreGivenUp(givenUp);
+    pair.held.restoreAcceptance({ accepted, window });
+  }
+}
+
+function* loadLinks({ vault, log }: Context, books: Books, change: Change): Iterable<BlockId> {
+  for (const [id, row] of vault.rows(TABLE.link)) {
+    const { run, highest } = readRow("link", id, row);
+    const book = books.link(id);
+    if (book === undefined)
+      log.warn({ link: id }, "the store has blocks of a link that is not configured; they are kept");
+    else book.highest = book.settled = { run, sequence: highest };
+  }
+  const blocks = [...vault.rows(TABLE.block)].map(([id, row]) => ({ ...readRow("block", id, row), id: id as BlockId }));
+  for (const block of blocks.sort((a, b) => a.run - b.run || a.sequence - b.sequence)) {
+    if (vault.has(block.id)) {
+      books.link(block.link)?.enter(block);
+      yield block.id;
+    } else {
+      change.remove(TABLE.block, block.id);
+    }
+  }
+}
+
+// Oldest first, which the store's order of names is not.
+const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }): number => a.serial - b.serial;
+
+async function loadSource(context: Context, books: Books, row: SourceRow, change: Change): Promise<BlockId> {
+  const stock = books.pair(row.peer)?.stock;
+  if (stock === undefined) return row.block;
+  const idKey = await openIdKey(context, row.block);
+  const key = idKey && new SourceKey(row, idKey);
+  if (key === undefined) {
+    context.meter.add("kma_keys_ended", { peer: row.peer, role: "source", reason: "unreadable" });
+    change.remove(TABLE.source, `${row.peer}/${row.serial}`).destroy(row.block);
+    return row.block;
+  }
+  if (row.state === "reserved") {
+    stock.noteGivenUp(row.serial);
+    stock.drop(key, "lost_at_restart", change);
+    change.put(TABLE.peer, row.peer, stock.peerRow());
+    return row.block;
+  }
+  stock.restore(key, row);
+  if (row.state === "open" && !row.exact) countLost(context, row);
+  return row.block;
+}
+
+/** The mark ran ahead of what was supplied, by two chunks at most: how much of them was supplied nobody knows. */
+function countLost({ log, meter }: Context, { peer, serial, mark }: SourceRow): void {
+  const atMostBytes = 2 * CHUNK;
+  meter.add("kma_bytes_lost", { peer, role: "source", reason: "lost_at_restart" }, atMostBytes);
+  log.warn(
+    { peer, serial, mark, atMostBytes },
+    "keys below the durable mark are lost, for they may have been supplied",
+  );
+}
+
+async function loadHeld(context: Context, books: Books, row: HeldRow, change: Change): Promise<BlockId> {
+  const held = books.pair(row.peer)?.held;
+  if (held === undefined) return row.block;
+  const idKey = await openIdKey(context, row.block);
+  if (idKey === undefined) {
+    context.meter.add("kma_keys_ended", { peer: row.peer, role: "destination", reason: "unreadable" });
+    change.remove(TABLE.held, `${row.peer}/${row.serial}`).destroy(row.block);
+  } else {
+    held.add(new HeldKey(row, idKey));
+  }
+  return row.block;
+}
+
+/** Undefined when the record is not what was sealed. @throws Fault HSM_UNAVAILABLE */
+async function openIdKey({ vault, log }: Context, block: BlockId): Promise<KeyIdKey | undefined> {
+  if (!vault.has(block)) return undefined;
+  try {
+    return await vault.keyIdKey(block);
+  } catch (thrown) {
+    if (asFault(thrown).code === "HSM_UNAVAILABLE") throw thrown;
+    log.error({ block, err: thrown }, "a KMA-key could not be unsealed and is destroyed");
+    return undefined;
+  }
+}

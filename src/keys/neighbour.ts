@@ -1,0 +1,95 @@
+// Everything shared with one other KM: links, connection, stock, what is held, and how its stock is filled.
+//
+//   down ──connected──> exchanging ──both states applied──> synchronised
+//    ^                      │                                    │
+//    └──────────────────────┴───────disconnected─────────────────┘
+
+import { Fault } from "../core/fault.ts";
+import type { KmId } from "../core/ids.ts";
+import type { Context } from "./context.ts";
+import { HeldKeys } from "./held.ts";
+import { FIRST_OFFSET } from "./key-id.ts";
+import type { LinkBook } from "./link-book.ts";
+import type { Peer } from "./ports.ts";
+import type { Quotas } from "./quota.ts";
+import { TABLE } from "./rows.ts";
+import { SourceStock } from "./stock.ts";
+import { type Filling, SupplyDesk } from "./supply.ts";
+
+export type Phase = "down" | "exchanging" | "synchronised";
+
+/** What relays keys into a neighbour's stock. */
+export interface Relays {
+  kick(): void;
+  /** A new connection: what was refused before may go now. */
+  reset(): void;
+}
+
+export class Neighbour implements Filling {
+  readonly id: KmId;
+  readonly links: LinkBook[] = [];
+  readonly stock: SourceStock;
+  readonly held: HeldKeys;
+  readonly desk: SupplyDesk;
+  phase: Phase = "down";
+  peer: Peer | undefined;
+  /** Since the start: until then nothing shared with it is carved. */
+  synchronisedOnce = false;
+  relays: Relays = { kick: () => {}, reset: () => {} };
+  /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
+  statedRate: (link: LinkBook) => number | undefined = () => undefined;
+  readonly #context: Context;
+
+  constructor(context: Context, id: KmId, quotas: Quotas) {
+    this.id = id;
+    this.#context = context;
+    this.stock = new SourceStock(context, id);
+    this.held = new HeldKeys(context, id);
+    this.stock.acceptance = () => this.held.acceptance();
+    this.desk = new SupplyDesk(context, this.stock, this, quotas);
+  }
+
+  /** Bytes for applications in one KMA-key to this neighbour: of the smallest block of its links. */
+  get keyBytes(): number {
+    return Math.min(...this.links.map((link) => link.settings.blockBytes)) - FIRST_OFFSET;
+  }
+
+  kick(): void {
+    this.relays.kick();
+  }
+
+  obstacle(): Fault | undefined {
+    if (this.phase === "exchanging" || !this.synchronisedOnce)
+      return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    if (this.stock.size > 0 || this.links.some((link) => link.agreement !== "refused")) return undefined;
+    return new Fault("NO_ROUTE", {
+      text: `no link with ${this.id} may be used: its two ends are configured differently`,
+    });
+  }
+
+  expectedMs(bytes: number): number | undefined {
+    const atHand = this.links.reduce((sum, link) => sum + link.usable, this.stock.inFlight) * this.keyBytes;
+    if (bytes <= atHand) return 0;
+    const blocks = Math.ceil((bytes - atHand) / this.keyBytes);
+    const now = this.#context.clock.monotonicMs();
+    let perMs = 0;
+    let waited = 0;
+    for (const link of this.links.filter((candidate) => candidate.agreement !== "refused")) {
+      const interval = link.interval(now) ?? this.#statedInterval(link);
+      if (interval === undefined) return undefined;
+      perMs += link.ownShare / interval;
+      waited = Math.max(waited, Math.min(interval, now - (link.lastArrival ?? now)));
+    }
+    return perMs === 0 ? undefined : Math.max(0, blocks / perMs - waited);
+  }
+
+  #statedInterval(link: LinkBook): number | undefined {
+    const rate = this.statedRate(link);
+    return rate === undefined || rate <= 0 ? undefined : (link.settings.blockBytes * 8 * 1000) / rate;
+  }
+
+  /** Our serials with it, both directions, for a change. */
+  peerRow(): readonly [table: string, id: string, row: ReturnType<SourceStock["peerRow"]>] {
+    return [TABLE.peer, this.id, this.stock.peerRow()];
+  }
+}

@@ -1,0 +1,91 @@
+// The state exchange applied: what only one end has is destroyed, what both have is confirmed (key-protocol 5).
+
+import type { Change } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import { endBlocks } from "./intake.ts";
+import { isAfter, type LinkBook } from "./link-book.ts";
+import type { Neighbour } from "./neighbour.ts";
+import type { LinkState, PeerState } from "./peer-state.ts";
+
+/**
+ * Applies what the neighbour told. @returns false when this end had to destroy what the neighbour still counts on:
+ * both then begin anew. @throws Fault STORE_UNAVAILABLE
+ */
+export async function reconcile(context: Context, neighbour: Neighbour, state: PeerState): Promise<boolean> {
+  const behind = whyBehind(neighbour, state);
+  if (behind !== undefined) return destroyDoubtful(context, neighbour, state, behind);
+  for (const link of neighbour.links) reconcileLink(context, link, state.links.get(link.settings.id));
+  const { stock, held } = neighbour;
+  stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
+  // What was given and has not come by now was given up with its connection.
+  held.raise(Math.max(state.given, state.proved));
+  const change = context.vault.change();
+  stock.end(
+    stock.keys().filter((key) => !state.isHeld(key.serial)),
+    "gap",
+    change,
+  );
+  held.giveUp(state.givenUp, change);
+  for (const mark of state.marks) held.witness(mark, change);
+  await change.put(...neighbour.peerRow()).commit();
+  return true;
+}
+
+/** Why this end is a restored copy, if it is: the neighbour has seen more of us than we know ourselves. */
+function whyBehind({ stock, held }: Neighbour, state: PeerState): string | undefined {
+  const fresh = stock.nextSerial === 1 && held.accepted === 0;
+  if (fresh) return undefined;
+  const marks = new Map(state.witnessed.map(({ serial, offset }) => [serial, offset]));
+  for (const key of stock.keys()) {
+    const witnessed = state.isSpent(key.serial) ? key.length : (marks.get(key.serial) ?? 0);
+    if (witnessed > key.carved) return `KMA-key ${key.serial} was carved up to ${witnessed}, here up to ${key.carved}`;
+  }
+  if (state.accepted >= stock.nextSerial) return `serial ${state.accepted} was accepted and is not yet given here`;
+  if (state.proved > held.accepted) return `serial ${state.proved} was accepted here and is not known`;
+  return undefined;
+}
+
+/** A restored copy: nothing that is shared with this neighbour can be trusted to be unused. */
+async function destroyDoubtful(
+  context: Context,
+  neighbour: Neighbour,
+  state: PeerState,
+  why: string,
+): Promise<boolean> {
+  const { log, meter, vault } = context;
+  const { stock, held, links } = neighbour;
+  log.error(
+    { alarm: "restored", peer: neighbour.id, why },
+    "this store is a restored copy: what it shares with the peer is destroyed",
+  );
+  meter.add("alarms", { alarm: "restored" });
+  const change: Change = vault.change();
+  stock.end(stock.keys(), "restored", change);
+  held.end([...held.keys()], "restored", change);
+  stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
+  held.raise(Math.max(state.proved, state.given));
+  for (const link of links) endBlocks(context, link, [...link.own(), ...link.copies()], "restored");
+  await change.put(...neighbour.peerRow()).commit();
+  return false;
+}
+
+function reconcileLink(context: Context, link: LinkBook, told: LinkState | undefined): void {
+  const { id, share, blockBytes, peer } = link.settings;
+  const ours = `share ${share.join(":")}, blocks of ${blockBytes} bytes`;
+  const theirs = told && `share ${told.share}, blocks of ${told.blockBytes} bytes`;
+  if (told === undefined || ours !== theirs) {
+    link.agreement = "refused";
+    context.meter.add("alarms", { alarm: "link_differs" });
+    context.log.error(
+      { alarm: "link_differs", link: id, peer, ours, theirs: theirs ?? "no such link" },
+      "the link is configured differently at its two ends and stays unused",
+    );
+    return;
+  }
+  link.agreement = "agreed";
+  const { highest } = told;
+  if (highest === undefined) return;
+  const reached = [...link.own()].filter((block) => !isAfter(block, highest));
+  const lacking = link.confirm(reached, told.holds);
+  endBlocks(context, link, lacking, "gap");
+}

@@ -1,0 +1,124 @@
+// The rows of the books as they lie in the store, read back with distrust.
+
+import type { KmId, LinkId } from "../core/ids.ts";
+import type { BlockId, Row } from "../vault/vault.ts";
+
+/** Tables of the store. */
+export const TABLE = {
+  block: "block",
+  link: "link",
+  source: "source",
+  held: "held",
+  peer: "peer",
+  meta: "meta",
+} as const;
+
+/** A link block that is stored and unused. */
+export interface BlockRow extends Row {
+  readonly link: LinkId;
+  readonly run: number;
+  readonly sequence: number;
+  /** Whether this end may decide to use it. Stamped at intake. */
+  readonly own: boolean;
+}
+
+/** The last block that a link brought: nothing up to it is taken again. */
+export interface LinkRow extends Row {
+  readonly run: number;
+  readonly highest: number;
+}
+
+/** A KMA-key at its source. `mark`: everything before it may have been supplied. */
+export interface SourceRow extends Row {
+  readonly peer: KmId;
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly state: "reserved" | "ready" | "open";
+  readonly mark: number;
+  readonly bornAt: number;
+  /** The mark is exact: written at an orderly stop. */
+  readonly exact: boolean;
+}
+
+/** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as told. */
+export interface HeldRow extends Row {
+  readonly peer: KmId;
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly bornAt: number;
+  readonly fetched: Uint8Array;
+  readonly witness: number;
+}
+
+/** Serials with one peer, in both directions. */
+export interface PeerRow extends Row {
+  /** As source: the next serial to give, the highest proved, those given up and not yet told (runs). */
+  readonly nextSerial: number;
+  readonly proved: number;
+  readonly givenUp: string;
+  /** As destination: the highest serial accepted, and which of those just below it were (runs). */
+  readonly accepted: number;
+  readonly window: string;
+}
+
+export interface ClockRow extends Row {
+  readonly ageMs: number;
+  readonly wallMs: number;
+}
+
+type Kinds = "string" | "number" | "boolean" | "bytes";
+
+const SHAPES = {
+  block: { link: "string", run: "number", sequence: "number", own: "boolean" },
+  link: { run: "number", highest: "number" },
+  source: {
+    peer: "string",
+    serial: "number",
+    block: "string",
+    length: "number",
+    state: "string",
+    mark: "number",
+    bornAt: "number",
+    exact: "boolean",
+  },
+  held: {
+    peer: "string",
+    serial: "number",
+    block: "string",
+    length: "number",
+    bornAt: "number",
+    fetched: "bytes",
+    witness: "number",
+  },
+  peer: { nextSerial: "number", proved: "number", givenUp: "string", accepted: "number", window: "string" },
+  meta: { ageMs: "number", wallMs: "number" },
+} as const satisfies Record<keyof typeof TABLE, Record<string, Kinds>>;
+
+interface RowOf {
+  block: BlockRow;
+  link: LinkRow;
+  source: SourceRow;
+  held: HeldRow;
+  peer: PeerRow;
+  meta: ClockRow;
+}
+
+/** @throws Error that names table and field: a store that holds something else is not ours to guess at */
+export function readRow<T extends keyof RowOf>(table: T, id: string, row: Row): RowOf[T] {
+  for (const [field, kind] of Object.entries(SHAPES[table])) {
+    const value = row[field];
+    const fits = kind === "bytes" ? value instanceof Uint8Array : typeof value === kind;
+    if (!fits) throw new Error(`the store's ${table} row ${id} has no ${kind} '${field}'; restore nothing, zeroise it`);
+  }
+  return row as RowOf[T];
+}
+
+/** The row ID of a KMA-key. */
+export const kmaRow = (peer: KmId, serial: number): string => `${peer}/${serial}`;
+/** The store's name for a link block. */
+export const linkBlock = (link: LinkId, run: number, sequence: number): BlockId =>
+  `link:${link}:${run}:${sequence}` as BlockId;
+/** The store's name for a block of the token's random generator. */
+export const localBlock = (serial: number): BlockId => `local:${serial}` as BlockId;

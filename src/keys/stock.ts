@@ -1,0 +1,323 @@
+// The KMA-keys that this KM is the source of, for one destination: relayed, proved, carved front to back.
+//
+//   reserved ──proved──> ready ──mark──> open ──carved to the end──> spent
+//       └──────────────> given up                 └──aged──> expired
+
+import type { EndReason } from "../core/counters.ts";
+import type { KmId } from "../core/ids.ts";
+import { formatRuns, parseRuns } from "../core/runs.ts";
+import type { BlockId, Change, KeyIdKey, OpenBlock, Sealed } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import { FIRST_OFFSET, STEP } from "./key-id.ts";
+import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
+
+/** The durable mark runs ahead of carving in steps of this many bytes. */
+export const CHUNK = 4096;
+/** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
+const MAX_TAILS = 8;
+/** Serials given up that are remembered until told; what is forgotten expires at the destination by its age. */
+const MAX_GIVEN_UP = 1024;
+
+/** One KMA-key at its source. */
+export class SourceKey {
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly bornAt: number;
+  readonly idKey: KeyIdKey;
+  /** The key-ID key as it has to be kept, until it is. */
+  readonly sealed: Sealed | undefined;
+  state: "ready" | "open" = "ready";
+  /** Everything before it is supplied, or lost at a restart. */
+  carved = FIRST_OFFSET;
+  /** Everything before it may be supplied: it is marked as used on the disk. */
+  durable = FIRST_OFFSET;
+  /** Grants that still write keys of it. */
+  pins = 0;
+
+  constructor(row: Pick<SourceRow, "serial" | "block" | "length" | "bornAt">, idKey: KeyIdKey, sealed?: Sealed) {
+    this.serial = row.serial;
+    this.block = row.block;
+    this.length = row.length;
+    this.bornAt = row.bornAt;
+    this.idKey = idKey;
+    this.sealed = sealed;
+  }
+
+  /** Bytes left to carve. */
+  get left(): number {
+    return this.length - this.carved;
+  }
+}
+
+/** `count` keys of one size, one after the other from `offset` on, with their block in memory. */
+export interface Piece {
+  readonly key: SourceKey;
+  readonly open: OpenBlock;
+  readonly offset: number;
+  readonly count: number;
+}
+
+/** What a request takes: `count` times `step` bytes, each within one KMA-key. */
+export interface Demand {
+  readonly count: number;
+  readonly step: number;
+}
+
+export class SourceStock {
+  readonly peer: KmId;
+  readonly #context: Context;
+  readonly #ready: SourceKey[] = [];
+  readonly #open: SourceKey[] = [];
+  #readyBytes = 0;
+  #preparing: Promise<void> | undefined;
+  nextSerial = 1;
+  /** The highest serial proved equal at both ends. */
+  proved = 0;
+  /** Given up and not yet told to the destination. */
+  readonly givenUp = new Set<number>();
+  /** Relays under way. */
+  inFlight = 0;
+  /** The destination's part of the peer row, which lies in one row with ours. */
+  acceptance: () => Pick<PeerRow, "accepted" | "window"> = () => ({ accepted: 0, window: "" });
+  /** Serials whose mark has moved since it was last told. */
+  readonly #moved = new Map<number, number>();
+
+  constructor(context: Context, peer: KmId) {
+    this.#context = context;
+    this.peer = peer;
+  }
+
+  /** KMA-keys that can be carved. */
+  get size(): number {
+    return this.#ready.length + this.#open.length;
+  }
+
+  /** Bytes that can be carved. */
+  get bytes(): number {
+    return this.#open.reduce((sum, key) => sum + key.left, this.#readyBytes);
+  }
+
+  /** Keys of `step` bytes that can be carved. */
+  count(step: number): number {
+    return this.keys().reduce((sum, key) => sum + Math.floor(key.left / step), 0);
+  }
+
+  /** Open ones first, each kind oldest first. */
+  keys(): SourceKey[] {
+    return [...this.#open, ...this.#ready];
+  }
+
+  peerRow(): PeerRow {
+    const { nextSerial, proved } = this;
+    const givenUp = formatRuns([...this.givenUp].sort((a, b) => a - b));
+    return { nextSerial, proved, givenUp, ...this.acceptance() };
+  }
+
+  sourceRow(key: SourceKey, state: SourceRow["state"], mark: number): SourceRow {
+    const { serial, block, length, bornAt } = key;
+    return { peer: this.peer, serial, block, length, state, mark, bornAt, exact: false };
+  }
+
+  /** A KMA-key proved equal at both ends, and durable as such. */
+  add(key: SourceKey): void {
+    this.#ready.push(key);
+    this.#readyBytes += key.left;
+  }
+
+  /** A KMA-key as it was when the process ended: carving goes on at the durable mark. */
+  restore(key: SourceKey, row: SourceRow): void {
+    key.carved = key.durable = Math.max(row.mark, FIRST_OFFSET);
+    if (row.state === "ready") return this.add(key);
+    key.state = "open";
+    this.#open.push(key);
+  }
+
+  /**
+   * Takes keys off the stock without waiting: from KMA-keys in memory, below their durable marks. All or `undefined`.
+   * The pieces' blocks and keys are pinned; whoever takes them disposes them.
+   */
+  take({ count, step }: Demand): Piece[] | undefined {
+    const pieces: Piece[] = [];
+    let missing = count;
+    for (const key of this.#open) {
+      if (missing === 0) break;
+      const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));
+      if (fits === 0) continue;
+      const open = this.#context.vault.resident(key.block);
+      if (open === undefined) continue;
+      pieces.push({ key, open, offset: key.carved, count: fits });
+      missing -= fits;
+    }
+    if (missing > 0) {
+      for (const piece of pieces) piece.open[Symbol.dispose]();
+      return undefined;
+    }
+    for (const piece of pieces) this.#carve(piece, step);
+    this.#ahead();
+    return pieces;
+  }
+
+  #carve({ key, count }: Piece, step: number): void {
+    key.carved += count * step;
+    key.pins++;
+    this.#moved.set(key.serial, key.carved);
+  }
+
+  /** Ends a grant's hold on a piece. */
+  release(piece: Piece): void {
+    piece.open[Symbol.dispose]();
+    piece.key.pins--;
+    if (piece.key.left < STEP) this.#spent(piece.key);
+  }
+
+  /** Keeps the durable marks ahead of carving, in the background. */
+  #ahead(): void {
+    const marked = this.#open.reduce((sum, key) => sum + key.durable - key.carved, 0);
+    if (marked >= CHUNK || this.#preparing !== undefined) return;
+    this.prepare({ count: CHUNK / STEP, step: STEP }).catch(() => {
+      // The next request that needs the marks meets the same fault, and says so.
+    });
+  }
+
+  /**
+   * Makes ready what a demand needs: opens KMA-keys, moves durable marks, brings blocks into memory, all as far as the
+   * stock reaches; then calls `then` while the blocks are still pinned. One at a time.
+   * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE
+   */
+  prepare(demand: Demand, then: () => void = () => {}): Promise<void> {
+    if (this.#preparing !== undefined) return this.#preparing.then(then);
+    this.#preparing = this.#prepare(demand, then);
+    return this.#preparing;
+  }
+
+  async #prepare(demand: Demand, then: () => void): Promise<void> {
+    using pinned = new DisposableStack();
+    try {
+      await this.#mark(await this.#pin(demand, pinned));
+    } finally {
+      this.#preparing = undefined;
+    }
+    then();
+  }
+
+  /** Brings the blocks of a demand into memory; returns how far each one's mark has to be. */
+  async #pin({ count, step }: Demand, pinned: DisposableStack): Promise<ReadonlyMap<SourceKey, number>> {
+    const marks = new Map<SourceKey, number>();
+    let missing = count;
+    for (const key of this.keys()) {
+      const fits = Math.min(missing, Math.floor(key.left / step));
+      if (fits === 0) continue;
+      missing -= fits;
+      const { vault } = this.#context;
+      pinned.use(vault.resident(key.block) ?? (await vault.open(key.block)));
+      marks.set(key, Math.min(key.length, key.carved + fits * step + CHUNK));
+      if (missing === 0) break;
+    }
+    return marks;
+  }
+
+  async #mark(marks: ReadonlyMap<SourceKey, number>): Promise<void> {
+    const later = [...marks].filter(([key, mark]) => mark > key.durable);
+    if (later.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const [key, mark] of later) {
+      change.put(TABLE.source, kmaRow(this.peer, key.serial), this.sourceRow(key, "open", mark));
+    }
+    await change.commit();
+    for (const [key, mark] of later) {
+      if (key.state === "ready" && !this.#leaveReady(key)) continue;
+      if (key.state === "ready") this.#open.push(key);
+      key.state = "open";
+      key.durable = Math.max(key.durable, mark);
+    }
+  }
+
+  #leaveReady(key: SourceKey): boolean {
+    const index = this.#ready.indexOf(key);
+    if (index < 0) return false;
+    this.#ready.splice(index, 1);
+    this.#readyBytes -= key.left;
+    return true;
+  }
+
+  #spent(key: SourceKey): void {
+    if (key.pins > 0 || !this.#open.includes(key)) return;
+    const change = this.#context.vault.change();
+    this.forget(key, change);
+    this.#commitQuietly(change);
+  }
+
+  /** Takes a KMA-key out of the books and, in `change`, off the disk. The destination of a local key keeps its block. */
+  forget(key: SourceKey, change: Change): void {
+    const open = this.#open.indexOf(key);
+    if (open >= 0) this.#open.splice(open, 1);
+    else this.#leaveReady(key);
+    change.remove(TABLE.source, kmaRow(this.peer, key.serial));
+    if (this.peer !== this.#context.self) change.destroy(key.block);
+    key.idKey[Symbol.dispose]();
+  }
+
+  /** Ends one KMA-key unused, counted under its reason, whether or not it came into the stock. */
+  drop(key: SourceKey, reason: EndReason, change: Change): void {
+    const { log, meter } = this.#context;
+    const labels = { peer: this.peer, role: "source", reason };
+    meter.add("kma_keys_ended", labels);
+    meter.add("kma_bytes_lost", labels, key.left);
+    log.info({ peer: this.peer, serial: key.serial, reason, bytes: key.left }, "a KMA-key ended unused");
+    this.forget(key, change);
+  }
+
+  /** Ends those that no grant holds; the others are left for the next time. */
+  end(keys: readonly SourceKey[], reason: EndReason, change: Change): void {
+    for (const key of keys.filter((candidate) => candidate.pins === 0)) this.drop(key, reason, change);
+  }
+
+  /** Remembers a serial that the destination may have kept in vain. */
+  noteGivenUp(serial: number): void {
+    this.givenUp.add(serial);
+    const [oldest] = this.givenUp;
+    if (this.givenUp.size > MAX_GIVEN_UP && oldest !== undefined) this.givenUp.delete(oldest);
+  }
+
+  /** Ends what is too old to carve, and all but the newest rests that are too short for the default key. */
+  tidy(oldestBorn: number, shortBytes: number): void {
+    const change = this.#context.vault.change();
+    const expired = this.keys().filter((key) => key.bornAt <= oldestBorn);
+    const tails = this.#open.filter((key) => key.bornAt > oldestBorn && key.left < shortBytes);
+    const excess = tails.slice(0, Math.max(0, tails.length - MAX_TAILS));
+    if (expired.length + excess.length === 0) return;
+    this.end(expired, "expired", change);
+    this.end(excess, "tail", change);
+    this.#commitQuietly(change);
+  }
+
+  // What the change forbids stays forbidden in memory; a restart finds the rows again and ends them again.
+  #commitQuietly(change: Change): void {
+    change.commit().catch((fault: unknown) => {
+      this.#context.log.warn({ peer: this.peer, err: fault }, "ended KMA-keys are still on the disk");
+    });
+  }
+
+  restoreGivenUp(runs: string): void {
+    for (const { first, last } of parseRuns(runs)) {
+      for (let serial = first; serial <= last; serial++) this.noteGivenUp(serial);
+    }
+  }
+
+  /** Marks that moved since the last call, for the destination as a witness. */
+  takeMoved(): { readonly serial: number; readonly offset: number }[] {
+    const moved = [...this.#moved].map(([serial, offset]) => ({ serial, offset }));
+    this.#moved.clear();
+    return moved;
+  }
+
+  /** Writes the marks exactly, so that an orderly stop loses nothing. Nothing may be carved after. */
+  settle(change: Change): void {
+    for (const key of this.#open) {
+      const row = { ...this.sourceRow(key, "open", key.carved), exact: true };
+      change.put(TABLE.source, kmaRow(this.peer, key.serial), row);
+      key.durable = key.carved;
+    }
+  }
+}

@@ -1,0 +1,169 @@
+// Supply: requests for new keys, served at once from the stock or in turn when it is filled.
+
+import { asFault, Fault } from "../core/fault.ts";
+import type { Context } from "./context.ts";
+import { grantPieces } from "./grants.ts";
+import type { Answer, SupplyRequest } from "./ports.ts";
+import type { Quotas } from "./quota.ts";
+import { stepped } from "./sizes.ts";
+import type { Demand, Piece, SourceStock } from "./stock.ts";
+import { Turns } from "./turns.ts";
+
+interface Waiting extends Demand {
+  readonly request: SupplyRequest;
+  readonly answer: Answer;
+  readonly stopTimer: () => void;
+}
+
+/** How the stock of a destination is filled, as supply needs to know it. */
+export interface Filling {
+  /** Begins whatever relays may begin now. */
+  kick(): void;
+  /** Milliseconds until `bytes` more will have come at the measured rate; undefined when no rate is known. */
+  expectedMs(bytes: number): number | undefined;
+  /** Why nothing can be carved now, if so. */
+  obstacle(): Fault | undefined;
+}
+
+/** Requests for the keys shared with one destination KM. */
+export class SupplyDesk {
+  readonly stock: SourceStock;
+  readonly #context: Context;
+  readonly #filling: Filling;
+  readonly #quotas: Quotas;
+  readonly #waiting = new Turns<Waiting>();
+  #preparing = false;
+
+  constructor(context: Context, stock: SourceStock, filling: Filling, quotas: Quotas) {
+    this.#context = context;
+    this.stock = stock;
+    this.#filling = filling;
+    this.#quotas = quotas;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Bytes that waiting requests ask for beyond what the stock has. */
+  get missing(): number {
+    let bytes = -this.stock.bytes;
+    for (const { count, step } of this.#waiting) bytes += count * step;
+    return Math.max(0, bytes);
+  }
+
+  /** Answers at once if the stock is at hand, refuses at once what cannot be in time, or lets it wait its turn. */
+  request(request: SupplyRequest, answer: Answer, mayWait: boolean): () => void {
+    const demand = { count: request.count, step: stepped(request.sizeBits / 8) };
+    const bits = request.count * request.sizeBits;
+    const refuse = (fault: Fault): (() => void) => {
+      this.#quotas.refund(request.app, bits);
+      answer.refused(fault);
+      return () => {};
+    };
+    const quotaMs = this.#quotas.take(request.app, bits);
+    if (quotaMs > 0) {
+      answer.refused(quotaFault(quotaMs));
+      return () => {};
+    }
+    if (this.#waiting.size === 0 && this.#serve(request, answer, demand)) return () => {};
+    const fault = this.#hopeless(demand);
+    if (fault !== undefined) return refuse(fault);
+    if (!mayWait) return refuse(new Fault("BUSY", { retryAfterMs: 1000 }));
+    return this.#wait(request, answer, demand);
+  }
+
+  #serve(request: SupplyRequest, answer: Answer, demand: Demand): boolean {
+    if (this.#filling.obstacle() !== undefined) return false;
+    const pieces = this.stock.take(demand);
+    if (pieces === undefined) return false;
+    this.#filling.kick();
+    answer.granted(this.#grant(request, pieces, demand.step));
+    return true;
+  }
+
+  #grant(request: SupplyRequest, pieces: readonly Piece[], step: number) {
+    const { self, meter } = this.#context;
+    const { app, destination, door, sizeBits } = request;
+    const parties = { source: self, destination: this.stock.peer, initiator: app, target: destination };
+    return grantPieces(pieces, sizeBits / 8, step, parties, (unwritten) => {
+      for (const piece of pieces) this.stock.release(piece);
+      meter.add("keys_supplied", { app, door }, request.count - unwritten);
+      if (unwritten > 0) meter.add("keys_undelivered", { app }, unwritten);
+    });
+  }
+
+  /** A fault when the links cannot bring what is missing before the request times out. */
+  #hopeless({ count, step }: Demand): Fault | undefined {
+    const missing = this.missing + count * step - (this.#waiting.size === 0 ? this.stock.bytes : 0);
+    if (missing <= 0 || this.#filling.obstacle() !== undefined) return undefined;
+    const expectedMs = this.#filling.expectedMs(missing);
+    if (expectedMs === undefined || expectedMs <= this.#context.policy.timeoutMs) return undefined;
+    return new Fault("INSUFFICIENT_KEYS", { retryAfterMs: Math.ceil(expectedMs) });
+  }
+
+  #wait(request: SupplyRequest, answer: Answer, demand: Demand): () => void {
+    const { clock, policy } = this.#context;
+    const stopTimer = clock.after(policy.timeoutMs, () => this.#refuse(entry, this.#timeoutFault(demand)));
+    const entry: Waiting = { request, answer, stopTimer, ...demand };
+    this.#waiting.add(request.app, entry);
+    this.pump();
+    return () => this.#drop(entry);
+  }
+
+  #timeoutFault({ count, step }: Demand): Fault {
+    const obstacle = this.#filling.obstacle();
+    if (obstacle !== undefined) return obstacle;
+    const expectedMs = this.#filling.expectedMs(count * step);
+    return new Fault("INSUFFICIENT_KEYS", { retryAfterMs: Math.ceil(expectedMs ?? this.#context.policy.timeoutMs) });
+  }
+
+  #refuse(entry: Waiting, fault: Fault): void {
+    this.#drop(entry);
+    entry.answer.refused(fault);
+  }
+
+  #drop(entry: Waiting): void {
+    const { app, count, sizeBits } = entry.request;
+    entry.stopTimer();
+    if (this.#waiting.remove(app, entry)) this.#quotas.refund(app, count * sizeBits);
+  }
+
+  /** Serves those whose turn has come; called whenever the stock or its obstacle has changed. */
+  pump(): void {
+    for (let next = this.#waiting.head(); next !== undefined; next = this.#waiting.head()) {
+      if (this.#filling.obstacle() !== undefined) return;
+      const pieces = this.stock.take(next);
+      if (pieces === undefined) return this.#fill(next);
+      this.#waiting.shift();
+      next.stopTimer();
+      next.answer.granted(this.#grant(next.request, pieces, next.step));
+    }
+    this.#filling.kick();
+  }
+
+  #fill(next: Waiting): void {
+    this.#filling.kick();
+    if (this.#preparing || this.stock.count(next.step) < next.count) return;
+    this.#preparing = true;
+    this.stock
+      .prepare(next, () => {
+        this.#preparing = false;
+        this.pump();
+      })
+      .catch((thrown: unknown) => {
+        this.#preparing = false;
+        this.refuseAll(asFault(thrown));
+      });
+  }
+
+  /** Ends the waiting of all, for example when the token is gone or the process stops. */
+  refuseAll(fault: Fault): void {
+    for (const entry of [...this.#waiting]) this.#refuse(entry, fault);
+  }
+}
+
+function quotaFault(waitMs: number): Fault {
+  if (Number.isFinite(waitMs)) return new Fault("QUOTA_EXCEEDED", { retryAfterMs: waitMs });
+  return new Fault("QUOTA_EXCEEDED", { text: "the request is larger than the application's quota_burst_bits" });
+}
