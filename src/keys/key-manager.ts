@@ -215,7 +215,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   connected(peer: Peer): void {
     const neighbour = this.neighbours.get(peer.id);
-    if (neighbour === undefined || this.#stopping) return peer.close("no peer of this KM");
+    if (neighbour === undefined || this.#stopping) {
+      peer.close("no peer of this KM");
+      return;
+    }
     this.#connections.get(neighbour)?.end();
     const connection = new Connection(this.context, neighbour, peer);
     this.#connections.set(neighbour, connection);

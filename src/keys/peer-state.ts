@@ -100,18 +100,18 @@ export class StateReader {
 
   /** The whole state when `entry` was its last part. @throws Fault MALFORMED_REQUEST */
   take(entry: ExtensionEntry): PeerState | undefined {
-    if (entry["part"] === "begin") this.#entries = [];
+    if (entry.part === "begin") this.#entries = [];
     this.#entries.push(entry);
     if (this.#entries.length > MAX_ENTRIES)
       throw new Fault("MALFORMED_REQUEST", { text: `${NAME} has too many entries` });
-    return entry["part"] === "end" ? readState(this.#entries) : undefined;
+    return entry.part === "end" ? readState(this.#entries) : undefined;
   }
 }
 
 const MAX_ENTRIES = 10_000;
 
 function readState(entries: readonly ExtensionEntry[]): PeerState {
-  const of = (part: string): ExtensionEntry[] => entries.filter((candidate) => candidate["part"] === part);
+  const of = (part: string): ExtensionEntry[] => entries.filter((candidate) => candidate.part === part);
   const first = (part: string): ExtensionEntry => {
     const [found] = of(part);
     if (found === undefined) throw new Fault("MALFORMED_REQUEST", { text: `${NAME} lacks its part "${part}"` });
@@ -142,19 +142,19 @@ function givenUpOf(item: ExtensionEntry): string {
 function readLink(item: ExtensionEntry, holds: readonly ExtensionEntry[]): LinkState {
   const link = text(item, "link");
   const tests = holds
-    .filter((held) => held["link"] === link)
+    .filter((held) => held.link === link)
     .map((held) => ({ run: integer(held, "run"), has: inRuns(runs(held, "blocks")) }));
   return {
     share: text(item, "share"),
     blockBytes: integer(item, "block_bytes"),
-    highest: item["run"] === undefined ? undefined : { run: integer(item, "run"), sequence: integer(item, "highest") },
+    highest: item.run === undefined ? undefined : { run: integer(item, "run"), sequence: integer(item, "highest") },
     holds: ({ run, sequence }) => tests.some((test) => test.run === run && test.has(sequence)),
   };
 }
 
 /** The `marks` of an entry. @throws Fault MALFORMED_REQUEST */
 export function readMarks(item: ExtensionEntry): Mark[] {
-  const marks = item["marks"];
+  const marks = item.marks;
   if (!Array.isArray(marks)) throw malformed(item, "marks");
   return marks.map((mark: unknown) => {
     if (typeof mark !== "object" || mark === null) throw malformed(item, "marks");

@@ -128,9 +128,12 @@ export class SourceStock {
   /** A KMA-key as it was when the process ended: carving goes on at the durable mark. */
   restore(key: SourceKey, row: SourceRow): void {
     key.carved = key.durable = Math.max(row.mark, FIRST_OFFSET);
-    if (row.state === "ready") return this.add(key);
-    key.state = "open";
-    this.#open.push(key);
+    if (row.state === "ready") {
+      this.add(key);
+    } else {
+      key.state = "open";
+      this.#open.push(key);
+    }
   }
 
   /**

@@ -134,7 +134,10 @@ export class SupplyDesk {
     for (let next = this.#waiting.head(); next !== undefined; next = this.#waiting.head()) {
       if (this.#filling.obstacle() !== undefined) return;
       const pieces = this.stock.take(next);
-      if (pieces === undefined) return this.#fill(next);
+      if (pieces === undefined) {
+        this.#fill(next);
+        return;
+      }
       this.#waiting.shift();
       next.stopTimer();
       next.answer.granted(this.#grant(next.request, pieces, next.step));
