@@ -32,13 +32,18 @@ export interface ServicePorts {
   readonly meter: Meter;
 }
 
+interface Connection {
+  readonly app: AppId;
+  /** Requests whose answer is not out. */
+  unanswered: number;
+}
+
 /** Serves connections whose certificate was examined. */
 export class Service {
   readonly #http: Server;
   readonly #handle: Handler;
   readonly #ports: ServicePorts;
-  readonly #connections = new Map<Socket, AppId>();
-  readonly #underWay = new Set<ServerResponse>();
+  readonly #connections = new Map<Socket, Connection>();
   readonly #gone = Promise.withResolvers<void>();
   #stopping = false;
 
@@ -61,7 +66,7 @@ export class Service {
       socket.destroy();
       return;
     }
-    this.#connections.set(socket, app);
+    this.#connections.set(socket, { app, unanswered: 0 });
     socket.once("close", () => {
       this.#connections.delete(socket);
       this.#checkGone();
@@ -80,14 +85,15 @@ export class Service {
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {
-    const app = this.#connections.get(request.socket);
-    if (app === undefined) {
-      request.socket.destroy();
-      return;
-    }
-    this.#underWay.add(response);
-    response.once("close", () => this.#underWay.delete(response));
-    this.#handle(app, request, response);
+    const { socket } = request;
+    const connection = this.#connections.get(socket);
+    // node:http goes on with what the last chunk held after the socket is destroyed.
+    if (connection === undefined || socket.destroyed) return;
+    connection.unanswered += 1;
+    response.once("close", () => {
+      connection.unanswered -= 1;
+    });
+    this.#handle(connection.app, request, response);
   }
 
   /** What is no HTTP, too large or too slow: answered only when no answer is under way. */
@@ -97,8 +103,8 @@ export class Service {
       return;
     }
     this.#ports.meter.add("frames_refused", { door: "etsi014", reason: REASONS[error.code ?? ""] ?? "malformed" });
-    const answering = [...this.#underWay].some((response) => response.socket === socket);
-    if (socket.writable && !answering) socket.end(BROKEN_ANSWER, () => socket.destroy());
+    const unanswered = this.#connections.get(socket)?.unanswered ?? 0;
+    if (socket.writable && unanswered === 0) socket.end(BROKEN_ANSWER, () => socket.destroy());
     else socket.destroy();
   }
 

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { AppId } from "../../src/core/ids.ts";
 import { DRAIN_MS, Service } from "../../src/etsi014/service.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+import { type Recorder, recorder } from "../support/recorder.ts";
 import { FakeDoor } from "./fake-door.ts";
 
 export interface Reply {
@@ -25,9 +26,7 @@ export interface BenchService extends AsyncDisposable {
   readonly door: FakeDoor;
   readonly clock: ManualClock;
   readonly memory: Uint8Array;
-  /** `counter{label="…"}` of everything counted. */
-  readonly counted: string[];
-  readonly logged: { readonly level: string; readonly fields: Readonly<Record<string, unknown>> }[];
+  readonly recorder: Recorder;
   /** Path after `/api/v1/keys`. */
   ask(path: string, ask?: Ask): Promise<Reply>;
   post(path: string, body: unknown): Promise<Reply>;
@@ -48,15 +47,8 @@ export async function openService(options: { memoryBytes?: number; limits?: obje
   const door = new FakeDoor();
   const clock = new ManualClock();
   const memory = new Uint8Array(options.memoryBytes ?? 65_536);
-  const counted: string[] = [];
-  const logged: { level: string; fields: Readonly<Record<string, unknown>> }[] = [];
-  const logger = (level: string) => (fields: Readonly<Record<string, unknown>>) => void logged.push({ level, fields });
-  const log = { debug: logger("debug"), info: logger("info"), warn: logger("warn"), error: logger("error") };
-  const meter = {
-    add: (name: string, labels: Readonly<Record<string, string>>) =>
-      void counted.push(`${name} ${Object.values(labels).join(" ")}`),
-  };
-  const http = new Service(memory, { door, clock, log, meter }, options.limits);
+  const told = recorder();
+  const http = new Service(memory, { door, clock, log: told.log, meter: told.meter }, options.limits);
   const server = createServer((socket) => http.connected(socket, "app-a1" as AppId));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -66,8 +58,7 @@ export async function openService(options: { memoryBytes?: number; limits?: obje
     door,
     clock,
     memory,
-    counted,
-    logged,
+    recorder: told,
     ask,
     post: (path, body) =>
       ask(path, {

@@ -214,7 +214,7 @@ describe("malformed requests", () => {
     expect(reply.status).toBe(400);
     expect(reply.json().message).toMatch(message);
     expect(service.door.asked).toEqual([]);
-    expect(service.counted.filter((line) => line.startsWith("requests_refused etsi014 "))).toHaveLength(1);
+    expect(service.recorder.count("requests_refused", { door: "etsi014" })).toBe(1);
   });
 
   it("decodes the SAE ID of the path", async () => {
@@ -276,7 +276,7 @@ describe("faults of the key manager", () => {
     expect(reply.status).toBe(FAULTS[code].http);
     if (reply.status === 401) expect(reply.text).toBe("");
     else expect(reply.json()).toEqual({ message: FAULTS[code].text });
-    expect(service.counted).toEqual([`requests_refused etsi014 ${code}`]);
+    expect(service.recorder.count("requests_refused", { door: "etsi014", fault: code })).toBe(1);
   });
 
   it("401 has no body and no content type", async () => {
@@ -306,7 +306,7 @@ describe("faults of the key manager", () => {
     const reply = await service.ask("/app-b1/status");
     expect(reply.status).toBe(503);
     expect(reply.text).not.toContain("secret detail");
-    expect(service.logged[0]).toMatchObject({ level: "error", fields: { err: { message: "secret detail" } } });
+    expect(service.recorder.lines[0]).toMatchObject({ level: "error", fields: { err: { message: "secret detail" } } });
   });
 
   it("a grant that cannot be laid is disposed and becomes 503", async () => {

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { WRITE_DEADLINE_MS } from "../../src/etsi014/send-keys.ts";
 import { DRAIN_MS, HTTP_LIMITS } from "../../src/etsi014/service.ts";
+import { until } from "../support/until.ts";
 import { openService, type RawClient } from "./bench-service.ts";
 import { fakeGrant, fakeId, fakeKey } from "./fake-door.ts";
-import { until } from "./until.ts";
 
 const GET = (path: string, headers = "", version = "1.1") =>
   `GET /api/v1/keys${path} HTTP/${version}\r\nHost: km-a\r\n${headers}\r\n`;
@@ -71,7 +71,6 @@ describe("pipelined requests", () => {
     const post = `POST /api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     client.socket.write(GET("/app-b1/enc_keys?size=128") + post + GET("/app-b1/status"));
     await service.door.askedFor(1);
-    await until(() => service.counted.length === 0 && service.door.asked.length === 1);
     service.door.grant(0);
     await service.door.askedFor(2);
     service.door.grant(1);
@@ -88,9 +87,9 @@ describe("pipelined requests", () => {
     using client = await service.raw();
     client.socket.write(GET("/app-b1/enc_keys").repeat(100));
     await client.ended();
-    expect(service.counted).toContain("frames_refused etsi014 pipelined");
+    expect(service.recorder.count("frames_refused", { door: "etsi014", reason: "pipelined" })).toBe(1);
     expect(service.door.asked).toHaveLength(1);
-    await until(() => service.door.asked[0]?.givenUp === 1);
+    await until("it is given up", () => service.door.asked[0]?.givenUp === 1);
   });
 });
 
@@ -102,7 +101,7 @@ describe("a client that goes away", () => {
     client.socket.write(GET("/app-b1/enc_keys"));
     await service.door.askedFor(1);
     client.socket.destroy();
-    await until(() => service.door.asked[0]?.givenUp === 1);
+    await until("it is given up", () => service.door.asked[0]?.givenUp === 1);
     const late = service.door.grant(0);
     expect(late).toMatchObject({ written: 0, disposed: 1 });
   });
@@ -114,16 +113,16 @@ describe("a client that goes away", () => {
     client.socket.write(GET("/app-b1/enc_keys"));
     await service.door.askedFor(1);
     client.socket.destroy();
-    await until(() => service.door.asked[0]?.givenUp === 1);
+    await until("it is given up", () => service.door.asked[0]?.givenUp === 1);
     service.door.asked[0]?.answer.refused(new Fault("INSUFFICIENT_KEYS"));
-    expect(service.counted).toEqual(["requests_refused etsi014 INSUFFICIENT_KEYS"]);
+    expect(service.recorder.count("requests_refused", { door: "etsi014", fault: "INSUFFICIENT_KEYS" })).toBe(1);
   });
 
   it("asks nothing when it goes in the middle of a body", async () => {
     await using service = await openService();
     using client = await service.raw();
     client.socket.write("POST /api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{");
-    await until(() => client.socket.bytesWritten > 0);
+    await until("it is written", () => client.socket.bytesWritten > 0);
     client.socket.destroy();
     await service.ask("/app-b1/status");
     expect(service.door.asked).toEqual([]);
@@ -140,9 +139,9 @@ describe("a client that does not read", () => {
     await service.door.askedFor(1);
     const grant = fakeGrant(new Array<number>(3000).fill(4088));
     service.door.asked[0]?.answer.granted(grant);
-    await until(() => grant.written > 0 && client.socket.bytesRead === 0);
+    await until("keys are written", () => grant.written > 0);
     service.clock.advance(WRITE_DEADLINE_MS);
-    await until(() => grant.disposed === 1);
+    await until("it is disposed", () => grant.disposed === 1);
     expect(grant.written).toBeLessThan(3000);
     expect(service.memory.every((byte) => byte === 0)).toBe(true);
     service.door.answers = "grant";
@@ -163,7 +162,7 @@ describe("rude clients", () => {
     const text = await client.ended();
     expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
     expect(text).toMatch(/\r\n\r\n\{"message":".+"\}$/);
-    expect(service.counted).toContain(`frames_refused etsi014 ${reason}`);
+    expect(service.recorder.count("frames_refused", { door: "etsi014", reason: reason })).toBe(1);
   });
 
   it.each([
@@ -175,7 +174,7 @@ describe("rude clients", () => {
     using client = await service.raw();
     client.socket.write(bytes);
     await client.ended();
-    expect(service.counted).toContain("frames_refused etsi014 too slow");
+    expect(service.recorder.count("frames_refused", { door: "etsi014", reason: "too slow" })).toBe(1);
     expect(service.door.asked).toEqual([]);
   });
 
@@ -197,7 +196,7 @@ describe("rude clients", () => {
     using client = await service.raw();
     client.socket.write(`${GET("/app-b1/enc_keys")}\x00\x01\r\n\r\n`);
     expect(await client.ended()).toBe("");
-    await until(() => service.door.asked[0]?.givenUp === 1);
+    await until("it is given up", () => service.door.asked[0]?.givenUp === 1);
   });
 });
 
@@ -228,6 +227,6 @@ describe("stop", () => {
     service.clock.advance(DRAIN_MS);
     await stopped;
     expect(await client.ended()).toBe("");
-    await until(() => service.door.asked[0]?.givenUp === 1);
+    await until("it is given up", () => service.door.asked[0]?.givenUp === 1);
   });
 });
