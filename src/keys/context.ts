@@ -21,8 +21,8 @@ export interface KeysPolicy {
   readonly stockHigh: number;
   /** What one source may have here. */
   readonly maxHeld: number;
-  readonly quotaBitsPerS: number;
-  readonly quotaBurstBits: number;
+  /** How long a KEK epoch lasts. */
+  readonly epochMs: number;
 }
 
 export interface Context {

@@ -13,6 +13,10 @@ import type { SourceStock } from "./stock.ts";
 
 const TICK_MS = 1000;
 const SAVE_CLOCK_MS = 10_000;
+const RETRY_EPOCH_MS = 10_000;
+/** Rows of the table `meta`. */
+export const CLOCK_ROW = "clock";
+export const EPOCH_ROW = "epoch";
 
 /** Both directions with one KM. */
 interface Pair {
@@ -32,6 +36,8 @@ export class Housekeeping {
   readonly #books: Keeping;
   #stopTick: () => void = () => {};
   #savedAt = Number.NEGATIVE_INFINITY;
+  /** When the epoch began, by the age clock; undefined while a turn of epochs is under way. */
+  #epochAt: number | undefined;
 
   constructor(context: Context, books: Keeping) {
     this.#context = context;
@@ -59,9 +65,38 @@ export class Housekeeping {
     }
     this.#books.local.kick();
     for (const neighbour of this.#books.neighbours.values()) neighbour.kick();
+    this.#turnEpoch(now);
     if (now - this.#savedAt >= SAVE_CLOCK_MS) {
       this.saveClock().catch((err: unknown) => log.warn({ err }, "the age of keys could not be saved"));
     }
+  }
+
+  /** The age at which the last epoch began, as saved. */
+  restoreEpoch(ageMs: number): void {
+    this.#epochAt = ageMs;
+  }
+
+  #turnEpoch(now: number): void {
+    const { policy, vault, log, ages } = this.#context;
+    if (this.#epochAt === undefined || (now - this.#epochAt < policy.epochMs && !vault.epochSpent)) return;
+    this.#epochAt = undefined;
+    vault
+      .rotate(this.used())
+      .then(() =>
+        vault
+          .change()
+          .put(TABLE.meta, EPOCH_ROW, { ...ages.saved() })
+          .commit(),
+      )
+      .then(
+        () => {
+          this.#epochAt = ages.now();
+        },
+        (err: unknown) => {
+          log.warn({ err }, "the epoch did not turn; it is tried again");
+          this.#epochAt = ages.now() - policy.epochMs + RETRY_EPOCH_MS;
+        },
+      );
   }
 
   #expire(held: HeldKeys, oldestBorn: number): void {
@@ -77,7 +112,7 @@ export class Housekeeping {
     this.#savedAt = saved.ageMs;
     await this.#context.vault
       .change()
-      .put(TABLE.meta, "clock", { ...saved })
+      .put(TABLE.meta, CLOCK_ROW, { ...saved })
       .commit();
   }
 
@@ -126,6 +161,6 @@ export class Housekeeping {
     this.#stopTick();
     const change = this.#context.vault.change();
     for (const { stock } of this.#pairs()) stock.settle(change);
-    await change.put(TABLE.meta, "clock", { ...this.#context.ages.saved() }).commit();
+    await change.put(TABLE.meta, CLOCK_ROW, { ...this.#context.ages.saved() }).commit();
   }
 }

@@ -6,7 +6,7 @@ import { AgeClock } from "./age-clock.ts";
 import { Connection } from "./connection.ts";
 import type { Context, KeysPolicy } from "./context.ts";
 import { FetchDesk } from "./fetch.ts";
-import { Housekeeping } from "./housekeeping.ts";
+import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { type BlockFeed, Intake } from "./intake.ts";
 import { LinkBook, type LinkSettings } from "./link-book.ts";
 import { loadBooks } from "./load.ts";
@@ -80,8 +80,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   /** Reads the books. `restored`: the store is an old copy, and nothing in it may be used. @throws Fault, Error */
   static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
-    const [saved] = [...ports.vault.rows(TABLE.meta)].map(([id, row]) => readRow("meta", id, row));
-    const ages = new AgeClock(ports.clock, saved);
+    const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
+    const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
     const manager = new KeyManager({ ...ports, policy: settings.policy, ages }, settings);
     await loadBooks(manager.context, {
       link: (id) => manager.links.get(id),
@@ -89,6 +89,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     });
     if (restored) await manager.#housekeeping.destroyAll("restored");
     else if (ages.wentBack) await manager.#housekeeping.retireOwned();
+    manager.#housekeeping.restoreEpoch(meta.get(EPOCH_ROW)?.ageMs ?? ages.now());
     await manager.#housekeeping.saveClock();
     manager.#housekeeping.start();
     manager.local.kick();

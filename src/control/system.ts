@@ -1,0 +1,18 @@
+// The machine's clock and randomness, as the ports that the deterministic core takes.
+
+import { randomBytes } from "node:crypto";
+import type { Clock, Random } from "../core/ports.ts";
+
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(ms, then) {
+    const timer = setTimeout(then, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+export const systemRandom: Random = {
+  fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+  hex: (bytes) => randomBytes(bytes).toString("hex"),
+};
