@@ -1,0 +1,103 @@
+// Dials an authenticated connection and gives it as a Channel.
+
+import { connect, type TLSSocket } from "node:tls";
+import { Fault } from "../core/fault.ts";
+import type { Channel } from "./channel.ts";
+import { GROUPS, type Group } from "./client-hello.ts";
+import { examine, type Peer } from "./identity.ts";
+import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./options.ts";
+import { certificateFields, Refusal, refusalOfError } from "./refusal.ts";
+import { TlsChannel } from "./tls-channel.ts";
+
+export interface DialOptions extends SecureOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The ID that the other end's certificate has to show: whom we mean to reach. */
+  readonly expect: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Connects and examines the other end; its host name counts for nothing, its identity for everything.
+ * @throws Refusal (logged and counted) when it is not whom we mean; Error when there is nobody, or at abort
+ */
+export async function dial(options: DialOptions, ports: Omit<NetPorts, "admit">): Promise<Channel> {
+  const timing = { ...TIMING, ...options.timing };
+  const socket = connect({
+    ...contextOptions(options.tls, options.groups),
+    host: options.host,
+    port: options.port,
+    // Refused in `welcome` instead, where the certificate can still be named in the log. Nothing is sent before.
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+  });
+  socket.setNoDelay(true).setKeepAlive(true, timing.keepAliveMs);
+  const broken = await handshake(socket, timing.handshakeMs, options.signal);
+  const peer = broken ?? welcome(socket, options);
+  if (!(peer instanceof Error)) return opened(socket, peer, { options, ports, writeMs: timing.writeMs });
+  if (peer instanceof Refusal) refused(socket, peer, { options, ports });
+  socket.destroy();
+  throw peer;
+}
+
+interface Dialling {
+  readonly options: DialOptions;
+  readonly ports: Omit<NetPorts, "admit">;
+}
+
+type KnownPeer = Peer & { readonly group: Group };
+
+/** Resolves when the handshake has ended: with nothing, or with why it failed. */
+function handshake(socket: TLSSocket, ms: number, signal: AbortSignal | undefined): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => end(new Refusal("timeout")), ms);
+    const abort = (): void => end(new Error("dialling was given up"));
+    const fail = (error: Error): void => end("code" in error && isTls(error.code) ? refusalOfError(error) : error);
+    const end = (outcome?: Error): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      socket.off("secureConnect", end);
+      resolve(outcome);
+    };
+    // Stays, so that an error that comes later is never unhandled.
+    socket.on("error", fail);
+    socket.once("close", () => fail(new Error("the other end closed the connection during the handshake")));
+    socket.once("secureConnect", end);
+    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted) abort();
+  });
+}
+
+const isTls = (code: unknown): boolean => typeof code === "string" && code.startsWith("ERR_SSL");
+
+function welcome(socket: TLSSocket, { kind, expect, groups }: DialOptions): KnownPeer | Refusal {
+  const admit = (id: string): Fault | undefined =>
+    id === expect ? undefined : new Fault("NOT_AUTHORIZED", { text: `${expect} was dialled` });
+  const peer = examine(socket, kind, admit);
+  if (peer instanceof Refusal) return peer;
+  const group = groupOf(socket);
+  if (group === undefined || !groups.includes(group)) return new Refusal("group", group);
+  return { ...peer, group };
+}
+
+function groupOf(socket: TLSSocket): Group | undefined {
+  const name: unknown = Reflect.get(Object(socket.getEphemeralKeyInfo()), "name");
+  return typeof name === "string" && Object.hasOwn(GROUPS, name) ? (name as Group) : undefined;
+}
+
+function opened(socket: TLSSocket, peer: KnownPeer, dialling: Dialling & { readonly writeMs: number }): Channel {
+  const { options, ports, writeMs } = dialling;
+  const { door, host, port } = options;
+  ports.meter.add("connections_opened", { door, group: peer.group });
+  const { id, group, certificate } = peer;
+  ports.log.info({ door, to: `${host}:${port}`, id, group, certificate }, "connection opened");
+  return new TlsChannel(socket, peer, writeMs);
+}
+
+function refused(socket: TLSSocket, refusal: Refusal, { options, ports }: Dialling): void {
+  const { door, host, port } = options;
+  const { reason } = refusal;
+  ports.meter.add("connections_refused", { door, reason });
+  const certificate = certificateFields(socket.getPeerX509Certificate());
+  ports.log.warn({ door, to: `${host}:${port}`, reason, ...certificate }, `connection refused: ${refusal.message}`);
+}

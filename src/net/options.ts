@@ -1,0 +1,63 @@
+// What listeners and diallers are told, and the TLS settings that all of them share.
+
+import type { SecureContextOptions } from "node:tls";
+import type { Log, Meter } from "../core/ports.ts";
+import type { Group } from "./client-hello.ts";
+import type { Admit, PeerKind } from "./identity.ts";
+
+/** Own certificate (chain), its private key, and who may sign the peer's: PEM. */
+export interface TlsMaterial {
+  readonly certificate: string;
+  readonly key: string;
+  readonly trust: string;
+}
+
+/** How long a connection may take over what. Milliseconds. */
+export interface Timing {
+  /** From the first byte to the end of the handshake. */
+  readonly handshakeMs: number;
+  /** For the peer to take what was written. */
+  readonly writeMs: number;
+  /** Silence after which TCP asks whether the peer is still there; it is given up after about twice that. */
+  readonly keepAliveMs: number;
+}
+
+export const TIMING: Timing = { handshakeMs: 10_000, writeMs: 10_000, keepAliveMs: 30_000 };
+
+export interface SecureOptions {
+  /** The `door` label of counters, and of log lines: `ak`, `etsi014`, `kx`. */
+  readonly door: string;
+  readonly tls: TlsMaterial;
+  /** What the peer's certificate has to be of. */
+  readonly kind: PeerKind;
+  /** Allowed groups, the preferred one first. `["X25519MLKEM768"]` requires the hybrid one. */
+  readonly groups: readonly [Group, ...Group[]];
+  readonly timing?: Partial<Timing>;
+}
+
+export interface ListenOptions extends SecureOptions {
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  /** Open, in handshake and waiting for one, together. */
+  readonly maxConnections: number;
+  /** Handshakes at once; more wait their turn. Default 32. */
+  readonly maxHandshakes?: number;
+}
+
+export interface NetPorts {
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly admit: Admit;
+}
+
+/** TLS 1.3 with AES-256-GCM and those groups, nothing else. */
+export const contextOptions = (tls: TlsMaterial, groups: readonly Group[]): SecureContextOptions => ({
+  cert: tls.certificate,
+  key: tls.key,
+  ca: tls.trust,
+  minVersion: "TLSv1.3",
+  maxVersion: "TLSv1.3",
+  ciphers: "TLS_AES_256_GCM_SHA384",
+  ecdhCurve: groups.join(":"),
+});

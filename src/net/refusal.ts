@@ -1,0 +1,74 @@
+// Why a connection is refused, and how a certificate is named in logs.
+
+import type { TLSSocket } from "node:tls";
+
+/** What Node makes of the peer's certificate. */
+export type Certificate = NonNullable<ReturnType<TLSSocket["getPeerX509Certificate"]>>;
+
+/** The `reason` label of `connections_refused`, with the sentence for the log. */
+export const REFUSALS = {
+  no_certificate: "the peer sent no certificate",
+  expired: "the certificate has expired",
+  not_yet_valid: "the certificate is not valid yet: compare the clocks",
+  unknown_ca: "the certificate is not signed by the trust anchor of this listener",
+  certificate: "the certificate does not verify",
+  identity: "the certificate does not have exactly one identity of the kind wanted here",
+  not_admitted: "the identity is not admitted here",
+  group: "the peer offers no key exchange group that is allowed here",
+  handshake: "the TLS handshake failed",
+  timeout: "the TLS handshake took too long",
+  too_many: "there are as many connections as allowed",
+} as const;
+
+export type RefusalReason = keyof typeof REFUSALS;
+
+/** A connection that may not be: thrown while it is examined, logged and counted in one place. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly reason: RefusalReason;
+
+  constructor(reason: RefusalReason, detail?: string) {
+    super(detail === undefined ? REFUSALS[reason] : `${REFUSALS[reason]}: ${detail}`);
+    this.reason = reason;
+  }
+}
+
+/** The refusal that OpenSSL's verdict about a certificate means. */
+export function refusalOfVerdict(verdict: string): Refusal {
+  return new Refusal(VERDICTS[verdict] ?? "certificate", verdict);
+}
+
+/** The refusal that an error during the handshake means. */
+export function refusalOfError(error: Error): Refusal {
+  const code = "code" in error ? String(error.code) : error.message;
+  return new Refusal(/KEY_SHARE|SHARED_GROUP/.test(code) ? "group" : "handshake", code);
+}
+
+const VERDICTS: Readonly<Record<string, RefusalReason>> = {
+  CERT_HAS_EXPIRED: "expired",
+  CERT_NOT_YET_VALID: "not_yet_valid",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "unknown_ca",
+  SELF_SIGNED_CERT_IN_CHAIN: "unknown_ca",
+  UNABLE_TO_GET_ISSUER_CERT: "unknown_ca",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "unknown_ca",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "unknown_ca",
+};
+
+/** Log fields that tell which certificate it was. */
+export const certificateFields = (certificate: Certificate | undefined): Readonly<Record<string, unknown>> =>
+  certificate === undefined
+    ? {}
+    : {
+        subject: oneLine(certificate.subject),
+        serial: certificate.serialNumber,
+        sha256: certificate.fingerprint256,
+        san: certificate.subjectAltName,
+        validTo: certificate.validTo,
+      };
+
+/** The same in one line. */
+export const certificateLine = (certificate: Certificate): string =>
+  `${oneLine(certificate.subject)} serial ${certificate.serialNumber} SHA-256 ${certificate.fingerprint256}`;
+
+/** Node prints one attribute per line, and nothing at all for an empty subject. */
+const oneLine = (subject: string | undefined): string => (subject ?? "").replaceAll("\n", ", ");

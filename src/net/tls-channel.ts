@@ -1,0 +1,127 @@
+// A Channel over a TLS socket: one unfinished write, reading held meanwhile, deadlines.
+
+import type { TLSSocket } from "node:tls";
+import type { Channel, ChannelHandler } from "./channel.ts";
+import type { Group } from "./client-hello.ts";
+import type { Peer } from "./identity.ts";
+
+/** After `close`, the peer has this long to end its side before the socket is destroyed. */
+const LINGER_MS = 1000;
+
+export class TlsChannel implements Channel {
+  readonly id: string;
+  readonly certificate: string;
+  readonly group: string;
+  readonly #socket: TLSSocket;
+  readonly #writeMs: number;
+  #handler: ChannelHandler | undefined;
+  #writing = false;
+  #writes = 0;
+  #deadline: NodeJS.Timeout | undefined;
+  /** A chunk that arrived during an unfinished write: at most one, since reading stops with it. */
+  #held: Uint8Array | undefined;
+  /** Set when the end has begun; nothing is read or written after. */
+  #ending: string | undefined;
+
+  constructor(socket: TLSSocket, peer: Peer & { readonly group: Group }, writeMs: number) {
+    this.id = peer.id;
+    this.certificate = peer.certificate;
+    this.group = peer.group;
+    this.#socket = socket;
+    this.#writeMs = writeMs;
+    socket.on("error", (error) => this.#destroy(`the connection broke: ${error.message}`));
+    socket.once("end", () => this.close("the peer ended the connection"));
+    socket.once("close", () => this.#closed());
+  }
+
+  get writing(): boolean {
+    return this.#writing;
+  }
+
+  start(handler: ChannelHandler): void {
+    if (this.#handler !== undefined) throw new Error("a channel is started once");
+    this.#handler = handler;
+    if (this.#socket.destroyed) process.nextTick(() => this.#closed());
+    else this.#socket.on("data", (chunk: Buffer) => this.#received(chunk));
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#writing) throw new Error("a channel has one unfinished write at most");
+    if (this.#ending !== undefined) throw new Error(`the channel is closed: ${this.#ending}`);
+    this.#writing = true;
+    this.#writes += 1;
+    this.#deadline ??= this.#watch();
+    this.#socket.write(bytes, this.#written);
+  }
+
+  close(reason: string): void {
+    if (this.#ending !== undefined) return;
+    this.#ending = reason;
+    this.#dropHeld();
+    this.#socket.end();
+    this.#socket.resume();
+    const linger = setTimeout(() => this.#socket.destroy(), LINGER_MS);
+    this.#socket.once("close", () => clearTimeout(linger));
+  }
+
+  #received(chunk: Uint8Array): void {
+    if (this.#ending !== undefined) {
+      chunk.fill(0);
+    } else if (this.#writing) {
+      this.#held = chunk;
+      this.#socket.pause();
+    } else {
+      this.#deliver(chunk);
+    }
+  }
+
+  /** What arrives may be key: the memory that Node gave it is zeroed once it is handled. */
+  #deliver(chunk: Uint8Array): void {
+    try {
+      this.#handler?.received(chunk);
+    } finally {
+      chunk.fill(0);
+    }
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    this.#writing = false;
+    if (error || this.#ending !== undefined) return;
+    this.#handler?.drained();
+    const chunk = this.#held;
+    if (chunk === undefined || this.#writing || this.#ending !== undefined) return;
+    this.#held = undefined;
+    this.#socket.resume();
+    this.#deliver(chunk);
+  };
+
+  /** One timer serves many writes: each time it fires it looks whether the write it saw begin is still unfinished. */
+  #watch(): NodeJS.Timeout {
+    const seen = this.#writes;
+    return setTimeout(() => {
+      this.#deadline = undefined;
+      if (!this.#writing) return;
+      if (this.#writes === seen) this.#destroy(`the peer did not take what was written within ${this.#writeMs} ms`);
+      else this.#deadline = this.#watch();
+    }, this.#writeMs);
+  }
+
+  #destroy(reason: string): void {
+    this.#ending ??= reason;
+    this.#socket.destroy();
+  }
+
+  #closed(): void {
+    clearTimeout(this.#deadline);
+    this.#ending ??= "the connection was lost";
+    this.#dropHeld();
+    const handler = this.#handler;
+    this.#handler = undefined;
+    handler?.closed(this.#ending);
+  }
+
+  #dropHeld(): void {
+    this.#held?.fill(0);
+    this.#held = undefined;
+  }
+}

@@ -1,0 +1,121 @@
+// Who is let in and who is not, and what is said about it.
+
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { beforeAll, expect, test } from "vitest";
+import { type Credentials, forIdentity } from "../support/certificates.ts";
+import { until } from "../support/until.ts";
+import { type Door, gone, openDoor, type Papers, papers } from "./net-kit.ts";
+
+const DAY_MS = 86_400_000;
+const URIS = ["urn:qkm:app:app-a1"];
+let own: Papers;
+beforeAll(async () => {
+  own = await papers();
+});
+
+const withCertificate = ({ certificate, key }: Credentials): ConnectionOptions => ({ cert: certificate, key });
+
+/** Connects, sends at once, and tells the reason with which the door refused. */
+async function refusal(door: Door, options: ConnectionOptions): Promise<unknown> {
+  const socket = door.connect(options);
+  socket.write("data that nobody may see");
+  await gone(socket);
+  await until("the refusal is logged", () => door.seen.count("connections_refused") > 0);
+  expect(door.channels).toEqual([]);
+  const [line] = door.seen.lines;
+  expect(door.seen.count("connections_refused", { door: "ak", reason: String(line?.fields.reason) })).toBe(1);
+  return line?.fields.reason;
+}
+
+test.each<[string, (own: Papers) => Promise<Credentials>]>([
+  ["expired", ({ apps }) => apps.issue({ uris: URIS, untilMs: -DAY_MS / 2 })],
+  ["not_yet_valid", ({ apps }) => apps.issue({ uris: URIS, fromMs: DAY_MS / 2 })],
+  ["unknown_ca", ({ kms }) => kms.issue({ uris: URIS })],
+  ["identity", ({ apps }) => apps.issue({})],
+  ["identity", ({ apps }) => apps.issue({ uris: [...URIS, ...URIS] })],
+  ["identity", ({ apps }) => apps.issue({ uris: ["urn:qkm:km:app-a1"] })],
+  ["identity", ({ apps }) => apps.issue({ dns: ["x, URI:urn:qkm:app:app-a1"] })],
+  ["not_admitted", ({ apps }) => forIdentity(apps, "app", "app-c1")],
+])("a certificate is refused as %s, and the log tells which one it was", async (reason, make) => {
+  await using door = await openDoor(own);
+  const credentials = await make(own);
+  expect(await refusal(door, withCertificate(credentials))).toBe(reason);
+  const { serialNumber, fingerprint256, subject } = new X509Certificate(credentials.certificate);
+  expect(door.seen.lines[0]?.fields).toMatchObject({ serial: serialNumber, sha256: fingerprint256, subject });
+});
+
+test("a client without a certificate is refused", async () => {
+  await using door = await openDoor(own);
+  expect(await refusal(door, {})).toBe("no_certificate");
+});
+
+test("TLS 1.2, other ciphers and other groups are refused", async () => {
+  const credentials = withCertificate(own.app);
+  for (const [options, reason] of [
+    [{ maxVersion: "TLSv1.2" }, "handshake"],
+    [{ ciphers: "TLS_CHACHA20_POLY1305_SHA256" }, "handshake"],
+    [{ ecdhCurve: "P-256" }, "group"],
+  ] satisfies [ConnectionOptions, string][]) {
+    await using door = await openDoor(own);
+    expect(await refusal(door, { ...credentials, ...options })).toBe(reason);
+  }
+});
+
+test("require_hybrid refuses a client that has X25519 alone", async () => {
+  await using door = await openDoor(own, { groups: ["X25519MLKEM768"] });
+  expect(await refusal(door, { ...withCertificate(own.app), ecdhCurve: "X25519" })).toBe("group");
+});
+
+test("what is not TLS is refused, and the connection is gone", async () => {
+  await using door = await openDoor(own);
+  const socket = connectTcp(door.listener.port, "127.0.0.1").on("error", () => {});
+  socket.write("GET / HTTP/1.1\r\n\r\n");
+  await until("the refusal is counted", () => door.seen.count("connections_refused", { reason: "handshake" }) === 1);
+  await until("the connection is gone", () => door.listener.connections === 0);
+});
+
+test("connections beyond the limit are refused, and room comes back", async () => {
+  await using door = await openDoor(own, { maxConnections: 1 });
+  const first = await door.dial(own.app);
+  await expect(door.dial(own.app)).rejects.toThrow();
+  expect(door.seen.count("connections_refused", { reason: "too_many" })).toBe(1);
+  first.close("enough");
+  await until("the first is gone", () => door.listener.connections === 0);
+  (await door.dial(own.app)).close("enough");
+});
+
+test("a client that says nothing is refused in time, and takes no handshake from those behind it", async () => {
+  await using door = await openDoor(own, { maxHandshakes: 1, timing: { handshakeMs: 100 } });
+  const silent = connectTcp(door.listener.port, "127.0.0.1").on("error", () => {});
+  await until("the silent one is first", () => door.listener.connections === 1);
+  (await door.dial(own.app)).close("enough");
+  await until("the silent one is refused", () => door.seen.count("connections_refused", { reason: "timeout" }) === 1);
+  silent.destroy();
+});
+
+test("handshakes beyond the limit wait in line, and come through when one before them stalls for too long", async () => {
+  await using door = await openDoor(own, { maxHandshakes: 1, timing: { handshakeMs: 100 } });
+  const hello = await helloOf(own);
+  const stalled = connectTcp(door.listener.port, "127.0.0.1").on("error", () => {});
+  stalled.write(hello);
+  await once(stalled, "data");
+  const behind = await Promise.all([door.dial(own.app), door.dial(own.app)]);
+  expect(door.seen.count("connections_refused", { reason: "timeout" })).toBe(1);
+  for (const channel of behind) channel.close("enough");
+});
+
+/** The first bytes that a TLS client sends. */
+async function helloOf({ kms }: Papers): Promise<Buffer> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const client = connectTls({ host: "127.0.0.1", port, ca: kms.pem }).on("error", () => {});
+  const [socket] = await once(server, "connection");
+  const [hello] = await once(socket, "data");
+  client.destroy();
+  server.close();
+  return hello;
+}
