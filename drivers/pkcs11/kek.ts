@@ -3,7 +3,7 @@
 import type { Handle, PKCS11, Template } from "pkcs11js";
 import pkcs11js from "pkcs11js";
 import { Fault } from "../../src/core/fault.ts";
-import { findObjects, readAttribute } from "./objects.ts";
+import { findObjects, readAttribute, readAttributes } from "./objects.ts";
 import { saysNoObject } from "./refusal.ts";
 
 /** One row: an attribute, the value it must have, and whether it is asked for or made by the token itself. */
@@ -51,18 +51,24 @@ export const KEK_ATTRIBUTES: readonly AttributeRow[] = [
   made("CKA_NEVER_EXTRACTABLE", pkcs11js.CKA_NEVER_EXTRACTABLE, true),
 ];
 
-/** Names of the attributes of a key that are not as the table says. */
+/** Names of the attributes of a key that are not as the table says, or that the token does not tell. */
 export function wrongAttributes(
   pkcs11: PKCS11,
   session: Handle,
   key: Handle,
   table: readonly AttributeRow[] = KEK_ATTRIBUTES,
 ): string[] {
-  return table.filter((row) => !has(pkcs11, session, key, row)).map(({ name }) => name);
+  const read = readAttributes(
+    pkcs11,
+    session,
+    key,
+    table.map(({ type }) => type),
+  );
+  return table.filter(({ value }, index) => !means(read[index], value)).map(({ name }) => name);
 }
 
-function has(pkcs11: PKCS11, session: Handle, key: Handle, { type, value }: AttributeRow): boolean {
-  const bytes = readAttribute(pkcs11, session, key, type);
+function means(bytes: Buffer | undefined, value: boolean | number): boolean {
+  if (bytes === undefined) return false;
   if (typeof value === "boolean") return bytes.length === 1 && (bytes[0] !== 0) === value;
   return bytes.length >= 4 && bytes.readUInt32LE() === value;
 }
@@ -71,17 +77,17 @@ function has(pkcs11: PKCS11, session: Handle, key: Handle, { type, value }: Attr
  * Makes a key with the attributes of the table and destroys it again if one reads back otherwise.
  * @throws Fault HSM_UNAVAILABLE when an attribute is wrong; Error when a key of that label is there already
  */
-export function generateKek(
+export async function generateKek(
   pkcs11: PKCS11,
   session: Handle,
   label: string,
   table: readonly AttributeRow[] = KEK_ATTRIBUTES,
-): Handle {
+): Promise<Handle> {
   const names = { label: Buffer.from(label), id: Buffer.from(label) };
   if (findObjects(pkcs11, session, [...CLASS, { type: pkcs11js.CKA_LABEL, value: names.label }]).length > 0) {
     throw new Error(`the token has a KEK ${label} already`);
   }
-  const key = pkcs11.C_GenerateKey(session, { mechanism: pkcs11js.CKM_AES_KEY_GEN }, [
+  const key = await pkcs11.C_GenerateKeyAsync(session, { mechanism: pkcs11js.CKM_AES_KEY_GEN }, [
     ...table.filter((row) => row.asked).map(({ type, value }) => ({ type, value })),
     { type: pkcs11js.CKA_LABEL, value: names.label },
     { type: pkcs11js.CKA_ID, value: names.id },

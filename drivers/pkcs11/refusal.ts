@@ -3,6 +3,8 @@
 import { Fault } from "../../src/core/fault.ts";
 
 const VALUES = {
+  CKR_ATTRIBUTE_SENSITIVE: 0x11,
+  CKR_ATTRIBUTE_TYPE_INVALID: 0x12,
   CKR_DEVICE_REMOVED: 0x32,
   CKR_DEVICE_ERROR: 0x30,
   CKR_DEVICE_MEMORY: 0x31,
@@ -74,6 +76,8 @@ export const saysTrouble = among(
 );
 
 export const saysNoObject = among("CKR_OBJECT_HANDLE_INVALID", "CKR_KEY_HANDLE_INVALID");
+
+export const saysNoAttribute = among("CKR_ATTRIBUTE_TYPE_INVALID", "CKR_ATTRIBUTE_SENSITIVE");
 
 export const saysLoggedIn = among("CKR_USER_ALREADY_LOGGED_IN");
 

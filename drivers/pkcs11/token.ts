@@ -99,7 +99,7 @@ function tokenOf(context: Context, info: TokenInfo): Token {
     info,
     generate: (label) =>
       line.runSeen(async (session) => {
-        const key = generateKek(pkcs11, session, label);
+        const key = await generateKek(pkcs11, session, label);
         await settle();
         return kekOf(context, { label, key, wrong: [] });
       }),
