@@ -61,6 +61,7 @@ class LmdbStore implements Store {
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #broken: Fault | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(dir: string, root: RootDatabase) {
     this.#dir = dir;
@@ -97,10 +98,9 @@ class LmdbStore implements Store {
     });
   }
 
-  async close(): Promise<void> {
-    await this.#writing;
-    this.#broken ??= new Fault("STORE_UNAVAILABLE", { text: "the store is closed" });
-    await this.#root.close();
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
   }
 
   async destroy(): Promise<void> {
@@ -109,6 +109,12 @@ class LmdbStore implements Store {
     await this.close();
     // LMDB may have written its files once more at the end.
     rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  async #end(): Promise<void> {
+    await this.#writing;
+    this.#broken ??= new Fault("STORE_UNAVAILABLE", { text: "the store is closed" });
+    await this.#root.close();
   }
 
   /** Commits what is queued, group by group. All that one turn of the event loop brings is one group. */

@@ -19,9 +19,11 @@ export class Slab {
   readonly all: number;
   readonly slotBytes: number;
   readonly #free: Uint8Array[] = [];
+  /** Slots set apart that are not in use, or whose use is the vault's own. */
+  #idleInPools = 0;
   #waiters: Waiter[] = [];
   #closed = false;
-  /** Frees a slot that holds what can be had again, if there is one. */
+  /** Puts back a slot that holds what can be had again, if there is one. */
   reclaim: () => boolean = () => false;
 
   /** @throws Error when the region has no room for four slots */
@@ -36,8 +38,9 @@ export class Slab {
     }
   }
 
+  /** Slots that hold nothing, those of the pools included. */
   get free(): number {
-    return this.#free.length;
+    return this.#free.length + this.#idleInPools;
   }
 
   get waiting(): number {
@@ -53,9 +56,14 @@ export class Slab {
     });
   }
 
-  release(slot: Uint8Array): void {
+  /** Takes a slot back without looking who waits. */
+  put(slot: Uint8Array): void {
     slot.fill(0);
     this.#free.push(slot);
+  }
+
+  release(slot: Uint8Array): void {
+    this.put(slot);
     this.serve();
   }
 
@@ -74,12 +82,26 @@ export class Slab {
   pool(slots: number, bytes: number): SecretPool {
     if (bytes + SLOT_MARGIN > this.slotBytes) throw new RangeError(`a block of ${bytes} bytes does not fit a slot`);
     const own = this.#setApart(slots);
+    this.#idleInPools += slots;
     return {
-      take(): Secret | undefined {
+      take: (): Secret | undefined => {
         const slot = own.pop();
-        return slot && secretOf(slot.subarray(0, bytes), () => own.push(slot));
+        if (slot === undefined) return undefined;
+        this.#idleInPools -= 1;
+        return secretOf(slot.subarray(0, bytes), () => {
+          own.push(slot);
+          this.#idleInPools += 1;
+        });
       },
     };
+  }
+
+  /** One slot for good, for a job that must never wait. */
+  reserve(): Uint8Array {
+    const [slot] = this.#setApart(1);
+    if (slot === undefined) throw new Error("the slab has no slot to reserve");
+    this.#idleInPools += 1;
+    return slot;
   }
 
   /** Refuses who waits and who comes. */

@@ -1,0 +1,190 @@
+// The vault of one KM: the contract of `vault.ts` over its parts, and their common end.
+
+import { Fault } from "../core/fault.ts";
+import type { Clock, Log } from "../core/ports.ts";
+import type { Secret, SecretPool } from "../core/secret.ts";
+import type { Blocks } from "./blocks.ts";
+import { PendingChange } from "./change.ts";
+import type { DataKeys } from "./data-keys.ts";
+import type { EpochLife } from "./epoch-life.ts";
+import type { Epochs } from "./epochs.ts";
+import type { ChangeOp, Keeper } from "./keeper.ts";
+import type { LockedMemory } from "./locked-memory.ts";
+import type { SealedRecord } from "./sealed.ts";
+import type { Slab } from "./slab.ts";
+import type { TokenLink } from "./token-link.ts";
+import type { BlockId, Change, KeyIdKey, OpenBlock, Range, Row, Sealed, Vault, VaultHealth } from "./vault.ts";
+
+/** How long an orderly end waits for calls to the token that are under way. */
+const TOKEN_ENDS_MS = 2000;
+/** How long `zeroise` waits for a token that is not there. */
+const TOKEN_COMES_MS = 5000;
+
+export interface VaultParts {
+  readonly memory: LockedMemory;
+  readonly slab: Slab;
+  readonly blockBytes: number;
+  readonly blocks: Blocks;
+  readonly dataKeys: DataKeys;
+  readonly epochs: Epochs;
+  readonly life: EpochLife;
+  readonly keeper: Keeper;
+  readonly link: TokenLink;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Gives the store's directory back. */
+  readonly release: () => void;
+}
+
+export class LocalVault implements Vault, AsyncDisposable {
+  readonly #parts: VaultParts;
+  readonly #listeners = new Set<() => void>();
+  #state: "open" | "zeroised" | "closed" = "open";
+
+  constructor(parts: VaultParts) {
+    this.#parts = parts;
+  }
+
+  health(): VaultHealth {
+    const { link, keeper, life, epochs, slab, blocks } = this.#parts;
+    return {
+      token: link.state,
+      store: keeper.health,
+      mode: life.mode,
+      epoch: epochs.current,
+      slots: { all: slab.all, pinned: blocks.pinned },
+    };
+  }
+
+  onHealth(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Token or store changed. */
+  changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  pool(slots: number, bytes = this.#parts.blockBytes): SecretPool {
+    return this.#parts.slab.pool(slots, bytes);
+  }
+
+  async seal(block: BlockId, key: Secret): Promise<Sealed> {
+    return await this.#open().blocks.seal(block, key);
+  }
+
+  async generate(block: BlockId, length: number): Promise<Sealed> {
+    return await this.#open().blocks.generate(block, length);
+  }
+
+  async open(block: BlockId): Promise<OpenBlock> {
+    return await this.#open().blocks.open(block);
+  }
+
+  resident(block: BlockId): OpenBlock | undefined {
+    return this.#state === "open" ? this.#parts.blocks.resident(block) : undefined;
+  }
+
+  async keyIdKey(block: BlockId): Promise<KeyIdKey> {
+    return await this.#open().blocks.keyIdKey(block);
+  }
+
+  change(): Change {
+    return new PendingChange((ops) => this.#commit(ops));
+  }
+
+  rows(table: string): Iterable<readonly [string, Row]> {
+    return this.#open().keeper.rows(table);
+  }
+
+  has(block: BlockId): boolean {
+    return this.#state === "open" && this.#parts.blocks.has(block);
+  }
+
+  blocks(): Iterable<BlockId> {
+    return this.#open().keeper.index.blocks();
+  }
+
+  async rotate(used: (block: BlockId) => readonly Range[]): Promise<void> {
+    await this.#open().life.rotate(used);
+  }
+
+  get epochSpent(): boolean {
+    return this.#parts.life.spent;
+  }
+
+  /**
+   * Memory first, then the KEKs, then the store (design 7). All three are tried whatever the others say.
+   * @throws Fault HSM_UNAVAILABLE when KEKs may be left in the token
+   */
+  async zeroise(): Promise<void> {
+    if (this.#state !== "open") throw new Fault("STOPPING");
+    const { clock, keeper, life, link, log, memory, release } = this.#parts;
+    const beganMs = clock.monotonicMs();
+    this.#state = "zeroised";
+    this.#forget();
+    memory.zero();
+    const atOnce = await life.destroyAll();
+    await keeper.destroy();
+    release();
+    const destroyed = atOnce ?? (await life.destroyedWithin(TOKEN_COMES_MS));
+    await link.close();
+    // A call that was under way may have brought something in meanwhile.
+    memory.zero();
+    log.warn({ ms: clock.monotonicMs() - beganMs, keks: destroyed }, "zeroised: memory, keys in the token, store");
+    if (destroyed === undefined) {
+      const text = "memory and store are zeroised, but the token is not there: its keys (qkm-kek-…) are still in it";
+      throw new Fault("HSM_UNAVAILABLE", { text });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state === "closed") return;
+    const { keeper, life, link, memory, release } = this.#parts;
+    if (this.#state === "open") {
+      this.#state = "closed";
+      this.#forget();
+      await life.close();
+      await keeper.close();
+      release();
+    }
+    this.#state = "closed";
+    const idle = await link.idle(TOKEN_ENDS_MS);
+    await link.close();
+    memory.zero();
+    // Memory that a token may still write to is not given back.
+    if (idle) memory[Symbol.dispose]();
+  }
+
+  #forget(): void {
+    const { blocks, dataKeys } = this.#parts;
+    blocks.close();
+    dataKeys.clear();
+  }
+
+  async #commit(ops: readonly ChangeOp[]): Promise<void> {
+    const { blocks, epochs, keeper, life } = this.#open();
+    const kept = ops.flatMap((op) => (op.op === "keep" ? [op.record] : []));
+    for (const op of ops) {
+      if (op.op === "destroy") blocks.doom(op.block);
+      if (op.op === "keep" && op.record.kind === "block") blocks.doom(op.record.block);
+    }
+    const all = kept.length > 0 ? [...ops, life.sealsOp()] : ops;
+    await keeper.commit(all, (record) => admit(epochs, record));
+    for (const record of kept) epochs.kept(record);
+  }
+
+  /** @throws Fault STOPPING */
+  #open(): VaultParts {
+    if (this.#state !== "open") throw new Fault("STOPPING");
+    return this.#parts;
+  }
+}
+
+/** @throws Fault STORE_UNAVAILABLE when nothing could ever open the record */
+function admit(epochs: Epochs, record: SealedRecord): void {
+  if (epochs.has(record.epoch)) return;
+  const text = `${record.block} waited too long for its commit: the epoch in which it was sealed has ended`;
+  throw new Fault("STORE_UNAVAILABLE", { text });
+}

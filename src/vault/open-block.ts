@@ -1,0 +1,98 @@
+// An open block: tags and base64 straight out of its slot.
+
+import { Fault } from "../core/fault.ts";
+import { encodeBase64 } from "../wire/base64.ts";
+import type { Resident } from "./residents.ts";
+import { poly1305 } from "./tags.ts";
+import type { KeyIdKey, OpenBlock, Range, Sealed } from "./vault.ts";
+
+/** key-protocol 2: where the parts of a KMA-key begin. */
+const HOP_KEY = 0;
+const END_KEY = 32;
+export const KEY_ID_KEY = 64;
+const CARVED = 96;
+
+/** What an open block needs of its vault. */
+export interface BlockHome {
+  /** Locked memory in which Poly1305 works. */
+  readonly tagState: Uint8Array;
+  unpin(resident: Resident): void;
+  keyIdKey(resident: Resident): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }>;
+}
+
+export class OpenedBlock implements OpenBlock {
+  readonly block: OpenBlock["block"];
+  readonly length: number;
+  readonly #home: BlockHome;
+  #resident: Resident | undefined;
+
+  constructor(resident: Resident, home: BlockHome) {
+    this.block = resident.block;
+    this.length = resident.length;
+    this.#resident = resident;
+    this.#home = home;
+  }
+
+  hopTag(context: Uint8Array): Uint8Array {
+    return this.#tag(context, HOP_KEY);
+  }
+
+  endTag(context: Uint8Array): Uint8Array {
+    return this.#tag(context, END_KEY);
+  }
+
+  keyIdKey(): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {
+    this.#bytes(CARVED);
+    return this.#home.keyIdKey(this.#held());
+  }
+
+  emit({ offset, length }: Range, target: Uint8Array, at: number): number {
+    const end = offset + length;
+    const bytes = this.#bytes(end);
+    if (!(offset >= 0 && length > 0)) throw new RangeError(`no range of ${this.block}: ${length} bytes from ${offset}`);
+    if (holdsZeroWord(bytes, offset, end)) {
+      throw new Error(`bytes ${offset} to ${end} of ${this.block} were used before, or are no key: they are zero`);
+    }
+    const behind = encodeBase64(bytes, offset, end, target, at);
+    bytes.fill(0, offset, end);
+    return behind;
+  }
+
+  [Symbol.dispose](): void {
+    const resident = this.#resident;
+    this.#resident = undefined;
+    if (resident !== undefined) this.#home.unpin(resident);
+  }
+
+  #tag(context: Uint8Array, keyAt: number): Uint8Array {
+    const bytes = this.#bytes(CARVED);
+    const bodyAt = keyAt + 32;
+    return poly1305(this.#home.tagState, bytes.subarray(keyAt, bodyAt), context, bytes.subarray(bodyAt, this.length));
+  }
+
+  /** The slot, which must hold at least `end` bytes of the block. */
+  #bytes(end: number): Uint8Array {
+    const { slot } = this.#held();
+    if (!(end <= this.length)) throw new RangeError(`${this.block} has ${this.length} bytes, not ${end}`);
+    return slot;
+  }
+
+  #held(): Resident {
+    if (this.#resident === undefined) throw new Error(`${this.block} was used after it was disposed`);
+    if (this.#resident.gone) throw new Fault("STOPPING");
+    return this.#resident;
+  }
+}
+
+/**
+ * True when an aligned word of 8 bytes in the range is zero: it was emitted before, or zeroed by a rotation. Key does that
+ * once in 2^64. A last line of defence, which keys below 8 bytes do not have.
+ */
+function holdsZeroWord(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = (start + 7) & ~7; at + 8 <= end; at += 8) {
+    let all = 0;
+    for (let index = at; index < at + 8; index += 1) all |= bytes[index] ?? 0;
+    if (all === 0) return true;
+  }
+  return false;
+}

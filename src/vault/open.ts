@@ -1,0 +1,123 @@
+// Opens the vault of one KM: memory, store, then the token whenever it comes.
+
+import type { KmId } from "../core/ids.ts";
+import type { Clock, Log, Meter } from "../core/ports.ts";
+import type { SecretPool } from "../core/secret.ts";
+import type { Token } from "../device/token.ts";
+import { Blocks } from "./blocks.ts";
+import { DATA_KEY_REGION_BYTES, DataKeys } from "./data-keys.ts";
+import { EpochLife } from "./epoch-life.ts";
+import { Epochs } from "./epochs.ts";
+import type { GuardVerdict } from "./guard.ts";
+import { type Keeper, openKeeper } from "./keeper.ts";
+import { KeyIdKeys, keyIdRegionBytes } from "./key-ids.ts";
+import { openLmdbStore } from "./lmdb-store.ts";
+import { LocalVault } from "./local-vault.ts";
+import { LockedMemory } from "./locked-memory.ts";
+import { ownDirectory } from "./owner.ts";
+import { Sealer } from "./sealer.ts";
+import { Slab } from "./slab.ts";
+import type { Store } from "./store.ts";
+import { POLY1305_STATE_BYTES } from "./tags.ts";
+import { TokenLink } from "./token-link.ts";
+import type { Vault } from "./vault.ts";
+
+export interface VaultOptions {
+  readonly km: KmId;
+  /** The store's directory; made if it is not there. */
+  readonly dir: string;
+  /** Of sealed records on the disk. */
+  readonly maxBytes: number;
+  /** Of the largest block. */
+  readonly blockBytes: number;
+  readonly slabBytes: number;
+  readonly allowUnlocked: boolean;
+  readonly mode: "auto" | "direct" | "envelope";
+  /** Records that one epoch may seal before `epochSpent`. */
+  readonly epochSeals: number;
+  /** Key-ID keys in locked memory at a time, 48 bytes each. */
+  readonly keyIdKeys: number;
+}
+
+export interface VaultPorts {
+  /** Gives an open token or rejects; a new one each time. WRONG_PIN is final. */
+  readonly openToken: () => Promise<Token>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meter: Meter;
+  /** Another store than LMDB in `dir`. */
+  readonly openStore?: () => Promise<Store>;
+}
+
+/** A vault, and what only main needs of it. */
+export interface OpenVault {
+  readonly vault: Vault & AsyncDisposable & { pool(slots: number, bytes?: number): SecretPool };
+  /** Resolves when the token was there for the first time; rejects only if the vault is closed before. */
+  readonly ready: Promise<GuardVerdict>;
+  /** Locked memory for the supply ring, zeroed with the rest by `zeroise`. @throws Fault MEMORY_NOT_LOCKED */
+  lockedRegion(bytes: number): Uint8Array;
+}
+
+/**
+ * Resolves when memory is locked and the store is open; a token that is missing is waited for.
+ * @throws Fault MEMORY_NOT_LOCKED; Error when the store is in use (with the pid) or cannot be opened
+ */
+export async function openVault(options: VaultOptions, ports: VaultPorts): Promise<OpenVault> {
+  const memory = new LockedMemory({ allowUnlocked: options.allowUnlocked, log: ports.log });
+  let release = () => {};
+  try {
+    const slab = new Slab(memory.region(options.slabBytes), options.blockBytes);
+    if (ports.openStore === undefined) release = ownDirectory(options.dir);
+    let changed = () => {};
+    const keeper = await openStore(options, ports, () => changed());
+    const { vault, life, link } = assemble({ options, ports, memory, slab, keeper, release, changed: () => changed() });
+    changed = () => vault.changed();
+    link.start();
+    return { vault, ready: life.opened, lockedRegion: (bytes) => memory.region(bytes) };
+  } catch (thrown) {
+    release();
+    memory[Symbol.dispose]();
+    throw thrown;
+  }
+}
+
+function openStore(options: VaultOptions, ports: VaultPorts, changed: () => void): Promise<Keeper> {
+  const { dir, maxBytes, blockBytes } = options;
+  // Room for what a commit writes before it frees the old pages.
+  const mapBytes = Math.ceil((maxBytes * 1.25 + (64 << 20)) / 4096) * 4096;
+  return openKeeper({
+    openStore: ports.openStore ?? (() => openLmdbStore({ dir, mapBytes })),
+    maxBytes,
+    probeBytes: blockBytes + 16_384,
+    clock: ports.clock,
+    log: ports.log,
+    meter: ports.meter,
+    changed,
+  });
+}
+
+interface Ground {
+  readonly options: VaultOptions;
+  readonly ports: VaultPorts;
+  readonly memory: LockedMemory;
+  readonly slab: Slab;
+  readonly keeper: Keeper;
+  readonly release: () => void;
+  readonly changed: () => void;
+}
+
+function assemble({ options, ports, memory, slab, keeper, release, changed }: Ground) {
+  const { km, blockBytes, mode, epochSeals } = options;
+  const { clock, log, meter, openToken } = ports;
+  const epochs = new Epochs(clock);
+  const dataKeys = new DataKeys(memory.region(DATA_KEY_REGION_BYTES));
+  const keyIds = new KeyIdKeys(memory.region(keyIdRegionBytes(options.keyIdKeys)));
+  const tagState = memory.region(POLY1305_STATE_BYTES);
+  const link: TokenLink = new TokenLink({ openToken, adopt: (token) => life.adopt(token), clock, log, meter, changed });
+  const sealer: Sealer = new Sealer({ km, link, epochs, dataKeys, scheme: () => life.mode });
+  const shared = { keeper, sealer, link, epochs, dataKeys, clock, log };
+  const life = new EpochLife({ ...shared, km, meter, mode, epochSeals, slot: slab.reserve() });
+  const blocks = new Blocks({ ...shared, slab, keyIds, tagState, blockBytes });
+  const vault = new LocalVault({ ...shared, memory, slab, blockBytes, blocks, life, release });
+  return { vault, life, link };
+}

@@ -1,0 +1,39 @@
+// Brings a stored record into locked memory, whatever a rotation does to it meanwhile.
+
+import type { Keeper } from "./keeper.ts";
+import { TAG_BYTES } from "./record.ts";
+import { type Kind, SealBroken } from "./sealed.ts";
+import type { Sealer } from "./sealer.ts";
+import type { BlockId } from "./vault.ts";
+
+export interface Reader {
+  readonly keeper: Keeper;
+  readonly sealer: Sealer;
+}
+
+/**
+ * Opens the record of a block into the front of `into`, and returns the plaintext's length.
+ * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; SealBroken; Error when there is no such record
+ */
+export async function readRecord(
+  reader: Reader,
+  name: { kind: Kind; block: BlockId },
+  into: Uint8Array,
+): Promise<number> {
+  const { keeper, sealer } = reader;
+  for (;;) {
+    const entry = keeper.index.get(name.kind, name.block);
+    if (entry?.durable !== true) throw new Error(`there is no ${name.kind} record of ${name.block}`);
+    const { head } = entry;
+    if (head.bytes + TAG_BYTES > into.length) throw new SealBroken(`${head.block} is larger than a slot of the slab`);
+    try {
+      const record = await keeper.read(head);
+      if (record === undefined) throw new SealBroken(`the record of ${head.block} is missing`);
+      await sealer.open(head, record, into);
+      return head.bytes;
+    } catch (thrown) {
+      // Sealed anew, destroyed or replaced since: look again.
+      if (keeper.index.has(entry)) throw thrown;
+    }
+  }
+}

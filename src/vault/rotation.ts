@@ -1,0 +1,95 @@
+// What an epoch's end is made of: every older record sealed anew without its used ranges, then the older KEKs destroyed.
+
+import { setImmediate as turn } from "node:timers/promises";
+import type { Clock, Log } from "../core/ports.ts";
+import type { Kek } from "../device/token.ts";
+import type { Epochs } from "./epochs.ts";
+import type { IndexEntry } from "./index-of-records.ts";
+import { type Reader, readRecord } from "./reader.ts";
+import { SealBroken, type SealedRecord } from "./sealed.ts";
+import type { BlockId, Range } from "./vault.ts";
+
+/** After so long, or so many records, the event loop has its turn. */
+const SLICE_MS = 2;
+const SLICE_RECORDS = 16;
+
+export interface RotationParts extends Reader {
+  readonly epochs: Epochs;
+  /** A slot of locked memory that is the rotation's alone. */
+  readonly slot: Uint8Array;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export type Used = (block: BlockId) => readonly Range[];
+
+/**
+ * Re-seals all that is older than the current epoch, and forgets the older KEKs that nothing needs.
+ * @returns the KEKs to destroy; nothing can be opened or kept under them any more
+ * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; what was done till then stays done
+ */
+export async function reseal(parts: RotationParts, used: Used): Promise<readonly Kek[]> {
+  const unreadable = new WeakSet<IndexEntry>();
+  const old = (entry: IndexEntry) =>
+    entry.head.epoch < parts.epochs.current && parts.epochs.has(entry.head.epoch) && !unreadable.has(entry);
+  for (;;) {
+    const due = [...parts.keeper.index.all()].filter((entry) => old(entry) && entry.durable);
+    if (due.length > 0) await resealAll(parts, due, { used, unreadable });
+    else if (await settled(parts.epochs)) break;
+  }
+  const needed = new Set([...parts.keeper.index.all()].filter(old).map(({ head }) => head.epoch));
+  return parts.epochs.old.filter((epoch) => !needed.has(epoch)).flatMap((epoch) => parts.epochs.forget(epoch) ?? []);
+}
+
+/** True when nothing was waiting: then what was found before still holds. */
+async function settled(epochs: Epochs): Promise<boolean> {
+  if (!epochs.waiting) return true;
+  await epochs.settled();
+  return false;
+}
+
+interface Job {
+  readonly used: Used;
+  readonly unreadable: WeakSet<IndexEntry>;
+}
+
+async function resealAll(parts: RotationParts, due: readonly IndexEntry[], job: Job): Promise<void> {
+  const { keeper, clock } = parts;
+  const queue = due.values();
+  for (let done = false; !done; ) {
+    const untilMs = clock.monotonicMs() + SLICE_MS;
+    const pairs: { old: IndexEntry; fresh: SealedRecord }[] = [];
+    while (pairs.length < SLICE_RECORDS && clock.monotonicMs() < untilMs && !done) {
+      const next = queue.next();
+      done = next.done === true;
+      const fresh = next.done ? undefined : await resealOne(parts, next.value, job);
+      if (!next.done && fresh !== undefined) pairs.push({ old: next.value, fresh });
+    }
+    await keeper.replace(pairs);
+    for (const { fresh } of pairs) parts.epochs.kept(fresh);
+    await turn();
+  }
+}
+
+/** Undefined when it is gone meanwhile, or cannot be opened: then it stays as it is, for the key manager to find. */
+async function resealOne(parts: RotationParts, entry: IndexEntry, job: Job): Promise<SealedRecord | undefined> {
+  const { keeper, sealer, slot, log } = parts;
+  const { kind, block } = entry.head;
+  if (!keeper.index.has(entry)) return undefined;
+  try {
+    const length = await readRecord(parts, { kind, block }, slot);
+    if (kind === "block") for (const range of job.used(block)) slot.fill(0, range.offset, range.offset + range.length);
+    return await sealer.seal(kind, block, slot.subarray(0, length));
+  } catch (thrown) {
+    if (!keeper.index.has(entry)) return undefined;
+    if (!isBroken(thrown)) throw thrown;
+    job.unreadable.add(entry);
+    log.error({ block, kind, reason: thrown.message }, "a stored record cannot be opened and is left as it is");
+    return undefined;
+  } finally {
+    slot.fill(0);
+  }
+}
+
+/** A token driver has a class of its own of that name. */
+const isBroken = (thrown: unknown): thrown is Error => thrown instanceof Error && thrown.name === SealBroken.name;

@@ -1,0 +1,168 @@
+// The vault's hold on the token: opened, watched, and opened again when it was away.
+
+import { asFault, Fault } from "../core/fault.ts";
+import type { Clock, Log, Meter } from "../core/ports.ts";
+import type { Token } from "../device/token.ts";
+import { BACK_OFF, longer, Pause } from "./pause.ts";
+
+const PING_MS = 1000;
+
+export interface TokenLinkOptions {
+  readonly openToken: () => Promise<Token>;
+  /** Takes over what the token holds; gives what is to be called when it is ready. When it rejects, all is tried again. */
+  readonly adopt: (token: Token) => Promise<() => void>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly changed: () => void;
+}
+
+/**
+ *     gone ──opened and adopted──> ready ──a call or ping failed──> gone        wrong-pin: the end, until a restart
+ *       └──────the PIN is wrong──────────> wrong-pin
+ */
+export class TokenLink {
+  readonly #options: TokenLinkOptions;
+  readonly #pause: Pause;
+  #state: "gone" | "ready" | "wrong-pin" = "gone";
+  #token: Token | undefined;
+  #jobs = 0;
+  readonly #idle: Pause;
+  #ended = false;
+
+  constructor(options: TokenLinkOptions) {
+    this.#options = options;
+    this.#pause = new Pause(options.clock);
+    this.#idle = new Pause(options.clock);
+  }
+
+  get state(): "gone" | "ready" | "wrong-pin" {
+    return this.#state;
+  }
+
+  /** Begins to open the token, and goes on until `close`. */
+  start(): void {
+    void this.#live();
+  }
+
+  /**
+   * Runs a job on the token; if it finds the token gone, so does everyone.
+   * @throws Fault HSM_UNAVAILABLE, and whatever the job throws
+   */
+  async use<T>(job: (token: Token) => Promise<T>): Promise<T> {
+    const token = this.#token;
+    if (token === undefined || this.#state !== "ready") throw new Fault("HSM_UNAVAILABLE");
+    this.#jobs += 1;
+    try {
+      return await job(token);
+    } catch (thrown) {
+      if (asFault(thrown).code === "HSM_UNAVAILABLE") this.#lost(token);
+      throw thrown;
+    } finally {
+      this.#jobs -= 1;
+      if (this.#jobs === 0) this.#idle.wake();
+    }
+  }
+
+  /** Waits until no job is under way; false when one still is after `ms`. */
+  async idle(ms: number): Promise<boolean> {
+    if (this.#jobs > 0) await this.#idle.for(ms);
+    return this.#jobs === 0;
+  }
+
+  async close(): Promise<void> {
+    this.#ended = true;
+    this.#pause.end();
+    const token = this.#token;
+    this.#token = undefined;
+    this.#state = "gone";
+    await dispose(token);
+  }
+
+  async #live(): Promise<void> {
+    let backOffMs: number = BACK_OFF.firstMs;
+    while (!this.#ended) {
+      const token = await this.#open();
+      if (this.#state === "wrong-pin") return;
+      if (token !== undefined) {
+        backOffMs = BACK_OFF.firstMs;
+        await this.#watch(token);
+      }
+      await this.#pause.for(backOffMs);
+      backOffMs = longer(backOffMs);
+    }
+  }
+
+  /** One try. A PIN that is refused is never tried again: real tokens lock. */
+  async #open(): Promise<Token | undefined> {
+    let token: Token | undefined;
+    try {
+      token = await this.#options.openToken();
+      this.#check();
+      const ready = await this.#options.adopt(token);
+      this.#check();
+      this.#token = token;
+      this.#become("ready");
+      ready();
+      this.#options.log.info(token.info.software ? SOFTWARE : {}, `the token ${token.info.label} is ready`);
+      return token;
+    } catch (thrown) {
+      this.#failed(thrown);
+      await dispose(token);
+      return undefined;
+    }
+  }
+
+  /** @throws Fault STOPPING */
+  #check(): void {
+    if (this.#ended) throw new Fault("STOPPING");
+  }
+
+  #failed(thrown: unknown): void {
+    if (this.#ended) return;
+    const fault = asFault(thrown);
+    const reason = fault.cause instanceof Error ? `${fault.message}: ${fault.cause.message}` : fault.message;
+    this.#options.meter.add("token_faults", { kind: fault.code });
+    if (fault.code === "WRONG_PIN") {
+      this.#become("wrong-pin");
+      this.#options.log.error({ reason }, "the token refuses the PIN: it is not tried again; correct it and restart");
+    } else {
+      this.#options.log.warn({ reason }, "the token cannot be used yet; it is tried again");
+    }
+  }
+
+  /** Returns when the token is gone. */
+  async #watch(token: Token): Promise<void> {
+    while (this.#token === token) {
+      await this.#pause.for(PING_MS);
+      if (this.#token !== token) return;
+      await token.check().catch(() => this.#lost(token));
+    }
+  }
+
+  #lost(token: Token): void {
+    if (this.#token !== token) return;
+    this.#token = undefined;
+    this.#options.meter.add("token_faults", { kind: "gone" });
+    this.#options.log.error({}, "the token is gone: nothing is sealed or opened until it is back");
+    this.#become("gone");
+    this.#pause.wake();
+    void dispose(token);
+  }
+
+  #become(state: "gone" | "ready" | "wrong-pin"): void {
+    this.#state = state;
+    this.#options.changed();
+  }
+}
+
+/** A token that is gone may fail to say goodbye. */
+async function dispose(token: Token | undefined): Promise<void> {
+  try {
+    await token?.[Symbol.asyncDispose]();
+  } catch {}
+}
+
+const SOFTWARE = {
+  warning: "this token is software: it gives no tamper protection, and what it destroys is merely deleted",
+};
