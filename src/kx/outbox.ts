@@ -16,14 +16,17 @@ export const OUTBOX_LIMITS = { request: 1 << 20, answer: 2 << 20 } as const;
 export class Outbox {
   readonly #channel: Channel;
   readonly #clock: Clock;
+  readonly #broken: () => void;
   #frames: Uint8Array[] = [];
   #bytes = 0;
   #writtenInTurn = 0;
   #cancelTurn: (() => void) | undefined;
 
-  constructor(channel: Channel, clock: Clock) {
+  /** @param broken called when the channel takes no writes any more: it is about to say that it is closed */
+  constructor(channel: Channel, clock: Clock, broken: () => void) {
     this.#channel = channel;
     this.#clock = clock;
+    this.#broken = broken;
   }
 
   /** False, and nothing queued, when the frame does not fit. */
@@ -44,7 +47,7 @@ export class Outbox {
     }
     const batch = this.#batch();
     if (batch.length === 0) this.#giveReadingATurn();
-    else this.#channel.write(batch.length === 1 && batch[0] ? batch[0] : Buffer.concat(batch));
+    else this.#write(Buffer.concat(batch));
   }
 
   /** Forgets all frames. */
@@ -53,6 +56,14 @@ export class Outbox {
     this.#cancelTurn = undefined;
     this.#frames = [];
     this.#bytes = 0;
+  }
+
+  #write(bytes: Uint8Array): void {
+    try {
+      this.#channel.write(bytes);
+    } catch {
+      this.#broken();
+    }
   }
 
   #batch(): Uint8Array[] {

@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { type KmId, linkId } from "../core/ids.ts";
+import { parseRuns } from "../core/runs.ts";
 import type { ExtensionEntry, LinkProtection, RelayConfirmation, RelayOffer } from "../keys/ports.ts";
 import type { JsonObject, KeyEntry } from "../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
@@ -11,7 +12,6 @@ import { checkAnswer, faultOf, ofAnswer, responseOf, SUCCESS, unreadable } from 
 
 const MAX_REQUEST_ID = 256;
 const KEY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const SERIALS = /^\d{1,16}(-\d{1,16})?(,\d{1,16}(-\d{1,16})?)*$/;
 
 /** The 0x1101 of an offer under the `link` scheme: no key byte travels. */
 export function relayOf(offer: RelayOffer): KeyRelay {
@@ -125,10 +125,17 @@ function givenUpOf(entries: readonly ExtensionEntry[]): string {
   const entry = entryNamed(entries, "qkm_given_up");
   if (entry === undefined) return "";
   const { serials } = entry;
-  if (typeof serials !== "string" || !SERIALS.test(serials)) {
-    throw malformed("qkm_given_up.serials must be numbers and ranges such as 17,20-22");
+  if (typeof serials === "string" && isRuns(serials)) return serials;
+  throw malformed("qkm_given_up.serials must be ascending numbers and runs such as 17,20-22");
+}
+
+function isRuns(text: string): boolean {
+  try {
+    parseRuns(text);
+    return true;
+  } catch {
+    return false;
   }
-  return serials;
 }
 
 function requestIdOf(id = ""): string {

@@ -52,8 +52,7 @@ export class Roster {
     const { km: self, keepalive } = this.#options;
     const session = new KxSession(channel, { self, peer, ...(keepalive && { keepalive }) }, this.#ports);
     this.#sessions.set(peer, session);
-    const { group, certificate } = channel;
-    this.#ports.log.info({ peer, group, certificate }, "a key manager is connected");
+    this.#ports.log.info({ peer }, "a key manager is connected");
     void session.ended.then(() => this.#ended(session));
     this.#ports.events.connected(session);
     return session;

@@ -10,6 +10,7 @@ import { byCode, codeText } from "../wire/message.ts";
 import { encodePayload, parsePayload } from "../wire/payload.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { type CallLimit, Calls, MAX_OPEN_CALLS } from "./calls.ts";
+import { concealKeys } from "./conceal.ts";
 import { checkTellSize } from "./entries.ts";
 import { KEEPALIVE, Keepalive, type KeepaliveTimes } from "./keepalive.ts";
 import { type KeySupplyNotification, KX, KX_ANSWERS } from "./messages.ts";
@@ -74,7 +75,7 @@ export class KxSession implements Peer {
     this.#channel = channel;
     this.#ports = ports;
     this.#calls = new Calls(ports.clock, options.lastMessageId);
-    this.#outbox = new Outbox(channel, ports.clock);
+    this.#outbox = new Outbox(channel, ports.clock, () => this.close("the connection takes no more"));
     this.#reader = new FrameReader(ports.buffers);
     this.#server = new Server(this, options.self, ports);
     ({ promise: this.ended, resolve: this.#resolveEnded } = Promise.withResolvers<string>());
@@ -184,6 +185,7 @@ export class KxSession implements Peer {
     if (this.#endedBecause !== undefined) return;
     const row = ROWS.get(code);
     if (row === undefined) throw new FrameError("unknown_code", `${codeText(code)} is no message of Kx`);
+    if (row === KX.keyRelay) concealKeys(payload);
     const json = parsePayload(payload) as JsonObject;
     if (row === KX.keyRelay) this.#serve(messageId, "keyRelay", json);
     else if (row === KX.keySupplyNotification) this.#serve(messageId, "keySupplyNotification", json);

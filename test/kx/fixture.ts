@@ -2,10 +2,11 @@
 
 import { Fault } from "../../src/core/fault.ts";
 import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
-import type { Log, Meter, Random } from "../../src/core/ports.ts";
+import type { Clock, Random } from "../../src/core/ports.ts";
 import type { ExtensionEntry, Peer, PeerEvents, RelayConfirmation, RelayOffer } from "../../src/keys/ports.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
-import { ManualClock } from "../support/manual-clock.ts";
+import type { ManualClock } from "../support/manual-clock.ts";
+import { recorder } from "../support/recorder.ts";
 
 export const A = kmId("km-a");
 export const B = kmId("km-b");
@@ -76,25 +77,6 @@ export class RecordingEvents implements PeerEvents {
   }
 }
 
-export class CountingMeter implements Meter {
-  readonly counts = new Map<string, number>();
-  add(counter: string, labels: Readonly<Record<string, string>>, amount = 1): void {
-    const key = [counter, ...Object.values(labels)].join(" ");
-    this.counts.set(key, (this.counts.get(key) ?? 0) + amount);
-  }
-}
-
-export class RecordingLog implements Log {
-  readonly lines: string[] = [];
-  debug = this.#keep.bind(this, "debug");
-  info = this.#keep.bind(this, "info");
-  warn = this.#keep.bind(this, "warn");
-  error = this.#keep.bind(this, "error");
-  #keep(level: string, fields: Readonly<Record<string, unknown>>, sentence: string): void {
-    this.lines.push(`${level} ${sentence} ${JSON.stringify(fields)}`);
-  }
-}
-
 /** Gives the fractions in turn, over and over. */
 export const fixedRandom = (...fractions: readonly number[]): Random => {
   let at = 0;
@@ -104,14 +86,17 @@ export const fixedRandom = (...fractions: readonly number[]): Random => {
   };
 };
 
-export class TestPorts {
+export class TestPorts<C extends Clock = ManualClock> {
   readonly events = new RecordingEvents();
-  readonly meter = new CountingMeter();
-  readonly log = new RecordingLog();
+  readonly #recorder = recorder();
+  readonly log = this.#recorder.log;
+  readonly meter = this.#recorder.meter;
+  readonly lines = this.#recorder.lines;
+  readonly count = this.#recorder.count;
   readonly random = fixedRandom(0.5);
   readonly buffers = new BufferPool(4);
-  readonly clock: ManualClock;
-  constructor(clock = new ManualClock()) {
+  readonly clock: C;
+  constructor(clock: C) {
     this.clock = clock;
   }
 }
@@ -128,3 +113,13 @@ export async function faultOf(promise: Promise<unknown>): Promise<Fault> {
 }
 
 export const ids = (...texts: readonly string[]): readonly KmId[] => texts.map(kmId);
+
+/** The machine's time, for tests over real sockets. */
+export const MACHINE_CLOCK: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(ms, then) {
+    const timer = setTimeout(then, ms);
+    return () => clearTimeout(timer);
+  },
+};

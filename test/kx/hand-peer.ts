@@ -1,7 +1,7 @@
 // A peer written from the tables of Q.4163 and its appendix I alone: bytes by hand, none of our codec.
 
 import type { Channel } from "../../src/net/channel.ts";
-import { until } from "./until.ts";
+import { until } from "../support/until.ts";
 
 export interface HandFrame {
   readonly version: number;
@@ -61,7 +61,7 @@ export class HandPeer {
 
   /** The next frame of that code; frames of other codes stay. */
   async next(code: number): Promise<HandFrame> {
-    await until(() => this.frames.some((frame) => frame.code === code), `a frame 0x${code.toString(16)}`);
+    await until(`a frame 0x${code.toString(16)}`, () => this.frames.some((frame) => frame.code === code));
     const index = this.frames.findIndex((frame) => frame.code === code);
     const [frame] = this.frames.splice(index, 1);
     if (frame === undefined) throw new Error("no frame");

@@ -15,6 +15,8 @@ export class MemoryChannel implements Channel {
   readonly chunkBytes: number;
   /** Every write as it left. */
   readonly writes: Buffer[] = [];
+  /** While true the end has begun, though nobody was told yet: no write is taken. */
+  ending = false;
   /** While true no write ends. */
   stuck = false;
   closedBecause: string | undefined;
@@ -45,7 +47,7 @@ export class MemoryChannel implements Channel {
 
   write(bytes: Uint8Array): void {
     if (this.#writing) throw new Error("a write is unfinished");
-    if (this.#ended) return;
+    if (this.ending || this.#ended) throw new Error("the channel is closed");
     const copy = Buffer.from(bytes);
     this.writes.push(copy);
     this.#writing = true;
@@ -60,6 +62,7 @@ export class MemoryChannel implements Channel {
   }
 
   close(reason: string): void {
+    this.ending = true;
     setImmediate(() => {
       this.end(reason);
       this.#other?.end("closed by the peer");

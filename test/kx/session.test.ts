@@ -1,10 +1,11 @@
 // Kx dialogues with a peer that is written by hand, and between two of ours.
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { MAX_OPEN_CALLS } from "../../src/kx/calls.ts";
 import { KxSession } from "../../src/kx/session.ts";
-import { settled } from "../support/manual-clock.ts";
+import { ManualClock, settled } from "../support/manual-clock.ts";
+import { until } from "../support/until.ts";
 import {
   A,
   B,
@@ -21,7 +22,6 @@ import {
 } from "./fixture.ts";
 import { HandPeer, handFrame } from "./hand-peer.ts";
 import { type MemoryOptions, memoryPair } from "./memory-channel.ts";
-import { until } from "./until.ts";
 
 const TELL_JSON = { session_ID: "", number_of_keys: 0, extension: [{ name: "qkm_marks", marks: [] }] };
 const MARKS = { name: "qkm_marks", marks: [{ serial: 5, offset: 8192 }] };
@@ -32,7 +32,7 @@ interface SetUp extends MemoryOptions {
 
 /** km-a is ours, km-b is by hand. */
 function withHand(options: SetUp = {}) {
-  const ports = new TestPorts();
+  const ports = new TestPorts(new ManualClock());
   const [near, far] = memoryPair(A, B, options);
   const { lastMessageId = 0 } = options;
   const session = new KxSession(near, { self: A, peer: B, lastMessageId }, ports);
@@ -149,7 +149,7 @@ describe("MessageIDs and time limits", () => {
     expect((await tell).code).toBe("PEER_UNAVAILABLE");
     hand.answer(asked, 0x1102, COMPLETION_JSON);
     hand.answer(told, 0x1104, { session_ID: "", key_ID: "", response: "success" });
-    await until(() => ports.meter.counts.get("answers_dropped kx") === 2, "two dropped answers");
+    await until("two dropped answers", () => ports.count("answers_dropped", { door: "kx" }) === 2);
     expect(session.endedBecause).toBeUndefined();
   });
 
@@ -162,7 +162,7 @@ describe("MessageIDs and time limits", () => {
     hand.answer(frame, 0x1102, COMPLETION_JSON);
     hand.answer(frame, 0x1102, { response: "BAD_TAG: second thoughts" });
     expect((await relay).keyId).toBe(KEY_ID);
-    await until(() => ports.meter.counts.get("answers_dropped kx") === 3, "three dropped answers");
+    await until("three dropped answers", () => ports.count("answers_dropped", { door: "kx" }) === 3);
   });
 
   it("numbers wrap, past those that are still open", async () => {
@@ -269,7 +269,7 @@ describe("the peer's requests", () => {
     };
     hand.send(handFrame(0x1101, 1, RELAY_JSON));
     expect((await hand.next(0x1102)).json.response).toBe("INTERNAL: an internal error");
-    expect(ports.log.lines.filter((line) => line.startsWith("error"))).toHaveLength(1);
+    expect(ports.lines.filter(({ level }) => level === "error")).toHaveLength(1);
     expect(session.endedBecause).toBeUndefined();
   });
 
@@ -281,7 +281,7 @@ describe("the peer's requests", () => {
     for (const [index, name] of names.entries()) {
       hand.send(handFrame(0x1103, index, { ...TELL_JSON, extension: [{ name }] }));
     }
-    await until(() => ends.length === 3, "three tells");
+    await until("three tells", () => ends.length === 3);
     expect(ports.events.tells.map((entries) => entries[0]?.name)).toEqual(names);
     for (const index of [2, 0, 1]) {
       ends[index]?.();
@@ -331,7 +331,7 @@ describe("the peer's requests", () => {
     const gate = Promise.withResolvers<void>();
     ports.events.onTold = () => gate.promise;
     for (let id = 0; id < 10; id += 1) hand.send(handFrame(0x1103, id, TELL_JSON));
-    await until(() => ports.events.tells.length === 10, "ten tells");
+    await until("ten tells", () => ports.events.tells.length === 10);
     near.stuck = true;
     const entry = { name: "x", text: "y".repeat(60_000) };
     const tells = Array.from({ length: 20 }, () => faultOf(session.tell([entry], 1_000)));
@@ -343,6 +343,21 @@ describe("the peer's requests", () => {
     for (let id = 0; id < 10; id += 1) expect((await hand.next(0x1104)).messageId).toBe(id);
     session.close("end of test");
     await Promise.all(tells);
+  });
+});
+
+describe("key bytes in a relay that is refused", () => {
+  it("are overwritten before the payload becomes text", async () => {
+    const { hand, ports } = withHand();
+    const parse = vi.spyOn(JSON, "parse");
+    hand.send(handFrame(0x1101, 1, { ...RELAY_JSON, keys: [{ key_ID: KEY_ID, key: END_TAG_BASE64 }] }));
+    await until("the refusal", () => hand.frames.length === 1);
+    const texts = parse.mock.calls.map(([text]) => String(text)).filter((text) => text.includes("source_KMA_ID"));
+    parse.mockRestore();
+    expect(texts).toHaveLength(1);
+    expect(texts[0]).toContain(`"key":"${"*".repeat(24)}"`);
+    expect((await hand.next(0x1102)).json.response).toMatch(/^PROTECTION_REFUSED: /);
+    expect(ports.events.happened).toEqual([]);
   });
 });
 
@@ -452,9 +467,9 @@ describe("frames that end the connection", () => {
     const fault = faultOf(session.relay(offer(), 1_000));
     hand.send(Buffer.concat([bytes, handFrame(0x1103, 2, TELL_JSON)]));
     expect((await fault).code).toBe("PEER_UNAVAILABLE");
-    await until(() => hand.closedBecause !== undefined, "the close");
-    expect(ports.meter.counts.get(`frames_refused kx ${reason}`)).toBe(1);
-    expect(ports.log.lines.filter((line) => line.startsWith("warn"))).toHaveLength(1);
+    await until("the close", () => hand.closedBecause !== undefined);
+    expect(ports.count("frames_refused", { door: "kx", reason })).toBe(1);
+    expect(ports.lines.filter(({ level }) => level === "warn")).toHaveLength(1);
     expect(ports.events.happened).toEqual([]);
     await session.gone;
   });
@@ -465,13 +480,13 @@ describe("frames that end the connection", () => {
     hand.send(handFrame(0x1103, 5, TELL_JSON));
     hand.send(handFrame(0x1101, 5, RELAY_JSON));
     await session.gone;
-    expect(ports.meter.counts.get("frames_refused kx message_id")).toBe(1);
+    expect(ports.count("frames_refused", { reason: "message_id" })).toBe(1);
   });
 
   it("a frame cut in the middle leaves no buffer behind", async () => {
     const { hand, ports, session } = withHand();
     hand.send(handFrame(0x1103, 5, TELL_JSON).subarray(0, 30));
-    await until(() => ports.buffers.lent === 1, "a gathered frame");
+    await until("a gathered frame", () => ports.buffers.lent === 1);
     hand.channel.close("pulled");
     await session.gone;
     expect(ports.buffers.lent).toBe(0);
@@ -482,7 +497,7 @@ describe("frames that end the connection", () => {
     for (let taken = 0; taken < 4; taken += 1) ports.buffers.take();
     hand.send(handFrame(0x1103, 5, TELL_JSON).subarray(0, 30));
     await session.gone;
-    expect(ports.meter.counts.get("frames_refused kx no_buffer")).toBe(1);
+    expect(ports.count("frames_refused", { reason: "no_buffer" })).toBe(1);
   });
 });
 
@@ -504,12 +519,21 @@ describe("the life of a connection", () => {
     const gate = Promise.withResolvers<void>();
     ports.events.onTold = () => gate.promise;
     hand.send(handFrame(0x1103, 5, TELL_JSON));
-    await until(() => ports.events.tells.length === 1, "the tell");
+    await until("the tell", () => ports.events.tells.length === 1);
     session.close("enough");
     gate.resolve();
     await session.gone;
     await settled();
     expect(near.writes).toEqual([]);
+  });
+
+  it("a call on a connection whose end has begun fails like the others", async () => {
+    const { session, near } = withHand();
+    near.ending = true;
+    expect((await faultOf(session.tell([MARKS], 1_000))).code).toBe("PEER_UNAVAILABLE");
+    expect(session.endedBecause).toBe("the connection takes no more");
+    near.end("gone");
+    await session.gone;
   });
 
   it("after 5 s of silence the peer is asked for a sign of life; 5 s more end the connection", async () => {
@@ -547,7 +571,7 @@ describe("the life of a connection", () => {
 
 describe("two of ours", () => {
   function pair(options: MemoryOptions = {}) {
-    const near = new TestPorts();
+    const near = new TestPorts(new ManualClock());
     const far = new TestPorts(near.clock);
     const [atA, atB] = memoryPair(A, B, options);
     const a = new KxSession(atA, { self: A, peer: B }, near);
