@@ -1,5 +1,6 @@
 // KEKs on a real token: every attribute is asked for and read back.
 
+import { readFileSync } from "node:fs";
 import type { Handle } from "pkcs11js";
 import pkcs11js from "pkcs11js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -109,4 +110,13 @@ test("all are found when there are more than the token gives at once", async () 
   const found = findKeks(pkcs11, session, "many:");
   expect(found.map(({ label }) => label)).toEqual(labels);
   for (const { key } of found) destroyObject(pkcs11, session, key);
+});
+
+test("the manual's table is the table", () => {
+  const manual = readFileSync(new URL("../../../docs/token.md", import.meta.url), "utf8");
+  const names: Record<string, string> = { CKA_CLASS: "`CKO_SECRET_KEY`", CKA_KEY_TYPE: "`CKK_AES`" };
+  const rows = KEK_ATTRIBUTES.map(
+    ({ name, value, asked }) => `| \`${name}\` | ${names[name] ?? value} | the ${asked ? "KM" : "token"} |`,
+  );
+  expect(manual.match(/^\| `CKA_.*$/gm)).toEqual(rows);
 });

@@ -26,7 +26,7 @@ const mode = (...path: string[]) => statSync(join(dir, ...path)).mode & 0o777;
 test("it makes a token that the driver opens and the maker's own tool lists", async () => {
   const made = initToken(place());
   expect(made).toMatchObject({ created: true, label: "km-a", module: findSofthsm() });
-  const listed = execFileSync("softhsm2-util", ["--show-slots"], {
+  const listed = execFileSync("/usr/bin/softhsm2-util", ["--show-slots"], {
     env: { ...process.env, SOFTHSM2_CONF: made.softhsmConf },
     encoding: "utf8",
   });
