@@ -6,8 +6,7 @@ import type { Log } from "../../src/core/ports.ts";
 import { SealBroken } from "../../src/device/token.ts";
 import type { Lease } from "./library.ts";
 import { reasonOf, refusalOf, saysGone, saysTrouble } from "./refusal.ts";
-import type { SessionPool } from "./sessions.ts";
-import { makeSessionPool } from "./sessions.ts";
+import { SessionPool } from "./sessions.ts";
 import type { Found } from "./slot.ts";
 import { findToken, logIn, openSession, showsLife } from "./slot.ts";
 
@@ -21,86 +20,112 @@ export interface Access {
   readonly sessions: number;
 }
 
-export interface Connection {
+/** @throws Fault HSM_UNAVAILABLE, WRONG_PIN */
+export function connect(lease: Lease, access: Access, log: Log): Connection {
+  const found = findToken(lease.pkcs11, access.label);
+  const anchor = anchorOf(lease.pkcs11, found, access.pinFile);
+  return new Connection(lease, { found, anchor, most: Math.min(access.sessions, found.maxSessions - 1) }, log);
+}
+
+/** The token as it was found, the session that holds its login, and how many more it may have. */
+interface Held {
+  readonly found: Found;
+  readonly anchor: Handle;
+  readonly most: number;
+}
+
+/** Open until `close`, or until the token is seen to be gone; never open again after. */
+export class Connection {
   readonly pkcs11: PKCS11;
   readonly found: Found;
+  readonly #lease: Lease;
+  readonly #anchor: Handle;
+  readonly #pool: SessionPool;
+  readonly #log: Log;
+  #ending: Promise<void> | undefined;
+
+  constructor(lease: Lease, { found, anchor, most }: Held, log: Log) {
+    const { pkcs11 } = lease;
+    this.pkcs11 = pkcs11;
+    this.found = found;
+    this.#lease = lease;
+    this.#anchor = anchor;
+    this.#log = log;
+    this.#pool = new SessionPool({
+      open: () => openSession(pkcs11, found.slot),
+      close: (session) => quietly(() => pkcs11.C_CloseSession(session)),
+      most: Math.max(1, most),
+    });
+  }
+
   /**
    * Runs `job` on a session that nobody else uses. A session whose job threw is closed, never used again.
    * @throws Fault HSM_UNAVAILABLE for every refusal of the module; SealBroken as thrown, if the token is well
    */
-  run<T>(job: (session: Handle) => T | Promise<T>): Promise<T>;
-  /** The same, for calls that a token which is gone answers as if it were empty. */
-  runSeen<T>(job: (session: Handle) => T | Promise<T>): Promise<T>;
-  close(): Promise<void>;
-}
-
-/** @throws Fault HSM_UNAVAILABLE, WRONG_PIN */
-export function connect(lease: Lease, access: Access, log: Log): Connection {
-  const { pkcs11 } = lease;
-  const found = findToken(pkcs11, access.label);
-  const anchor = anchorOf(pkcs11, found, access.pinFile);
-  const pool = makeSessionPool({
-    open: () => openSession(pkcs11, found.slot),
-    close: (session) => quietly(() => pkcs11.C_CloseSession(session)),
-    most: Math.max(1, Math.min(access.sessions, found.maxSessions - 1)),
-  });
-  let ending: Promise<void> | undefined;
-
-  function end(reason: Fault): Promise<void> {
-    ending ??= (async () => {
-      if (!(await closedInTime(pool, reason))) {
-        log.error({ token: found.label }, "a call to the token does not return; its module stays in use");
-        return;
-      }
-      quietly(() => pkcs11.C_CloseSession(anchor));
-      quietly(() => lease.release());
-    })();
-    return ending;
-  }
-
-  function lost(cause: unknown): Fault {
-    const fault = new Fault("HSM_UNAVAILABLE", { text: `the token ${found.label} is gone`, cause });
-    if (ending === undefined) log.warn({ token: found.label, reason: reasonOf(cause) }, "the token is gone");
-    void end(fault);
-    return fault;
-  }
-
-  /** What the caller gets for what the job threw. */
-  function judge(thrown: unknown): unknown {
-    const broken = thrown instanceof SealBroken;
-    const told = broken ? thrown.cause : thrown;
-    if (thrown instanceof Fault || thrown instanceof RangeError) return thrown;
-    if (saysGone(told) || !showsLife(pkcs11, found, anchor)) return lost(told);
-    if (refusalOf(told) === undefined || (broken && !saysTrouble(told))) return thrown;
-    return new Fault("HSM_UNAVAILABLE", { text: `the token ${found.label} refuses: ${reasonOf(told)}`, cause: told });
-  }
-
-  async function run<T>(job: (session: Handle) => T | Promise<T>): Promise<T> {
+  async run<T>(job: (session: Handle) => T | Promise<T>): Promise<T> {
     let session: Handle | undefined;
     try {
-      session = await pool.take();
+      session = await this.#pool.take();
       const result = await job(session);
-      pool.give(session);
+      this.#pool.give(session);
       return result;
     } catch (thrown) {
-      const verdict = judge(thrown);
-      if (session !== undefined) pool.discard(session);
+      const verdict = this.#judge(thrown);
+      if (session !== undefined) this.#pool.discard(session);
       throw verdict;
     }
   }
 
-  return {
-    pkcs11,
-    found,
-    run,
-    runSeen: (job) =>
-      run(async (session) => {
-        const result = await job(session);
-        if (!showsLife(pkcs11, found, anchor)) throw lost(new Error("it shows no sign of life"));
-        return result;
-      }),
-    close: () => end(new Fault("HSM_UNAVAILABLE", { text: `the token ${found.label} was closed` })),
-  };
+  /** The same, for calls that a token which is gone answers as if it were empty. */
+  runSeen<T>(job: (session: Handle) => T | Promise<T>): Promise<T> {
+    return this.run(async (session) => {
+      const result = await job(session);
+      if (!this.#isWell()) throw this.#lost(new Error("it shows no sign of life"));
+      return result;
+    });
+  }
+
+  /** Waits for what is under way, 5 s at most. */
+  close(): Promise<void> {
+    return this.#end(new Fault("HSM_UNAVAILABLE", { text: `the token ${this.found.label} was closed` }));
+  }
+
+  #isWell(): boolean {
+    return showsLife(this.pkcs11, this.found, this.#anchor);
+  }
+
+  /** What the caller gets for what the job threw. */
+  #judge(thrown: unknown): unknown {
+    if (thrown instanceof Fault || thrown instanceof RangeError) return thrown;
+    const broken = thrown instanceof SealBroken;
+    const told = broken ? thrown.cause : thrown;
+    if (saysGone(told) || !this.#isWell()) return this.#lost(told);
+    if (refusalOf(told) === undefined || (broken && !saysTrouble(told))) return thrown;
+    const text = `the token ${this.found.label} refuses: ${reasonOf(told)}`;
+    return new Fault("HSM_UNAVAILABLE", { text, cause: told });
+  }
+
+  #lost(cause: unknown): Fault {
+    const { label } = this.found;
+    const fault = new Fault("HSM_UNAVAILABLE", { text: `the token ${label} is gone`, cause });
+    if (this.#ending === undefined) this.#log.warn({ token: label, reason: reasonOf(cause) }, "the token is gone");
+    void this.#end(fault);
+    return fault;
+  }
+
+  #end(reason: Fault): Promise<void> {
+    this.#ending ??= this.#letGo(reason);
+    return this.#ending;
+  }
+
+  async #letGo(reason: Fault): Promise<void> {
+    if (!(await closedInTime(this.#pool, reason))) {
+      this.#log.error({ token: this.found.label }, "a call to the token does not return; its module stays in use");
+      return;
+    }
+    quietly(() => this.pkcs11.C_CloseSession(this.#anchor));
+    quietly(() => this.#lease.release());
+  }
 }
 
 /** A session for the login and signs of life alone: a token logs out when its last session closes. */

@@ -2,14 +2,11 @@
 
 import type { Handle } from "pkcs11js";
 
-export interface SessionPool {
-  /** A session for the caller alone, until `give` or `discard`. Rejects after `close`. */
-  take(): Promise<Handle>;
-  give(session: Handle): void;
-  /** Closes a session that may have an operation left open in it; another takes its place when needed. */
-  discard(session: Handle): void;
-  /** Turns everybody away with `reason`; resolves when the last session out is back and all are closed. */
-  close(reason: Error): Promise<void>;
+/** How sessions are made and ended, and how many there may be. */
+export interface Sessions {
+  open(): Handle;
+  close(session: Handle): void;
+  readonly most: number;
 }
 
 interface Waiter {
@@ -17,71 +14,75 @@ interface Waiter {
   readonly reject: (reason: unknown) => void;
 }
 
-/** How sessions are made and ended. */
-export interface Sessions {
-  open(): Handle;
-  close(session: Handle): void;
-  readonly most: number;
-}
+export class SessionPool {
+  readonly #sessions: Sessions;
+  readonly #idle: Handle[] = [];
+  readonly #waiting: Waiter[] = [];
+  readonly #drained = Promise.withResolvers<void>();
+  /** All that are open, idle or lent. */
+  #live = 0;
+  #closed: Error | undefined;
 
-export function makeSessionPool(sessions: Sessions): SessionPool {
-  const idle: Handle[] = [];
-  const waiting: Waiter[] = [];
-  let live = 0;
-  let closed: Error | undefined;
-  let drained = () => {};
-
-  function next(): Handle {
-    const session = idle.pop();
-    if (session !== undefined) return session;
-    const made = sessions.open();
-    live += 1;
-    return made;
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
   }
 
-  function serve(): void {
-    while (idle.length > 0 || live < sessions.most) {
-      const waiter = waiting.shift();
-      if (waiter === undefined) break;
+  /** A session for the caller alone, until `give` or `discard`. Rejects after `close`, or as opening one throws. */
+  take(): Promise<Handle> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    const { promise, resolve, reject } = Promise.withResolvers<Handle>();
+    this.#waiting.push({ resolve, reject });
+    this.#serve();
+    return promise;
+  }
+
+  give(session: Handle): void {
+    if (this.#closed !== undefined) {
+      this.#end(session);
+      return;
+    }
+    this.#idle.push(session);
+    this.#serve();
+  }
+
+  /** Closes a session that may have an operation left open in it; another takes its place when needed. */
+  discard(session: Handle): void {
+    this.#end(session);
+    this.#serve();
+  }
+
+  /** Turns everybody away with `reason`; resolves when the last session out is back and all are closed. */
+  close(reason: Error): Promise<void> {
+    this.#closed = reason;
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(reason);
+    for (const session of this.#idle.splice(0)) this.#end(session);
+    if (this.#live === 0) this.#drained.resolve();
+    return this.#drained.promise;
+  }
+
+  #serve(): void {
+    while (this.#idle.length > 0 || this.#live < this.#sessions.most) {
+      const waiter = this.#waiting.shift();
+      if (waiter === undefined) return;
       try {
-        waiter.resolve(next());
+        waiter.resolve(this.#next());
       } catch (thrown) {
         waiter.reject(thrown);
       }
     }
   }
 
-  function end(session: Handle): void {
-    live -= 1;
-    sessions.close(session);
-    if (closed !== undefined && live === 0) drained();
+  #next(): Handle {
+    const session = this.#idle.pop();
+    if (session !== undefined) return session;
+    const made = this.#sessions.open();
+    this.#live += 1;
+    return made;
   }
 
-  return {
-    take: () =>
-      new Promise((resolve, reject) => {
-        if (closed !== undefined) return reject(closed);
-        waiting.push({ resolve, reject });
-        serve();
-      }),
-    give(session) {
-      if (closed !== undefined) return end(session);
-      idle.push(session);
-      serve();
-    },
-    discard(session) {
-      end(session);
-      if (closed === undefined) serve();
-    },
-    close(reason) {
-      closed = reason;
-      for (const waiter of waiting.splice(0)) waiter.reject(reason);
-      const done = new Promise<void>((resolve) => {
-        drained = resolve;
-      });
-      for (const session of idle.splice(0)) end(session);
-      if (live === 0) drained();
-      return done;
-    },
-  };
+  #end(session: Handle): void {
+    this.#live -= 1;
+    this.#sessions.close(session);
+    if (this.#closed !== undefined && this.#live === 0) this.#drained.resolve();
+  }
 }

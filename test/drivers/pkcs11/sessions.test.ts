@@ -6,8 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { seal } from "../../../drivers/pkcs11/gcm.ts";
 import { generateKek } from "../../../drivers/pkcs11/kek.ts";
 import { reasonOf } from "../../../drivers/pkcs11/refusal.ts";
-import type { SessionPool } from "../../../drivers/pkcs11/sessions.ts";
-import { makeSessionPool } from "../../../drivers/pkcs11/sessions.ts";
+import { SessionPool } from "../../../drivers/pkcs11/sessions.ts";
 import { openSession } from "../../../drivers/pkcs11/slot.ts";
 import { jobOf } from "../../contracts/token.ts";
 import type { LoggedIn } from "./module.ts";
@@ -24,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => module.dispose());
 
 const pool = (most: number): SessionPool =>
-  makeSessionPool({
+  new SessionPool({
     open: () => openSession(module.pkcs11, module.slot),
     close(session) {
       ended.push(session);
@@ -98,7 +97,7 @@ test("close turns away who waits and who comes, and ends when the last session i
 });
 
 test("when no session can be opened, each who waits is told why", async () => {
-  const broken = makeSessionPool({
+  const broken = new SessionPool({
     open: () => {
       throw new Error("CKR_SESSION_COUNT:177");
     },
