@@ -95,6 +95,8 @@ export interface LinkConfig {
   /** Parts of the link's blocks owned by the KM whose ID sorts first, and by the other. */
   readonly share: readonly [number, number];
   readonly keepBlocks: number;
+  /** Bits per second, for lines that have a rate. */
+  readonly baudRate: number | undefined;
   readonly pairingKeyFile: string | undefined;
 }
 
@@ -269,6 +271,7 @@ function configOf(from: Written, file: string): NodeConfig {
       blockBytes: link.block_bytes,
       share: link.share,
       keepBlocks: link.keep_blocks,
+      baudRate: link.baud_rate,
       pairingKeyFile: maybe(link.pairing_key_file),
     })),
     peers: from.peers.map(({ id, address, dialect }) => ({ id: kmId(id), address, dialect })),

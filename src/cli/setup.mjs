@@ -24,7 +24,9 @@ function run(program, args, options = {}) {
   const done = spawnSync(program, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 64 << 20, ...options });
   if (done.status === 0) return;
   process.stderr.write(`${done.stdout ?? ""}${done.stderr ?? ""}`);
-  throw new SetupError(`${[program, ...args].join(" ")} failed${done.error ? ` (${done.error.message})` : ""}; see above.`);
+  throw new SetupError(
+    `${[program, ...args].join(" ")} failed${done.error ? ` (${done.error.message})` : ""}; see above.`,
+  );
 }
 
 function onPath(program) {

@@ -1,0 +1,134 @@
+// Certificate authorities and certificates on files: ECDSA P-256, PEM; what is there already is left as it is.
+
+import "reflect-metadata";
+import { randomBytes, webcrypto } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  type Extension,
+  type JsonGeneralName,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const HOUR_MS = 3_600_000;
+const YEAR_MS = 365 * 24 * HOUR_MS;
+const AUTHORITY_YEARS = 10;
+const CERTIFICATE_YEARS = 2;
+
+/** Paths of a certificate and its private key. */
+export interface PemFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface Authority {
+  readonly certificate: X509Certificate;
+  readonly privateKey: webcrypto.CryptoKey;
+}
+
+/** What a certificate is for: which door of a KM, or an application. */
+export interface Subject {
+  /** `urn:qkm:km:<id>` or `urn:qkm:app:<id>`. */
+  readonly uri: string;
+  readonly usages: readonly ("server" | "client")[];
+  /** Names and addresses that clients know the host by. */
+  readonly hosts?: readonly string[];
+}
+
+/** Opens the authority of these files, or makes it, valid for ten years. */
+export async function authority(files: PemFiles, name: string): Promise<Authority> {
+  if (existsSync(files.cert) && existsSync(files.key)) return openAuthority(files);
+  const keys = await newKeys();
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(),
+    name: `CN=${name}`,
+    ...validity(AUTHORITY_YEARS),
+    keys,
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new BasicConstraintsExtension(true, 0, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  await write(files, certificate, keys.privateKey);
+  return { certificate, privateKey: keys.privateKey };
+}
+
+async function openAuthority(files: PemFiles): Promise<Authority> {
+  const pem = readFileSync(files.key, "utf8").replaceAll(/-----[^-]+-----|\s/g, "");
+  const der = Buffer.from(pem, "base64");
+  const privateKey = await webcrypto.subtle.importKey("pkcs8", der, ALGORITHM, false, ["sign"]);
+  return { certificate: new X509Certificate(readFileSync(files.cert, "utf8")), privateKey };
+}
+
+/** Issues a certificate with a new key, valid for two years, unless both files are there. True when it did. */
+export async function issue(from: Authority, files: PemFiles, subject: Subject): Promise<boolean> {
+  if (existsSync(files.cert) && existsSync(files.key)) return false;
+  const keys = await newKeys();
+  const certificate = await X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: `CN=${subject.uri.split(":").slice(3).join(":")}`,
+    issuer: from.certificate.subject,
+    ...validity(CERTIFICATE_YEARS),
+    publicKey: keys.publicKey,
+    signingKey: from.privateKey,
+    signingAlgorithm: ALGORITHM,
+    extensions: await extensionsOf(from, keys.publicKey, subject),
+  });
+  await write(files, certificate, keys.privateKey);
+  return true;
+}
+
+async function extensionsOf(from: Authority, own: webcrypto.CryptoKey, subject: Subject): Promise<Extension[]> {
+  const usages = subject.usages.map((usage) => ExtendedKeyUsage[`${usage}Auth`]);
+  const names: JsonGeneralName[] = [{ type: "url", value: subject.uri }];
+  for (const host of subject.hosts ?? []) names.push({ type: isAddress(host) ? "ip" : "dns", value: host });
+  return [
+    new BasicConstraintsExtension(false, undefined, true),
+    new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+    new ExtendedKeyUsageExtension(usages),
+    new SubjectAlternativeNameExtension(names),
+    await AuthorityKeyIdentifierExtension.create(from.certificate.publicKey),
+    await SubjectKeyIdentifierExtension.create(own),
+  ];
+}
+
+const isAddress = (host: string): boolean => /^[\d.]+$/.test(host) || host.includes(":");
+
+const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
+  webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+
+/** 16 random bytes, positive and without a leading zero, as RFC 5280 4.1.2.2 wants. */
+function serialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes.toString("hex");
+}
+
+/** From an hour ago, for hosts whose clock is behind. */
+const validity = (years: number) => ({
+  notBefore: new Date(Date.now() - HOUR_MS),
+  notAfter: new Date(Date.now() + years * YEAR_MS),
+});
+
+async function write(files: PemFiles, certificate: X509Certificate, privateKey: webcrypto.CryptoKey): Promise<void> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", privateKey));
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  der.fill(0);
+  for (const path of [files.cert, files.key]) mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(files.key, ["-----BEGIN PRIVATE KEY-----", ...lines, "-----END PRIVATE KEY-----", ""].join("\n"), {
+    mode: 0o600,
+  });
+  writeFileSync(files.cert, `${certificate.toString("pem")}\n`);
+}

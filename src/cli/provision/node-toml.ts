@@ -1,0 +1,84 @@
+// Writes a node's configuration as commented TOML.
+
+import { relative } from "node:path";
+import type { Board } from "../../../boards/board.ts";
+import { DOORS, type Ports } from "./plan.ts";
+
+export interface NodeFile {
+  readonly id: string;
+  readonly dir: string;
+  readonly board: Board;
+  /** Address on which the doors listen; metrics stay on the loopback address. */
+  readonly host: string;
+  readonly ports: Ports;
+  readonly tokenLabel: string;
+  readonly softhsmConf: string | undefined;
+  readonly trust: { readonly apps: string; readonly kms: string };
+  readonly links: readonly { id: string; peer: string; port: string; pairingKey: string }[];
+  readonly peers: readonly { id: string; address: string }[];
+  readonly apps: readonly { id: string; home: string }[];
+  /** Further lines for the end of the file, such as examples. */
+  readonly notes: readonly string[];
+}
+
+const text = (value: string): string => JSON.stringify(value);
+
+/** The node's TOML; paths in it are relative to its folder. */
+export function nodeToml(node: NodeFile): string {
+  const at = (path: string) => text(relative(node.dir, path));
+  const { memory, token } = node.board;
+  const sections = [
+    [`# Configuration of the key manager ${node.id}. Every key is explained in docs/configuration.md.`],
+    ["[node]", `id = ${text(node.id)}`, `board = ${text(node.board.name)}`],
+    [
+      "[token]",
+      `module = ${text(token.module)}`,
+      `label = ${text(node.tokenLabel)}`,
+      'pin_file = "pin"',
+      ...(node.softhsmConf === undefined ? [] : [`softhsm_conf = ${at(node.softhsmConf)}`]),
+      "epoch_s = 3_600 # a new key-encryption key every hour",
+    ],
+    ["[memory] # locked", `slab_bytes = ${memory.slabBytes}`, `ring_bytes = ${memory.ringBytes}`],
+    ...DOORS.map((door) => doorLines(node, door, at)),
+    [
+      "[supply]",
+      "stock_low = 4  # KMA-keys ready per destination:",
+      "stock_high = 8 # one of 32 KiB holds 1,021 keys of 256 bits",
+    ],
+    ...node.links.map(({ id, peer, port, pairingKey }) => [
+      "[[links]]",
+      `id = ${text(id)}`,
+      `peer = ${text(peer)}`,
+      'driver = "serial"',
+      `port = ${at(port)}`,
+      `pairing_key_file = ${at(pairingKey)}`,
+    ]),
+    ...node.peers.map(({ id, address }) => ["[[peers]]", `id = ${text(id)}`, `address = ${text(address)}`]),
+    ...node.apps.map(({ id, home }) => ["[[apps]]", `id = ${text(id)}`, `home = ${text(home)}`]),
+    node.notes,
+  ];
+  return `${sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join("\n"))
+    .join("\n\n")}\n`;
+}
+
+const MEANING = {
+  ak: "applications, ITU-T Q.4161",
+  kx: "other key managers, ITU-T Q.4163",
+  etsi014: "applications, ETSI GS QKD 014",
+  metrics: "Prometheus",
+} as const;
+
+function doorLines(node: NodeFile, door: (typeof DOORS)[number], at: (path: string) => string): string[] {
+  const host = door === "metrics" ? "127.0.0.1" : node.host;
+  const head = [`[${door}] # ${MEANING[door]}`, `listen = ${text(endpointText(host, node.ports[door]))}`];
+  if (door === "metrics") return head;
+  const own = door === "kx" ? "kx" : "server";
+  const trust = door === "kx" ? node.trust.kms : node.trust.apps;
+  return [...head, `certificate = "tls/${own}.pem"`, `key = "tls/${own}.key"`, `trust = ${at(trust)}`];
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export const endpointText = (host: string, port: number): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -1,0 +1,72 @@
+// What the reference network consists of, and where the files of a network and of a node lie.
+
+import { join } from "node:path";
+import type { PemFiles } from "./certificates.ts";
+
+export const DOORS = ["ak", "kx", "etsi014", "metrics"] as const;
+export type Ports = Readonly<Record<(typeof DOORS)[number], number>>;
+
+export interface KmPlan {
+  readonly id: string;
+  readonly apps: readonly string[];
+}
+
+export interface LinkPlan {
+  readonly id: string;
+  readonly kms: readonly [string, string];
+}
+
+export interface NetworkPlan {
+  readonly kms: readonly KmPlan[];
+  readonly links: readonly LinkPlan[];
+}
+
+/** The reference network: km-a ══ab══ km-b ══bc══ km-c. */
+export const REFERENCE: NetworkPlan = {
+  kms: [
+    { id: "km-a", apps: ["app-a1", "app-a2"] },
+    { id: "km-b", apps: ["app-b1"] },
+    { id: "km-c", apps: ["app-c1", "app-c2"] },
+  ],
+  links: [
+    { id: "ab", kms: ["km-a", "km-b"] },
+    { id: "bc", kms: ["km-b", "km-c"] },
+  ],
+};
+
+/** Whose certificates: of a KM's doors for applications, of applications, of KMs among one another. */
+export const AUTHORITIES = ["km_servers", "apps", "kms"] as const;
+export type AuthorityName = (typeof AUTHORITIES)[number];
+
+const pem = (dir: string, name: string): PemFiles => ({
+  cert: join(dir, `${name}.pem`),
+  key: join(dir, `${name}.key`),
+});
+
+export const authorityFiles = (dir: string, name: AuthorityName): PemFiles => pem(dir, name);
+export const appFiles = (dir: string, id: string): PemFiles => pem(dir, id);
+
+/** Where everything of the reference network lies below `dir`. */
+export const networkPlaces = (dir: string) => ({
+  authorities: join(dir, "ca"),
+  apps: join(dir, "apps"),
+  node: (km: string) => join(dir, km),
+  pairingKey: (link: string) => join(dir, "links", link, "pairing.key"),
+  /** Pseudo-terminal of one end of a simulated link. */
+  module: (link: string, km: string) => join(dir, "links", link, km),
+  linkLog: (link: string) => join(dir, "links", link, "module.log"),
+  /** Who runs the network now. */
+  owner: join(dir, "up.json"),
+  network: join(dir, "network.json"),
+});
+
+/** Where everything of one node lies below `dir`. */
+export const nodePlaces = (dir: string) => ({
+  config: join(dir, "node.toml"),
+  server: pem(join(dir, "tls"), "server"),
+  kx: pem(join(dir, "tls"), "kx"),
+  token: join(dir, "token"),
+  pin: join(dir, "pin"),
+  soPin: join(dir, "so-pin"),
+  log: join(dir, "km.log"),
+});

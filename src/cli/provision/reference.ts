@@ -1,0 +1,72 @@
+// Provisions what is missing of the reference network in one folder.
+
+import { existsSync, mkdirSync } from "node:fs";
+import type { Board } from "../../../boards/board.ts";
+import { CommandError, EXIT } from "../exit.ts";
+import { endpointText } from "./node-toml.ts";
+import { appFiles, authorityFiles, networkPlaces, nodePlaces, type Ports, REFERENCE } from "./plan.ts";
+import { choosePorts } from "./ports.ts";
+import {
+  authoritiesIn,
+  type Progress,
+  provisionApp,
+  provisionConfig,
+  provisionIdentity,
+  provisionPairingKey,
+  provisionToken,
+} from "./provision.ts";
+
+const LOOPBACK = "127.0.0.1";
+
+/**
+ * What is there stays as it is. The ports begin at `basePort` if all are free.
+ * @throws CommandError when the folder has the configuration of some KMs only
+ */
+export async function provisionReference(dir: string, board: Board, basePort: number | undefined, say: Progress) {
+  const places = networkPlaces(dir);
+  const { kms, links } = REFERENCE;
+  const missing = kms.filter(({ id }) => !existsSync(nodePlaces(places.node(id)).config));
+  if (missing.length > 0 && missing.length < kms.length) {
+    const files = missing.map(({ id }) => nodePlaces(places.node(id)).config);
+    throw new CommandError(
+      EXIT.config,
+      `${files.join(" and ")} is missing; put it back, or remove ${dir} to begin anew.`,
+    );
+  }
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const authorities = authoritiesIn(places.authorities, say);
+  for (const { id } of links) provisionPairingKey(places.pairingKey(id), say);
+  for (const id of kms.flatMap((km) => km.apps)) await provisionApp(authorities, id, appFiles(places.apps, id), say);
+  const ports = missing.length === 0 ? [] : await choosePorts(kms.length, basePort);
+  for (const [at, { id }] of kms.entries()) {
+    const node = places.node(id);
+    await provisionIdentity(authorities, { id, dir: node, hosts: [LOOPBACK, "localhost"] }, say);
+    const token = provisionToken(id, node, board, say);
+    const own = ports[at];
+    if (own) provisionConfig({ dir: node, board, ports: own, ...token, ...neighbourhood(dir, id, ports) }, say);
+  }
+}
+
+/** What one KM of the reference network is told of itself and the others. */
+function neighbourhood(dir: string, id: string, ports: readonly Ports[]) {
+  const places = networkPlaces(dir);
+  const trust = (name: "apps" | "kms") => authorityFiles(places.authorities, name).cert;
+  return {
+    id,
+    host: LOOPBACK,
+    trust: { apps: trust("apps"), kms: trust("kms") },
+    links: REFERENCE.links
+      .filter((link) => link.kms.includes(id))
+      .map((link) => ({
+        id: link.id,
+        peer: link.kms[link.kms[0] === id ? 1 : 0],
+        port: places.module(link.id, id),
+        pairingKey: places.pairingKey(link.id),
+      })),
+    peers: REFERENCE.kms.flatMap((km, at) =>
+      km.id === id ? [] : [{ id: km.id, address: endpointText(LOOPBACK, ports[at]?.kx ?? 0) }],
+    ),
+    apps: REFERENCE.kms.flatMap((km) => km.apps.map((app) => ({ id: app, home: km.id }))),
+    notes: [],
+  };
+}

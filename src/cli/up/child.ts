@@ -1,0 +1,145 @@
+// A child process that is started again when it dies, and that ends when we do, however we do.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { CommandError, EXIT } from "../exit.ts";
+import { LogFile } from "./log-file.ts";
+
+export interface ChildPlan {
+  readonly name: string;
+  /** Arguments for the Node that runs us. */
+  readonly args: readonly string[];
+  readonly log: string;
+}
+
+export interface ChildEvents {
+  /** A process of this child has said `ready`: the first, or one that was started again. */
+  ready(child: Child): void;
+  /** A line on its stderr. */
+  logged(child: Child, line: string): void;
+  /** It died and is started again. */
+  died(child: Child, how: string): void;
+}
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+/** Who lived so long begins again without a pause. */
+const HEALTHY_MS = 10_000;
+/** Starts without a `ready` before the first one ever, after which we give up. */
+const VAIN_STARTS = 3;
+const STOP_MS = 8_000;
+
+/** No core dumps, which would have key in them; `exec`, so that the pid is the child's own. */
+const SHELL = ["-c", 'ulimit -c 0; exec "$0" "$@"', process.execPath];
+
+/**
+ * The child's stdin is a pipe that ends with us, kill -9 included; QKM_PARENT_PIPE=1 tells it to end then.
+ * Its stdout says `ready` on a line; its stderr goes to the log.
+ */
+export class Child implements AsyncDisposable {
+  readonly plan: ChildPlan;
+  /** Resolves at the first `ready`; rejects with a CommandError when the child cannot start. */
+  readonly started: Promise<void>;
+  readonly #events: ChildEvents;
+  readonly #log: LogFile;
+  readonly #first = Promise.withResolvers<void>();
+  #process: ChildProcess | undefined;
+  #state: "starting" | "ready" | "pausing" | "ended" = "starting";
+  #everReady = false;
+  #vainStarts = 0;
+  #pauseMs = FIRST_PAUSE_MS;
+  #timer: NodeJS.Timeout | undefined;
+  #lastLine = "";
+
+  constructor(plan: ChildPlan, events: ChildEvents) {
+    this.plan = plan;
+    this.#events = events;
+    this.#log = new LogFile(plan.log);
+    this.started = this.#first.promise;
+    this.started.catch(() => {});
+    this.#spawn();
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** 0 while it does not run. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  #spawn(): void {
+    this.#state = "starting";
+    const born = performance.now();
+    const child = spawn("/bin/sh", [...SHELL, ...this.plan.args], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, QKM_PARENT_PIPE: "1" },
+      detached: true, // in a group of its own: a Ctrl-C in the terminal is for us, who end it in order
+    });
+    this.#process = child;
+    child.stdin.on("error", () => {});
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if (line.trim().startsWith("ready")) this.#readied();
+    });
+    child.stderr.on("data", (chunk: Uint8Array) => this.#log.write(chunk));
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      if (line.trim() !== "") this.#lastLine = line;
+      this.#events.logged(this, line);
+    });
+    child.once("exit", (code, signal) => {
+      endGroup(child.pid);
+      this.#exited(signal ?? `exit code ${code}`, performance.now() - born);
+    });
+    child.once("error", (error) => this.#exited(error.message, 0));
+  }
+
+  #readied(): void {
+    if (this.#state !== "starting") return;
+    this.#state = "ready";
+    this.#everReady = true;
+    this.#first.resolve();
+    this.#events.ready(this);
+  }
+
+  #exited(how: string, livedMs: number): void {
+    this.#process = undefined;
+    if (this.#state === "ended" || this.#state === "pausing") return;
+    if (!this.#everReady && ++this.#vainStarts >= VAIN_STARTS) {
+      this.#state = "ended";
+      const sentence = `${this.plan.name} does not start (${how}): ${this.#lastLine}; see ${this.plan.log}`;
+      this.#first.reject(new CommandError(EXIT.unavailable, sentence));
+      return;
+    }
+    this.#state = "pausing";
+    this.#pauseMs = livedMs > HEALTHY_MS ? FIRST_PAUSE_MS : Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+    this.#timer = setTimeout(() => this.#spawn(), this.#pauseMs);
+    this.#events.died(this, how);
+  }
+
+  /** Asks it to end, and makes it end after a time. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#state = "ended";
+    clearTimeout(this.#timer);
+    const child = this.#process;
+    if (child !== undefined) {
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      child.stdin?.end();
+      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+      await gone;
+      clearTimeout(timer);
+    }
+    this.#log[Symbol.dispose]();
+  }
+}
+
+/** Whatever a child leaves behind in its process group, such as the holders of pseudo-terminals. */
+function endGroup(leader: number | undefined): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch {
+    // nothing was left
+  }
+}
