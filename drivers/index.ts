@@ -1,0 +1,8 @@
+// The drivers that a configuration may name.
+
+import type { Driver } from "../src/device/driver.ts";
+import { openSerialKeySource } from "./serial/source.ts";
+
+export const DRIVERS = { serial: openSerialKeySource } as const satisfies Record<string, Driver>;
+
+export type DriverName = keyof typeof DRIVERS;

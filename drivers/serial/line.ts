@@ -1,0 +1,59 @@
+// One opened serial line, on serialport's own binding, so that key bytes stay in one buffer that is zeroed.
+
+import { SerialPort } from "serialport";
+
+type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;
+
+const READ_BYTES = 65_536;
+
+/** Bytes both ways until it is closed or the device goes away; it never comes back. */
+export class SerialLine implements AsyncDisposable {
+  readonly #port: Binding;
+  readonly #chunk = Buffer.alloc(READ_BYTES);
+
+  /** @throws Error of the system: no such device, no permission, locked by another process */
+  static async open(path: string, baudRate: number): Promise<SerialLine> {
+    return new SerialLine(await SerialPort.binding.open({ path, baudRate, lock: true }));
+  }
+
+  private constructor(port: Binding) {
+    this.#port = port;
+    wakeLoop(port);
+  }
+
+  /** Lends each chunk to `each`; returns when the line is closed or the device is gone. */
+  async read(each: (chunk: Buffer) => void): Promise<void> {
+    while (this.#port.isOpen) {
+      const bytes = await this.#port.read(this.#chunk, 0, READ_BYTES).then(
+        ({ bytesRead }) => bytesRead,
+        () => 0,
+      );
+      if (bytes === 0) return;
+      each(this.#chunk.subarray(0, bytes));
+      this.#chunk.fill(0, 0, bytes);
+    }
+  }
+
+  /** Resolves when the system has taken all; a device that refuses is closed. One at a time. */
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#port.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    } catch {
+      await this[Symbol.asyncDispose]();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#port.isOpen) await this.#port.close();
+  }
+}
+
+/**
+ * serialport's poller calls back without letting promises go on, so in a process that does nothing else a read that
+ * has ended is noticed only at the next event. An immediate in its listener makes the loop turn at once.
+ */
+function wakeLoop(port: Binding): void {
+  if (!("poller" in port)) return;
+  const wake = () => void setImmediate(() => {});
+  port.poller.on("readable", wake).on("writable", wake);
+}

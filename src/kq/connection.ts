@@ -1,0 +1,151 @@
+// One connection after its hellos, seen from one end: good frames in, numbered messages out, until it is disposed.
+
+import type { Clock } from "../core/ports.ts";
+import { Malformed, Reader } from "./codec.ts";
+import type { Frame, Guard } from "./guard.ts";
+import { Inbox } from "./inbox.ts";
+import type { Limits } from "./limits.ts";
+import type { Line } from "./line.ts";
+import { decode, encode, type Incoming, KQ, type KqName, type PayloadOf } from "./messages.ts";
+import { Outbox } from "./outbox.ts";
+
+/** What can be wrong with a frame: labels of the counter `line_faults`. */
+export type LineFault = "damaged" | "repeated" | "order" | "malformed" | "refused" | "silence" | "spent" | "restarted";
+
+export interface ConnectionPorts {
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly line: Line;
+  readonly guard: Guard;
+  /** A numbered message, once and in order; views in it are lent until this returns. Throws Malformed if it makes no sense. */
+  accept(message: Incoming): void;
+  /** Adds to the outbox what should go out now, while it has room. */
+  fill(connection: Connection): void;
+  fault(kind: LineFault): void;
+  /** The other end breaks the rules, or the numbers are spent: begin again. */
+  lost(kind: LineFault): void;
+}
+
+export class Connection implements Disposable {
+  readonly #ports: ConnectionPorts;
+  readonly #outbox: Outbox;
+  readonly #inbox: Inbox;
+  #heardAt: number;
+  #ackOut = 0;
+  #ackIn = -1;
+  #cancelGather: (() => void) | undefined;
+  #ended = false;
+
+  constructor(ports: ConnectionPorts) {
+    this.#ports = ports;
+    this.#outbox = new Outbox(ports.limits);
+    this.#inbox = new Inbox(ports.limits);
+    this.#heardAt = ports.clock.monotonicMs();
+  }
+
+  get hasRoom(): boolean {
+    return this.#outbox.hasRoom && !this.#outbox.spent;
+  }
+
+  /** Puts a message into the outbox. `values` must stay as they are until `arrived` is called. */
+  send<N extends KqName>(name: N, values: PayloadOf<N>, arrived?: () => void): void {
+    this.#outbox.add(name, (to) => encode(name, values, to), arrived);
+  }
+
+  /** A frame that is no hello. `settle` follows when the chunk is done. */
+  received(frame: Buffer): void {
+    if (this.#ended) return;
+    const good = this.#ports.guard.open(frame, (opened) => this.#opened(opened));
+    if (good === undefined) this.damaged();
+  }
+
+  /** Something arrived that cannot be a frame. */
+  damaged(): void {
+    if (this.#ended) return;
+    this.#ports.fault("damaged");
+    this.#inbox.damaged(this.#ports.clock.monotonicMs());
+  }
+
+  /** Sends what is due now; small things wait a moment for company. */
+  settle(): void {
+    if (this.#ended) return;
+    if (this.#inbox.owes === "soon") this.gather();
+    this.#pump();
+  }
+
+  /** Sends within `gatherMs` what the owner has to say. */
+  gather(): void {
+    if (this.#ended) return;
+    this.#cancelGather ??= this.#ports.clock.after(this.#ports.limits.gatherMs, () => {
+      this.#cancelGather = undefined;
+      this.#ports.fill(this);
+      this.#pump(true);
+    });
+  }
+
+  /** Looks at the deadlines. */
+  tick(): void {
+    const { clock, limits } = this.#ports;
+    const now = clock.monotonicMs();
+    const quietMs = now - this.#heardAt;
+    const spent = this.#outbox.spent || this.#ackOut > limits.lastNumber;
+    if (spent || quietMs >= limits.silenceMs) {
+      this.#ports.lost(spent ? "spent" : "silence");
+      return;
+    }
+    if (quietMs >= limits.nudgeMs) this.#inbox.owe();
+    this.#outbox.tick(now);
+    this.#ports.fill(this);
+    this.#pump(true);
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    this.#cancelGather?.();
+    this.#ports.guard[Symbol.dispose]();
+  }
+
+  #opened(frame: Frame): true {
+    const now = this.#ports.clock.monotonicMs();
+    this.#heardAt = now;
+    try {
+      if (frame.name === "acknowledgement") this.#acknowledged(frame, now);
+      else if (KQ[frame.name].order === "numbered") this.#numbered(frame, now);
+    } catch (thrown) {
+      if (!(thrown instanceof Malformed)) throw thrown;
+      this.#ports.lost("malformed");
+    }
+    return true;
+  }
+
+  #acknowledged(frame: Frame, nowMs: number): void {
+    if (frame.number <= this.#ackIn) return;
+    this.#ackIn = frame.number;
+    const { next, resend } = KQ.acknowledgement.get(new Reader(frame.body));
+    if (!this.#outbox.acknowledged(next, resend === 1, nowMs)) throw new Malformed("an acknowledgement of the unsent");
+  }
+
+  #numbered(frame: Frame, nowMs: number): void {
+    const verdict = this.#inbox.take(frame.number, nowMs);
+    if (verdict === "next") this.#ports.accept(decode(frame.name, new Reader(frame.body)));
+    else this.#ports.fault(verdict === "repeated" ? "repeated" : "order");
+  }
+
+  #pump(all = false): void {
+    const { line, guard, clock } = this.#ports;
+    if (this.#ended || !line.writable) return;
+    const { owes } = this.#inbox;
+    if (owes === "now" || (all && owes)) {
+      const values = this.#inbox.acknowledge();
+      line.put(guard.seal("acknowledgement", this.#ackOut++, (to) => encode("acknowledgement", values, to)));
+    }
+    const now = clock.monotonicMs();
+    while (line.writable) {
+      this.#ports.fill(this);
+      const parcel = this.#outbox.next(now);
+      if (parcel === undefined) break;
+      line.put(guard.seal(parcel.name, parcel.number, parcel.put));
+    }
+    line.flush();
+  }
+}
