@@ -38,12 +38,6 @@ export function packEntries(entries: readonly ExtensionEntry[]): ExtensionEntry[
   return lists;
 }
 
-/** @throws RangeError when one tell cannot carry the entries */
-export function checkTellSize(entries: readonly ExtensionEntry[]): void {
-  const bytes = jsonBytes(entries);
-  if (bytes > MAX_TELL_BYTES) throw new RangeError(`${bytes} bytes of entries fit no frame: pack them first`);
-}
-
 const jsonBytes = (json: object): number => Buffer.byteLength(JSON.stringify(json), "utf8");
 
 /** An `extension` that arrived. @throws Fault MALFORMED_REQUEST when an entry has no name */

@@ -2,8 +2,8 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
-import type { Log } from "../core/ports.ts";
-import type { ExtensionEntry, Peer, PeerEvents } from "../keys/ports.ts";
+import type { Log, Meter } from "../core/ports.ts";
+import type { ExtensionEntry, Peer, PeerEvents, RelayOffer } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { MAX_OPEN_CALLS } from "./calls.ts";
@@ -18,6 +18,7 @@ const MAX_SESSION_ID = 256;
 interface ServerPorts {
   readonly events: Pick<PeerEvents, "relayed" | "told">;
   readonly log: Log;
+  readonly meter: Meter;
 }
 
 /** Calls the key manager before it returns, so in the order of arrival; every promise resolves with an answer. */
@@ -36,8 +37,7 @@ export class Server {
   async keyRelay(json: JsonObject, waiting: number): Promise<KeyRelayCompletion> {
     const requestId = answerableId(json);
     try {
-      checkLoad(waiting);
-      const offer = offerOf(check(KX.keyRelay, json));
+      const offer = this.#offer(json, waiting);
       return completionOf(requestId, await this.#ports.events.relayed(this.#peer, offer));
     } catch (thrown) {
       return failureOf(requestId, this.#faultOf(thrown), this.#self);
@@ -56,6 +56,18 @@ export class Server {
       return { ...answer, response: SUCCESS };
     } catch (thrown) {
       return { ...answer, response: responseOf(this.#faultOf(thrown)) };
+    }
+  }
+
+  /** Counts what is refused here; the key manager counts what it refuses. */
+  #offer(json: JsonObject, waiting: number): RelayOffer {
+    try {
+      checkLoad(waiting);
+      return offerOf(check(KX.keyRelay, json));
+    } catch (thrown) {
+      const { id: peer } = this.#peer;
+      this.#ports.meter.add("relays_refused", { peer, direction: "in", fault: asFault(thrown).code });
+      throw thrown;
     }
   }
 

@@ -11,7 +11,7 @@ import { encodePayload, parsePayload } from "../wire/payload.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { type CallLimit, Calls, MAX_OPEN_CALLS } from "./calls.ts";
 import { concealKeys } from "./conceal.ts";
-import { checkTellSize } from "./entries.ts";
+import { packEntries } from "./entries.ts";
 import { KEEPALIVE, Keepalive, type KeepaliveTimes } from "./keepalive.ts";
 import { type KeySupplyNotification, KX, KX_ANSWERS } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
@@ -97,9 +97,16 @@ export class KxSession implements Peer {
     return confirmationOf(offer, answer);
   }
 
-  /** @throws also RangeError when one frame cannot carry the entries: `packEntries` splits them */
+  /**
+   * Entries for which one frame is too small go in several, each sent when the last was answered.
+   * @throws also RangeError when a single entry fits no frame
+   */
   async tell(entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
-    checkTellSize(entries);
+    const lists = packEntries(entries);
+    for (const list of lists.length === 0 ? [[]] : lists) await this.#tell(list, timeoutMs);
+  }
+
+  async #tell(entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
     const late = new Fault("PEER_UNAVAILABLE", { text: `${this.id} does not answer in time` });
     const answer = await this.#ask("keySupplyNotification", tellOf(entries), { timeoutMs, late });
     const fault = faultOf(checkAnswer(KX.keySupplyNotificationResponse, answer).response);

@@ -12,7 +12,7 @@ export const A = kmId("km-a");
 export const B = kmId("km-b");
 export const C = kmId("km-c");
 
-export const KEY_ID = "0000000005008000800000000000abcd".replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+export const KEY_ID = "00000000-0500-8000-8000-000000000000";
 export const TAG = Uint8Array.from({ length: 16 }, (_, index) => index);
 export const TAG_BASE64 = "AAECAwQFBgcICQoLDA0ODw==";
 export const END_TAG = Uint8Array.from({ length: 16 }, (_, index) => 240 + index);

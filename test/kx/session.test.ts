@@ -117,7 +117,22 @@ describe("our requests", () => {
     expect(await refused).toMatchObject({ code: "STORE_UNAVAILABLE", message: "full" });
   });
 
-  it("a tell that one frame cannot carry is refused before anything leaves", async () => {
+  it("Q.4163 8.3: entries for which one frame is too small go in several, one after the other", async () => {
+    const { session, hand } = withHand();
+    const entries = [1, 2, 3].map((n) => ({ name: "qkm_state", n, text: "y".repeat(40_000) }));
+    const told = faultOf(session.tell(entries, 1_000));
+    const answer = { session_ID: "", key_ID: "", response: "success" };
+    for (const entry of entries.slice(0, 2)) {
+      const frame = await hand.next(0x1103);
+      expect(frame.json.extension).toEqual([entry]);
+      expect(hand.frames).toEqual([]);
+      hand.answer(frame, 0x1104, answer);
+    }
+    hand.answer(await hand.next(0x1103), 0x1104, { ...answer, response: "STORE_UNAVAILABLE: full" });
+    expect((await told).code).toBe("STORE_UNAVAILABLE");
+  });
+
+  it("what fits no frame is refused before anything leaves", async () => {
     const { session, near } = withHand();
     await expect(session.tell([{ name: "x", text: "y".repeat(65_536) }], 1_000)).rejects.toThrow(RangeError);
     await expect(session.relay(offer({ givenUp: "1,".repeat(40_000) }), 1_000)).rejects.toThrow(RangeError);
@@ -386,7 +401,11 @@ describe("requests with bad parameters", () => {
     ["no key", "MALFORMED_REQUEST", { ...RELAY_JSON, keys: [] }],
     ["two keys", "MALFORMED_REQUEST", { ...RELAY_JSON, keys: [key, key] }],
     ["keys that are text", "MALFORMED_REQUEST", { ...RELAY_JSON, keys: "no" }],
-    ["a key ID in capitals", "MALFORMED_REQUEST", { ...RELAY_JSON, keys: [{ ...key, key_ID: KEY_ID.toUpperCase() }] }],
+    [
+      "a key ID in capitals",
+      "MALFORMED_REQUEST",
+      { ...RELAY_JSON, keys: [{ ...key, key_ID: "00000000-0500-8000-8000-00000000ABCD" }] },
+    ],
     [
       "a key ID of version 4",
       "MALFORMED_REQUEST",
@@ -427,6 +446,9 @@ describe("requests with bad parameters", () => {
     expect(String(json.response).startsWith(response)).toBe(true);
     expect(json.key_relay_request_ID).toBe("r-1");
     expect(json.extension).toEqual([{ name: "qkm_failed_at", KMA_ID: "km-a" }]);
+    expect(ports.count("relays_refused", { peer: "km-b", direction: "in", fault: response.split(":")[0] ?? "" })).toBe(
+      1,
+    );
     expect(ports.events.happened).toEqual([]);
     expect(session.endedBecause).toBeUndefined();
   });
