@@ -32,6 +32,7 @@ export class Blocks {
       tagState: parts.tagState,
       unpin: (resident) => this.#residents.unpin(resident),
       keyIdKey: (resident) => this.#extract(resident),
+      sealAs: ({ slot, length }, block) => parts.sealer.seal("block", block, slot.subarray(0, length)),
     };
   }
 

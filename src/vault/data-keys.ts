@@ -3,9 +3,9 @@
 import { createCipheriv, createDecipheriv, randomFillSync } from "node:crypto";
 import type { KmId } from "../core/ids.ts";
 import { secretOf } from "../core/secret.ts";
-import type { Kek, Token } from "../device/token.ts";
+import { type Kek, SealBroken, type Token } from "../device/token.ts";
 import { DATA_KEY_BYTES, DATA_KEY_ID_BYTES, dataKeyAad, IV_BYTES, TAG_BYTES, type WrappedKey } from "./record.ts";
-import { type Kind, SealBroken } from "./sealed.ts";
+import type { Kind } from "./sealed.ts";
 
 /** Records per data key: few blocks, so that little depends on one; many key-ID keys, so that a slow token loads them fast. */
 const RECORDS_PER_KEY = { block: 8, "key-id": 256 } as const satisfies Record<Kind, number>;

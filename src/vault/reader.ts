@@ -1,8 +1,9 @@
 // Brings a stored record into locked memory, whatever a rotation does to it meanwhile.
 
+import { SealBroken } from "../device/token.ts";
 import type { Keeper } from "./keeper.ts";
 import { TAG_BYTES } from "./record.ts";
-import { type Kind, SealBroken } from "./sealed.ts";
+import type { Kind } from "./sealed.ts";
 import type { Sealer } from "./sealer.ts";
 import type { BlockId } from "./vault.ts";
 

@@ -2,7 +2,8 @@
 
 import { encodeT, u32, u64 } from "../core/encoding.ts";
 import type { KmId } from "../core/ids.ts";
-import { type Head, SealBroken } from "./sealed.ts";
+import { SealBroken } from "../device/token.ts";
+import type { Head } from "./sealed.ts";
 
 const FORMAT = 1;
 export const IV_BYTES = 12;

@@ -1,12 +1,11 @@
 // What an epoch's end is made of: every older record sealed anew without its used ranges, then the older KEKs destroyed.
 
-import { setImmediate as turn } from "node:timers/promises";
 import type { Clock, Log } from "../core/ports.ts";
-import type { Kek } from "../device/token.ts";
+import { type Kek, SealBroken } from "../device/token.ts";
 import type { Epochs } from "./epochs.ts";
 import type { IndexEntry } from "./index-of-records.ts";
 import { type Reader, readRecord } from "./reader.ts";
-import { SealBroken, type SealedRecord } from "./sealed.ts";
+import type { SealedRecord } from "./sealed.ts";
 import type { BlockId, Range } from "./vault.ts";
 
 /** After so long, or so many records, the event loop has its turn. */
@@ -82,7 +81,7 @@ async function resealOne(parts: RotationParts, entry: IndexEntry, job: Job): Pro
     return await sealer.seal(kind, block, slot.subarray(0, length));
   } catch (thrown) {
     if (!keeper.index.has(entry)) return undefined;
-    if (!isBroken(thrown)) throw thrown;
+    if (!(thrown instanceof SealBroken)) throw thrown;
     job.unreadable.add(entry);
     log.error({ block, kind, reason: thrown.message }, "a stored record cannot be opened and is left as it is");
     return undefined;
@@ -91,5 +90,4 @@ async function resealOne(parts: RotationParts, entry: IndexEntry, job: Job): Pro
   }
 }
 
-/** A token driver has a class of its own of that name. */
-const isBroken = (thrown: unknown): thrown is Error => thrown instanceof Error && thrown.name === SealBroken.name;
+const turn = () => new Promise((resolve) => setImmediate(resolve));

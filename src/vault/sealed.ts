@@ -37,8 +37,3 @@ export function asRecord(sealed: Sealed): SealedRecord {
   if (!made.has(sealed)) throw new TypeError("this was not sealed by the vault");
   return sealed as SealedRecord;
 }
-
-/** The record is not what was sealed, or nothing in the token can open it. */
-export class SealBroken extends Error {
-  override readonly name = "SealBroken";
-}

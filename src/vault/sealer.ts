@@ -2,11 +2,11 @@
 
 import { randomFillSync } from "node:crypto";
 import type { KmId } from "../core/ids.ts";
-import type { Token } from "../device/token.ts";
+import { SealBroken, type Token } from "../device/token.ts";
 import { type DataKeys, gcmOpen, gcmSeal, type KeySource } from "./data-keys.ts";
 import type { Epochs } from "./epochs.ts";
 import { layRecord, parseRecord, recordAad, type Scheme, TAG_BYTES } from "./record.ts";
-import { type Head, type Kind, SealBroken, type SealedRecord, sealedRecord } from "./sealed.ts";
+import { type Head, type Kind, type SealedRecord, sealedRecord } from "./sealed.ts";
 import type { TokenLink } from "./token-link.ts";
 import type { BlockId } from "./vault.ts";
 
