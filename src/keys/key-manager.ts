@@ -254,11 +254,16 @@ export class KeyManager implements KeyDoor, PeerEvents {
     return connection;
   }
 
-  /** Refuses who waits and what comes, and writes the marks exactly: an orderly stop loses nothing. */
-  async stop(): Promise<void> {
+  /** From now on refuses who waits and what comes. */
+  refuse(): void {
     this.#stopping = true;
     this.#stopHealth();
     for (const { desk } of this.#pairs()) desk.refuseAll(new Fault("STOPPING"));
+  }
+
+  /** Refuses, and writes the marks exactly: an orderly stop loses nothing. */
+  async stop(): Promise<void> {
+    this.refuse();
     await Promise.all(this.#intakes.map((intake) => intake.idle()));
     await this.#housekeeping.stop();
   }

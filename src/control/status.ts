@@ -1,0 +1,103 @@
+// What a running KM says of itself: one plain object, for `qkm status`, the live table and whoever waits for readiness.
+
+import type { KmId } from "../core/ids.ts";
+import type { KeyManager } from "../keys/key-manager.ts";
+import type { LinkBook } from "../keys/link-book.ts";
+import type { Neighbour } from "../keys/neighbour.ts";
+import type { VaultHealth } from "../vault/vault.ts";
+
+/** The module of a link and its line, as the driver tells. */
+interface LineStatus {
+  readonly line: "up" | "down";
+  readonly module?: string;
+  readonly qber?: number;
+  readonly keyRateBitsPerS?: number;
+  readonly alarms: readonly string[];
+}
+
+export interface LinkReport extends LineStatus {
+  readonly id: string;
+  readonly peer: string;
+  readonly agreement: LinkBook["agreement"];
+  /** Blocks stored, and own ones that can be used now. */
+  readonly stored: number;
+  readonly usable: number;
+  readonly blockBytes: number;
+  /** Key from the module over the last blocks, in bit/s; 0 before two have come. */
+  readonly measuredBitsPerS: number;
+}
+
+export interface PeerReport {
+  readonly id: string;
+  readonly connected: boolean;
+  readonly synchronised: boolean;
+  /** Keys of the default size that can be supplied at once. */
+  readonly storedKeys: number;
+  readonly kmaKeys: number;
+  readonly held: number;
+  readonly inFlight: number;
+  readonly waiting: number;
+}
+
+export interface KmReport {
+  readonly km: string;
+  readonly ready: boolean;
+  readonly vault: VaultHealth;
+  readonly links: readonly LinkReport[];
+  /** Peers with links; the KM itself stands for keys between its own applications. */
+  readonly peers: readonly PeerReport[];
+}
+
+/** `keys` is undefined before the books are read. */
+export function reportOf(
+  km: KmId,
+  vault: VaultHealth,
+  keys: KeyManager | undefined,
+  lineOf: (link: string) => LineStatus | undefined,
+): KmReport {
+  if (keys === undefined) return { km, ready: false, vault, links: [], peers: [] };
+  const now = keys.context.clock.monotonicMs();
+  return {
+    km,
+    ready: true,
+    vault,
+    links: [...keys.links.values()].map((link) => linkReport(link, now, lineOf(link.settings.id))),
+    peers: [localReport(keys), ...[...keys.neighbours.values()].map((neighbour) => peerReport(keys, neighbour))],
+  };
+}
+
+function linkReport(link: LinkBook, nowMs: number, line: LineStatus = { line: "down", alarms: [] }): LinkReport {
+  const { id, peer, blockBytes } = link.settings;
+  const interval = link.interval(nowMs);
+  return {
+    ...line,
+    id,
+    peer,
+    agreement: link.agreement,
+    stored: link.stored,
+    usable: link.usable,
+    blockBytes,
+    measuredBitsPerS: interval === undefined ? 0 : Math.round((blockBytes * 8 * 1000) / interval),
+  };
+}
+
+type Pair = Pick<Neighbour, "stock" | "held" | "desk">;
+
+function amounts(keys: KeyManager, { stock, held, desk }: Pair) {
+  return {
+    storedKeys: stock.count(Math.ceil(keys.sizes.defaultBits / 64) * 8),
+    kmaKeys: stock.size,
+    held: held.size,
+    inFlight: stock.inFlight,
+    waiting: desk.waiting,
+  };
+}
+
+function peerReport(keys: KeyManager, neighbour: Neighbour): PeerReport {
+  const { id, peer, phase } = neighbour;
+  return { id, connected: peer !== undefined, synchronised: phase === "synchronised", ...amounts(keys, neighbour) };
+}
+
+function localReport(keys: KeyManager): PeerReport {
+  return { id: keys.context.self, connected: true, synchronised: true, ...amounts(keys, keys.local) };
+}
