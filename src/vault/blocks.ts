@@ -32,7 +32,7 @@ export class Blocks {
       tagState: parts.tagState,
       unpin: (resident) => this.#residents.unpin(resident),
       keyIdKey: (resident) => this.#extract(resident),
-      sealAs: ({ slot, length }, block) => parts.sealer.seal("block", block, slot.subarray(0, length)),
+      sealAs: (resident, block) => this.#copy(resident, block),
     };
   }
 
@@ -111,6 +111,17 @@ export class Blocks {
     } catch (thrown) {
       place.release();
       throw thrown;
+    }
+  }
+
+  async #copy({ block: from }: Resident, to: BlockId): Promise<Sealed> {
+    checkName("block", to);
+    const resident = this.has(from) ? this.#residents.resident(from) : undefined;
+    if (resident === undefined) throw new Error(`there is no block ${from}`);
+    try {
+      return await this.#parts.sealer.seal("block", to, resident.slot.subarray(0, resident.length));
+    } finally {
+      this.#residents.unpin(resident);
     }
   }
 
