@@ -1,0 +1,116 @@
+// `qkm module`: both modules of one link, simulated in a process of their own, on two pseudo-terminals.
+
+import { readFileSync } from "node:fs";
+import { type Command, InvalidArgumentError } from "commander";
+import { pino } from "pino";
+import { NO_FAULTS } from "../../drivers/simulator/options.ts";
+import { type SimulatorOptions, startSimulator } from "../../drivers/simulator/simulator.ts";
+import { systemClock, systemRandom } from "../control/system.ts";
+import { linkId } from "../core/ids.ts";
+import { parsePairingKey } from "../kq/pairing.ts";
+import { CommandError, EXIT } from "./exit.ts";
+
+interface Flags {
+  readonly link: string;
+  readonly a: string;
+  readonly b: string;
+  readonly blockBytes: number;
+  readonly rateBitsPerS: number;
+  readonly bufferBlocks: number;
+  readonly qber: number;
+  readonly jitter: number;
+  readonly loseBlocks: number;
+  readonly disagree: number;
+  readonly flipBytes: number;
+  readonly dropBytes: number;
+  readonly stallEveryS: number;
+  readonly stallForS: number;
+  readonly restartEveryS: number;
+  readonly seed?: string;
+  readonly runFile?: string;
+  readonly pairingKeyFile?: string;
+}
+
+const EXAMPLE = `
+Example:
+  qkm module --link ab --a /run/qkm/ab-a --b /run/qkm/ab-b --rate-bits-per-s 1000000 --run-file /var/lib/qkm/ab.run
+
+  One KM then has  port = "/run/qkm/ab-a",  the other  port = "/run/qkm/ab-b".  docs/kq.md explains the faults.`;
+
+/** Adds `module` to the commands. */
+export function registerModuleCommand(program: Command): void {
+  program
+    .command("module")
+    .description("simulate the two QKD modules of one link, on two pseudo-terminals, until SIGTERM or SIGINT")
+    .requiredOption("--link <id>", "the link's ID")
+    .requiredOption("--a <path>", "where the Tx module's port appears")
+    .requiredOption("--b <path>", "where the Rx module's port appears")
+    .option("--block-bytes <n>", "size of a link block, 4096 to 32768, a power of two", blockSize, 32_768)
+    .option("--rate-bits-per-s <n>", "secret key rate", positive, 1_000_000)
+    .option("--buffer-blocks <n>", "blocks that each module holds for its KM", whole, 256)
+    .option("--qber <x>", "quantum bit error rate that the modules report", probability, 0.02)
+    .option("--jitter <x>", "part of the time between two blocks by which it varies", probability, NO_FAULTS.jitter)
+    .option("--lose-blocks <p>", "probability that a block is missing at one end", probability, NO_FAULTS.loseBlocks)
+    .option("--disagree <p>", "probability that a block differs between the ends", probability, NO_FAULTS.disagree)
+    .option("--flip-bytes <p>", "probability that a byte on a line has a wrong bit", probability, NO_FAULTS.flipBytes)
+    .option("--drop-bytes <p>", "probability that a byte on a line is missing", probability, NO_FAULTS.dropBytes)
+    .option("--stall-every-s <s>", "both modules freeze every so often", seconds, 0)
+    .option("--stall-for-s <s>", "how long they freeze", seconds, 1)
+    .option("--restart-every-s <s>", "both modules start again, with a new run, every so often", seconds, 0)
+    .option("--seed <text>", "make key and faults repeatable: for tests, never for real use")
+    .option("--run-file <path>", "keep the number of the last start here; without it a run is the time")
+    .option("--pairing-key-file <path>", "32 bytes, or 64 hexadecimal digits: protect the lines")
+    .addHelpText("after", EXAMPLE)
+    .action(run);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const ended = signalled();
+  const log = pino({ base: { part: "module" } }, pino.destination({ dest: 2, sync: true }));
+  using pairingKey = flags.pairingKeyFile === undefined ? undefined : parsePairingKey(readKey(flags.pairingKeyFile));
+  const options = { ...optionsOf(flags), pairingKey };
+  const ports = { clock: systemClock, random: systemRandom, log };
+  await using simulator = await startSimulator(options, ports).catch((cause: unknown) => {
+    throw new CommandError(EXIT.unavailable, cause instanceof Error ? cause.message : String(cause), cause);
+  });
+  process.stdout.write(`module ready ${options.link}\n`);
+  const failure = await Promise.race([simulator.failed, ended]);
+  if (failure) throw new CommandError(EXIT.unavailable, failure.message, failure);
+}
+
+function optionsOf(flags: Flags): SimulatorOptions {
+  const { jitter, loseBlocks, disagree, flipBytes, dropBytes } = flags;
+  const [stallEveryMs, stallForMs] = [flags.stallEveryS * 1_000, flags.stallForS * 1_000];
+  const times = { stallEveryMs, stallForMs, restartEveryMs: flags.restartEveryS * 1_000 };
+  const faults = { jitter, loseBlocks, disagree, flipBytes, dropBytes, ...times };
+  const { a, b, seed, runFile, blockBytes, rateBitsPerS, bufferBlocks, qber } = flags;
+  return { link: linkId(flags.link), a, b, seed, runFile, blockBytes, rateBitsPerS, bufferBlocks, qber, faults };
+}
+
+/** Resolves at the first SIGTERM or SIGINT. */
+const signalled = (): Promise<undefined> =>
+  new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(undefined));
+  });
+
+function readKey(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new CommandError(EXIT.unavailable, `the pairing key file ${file} cannot be read`, cause);
+  }
+}
+
+function numberWhere(what: string, fits: (value: number) => boolean): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (Number.isFinite(value) && fits(value)) return value;
+    throw new InvalidArgumentError(`It must be ${what}.`);
+  };
+}
+
+const whole = numberWhere("a whole number above 0", (value) => Number.isSafeInteger(value) && value > 0);
+const positive = numberWhere("a number above 0", (value) => value > 0);
+const seconds = numberWhere("seconds, 0 for never", (value) => value >= 0);
+const probability = numberWhere("from 0 to 1", (value) => value >= 0 && value <= 1);
+const blockSize = numberWhere("4096, 8192, 16384 or 32768", (value) => [4_096, 8_192, 16_384, 32_768].includes(value));
