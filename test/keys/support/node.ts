@@ -1,0 +1,98 @@
+// One node of a test network: a machine that can crash, and the key manager that runs on it.
+
+import type { KmId } from "../../../src/core/ids.ts";
+import type { Clock } from "../../../src/core/ports.ts";
+import { KeyManager, type KeyManagerSettings } from "../../../src/keys/key-manager.ts";
+import type { PeerEvents } from "../../../src/keys/ports.ts";
+import { ModelMachine, type ModelVault } from "../../support/model-vault.ts";
+import { type Recorder, recorder } from "../../support/recorder.ts";
+import type { Modules } from "./modules.ts";
+import { type Seeded, seeded } from "./seeded.ts";
+
+/** A link's module at this node. */
+export interface Attached {
+  readonly link: string;
+  readonly modules: Modules;
+  readonly end: 0 | 1;
+}
+
+export class TestNode {
+  readonly id: KmId;
+  readonly machine: ModelMachine;
+  /** What all boots of this node logged and counted. */
+  readonly recorder: Recorder = recorder();
+  settings: KeyManagerSettings;
+  readonly #clock: Clock;
+  readonly #seeded: Seeded;
+  readonly attached: Attached[] = [];
+  #up: { readonly km: KeyManager; readonly stop: AbortController } | undefined;
+  #life = { ended: false };
+
+  constructor(clock: Clock, settings: KeyManagerSettings & { readonly id: KmId }, slots = 64) {
+    this.id = settings.id;
+    this.settings = settings;
+    this.#clock = clock;
+    this.#seeded = seeded([...settings.id].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
+    this.machine = new ModelMachine(slots, (bytes) => this.#seeded.fill(bytes));
+  }
+
+  get km(): KeyManager {
+    if (this.#up === undefined) throw new Error(`${this.id} is down`);
+    return this.#up.km;
+  }
+
+  get events(): PeerEvents | undefined {
+    return this.#life.ended ? undefined : this.#up?.km;
+  }
+
+  get vault(): ModelVault {
+    if (this.machine.vault === undefined) throw new Error(`${this.id} is down`);
+    return this.machine.vault;
+  }
+
+  /** Whether a commit ended the process. */
+  get crashed(): boolean {
+    return this.#up !== undefined && this.machine.vault === undefined;
+  }
+
+  async boot(restored = false): Promise<void> {
+    const life = { ended: false };
+    this.#life = life;
+    const clock: Clock = {
+      monotonicMs: () => this.#clock.monotonicMs(),
+      wallMs: () => this.#clock.wallMs(),
+      after: (ms, then) => this.#clock.after(ms, () => life.ended || then()),
+    };
+    const { log, meter } = this.recorder;
+    const ports = { self: this.id, vault: this.machine.boot(), clock, random: this.#seeded, log, meter };
+    const km = await KeyManager.open(ports, this.settings, restored);
+    const stop = new AbortController();
+    this.#up = { km, stop };
+    for (const { link, modules, end } of this.attached) {
+      const book = km.links.get(link);
+      if (book !== undefined) void km.attach(book, modules.feed(end), stop.signal);
+    }
+  }
+
+  /** The process ends without a word. Connections are for the test to cut. */
+  crash(): void {
+    this.#life.ended = true;
+    this.machine.crash();
+    this.#end();
+  }
+
+  /** An orderly end. */
+  async stop(): Promise<void> {
+    this.#up?.stop.abort();
+    await this.km.stop();
+    this.#life.ended = true;
+    this.machine.crash();
+    this.#end();
+  }
+
+  #end(): void {
+    this.#up?.stop.abort();
+    this.#up = undefined;
+    for (const { modules, end } of this.attached) modules.stop(end);
+  }
+}

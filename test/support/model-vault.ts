@@ -1,0 +1,370 @@
+// A vault in memory whose disk outlives it: commits can be delayed, rejected or cut off by a crash, and leases are counted.
+
+import { Fault } from "../../src/core/fault.ts";
+import { type Secret, type SecretPool, secretOf } from "../../src/core/secret.ts";
+import type {
+  BlockId,
+  Change,
+  KeyIdKey,
+  OpenBlock,
+  Range,
+  Row,
+  Sealed,
+  Vault,
+  VaultHealth,
+} from "../../src/vault/vault.ts";
+import { type BlockHome, type Emitted, ModelMemory } from "./model-memory.ts";
+
+/** What becomes of one commit. After a crash nothing of the vault ever answers again. */
+export type CommitFate = "durable" | "rejected, lost" | "rejected, kept" | "crash, lost" | "crash, kept";
+
+type Kind = "block" | "key-id";
+type SealedModel = Sealed & { readonly kind: Kind; readonly plain: Uint8Array };
+
+type Step =
+  | { readonly op: "put"; readonly table: string; readonly id: string; readonly row: Row }
+  | { readonly op: "remove"; readonly table: string; readonly id: string }
+  | { readonly op: "keep"; readonly sealed: SealedModel }
+  | { readonly op: "destroy"; readonly block: BlockId };
+
+/** A copy of a disk, to be restored later. */
+export interface DiskCopy {
+  readonly rows: ReadonlyMap<string, Row>;
+  readonly records: ReadonlyMap<string, Uint8Array>;
+}
+
+const rowKey = (table: string, id: string): string => `${table}\n${id}`;
+const recordKey = (kind: Kind, block: BlockId): string => `${kind}\n${block}`;
+
+/** The node's hardware: disk and token. */
+export class ModelMachine {
+  readonly slots: number;
+  /** Fills blocks that the token generates. */
+  readonly fill: (bytes: Uint8Array) => void;
+  /** Decides what becomes of commit number `n`, counted from 1 since the machine was made. */
+  fate: (n: number) => CommitFate = () => "durable";
+  /** Every commit waits for it first. */
+  pace: () => Promise<void> = () => Promise.resolve();
+  /** Commits that reached the disk. */
+  commits = 0;
+  /** All that was ever emitted, with the boot in which it was. */
+  readonly emitted: (Emitted & { readonly boot: number })[] = [];
+  boots = 0;
+  vault: ModelVault | undefined;
+  rows = new Map<string, Row>();
+  records = new Map<string, Uint8Array>();
+
+  constructor(slots: number, fill: (bytes: Uint8Array) => void) {
+    this.slots = slots;
+    this.fill = fill;
+  }
+
+  boot(): ModelVault {
+    this.boots++;
+    this.vault = new ModelVault(this);
+    return this.vault;
+  }
+
+  /** The process ends now: what was not durable is lost. */
+  crash(): void {
+    this.vault?.die();
+    this.vault = undefined;
+  }
+
+  copy(): DiskCopy {
+    return { rows: new Map(this.rows), records: new Map(this.records) };
+  }
+
+  restore({ rows, records }: DiskCopy): void {
+    this.rows = new Map(rows);
+    this.records = new Map(records);
+  }
+
+  apply(steps: readonly Step[]): void {
+    for (const step of steps) {
+      if (step.op === "put") this.rows.set(rowKey(step.table, step.id), step.row);
+      else if (step.op === "remove") this.rows.delete(rowKey(step.table, step.id));
+      else if (step.op === "keep") this.records.set(recordKey(step.sealed.kind, step.sealed.block), step.sealed.plain);
+      else for (const kind of ["block", "key-id"] as const) this.records.delete(recordKey(kind, step.block));
+    }
+  }
+}
+
+interface Pending {
+  readonly steps: readonly Step[];
+  readonly resolve: () => void;
+  readonly reject: (fault: Fault) => void;
+}
+
+const NEVER = new Promise<never>(() => {});
+
+export class ModelVault implements Vault, BlockHome {
+  readonly epochSpent = false;
+  readonly #machine: ModelMachine;
+  readonly #memory: ModelMemory;
+  readonly #listeners = new Set<() => void>();
+  readonly #loading = new Map<BlockId, Promise<void>>();
+  /** Blocks that are durable and not about to be destroyed. */
+  #blocks: Set<BlockId>;
+  #queue: Pending[] = [];
+  #draining = false;
+  #dead = false;
+  #token: VaultHealth["token"] = "ready";
+  #store: VaultHealth["store"] = "ready";
+
+  constructor(machine: ModelMachine) {
+    this.#machine = machine;
+    this.#memory = new ModelMemory(machine.slots);
+    this.#blocks = this.#stored();
+  }
+
+  /** Leases on blocks and key-ID keys that were not given back. */
+  get leases(): { readonly blocks: number; readonly idKeys: number } {
+    return this.#memory.leases;
+  }
+
+  die(): void {
+    this.#dead = true;
+    this.#listeners.clear();
+  }
+
+  /** The token goes away or comes back. */
+  token(state: VaultHealth["token"]): void {
+    this.#token = state;
+    this.#changed();
+  }
+
+  /** The disk can be written again, or cannot. */
+  store(state: VaultHealth["store"]): void {
+    this.#store = state;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  health(): VaultHealth {
+    const slots = { all: this.#machine.slots, pinned: this.leases.blocks };
+    return { token: this.#token, store: this.#store, mode: "direct", epoch: 1, slots };
+  }
+
+  onHealth(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  pool(slots: number): SecretPool {
+    let free = slots;
+    return {
+      take: () => {
+        if (free === 0) return undefined;
+        free--;
+        return secretOf(new Uint8Array(32_768), () => free++);
+      },
+    };
+  }
+
+  async seal(block: BlockId, key: Secret): Promise<Sealed> {
+    await this.#working();
+    return key.lend((bytes) => sealed("block", block, bytes.slice()));
+  }
+
+  async generate(block: BlockId, length: number): Promise<Sealed> {
+    await this.#working();
+    const plain = new Uint8Array(length);
+    this.#machine.fill(plain);
+    return sealed("block", block, plain);
+  }
+
+  async sealIdKey(block: BlockId, bytes: Uint8Array): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {
+    await this.#working();
+    return { key: this.#memory.idKey(bytes), sealed: sealed("key-id", block, bytes) };
+  }
+
+  async sealCopy(to: BlockId, bytes: Uint8Array): Promise<Sealed> {
+    await this.#working();
+    return sealed("block", to, bytes);
+  }
+
+  emitted(part: Emitted): void {
+    this.#machine.emitted.push({ ...part, boot: this.#machine.boots });
+  }
+
+  async open(block: BlockId): Promise<OpenBlock> {
+    await this.#working();
+    for (;;) {
+      if (!this.#blocks.has(block)) throw new Error(`there is no block ${block}`);
+      const open = this.#memory.lease(block, this);
+      if (open !== undefined) return open;
+      await this.#load(block);
+      await this.#working();
+    }
+  }
+
+  #load(block: BlockId): Promise<void> {
+    const loading = this.#loading.get(block) ?? this.#bring(block).finally(() => this.#loading.delete(block));
+    this.#loading.set(block, loading);
+    return loading;
+  }
+
+  async #bring(block: BlockId): Promise<void> {
+    await this.#memory.room();
+    const bytes = this.#machine.records.get(recordKey("block", block));
+    if (bytes !== undefined) this.#memory.load(block, bytes);
+  }
+
+  resident(block: BlockId): OpenBlock | undefined {
+    if (this.#dead || this.#token !== "ready" || !this.#blocks.has(block)) return undefined;
+    return this.#memory.lease(block, this);
+  }
+
+  async keyIdKey(block: BlockId): Promise<KeyIdKey> {
+    await this.#working();
+    const bytes = this.#machine.records.get(recordKey("key-id", block));
+    if (bytes === undefined) throw new Error(`there is no key-ID key of ${block}`);
+    return this.#memory.idKey(bytes);
+  }
+
+  /** Seconds of work are microtasks here. @throws Fault HSM_UNAVAILABLE */
+  async #working(): Promise<void> {
+    await Promise.resolve();
+    if (this.#dead) await NEVER;
+    if (this.#token !== "ready") throw new Fault("HSM_UNAVAILABLE");
+  }
+
+  change(): Change {
+    return new ModelChange((steps) => this.#commit(steps));
+  }
+
+  #commit(steps: readonly Step[]): Promise<void> {
+    if (this.#dead) return NEVER;
+    if (this.#store === "failing") return Promise.reject(new Fault("STORE_UNAVAILABLE"));
+    for (const step of steps) {
+      if (step.op === "destroy") this.#forget(step.block);
+      if (step.op === "keep" && step.sealed.kind === "block") this.#memory.drop(step.sealed.block);
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ steps, resolve, reject });
+      if (!this.#draining) void this.#drain();
+    });
+  }
+
+  #forget(block: BlockId): void {
+    this.#blocks.delete(block);
+    this.#memory.drop(block);
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining = true;
+    await Promise.resolve();
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      await this.#machine.pace();
+      if (this.#dead) return;
+      this.#write(next);
+    }
+    this.#draining = false;
+  }
+
+  #write(commit: Pending): void {
+    const fate = this.#machine.fate(++this.#machine.commits);
+    if (!fate.endsWith("lost")) this.#machine.apply(commit.steps);
+    if (fate.startsWith("crash")) this.#machine.crash();
+    else if (fate === "durable") {
+      for (const step of commit.steps)
+        if (step.op === "keep" && step.sealed.kind === "block") this.#blocks.add(step.sealed.block);
+      commit.resolve();
+    } else {
+      for (const { reject } of [commit, ...this.#queue.splice(0)]) reject(new Fault("STORE_UNAVAILABLE"));
+      this.#blocks = this.#stored();
+      this.store("failing");
+    }
+  }
+
+  *rows(table: string): Iterable<readonly [string, Row]> {
+    for (const [key, row] of [...this.#machine.rows].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const [of, id = ""] = key.split("\n");
+      if (of === table) yield [id, structuredClone(row)];
+    }
+  }
+
+  has(block: BlockId): boolean {
+    return this.#blocks.has(block);
+  }
+
+  blocks(): Iterable<BlockId> {
+    return [...this.#blocks];
+  }
+
+  #stored(): Set<BlockId> {
+    const keys = [...this.#machine.records.keys()].map((key) => key.split("\n"));
+    return new Set(keys.filter(([kind]) => kind === "block").map(([, block]) => block as BlockId));
+  }
+
+  async rotate(used: (block: BlockId) => readonly Range[]): Promise<void> {
+    for (const block of this.blocks()) {
+      await this.#working();
+      const key = recordKey("block", block);
+      const plain = this.#machine.records.get(key)?.slice();
+      if (plain === undefined) continue;
+      for (const { offset, length } of used(block)) plain.fill(0, offset, offset + length);
+      await Promise.resolve();
+      if (!this.#blocks.has(block)) continue;
+      this.#machine.records.set(key, plain);
+    }
+  }
+
+  async zeroise(): Promise<void> {
+    this.die();
+    this.#machine.rows.clear();
+    this.#machine.records.clear();
+  }
+}
+
+const sealed = (kind: Kind, block: BlockId, plain: Uint8Array): Sealed => {
+  const fields: Omit<SealedModel, keyof Sealed> & Pick<Sealed, "block" | "bytes"> = {
+    kind,
+    block,
+    bytes: plain.length,
+    plain,
+  };
+  return fields as SealedModel;
+};
+
+class ModelChange implements Change {
+  readonly #send: (steps: readonly Step[]) => Promise<void>;
+  readonly #steps: Step[] = [];
+  #committed = false;
+
+  constructor(send: (steps: readonly Step[]) => Promise<void>) {
+    this.#send = send;
+  }
+
+  put(table: string, id: string, row: Row): Change {
+    return this.#add({ op: "put", table, id, row: structuredClone(row) });
+  }
+
+  remove(table: string, id: string): Change {
+    return this.#add({ op: "remove", table, id });
+  }
+
+  keep(record: Sealed): Change {
+    return this.#add({ op: "keep", sealed: record as SealedModel });
+  }
+
+  destroy(block: BlockId): Change {
+    return this.#add({ op: "destroy", block });
+  }
+
+  commit(): Promise<void> {
+    if (this.#committed) throw new Error("a change was used after its commit");
+    this.#committed = true;
+    return this.#send(this.#steps);
+  }
+
+  #add(step: Step): Change {
+    if (this.#committed) throw new Error("a change was used after its commit");
+    this.#steps.push(step);
+    return this;
+  }
+}
