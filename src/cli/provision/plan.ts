@@ -54,6 +54,7 @@ export const networkPlaces = (dir: string) => ({
   pairingKey: (link: string) => join(dir, "links", link, "pairing.key"),
   /** Pseudo-terminal of one end of a simulated link. */
   module: (link: string, km: string) => join(dir, "links", link, km),
+  runFile: (link: string) => join(dir, "links", link, "run"),
   linkLog: (link: string) => join(dir, "links", link, "module.log"),
   /** Who runs the network now. */
   owner: join(dir, "up.json"),

@@ -80,7 +80,7 @@ export class Child implements AsyncDisposable {
     this.#process = child;
     child.stdin.on("error", () => {});
     createInterface({ input: child.stdout }).on("line", (line) => {
-      if (line.trim().startsWith("ready")) this.#readied();
+      if (/\bready\b/.test(line)) this.#readied();
     });
     child.stderr.on("data", (chunk: Uint8Array) => this.#log.write(chunk));
     createInterface({ input: child.stderr }).on("line", (line) => {
@@ -138,7 +138,7 @@ export class Child implements AsyncDisposable {
 function endGroup(leader: number | undefined): void {
   if (leader === undefined) return;
   try {
-    process.kill(-leader, "SIGKILL");
+    process.kill(-leader, "SIGTERM");
   } catch {
     // nothing was left
   }

@@ -1,0 +1,54 @@
+// An application of a running network, over Ak or ETSI GS QKD 014.
+
+import { readFileSync } from "node:fs";
+import type { SuppliedKey } from "../../ak/calls.ts";
+import { type AkClient, connectAk } from "../../ak/client.ts";
+import { appId, kmId } from "../../core/ids.ts";
+import { CommandError, EXIT } from "../exit.ts";
+import { type NetworkApp, type NetworkFile, type NetworkKm, named } from "../network.ts";
+import { etsiClient } from "./etsi-client.ts";
+
+/** How an application gets keys, whatever the door. Whoever gets keys disposes them. */
+export interface AppDoor extends AsyncDisposable {
+  supply(destination: string, count: number, sizeBits?: number): Promise<readonly SuppliedKey[]>;
+  fetch(initiator: string, keyIds: readonly string[]): Promise<readonly SuppliedKey[]>;
+}
+
+/** An application with its home KM and its files read. */
+export interface Caller {
+  readonly app: NetworkApp;
+  readonly km: NetworkKm;
+  /** PEM texts. */
+  readonly tls: { readonly certificate: string; readonly key: string; readonly trust: string };
+}
+
+/** @throws CommandError when there is no such application */
+export function callerOf(network: NetworkFile, id: string): Caller {
+  const app = named(network.apps, id, "application");
+  const read = (path: string) => readFileSync(path, "utf8");
+  const tls = { certificate: read(app.cert), key: read(app.key), trust: read(network.ca.km_servers) };
+  return { app, km: named(network.kms, app.km, "KM"), tls };
+}
+
+/** @throws CommandError when nobody listens; Refusal when it is someone else */
+export async function openAk({ km, tls }: Caller): Promise<AppDoor> {
+  const client = await dialled(km, tls);
+  return {
+    supply: (destination, count, sizeBits) =>
+      client.getKeys({ destination: appId(destination), count, ...(sizeBits === undefined ? {} : { sizeBits }) }),
+    fetch: (initiator, keyIds) => client.getKeysById({ initiator: appId(initiator), keyIds }),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+  };
+}
+
+async function dialled(km: NetworkKm, tls: Caller["tls"]): Promise<AkClient> {
+  try {
+    return await connectAk({ ...km.ak, tls, km: kmId(km.id) });
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED")) throw cause;
+    const sentence = `${km.id} does not listen on ${km.ak.host}:${km.ak.port}; is the network still running?`;
+    throw new CommandError(EXIT.unavailable, sentence, cause);
+  }
+}
+
+export const openEtsi014 = (caller: Caller): AppDoor => etsiClient(caller);

@@ -1,0 +1,129 @@
+// `qkm init`: provisions the reference network, or a single node and its applications.
+
+import { join, resolve } from "node:path";
+import type { Command } from "commander";
+import type { Board } from "../../boards/board.ts";
+import { BOARDS } from "../../boards/index.ts";
+import { ID_PATTERN } from "../core/ids.ts";
+import { CommandError, EXIT } from "./exit.ts";
+import { USUAL_DIR } from "./network.ts";
+import { appFiles, authorityFiles, nodePlaces } from "./provision/plan.ts";
+import { USUAL_BASE } from "./provision/ports.ts";
+import {
+  authoritiesIn,
+  type Progress,
+  provisionApp,
+  provisionConfig,
+  provisionIdentity,
+  provisionToken,
+} from "./provision/provision.ts";
+import { provisionReference } from "./provision/reference.ts";
+import { quoted } from "./shell.ts";
+
+/** Ports of a single node, where nothing else usually listens. */
+const NODE_PORTS = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414 } as const;
+
+interface InitOptions {
+  readonly dir?: string;
+  readonly id?: string;
+  readonly ca?: string;
+  readonly board: string;
+  readonly host: readonly string[];
+  readonly app: readonly string[];
+}
+
+const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+export function registerInitCommand(program: Command): void {
+  program
+    .command("init")
+    .summary("provision a reference network, or a single node")
+    .description(
+      "Without --id: makes certificates, tokens and configuration of the reference network of `qkm up`.\n" +
+        "With --id: the same for one real node. What is there already is never overwritten.",
+    )
+    .option("--dir <dir>", `folder to provision (default: ${USUAL_DIR}, or the node's ID)`)
+    .option("--id <km>", "ID of a single node")
+    .option("--ca <dir>", "folder of the network's certificate authorities (default: ca in --dir)")
+    .option("--board <board>", `one of ${Object.keys(BOARDS).join(", ")}`, "host")
+    .option("--host <name or address>", "what applications know the node by; may be given several times", several, [])
+    .option("--app <app>", "an application served here; may be given several times", several, [])
+    .addHelpText(
+      "after",
+      "\nExamples:\n  qkm init --dir /tmp/net\n  qkm init --id km-x --dir /etc/qkm --host 192.0.2.7 --app app-x1",
+    )
+    .action(init);
+}
+
+async function init(options: InitOptions): Promise<void> {
+  const board = boardOf(options.board);
+  const say = (line: string) => process.stdout.write(`${line}\n`);
+  if (options.id !== undefined) return initNode(options.id, board, options, say);
+  const dir = resolve(options.dir ?? USUAL_DIR);
+  await provisionReference(dir, board, options.dir === undefined ? USUAL_BASE : undefined, say);
+  say(`the reference network is in ${dir}; run it with: qkm up --dir ${quoted(dir)}`);
+}
+
+/** @throws CommandError naming the boards that there are */
+function boardOf(name: string): Board {
+  const found = Object.entries<Board>(BOARDS).find(([known]) => known === name);
+  if (found !== undefined) return found[1];
+  throw new CommandError(EXIT.usage, `there is no board "${name}"; there is ${Object.keys(BOARDS).join(", ")}.`);
+}
+
+async function initNode(id: string, board: Board, options: InitOptions, say: Progress): Promise<void> {
+  for (const name of [id, ...options.app]) {
+    if (!ID_PATTERN.test(name))
+      throw new CommandError(EXIT.usage, `"${name}" is no ID: use 1 to 64 of A-Z a-z 0-9 . _ : @ -`);
+  }
+  const dir = resolve(options.dir ?? id);
+  const authorities = authoritiesIn(resolve(options.ca ?? join(dir, "ca")), say);
+  const trust = (name: "apps" | "kms") => authorityFiles(authorities.dir, name).cert;
+  await Promise.all([authorities.get("apps"), authorities.get("kms")]);
+  for (const app of options.app) await provisionApp(authorities, app, appFiles(join(dir, "apps"), app), say);
+  const hosts = options.host.length > 0 ? options.host : ["127.0.0.1", "localhost"];
+  await provisionIdentity(authorities, { id, dir, hosts }, say);
+  const token = provisionToken(id, dir, board, say);
+  const apps = options.app.map((app) => ({ id: app, home: id }));
+  const listen = options.host.length > 0 ? "0.0.0.0" : "127.0.0.1";
+  provisionConfig(
+    {
+      ...{ id, dir, board, host: listen, ports: NODE_PORTS, ...token },
+      ...{ trust: { apps: trust("apps"), kms: trust("kms") }, links: [], peers: [], apps, notes: examples(board) },
+    },
+    say,
+  );
+  for (const line of nextSteps(dir, authorities.dir, board)) say(line);
+}
+
+const examples = (board: Board): string[] => [
+  "# For each QKD module:",
+  "# [[links]]",
+  '# id = "xy"                    # the same at both ends',
+  '# peer = "km-y"',
+  '# driver = "serial"',
+  `# port = "${board.modulePorts[0] ?? "/dev/ttyUSB0"}"`,
+  "#",
+  "# For each KM that has a link with this one, or serves applications that ours talk to:",
+  "# [[peers]]",
+  '# id = "km-y"',
+  '# address = "192.0.2.8:4163"',
+  "#",
+  "# For each application, here and elsewhere:",
+  "# [[apps]]",
+  '# id = "app-y1"',
+  '# home = "km-y"',
+];
+
+function nextSteps(dir: string, ca: string, board: Board): string[] {
+  const { config, pin } = nodePlaces(dir);
+  const token = `Make the token named in ${config} with your security module's tools and write its user PIN to ${pin} (chmod 600).`;
+  const steps = [
+    ...(board.token.softhsm ? [] : [token]),
+    `Edit ${config}: add [[links]], [[peers]] and [[apps]]; examples are at its end.`,
+    `Give the folder ${ca} to whoever provisions the other nodes (qkm init --id … --ca …), then keep its .key files offline.`,
+    `Look it over:  qkm check ${quoted(config)}`,
+    `Run it:        qkm run ${quoted(config)}`,
+  ];
+  return ["", "What to do next:", ...steps.map((step, at) => `  ${at + 1}. ${step}`)];
+}

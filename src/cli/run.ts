@@ -1,0 +1,51 @@
+// `qkm run` and `qkm check`: one KM, the appliance's main program, and its configuration alone.
+
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { BOARDS } from "../../boards/index.ts";
+import { DRIVERS } from "../../drivers/index.ts";
+import { loadConfig, type NodeConfig } from "../config.ts";
+import { CommandError, EXIT } from "./exit.ts";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const KNOWN = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
+
+/** A node's configuration. @throws ConfigError with every complaint */
+export const openConfig = (path: string): NodeConfig => loadConfig(path, KNOWN);
+
+export function registerRunCommands(program: Command): void {
+  program
+    .command("run")
+    .argument("<node.toml>", "the node's configuration")
+    .summary("run one KM (the appliance's main program)")
+    .description(
+      "Runs one KM until SIGTERM or SIGINT. Logs JSON lines to stderr, and `ready` to stdout when all listen.",
+    )
+    .addHelpText("after", "\nExample:\n  qkm run /etc/qkm/node.toml")
+    .action(run);
+  program
+    .command("check")
+    .argument("<node.toml>", "the node's configuration")
+    .summary("tell everything that is wrong with a configuration")
+    .description("Reads a configuration and the files that it names, and tells every complaint with line and key.")
+    .addHelpText("after", "\nExample:\n  qkm check /etc/qkm/node.toml")
+    .action(check);
+}
+
+/** Becomes the KM: same process, the pinned Node, no core dumps, no debugger by signal. */
+function run(path: string): void {
+  if (!existsSync(path))
+    throw new CommandError(EXIT.config, `there is no file ${path}; make one with: qkm init --help`);
+  if (process.execve === undefined)
+    throw new CommandError(EXIT.unavailable, "this Node cannot replace itself; run npm test once to set up.");
+  const shell = ["sh", "-c", 'ulimit -c 0; exec "$0" "$@"'];
+  process.execve("/bin/sh", [...shell, process.execPath, "--disable-sigusr1", MAIN, resolve(path)], process.env);
+}
+
+function check(path: string): void {
+  const { node, links, peers, apps } = openConfig(path);
+  const amounts = `${links.length} links, ${peers.length} peers, ${apps.length} applications`;
+  process.stdout.write(`${path} is right: KM ${node.id} on board ${node.board}, ${amounts}\n`);
+}

@@ -1,0 +1,121 @@
+// `qkm up`: the reference network, everything real but the photons.
+
+import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { host } from "../../boards/host.ts";
+import { USUAL_DIR } from "./network.ts";
+import { networkPlaces } from "./provision/plan.ts";
+import { USUAL_BASE } from "./provision/ports.ts";
+import { provisionReference } from "./provision/reference.ts";
+import { commandsToTry } from "./try.ts";
+import { takeOwnership } from "./up/owner.ts";
+import { RunningNetwork } from "./up/running.ts";
+import { CLOSE_SCREEN, drawScreen, OPEN_SCREEN, paint } from "./up/screen.ts";
+
+const READY_POLL_MS = 50;
+const SCREEN_MS = 1_000;
+const TELL_MS = 10_000;
+
+interface UpCommandOptions {
+  readonly dir?: string;
+  readonly ui: boolean;
+  readonly rateBitsPerS: number;
+}
+
+export function registerUpCommand(program: Command): void {
+  program
+    .command("up")
+    .summary("run the reference network km-a ══ km-b ══ km-c")
+    .description(
+      "Runs three KMs, each with its own token and store, over two links with simulated QKD modules.\n" +
+        "Provisions what is missing, shows a live table, and ends cleanly on Ctrl-C or SIGTERM.\n" +
+        "When all is served, prints `ready DIR/network.json`: that file says where everything is.",
+    )
+    .option("--dir <dir>", `folder of the network (default: ${USUAL_DIR})`)
+    .option("--no-ui", "print one line when all is ready, and no table")
+    .option("--rate-bits-per-s <n>", "key rate of each simulated link", positive, 2_000_000)
+    .addHelpText("after", "\nExample:\n  qkm up --dir /tmp/net --no-ui")
+    .action(up);
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("It must be a whole number above 0.");
+}
+
+async function up(options: UpCommandOptions): Promise<void> {
+  const dir = resolve(options.dir ?? USUAL_DIR);
+  const stop = stopSignal();
+  const say = (line: string) => process.stderr.write(`${line}\n`);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  using ownership = await takeOwnership(networkPlaces(dir).owner);
+  await provisionReference(dir, host, options.dir === undefined ? USUAL_BASE : undefined, say);
+  const moduleOptions = ["--rate-bits-per-s", String(options.rateBitsPerS)];
+  await using network = await RunningNetwork.start({ dir, moduleOptions }, ownership);
+  await becomeReady(network, stop, say);
+  if (stop.aborted) return;
+  network.publish();
+  const commands = commandsToTry(dir, options.dir);
+  const live = options.ui && process.stdout.isTTY === true;
+  process.stdout.write(`ready ${networkPlaces(dir).network}\n`);
+  if (live) await showScreen(network, commands, stop);
+  else if (options.ui) for (const line of ["try:", ...commands]) say(line);
+  await aborted(stop);
+}
+
+/** Aborts at the first signal to end; further ones change nothing, since npm passes each on a second time. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => controller.abort());
+  return controller.signal;
+}
+
+async function becomeReady(network: RunningNetwork, stop: AbortSignal, say: (line: string) => void): Promise<void> {
+  await Promise.race([network.listening(), aborted(stop)]);
+  let told = performance.now();
+  while (!stop.aborted) {
+    await network.pollStatus();
+    const lacking = network.lacking();
+    if (lacking.length === 0) return;
+    if (performance.now() - told > TELL_MS) {
+      say(`still waiting: ${lacking.join("; ")}`);
+      told = performance.now();
+    }
+    await pause(READY_POLL_MS, stop);
+  }
+}
+
+async function showScreen(network: RunningNetwork, commands: readonly string[], stop: AbortSignal): Promise<void> {
+  const begun = performance.now();
+  process.stdout.write(OPEN_SCREEN);
+  while (!stop.aborted) {
+    await Promise.all([network.pollStatus(), network.pollCounts()]);
+    const kms = network.kms.map(({ id, child, status, counts }) => ({ id, pid: child.pid, report: status, counts }));
+    const upSeconds = (performance.now() - begun) / 1000;
+    process.stdout.write(paint(drawScreen({ dir: network.dir, upSeconds, kms, faults: network.faults, commands })));
+    await pause(SCREEN_MS, stop);
+  }
+  process.stdout.write(CLOSE_SCREEN);
+}
+
+/** Resolves after a time, or when the signal aborts. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });

@@ -1,0 +1,227 @@
+// The reference network while it runs: its processes, network.json, and what its KMs say of themselves.
+
+import { rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BOARDS } from "../../../boards/index.ts";
+import { DRIVERS } from "../../../drivers/index.ts";
+import { type Endpoint, loadConfig, type NodeConfig } from "../../config.ts";
+import type { KmReport } from "../../control/status.ts";
+import { type KeyCounts, keyCounts, statusOf } from "../control.ts";
+import { CommandError, EXIT } from "../exit.ts";
+import { type NetworkFile, writeAtomically } from "../network.ts";
+import { endpointText } from "../provision/node-toml.ts";
+import {
+  AUTHORITIES,
+  appFiles,
+  authorityFiles,
+  type LinkPlan,
+  networkPlaces,
+  nodePlaces,
+  REFERENCE,
+} from "../provision/plan.ts";
+import { isFree } from "../provision/ports.ts";
+import { Child, type ChildEvents } from "./child.ts";
+import type { Ownership } from "./owner.ts";
+
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+const QKM = fileURLToPath(new URL("../qkm.ts", import.meta.url));
+const FAULTS_KEPT = 20;
+const STATUS_TIMEOUT_MS = 2_000;
+/** KMs write the names, modules the numbers. */
+const FAULT_LEVELS: readonly unknown[] = ["warn", "error", "fatal", 40, 50, 60];
+
+export interface RunningKm {
+  readonly id: string;
+  readonly config: NodeConfig;
+  readonly child: Child;
+  /** What it said last; undefined while it does not answer. */
+  status: KmReport | undefined;
+  counts: KeyCounts | undefined;
+}
+
+export interface RunningLink extends LinkPlan {
+  readonly child: Child;
+}
+
+/** Something that went wrong, from a log or from a process that died. */
+export interface RecentFault {
+  readonly at: Date;
+  readonly where: string;
+  readonly sentence: string;
+}
+
+export interface UpOptions {
+  readonly dir: string;
+  /** Options for the simulated modules, such as `--rate-bits-per-s`. */
+  readonly moduleOptions: readonly string[];
+}
+
+export class RunningNetwork implements AsyncDisposable {
+  readonly dir: string;
+  readonly kms: readonly RunningKm[];
+  readonly links: readonly RunningLink[];
+  readonly faults: RecentFault[] = [];
+  readonly #ownership: Ownership;
+  #published = false;
+
+  private constructor(options: UpOptions, configs: readonly NodeConfig[], ownership: Ownership) {
+    this.dir = options.dir;
+    this.#ownership = ownership;
+    const events: ChildEvents = {
+      ready: () => this.#changed(),
+      died: (child, how) => this.#fault(child.plan.name, `ended (${how}) and is started again`),
+      logged: (child, line) => this.#logged(child.plan.name, line),
+    };
+    this.links = REFERENCE.links.map((link) => ({
+      ...link,
+      child: new Child(modulePlan(options, link, configs), events),
+    }));
+    this.kms = configs.map((config) => ({
+      id: config.node.id,
+      config,
+      child: new Child(kmPlan(config), events),
+      status: undefined,
+      counts: undefined,
+    }));
+    this.#noteChildren();
+  }
+
+  /** Starts all processes of a provisioned folder. @throws ConfigError; CommandError when a port is taken */
+  static async start(options: UpOptions, ownership: Ownership): Promise<RunningNetwork> {
+    const places = networkPlaces(options.dir);
+    rmSync(places.network, { force: true });
+    const known = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
+    const configs = REFERENCE.kms.map(({ id }) => loadConfig(nodePlaces(places.node(id)).config, known));
+    await checkPorts(configs);
+    return new RunningNetwork(options, configs, ownership);
+  }
+
+  get #children(): readonly Child[] {
+    return [...this.links, ...this.kms].map(({ child }) => child);
+  }
+
+  /** Resolves when every process listens; rejects when one cannot start. */
+  async listening(): Promise<void> {
+    await Promise.all(this.#children.map(({ started }) => started));
+  }
+
+  /** Asks every KM for its status. */
+  async pollStatus(): Promise<void> {
+    const ask = async (km: RunningKm) => {
+      km.status = await statusOf(km.config.node.controlSocket, STATUS_TIMEOUT_MS).catch(() => undefined);
+    };
+    await Promise.all(this.kms.map(ask));
+  }
+
+  /** Asks every KM how many keys it has supplied. */
+  async pollCounts(): Promise<void> {
+    const ask = async (km: RunningKm) => {
+      km.counts = await keyCounts(metricsUrl(km.config)).catch(() => undefined);
+    };
+    await Promise.all(this.kms.map(ask));
+  }
+
+  /** What is not ready to be served without waiting, a sentence each; after `pollStatus`. */
+  lacking(): readonly string[] {
+    return this.kms.flatMap(({ id, config, status }) => {
+      if (!status?.ready) return [`${id} does not answer yet`];
+      const neighbours = new Set<string>([id, ...config.links.map(({ peer }) => peer)]);
+      return [...neighbours].flatMap((peer) => {
+        const report = status.peers.find((one) => one.id === peer);
+        if (report?.synchronised && report.storedKeys > 0) return [];
+        return [`${id} has no key yet for ${peer === id ? "its own applications" : peer}`];
+      });
+    });
+  }
+
+  /** Writes network.json from now on, after each change. */
+  publish(): void {
+    this.#published = true;
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#noteChildren();
+    if (this.#published) writeAtomically(networkPlaces(this.dir).network, this.#file());
+  }
+
+  #noteChildren(): void {
+    this.#ownership.children(this.#children.map(({ pid }) => pid).filter((pid) => pid > 0));
+  }
+
+  #file(): NetworkFile {
+    const { authorities, apps } = networkPlaces(this.dir);
+    return {
+      kms: this.kms.map(({ id, config, child }) => ({
+        id,
+        pid: child.pid,
+        config: config.file,
+        ak: config.ak.listen,
+        kx: config.kx.listen,
+        etsi014: { url: `https://${placeText(config.etsi014.listen)}` },
+        metrics: { url: metricsUrl(config) },
+      })),
+      links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.pid })),
+      apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => ({ id, km: km.id, ...appFiles(apps, id) }))),
+      ca: Object.fromEntries(
+        AUTHORITIES.map((name) => [name, authorityFiles(authorities, name).cert]),
+      ) as NetworkFile["ca"],
+    };
+  }
+
+  #logged(where: string, line: string): void {
+    try {
+      const { level, time, message, msg } = JSON.parse(line);
+      if (FAULT_LEVELS.includes(level)) this.#fault(where, String(message ?? msg), new Date(time));
+    } catch {
+      if (line.trim() !== "") this.#fault(where, line.trim());
+    }
+  }
+
+  #fault(where: string, sentence: string, at = new Date()): void {
+    this.faults.push({ at, where, sentence });
+    if (this.faults.length > FAULTS_KEPT) this.faults.shift();
+  }
+
+  /** Ends the KMs, then their modules. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    rmSync(networkPlaces(this.dir).network, { force: true });
+    this.#published = false;
+    await Promise.all(this.kms.map(({ child }) => child[Symbol.asyncDispose]()));
+    await Promise.all(this.links.map(({ child }) => child[Symbol.asyncDispose]()));
+  }
+}
+
+const placeText = ({ host, port }: Endpoint): string => endpointText(host, port);
+const metricsUrl = (config: NodeConfig): string => `http://${placeText(config.metrics.listen)}/metrics`;
+
+function kmPlan(config: NodeConfig) {
+  const dir = dirname(config.file);
+  return { name: config.node.id, args: ["--disable-sigusr1", MAIN, config.file], log: nodePlaces(dir).log };
+}
+
+function modulePlan({ dir, moduleOptions }: UpOptions, { id, kms: [a, b] }: LinkPlan, configs: readonly NodeConfig[]) {
+  const places = networkPlaces(dir);
+  const link = configs.flatMap(({ links }) => links).find((one) => one.id === id);
+  const paths = ["--a", places.module(id, a), "--b", places.module(id, b), "--run-file", places.runFile(id)];
+  const key = link?.pairingKeyFile === undefined ? [] : ["--pairing-key-file", link.pairingKeyFile];
+  const size = link === undefined ? [] : ["--block-bytes", String(link.blockBytes)];
+  return {
+    name: `link ${id}`,
+    args: [QKM, "module", "--link", id, ...paths, ...key, ...size, ...moduleOptions],
+    log: places.linkLog(id),
+  };
+}
+
+async function checkPorts(configs: readonly NodeConfig[]): Promise<void> {
+  for (const { file, ...config } of configs) {
+    for (const table of ["ak", "kx", "etsi014", "metrics"] as const) {
+      const { host, port } = config[table].listen;
+      if (port !== 0 && !(await isFree(port, host))) {
+        const remedy = `end that program, or change [${table}] in ${file}`;
+        throw new CommandError(EXIT.unavailable, `another program listens on ${endpointText(host, port)}: ${remedy}.`);
+      }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+// `qkm zeroise`: destroys all key of one KM, whether it runs or not.
+
+import { rmSync } from "node:fs";
+import { createInterface } from "node:readline/promises";
+import type { Command } from "commander";
+import { openPkcs11Token } from "../../drivers/pkcs11/token.ts";
+import type { NodeConfig } from "../config.ts";
+import { callControl, NotRunning } from "../control/client.ts";
+import { makeLog } from "../control/log.ts";
+import { kekPrefix } from "../vault/epochs.ts";
+import { ownDirectory } from "../vault/owner.ts";
+import { CommandError, EXIT } from "./exit.ts";
+import { openConfig } from "./run.ts";
+
+const ZEROISE_TIMEOUT_MS = 30_000;
+
+export function registerZeroiseCommand(program: Command): void {
+  program
+    .command("zeroise")
+    .argument("<node.toml>", "the node's configuration")
+    .summary("destroy all key of a KM")
+    .description(
+      "Destroys the key-encryption keys in the token and the key store, for good. A KM that runs does it itself and ends;\n" +
+        "otherwise it is done here. Certificates and configuration stay.",
+    )
+    .option("--yes", "do not ask")
+    .addHelpText("after", "\nExample:\n  qkm zeroise /etc/qkm/node.toml --yes")
+    .action(zeroise);
+}
+
+async function zeroise(path: string, options: { readonly yes?: true }): Promise<void> {
+  const config = openConfig(path);
+  if (!options.yes) await confirm(config);
+  const how = (await byTheKm(config)) ?? (await here(config));
+  process.stdout.write(`${config.node.id} is zeroised: ${how}\n`);
+}
+
+/** @throws CommandError unless the person types the KM's ID */
+async function confirm({ node }: NodeConfig): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new CommandError(EXIT.usage, "nobody can confirm here; say --yes to zeroise without asking.");
+  const dialogue = createInterface({ input: process.stdin, output: process.stderr });
+  const typed = await dialogue.question(`This destroys all key of ${node.id}. Type its ID to go on: `);
+  dialogue.close();
+  if (typed.trim() !== node.id) throw new CommandError(EXIT.failed, "nothing was done.");
+}
+
+/** Undefined when the KM does not run. @throws Fault as the KM answered */
+async function byTheKm({ node }: NodeConfig): Promise<string | undefined> {
+  try {
+    await callControl(node.controlSocket, "zeroise", {}, ZEROISE_TIMEOUT_MS);
+    return "the KM destroyed its keys and store, and ends";
+  } catch (thrown) {
+    if (thrown instanceof NotRunning) return undefined;
+    throw thrown;
+  }
+}
+
+/** On token and store, as their only owner. @throws Error when another process has the store; Fault of the token */
+async function here({ node, token: settings }: NodeConfig): Promise<string> {
+  const release = ownDirectory(node.storeDir);
+  try {
+    const log = makeLog("error", process.stderr);
+    await using token = await openPkcs11Token(settings, log);
+    const keks = await token.find(kekPrefix(node.id));
+    for (const kek of keks) await kek.destroy();
+    rmSync(node.storeDir, { recursive: true, force: true });
+    return `${keks.length} keys in the token and the store were destroyed`;
+  } finally {
+    release();
+  }
+}
