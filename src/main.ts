@@ -1,0 +1,265 @@
+// One KM: reads its configuration, opens its parts in their order, closes them in the reverse.
+//
+//   node src/main.ts NODE.toml      says `ready` on stdout when all listen; the log is JSON lines on stderr
+
+import { readFileSync } from "node:fs";
+import { DRIVERS, type DriverName } from "../drivers/index.ts";
+import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
+import { startAk } from "./ak/server.ts";
+import { ConfigError, type LinkConfig, loadConfig, type NodeConfig, type TlsFiles } from "./config.ts";
+import { kmGauges } from "./control/km-gauges.ts";
+import { makeLog, openLogFile } from "./control/log.ts";
+import { measureLoop, processGauges } from "./control/loop.ts";
+import { type Metrics, makeMetrics } from "./control/metrics.ts";
+import { startMetrics } from "./control/metrics-server.ts";
+import { startControl } from "./control/socket.ts";
+import { type KmReport, reportOf } from "./control/status.ts";
+import { systemClock, systemRandom } from "./control/system.ts";
+import { asFault, Fault } from "./core/fault.ts";
+import type { Log } from "./core/ports.ts";
+import type { Secret } from "./core/secret.ts";
+import type { KeySource } from "./device/key-source.ts";
+import { startEtsi014 } from "./etsi014/server.ts";
+import { KeyManager, type KeyManagerSettings } from "./keys/key-manager.ts";
+import { LateDoor } from "./keys/late-door.ts";
+import { parsePairingKey } from "./kq/pairing.ts";
+import { startKx } from "./kx/peers.ts";
+import type { TlsMaterial } from "./net/options.ts";
+import { type OpenVault, openVault } from "./vault/open.ts";
+import { SupplyRing } from "./wire/ring.ts";
+
+/** Slots of locked memory for the blocks that one link's driver fills. */
+const INTAKE_SLOTS = 6;
+const LARGEST_BLOCK = 32_768;
+const FORCED_EXIT_MS = 7000;
+
+/** What all parts are given. */
+interface Base {
+  readonly config: NodeConfig;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: typeof systemClock;
+  readonly random: typeof systemRandom;
+  /** Ends every wait: SIGTERM, SIGINT, `qkm stop`, `qkm zeroise`, or the process that started us is gone. */
+  readonly stop: AbortController;
+}
+
+/** The parts that others look at, as far as they are open. */
+interface Node {
+  readonly vault: OpenVault;
+  readonly door: LateDoor;
+  readonly sources: Map<string, KeySource>;
+  keys: KeyManager | undefined;
+  /** Connections open, by door. */
+  connections: () => Readonly<Record<string, number>>;
+  zeroised: boolean;
+}
+
+const report = ({ config }: Base, { vault, keys, sources }: Node): KmReport =>
+  reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status());
+
+async function run(base: Base): Promise<void> {
+  const { config, log, stop } = base;
+  await using parts = new AsyncDisposableStack();
+  const vault = await openNodeVault(base);
+  parts.use(vault.vault);
+  const door = new LateDoor(config.supply.defaultKeyBits, blockBytesOf(config));
+  const node: Node = {
+    vault,
+    door,
+    sources: new Map(),
+    keys: undefined,
+    connections: () => ({}),
+    zeroised: false,
+  };
+  parts.use(await startControl(config.node.controlSocket, commandsOf(base, node), log));
+  await openMetrics(base, node, parts);
+  await openDoors(base, node, parts);
+  const verdict = await Promise.race([vault.ready, aborted(stop.signal)]);
+  if (verdict === undefined) return;
+  const keys = await openKeys(base, node, verdict.restored);
+  parts.defer(() => stopKeys(node, keys, log));
+  await openKx(base, keys, parts);
+  for (const link of config.links) await openLink(base, node, { link, keys, parts });
+  log.info({ km: config.node.id, links: config.links.map(({ id }) => id) }, "ready");
+  process.stdout.write("ready\n");
+  await aborted(stop.signal);
+  log.info({ km: config.node.id, why: String(stop.signal.reason) }, "stopping");
+}
+
+function openNodeVault({ config, log, metrics, clock }: Base): Promise<OpenVault> {
+  const { node, token, memory, supply, peers } = config;
+  const options = {
+    km: node.id,
+    dir: node.storeDir,
+    maxBytes: node.storeMaxBytes,
+    blockBytes: blockBytesOf(config),
+    slabBytes: memory.slabBytes,
+    allowUnlocked: memory.allowUnlocked,
+    mode: token.seal,
+    epochSeals: token.epochSeals,
+    keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld) + KEY_ID_SPARE,
+  };
+  return openVault(options, { openToken: () => openPkcs11Token(token, log), clock, log, meter: metrics.meter });
+}
+
+/** For relays under way. */
+const KEY_ID_SPARE = 64;
+
+const blockBytesOf = (config: NodeConfig): number =>
+  config.links.length === 0 ? LARGEST_BLOCK : Math.max(...config.links.map((link) => link.blockBytes));
+
+function commandsOf(base: Base, node: Node) {
+  const { stop } = base;
+  const { vault } = node.vault;
+  return {
+    status: async () => report(base, node),
+    stop: async () => {
+      stop.abort("told to stop");
+      return {};
+    },
+    zeroise: async () => {
+      const begun = performance.now();
+      node.zeroised = true;
+      node.keys?.refuse();
+      await vault.zeroise();
+      setImmediate(() => stop.abort("zeroised"));
+      return { zeroisedInMs: performance.now() - begun };
+    },
+  };
+}
+
+async function openMetrics(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
+  const { config, log, metrics, clock } = base;
+  const loop = parts.use(measureLoop(clock));
+  metrics.collect(processGauges(loop));
+  metrics.collect(kmGauges(() => ({ report: report(base, node), connections: node.connections() })));
+  parts.use(await startMetrics(config.metrics.listen, metrics, log));
+}
+
+/** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */
+async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
+  const { config, log, metrics, clock } = base;
+  const homed = new Set<string>(config.apps.filter(({ home }) => home === config.node.id).map(({ id }) => id));
+  const admit = (id: string): Fault | undefined =>
+    homed.has(id)
+      ? undefined
+      : new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry says that ${id} is at home here` });
+  const ports = { door: node.door, admit, clock, log, meter: metrics.meter };
+  const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
+  const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
+  const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
+  const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
+  node.connections = () => ({ ak: ak.connections, etsi014: etsi.connections });
+}
+
+const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
+  certificate: readFileSync(certificate, "utf8"),
+  key: readFileSync(key, "utf8"),
+  trust: readFileSync(trust, "utf8"),
+});
+
+async function openKeys(
+  { config, clock, random, log, metrics }: Base,
+  node: Node,
+  restored: boolean,
+): Promise<KeyManager> {
+  const ports = { self: config.node.id, vault: node.vault.vault, clock, random, log, meter: metrics.meter };
+  const keys = await KeyManager.open(ports, settingsOf(config), restored);
+  node.keys = keys;
+  node.door.open(keys);
+  return keys;
+}
+
+const settingsOf = ({ supply, token, links, peers, apps }: NodeConfig): KeyManagerSettings => ({
+  policy: { ...supply, epochMs: token.epochMs },
+  links,
+  peers: peers.map(({ id }) => id),
+  apps: apps.map(({ id, home, quotaBitsPerS, quotaBurstBits }) => ({
+    id,
+    home,
+    quota: {
+      bitsPerS: quotaBitsPerS ?? supply.quotaBitsPerS,
+      burstBits: quotaBurstBits ?? supply.quotaBurstBits,
+    },
+  })),
+});
+
+async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
+  if (node.zeroised) return;
+  await keys.stop().catch((err: unknown) => log.error({ err }, "the marks could not be written at the stop"));
+}
+
+async function openKx(
+  { config, clock, random, log, metrics }: Base,
+  keys: KeyManager,
+  parts: AsyncDisposableStack,
+): Promise<void> {
+  const { kx, peers, node } = config;
+  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers };
+  parts.use(await startKx(options, { events: keys, clock, random, log, meter: metrics.meter }));
+}
+
+/** Opens a link's driver and takes its blocks until the stop. */
+async function openLink(
+  base: Base,
+  node: Node,
+  { link, keys, parts }: { readonly link: LinkConfig; readonly keys: KeyManager; readonly parts: AsyncDisposableStack },
+): Promise<void> {
+  const { log, metrics, clock, random, stop } = base;
+  const book = keys.links.get(link.id);
+  if (book === undefined) throw new Error(`the key manager has no link ${link.id}`);
+  const pairingKey = link.pairingKeyFile === undefined ? undefined : parts.use(readPairingKey(link.pairingKeyFile));
+  const pool = node.vault.vault.pool(INTAKE_SLOTS, link.blockBytes);
+  const driver = DRIVERS[link.driver as DriverName];
+  const source = await driver(
+    { ...link, link: link.id, pairingKey },
+    { pool, clock, random, log, meter: metrics.meter },
+  );
+  parts.use(source);
+  node.sources.set(link.id, source);
+  keys.attach(book, source, stop.signal).catch((err: unknown) => {
+    log.error({ link: link.id, err }, "a defect ended the intake of this link");
+    stop.abort(asFault(err));
+  });
+}
+
+const readPairingKey = (path: string): Secret => parsePairingKey(readFileSync(path));
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+
+/** Whoever started us with QKM_PARENT_PIPE holds the other end of our stdin: when it is gone, so are we. */
+function watchParent(stop: AbortController): void {
+  if (process.env.QKM_PARENT_PIPE !== "1") return;
+  process.stdin.on("end", () => stop.abort("the process that started this one has ended"));
+  process.stdin.on("error", () => stop.abort("the process that started this one has ended"));
+  process.stdin.resume();
+}
+
+async function main(): Promise<void> {
+  const [, , file] = process.argv;
+  if (file === undefined) throw new Error("usage: main.ts NODE.toml");
+  const config = loadConfig(file, { drivers: Object.keys(DRIVERS) });
+  using logFile = openLogFile(2);
+  const log = makeLog(config.node.logLevel, logFile);
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(signal));
+  stop.signal.addEventListener("abort", () => setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref());
+  watchParent(stop);
+  try {
+    await run({ config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, stop });
+  } catch (err) {
+    log.error({ err, fault: asFault(err).code }, "this key manager cannot run");
+    process.exitCode = 1;
+  }
+  process.stdin.destroy();
+}
+
+main().catch((thrown: unknown) => {
+  process.stderr.write(`${thrown instanceof ConfigError ? thrown.message : String(thrown)}\n`);
+  process.exitCode = 2;
+});
