@@ -4,7 +4,9 @@ import type { KmId } from "../core/ids.ts";
 import type { KeyManager } from "../keys/key-manager.ts";
 import type { LinkBook } from "../keys/link-book.ts";
 import type { Neighbour } from "../keys/neighbour.ts";
-import type { VaultHealth } from "../vault/vault.ts";
+
+/** The state of token, store and locked memory. */
+type VaultHealth = ReturnType<KeyManager["context"]["vault"]["health"]>;
 
 /** The module of a link and its line, as the driver tells. */
 interface LineStatus {

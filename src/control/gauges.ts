@@ -1,0 +1,39 @@
+// The gauges that a KM exports: one table; metrics, documentation and types follow from it.
+
+interface GaugeRow {
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+const gauge = (help: string, ...labels: string[]): GaugeRow => ({ help, labels });
+
+/** Prometheus names get the prefix `qkm_`; the unit, where there is one, is in the name. */
+export const GAUGES = {
+  link_up: gauge("1 while the module's line is up", "link"),
+  link_key_rate_bits_per_second: gauge("secret key rate as the module states it", "link"),
+  link_measured_bits_per_second: gauge("key that the module brought lately", "link"),
+  link_qber_ratio: gauge("quantum bit error rate as the module states it, 0 to 1", "link"),
+  link_stored_blocks: gauge("link blocks stored", "link"),
+  link_usable_blocks: gauge("link blocks stored that this KM may decide to use now", "link"),
+  peer_connected: gauge("1 while the Kx connection with the peer is up", "peer"),
+  peer_synchronised: gauge("1 while keys shared with the peer may be used: the state exchange has ended", "peer"),
+  stock_keys: gauge("keys of the default size that could be supplied towards a peer now", "peer"),
+  stock_kma_keys: gauge("KMA-keys by role: source (to be carved here) or destination (held here)", "peer", "role"),
+  relays_in_flight: gauge("KMA-keys sent whose completion is awaited", "peer"),
+  requests_waiting: gauge("requests for keys that wait for stock", "peer"),
+  connections: gauge("connections open or on their way", "door"),
+  token_ready: gauge("1 while the security module is ready"),
+  store_ready: gauge("1 while the key store can be written"),
+  epoch: gauge("number of the KEK epoch"),
+  memory_slots: gauge("block slots of the locked memory, by state (all, pinned)", "state"),
+  resident_memory_bytes: gauge("memory of the process that is in RAM"),
+  loop_delay_seconds: gauge("event loop delay of the last measured window, by quantile (0.5, 0.99, 1)", "quantile"),
+} as const satisfies Record<string, GaugeRow>;
+
+export type GaugeName = keyof typeof GAUGES;
+
+/** Sets one gauge for the scrape under way. A gauge that is not set is not exported. */
+export type SetGauge = (name: GaugeName, value: number, labels?: Readonly<Record<string, string>>) => void;
+
+/** Tells all gauges; called at each scrape. */
+export type Collect = (set: SetGauge) => void;
