@@ -5,6 +5,7 @@ import { AkRefusal } from "../ak/calls.ts";
 import { ConfigError } from "../config.ts";
 import { Fault } from "../core/fault.ts";
 import { registerAppCommand } from "./app/command.ts";
+import { registerBenchCommand } from "./bench.ts";
 import { CommandError, EXIT, type ExitCode } from "./exit.ts";
 import { registerInitCommand } from "./init.ts";
 import { registerModuleCommand } from "./module.ts";
@@ -26,6 +27,7 @@ registerAppCommand(program);
 registerStatusCommand(program);
 registerSelftestCommand(program);
 registerZeroiseCommand(program);
+registerBenchCommand(program);
 registerModuleCommand(program);
 
 function report(thrown: unknown): ExitCode {

@@ -47,33 +47,40 @@ function positive(text: string): number {
 
 async function up(options: UpCommandOptions): Promise<void> {
   const dir = resolve(options.dir ?? USUAL_DIR);
-  const stop = stopSignal();
+  const stop = stopAtSignals();
   const say = (line: string) => process.stderr.write(`${line}\n`);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   using ownership = await takeOwnership(networkPlaces(dir).owner);
   await provisionReference(dir, host, options.dir === undefined ? USUAL_BASE : undefined, say);
   const moduleOptions = ["--rate-bits-per-s", String(options.rateBitsPerS)];
   await using network = await RunningNetwork.start({ dir, moduleOptions }, ownership);
-  await becomeReady(network, stop, say);
-  if (stop.aborted) return;
+  try {
+    await Promise.race([Promise.all([network.listening(), served(network, stop.signal, say)]), aborted(stop.signal)]);
+    if (!stop.signal.aborted) await show(network, options, stop.signal);
+  } finally {
+    stop.abort();
+  }
+}
+
+/** Says that all is ready, and shows the network until the signal. */
+async function show(network: RunningNetwork, options: UpCommandOptions, stop: AbortSignal): Promise<void> {
   network.publish();
-  const commands = commandsToTry(dir, options.dir);
-  const live = options.ui && process.stdout.isTTY === true;
-  process.stdout.write(`ready ${networkPlaces(dir).network}\n`);
-  if (live) await showScreen(network, commands, stop);
-  else if (options.ui) for (const line of ["try:", ...commands]) say(line);
+  process.stdout.write(`ready ${networkPlaces(network.dir).network}\n`);
+  const commands = commandsToTry(network.dir, options.dir);
+  if (options.ui && process.stdout.isTTY) await showScreen(network, commands, stop);
+  else if (options.ui) process.stderr.write(["try:", ...commands].map((line) => `${line}\n`).join("  "));
   await aborted(stop);
 }
 
 /** Aborts at the first signal to end; further ones change nothing, since npm passes each on a second time. */
-function stopSignal(): AbortSignal {
+function stopAtSignals(): AbortController {
   const controller = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => controller.abort());
-  return controller.signal;
+  return controller;
 }
 
-async function becomeReady(network: RunningNetwork, stop: AbortSignal, say: (line: string) => void): Promise<void> {
-  await Promise.race([network.listening(), aborted(stop)]);
+/** Resolves when every pair of applications that has a route is served without waiting; tells meanwhile what is lacking. */
+async function served(network: RunningNetwork, stop: AbortSignal, say: (line: string) => void): Promise<void> {
   let told = performance.now();
   while (!stop.aborted) {
     await network.pollStatus();

@@ -135,8 +135,9 @@ export class RunningNetwork implements AsyncDisposable {
     });
   }
 
-  /** Writes network.json from now on, after each change. */
+  /** Writes network.json from now on, after each change; faults of the start are forgotten. */
   publish(): void {
+    this.faults.length = 0;
     this.#published = true;
     this.#changed();
   }
