@@ -30,8 +30,11 @@ export class TlsChannel implements Channel {
     this.#socket = socket;
     this.#writeMs = writeMs;
     socket.on("error", (error) => this.#destroy(`the connection broke: ${error.message}`));
-    socket.once("end", () => this.close("the peer ended the connection"));
-    socket.once("close", () => this.#closed());
+    socket.once("end", () => {
+      this.close("the peer ended the connection");
+      this.#gone();
+    });
+    socket.once("close", () => this.#gone());
   }
 
   get writing(): boolean {
@@ -41,7 +44,7 @@ export class TlsChannel implements Channel {
   start(handler: ChannelHandler): void {
     if (this.#handler !== undefined) throw new Error("a channel is started once");
     this.#handler = handler;
-    if (this.#socket.destroyed) process.nextTick(() => this.#closed());
+    if (this.#ending !== undefined || this.#socket.destroyed) process.nextTick(() => this.#gone());
     else this.#socket.on("data", (chunk: Buffer) => this.#received(chunk));
   }
 
@@ -109,9 +112,11 @@ export class TlsChannel implements Channel {
   #destroy(reason: string): void {
     this.#ending ??= reason;
     this.#socket.destroy();
+    this.#gone();
   }
 
-  #closed(): void {
+  /** The handler hears of an end that is not its own at once, so that it never writes to what is ending. */
+  #gone(): void {
     clearTimeout(this.#deadline);
     this.#ending ??= "the connection was lost";
     this.#dropHeld();

@@ -1,0 +1,127 @@
+// Answers on their way out: laid into the supply ring as long as they fit, one write each time the channel is free.
+
+import { Fault } from "../core/fault.ts";
+import type { Grant } from "../keys/ports.ts";
+import type { Channel } from "../net/channel.ts";
+import { MAX_FRAME_BYTES } from "../wire/frame.ts";
+import type { SupplyRing } from "../wire/ring.ts";
+import { answerBytes, layGrant, refusalFrame } from "./answer.ts";
+
+/** An answer that is ready: keys for a request, or a frame without secrets. */
+export type Ready = { readonly messageId: number; readonly code: number; readonly grant: Grant } | Uint8Array;
+
+/**
+ * Within `batch` answers are laid at once and leave together; outside, and when the channel is writing or the ring is
+ * full, they wait here in order, keys as grants and not as bytes. How many wait is bounded by whoever asks.
+ */
+export class Outbox {
+  readonly #channel: Channel;
+  readonly #ring: SupplyRing;
+  readonly #waiting: Ready[] = [];
+  /** Where the open batch begins in the ring. */
+  #batch: number | undefined;
+  #scheduled = false;
+  #closed = false;
+
+  constructor(channel: Channel, ring: SupplyRing) {
+    this.#channel = channel;
+    this.#ring = ring;
+  }
+
+  /** Answers that wait for the channel. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Runs `work`; the answers that are put meanwhile go out in one write. */
+  batch(work: () => void): void {
+    const start = this.#ring.begin();
+    this.#batch = start;
+    try {
+      work();
+    } finally {
+      this.#batch = undefined;
+      this.#flush(start);
+    }
+    if (this.#waiting.length > 0) this.#schedule();
+  }
+
+  put(ready: Ready): void {
+    if (this.#closed) disposeOf(ready);
+    else if (this.#batch === undefined || !this.#layNow(this.#batch, ready)) {
+      this.#waiting.push(ready);
+      if (this.#batch === undefined) this.#schedule();
+    }
+  }
+
+  /** The channel is free: what waits goes out. */
+  drained(): void {
+    if (this.#waiting.length === 0 || this.#closed || this.#channel.writing) return;
+    const start = this.#ring.begin();
+    let laid = 0;
+    for (const ready of this.#waiting) {
+      if (!this.#lay(ready)) break;
+      laid += 1;
+    }
+    this.#waiting.splice(0, laid);
+    this.#flush(start);
+  }
+
+  /** Disposes what waits, and what comes later. */
+  close(): void {
+    this.#closed = true;
+    for (const ready of this.#waiting.splice(0)) disposeOf(ready);
+  }
+
+  #layNow(start: number, ready: Ready): boolean {
+    if (this.#waiting.length > 0 || this.#channel.writing) return false;
+    if (this.#lay(ready)) return true;
+    this.#flush(start);
+    return false;
+  }
+
+  /** Lays one answer behind the others; `false` when the ring has no room for it now. */
+  #lay(ready: Ready): boolean {
+    const ring = this.#ring;
+    if (ready instanceof Uint8Array) {
+      if (!ring.fits(ready.length)) return false;
+      ring.memory.set(ready, ring.end);
+      ring.advance(ring.end + ready.length);
+      return true;
+    }
+    const bytes = answerBytes(ready.grant);
+    if (bytes > MAX_FRAME_BYTES) return this.#layTooLong(ready);
+    if (!ring.fits(bytes)) return false;
+    try {
+      ring.advance(layGrant(ring.memory, ring.end, ready.messageId, ready.grant));
+    } finally {
+      ready.grant[Symbol.dispose]();
+    }
+    return true;
+  }
+
+  #layTooLong(ready: Exclude<Ready, Uint8Array>): boolean {
+    const laid = this.#lay(refusalFrame(ready, new Fault("TOO_MANY_KEYS")));
+    if (laid) ready.grant[Symbol.dispose]();
+    return laid;
+  }
+
+  #flush(start: number): void {
+    if (this.#closed) this.#ring.discard(start);
+    else this.#ring.flush(start, this.#channel);
+  }
+
+  /** Answers that come from outside in one turn of the event loop leave together at its end. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.drained();
+    });
+  }
+}
+
+function disposeOf(ready: Ready): void {
+  if (!(ready instanceof Uint8Array)) ready.grant[Symbol.dispose]();
+}

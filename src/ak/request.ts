@@ -1,0 +1,60 @@
+// Requests of the on-demand mode: from payloads to what the key manager is asked.
+
+import { Fault } from "../core/fault.ts";
+import { type AppId, appId, ID_PATTERN } from "../core/ids.ts";
+import type { FetchRequest, KeySizes, SupplyRequest } from "../keys/ports.ts";
+import { fitsAnswer } from "./answer.ts";
+import type { KeyRequest, KeyRequestWithId } from "./messages.ts";
+
+const DOOR = "ak";
+const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
+
+/** Q.4161 8.1.1. Who asks is who the certificate says, whatever the message says. @throws Fault */
+export function supplyRequest(app: AppId, message: KeyRequest, sizes: KeySizes): SupplyRequest {
+  const { number_of_keys: count = 1, size_of_key: sizeBits = sizes.defaultBits } = message;
+  optionalId("application_source_ID", message.application_source_ID);
+  const destination = idOf("application_destination_ID", message.application_destination_ID);
+  if (count < 1) throw malformed("number_of_keys must be 1 or more");
+  checkSize(sizeBits, sizes);
+  const most = sizes.maxKeys(sizeBits);
+  if (count > most)
+    throw new Fault("TOO_MANY_KEYS", { text: `at most ${most} keys of ${sizeBits} bits fit one answer` });
+  return { door: DOOR, app, destination, count, sizeBits };
+}
+
+function checkSize(sizeBits: number, { minBits, maxBits }: KeySizes): void {
+  if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES", { text: "size_of_key must be a multiple of 8 bits" });
+  if (sizeBits >= minBits && sizeBits <= maxBits) return;
+  throw new Fault("KEY_SIZE_INVALID", { text: `size_of_key must be from ${minBits} to ${maxBits} bits` });
+}
+
+/** Q.4161 8.1.2. @throws Fault */
+export function fetchRequest(app: AppId, message: KeyRequestWithId): FetchRequest {
+  optionalId("application_destination_ID", message.application_destination_ID);
+  const initiator = idOf("application_source_ID", message.application_source_ID);
+  const keyIds = message.key_IDs.map((entry) => entry.key_ID);
+  if (keyIds.length === 0) throw malformed("key_IDs must name at least one key");
+  if (!fitsAnswer(keyIds.map(lengthInKeyId))) {
+    throw new Fault("TOO_MANY_KEYS", { text: "the keys named do not fit one answer; ask for them in parts" });
+  }
+  return { door: DOOR, app, initiator, keyIds };
+}
+
+const KEY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** Bytes of a key by its ID, which has them in bits 56–63 and, behind the variant, 66–69; 0 for another make's ID. */
+function lengthInKeyId(keyId: string): number {
+  if (!KEY_ID.test(keyId)) return 0;
+  const high = Number.parseInt(keyId.slice(16, 18), 16);
+  const low = Number.parseInt(keyId.slice(19, 21), 16);
+  return (high << 4) | ((low >> 2) & 15);
+}
+
+function idOf(parameter: string, text: string): AppId {
+  if (ID_PATTERN.test(text)) return appId(text);
+  throw malformed(`${parameter} must be 1 to 64 characters of A-Z a-z 0-9 . _ : @ -`);
+}
+
+function optionalId(parameter: string, text: string | undefined): void {
+  if (text !== undefined) idOf(parameter, text);
+}

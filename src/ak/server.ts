@@ -1,0 +1,35 @@
+// The Ak door: TLS, on which each application is who its certificate says, and a session for each connection.
+
+import { listen } from "../net/listen.ts";
+import type { NetPorts, Timing, TlsMaterial } from "../net/options.ts";
+import type { Listener } from "../net/tls-listener.ts";
+import { BufferPool } from "../wire/buffer-pool.ts";
+import { AkSession, type SessionPorts } from "./session.ts";
+
+export interface AkOptions {
+  /** Port 0 is any free port. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM texts. */
+  readonly tls: TlsMaterial;
+  /** Refuses clients without X25519MLKEM768. */
+  readonly requireHybrid: boolean;
+  readonly maxConnections: number;
+  readonly timing?: Partial<Timing>;
+}
+
+/** `ring` is shared by all connections; `admit` knows the applications that are homed here. */
+export type AkPorts = NetPorts & Omit<SessionPorts, "buffers">;
+
+/**
+ * Listens; dispose ends all connections, and what waits in them.
+ * @throws Error when the address cannot be listened on, or the certificates cannot be used
+ */
+export function startAk(options: AkOptions, ports: AkPorts): Promise<Listener> {
+  const { listen: where, tls, requireHybrid, maxConnections, timing = {} } = options;
+  const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
+  const sessionPorts: SessionPorts = { ...ports, buffers: new BufferPool(maxConnections) };
+  return listen(
+    { ...where, door: "ak", tls, kind: "app", groups, maxConnections, timing },
+    { ...ports, opened: (channel) => void new AkSession(channel, sessionPorts) },
+  );
+}

@@ -1,0 +1,197 @@
+// An Ak connection of one application: its requests in, their answers out (Q.4161 clause 7, on demand).
+
+import { asFault, Fault } from "../core/fault.ts";
+import { type AppId, appId } from "../core/ids.ts";
+import type { Log, Meter } from "../core/ports.ts";
+import type { Answer, Grant, KeyDoor } from "../keys/ports.ts";
+import type { Channel, ChannelHandler } from "../net/channel.ts";
+import { type Buffers, type Frame, FrameError, FrameReader } from "../wire/frame.ts";
+import { byCode, check, codeText } from "../wire/message.ts";
+import { parsePayload } from "../wire/payload.ts";
+import type { SupplyRing } from "../wire/ring.ts";
+import { refusalFrame } from "./answer.ts";
+import { AK } from "./messages.ts";
+import { Outbox } from "./outbox.ts";
+import { fetchRequest, supplyRequest } from "./request.ts";
+
+/** Requests of one connection that may wait for their answers; one more is refused as BUSY. */
+export const MAX_OUTSTANDING = 128;
+
+const DOOR = { door: "ak" } as const;
+const ROWS = byCode<(typeof AK)[keyof typeof AK]>(AK);
+/** Codes whose first byte this is go from applications to their KM. */
+const FROM_APP = 0x21;
+
+export interface SessionPorts {
+  readonly door: KeyDoor;
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly ring: SupplyRing;
+  /** Lends memory for frames that straddle chunks. */
+  readonly buffers: Buffers;
+}
+
+/** A request until it is answered; the key manager answers it. */
+class Request implements Answer {
+  readonly code: number;
+  readonly messageId: number;
+  /** Of a request in a session. */
+  sessionId = "";
+  /** Tells the key manager that nobody waits any more. */
+  giveUp: () => void = () => {};
+  readonly #session: AkSession;
+
+  constructor(session: AkSession, { code, messageId }: Frame) {
+    this.#session = session;
+    this.code = code;
+    this.messageId = messageId;
+  }
+
+  granted(grant: Grant): void {
+    this.#session.answer(this, grant);
+  }
+
+  refused(fault: Fault): void {
+    this.#session.answer(this, fault);
+  }
+}
+
+/** Handles a channel from its start to its end. */
+export class AkSession implements ChannelHandler {
+  readonly #app: AppId;
+  readonly #channel: Channel;
+  readonly #ports: SessionPorts;
+  readonly #reader: FrameReader;
+  readonly #outbox: Outbox;
+  readonly #open = new Map<number, Request>();
+  #ended = false;
+  #namedOther = false;
+
+  constructor(channel: Channel, ports: SessionPorts) {
+    this.#app = appId(channel.id);
+    this.#channel = channel;
+    this.#ports = ports;
+    this.#reader = new FrameReader(ports.buffers);
+    this.#outbox = new Outbox(channel, ports.ring);
+    channel.start(this);
+  }
+
+  received(chunk: Uint8Array): void {
+    if (this.#ended) return;
+    try {
+      this.#outbox.batch(() => this.#reader.push(chunk, this.#handle));
+    } catch (thrown) {
+      this.#refuseFrame(thrown);
+    }
+  }
+
+  drained(): void {
+    this.#outbox.drained();
+  }
+
+  closed(reason: string): void {
+    this.#end();
+    this.#ports.log.info({ ...DOOR, app: this.#app, reason }, "connection closed");
+  }
+
+  /** Answers a request; a second answer, or one after the end, finds nobody. */
+  answer(request: Request, answer: Grant | Fault): void {
+    const { code, messageId } = request;
+    const waits = this.#open.get(messageId) === request && this.#open.delete(messageId);
+    if (answer instanceof Fault) {
+      if (waits) this.#refuse(request, answer);
+    } else if (waits) {
+      this.#outbox.put({ code, messageId, grant: answer });
+    } else {
+      answer[Symbol.dispose]();
+    }
+  }
+
+  readonly #handle = (frame: Frame): void => {
+    const { code, messageId } = frame;
+    const row = ROWS.get(code);
+    if (row === undefined) throw new FrameError("unknown_code", `${codeText(code)} is no message of Ak`);
+    if (code >>> 8 !== FROM_APP) throw new FrameError("direction", `${codeText(code)} is for applications to receive`);
+    const json = parsePayload(frame.payload);
+    if (row === AK.sessionNotificationResponse || row === AK.proactiveSupplyResponse) {
+      this.#ports.meter.add("answers_dropped", DOOR);
+      return;
+    }
+    if (this.#open.has(messageId)) throw new FrameError("message_id", `request ${messageId} has no answer yet`);
+    const request = new Request(this, frame);
+    this.#open.set(messageId, request);
+    try {
+      this.#begin(request, json);
+    } catch (thrown) {
+      this.answer(request, asFault(thrown));
+    }
+  };
+
+  /** @throws Fault */
+  #begin(request: Request, json: object): void {
+    if (this.#open.size + this.#outbox.waiting > MAX_OUTSTANDING) throw new Fault("BUSY");
+    const { door } = this.#ports;
+    if (request.code === AK.keyRequest.code) {
+      const message = check(AK.keyRequest, json);
+      const asked = supplyRequest(this.#app, message, door.sizes);
+      this.#note("application_source_ID", message.application_source_ID);
+      request.giveUp = door.supply(asked, request);
+    } else if (request.code === AK.keyRequestWithId.code) {
+      const message = check(AK.keyRequestWithId, json);
+      const asked = fetchRequest(this.#app, message);
+      this.#note("application_destination_ID", message.application_destination_ID);
+      request.giveUp = door.fetch(asked, request);
+    } else {
+      refuseSession(request, json);
+    }
+  }
+
+  /** A name in the message that is not the certificate's changes nothing; it is logged once. */
+  #note(parameter: string, id: string | undefined): void {
+    if (id === undefined || id === this.#app || this.#namedOther) return;
+    this.#namedOther = true;
+    this.#ports.log.warn(
+      { ...DOOR, app: this.#app, [parameter]: id },
+      `${parameter} is not the certificate's: ignored`,
+    );
+  }
+
+  #refuse(request: Request, fault: Fault): void {
+    const { log, meter } = this.#ports;
+    meter.add("requests_refused", { ...DOOR, fault: fault.code });
+    if (fault.code === "INTERNAL") log.error({ ...DOOR, app: this.#app, err: fault.cause }, "a request failed");
+    this.#outbox.put(refusalFrame(request, fault));
+  }
+
+  #refuseFrame(thrown: unknown): void {
+    const { log, meter } = this.#ports;
+    const fields = { ...DOOR, app: this.#app, certificate: this.#channel.certificate };
+    this.#end();
+    if (!(thrown instanceof FrameError)) {
+      log.error({ ...fields, err: thrown }, "a defect while a frame was handled");
+      this.#channel.close("an internal error");
+      return;
+    }
+    const { reason, message } = thrown;
+    meter.add("frames_refused", { ...DOOR, reason });
+    log.warn({ ...fields, reason }, `a frame is refused: ${message}`);
+    this.#channel.close(`a frame was refused: ${message}`);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const open = [...this.#open.values()];
+    this.#open.clear();
+    for (const request of open) request.giveUp();
+    this.#outbox.close();
+    this.#reader.dispose();
+  }
+}
+
+/** The proactive mode (Q.4161 8.2) is not offered: its requests get their own type of answer. @throws Fault */
+function refuseSession(request: Request, json: object): never {
+  if (request.code === AK.sessionKeyRequest.code) request.sessionId = check(AK.sessionKeyRequest, json).session_ID;
+  else check(AK.sessionCreation, json);
+  throw new Fault("MALFORMED_REQUEST", { text: "sessions are not offered here; ask for keys on demand (0x2101)" });
+}
