@@ -9,7 +9,7 @@ import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId, STEP } from "./key-id.ts";
 import { nameFits, type Parties } from "./key-namer.ts";
 import type { Answer, FetchRequest } from "./ports.ts";
 import { kmaRow, TABLE } from "./rows.ts";
-import { stepped } from "./sizes.ts";
+import { fitAnswer, stepped } from "./sizes.ts";
 
 /** Blocks that one request may reach into: all of them are pinned in locked memory at once. */
 const MAX_BLOCKS = 16;
@@ -38,22 +38,24 @@ export class FetchDesk {
       initiator: request.initiator,
       target: request.app,
     };
-    let given = false;
+    let givenUp = false;
     try {
       const wanted = select(request.keyIds, held, parties);
       this.#collect(wanted, held).then(
         (blocks) => {
           const grant = this.#grant(request, parties, wanted, blocks, held);
-          if (given) grant[Symbol.dispose]();
+          if (givenUp) grant[Symbol.dispose]();
           else answer.granted(grant);
         },
-        (thrown: unknown) => answer.refused(asFault(thrown)),
+        (thrown: unknown) => {
+          if (!givenUp) answer.refused(asFault(thrown));
+        },
       );
     } catch (thrown) {
       answer.refused(asFault(thrown));
     }
     return () => {
-      given = true;
+      givenUp = true;
     };
   }
 
@@ -137,6 +139,7 @@ function select(keyIds: readonly string[], held: HeldKeys, parties: Parties): Wa
     if (!nameFits(parts.tag, { ...parts, idKey: key.idKey }, parties)) throw new Fault("NOT_AUTHORIZED");
   }
   if (wanted.some(({ key, range }) => key.isTaken(range)) || overlap(wanted)) throw new Fault("KEY_NOT_FOUND");
+  if (!fitAnswer(wanted.map(({ parts }) => parts.length))) throw new Fault("TOO_MANY_KEYS");
   if (new Set(wanted.map(({ key }) => key)).size > MAX_BLOCKS) {
     throw new Fault("TOO_MANY_KEYS", {
       text: `the keys lie in more than ${MAX_BLOCKS} KMA-keys; ask for them in parts`,

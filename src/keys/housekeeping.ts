@@ -121,7 +121,6 @@ export class Housekeeping {
     const used = new Map<BlockId, () => readonly Range[]>();
     for (const { stock, held } of this.#pairs()) {
       for (const key of stock.keys()) used.set(key.block, () => [{ offset: 0, length: key.carved }]);
-      // A local KMA-key lies here too: what is carved of it is still to be fetched.
       for (const key of held.keys()) used.set(key.block, () => key.used());
     }
     return (block) => used.get(block)?.() ?? [];

@@ -279,7 +279,9 @@ function checkSize({ count, sizeBits }: SupplyRequest, { minBits, maxBits, maxKe
   if (sizeBits < minBits || sizeBits > maxBits) {
     throw new Fault("KEY_SIZE_INVALID", { text: `size shall be ${minBits} to ${maxBits} bits, not ${sizeBits}` });
   }
-  if (count < 1) throw new Fault("MALFORMED_REQUEST", { text: "number shall be at least 1" });
+  if (!Number.isSafeInteger(count) || count < 1) {
+    throw new Fault("MALFORMED_REQUEST", { text: "number shall be an integer of at least 1" });
+  }
   if (count > maxKeys(sizeBits)) {
     throw new Fault("TOO_MANY_KEYS", {
       text: `at most ${maxKeys(sizeBits)} keys of ${sizeBits} bits fit one answer, not ${count}`,

@@ -1,6 +1,7 @@
 // Keys between two applications of this KM: KMA-keys of the token's random generator, source and destination at once.
 
 import { asFault, type Fault } from "../core/fault.ts";
+import type { BlockId, Change, KeyIdKey } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { emptyBitmap, HeldKey, HeldKeys } from "./held.ts";
 import { FIRST_OFFSET } from "./key-id.ts";
@@ -64,26 +65,33 @@ export class LocalStock implements Filling {
     );
   }
 
+  /** Two copies under two names, as if they lay at two KMs. */
   async #make(): Promise<void> {
     const { self, vault, ages } = this.#context;
+    const length = this.#blockBytes;
     const serial = this.stock.nextSerial++;
     this.held.accept(serial);
-    const block = localBlock(serial);
-    const length = this.#blockBytes;
-    await vault
-      .change()
-      .keep(await vault.generate(block, length))
-      .put(TABLE.peer, self, this.stock.peerRow())
-      .commit();
-    using open = await vault.open(block);
-    const atSource = await open.keyIdKey();
-    const atDestination = await open.keyIdKey();
+    const atSource = localBlock(serial, "source");
+    const atDestination = localBlock(serial, "destination");
+    const blocks = vault.change().put(TABLE.peer, self, this.stock.peerRow());
+    for (const sealed of await vault.generate([atSource, atDestination], length)) blocks.keep(sealed);
+    await blocks.commit();
     const bornAt = ages.now();
-    const key = new SourceKey({ serial, block, length, bornAt }, atSource.key);
-    const row = { peer: self, serial, block, length, bornAt, fetched: emptyBitmap(length), witness: FIRST_OFFSET };
-    const change = vault.change().keep(atSource.sealed).put(TABLE.held, kmaRow(self, serial), row);
+    const change = vault.change();
+    const key = new SourceKey({ serial, block: atSource, length, bornAt }, await this.#idKey(atSource, change));
+    const fetched = emptyBitmap(length);
+    const row = { peer: self, serial, block: atDestination, length, bornAt, fetched, witness: FIRST_OFFSET };
+    const held = new HeldKey(row, await this.#idKey(atDestination, change));
+    change.put(TABLE.held, kmaRow(self, serial), row);
     await change.put(TABLE.source, kmaRow(self, serial), this.stock.sourceRow(key, "ready", 0)).commit();
-    this.held.add(new HeldKey(row, atDestination.key));
+    this.held.add(held);
     this.stock.add(key);
+  }
+
+  async #idKey(block: BlockId, change: Change): Promise<KeyIdKey> {
+    using open = await this.#context.vault.open(block);
+    const { key, sealed } = await open.keyIdKey();
+    change.keep(sealed);
+    return key;
   }
 }

@@ -60,7 +60,8 @@ export class SourceRelays {
   #wanted(): boolean {
     const { stock, desk, keyBytes } = this.#neighbour;
     if (desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes) return true;
-    const total = stock.size + stock.inFlight;
+    // In whole KMA-keys: rests that are too short for most requests are no stock.
+    const total = Math.ceil(stock.bytes / keyBytes) + stock.inFlight;
     if (total < this.#context.policy.stockLow) this.#filling = true;
     if (total >= this.#context.policy.stockHigh) this.#filling = false;
     return this.#filling;

@@ -120,5 +120,6 @@ export const kmaRow = (peer: KmId, serial: number): string => `${peer}/${serial}
 /** The store's name for a link block. */
 export const linkBlock = (link: LinkId, run: number, sequence: number): BlockId =>
   `link:${link}:${run}:${sequence}` as BlockId;
-/** The store's name for a block of the token's random generator. */
-export const localBlock = (serial: number): BlockId => `local:${serial}` as BlockId;
+/** The store's names for the two copies of a block of the token's random generator: one to supply from, one to fetch from. */
+export const localBlock = (serial: number, end: "source" | "destination"): BlockId =>
+  `local:${end}:${serial}` as BlockId;

@@ -15,12 +15,16 @@ export function keySizes(defaultBits: number, blockBytes: number): KeySizes {
     defaultBits,
     minBits: STEP * 8,
     maxBits: 8 * Math.min(MAX_KEY_BYTES, blockBytes - FIRST_OFFSET),
-    maxKeys: (sizeBits) => {
-      const base64 = Math.ceil(sizeBits / 24) * 4;
-      return Math.floor((FRAME_PAYLOAD - ANSWER_CHARS) / (KEY_CHARS + base64));
-    },
+    maxKeys: (sizeBits) => Math.floor((FRAME_PAYLOAD - ANSWER_CHARS) / keyChars(sizeBits / 8)),
   };
 }
+
+/** One key of an answer with its ID. */
+const keyChars = (bytes: number): number => KEY_CHARS + Math.ceil(bytes / 3) * 4;
+
+/** Whether keys of these lengths (bytes) fit one answer. */
+export const fitAnswer = (lengths: readonly number[]): boolean =>
+  lengths.reduce((sum, bytes) => sum + keyChars(bytes), ANSWER_CHARS) <= FRAME_PAYLOAD;
 
 /** What a key of `bytes` takes off its KMA-key. */
 export const stepped = (bytes: number): number => Math.ceil(bytes / STEP) * STEP;

@@ -103,6 +103,14 @@ export class SourceStock {
     return this.keys().reduce((sum, key) => sum + Math.floor(key.left / step), 0);
   }
 
+  /** Bytes that the demands, one after the other, ask beyond what can be carved for them. */
+  lacking(demands: Iterable<Demand>): number {
+    const left = this.keys().map((key) => key.left);
+    let bytes = 0;
+    for (const { count, step } of demands) bytes += (count - carveFrom(left, { count, step })) * step;
+    return bytes;
+  }
+
   /** Open ones first, each kind oldest first. */
   keys(): SourceKey[] {
     return [...this.#open, ...this.#ready];
@@ -251,13 +259,12 @@ export class SourceStock {
     this.#commitQuietly(change);
   }
 
-  /** Takes a KMA-key out of the books and, in `change`, off the disk. The destination of a local key keeps its block. */
+  /** Takes a KMA-key out of the books and, in `change`, off the disk. */
   forget(key: SourceKey, change: Change): void {
     const open = this.#open.indexOf(key);
     if (open >= 0) this.#open.splice(open, 1);
     else this.#leaveReady(key);
-    change.remove(TABLE.source, kmaRow(this.peer, key.serial));
-    if (this.peer !== this.#context.self) change.destroy(key.block);
+    change.remove(TABLE.source, kmaRow(this.peer, key.serial)).destroy(key.block);
     key.idKey[Symbol.dispose]();
   }
 
@@ -323,4 +330,16 @@ export class SourceStock {
       key.durable = key.carved;
     }
   }
+}
+
+/** Takes a demand off what is left of each KMA-key; returns how many keys were to be had. */
+function carveFrom(left: number[], { count, step }: Demand): number {
+  let had = 0;
+  for (const [index, bytes] of left.entries()) {
+    if (had === count) break;
+    const fits = Math.min(count - had, Math.floor(bytes / step));
+    left[index] = bytes - fits * step;
+    had += fits;
+  }
+  return had;
 }

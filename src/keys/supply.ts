@@ -45,11 +45,9 @@ export class SupplyDesk {
     return this.#waiting.size;
   }
 
-  /** Bytes that waiting requests ask for beyond what the stock has. */
+  /** Bytes that waiting requests ask for beyond what can be carved for them. */
   get missing(): number {
-    let bytes = -this.stock.bytes;
-    for (const { count, step } of this.#waiting) bytes += count * step;
-    return Math.max(0, bytes);
+    return this.stock.lacking(this.#waiting);
   }
 
   /** Answers at once if the stock is at hand, refuses at once what cannot be in time, or lets it wait its turn. */
@@ -94,9 +92,9 @@ export class SupplyDesk {
   }
 
   /** A fault when the links cannot bring what is missing before the request times out. */
-  #hopeless({ count, step }: Demand): Fault | undefined {
-    const missing = this.missing + count * step - (this.#waiting.size === 0 ? this.stock.bytes : 0);
-    if (missing <= 0 || this.#filling.obstacle() !== undefined) return undefined;
+  #hopeless(demand: Demand): Fault | undefined {
+    const missing = this.stock.lacking([...this.#waiting, demand]);
+    if (missing === 0 || this.#filling.obstacle() !== undefined) return undefined;
     const expectedMs = this.#filling.expectedMs(missing);
     if (expectedMs === undefined || expectedMs <= this.#context.policy.timeoutMs) return undefined;
     return new Fault("INSUFFICIENT_KEYS", { retryAfterMs: Math.ceil(expectedMs) });
@@ -104,11 +102,17 @@ export class SupplyDesk {
 
   #wait(request: SupplyRequest, answer: Answer, demand: Demand): () => void {
     const { clock, policy } = this.#context;
-    const stopTimer = clock.after(policy.timeoutMs, () => this.#refuse(entry, this.#timeoutFault(demand)));
+    const stopTimer = clock.after(policy.timeoutMs, () => {
+      this.#refuse(entry, this.#timeoutFault(demand));
+      this.pump();
+    });
     const entry: Waiting = { request, answer, stopTimer, ...demand };
     this.#waiting.add(request.app, entry);
     this.pump();
-    return () => this.#drop(entry);
+    return () => {
+      // Whoever waited behind it may be served now.
+      if (this.#drop(entry)) this.pump();
+    };
   }
 
   #timeoutFault({ count, step }: Demand): Fault {
@@ -123,10 +127,13 @@ export class SupplyDesk {
     entry.answer.refused(fault);
   }
 
-  #drop(entry: Waiting): void {
+  /** False when it does not wait any more. */
+  #drop(entry: Waiting): boolean {
     const { app, count, sizeBits } = entry.request;
     entry.stopTimer();
-    if (this.#waiting.remove(app, entry)) this.#quotas.refund(app, count * sizeBits);
+    if (!this.#waiting.remove(app, entry)) return false;
+    this.#quotas.refund(app, count * sizeBits);
+    return true;
   }
 
   /** Serves those whose turn has come; called whenever the stock or its obstacle has changed. */
