@@ -1,0 +1,21 @@
+// Waits for a condition of other processes, with a deadline.
+
+const POLL_MS = 20;
+
+/** Polls until `condition` holds; what it throws counts as not yet. @throws Error that names `what` after `deadlineMs` */
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = 20_000,
+): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  for (let why: unknown; ; ) {
+    try {
+      if (await condition()) return;
+    } catch (thrown) {
+      why = thrown;
+    }
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`, { cause: why });
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
