@@ -47,15 +47,15 @@ export class Blocks {
     return key.lend((plain) => this.#parts.sealer.seal("block", block, plain));
   }
 
-  async generate(block: BlockId, length: number): Promise<Sealed> {
-    this.#check(block, length);
+  async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {
+    for (const block of blocks) this.#check(block, length);
     const { link, sealer, slab } = this.#parts;
     if (link.state !== "ready") throw new Fault("HSM_UNAVAILABLE");
     const slot = await slab.acquire();
     try {
       const secret = secretOf(slot.subarray(0, length));
       await link.use((token) => token.random(secret));
-      return await secret.lend((plain) => sealer.seal("block", block, plain));
+      return await secret.lend((plain) => Promise.all(blocks.map((block) => sealer.seal("block", block, plain))));
     } finally {
       slab.release(slot);
     }

@@ -74,8 +74,8 @@ export class LocalVault implements Vault, AsyncDisposable {
     return await this.#open().blocks.seal(block, key);
   }
 
-  async generate(block: BlockId, length: number): Promise<Sealed> {
-    return await this.#open().blocks.generate(block, length);
+  async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {
+    return await this.#open().blocks.generate(blocks, length);
   }
 
   async open(block: BlockId): Promise<OpenBlock> {
@@ -158,9 +158,10 @@ export class LocalVault implements Vault, AsyncDisposable {
   }
 
   #forget(): void {
-    const { blocks, dataKeys } = this.#parts;
+    const { blocks, dataKeys, epochs } = this.#parts;
     blocks.close();
     dataKeys.clear();
+    epochs.close();
   }
 
   async #commit(ops: readonly ChangeOp[]): Promise<void> {

@@ -80,8 +80,11 @@ export interface Vault {
 
   /** Seals what a driver brought. @throws Fault HSM_UNAVAILABLE */
   seal(block: BlockId, key: Secret): Promise<Sealed>;
-  /** A new block of `length` bytes from the token's random generator, sealed. @throws Fault HSM_UNAVAILABLE */
-  generate(block: BlockId, length: number): Promise<Sealed>;
+  /**
+   * New blocks from the token's random generator, `length` bytes that are the same under each name, sealed.
+   * @throws Fault HSM_UNAVAILABLE
+   */
+  generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]>;
   /**
    * Brings a block into locked memory, waiting for a slot if all are pinned.
    * @throws Fault HSM_UNAVAILABLE; SealBroken when the record is not what was sealed; Error when there is none

@@ -170,11 +170,11 @@ export class ModelVault implements Vault, BlockHome {
     return key.lend((bytes) => sealed("block", block, bytes.slice()));
   }
 
-  async generate(block: BlockId, length: number): Promise<Sealed> {
+  async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {
     await this.#working();
     const plain = new Uint8Array(length);
     this.#machine.fill(plain);
-    return sealed("block", block, plain);
+    return blocks.map((block) => sealed("block", block, plain.slice()));
   }
 
   async sealIdKey(block: BlockId, bytes: Uint8Array): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {

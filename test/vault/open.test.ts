@@ -29,17 +29,22 @@ describe.each(["direct", "envelope"] as const)("a vault in %s mode", (mode) => {
     await using bench = await readyBench({ options, token });
     const before = drawn;
     for (const length of [1, 100, BLOCK_BYTES]) {
-      const block = id(`local:${length}`);
-      const sealed = await bench.vault.generate(block, length);
-      expect([sealed.block, sealed.bytes]).toEqual([block, length]);
-      await bench.vault.change().keep(sealed).commit();
-      using open = await bench.vault.open(block);
-      expect(open.length).toBe(length);
-      expect(new Set(take(open)).size).toBe(1);
+      const names = [id(`local:source:${length}`), id(`local:destination:${length}`)];
+      const change = bench.vault.change();
+      for (const sealed of await bench.vault.generate(names, length)) {
+        expect(sealed.bytes).toBe(length);
+        change.keep(sealed);
+      }
+      await change.commit();
+      const [source, destination] = await Promise.all(names.map((name) => bench.vault.open(name)));
+      using both = new DisposableStack();
+      for (const open of [source, destination]) if (open !== undefined) both.use(open);
+      expect(source && new Set(take(source)).size).toBe(1);
+      expect(destination && take(destination)).toHaveLength(length);
     }
     expect(drawn).toBeGreaterThanOrEqual(before + 3);
-    await expect(bench.vault.generate(id("local:big"), BLOCK_BYTES + 1)).rejects.toThrow(RangeError);
-    await expect(bench.vault.generate(id("local:none"), 0)).rejects.toThrow(RangeError);
+    await expect(bench.vault.generate([id("local:big")], BLOCK_BYTES + 1)).rejects.toThrow(RangeError);
+    await expect(bench.vault.generate([id("local:none")], 0)).rejects.toThrow(RangeError);
   });
 
   test("keeps key-ID keys apart from their blocks, and tags with them after a restart without opening the block", async () => {
@@ -318,7 +323,7 @@ test("after the end every call says STOPPING", async () => {
   const stopping = { code: "STOPPING" };
   await expect(bench.vault.seal(id("b"), key)).rejects.toMatchObject(stopping);
   await expect(bench.vault.open(id("a"))).rejects.toMatchObject(stopping);
-  await expect(bench.vault.generate(id("c"), 8)).rejects.toMatchObject(stopping);
+  await expect(bench.vault.generate([id("c")], 8)).rejects.toMatchObject(stopping);
   await expect(bench.vault.change().put("t", "x", {}).commit()).rejects.toMatchObject(stopping);
   await expect(bench.vault.rotate(() => [])).rejects.toMatchObject(stopping);
   await expect(bench.vault.zeroise()).rejects.toMatchObject(stopping);

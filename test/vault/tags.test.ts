@@ -102,8 +102,9 @@ describe("key-protocol 2: the parts of a block", () => {
 
   test("a block too short to have these parts has no tags", async () => {
     await using bench = await readyBench();
-    const sealed = await bench.vault.generate(id("short"), 95);
-    await bench.vault.change().keep(sealed).commit();
+    const change = bench.vault.change();
+    for (const sealed of await bench.vault.generate([id("short")], 95)) change.keep(sealed);
+    await change.commit();
     using open = await bench.vault.open(id("short"));
     expect(() => open.hopTag(context)).toThrow(RangeError);
     expect(() => open.endTag(context)).toThrow(RangeError);
