@@ -15,7 +15,7 @@ const KNOWN = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
 /** A node's configuration. @throws ConfigError with every complaint */
 export const openConfig = (path: string): NodeConfig => loadConfig(path, KNOWN);
 
-export function registerRunCommands(program: Command): void {
+export function registerRunCommand(program: Command): void {
   program
     .command("run")
     .argument("<node.toml>", "the node's configuration")
@@ -25,6 +25,9 @@ export function registerRunCommands(program: Command): void {
     )
     .addHelpText("after", "\nExample:\n  qkm run /etc/qkm/node.toml")
     .action(run);
+}
+
+export function registerCheckCommand(program: Command): void {
   program
     .command("check")
     .argument("<node.toml>", "the node's configuration")

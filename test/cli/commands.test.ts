@@ -1,0 +1,81 @@
+// The commands that need no running KM: what they say, and with which exit codes.
+
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { qkm, tempDir } from "./qkm.ts";
+
+test("an unknown command or option ends with 64", async () => {
+  expect((await qkm("fly")).code).toBe(64);
+  expect((await qkm("up", "--fast")).code).toBe(64);
+});
+
+describe("a single node", () => {
+  test("init provisions it, says what to do next, changes nothing the second time, and check finds it right", async () => {
+    using folder = tempDir();
+    const dir = join(folder.path, "node");
+    const config = join(dir, "node.toml");
+    const made = await qkm("init", "--id", "km-x", "--dir", dir, "--app", "app-x1", "--host", "192.0.2.7");
+    expect(made.stderr).toBe("");
+    expect(made.stdout).toContain("What to do next:");
+    expect(statSync(join(dir, "pin")).mode & 0o077).toBe(0);
+    const before = readFileSync(config, "utf8");
+    expect(before).toContain('id = "km-x"');
+
+    const certificate = readFileSync(join(dir, "tls/server.pem"));
+    expect((await qkm("init", "--id", "km-x", "--dir", dir, "--app", "app-x1")).code).toBe(0);
+    expect(readFileSync(config, "utf8")).toBe(before);
+    expect(readFileSync(join(dir, "tls/server.pem"))).toEqual(certificate);
+
+    const checked = await qkm("check", config);
+    expect(checked).toMatchObject({ code: 0, stderr: "" });
+    expect(checked.stdout).toContain("KM km-x on board host, 0 links, 0 peers, 1 applications");
+  });
+
+  test("check tells every complaint with file and line, and ends with 78", async () => {
+    using folder = tempDir();
+    const dir = join(folder.path, "node");
+    const config = join(dir, "node.toml");
+    await qkm("init", "--id", "km-x", "--dir", dir);
+    writeFileSync(config, readFileSync(config, "utf8").replace('board = "host"', 'board = "moon"\nbord = 1'));
+    chmodSync(join(dir, "pin"), 0o644);
+    const checked = await qkm("check", config);
+    expect(checked.code).toBe(78);
+    expect(checked.stderr).toContain(`${config}:5: node.board: there is no board "moon"`);
+    expect(checked.stderr).toContain(`${config}:6: node.bord: this name is not known`);
+    expect(checked.stderr).toContain("token.pin_file:");
+  });
+
+  test("zeroise of a KM that is down asks first, then destroys its store", async () => {
+    using folder = tempDir();
+    const dir = join(folder.path, "node");
+    await qkm("init", "--id", "km-x", "--dir", dir);
+    const config = join(dir, "node.toml");
+    const asked = await qkm("zeroise", config);
+    expect(asked.code).toBe(64);
+    expect(asked.stderr).toContain("--yes");
+    const done = await qkm("zeroise", config, "--yes");
+    expect(done).toMatchObject({ code: 0, stderr: "" });
+    expect(existsSync(join(dir, "store"))).toBe(false);
+  });
+
+  test("an ID that is none is refused with the rule", async () => {
+    const refused = await qkm("init", "--id", "km x", "--dir", "/nowhere");
+    expect(refused.code).toBe(64);
+    expect(refused.stderr).toContain("1 to 64");
+  });
+});
+
+describe("a reference network", () => {
+  test("init provisions it once; a part that is missing later is an error with the remedy", async () => {
+    using folder = tempDir();
+    expect((await qkm("init", "--dir", folder.path)).code).toBe(0);
+    for (const km of ["km-a", "km-b", "km-c"]) {
+      expect((await qkm("check", join(folder.path, km, "node.toml"))).code).toBe(0);
+    }
+    rmSync(join(folder.path, "km-b/node.toml"));
+    const again = await qkm("init", "--dir", folder.path);
+    expect(again.code).toBe(78);
+    expect(again.stderr).toContain(`${join(folder.path, "km-b/node.toml")} is missing`);
+  });
+});

@@ -1,0 +1,93 @@
+// The reference network under blows: processes killed, the supervisor killed, everything found again.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { type NetworkFile, readNetwork } from "../../src/cli/network.ts";
+import { qkm, runs, tempDir, up } from "./qkm.ts";
+
+const DEADLINE_MS = 30_000;
+
+/** Polls until `value` gives something. */
+async function eventually<T>(what: string, value: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const deadline = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const found = await value();
+    if (found !== undefined) return found;
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const portsOf = ({ kms }: NetworkFile) => kms.map(({ ak, kx, etsi014, metrics }) => [ak, kx, etsi014.url, metrics.url]);
+
+async function passes(file: string): Promise<true | undefined> {
+  const { stdout } = await qkm("selftest", "--network", file);
+  return /app-a1 → app-b1 +PASS/.test(stdout) && /app-b1 → app-a1 +PASS/.test(stdout) ? true : undefined;
+}
+
+test("a KM that is killed is started again on its ports, network.json has its new pid, and it supplies again", async () => {
+  using folder = tempDir();
+  await using _network = await up(folder.path);
+  const file = join(folder.path, "network.json");
+  const before = readNetwork(file);
+  const pid = before.kms[0]?.pid ?? 0;
+  process.kill(pid, "SIGKILL");
+  const after = await eventually("km-a has another pid", () => {
+    const now = readNetwork(file);
+    return now.kms[0]?.pid === pid ? undefined : now;
+  });
+  expect(portsOf(after)).toEqual(portsOf(before));
+  await eventually("keys are supplied again", () => passes(file));
+});
+
+test("the modules of a link that are killed are started again, and the link comes back", async () => {
+  using folder = tempDir();
+  await using _network = await up(folder.path);
+  const file = join(folder.path, "network.json");
+  const pid = readNetwork(file).links[0]?.pid ?? 0;
+  process.kill(pid, "SIGKILL");
+  await eventually("link ab has another pid", () => (readNetwork(file).links[0]?.pid === pid ? undefined : true));
+  await eventually("both lines are up", async () => {
+    const { stdout } = await qkm("status", "--network", file);
+    return /km-a ══ km-b +up\/up/.test(stdout) ? true : undefined;
+  });
+});
+
+test("after kill -9 of up all its processes end, and the next up finds its configuration and is ready within 5 s", async () => {
+  using folder = tempDir();
+  const file = join(folder.path, "network.json");
+  const first = await up(folder.path);
+  const before = readNetwork(file);
+  const config = readFileSync(before.kms[0]?.config ?? "", "utf8");
+  first.process.kill("SIGKILL");
+  await first.ended;
+  const pids = [...before.kms, ...before.links].map(({ pid }) => pid);
+  await eventually("every process has ended", () => (pids.some(runs) ? undefined : true));
+
+  await using second = await up(folder.path);
+  expect(second.readyMs).toBeLessThan(5_000);
+  expect(portsOf(readNetwork(file))).toEqual(portsOf(before));
+  expect(readFileSync(before.kms[0]?.config ?? "", "utf8")).toBe(config);
+});
+
+test("an up that follows a kill -9 at once waits for what the killed one left, and becomes ready", async () => {
+  using folder = tempDir();
+  const first = await up(folder.path);
+  const pids = [...readNetwork(join(folder.path, "network.json")).kms].map(({ pid }) => pid);
+  first.process.kill("SIGKILL");
+  await using second = await up(folder.path);
+  expect(second.line).toContain("ready ");
+  expect(pids.some(runs)).toBe(false);
+});
+
+test("zeroise of a running KM destroys its key, and it begins anew", async () => {
+  using folder = tempDir();
+  await using _network = await up(folder.path);
+  const file = join(folder.path, "network.json");
+  const { config, pid } = readNetwork(file).kms[1] ?? { config: "", pid: 0 };
+  const done = await qkm("zeroise", config, "--yes");
+  expect(done).toMatchObject({ code: 0, stderr: "" });
+  await eventually("km-b has another pid", () => (readNetwork(file).kms[1]?.pid === pid ? undefined : true));
+  await eventually("keys are supplied again", () => passes(file));
+});

@@ -1,0 +1,119 @@
+// The reference network as its users meet it: brought up, asked for keys, ended.
+
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readNetwork } from "../../src/cli/network.ts";
+import { qkm, runs, tempDir, type Up, up } from "./qkm.ts";
+
+const folder = tempDir();
+const file = join(folder.path, "network.json");
+let network: Up;
+
+beforeAll(async () => {
+  network = await up(folder.path);
+});
+
+afterAll(async () => {
+  await network[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+test("up says ready with the path of network.json, whose processes run and whose files are there", () => {
+  expect(network.line).toBe(`ready ${file}`);
+  const { kms, links, apps, ca } = readNetwork(file);
+  expect(kms.map(({ id }) => id)).toEqual(["km-a", "km-b", "km-c"]);
+  expect(links.map(({ id, kms: ends }) => [id, ...ends])).toEqual([
+    ["ab", "km-a", "km-b"],
+    ["bc", "km-b", "km-c"],
+  ]);
+  expect(apps.map(({ id, km }) => `${id} ${km}`)).toEqual([
+    "app-a1 km-a",
+    "app-a2 km-a",
+    "app-b1 km-b",
+    "app-c1 km-c",
+    "app-c2 km-c",
+  ]);
+  for (const { pid } of [...kms, ...links]) expect(runs(pid)).toBe(true);
+  for (const path of [
+    ...apps.flatMap(({ cert, key }) => [cert, key]),
+    ...Object.values(ca),
+    ...kms.map(({ config }) => config),
+  ]) {
+    expect(existsSync(path), path).toBe(true);
+  }
+});
+
+test("private keys, PINs and pairing keys are for their owner alone", () => {
+  const secrets = [
+    "apps/app-a1.key",
+    "ca/kms.key",
+    "km-a/tls/kx.key",
+    "km-a/pin",
+    "km-a/so-pin",
+    "links/ab/pairing.key",
+  ];
+  for (const path of secrets) expect(statSync(join(folder.path, path)).mode & 0o077, path).toBe(0);
+});
+
+test("an application gets keys at once, another the same by their IDs, and nobody a second time", async () => {
+  const got = await qkm(
+    "app",
+    "get-key",
+    "--as",
+    "app-a1",
+    "--with",
+    "app-b1",
+    "--number",
+    "2",
+    "--size",
+    "128",
+    "--network",
+    file,
+  );
+  expect(got.stderr).toBe("");
+  const { keys } = JSON.parse(got.stdout);
+  expect(keys.map(({ key }: { key: string }) => Buffer.from(key, "base64").length)).toEqual([16, 16]);
+  expect(keys[0].key).not.toBe(keys[1].key);
+
+  const byId = ["app", "get-key-by-id", "--as", "app-b1", "--from", "app-a1", "--network", file, keys[1].key_ID];
+  const again = await qkm(...byId);
+  expect(JSON.parse(again.stdout)).toEqual({ keys: [keys[1]] });
+  const third = await qkm(...byId);
+  expect(third).toMatchObject({ code: 1, stdout: "" });
+  expect(third.stderr).toContain("KEY_NOT_FOUND");
+});
+
+test("status shows every KM and link, and selftest passes over both doors in both directions", async () => {
+  const status = await qkm("status", "--network", file);
+  expect(status.code).toBe(0);
+  for (const word of ["km-a ══ km-b", "km-b ══ km-c", "up/up", "Mbit/s"]) expect(status.stdout).toContain(word);
+  const selftest = await qkm("selftest", "--network", file);
+  expect(selftest.stdout).toMatch(/Ak +app-a1 → app-b1 +PASS/);
+  expect(selftest.stdout).toMatch(/Ak +app-c2 → app-c1 +PASS/);
+  expect(selftest.stdout).toMatch(/ETSI 014 +app-c1 → app-b1 +PASS/);
+  expect(selftest.code).toBe(0);
+});
+
+test("a route that does not exist is refused with the reason", async () => {
+  const refused = await qkm("app", "get-key", "--as", "app-a1", "--with", "app-c1", "--network", file);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("NO_ROUTE");
+});
+
+test("a second up in the same folder is refused, and says which process has it", async () => {
+  const second = await qkm("up", "--no-ui", "--dir", folder.path);
+  expect(second.code).toBe(69);
+  expect(second.stderr).toContain(`a network runs here already (process ${network.process.pid})`);
+});
+
+test("SIGTERM ends all processes and removes network.json, with exit code 0", async () => {
+  const { kms, links } = readNetwork(file);
+  network.process.kill("SIGTERM");
+  expect(await network.ended).toBe(0);
+  for (const { pid } of [...kms, ...links]) expect(runs(pid)).toBe(false);
+  expect(existsSync(file)).toBe(false);
+  const late = await qkm("status", "--network", file);
+  expect(late.code).toBe(69);
+  expect(late.stderr).toContain("no network runs here");
+});
