@@ -250,6 +250,12 @@ async function main(): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(signal));
   stop.signal.addEventListener("abort", () => setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref());
   watchParent(stop);
+  process.on("uncaughtException", (err) => {
+    // A rule may be broken: nothing more leaves this process. What is durable is as it should be.
+    log.error({ err }, "a defect ends this key manager at once; please report it with this line");
+    logFile[Symbol.dispose]();
+    process.exit(70);
+  });
   try {
     await run({ config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, stop });
   } catch (err) {
