@@ -1,0 +1,63 @@
+// The live table: what it shows, and that it fits a terminal of 80 columns.
+
+import { expect, test } from "vitest";
+import { drawScreen } from "../../../src/cli/up/screen.ts";
+import type { KmReport } from "../../../src/control/status.ts";
+
+const peer = { connected: true, synchronised: true, kmaKeys: 8, held: 2, inFlight: 0, waiting: 0 };
+
+const report = (km: string, other: string): KmReport => ({
+  km,
+  ready: true,
+  vault: { token: "ready", store: "ready", mode: "direct", epoch: 1, slots: { all: 128, pinned: 3 } },
+  links: [
+    {
+      ...{ id: "ab", peer: other, line: "up", module: "m", qber: 0.0214, keyRateBitsPerS: 2_000_000, alarms: [] },
+      ...{ agreement: "agreed", stored: 134, usable: 60, blockBytes: 32_768, measuredBitsPerS: 1_990_000 },
+    },
+  ],
+  peers: [
+    { id: km, storedKeys: 2_042, ...peer },
+    { id: other, storedKeys: 8_168, ...peer },
+  ],
+});
+
+const VIEW = {
+  dir: "/net",
+  upSeconds: 3_723,
+  kms: [
+    { id: "km-a", pid: 11, report: report("km-a", "km-b"), counts: { supplied: 1_234, fetched: 5 } },
+    { id: "km-b", pid: 12, report: report("km-b", "km-a"), counts: undefined },
+    { id: "km-c", pid: 0, report: undefined, counts: undefined },
+  ],
+  faults: [{ at: new Date(), where: "km-c", sentence: `ended (SIGKILL) and is started again ${"x".repeat(100)}` }],
+  commands: ["npx qkm status"],
+};
+
+const row = (lines: readonly string[], start: string): string | undefined =>
+  lines.find((line) => line.startsWith(start));
+
+test("it shows a link once with both ends, and each KM with state, counts and stock", () => {
+  const lines = drawScreen(VIEW);
+  expect(row(lines, "ab")).toBe("ab    km-a ══ km-b  up/up  2.00 Mbit/s  2.1 %  134/134");
+  expect(row(lines, "km-a")).toBe("km-a  11   ready      1,234     5        own 2,042 · km-b 8,168");
+  expect(row(lines, "km-c")).toBe("km-c  –    no answer  –         –");
+  expect(lines[0]).toContain("1:02:03");
+});
+
+test("no line is longer than 80 columns, and what is cut shows it", () => {
+  const lines = drawScreen(VIEW);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+  expect(lines.some((line) => line.endsWith("x…"))).toBe(true);
+});
+
+test("links that do not agree, tokens that are gone and peers that are away are named", () => {
+  const whole = report("km-a", "km-b");
+  const links = whole.links.map((link) => ({ ...link, agreement: "unverified" as const, line: "down" as const }));
+  const peers = whole.peers.map((one) => ({ ...one, connected: one.id === "km-a" }));
+  const ill = { ...whole, vault: { ...whole.vault, token: "gone" as const }, links, peers };
+  const lines = drawScreen({ ...VIEW, kms: [{ id: "km-a", pid: 11, report: ill, counts: undefined }] });
+  expect(row(lines, "ab")).toContain("unverified");
+  expect(row(lines, "km-a")).toContain("token gone");
+  expect(row(lines, "km-a")).toContain("km-b away");
+});
