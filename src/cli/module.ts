@@ -65,7 +65,7 @@ export function registerModuleCommand(program: Command): void {
 }
 
 async function run(flags: Flags): Promise<void> {
-  const ended = signalled();
+  using signals = signalled();
   const log = pino({ base: { part: "module" } }, pino.destination({ dest: 2, sync: true }));
   using pairingKey = flags.pairingKeyFile === undefined ? undefined : parsePairingKey(readKey(flags.pairingKeyFile));
   const options = { ...optionsOf(flags), pairingKey };
@@ -74,7 +74,7 @@ async function run(flags: Flags): Promise<void> {
     throw new CommandError(EXIT.unavailable, cause instanceof Error ? cause.message : String(cause), cause);
   });
   process.stdout.write(`module ready ${options.link}\n`);
-  const failure = await Promise.race([simulator.failed, ended]);
+  const failure = await Promise.race([simulator.failed, signals.first]);
   if (failure) throw new CommandError(EXIT.unavailable, failure.message, failure);
 }
 
@@ -87,11 +87,13 @@ function optionsOf(flags: Flags): SimulatorOptions {
   return { link: linkId(flags.link), a, b, seed, runFile, blockBytes, rateBitsPerS, bufferBlocks, qber, faults };
 }
 
-/** Resolves at the first SIGTERM or SIGINT. */
-const signalled = (): Promise<undefined> =>
-  new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(undefined));
-  });
+/** `first` resolves at the first SIGTERM or SIGINT. */
+function signalled(): Disposable & { readonly first: Promise<undefined> } {
+  const { promise: first, resolve } = Promise.withResolvers<undefined>();
+  const heard = () => resolve(undefined);
+  process.on("SIGTERM", heard).on("SIGINT", heard);
+  return { first, [Symbol.dispose]: () => void process.off("SIGTERM", heard).off("SIGINT", heard) };
+}
 
 function readKey(file: string): Uint8Array {
   try {

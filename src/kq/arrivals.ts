@@ -57,8 +57,8 @@ export class Arrivals {
     this.#ports = ports;
   }
 
-  /** A new connection: half a block is dropped, receipts that were not confirmed go out again. */
-  begin(): void {
+  /** A connection has ended: half a block is dropped; receipts that were not confirmed go out again in the next. */
+  disconnected(): void {
     this.#dropHalf();
     this.#begun = 0;
     for (const receipt of this.#receipts.values()) receipt.told = false;
@@ -138,13 +138,11 @@ export class Arrivals {
 
   #whole(half: Half): void {
     const name = nameOf(half);
-    const receipt = this.#receipts.get(name);
-    if (receipt === undefined && !this.#inHand.has(name)) {
+    if (!this.#receipts.has(name) && !this.#inHand.has(name)) {
       this.#half = undefined;
       this.#deliver(half);
       return;
     }
-    if (receipt !== undefined) receipt.told = false;
     this.#dropHalf();
     this.#ports.repeated();
     this.#ports.changed();

@@ -219,7 +219,6 @@ export class Host {
     this.#module = hello;
     this.#status = undefined;
     this.#toldCredit = 0;
-    this.#arrivals.begin();
     const { pairingKey, link } = this.#self;
     const nonces = { host: this.#own, module: hello.own };
     this.#connection = new Connection({
@@ -263,7 +262,7 @@ export class Host {
   #endConnection(): void {
     this.#connection?.[Symbol.dispose]();
     this.#connection = undefined;
-    this.#arrivals.begin();
+    this.#arrivals.disconnected();
   }
 
   #damaged(): void {

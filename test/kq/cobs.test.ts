@@ -88,3 +88,16 @@ test("frames come out whole, however they are chopped; what is too long or too s
   });
   fc.assert(property, { numRuns: 50 });
 });
+
+test("nothing stays behind: a frame is zero when its handler has returned", () => {
+  const views: Buffer[] = [];
+  const deframer = new Deframer(
+    (frame) => views.push(frame),
+    () => {},
+  );
+  deframer.push(coded(run(1, 200)));
+  deframer.push(coded(run(1, 100)).subarray(0, 50));
+  deframer.push(coded(run(1, 100)).subarray(50));
+  expect(views.map((view) => view.length)).toEqual([200, 100]);
+  expect(views.every((view) => view.every((byte) => byte === 0))).toBe(true);
+});

@@ -19,8 +19,8 @@ function rigOf(options: RigOptions = {}): Rig {
 const names = (run: number, count: number) => Array.from({ length: count }, (_, i) => `${run}:${i}`);
 
 /** Brings 20 blocks over a line that is hurt for a while, then left alone: all come, in order, none wrong, none twice. */
-async function survives(hurt: (rig: Rig) => Hurt, hurtMs = 3_000): Promise<Rig> {
-  const rig = rigOf();
+async function survives(hurt: (rig: Rig) => Hurt, hurtMs = 3_000, slots = 4): Promise<Rig> {
+  const rig = rigOf({ slots });
   rig.hurt = hurt(rig);
   rig.plug();
   rig.make(1, 0, 20);
@@ -107,23 +107,29 @@ test("pieces that vanish or come twice are survived", async () => {
   );
 });
 
-test("a line pulled out at any byte and put back loses nothing and repeats nothing", async () => {
-  for (let cut = 1; cut < 14_000; cut += 397) {
-    let passed = 0;
-    let pulled = false;
-    await survives((rig) => (bytes, towards) => {
-      if (towards === "module" || pulled) return [bytes];
-      passed += bytes.length;
-      if (passed < cut) return [bytes];
-      pulled = true;
-      rig.clock.after(2, () => {
-        rig.unplug();
-        rig.clock.after(20, () => rig.plug());
-      });
-      return [bytes.subarray(0, Math.max(0, bytes.length - (passed - cut)))];
-    });
-  }
-});
+test.each(["host", "module"] as const)(
+  "a line pulled out at any byte on the way to the %s loses nothing, repeats nothing",
+  async (way) => {
+    for (let cut = 1; cut < (way === "host" ? 14_000 : 400); cut += way === "host" ? 397 : 9) {
+      let passed = 0;
+      let pulled = false;
+      const hurt =
+        (rig: Rig): Hurt =>
+        (bytes, towards) => {
+          if (towards !== way || pulled) return [bytes];
+          passed += bytes.length;
+          if (passed < cut) return [bytes];
+          pulled = true;
+          rig.clock.after(2, () => {
+            rig.unplug();
+            rig.clock.after(20, () => rig.plug());
+          });
+          return [bytes.subarray(0, Math.max(0, bytes.length - (passed - cut)))];
+        };
+      await survives(hurt, 3_000, 1 + (cut % 3));
+    }
+  },
+);
 
 test("random garbage alone makes neither a connection nor a block", async () => {
   const property = fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 }), async (pieces) => {
@@ -231,7 +237,7 @@ test("frames of an earlier connection that come late do no harm", async () => {
   const rig = rigOf();
   const late: Buffer[] = [];
   rig.hurt = (bytes, towards) => {
-    if (towards === "host") late.push(bytes);
+    if (towards === "host" && rig.module.connected) late.push(bytes);
     return [bytes];
   };
   rig.plug();
@@ -241,6 +247,8 @@ test("frames of an earlier connection that come late do no harm", async () => {
   rig.hurt = (bytes) => [bytes];
   rig.plug();
   for (const bytes of late) rig.host.received(bytes);
+  expect(await rig.until(() => rig.host.status().line === "up", 2_000)).toBe(true);
+  for (const bytes of late) rig.host.received(bytes);
   rig.make(1, 3, 3);
   expect(await rig.until(() => rig.delivered.length === 6, 8_000)).toBe(true);
   for (const bytes of late) rig.host.received(bytes);
@@ -248,6 +256,20 @@ test("frames of an earlier connection that come late do no harm", async () => {
   expect(await rig.until(() => rig.delivered.length === 9, 8_000)).toBe(true);
   expect(rig.names).toEqual(names(1, 9));
   expect(rig.allRight).toBe(true);
+});
+
+test("a host that hears nothing goes on writing, so that a dead port is noticed", async () => {
+  const rig = rigOf();
+  rig.plug();
+  expect(await rig.until(() => rig.host.status().line === "up", 1_000)).toBe(true);
+  let written = 0;
+  rig.hurt = (_bytes, towards) => {
+    if (towards === "module") written++;
+    return [];
+  };
+  await rig.until(() => false, 1_500);
+  expect(rig.host.status().line).toBe("up");
+  expect(written).toBeGreaterThan(2);
 });
 
 test("numbers that are spent make a new connection", async () => {

@@ -4,11 +4,11 @@ import { createHash } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { type Secret, secretOf } from "../../src/core/secret.ts";
-import { decodeCobs } from "../../src/kq/cobs.ts";
+import { decodeCobs, encodeCobs } from "../../src/kq/cobs.ts";
 import { Reader } from "../../src/kq/codec.ts";
 import { helloFrame, readHello } from "../../src/kq/greeting.ts";
 import { SealedGuard } from "../../src/kq/guard.ts";
-import { KQ } from "../../src/kq/messages.ts";
+import { type Hello, KQ } from "../../src/kq/messages.ts";
 import { parsePairingKey, proves } from "../../src/kq/pairing.ts";
 import { Rig, type RigOptions } from "./rig.ts";
 import { keyOf, seededRandom } from "./world.ts";
@@ -122,6 +122,76 @@ test("each end opens the other's frames only; a changed header, body or tag open
     changed[at] = (changed[at] ?? 0) ^ 1;
     expect(module.open(changed, () => true)).toBeUndefined();
   }
+});
+
+test("each number has its own key stream", () => {
+  using pairing = key(7);
+  using host = new SealedGuard("host", pairing, { host: Buffer.alloc(16, 1), module: Buffer.alloc(16, 2) });
+  const bodies = new Set<string>();
+  for (const name of ["credit", "acknowledgement"] as const) {
+    for (const number of [0, 1, 2, 0xffff_ffff]) {
+      const frame = host.seal(name, number, (to) => to.raw(Buffer.alloc(16)));
+      bodies.add(frame.subarray(5, 21).toString("hex"));
+    }
+  }
+  expect(bodies.size).toBe(8);
+});
+
+/** A module with a pairing key, and what it said last. */
+function moduleAlone() {
+  const rig = rigOf({ module: { pairingKey: key(7) } });
+  let answer: Hello | undefined;
+  rig.module.attach((bytes) => {
+    const [frame = Buffer.alloc(0)] = framesOf([Buffer.from(bytes)]);
+    const hello = frame[0] === KQ.hello.code ? readHello(frame) : undefined;
+    if (hello !== undefined && hello !== "otherVersion") answer = hello;
+    return true;
+  });
+  const say = (own: Uint8Array, echo?: Uint8Array, pairingKey?: Secret): Hello => {
+    const self = { side: "host", link: "ab", name: "qkm", run: 0, blockBytes: 4_096, pairingKey } as const;
+    const frame = Buffer.from(helloFrame(self, own, echo));
+    const coded = Buffer.alloc(frame.length + 10);
+    rig.module.received(coded.subarray(0, encodeCobs(frame, coded, 0)));
+    if (answer === undefined) throw new Error("the module says nothing");
+    return answer;
+  };
+  return { rig, say };
+}
+
+test("a module does not open for a host whose last hello proves nothing", () => {
+  const { rig, say } = moduleAlone();
+  const own = Buffer.alloc(16, 1);
+  for (const wrong of [undefined, key(8)]) {
+    const { own: echo } = say(own, undefined, wrong);
+    say(own, echo, wrong);
+    expect(rig.module.connected).toBe(false);
+  }
+  expect(rig.heard.lines.map(({ sentence }) => sentence)).toEqual([
+    expect.stringContaining("has none"),
+    expect.stringContaining("another pairing key"),
+  ]);
+  const { own: echo } = say(own, undefined, key(7));
+  say(own, echo, key(7));
+  expect(rig.module.connected).toBe(true);
+});
+
+test("no pair of random bytes makes two connections: hellos that are said again change nothing or bring new ones", () => {
+  const { rig, say } = moduleAlone();
+  const [own, other] = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)];
+  const first = say(own, undefined, key(7));
+  expect(say(own, undefined, key(7)).own).toEqual(first.own);
+  say(own, first.own, key(7));
+  expect(rig.module.connected).toBe(true);
+  say(own, undefined, key(7));
+  say(own, first.own, key(7));
+  expect(rig.module.connected).toBe(true);
+  const second = say(other, undefined, key(7));
+  expect(rig.module.connected).toBe(false);
+  expect(second.own).not.toEqual(first.own);
+  const third = say(own, undefined, key(7));
+  expect([first.own, second.own]).not.toContainEqual(third.own);
+  say(own, first.own, key(7));
+  expect(rig.module.connected).toBe(false);
 });
 
 test("a pairing key file has 32 bytes or 64 hexadecimal digits, and is zeroed when it was read", () => {
