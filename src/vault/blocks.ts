@@ -32,7 +32,6 @@ export class Blocks {
       tagState: parts.tagState,
       unpin: (resident) => this.#residents.unpin(resident),
       keyIdKey: (resident) => this.#extract(resident),
-      sealAs: (resident, block) => this.#copy(resident, block),
     };
   }
 
@@ -55,7 +54,9 @@ export class Blocks {
     try {
       const secret = secretOf(slot.subarray(0, length));
       await link.use((token) => token.random(secret));
-      return await secret.lend((plain) => Promise.all(blocks.map((block) => sealer.seal("block", block, plain))));
+      const sealed: Sealed[] = [];
+      for (const block of blocks) sealed.push(await secret.lend((plain) => sealer.seal("block", block, plain)));
+      return sealed;
     } finally {
       slab.release(slot);
     }
@@ -111,17 +112,6 @@ export class Blocks {
     } catch (thrown) {
       place.release();
       throw thrown;
-    }
-  }
-
-  async #copy({ block: from }: Resident, to: BlockId): Promise<Sealed> {
-    checkName("block", to);
-    const resident = this.has(from) ? this.#residents.resident(from) : undefined;
-    if (resident === undefined) throw new Error(`there is no block ${from}`);
-    try {
-      return await this.#parts.sealer.seal("block", to, resident.slot.subarray(0, resident.length));
-    } finally {
-      this.#residents.unpin(resident);
     }
   }
 

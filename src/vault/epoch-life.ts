@@ -99,7 +99,7 @@ export class EpochLife {
     const { km, link } = this.#parts;
     this.#condemned = true;
     try {
-      await link.use(async (token) => this.#destroyFound(await findKeks(token, km)));
+      await link.useLast(async (token) => this.#destroyFound(await findKeks(token, km)));
     } catch {}
     return this.#destroyed;
   }
@@ -138,6 +138,7 @@ export class EpochLife {
       });
       const keks = await reseal(this.#parts, used);
       dataKeys.clear();
+      await epochs.quiet();
       await link.use(() => destroyEach(keks));
       log.info({ epoch: epochs.current, ms: clock.monotonicMs() - beganMs }, "a new epoch: all is sealed anew");
     } finally {

@@ -11,6 +11,9 @@ const DIGITS = 10;
 /** How long a sealed block may wait for its commit before a rotation stops waiting for it. */
 export const KEEP_WITHIN_MS = 10_000;
 
+/** How often a wait for readers looks again by itself. */
+const QUIET_MS = 1000;
+
 export const kekPrefix = (km: KmId): string => `qkm-kek-${km}-`;
 
 /** Labels sort like their epochs. */
@@ -43,8 +46,11 @@ export class Epochs {
   readonly #pause: Pause;
   readonly #tickets = new Set<Ticket>();
   readonly #ticketOf = new WeakMap<SealedRecord, Ticket>();
+  /** How many records of an epoch are being opened. */
+  readonly #readers = new Map<number, number>();
   #keks = new Map<number, Kek>();
   #current = 0;
+  #closed = false;
   /** Records sealed in the current epoch. */
   seals = 0;
 
@@ -90,6 +96,24 @@ export class Epochs {
     return kek;
   }
 
+  /** A record of an epoch is being opened, until the function returned is called. */
+  reading(epoch: number): () => void {
+    const count = (by: number) => this.#readers.set(epoch, (this.#readers.get(epoch) ?? 0) + by);
+    count(1);
+    return () => {
+      count(-1);
+      if (this.#readers.get(epoch) !== 0) return;
+      this.#readers.delete(epoch);
+      this.#pause.wake();
+    };
+  }
+
+  /** Waits until nothing of a forgotten epoch is being opened any more. */
+  async quiet(): Promise<void> {
+    while (!this.#closed && [...this.#readers.keys()].some((epoch) => !this.#keks.has(epoch)))
+      await this.#pause.for(QUIET_MS);
+  }
+
   /** A seal begins. @throws Fault HSM_UNAVAILABLE before the first epoch */
   ticket(): Ticket {
     if (!this.#keks.has(this.#current)) throw new Fault("HSM_UNAVAILABLE");
@@ -117,6 +141,7 @@ export class Epochs {
 
   /** Ends every wait. */
   close(): void {
+    this.#closed = true;
     this.#tickets.clear();
     this.#keks.clear();
     this.#pause.end();
@@ -129,7 +154,7 @@ export class Epochs {
 
   /** Waits until every seal of an older epoch is durable, given up, or too late. */
   async settled(): Promise<void> {
-    for (let wait = this.#latest(); wait !== undefined; wait = this.#latest()) {
+    for (let wait = this.#latest(); wait !== undefined && !this.#closed; wait = this.#latest()) {
       await this.#pause.for(wait - this.#clock.monotonicMs());
     }
   }

@@ -4,7 +4,7 @@ import { Fault } from "../core/fault.ts";
 import { encodeBase64 } from "../wire/base64.ts";
 import type { Resident } from "./residents.ts";
 import { poly1305 } from "./tags.ts";
-import type { BlockId, KeyIdKey, OpenBlock, Range, Sealed } from "./vault.ts";
+import type { KeyIdKey, OpenBlock, Range, Sealed } from "./vault.ts";
 
 /** key-protocol 2: where the parts of a KMA-key begin. */
 const HOP_KEY = 0;
@@ -18,7 +18,6 @@ export interface BlockHome {
   readonly tagState: Uint8Array;
   unpin(resident: Resident): void;
   keyIdKey(resident: Resident): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }>;
-  sealAs(resident: Resident, block: BlockId): Promise<Sealed>;
 }
 
 export class OpenedBlock implements OpenBlock {
@@ -45,11 +44,6 @@ export class OpenedBlock implements OpenBlock {
   async keyIdKey(): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {
     this.#bytes(CARVED);
     return await this.#home.keyIdKey(this.#held());
-  }
-
-  /** Seals the same bytes, as they are in this memory now, as another block. @throws Fault HSM_UNAVAILABLE */
-  async copy(to: BlockId): Promise<Sealed> {
-    return await this.#home.sealAs(this.#held(), to);
   }
 
   emit({ offset, length }: Range, target: Uint8Array, at: number): number {

@@ -53,21 +53,28 @@ interface Job {
 }
 
 async function resealAll(parts: RotationParts, due: readonly IndexEntry[], job: Job): Promise<void> {
-  const { keeper, clock } = parts;
   const queue = due.values();
-  for (let done = false; !done; ) {
-    const untilMs = clock.monotonicMs() + SLICE_MS;
-    const pairs: { old: IndexEntry; fresh: SealedRecord }[] = [];
-    while (pairs.length < SLICE_RECORDS && clock.monotonicMs() < untilMs && !done) {
+  while (await resealSlice(parts, queue, job)) await turn();
+}
+
+/** False when nothing is left. */
+async function resealSlice(parts: RotationParts, queue: Iterator<IndexEntry>, job: Job): Promise<boolean> {
+  const { keeper, clock, epochs } = parts;
+  const untilMs = clock.monotonicMs() + SLICE_MS;
+  const pairs: { old: IndexEntry; fresh: SealedRecord }[] = [];
+  try {
+    for (let done = 0; done < SLICE_RECORDS && clock.monotonicMs() < untilMs; done += 1) {
       const next = queue.next();
-      done = next.done === true;
-      const fresh = next.done ? undefined : await resealOne(parts, next.value, job);
-      if (!next.done && fresh !== undefined) pairs.push({ old: next.value, fresh });
+      if (next.done) break;
+      const fresh = await resealOne(parts, next.value, job);
+      if (fresh !== undefined) pairs.push({ old: next.value, fresh });
     }
     await keeper.replace(pairs);
-    for (const { fresh } of pairs) parts.epochs.kept(fresh);
-    await turn();
+  } finally {
+    // Nobody else waits for these, durable or not.
+    for (const { fresh } of pairs) epochs.kept(fresh);
   }
+  return pairs.length > 0;
 }
 
 /** Undefined when it is gone meanwhile, or cannot be opened: then it stays as it is, for the key manager to find. */

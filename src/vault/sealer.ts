@@ -48,18 +48,21 @@ export class Sealer {
    * @throws Fault HSM_UNAVAILABLE, SealBroken
    */
   open(head: Head, record: Uint8Array, into: Uint8Array): Promise<void> {
-    const { km, link, dataKeys } = this.#parts;
-    return link.use(async (token) => {
-      const { iv, dataKey, sealed } = parseRecord(record, head.bytes);
-      const aad = recordAad(km, head);
-      const source = this.#source(head.epoch, token);
-      const plain = into.subarray(0, head.bytes + TAG_BYTES);
-      if (dataKey === undefined) await source.kek.open({ iv, aad, sealed, plain });
-      else {
-        const job = { iv, aad, sealed, plain: plain.subarray(0, head.bytes) };
-        await dataKeys.forOld(dataKey, source, (key) => gcmOpen(key, job));
-      }
-    });
+    const done = this.#parts.epochs.reading(head.epoch);
+    return this.#parts.link.use((token) => this.#open(head, { record, token }, into)).finally(done);
+  }
+
+  async #open(head: Head, { record, token }: { record: Uint8Array; token: Token }, into: Uint8Array): Promise<void> {
+    const { km, dataKeys } = this.#parts;
+    const { iv, dataKey, sealed } = parseRecord(record, head.bytes);
+    const aad = recordAad(km, head);
+    const source = this.#source(head.epoch, token);
+    const plain = into.subarray(0, head.bytes + TAG_BYTES);
+    if (dataKey === undefined) await source.kek.open({ iv, aad, sealed, plain });
+    else {
+      const job = { iv, aad, sealed, plain: plain.subarray(0, head.bytes) };
+      await dataKeys.forOld(dataKey, source, (key) => gcmOpen(key, job));
+    }
   }
 
   async #seal(head: Head, plain: Uint8Array, how: { scheme: Scheme; token: Token }): Promise<SealedRecord> {

@@ -28,6 +28,7 @@ export class TokenLink {
   #token: Token | undefined;
   #jobs = 0;
   readonly #idle: Pause;
+  #last = false;
   #ended = false;
 
   constructor(options: TokenLinkOptions) {
@@ -56,11 +57,25 @@ export class TokenLink {
     try {
       return await job(token);
     } catch (thrown) {
-      if (asFault(thrown).code === "HSM_UNAVAILABLE") this.#lost(token);
+      if (asFault(thrown).code === "HSM_UNAVAILABLE" && !this.#last) this.#lost(token);
       throw thrown;
     } finally {
       this.#jobs -= 1;
       if (this.#jobs === 0) this.#idle.wake();
+    }
+  }
+
+  /** Like `use`, for what is done at the very end: other jobs that fail do not take the token away from it. */
+  async useLast<T>(job: (token: Token) => Promise<T>): Promise<T> {
+    const token = this.#token;
+    this.#last = true;
+    try {
+      return await this.use(job);
+    } catch (thrown) {
+      if (token !== undefined) this.#lost(token);
+      throw thrown;
+    } finally {
+      this.#last = false;
     }
   }
 
