@@ -42,11 +42,13 @@ export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isJson = (contentType: string): boolean =>
-  contentType.split(";", 1)[0]?.trim().toLowerCase() === "application/json";
+  contentType === "application/json" || contentType.split(";", 1)[0]?.trim().toLowerCase() === "application/json";
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 function parsed(body: Uint8Array): unknown {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    const text = UTF8.decode(body);
     return text.trim() === "" ? {} : JSON.parse(text);
   } catch (cause) {
     throw malformed("the body is not JSON in UTF-8", cause);
