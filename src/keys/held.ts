@@ -95,6 +95,8 @@ export class HeldKeys {
   accepted = 0;
   /** Accepted ones within the window below it. */
   readonly #recent = new Set<number>();
+  /** Serials whose relay is being taken in; false when the source gave them up meanwhile. */
+  readonly #expected = new Map<number, boolean>();
 
   constructor(context: Context, peer: KmId) {
     this.#context = context;
@@ -126,6 +128,26 @@ export class HeldKeys {
     this.accepted = Math.max(this.accepted, serial);
     this.#recent.add(serial);
     for (const old of this.#recent) if (old <= this.accepted - WINDOW) this.#recent.delete(old);
+  }
+
+  /** Accepts a serial whose relay is being taken in. */
+  expect(serial: number): void {
+    this.accept(serial);
+    this.#expected.set(serial, true);
+  }
+
+  isExpected(serial: number): boolean {
+    return this.#expected.get(serial) === true;
+  }
+
+  /** The relay was taken in, or refused. */
+  settle(serial: number): void {
+    this.#expected.delete(serial);
+  }
+
+  /** Relays being taken in. */
+  get expected(): number {
+    return this.#expected.size;
   }
 
   acceptance(): Pick<PeerRow, "accepted" | "window"> {
@@ -189,6 +211,7 @@ export class HeldKeys {
   /** Ends what the source told it gave up. */
   giveUp(runs: string, change: Change): void {
     const isGivenUp = inRuns(parseRuns(runs));
+    for (const serial of this.#expected.keys()) if (isGivenUp(serial)) this.#expected.set(serial, false);
     this.end(
       [...this.keys()].filter((key) => isGivenUp(key.serial)),
       "given_up",

@@ -1,6 +1,8 @@
 // Key relay as its destination: every check in its order, the outcome durable before it is told.
 
-import { Fault } from "../core/fault.ts";
+import { asFault, Fault } from "../core/fault.ts";
+import { parseRuns } from "../core/runs.ts";
+import type { OpenBlock } from "../vault/vault.ts";
 import { sameBytes } from "./bytes.ts";
 import type { Context } from "./context.ts";
 import { emptyBitmap, HeldKey } from "./held.ts";
@@ -28,50 +30,78 @@ export async function acceptRelay(
   offer: RelayOffer,
   isCurrent: () => boolean,
 ): Promise<RelayConfirmation> {
-  const { serial, link, block } = check(context, from, offer);
+  const checked = check(context, from, offer);
+  const { serial, link, block } = checked;
   // From here on neither block nor serial can be named again.
   link.leave(block.id);
-  from.held.accept(serial);
-  using open = await context.vault.open(block.id).catch((thrown: unknown) => {
-    endBlocks(context, link, [block], "given_up");
+  from.held.expect(serial);
+  try {
+    using open = await context.vault.open(block.id);
+    await checkTag(context, { from, offer, open });
+    const tag = open.endTag(endContext(offer));
+    await keep(context, { ...checked, from, offer, open }, () => isCurrent() && from.held.isExpected(serial));
+    return { keyId: offer.keyId, tag };
+  } catch (thrown) {
+    endBlocks(context, link, [block], asFault(thrown).code === "BAD_TAG" ? "mismatch" : "given_up");
     throw thrown;
-  });
+  } finally {
+    from.held.settle(serial);
+  }
+}
+
+interface Arrival {
+  readonly from: Neighbour;
+  readonly offer: RelayOffer;
+  readonly open: OpenBlock;
+}
+
+/** @throws Fault BAD_TAG, with the serial durably refused from now on */
+async function checkTag(context: Context, { from, offer, open }: Arrival): Promise<void> {
   const tag = open.hopTag(linkContext(offer, offer.protection));
-  if (!sameBytes(tag, offer.protection.tag)) {
-    endBlocks(context, link, [block], "mismatch");
-    await context.vault
-      .change()
-      .put(...from.peerRow())
-      .commit();
-    throw new Fault("BAD_TAG");
-  }
-  const { key: idKey, sealed } = await open.keyIdKey();
-  if (!isCurrent()) {
-    idKey[Symbol.dispose]();
-    endBlocks(context, link, [block], "given_up");
-    throw new Fault("PEER_UNAVAILABLE");
-  }
-  const length = open.length;
-  const bornAt = context.ages.now();
+  if (sameBytes(tag, offer.protection.tag)) return;
+  await context.vault
+    .change()
+    .put(...from.peerRow())
+    .commit();
+  throw new Fault("BAD_TAG");
+}
+
+/** Makes the KMA-key durable and enters it, unless its source gives it up meanwhile. @throws Fault */
+async function keep(context: Context, arrival: Arrival & Checked, isWanted: () => boolean): Promise<void> {
+  const { from, offer, open, serial, block } = arrival;
+  const { length } = open;
   const row = {
     peer: from.id,
     serial,
     block: block.id,
     length,
-    bornAt,
+    bornAt: context.ages.now(),
     fetched: emptyBitmap(length),
     witness: FIRST_OFFSET,
   };
-  const change = context.vault
-    .change()
-    .keep(sealed)
-    .remove(TABLE.block, block.id)
-    .put(...from.peerRow());
-  from.held.giveUp(offer.givenUp, change);
-  await change.put(TABLE.held, kmaRow(from.id, serial), row).commit();
+  const { key: idKey, sealed } = await open.keyIdKey();
+  try {
+    if (!isWanted()) throw new Fault("PEER_UNAVAILABLE");
+    const change = context.vault
+      .change()
+      .keep(sealed)
+      .remove(TABLE.block, block.id)
+      .put(...from.peerRow());
+    from.held.giveUp(offer.givenUp, change);
+    await change.put(TABLE.held, kmaRow(from.id, serial), row).commit();
+    if (!isWanted()) throw await undo(context, from, serial);
+  } catch (thrown) {
+    idKey[Symbol.dispose]();
+    throw thrown;
+  }
   from.held.add(new HeldKey(row, idKey));
   context.meter.add("kma_keys_held", { peer: from.id });
-  return { keyId: offer.keyId, tag: open.endTag(endContext(offer)) };
+}
+
+/** What was given up while it was made durable is not kept: its source may never name it again. */
+async function undo({ vault }: Context, from: Neighbour, serial: number): Promise<Fault> {
+  await vault.change().remove(TABLE.held, kmaRow(from.id, serial)).commit();
+  return new Fault("PEER_UNAVAILABLE");
 }
 
 /** @throws Fault */
@@ -85,13 +115,23 @@ function check(context: Context, from: Neighbour, offer: RelayOffer): Checked {
   }
   const serial = kmaSerial(offer.keyId);
   if (serial === undefined || serial === 0) throw new Fault("MALFORMED_REQUEST", { text: "key_ID names no KMA-key" });
-  if (link.owns(protection.sequence)) throw new Fault("BLOCK_NOT_YOURS");
+  checkRuns(offer.givenUp);
   const block = link.find(protection);
+  // Whose a block is was stamped at intake; the share may have changed since.
+  if (block?.own ?? link.owns(protection.sequence)) throw new Fault("BLOCK_NOT_YOURS");
   if (block === undefined) throw new Fault(isUsed(from, offer) ? "BLOCK_USED" : "BLOCK_NOT_HELD");
-  if (block.own) throw new Fault("BLOCK_NOT_YOURS");
   if (!from.held.isNew(serial)) throw new Fault("SERIAL_SEEN");
-  if (from.held.size >= context.policy.maxHeld) throw new Fault("STORE_FULL");
+  if (from.held.size + from.held.expected >= context.policy.maxHeld) throw new Fault("STORE_FULL");
   return { serial, link, block };
+}
+
+/** @throws Fault MALFORMED_REQUEST */
+function checkRuns(text: string): void {
+  try {
+    parseRuns(text);
+  } catch (cause) {
+    throw new Fault("MALFORMED_REQUEST", { text: "the list of serials given up is none", cause });
+  }
 }
 
 /** Whether the block named serves as a KMA-key already. */

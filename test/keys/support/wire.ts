@@ -26,6 +26,8 @@ export class Wire {
   delayMs = 0;
   /** What it is true of never arrives. */
   lose: (crossing: Crossing) => boolean = () => false;
+  /** What becomes of a confirmation on its way. */
+  twist: (confirmation: RelayConfirmation) => RelayConfirmation = (confirmation) => confirmation;
   /** All that was sent, lost or not. */
   readonly log: Crossing[] = [];
   /** The largest entry told, in bytes of JSON. */
@@ -100,8 +102,8 @@ class PeerSide implements Peer {
     const copy = structuredClone(offer);
     return this.#call(timeoutMs, "RELAY_TIMEOUT", (call) => {
       this.#wire.carry(this, { from: this.here.id, kind: "relay", offer: copy }, (other) =>
-        other.#answer(call, { from: other.here.id, kind: "confirmation", confirmation: EMPTY }, () =>
-          other.#events().relayed(other, copy),
+        other.#answer(call, { from: other.here.id, kind: "confirmation", confirmation: EMPTY }, async () =>
+          this.#wire.twist(await other.#events().relayed(other, copy)),
         ),
       );
     });
@@ -150,7 +152,7 @@ class PeerSide implements Peer {
   /** Does what was asked, and carries the answer back. */
   async #answer<T>(call: Call<T>, crossing: Crossing, work: () => Promise<T>): Promise<void> {
     try {
-      const value = structuredClone(await work());
+      const value = await work();
       const told: Crossing =
         crossing.kind === "confirmation" ? { ...crossing, confirmation: value as RelayConfirmation } : crossing;
       this.#wire.carry(this, told, () => call.resolve(value));
