@@ -101,7 +101,8 @@ async function showScreen(network: RunningNetwork, commands: readonly string[], 
     await Promise.all([network.pollStatus(), network.pollCounts()]);
     const kms = network.kms.map(({ id, child, status, counts }) => ({ id, pid: child.pid, report: status, counts }));
     const upSeconds = (performance.now() - begun) / 1000;
-    process.stdout.write(paint(drawScreen({ dir: network.dir, upSeconds, kms, faults: network.faults, commands })));
+    const lines = drawScreen({ dir: network.dir, upSeconds, kms, faults: network.faults, commands });
+    process.stdout.write(paint(lines.slice(0, process.stdout.rows - 1)));
     await pause(SCREEN_MS, stop);
   }
   process.stdout.write(CLOSE_SCREEN);

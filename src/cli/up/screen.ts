@@ -13,7 +13,7 @@ export interface ScreenView {
   readonly commands: readonly string[];
 }
 
-const FAULTS_SHOWN = 5;
+const FAULTS_SHOWN = 3;
 const CLOCK = { hour12: false } as const;
 
 /** The lines of the screen, each of 80 columns at most. */
