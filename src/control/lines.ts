@@ -1,11 +1,9 @@
 // Lines of JSON on a byte stream, of bounded length.
 
-import { StringDecoder } from "node:string_decoder";
-
 /** Cuts what arrives into lines. */
 export class LineReader {
   readonly #longest: number;
-  readonly #decoder = new StringDecoder("utf8");
+  readonly #decoder = new TextDecoder();
   #rest = "";
 
   /** `longest` in characters. */
@@ -15,9 +13,7 @@ export class LineReader {
 
   /** The whole lines that end in `chunk`, without their ends. @throws RangeError when a line is too long */
   push(chunk: Uint8Array): readonly string[] {
-    const lines = (this.#rest + this.#decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length))).split(
-      "\n",
-    );
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
     this.#rest = lines.pop() ?? "";
     for (const line of [...lines, this.#rest]) {
       if (line.length > this.#longest) throw new RangeError(`a line is longer than ${this.#longest} characters`);

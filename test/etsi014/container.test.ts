@@ -1,0 +1,52 @@
+// Tests of src/etsi014/container.ts: the bytes of an answer, byte for byte.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { containerBytes, Head, keyBytes, layKey } from "../../src/etsi014/container.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { fakeGrant, fakeId, fakeKey } from "./fake-door.ts";
+
+const laid = (sizes: readonly number[]): Buffer => {
+  const grant = fakeGrant(sizes);
+  const target = Buffer.alloc(containerBytes(grant));
+  let end = 0;
+  for (let i = 0; i < grant.count; i++) end = layKey(grant, i, target, end);
+  expect(end).toBe(target.length);
+  return target;
+};
+
+describe("a key container", () => {
+  it("6.3: has exactly these bytes", () => {
+    const key = fakeKey(0, 8).toString("base64");
+    expect(laid([8]).toString()).toBe(`{"keys":[{"key_ID":"${fakeId(0)}","key":"${key}"}]}`);
+  });
+
+  it("6.3: is the JSON of its keys, and as long as foretold, whatever their number and sizes", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 4088 }), { minLength: 1, maxLength: 20 }), (sizes) => {
+        const keys = sizes.map((size, i) => ({ key_ID: fakeId(i), key: fakeKey(i, size).toString("base64") }));
+        expect(laid(sizes).toString()).toBe(JSON.stringify({ keys }));
+        const grant = fakeGrant(sizes);
+        expect(sizes.reduce((sum, _, i) => sum + keyBytes(grant, i), 0)).toBe(containerBytes(grant));
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+describe("a head", () => {
+  it("has the length, the date of this second, and whether the connection stays", () => {
+    const clock = new ManualClock(0, Date.UTC(2026, 10, 22, 8, 49, 37));
+    const head = new Head(clock, 60_000);
+    const text = (keepAlive: boolean) => {
+      const target = Buffer.alloc(500);
+      return target.toString("latin1", 0, head.lay(target, 1234, keepAlive));
+    };
+    expect(text(true)).toBe(
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: keep-alive\r\n" +
+        "Keep-Alive: timeout=60\r\nDate: Sun, 22 Nov 2026 08:49:37 GMT\r\nContent-Length: 1234\r\n\r\n",
+    );
+    clock.advance(1000);
+    expect(text(false)).toContain("Connection: close\r\nDate: Sun, 22 Nov 2026 08:49:38 GMT\r\n");
+  });
+});
