@@ -30,7 +30,7 @@ const MAY: Readonly<Record<string, string>> = {
 };
 const FREE = ["src/main.ts", "src/cli/", "test/"];
 /** Parts of Node that touch nothing outside the process. */
-const PURE = /^node:(util|crypto|path|buffer|events)$/;
+const PURE = /^node:(util|crypto|path|buffer|events|string_decoder|perf_hooks|zlib)$/;
 const IMPORT = /^(?:import|export) (type )?[^"';]*from "([^"]+)"|^import (")([^"]+)"|\bimport\((")([^"]+)"\)/gm;
 
 const isIn = (target: string) => (name: string) => target === name || (/[/:]$/.test(name) && target.startsWith(name));

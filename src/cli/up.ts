@@ -32,10 +32,14 @@ export function registerUpCommand(program: Command): void {
         "Provisions what is missing, shows a live table, and ends cleanly on Ctrl-C or SIGTERM.\n" +
         "When all is served, prints `ready DIR/network.json`: that file says where everything is.",
     )
+    .argument("[module options...]", "options of `qkm module` for every link, after --")
     .option("--dir <dir>", `folder of the network (default: ${USUAL_DIR})`)
     .option("--no-ui", "print one line when all is ready, and no table")
     .option("--rate-bits-per-s <n>", "key rate of each simulated link", positive, 2_000_000)
-    .addHelpText("after", "\nExample:\n  qkm up --dir /tmp/net --no-ui")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  qkm up --dir /tmp/net --no-ui\n  qkm up -- --lose-blocks 0.01 --restart-every-s 60",
+    )
     .action(up);
 }
 
@@ -45,14 +49,14 @@ function positive(text: string): number {
   throw new InvalidArgumentError("It must be a whole number above 0.");
 }
 
-async function up(options: UpCommandOptions): Promise<void> {
+async function up(further: readonly string[], options: UpCommandOptions): Promise<void> {
   const dir = resolve(options.dir ?? USUAL_DIR);
   const stop = stopAtSignals();
   const say = (line: string) => process.stderr.write(`${line}\n`);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   using ownership = await takeOwnership(networkPlaces(dir).owner);
   await provisionReference(dir, host, options.dir === undefined ? USUAL_BASE : undefined, say);
-  const moduleOptions = ["--rate-bits-per-s", String(options.rateBitsPerS)];
+  const moduleOptions = ["--rate-bits-per-s", String(options.rateBitsPerS), ...further];
   await using network = await RunningNetwork.start({ dir, moduleOptions }, ownership);
   try {
     await Promise.race([Promise.all([network.listening(), served(network, stop.signal, say)]), aborted(stop.signal)]);
