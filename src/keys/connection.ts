@@ -6,7 +6,7 @@ import type { Context } from "./context.ts";
 import { endBlocks } from "./intake.ts";
 import { isAfter, type LinkBook, type Place, sequencesOf } from "./link-book.ts";
 import type { Neighbour } from "./neighbour.ts";
-import { integer, readMarks, runs, StateReader, stateEntries, text } from "./peer-state.ts";
+import { inParts, integer, MAX_MARKS, readMarks, runs, StateReader, stateEntries, text } from "./peer-state.ts";
 import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
 import { reconcile } from "./reconcile.ts";
 import { acceptRelay } from "./relay-destination.ts";
@@ -25,6 +25,7 @@ export class Connection {
   /** What is heard is handled one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #stopTelling: (() => void) | undefined;
+  #telling = false;
 
   constructor(context: Context, neighbour: Neighbour, peer: Peer) {
     this.#context = context;
@@ -39,6 +40,7 @@ export class Connection {
   /** Tells our state; the neighbour does the same. */
   async begin(): Promise<void> {
     this.#neighbour.phase = "exchanging";
+    this.#neighbour.reconciled = false;
     this.#neighbour.stock.takeMoved();
     try {
       await this.peer.tell(stateEntries(this.#neighbour), TELL_TIMEOUT_MS);
@@ -60,7 +62,7 @@ export class Connection {
     if (!told || !applied || !this.#current) return;
     const neighbour = this.#neighbour;
     neighbour.phase = "synchronised";
-    neighbour.synchronisedOnce = true;
+    neighbour.reconciled = true;
     const { size, bytes } = neighbour.stock;
     this.#context.log.info(
       { peer: neighbour.id, kmaKeys: size, bytes, held: neighbour.held.size },
@@ -143,7 +145,7 @@ export class Connection {
 
   /** Marks or arrivals have moved: they are told with the next that go. */
   tellSoon(): void {
-    if (this.#stopTelling !== undefined || this.#neighbour.phase !== "synchronised") return;
+    if (this.#telling || this.#stopTelling !== undefined || this.#neighbour.phase !== "synchronised") return;
     this.#stopTelling = this.#context.clock.after(TELL_EVERY_MS, () => {
       this.#stopTelling = undefined;
       void this.#tell();
@@ -154,21 +156,31 @@ export class Connection {
     if (!this.#current) return;
     const marks = this.#neighbour.stock.takeMoved();
     const arrivals = this.#neighbour.links.flatMap(arrivedEntries);
-    const entries = [...(marks.length > 0 ? [{ name: "qkm_marks", marks }] : []), ...arrivals];
+    const entries = [...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })), ...arrivals];
     if (entries.length === 0) return;
+    this.#telling = true;
     try {
       await this.peer.tell(entries, TELL_TIMEOUT_MS);
     } catch (thrown) {
       this.#fail("the peer does not take marks and arrivals", thrown);
     }
+    this.#telling = false;
+    // What has moved meanwhile.
+    this.tellSoon();
   }
 }
 
+/** Blocks told of at a time, so that an entry fits any frame. */
+const MAX_ARRIVALS = 500;
+
 /** What has arrived since it was last told, run by run: which of the peer's blocks we hold between two places. */
 function arrivedEntries(link: LinkBook): ExtensionEntry[] {
-  const { settled, toldTo } = link;
-  if (settled === undefined || (toldTo !== undefined && !isAfter(settled, toldTo))) return [];
-  const fresh = [...link.copies()].filter((block) => toldTo === undefined || isAfter(block, toldTo));
+  const { settled: last, toldTo } = link;
+  if (last === undefined || (toldTo !== undefined && !isAfter(last, toldTo))) return [];
+  const fresh = [...link.copies()]
+    .filter((block) => toldTo === undefined || isAfter(block, toldTo))
+    .slice(0, MAX_ARRIVALS);
+  const settled = (fresh.length === MAX_ARRIVALS ? fresh.at(-1) : undefined) ?? last;
   const passed = [...(toldTo ? [toldTo] : []), ...fresh, settled].map(({ run }) => run);
   link.toldTo = settled;
   return [...new Set(passed)].map((run) => arrivedEntry(link, run, fresh, { settled, toldTo }));

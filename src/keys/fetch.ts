@@ -5,7 +5,7 @@ import type { OpenBlock, Range } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { type GrantedKey, grantKeys } from "./grants.ts";
 import type { HeldKey, HeldKeys } from "./held.ts";
-import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId, STEP } from "./key-id.ts";
+import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId } from "./key-id.ts";
 import { nameFits, type Parties } from "./key-namer.ts";
 import type { Answer, FetchRequest } from "./ports.ts";
 import { kmaRow, TABLE } from "./rows.ts";
@@ -61,10 +61,7 @@ export class FetchDesk {
 
   /** Marks the ranges in memory at once; opens the blocks; makes the marks durable. */
   async #collect(wanted: readonly Wanted[], held: HeldKeys): Promise<ReadonlyMap<HeldKey, OpenBlock>> {
-    for (const { key, range } of wanted) {
-      key.mark(range);
-      key.pins++;
-    }
+    for (const { key, range } of wanted) key.mark(range);
     const keys = new Set(wanted.map(({ key }) => key));
     using opened = new DisposableStack();
     const blocks = new Map<HeldKey, OpenBlock>();
@@ -75,14 +72,14 @@ export class FetchDesk {
     } catch (thrown) {
       // Nothing is durable and nothing has left: the ranges are free again.
       for (const { key, range } of wanted) key.unmark(range);
-      unpin(wanted);
+      held.retire(keys);
       throw thrown;
     }
     const change = this.#context.vault.change();
     for (const key of keys) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
     // A commit that was rejected may still have happened: the ranges stay marked.
     await change.commit().catch((thrown: unknown) => {
-      unpin(wanted);
+      settle(wanted, held);
       throw thrown;
     });
     opened.move();
@@ -109,27 +106,17 @@ export class FetchDesk {
     });
     return grantKeys(keys, parties, (unwritten) => {
       for (const open of blocks.values()) open[Symbol.dispose]();
-      unpin(wanted);
+      settle(wanted, held);
       this.#context.meter.add("keys_fetched", { app, door }, keys.length - unwritten);
       if (unwritten > 0) this.#context.meter.add("keys_undelivered", { app }, unwritten);
-      this.#retire(blocks.keys(), held);
-    });
-  }
-
-  /** What is fetched whole is destroyed. */
-  #retire(keys: Iterable<HeldKey>, held: HeldKeys): void {
-    const spent = [...keys].filter((key) => key.pins === 0 && held.get(key.serial) === key && key.left < STEP);
-    if (spent.length === 0) return;
-    const change = this.#context.vault.change();
-    for (const key of spent) held.forget(key, change);
-    change.commit().catch((fault: unknown) => {
-      this.#context.log.warn({ peer: held.peer, err: fault }, "fetched KMA-keys are still on the disk");
     });
   }
 }
 
-function unpin(wanted: readonly Wanted[]): void {
-  for (const { key } of wanted) key.pins--;
+/** The ranges stay marked, whether or not they have left. */
+function settle(wanted: readonly Wanted[], held: HeldKeys): void {
+  for (const { key, range } of wanted) key.settle(range);
+  held.retire(new Set(wanted.map(({ key }) => key)));
 }
 
 /** The checks of key-protocol 3, each for all IDs before the next. @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED */

@@ -22,8 +22,8 @@ export class HeldKey {
   readonly fetched: Uint8Array;
   /** The source's mark, as it told. */
   witness: number;
-  /** Fetches under way. */
-  pins = 0;
+  /** Ranges marked for fetches under way. */
+  readonly #inHand = new Set<Range>();
   #freeSteps: number;
 
   constructor(row: HeldRow, idKey: KeyIdKey) {
@@ -40,37 +40,41 @@ export class HeldKey {
   /** Whether any byte of the range was fetched, or the range is none of this key's. */
   isTaken({ offset, length }: Range): boolean {
     if (length < STEP || offset < FIRST_OFFSET || offset + length > this.length) return true;
-    for (let at = offset; at < offset + length; at += STEP) if (this.#has(at / STEP)) return true;
+    for (let at = offset; at < offset + length; at += STEP) if (hasBit(this.fetched, at / STEP)) return true;
     return false;
   }
 
-  /** Marks a range of which nothing was fetched. */
-  mark({ offset, length }: Range): void {
-    for (let at = offset; at < offset + length; at += STEP) this.#set(at / STEP, true);
-    this.#freeSteps -= length / STEP;
+  /** Fetches under way. */
+  get pins(): number {
+    return this.#inHand.size;
+  }
+
+  /** Marks a range of which nothing was fetched, for a fetch that begins. */
+  mark(range: Range): void {
+    setBits(this.fetched, range, true);
+    this.#freeSteps -= range.length / STEP;
+    this.#inHand.add(range);
   }
 
   /** Frees a range that was marked and has not left. */
-  unmark({ offset, length }: Range): void {
-    for (let at = offset; at < offset + length; at += STEP) this.#set(at / STEP, false);
-    this.#freeSteps += length / STEP;
+  unmark(range: Range): void {
+    setBits(this.fetched, range, false);
+    this.#freeSteps += range.length / STEP;
+    this.#inHand.delete(range);
   }
 
-  #set(step: number, taken: boolean): void {
-    const byte = this.fetched[step >> 3] ?? 0;
-    const bit = 1 << (step & 7);
-    this.fetched[step >> 3] = taken ? byte | bit : byte & ~bit;
+  /** The fetch that marked the range has ended: it stays marked. */
+  settle(range: Range): void {
+    this.#inHand.delete(range);
   }
 
-  #has(step: number): boolean {
-    return ((this.fetched[step >> 3] ?? 0) & (1 << (step & 7))) !== 0;
-  }
-
-  /** What is fetched, as ranges; the keys at the front count as used. */
+  /** What is fetched and needed no more, as ranges; the keys at the front count as used. */
   used(): Range[] {
+    const done = Uint8Array.from(this.fetched);
+    for (const range of this.#inHand) setBits(done, range, false);
     const ranges: { offset: number; length: number }[] = [{ offset: 0, length: FIRST_OFFSET }];
     for (let step = FIRST_OFFSET / STEP; step < this.length / STEP; step++) {
-      if (!this.#has(step)) continue;
+      if (!hasBit(done, step)) continue;
       const last = ranges.at(-1);
       if (last && last.offset + last.length === step * STEP) last.length += STEP;
       else ranges.push({ offset: step * STEP, length: STEP });
@@ -81,6 +85,16 @@ export class HeldKey {
   /** Bytes not fetched. */
   get left(): number {
     return this.#freeSteps * STEP;
+  }
+}
+
+const hasBit = (bits: Uint8Array, step: number): boolean => ((bits[step >> 3] ?? 0) & (1 << (step & 7))) !== 0;
+
+function setBits(bits: Uint8Array, { offset, length }: Range, on: boolean): void {
+  for (let step = offset / STEP; step < (offset + length) / STEP; step++) {
+    const byte = bits[step >> 3] ?? 0;
+    const bit = 1 << (step & 7);
+    bits[step >> 3] = on ? byte | bit : byte & ~bit;
   }
 }
 
@@ -95,6 +109,8 @@ export class HeldKeys {
   accepted = 0;
   /** Accepted ones within the window below it. */
   readonly #recent = new Set<number>();
+  /** Ended, but a fetch is under way. */
+  readonly #ending = new Map<HeldKey, EndReason>();
   /** Serials whose relay is being taken in; false when the source gave them up meanwhile. */
   readonly #expected = new Map<number, boolean>();
 
@@ -171,25 +187,48 @@ export class HeldKeys {
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
-  forget(key: HeldKey, change: Change): void {
+  #forget(key: HeldKey, change: Change): void {
     this.#keys.delete(key.serial);
+    this.#ending.delete(key);
     change.remove(TABLE.held, kmaRow(this.peer, key.serial)).destroy(key.block);
     key.idKey[Symbol.dispose]();
   }
 
-  /** Ends KMA-keys, counted under their reason; those that a fetch holds are left for the next time. */
-  end(keys: Iterable<HeldKey>, reason: EndReason, change: Change): number {
-    const { log, meter } = this.#context;
-    let ended = 0;
-    for (const key of [...keys].filter((candidate) => candidate.pins === 0)) {
-      const labels = { peer: this.peer, role: "destination", reason };
-      meter.add("kma_keys_ended", labels);
-      meter.add("kma_bytes_lost", labels, key.left);
-      log.info({ peer: this.peer, serial: key.serial, reason, bytes: key.left }, "a held KMA-key ended");
-      this.forget(key, change);
-      ended++;
+  /** Ends KMA-keys, counted under their reason. What a fetch holds goes off the disk when that has ended. */
+  end(keys: Iterable<HeldKey>, reason: EndReason, change: Change): void {
+    for (const key of [...keys]) {
+      if (key.pins === 0) {
+        this.#drop(key, reason, change);
+      } else {
+        this.#keys.delete(key.serial);
+        this.#ending.set(key, reason);
+      }
     }
-    return ended;
+  }
+
+  #drop(key: HeldKey, reason: EndReason, change: Change): void {
+    const { log, meter } = this.#context;
+    const labels = { peer: this.peer, role: "destination", reason };
+    meter.add("kma_keys_ended", labels);
+    meter.add("kma_bytes_lost", labels, key.left);
+    log.info({ peer: this.peer, serial: key.serial, reason, bytes: key.left }, "a held KMA-key ended");
+    this.#forget(key, change);
+  }
+
+  /** Fetches of these KMA-keys have ended: what is fetched whole is destroyed, and what was to end meanwhile. */
+  retire(keys: Iterable<HeldKey>): void {
+    const idle = [...keys].filter((key) => key.pins === 0);
+    const over = idle.filter((key) => this.#ending.has(key) || (this.#keys.get(key.serial) === key && key.left < STEP));
+    if (over.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const key of over) {
+      const reason = this.#ending.get(key);
+      if (reason === undefined) this.#forget(key, change);
+      else this.#drop(key, reason, change);
+    }
+    change.commit().catch((err: unknown) => {
+      this.#context.log.warn({ peer: this.peer, err }, "fetched KMA-keys are still on the disk");
+    });
   }
 
   /** Raises the highest serial accepted: nothing up to it is accepted again. */

@@ -1,5 +1,6 @@
 // From the module to the vault: each block sealed, durable, entered in the books, and only then acknowledged.
 
+import type { EndReason } from "../core/counters.ts";
 import { asFault } from "../core/fault.ts";
 import type { Secret } from "../core/secret.ts";
 import type { Sealed } from "../vault/vault.ts";
@@ -30,7 +31,9 @@ export class Intake {
   /** Ends when every block taken so far is durable and entered, in order. */
   #tail: Promise<void> = Promise.resolve();
   #pending = 0;
-  #committed: Place | undefined;
+  /** The last block whose commit was begun. */
+  #newest: Place | undefined;
+  #defect: { readonly thrown: unknown } | undefined;
   #room: (() => void) | undefined;
 
   /** `entered` is called after each block that is durable and in the book. */
@@ -38,14 +41,17 @@ export class Intake {
     this.#context = context;
     this.#book = book;
     this.#entered = entered;
+    this.#newest = book.settled;
   }
 
-  /** Takes blocks until the feed or the signal ends. */
+  /** Takes blocks until the feed or the signal ends. @throws whatever but a want of token or store ends it */
   async run(feed: BlockFeed, signal: AbortSignal): Promise<void> {
     for await (const block of feed.blocks()) {
       if (signal.aborted) return block.key[Symbol.dispose]();
       await this.#take(block, signal);
+      if (this.#defect !== undefined) throw this.#defect.thrown;
     }
+    await this.#tail;
   }
 
   async #take(block: FedBlock, signal: AbortSignal): Promise<void> {
@@ -72,7 +78,10 @@ export class Intake {
   async #store(block: FedBlock, stored: StoredBlock, sealed: Sealed, signal: AbortSignal): Promise<void> {
     this.#pending++;
     // Submitted at once, so that commits are grouped; entered in order.
-    const durable = this.#persist(() => this.#commit(stored, sealed), signal);
+    const durable = this.#persist(() => this.#commit(stored, sealed), signal).catch((thrown: unknown) => {
+      this.#defect ??= { thrown };
+      return undefined;
+    });
     this.#tail = this.#tail.then(async () => {
       const done = await durable;
       this.#pending--;
@@ -86,11 +95,11 @@ export class Intake {
 
   async #commit({ id, ...row }: StoredBlock, sealed: Sealed): Promise<true> {
     // A commit that is repeated may come after a later block's: the link's row never goes back.
-    const last = this.#committed !== undefined && isAfter(this.#committed, row) ? this.#committed : row;
-    const link = { run: last.run, highest: last.sequence };
+    const newest = this.#newest !== undefined && isAfter(this.#newest, row) ? this.#newest : row;
+    this.#newest = newest;
+    const link = { run: newest.run, highest: newest.sequence };
     const change = this.#context.vault.change().keep(sealed).put(TABLE.block, id, row);
     await change.put(TABLE.link, row.link, link).commit();
-    if (this.#committed === undefined || isAfter(row, this.#committed)) this.#committed = row;
     return true;
   }
 
@@ -148,12 +157,7 @@ export class Intake {
 const RETRY_MS = 1000;
 
 /** Destroys link blocks unused, counted under their reason. */
-export function endBlocks(
-  context: Context,
-  book: LinkBook,
-  blocks: readonly StoredBlock[],
-  reason: "overflow" | "gap" | "mismatch" | "restored" | "given_up",
-): void {
+export function endBlocks(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
   if (blocks.length === 0) return;
   const { log, meter, vault } = context;
   const change = vault.change();

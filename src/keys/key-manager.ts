@@ -29,7 +29,6 @@ import { type Quota, Quotas } from "./quota.ts";
 import { SourceRelays } from "./relay-source.ts";
 import { readRow, TABLE } from "./rows.ts";
 import { keySizes, stepped } from "./sizes.ts";
-import type { SupplyDesk } from "./supply.ts";
 
 /** An application and the KM that serves it. */
 export interface AppEntry {
@@ -60,7 +59,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly #connections = new Map<Neighbour, Connection>();
   readonly #fetchDesk: FetchDesk;
   readonly #housekeeping: Housekeeping;
-  readonly #intakes: Intake[] = [];
+  readonly #intakes = new Set<Intake>();
+  readonly #stopped = new AbortController();
   #stopping = false;
   readonly #stopHealth: () => void;
 
@@ -83,17 +83,30 @@ export class KeyManager implements KeyDoor, PeerEvents {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
     const manager = new KeyManager({ ...ports, policy: settings.policy, ages }, settings);
-    await loadBooks(manager.context, {
-      link: (id) => manager.links.get(id),
-      pair: (peer) => manager.pair(peer as KmId),
-    });
-    if (restored) await manager.#housekeeping.destroyAll("restored");
-    else if (ages.wentBack) await manager.#housekeeping.retireOwned();
-    manager.#housekeeping.restoreEpoch(meta.get(EPOCH_ROW)?.ageMs ?? ages.now());
-    await manager.#housekeeping.saveClock();
+    try {
+      await loadBooks(manager.context, {
+        link: (id) => manager.links.get(id),
+        pair: (peer) => manager.pair(peer as KmId),
+      });
+      if (restored) await manager.#housekeeping.destroyAll("restored");
+      else if (ages.wentBack) await manager.#housekeeping.retireOwned();
+      manager.#housekeeping.restoreEpoch(meta.get(EPOCH_ROW)?.ageMs ?? ages.now());
+      await manager.#housekeeping.saveClock();
+    } catch (thrown) {
+      manager.#forget();
+      throw thrown;
+    }
     manager.#housekeeping.start();
     manager.local.kick();
     return manager;
+  }
+
+  /** Gives back what the books hold of the vault. */
+  #forget(): void {
+    this.#stopHealth();
+    for (const { stock, held } of this.#pairs()) {
+      for (const { idKey } of [...stock.keys(), ...held.keys()]) idKey[Symbol.dispose]();
+    }
   }
 
   #neighbour(id: KmId, quotas: Quotas): Neighbour {
@@ -106,6 +119,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
         this.#connections.get(neighbour)?.tellSoon();
       },
       reset: () => relays.reset(),
+      stop: () => relays.stop(),
     };
     return neighbour;
   }
@@ -127,12 +141,16 @@ export class KeyManager implements KeyDoor, PeerEvents {
     return this.#apps.get(id as AppId)?.home === this.context.self;
   }
 
-  /** Takes a link's blocks from a driver until the signal ends it. */
-  attach(link: LinkBook, feed: BlockFeed, signal: AbortSignal): Promise<void> {
+  /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
+  async attach(link: LinkBook, feed: BlockFeed, signal: AbortSignal): Promise<void> {
     const neighbour = this.neighbours.get(link.settings.peer);
     const intake = new Intake(this.context, link, () => neighbour?.kick());
-    this.#intakes.push(intake);
-    return intake.run(feed, signal);
+    this.#intakes.add(intake);
+    try {
+      await intake.run(feed, AbortSignal.any([signal, this.#stopped.signal]));
+    } finally {
+      this.#intakes.delete(intake);
+    }
   }
 
   supply(request: SupplyRequest, answer: Answer): () => void {
@@ -205,7 +223,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     }
   }
 
-  #pairs(): readonly { readonly desk: SupplyDesk }[] {
+  #pairs(): readonly (Neighbour | LocalStock)[] {
     return [this.local, ...this.neighbours.values()];
   }
 
@@ -238,16 +256,17 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 
   /** @throws Fault */
-  relayed(peer: Peer, offer: RelayOffer): Promise<RelayConfirmation> {
-    return this.#connection(peer).relayed(offer);
+  async relayed(peer: Peer, offer: RelayOffer): Promise<RelayConfirmation> {
+    return await this.#connection(peer).relayed(offer);
   }
 
   /** @throws Fault */
-  told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
-    return this.#connection(peer).told(entries);
+  async told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
+    await this.#connection(peer).told(entries);
   }
 
   #connection(peer: Peer): Connection {
+    if (this.#stopping) throw new Fault("STOPPING");
     const neighbour = this.neighbours.get(peer.id);
     const connection = neighbour && this.#connections.get(neighbour);
     if (connection?.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
@@ -264,7 +283,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
   /** Refuses, and writes the marks exactly: an orderly stop loses nothing. */
   async stop(): Promise<void> {
     this.refuse();
-    await Promise.all(this.#intakes.map((intake) => intake.idle()));
+    this.#stopped.abort();
+    for (const connection of this.#connections.values()) connection.end();
+    const relays = [...this.neighbours.values()].map((neighbour) => neighbour.relays.stop());
+    await Promise.all([...relays, this.local.stop(), ...[...this.#intakes].map((intake) => intake.idle())]);
     await this.#housekeeping.stop();
   }
 }

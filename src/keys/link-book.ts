@@ -113,6 +113,11 @@ export class LinkBook {
     return oldest;
   }
 
+  /** What the other end was known to have may be gone: it tells anew. */
+  unconfirm(): void {
+    this.#confirmed.clear();
+  }
+
   /** The other end tells which of our blocks it holds: they are confirmed. Those that it lacks are returned. */
   confirm(told: Iterable<StoredBlock>, isHeld: (place: Place) => boolean): StoredBlock[] {
     const lacking: StoredBlock[] = [];

@@ -4,6 +4,7 @@ import { asFault } from "../core/fault.ts";
 import type { BlockId, Change, KeyIdKey } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { HeldKey, type HeldKeys } from "./held.ts";
+import { STEP } from "./key-id.ts";
 import type { LinkBook } from "./link-book.ts";
 import { type HeldRow, readRow, type SourceRow, TABLE } from "./rows.ts";
 import { CHUNK, SourceKey, type SourceStock } from "./stock.ts";
@@ -70,19 +71,21 @@ async function loadSource(context: Context, books: Books, row: SourceRow, change
   if (stock === undefined) return row.block;
   const idKey = await openIdKey(context, row.block);
   const key = idKey && new SourceKey(row, idKey);
+  if (row.state === "reserved") {
+    // The destination may keep it in vain.
+    stock.noteGivenUp(row.serial);
+    change.put(TABLE.peer, row.peer, stock.peerRow());
+  }
   if (key === undefined) {
     context.meter.add("kma_keys_ended", { peer: row.peer, role: "source", reason: "unreadable" });
     change.remove(TABLE.source, `${row.peer}/${row.serial}`).destroy(row.block);
-    return row.block;
-  }
-  if (row.state === "reserved") {
-    stock.noteGivenUp(row.serial);
+  } else if (row.state === "reserved") {
     stock.drop(key, "lost_at_restart", change);
-    change.put(TABLE.peer, row.peer, stock.peerRow());
-    return row.block;
+  } else {
+    stock.restore(key, row);
+    if (row.state === "open" && !row.exact) countLost(context, row);
+    if (key.left < STEP) stock.end([key], "lost_at_restart", change);
   }
-  stock.restore(key, row);
-  if (row.state === "open" && !row.exact) countLost(context, row);
   return row.block;
 }
 

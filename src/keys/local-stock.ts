@@ -20,7 +20,8 @@ export class LocalStock implements Filling {
   readonly desk: SupplyDesk;
   readonly #context: Context;
   readonly #blockBytes: number;
-  #making = false;
+  #making: Promise<void> | undefined;
+  #stopped = false;
   #stopRetry: (() => void) | undefined;
 
   constructor(context: Context, blockBytes: number, quotas: Quotas) {
@@ -40,6 +41,10 @@ export class LocalStock implements Filling {
     return undefined;
   }
 
+  drought(): Fault | undefined {
+    return undefined;
+  }
+
   expectedMs(): number {
     return 0;
   }
@@ -47,43 +52,67 @@ export class LocalStock implements Filling {
   kick(): void {
     const wanted = this.stock.size < STOCK || (this.desk.waiting > 0 && this.desk.missing > 0);
     const full = this.held.size >= this.#context.policy.maxHeld;
-    if (!wanted || full || this.#making || this.#stopRetry !== undefined) return;
-    this.#making = true;
-    this.#make().then(
+    if (!wanted || full || this.#stopped || this.#making !== undefined || this.#stopRetry !== undefined) return;
+    this.#making = this.#make().then(
       () => {
-        this.#making = false;
+        this.#making = undefined;
         this.desk.pump();
       },
       (thrown: unknown) => {
-        this.#making = false;
+        this.#making = undefined;
         this.#context.log.warn({ fault: asFault(thrown).code }, "no local KMA-key could be made");
-        this.#stopRetry = this.#context.clock.after(RETRY_MS, () => {
-          this.#stopRetry = undefined;
-          this.kick();
-        });
+        if (!this.#stopped) this.#stopRetry = this.#context.clock.after(RETRY_MS, () => this.#retry());
       },
     );
   }
 
+  #retry(): void {
+    this.#stopRetry = undefined;
+    this.kick();
+  }
+
+  /** Makes no more; resolves when the one being made is done. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#stopRetry?.();
+    await this.#making;
+  }
+
   /** Two copies under two names, as if they lay at two KMs. */
   async #make(): Promise<void> {
-    const { self, vault, ages } = this.#context;
-    const length = this.#blockBytes;
     const serial = this.stock.nextSerial++;
     this.held.accept(serial);
+    try {
+      await this.#generate(serial);
+    } catch (thrown) {
+      const change = this.#context.vault.change();
+      for (const end of ["source", "destination"] as const) change.destroy(localBlock(serial, end));
+      await change.commit().catch(() => {
+        // A restart finds them, and uses or destroys them.
+      });
+      throw thrown;
+    }
+  }
+
+  async #generate(serial: number): Promise<void> {
+    const { self, vault, ages } = this.#context;
+    const length = this.#blockBytes;
     const atSource = localBlock(serial, "source");
     const atDestination = localBlock(serial, "destination");
+    using idKeys = new DisposableStack();
     const blocks = vault.change().put(TABLE.peer, self, this.stock.peerRow());
     for (const sealed of await vault.generate([atSource, atDestination], length)) blocks.keep(sealed);
     await blocks.commit();
     const bornAt = ages.now();
     const change = vault.change();
-    const key = new SourceKey({ serial, block: atSource, length, bornAt }, await this.#idKey(atSource, change));
+    const sourceIdKey = idKeys.use(await this.#idKey(atSource, change));
+    const key = new SourceKey({ serial, block: atSource, length, bornAt }, sourceIdKey);
     const fetched = emptyBitmap(length);
     const row = { peer: self, serial, block: atDestination, length, bornAt, fetched, witness: FIRST_OFFSET };
-    const held = new HeldKey(row, await this.#idKey(atDestination, change));
+    const held = new HeldKey(row, idKeys.use(await this.#idKey(atDestination, change)));
     change.put(TABLE.held, kmaRow(self, serial), row);
     await change.put(TABLE.source, kmaRow(self, serial), this.stock.sourceRow(key, "ready", 0)).commit();
+    idKeys.move();
     this.held.add(held);
     this.stock.add(key);
   }

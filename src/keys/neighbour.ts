@@ -23,6 +23,8 @@ export interface Relays {
   kick(): void;
   /** A new connection: what was refused before may go now. */
   reset(): void;
+  /** Begins no more; resolves when those under way have ended. */
+  stop(): Promise<void>;
 }
 
 export class Neighbour implements Filling {
@@ -33,9 +35,9 @@ export class Neighbour implements Filling {
   readonly desk: SupplyDesk;
   phase: Phase = "down";
   peer: Peer | undefined;
-  /** Since the start: until then nothing shared with it is carved. */
-  synchronisedOnce = false;
-  relays: Relays = { kick: () => {}, reset: () => {} };
+  /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */
+  reconciled = false;
+  relays: Relays = { kick: () => {}, reset: () => {}, stop: () => Promise.resolve() };
   /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
   statedRate: (link: LinkBook) => number | undefined = () => undefined;
   readonly #context: Context;
@@ -59,12 +61,15 @@ export class Neighbour implements Filling {
   }
 
   obstacle(): Fault | undefined {
-    if (this.phase === "exchanging" || !this.synchronisedOnce)
-      return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    if (!this.reconciled) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
     if (this.stock.size > 0 || this.links.some((link) => link.agreement !== "refused")) return undefined;
     return new Fault("NO_ROUTE", {
       text: `no link with ${this.id} may be used: its two ends are configured differently`,
     });
+  }
+
+  drought(): Fault | undefined {
+    return this.phase === "synchronised" ? undefined : new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
   }
 
   expectedMs(bytes: number): number | undefined {

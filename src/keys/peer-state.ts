@@ -2,7 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { formatRuns, inRuns, parseRuns, splitRuns } from "../core/runs.ts";
-import { FIRST_OFFSET } from "./key-id.ts";
+import { FIRST_OFFSET, MAX_SERIAL } from "./key-id.ts";
 import { type LinkBook, type Place, runsOf, sequencesOf } from "./link-book.ts";
 import type { Neighbour } from "./neighbour.ts";
 import type { ExtensionEntry } from "./ports.ts";
@@ -10,7 +10,7 @@ import type { ExtensionEntry } from "./ports.ts";
 const NAME = "qkm_state";
 /** Of one list within an entry, so that an entry fits any frame. */
 const MAX_LIST_CHARS = 8000;
-const MAX_MARKS = 400;
+export const MAX_MARKS = 400;
 
 export interface Mark {
   readonly serial: number;
@@ -88,7 +88,8 @@ function linkEntries(link: LinkBook): ExtensionEntry[] {
   ];
 }
 
-function inParts<T>(items: readonly T[], size: number): T[][] {
+/** Items in groups of at most `size`. */
+export function inParts<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
     items.slice(index * size, (index + 1) * size),
   );
@@ -123,11 +124,11 @@ function readState(entries: readonly ExtensionEntry[]): PeerState {
   };
   return {
     links: new Map(of("link").map((item) => [text(item, "link"), readLink(item, of("holds"))])),
-    given: integer(first("given"), "given"),
-    proved: integer(first("given"), "proved"),
+    given: serial(first("given"), "given"),
+    proved: serial(first("given"), "proved"),
     givenUp: givenUpOf(first("given")),
     marks: of("marks").flatMap(readMarks),
-    accepted: integer(first("accepted"), "accepted"),
+    accepted: serial(first("accepted"), "accepted"),
     isHeld: serialsIn("held"),
     isSpent: serialsIn("spent"),
     witnessed: of("witnessed").flatMap(readMarks),
@@ -177,6 +178,13 @@ export function runs(item: ExtensionEntry, member: string): ReturnType<typeof pa
 export function integer(item: ExtensionEntry, member: string): number {
   const value = item[member];
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw malformed(item, member);
+  return value;
+}
+
+/** A serial that was given. @throws Fault MALFORMED_REQUEST */
+function serial(item: ExtensionEntry, member: string): number {
+  const value = integer(item, member);
+  if (value > MAX_SERIAL) throw malformed(item, member);
   return value;
 }
 

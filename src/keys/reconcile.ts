@@ -83,6 +83,7 @@ function reconcileLink(context: Context, link: LinkBook, told: LinkState | undef
     return;
   }
   link.agreement = "agreed";
+  link.unconfirm();
   const { highest } = told;
   if (highest === undefined) return;
   const reached = [...link.own()].filter((block) => !isAfter(block, highest));

@@ -6,7 +6,8 @@ import { inRuns, parseRuns } from "../core/runs.ts";
 import type { OpenBlock } from "../vault/vault.ts";
 import { sameBytes } from "./bytes.ts";
 import type { Context } from "./context.ts";
-import { kmaKeyId } from "./key-id.ts";
+import { endBlocks } from "./intake.ts";
+import { kmaKeyId, MAX_SERIAL } from "./key-id.ts";
 import type { LinkBook, StoredBlock } from "./link-book.ts";
 import type { Neighbour } from "./neighbour.ts";
 import type { Peer, RelayOffer } from "./ports.ts";
@@ -31,7 +32,9 @@ const NOTHING_KEPT: readonly FaultCode[] = [
 export class SourceRelays {
   readonly #context: Context;
   readonly #neighbour: Neighbour;
+  readonly #underWay = new Set<Promise<void>>();
   #filling = false;
+  #stopped = false;
   #backOffMs: number = BACK_OFF_MS.first;
   #stopBackOff: (() => void) | undefined;
 
@@ -43,22 +46,25 @@ export class SourceRelays {
   /** Begins as many relays as are wanted and possible now. */
   kick(): void {
     const { peer, phase } = this.#neighbour;
-    if (peer === undefined || phase !== "synchronised" || this.#stopBackOff !== undefined) return;
+    if (this.#stopped || peer === undefined || phase !== "synchronised" || this.#stopBackOff !== undefined) return;
     while (this.#neighbour.stock.inFlight < WINDOW && this.#wanted()) {
       const next = this.#nextBlock();
       if (next === undefined) return;
       next.link.leave(next.block.id);
       this.#neighbour.stock.inFlight++;
-      void this.#relay(peer, next.link, next.block).finally(() => {
+      const relay = this.#relay(peer, next.link, next.block).finally(() => {
         this.#neighbour.stock.inFlight--;
+        this.#underWay.delete(relay);
         this.#neighbour.desk.pump();
       });
+      this.#underWay.add(relay);
     }
   }
 
   /** First for those who wait, then from the low mark up to the high one. */
   #wanted(): boolean {
     const { stock, desk, keyBytes } = this.#neighbour;
+    if (stock.nextSerial > MAX_SERIAL) return false;
     if (desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes) return true;
     // In whole KMA-keys: rests that are too short for most requests are no stock.
     const total = Math.ceil(stock.bytes / keyBytes) + stock.inFlight;
@@ -77,29 +83,25 @@ export class SourceRelays {
   async #relay(peer: Peer, link: LinkBook, block: StoredBlock): Promise<void> {
     let key: SourceKey | undefined;
     try {
-      using open = await this.#open(link, block);
+      using open = await this.#context.vault.open(block.id);
       key = await this.#sourceKey(open);
       const { offer, endTag } = await this.#reserve(key, block, open);
       open[Symbol.dispose]();
       const { keyId, tag } = await peer.relay(offer, this.#context.policy.relayTimeoutMs);
       if (keyId !== offer.keyId || !sameBytes(tag, endTag)) throw new Fault("BAD_TAG");
-      await this.#ready(key, offer);
+      await this.#ready(key, offer, peer);
     } catch (thrown) {
       const fault = asFault(thrown);
       if (key !== undefined) await this.#giveUp(key, fault);
-      this.#refused(fault);
+      else this.#putBack(link, block, fault);
+      if (peer === this.#neighbour.peer || fault.code !== "PEER_UNAVAILABLE") this.#refused(fault);
     }
   }
 
-  /** When the token is away the block goes back into the books, for nothing was done with it. */
-  async #open(link: LinkBook, block: StoredBlock): Promise<OpenBlock> {
-    try {
-      return await this.#context.vault.open(block.id);
-    } catch (thrown) {
-      if (asFault(thrown).code === "HSM_UNAVAILABLE") link.putBack(block);
-      else this.#context.meter.add("blocks_ended", { link: block.link, reason: "unreadable" });
-      throw thrown;
-    }
+  /** Nothing was done with the block: it goes back into the books, unless it cannot be read. */
+  #putBack(link: LinkBook, block: StoredBlock, fault: Fault): void {
+    if (fault.code === "INTERNAL") endBlocks(this.#context, link, [block], "unreadable");
+    else link.putBack(block);
   }
 
   /** A serial for the block, and its key-ID key. */
@@ -135,7 +137,7 @@ export class SourceRelays {
     return { offer, endTag: open.endTag(endContext(route)) };
   }
 
-  async #ready(key: SourceKey, offer: RelayOffer): Promise<void> {
+  async #ready(key: SourceKey, offer: RelayOffer, peer: Peer): Promise<void> {
     const { vault, meter } = this.#context;
     const { stock } = this.#neighbour;
     const isTold = inRuns(parseRuns(offer.givenUp));
@@ -143,6 +145,8 @@ export class SourceRelays {
     stock.proved = Math.max(stock.proved, key.serial);
     const change = vault.change().put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "ready", 0));
     await change.put(...this.#neighbour.peerRow()).commit();
+    // The state exchange of a newer connection knew nothing of it.
+    if (peer !== this.#neighbour.peer) throw new Fault("PEER_UNAVAILABLE");
     this.#backOffMs = BACK_OFF_MS.first;
     stock.add(key);
     meter.add("kma_keys_ready", { peer: stock.peer });
@@ -168,7 +172,7 @@ export class SourceRelays {
   #refused(fault: Fault): void {
     const { clock, meter } = this.#context;
     meter.add("relays_refused", { peer: this.#neighbour.id, direction: "out", fault: fault.code });
-    if (OF_THE_BLOCK.includes(fault.code) || this.#stopBackOff !== undefined) return;
+    if (OF_THE_BLOCK.includes(fault.code) || this.#stopped || this.#stopBackOff !== undefined) return;
     this.#stopBackOff = clock.after(this.#backOffMs, () => {
       this.#stopBackOff = undefined;
       this.kick();
@@ -181,6 +185,13 @@ export class SourceRelays {
     this.#stopBackOff?.();
     this.#stopBackOff = undefined;
     this.#backOffMs = BACK_OFF_MS.first;
+  }
+
+  /** Begins no more; resolves when those under way have ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.reset();
+    await Promise.all(this.#underWay);
   }
 }
 

@@ -15,6 +15,8 @@ import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
 export const CHUNK = 4096;
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
+/** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
+const MAX_OPEN = 32;
 /** Serials given up that are remembered until told; what is forgotten expires at the destination by its age. */
 const MAX_GIVEN_UP = 1024;
 
@@ -80,6 +82,9 @@ export class SourceStock {
   inFlight = 0;
   /** The destination's part of the peer row, which lies in one row with ours. */
   acceptance: () => Pick<PeerRow, "accepted" | "window"> = () => ({ accepted: 0, window: "" });
+  /** Ended, but a grant still writes keys of them. */
+  readonly #ending = new Map<SourceKey, EndReason>();
+  #settled = false;
   /** Serials whose mark has moved since it was last told. */
   readonly #moved = new Map<number, number>();
 
@@ -154,7 +159,7 @@ export class SourceStock {
     for (const key of this.#open) {
       if (missing === 0) break;
       const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));
-      if (fits === 0) continue;
+      if (fits <= 0) continue;
       const open = this.#context.vault.resident(key.block);
       if (open === undefined) continue;
       pieces.push({ key, open, offset: key.carved, count: fits });
@@ -172,14 +177,21 @@ export class SourceStock {
   #carve({ key, count }: Piece, step: number): void {
     key.carved += count * step;
     key.pins++;
-    this.#moved.set(key.serial, key.carved);
+    if (this.peer !== this.#context.self) this.#moved.set(key.serial, key.carved);
   }
 
   /** Ends a grant's hold on a piece. */
   release(piece: Piece): void {
-    piece.open[Symbol.dispose]();
-    piece.key.pins--;
-    if (piece.key.left < STEP) this.#spent(piece.key);
+    const { key, open } = piece;
+    open[Symbol.dispose]();
+    key.pins--;
+    if (key.pins > 0) return;
+    const reason = this.#ending.get(key);
+    if (reason === undefined && (key.left >= STEP || !this.#open.includes(key))) return;
+    const change = this.#context.vault.change();
+    if (reason === undefined) this.forget(key, change);
+    else this.drop(key, reason, change);
+    this.#commitQuietly(change);
   }
 
   /** Keeps the durable marks ahead of carving, in the background. */
@@ -229,8 +241,9 @@ export class SourceStock {
   }
 
   async #mark(marks: ReadonlyMap<SourceKey, number>): Promise<void> {
-    const later = [...marks].filter(([key, mark]) => mark > key.durable);
-    if (later.length === 0) return;
+    const books = new Set(this.keys());
+    const later = [...marks].filter(([key, mark]) => mark > key.durable && books.has(key));
+    if (later.length === 0 || this.#settled) return;
     const change = this.#context.vault.change();
     for (const [key, mark] of later) {
       change.put(TABLE.source, kmaRow(this.peer, key.serial), this.sourceRow(key, "open", mark));
@@ -252,18 +265,16 @@ export class SourceStock {
     return true;
   }
 
-  #spent(key: SourceKey): void {
-    if (key.pins > 0 || !this.#open.includes(key)) return;
-    const change = this.#context.vault.change();
-    this.forget(key, change);
-    this.#commitQuietly(change);
+  #leave(key: SourceKey): void {
+    const open = this.#open.indexOf(key);
+    if (open >= 0) this.#open.splice(open, 1);
+    else this.#leaveReady(key);
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
   forget(key: SourceKey, change: Change): void {
-    const open = this.#open.indexOf(key);
-    if (open >= 0) this.#open.splice(open, 1);
-    else this.#leaveReady(key);
+    this.#leave(key);
+    this.#ending.delete(key);
     change.remove(TABLE.source, kmaRow(this.peer, key.serial)).destroy(key.block);
     key.idKey[Symbol.dispose]();
   }
@@ -278,9 +289,16 @@ export class SourceStock {
     this.forget(key, change);
   }
 
-  /** Ends those that no grant holds; the others are left for the next time. */
+  /** Ends KMA-keys: nothing more is carved of them. What a grant holds goes off the disk when that has ended. */
   end(keys: readonly SourceKey[], reason: EndReason, change: Change): void {
-    for (const key of keys.filter((candidate) => candidate.pins === 0)) this.drop(key, reason, change);
+    for (const key of keys) {
+      if (key.pins === 0) {
+        this.drop(key, reason, change);
+      } else {
+        this.#leave(key);
+        this.#ending.set(key, reason);
+      }
+    }
   }
 
   /** Remembers a serial that the destination may have kept in vain. */
@@ -294,12 +312,22 @@ export class SourceStock {
   tidy(oldestBorn: number, shortBytes: number): void {
     const change = this.#context.vault.change();
     const expired = this.keys().filter((key) => key.bornAt <= oldestBorn);
-    const tails = this.#open.filter((key) => key.bornAt > oldestBorn && key.left < shortBytes);
-    const excess = tails.slice(0, Math.max(0, tails.length - MAX_TAILS));
+    const excess = this.#excess(shortBytes).filter((key) => key.bornAt > oldestBorn);
     if (expired.length + excess.length === 0) return;
     this.end(expired, "expired", change);
     this.end(excess, "tail", change);
     this.#commitQuietly(change);
+  }
+
+  /** All but the newest of the rests too short for the default key, and the shortest of too many open ones. */
+  #excess(shortBytes: number): readonly SourceKey[] {
+    const tails = this.#open.filter((key) => key.left < shortBytes);
+    const byLength = [...this.#open].sort((a, b) => a.left - b.left);
+    const excess = [
+      ...tails.slice(0, Math.max(0, tails.length - MAX_TAILS)),
+      ...byLength.slice(0, Math.max(0, byLength.length - MAX_OPEN)),
+    ];
+    return [...new Set(excess)];
   }
 
   // What the change forbids stays forbidden in memory; a restart finds the rows again and ends them again.
@@ -324,6 +352,7 @@ export class SourceStock {
 
   /** Writes the marks exactly, so that an orderly stop loses nothing. Nothing may be carved after. */
   settle(change: Change): void {
+    this.#settled = true;
     for (const key of this.#open) {
       const row = { ...this.sourceRow(key, "open", key.carved), exact: true };
       change.put(TABLE.source, kmaRow(this.peer, key.serial), row);

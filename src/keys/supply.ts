@@ -23,6 +23,8 @@ export interface Filling {
   expectedMs(bytes: number): number | undefined;
   /** Why nothing can be carved now, if so. */
   obstacle(): Fault | undefined;
+  /** Why no key comes in now, if so. */
+  drought(): Fault | undefined;
 }
 
 /** Requests for the keys shared with one destination KM. */
@@ -116,7 +118,7 @@ export class SupplyDesk {
   }
 
   #timeoutFault({ count, step }: Demand): Fault {
-    const obstacle = this.#filling.obstacle();
+    const obstacle = this.#filling.obstacle() ?? this.#filling.drought();
     if (obstacle !== undefined) return obstacle;
     const expectedMs = this.#filling.expectedMs(count * step);
     return new Fault("INSUFFICIENT_KEYS", { retryAfterMs: Math.ceil(expectedMs ?? this.#context.policy.timeoutMs) });
