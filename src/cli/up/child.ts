@@ -84,7 +84,7 @@ export class Child implements AsyncDisposable {
     });
     child.stderr.on("data", (chunk: Uint8Array) => this.#log.write(chunk));
     createInterface({ input: child.stderr }).on("line", (line) => {
-      if (line.trim() !== "") this.#lastLine = line;
+      if (/^[^\s(]/.test(line)) this.#lastLine = line;
       this.#events.logged(this, line);
     });
     child.once("exit", (code, signal) => {
