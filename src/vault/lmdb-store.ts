@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { type Database, type Key, open, type RootDatabase } from "lmdb";
 import { Fault } from "../core/fault.ts";
+import { type FilePages, Headroom } from "./headroom.ts";
 import { type Head, KINDS, type Kind } from "./sealed.ts";
 import { checkName, type Store, type StoreOp } from "./store.ts";
 import type { BlockId, Row } from "./vault.ts";
@@ -20,6 +21,24 @@ export interface LmdbStoreOptions {
 type Step =
   | { readonly op: "put"; readonly database: "rows" | "records"; readonly key: Key; readonly value: Uint8Array }
   | { readonly op: "remove"; readonly database: "rows" | "records"; readonly key: Key };
+
+interface LmdbTree {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+/** What `getStats` gives, which the library does not type. */
+interface LmdbStats extends LmdbTree {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+  readonly root: LmdbTree;
+  readonly free: LmdbTree;
+}
+
+const DATA_FILE = "data.mdb";
+/** Values above this count as bulk, which a full disk refuses. */
+const SMALL_BYTES = 4096;
 
 interface Waiting {
   readonly steps: readonly Step[];
@@ -49,7 +68,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
     // Freed buffers of the process must not reach the disk as padding.
     noMemInit: false,
   } as Parameters<typeof open>[0]);
-  for (const file of ["data.mdb", "lock.mdb"]) chmodSync(join(options.dir, file), 0o600);
+  for (const file of [DATA_FILE, "lock.mdb"]) chmodSync(join(options.dir, file), 0o600);
   return new LmdbStore(options.dir, root);
 }
 
@@ -58,6 +77,7 @@ class LmdbStore implements Store {
   readonly #dir: string;
   readonly #root: RootDatabase;
   readonly #databases: { readonly rows: Database<Buffer>; readonly records: Database<Buffer> };
+  readonly #headroom: Headroom;
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #broken: Fault | undefined;
@@ -68,6 +88,7 @@ class LmdbStore implements Store {
     this.#root = root;
     const binary = { encoding: "binary", cache: false } as const;
     this.#databases = { rows: root.openDB("rows", binary), records: root.openDB("records", binary) };
+    this.#headroom = new Headroom(join(dir, DATA_FILE), () => this.#pages());
   }
 
   *heads(): Iterable<Head> {
@@ -114,7 +135,18 @@ class LmdbStore implements Store {
   async #end(): Promise<void> {
     await this.#writing;
     this.#broken ??= new Fault("STORE_UNAVAILABLE", { text: "the store is closed" });
+    this.#headroom.close();
     await this.#root.close();
+  }
+
+  #pages(): FilePages {
+    const root = this.#root.getStats() as LmdbStats;
+    const trees = [root, root.root, root.free, this.#databases.rows.getStats(), this.#databases.records.getStats()];
+    const used = (trees as LmdbTree[]).reduce(
+      (sum, tree) => sum + tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages,
+      0,
+    );
+    return { pageBytes: root.pageSize, pages: root.lastPageNumber + 1, used };
   }
 
   /** Commits what is queued, group by group. All that one turn of the event loop brings is one group. */
@@ -136,6 +168,8 @@ class LmdbStore implements Store {
 
   /** LMDB takes all steps of one turn into one transaction and aborts it whole if one of them fails. */
   async #commit(steps: readonly Step[]): Promise<void> {
+    const bulk = steps.reduce((sum, step) => sum + bulkOf(step), 0);
+    if (bulk > 0 && !this.#headroom.takes(bulk)) throw new Error("the disk is full");
     const outcomes = await Promise.allSettled(
       steps.map((step) => {
         const database = this.#databases[step.database];
@@ -160,6 +194,12 @@ async function reasonOf(error: Error & { commitError?: Promise<never> }): Promis
     return reason;
   }
   return error;
+}
+
+/** Bytes on the disk: whole pages and a page more. */
+function bulkOf(step: Step): number {
+  const bytes = step.op === "put" ? step.value.length : 0;
+  return bytes > SMALL_BYTES ? Math.ceil(bytes / 4096) * 4096 + 4096 : 0;
 }
 
 const keyOf = ({ kind, epoch, bytes, block }: Head): Key => [kind, epoch, bytes, block];

@@ -1,13 +1,18 @@
 // A process of its own for tests that need one: it opens a store or locked memory and says on stdout what happened.
 
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
 import { openLmdbStore } from "../../src/vault/lmdb-store.ts";
 import { LockedMemory } from "../../src/vault/locked-memory.ts";
+import { openVault } from "../../src/vault/open.ts";
 import { ownDirectory } from "../../src/vault/owner.ts";
 import { sealedRecord } from "../../src/vault/sealed.ts";
 import type { BlockId } from "../../src/vault/vault.ts";
+import { makeModelToken } from "../support/model-token.ts";
 import { recorder } from "../support/recorder.ts";
+import { until } from "../support/until.ts";
+import { id, isWhole, keep, OPTIONS, realClock } from "./harness.ts";
 
 const [job = "", argument = "", more = ""] = process.argv.slice(2);
 // Synchronous and unbuffered, so that a trace of system calls shows when it was said.
@@ -51,6 +56,67 @@ const jobs: Readonly<Record<string, () => Promise<void>>> = {
       await store.write([{ op: "keep", record: record(n) }, ...rows]);
       say(`durable ${n}`);
     }
+  },
+  /** Fills a disk that ends, makes room, and goes on: a whole vault on LMDB. */
+  async full() {
+    let unhandled = 0;
+    process.on("unhandledRejection", () => {
+      unhandled += 1;
+    });
+    const kept = recorder();
+    const ports = { openToken: makeModelToken().open, clock: realClock, log: kept.log, meter: kept.meter };
+    const { vault, ready } = await openVault({ ...OPTIONS, dir: argument }, ports);
+    await ready;
+    const health: string[] = [];
+    vault.onHealth(() => health.push(vault.health().store));
+    const names: string[] = [];
+    const refusals = new Set<unknown>();
+    while (refusals.size === 0) {
+      const group = [1, 2, 3, 4].map((part) => `b${names.length + part}`);
+      await keep(vault, ...group).then(
+        () => names.push(...group),
+        (thrown: { code: string }) => refusals.add(thrown.code),
+      );
+    }
+    // Reads go on while it fails.
+    let whole = 0;
+    for (const name of names) if (await isWhole(vault, name)) whole += 1;
+    const has = [...vault.blocks()].length;
+    const change = vault.change();
+    for (const name of names.slice(0, 40)) change.destroy(id(name));
+    await change.commit();
+    await until("the store is ready again", () => health.at(-1) === "ready");
+    await keep(vault, "again");
+    const again = await isWhole(vault, "again");
+    await vault[Symbol.asyncDispose]();
+    say(JSON.stringify({ kept: names.length, has, whole, refusals: [...refusals], health, unhandled, again }));
+  },
+  /** The disk takes no write at all for a while: LMDB's own commits fail. */
+  async refuse() {
+    let unhandled = 0;
+    process.on("unhandledRejection", () => {
+      unhandled += 1;
+    });
+    const fileSize = (limit: string) => spawnSync("prlimit", ["--pid", `${process.pid}`, `--fsize=${limit}:`]).status;
+    const kept = recorder();
+    const ports = { openToken: makeModelToken().open, clock: realClock, log: kept.log, meter: kept.meter };
+    const { vault, ready } = await openVault({ ...OPTIONS, dir: argument }, ports);
+    await ready;
+    await keep(vault, "before");
+    const health: string[] = [];
+    vault.onHealth(() => health.push(vault.health().store));
+    const refusals: unknown[] = [];
+    const refuse = (thrown: { code: string }) => void refusals.push(thrown.code);
+    fileSize("4096");
+    await Promise.all([keep(vault, "lost").catch(refuse), vault.change().put("t", "x", {}).commit().catch(refuse)]);
+    await vault.change().put("t", "y", {}).commit().catch(refuse);
+    const whole = await isWhole(vault, "before");
+    fileSize("unlimited");
+    await until("the store is ready again", () => health.at(-1) === "ready");
+    await keep(vault, "after");
+    const blocks = [...vault.blocks()].sort();
+    await vault[Symbol.asyncDispose]();
+    say(JSON.stringify({ refusals, health, whole, blocks, unhandled }));
   },
   /** Locks so many bytes as a user without privileges. */
   async lock() {
