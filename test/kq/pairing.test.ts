@@ -183,6 +183,7 @@ test("no pair of random bytes makes two connections: hellos that are said again 
   say(own, first.own, key(7));
   expect(rig.module.connected).toBe(true);
   say(own, undefined, key(7));
+  expect(rig.module.connected).toBe(true);
   say(own, first.own, key(7));
   expect(rig.module.connected).toBe(true);
   const second = say(other, undefined, key(7));
