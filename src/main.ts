@@ -3,9 +3,11 @@
 //   node src/main.ts NODE.toml      says `ready` on stdout when all listen; the log is JSON lines on stderr
 
 import { readFileSync } from "node:fs";
+import { BOARDS } from "../boards/index.ts";
 import { DRIVERS, type DriverName } from "../drivers/index.ts";
 import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
 import { startAk } from "./ak/server.ts";
+import { EXIT } from "./cli/exit.ts";
 import { ConfigError, type LinkConfig, loadConfig, type NodeConfig, type TlsFiles } from "./config.ts";
 import { kmGauges } from "./control/km-gauges.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
@@ -243,7 +245,7 @@ function watchParent(stop: AbortController): void {
 async function main(): Promise<void> {
   const [, , file] = process.argv;
   if (file === undefined) throw new Error("usage: main.ts NODE.toml");
-  const config = loadConfig(file, { drivers: Object.keys(DRIVERS) });
+  const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) });
   using logFile = openLogFile(2);
   const log = makeLog(config.node.logLevel, logFile);
   const stop = new AbortController();
@@ -254,7 +256,7 @@ async function main(): Promise<void> {
     // A rule may be broken: nothing more leaves this process. What is durable is as it should be.
     log.error({ err }, "a defect ends this key manager at once; please report it with this line");
     logFile[Symbol.dispose]();
-    process.exit(70);
+    process.exit(EXIT.internal);
   });
   try {
     await run({ config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, stop });
@@ -267,5 +269,5 @@ async function main(): Promise<void> {
 
 main().catch((thrown: unknown) => {
   process.stderr.write(`${thrown instanceof ConfigError ? thrown.message : String(thrown)}\n`);
-  process.exitCode = 2;
+  process.exitCode = EXIT.config;
 });
