@@ -158,6 +158,7 @@ export class Housekeeping {
   /** Writes marks and clock exactly. */
   async stop(): Promise<void> {
     this.#stopTick();
+    await Promise.all(this.#pairs().map(({ stock }) => stock.stop()));
     const change = this.#context.vault.change();
     for (const { stock } of this.#pairs()) stock.settle(change);
     await change.put(TABLE.meta, CLOCK_ROW, { ...this.#context.ages.saved() }).commit();

@@ -350,9 +350,16 @@ export class SourceStock {
     return moved;
   }
 
+  /** Moves no more marks; resolves when those under way have moved. */
+  async stop(): Promise<void> {
+    this.#settled = true;
+    await this.#preparing?.catch(() => {
+      // Whoever asked for it was told.
+    });
+  }
+
   /** Writes the marks exactly, so that an orderly stop loses nothing. Nothing may be carved after. */
   settle(change: Change): void {
-    this.#settled = true;
     for (const key of this.#open) {
       const row = { ...this.sourceRow(key, "open", key.carved), exact: true };
       change.put(TABLE.source, kmaRow(this.peer, key.serial), row);
