@@ -14,7 +14,7 @@ export interface FilePages {
 /** Kept for changes that bring no block: even a removal writes new pages before it frees old ones. */
 const RESERVE_BYTES = 512 * 1024;
 /** The file grows by so much more than is needed now. */
-const STEP_BYTES = 1024 * 1024;
+const STEP_BYTES = 256 * 1024;
 /** What one change writes beside its values. */
 const TREE_BYTES = 64 * 1024;
 
