@@ -14,7 +14,7 @@ export class Writer {
     this.bytes = bytes;
   }
 
-  uint(size: 1 | 2 | 4, value: number): void {
+  uint(size: 1 | 4, value: number): void {
     this.bytes.writeUIntBE(value, this.length, size);
     this.length += size;
   }
@@ -39,7 +39,7 @@ export class Reader {
     return this.#bytes.length - this.#at;
   }
 
-  uint(size: 1 | 2 | 4): number {
+  uint(size: 1 | 4): number {
     return this.#bytes.readUIntBE(this.#step(size), size);
   }
 
@@ -64,14 +64,13 @@ export interface Kind<T> {
   get(from: Reader): T;
 }
 
-const unsigned = (size: 1 | 2 | 4): Kind<number> => ({
+const unsigned = (size: 1 | 4): Kind<number> => ({
   size: String(size),
   put: (to, value) => to.uint(size, value),
   get: (from) => from.uint(size),
 });
 
 export const u8 = unsigned(1);
-export const u16 = unsigned(2);
 export const u32 = unsigned(4);
 
 /** 8 bytes, of which a JavaScript number holds 53 bits. */

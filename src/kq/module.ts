@@ -20,7 +20,7 @@ import {
 } from "./greeting.ts";
 import { plainGuard, SealedGuard } from "./guard.ts";
 import { MODULE_LIFE, step } from "./life.ts";
-import { LIMITS, type Limits } from "./limits.ts";
+import { LIMITS, type Limits, MAX_FRAGMENT_BYTES } from "./limits.ts";
 import { Line, type Write } from "./line.ts";
 import type { Hello, Incoming } from "./messages.ts";
 import { type MadeBlock, Shelf } from "./shelf.ts";
@@ -77,12 +77,14 @@ export class Module {
   #refused: string | undefined;
   #cancelTick: (() => void) | undefined;
 
+  /** @throws RangeError when `pieceBytes` is out of bounds */
   constructor(options: ModuleOptions, ports: ModulePorts) {
-    const { role, ...about } = options;
+    const { role, pieceBytes = PIECE_BYTES, ...about } = options;
+    if (pieceBytes < 1 || pieceBytes > MAX_FRAGMENT_BYTES) throw new RangeError(`no pieces of ${pieceBytes} bytes`);
     this.#self = { ...about, side: role };
     this.#ports = ports;
     this.#limits = { ...LIMITS, ...options.limits };
-    this.#shelf = new Shelf(options.bufferBlocks, options.pieceBytes ?? PIECE_BYTES);
+    this.#shelf = new Shelf(options.bufferBlocks, pieceBytes);
     this.#own = freshNonce(ports.random);
     this.#deframer = new Deframer(
       (frame) => this.#frame(frame),

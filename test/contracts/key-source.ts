@@ -148,7 +148,10 @@ export function exerciseKeySource(name: string, build: () => Promise<KeySourceRi
       const block = await next();
       const waiting = (async () => {
         let item = await iterator.next();
-        while (!item.done) item = await iterator.next();
+        while (!item.done) {
+          item.value.key[Symbol.dispose]();
+          item = await iterator.next();
+        }
         return item.done;
       })();
       await source[Symbol.asyncDispose]();

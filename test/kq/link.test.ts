@@ -311,3 +311,12 @@ test("a cable that leads back to the host itself is an alarm", async () => {
   await rig.until(() => false, 1_000);
   expect(rig.host.status().alarms).toEqual(["no-module"]);
 });
+
+test.each([1_024, 3_000, 4_096])("pieces may have any size up to 4,096 bytes: %i", async (pieceBytes) => {
+  const rig = rigOf({ module: { pieceBytes } });
+  rig.plug();
+  rig.make(1, 0, 5);
+  expect(await rig.until(() => rig.module.held.blocks === 0, 2_000)).toBe(true);
+  expect(rig.allRight).toBe(true);
+  for (const wrong of [0, 4_097]) expect(() => new Rig({ module: { pieceBytes: wrong } })).toThrow(RangeError);
+});

@@ -50,8 +50,16 @@ class PtyRig implements KeySourceRig {
 
   async powerUp(): Promise<void> {
     const paths = ["--a", this.path("a"), "--b", this.path("b"), "--run-file", this.path("run")];
-    const about = ["--link", "ab", "--block-bytes", String(BLOCK_BYTES), "--rate-bits-per-s", "1638400"];
-    this.#module = await ModuleProcess.start([...about, ...paths, "--seed", "serial test", ...this.#more]);
+    const about = ["--link", "ab", "--block-bytes", String(BLOCK_BYTES), "--rate-bits-per-s", "3276800"];
+    this.#module = await ModuleProcess.start([
+      ...about,
+      ...paths,
+      "--seed",
+      "serial test",
+      "--buffer-blocks",
+      "1024",
+      ...this.#more,
+    ]);
   }
 
   async powerCut(): Promise<void> {
