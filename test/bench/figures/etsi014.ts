@@ -1,0 +1,42 @@
+// Supply over ETSI GS QKD 014 against a bare node:https server that answers a constant.
+
+import { fileURLToPath } from "node:url";
+import { HTTP_LIMITS } from "../../../src/etsi014/service.ts";
+import type { Bench } from "../bench.ts";
+import { compared, duel } from "../duel.ts";
+import type { FilledNetwork } from "../filled.ts";
+import { Program } from "../program.ts";
+import type { HttpsPlan } from "../reference/https.ts";
+import { encKeys, httpParts, SeenKeys } from "../requests.ts";
+
+const HTTPS = fileURLToPath(new URL("../reference/https.ts", import.meta.url));
+const SIDES = { ours: "the KM", theirs: "bare node:https" } as const;
+
+export async function measureEtsi014(bench: Bench, filled: FilledNetwork): Promise<void> {
+  if (!bench.wants("etsi014-enc-keys") && !bench.wants("etsi014-enc-keys-cpu")) return;
+  bench.say("ETSI 014: 16 connections, one enc_keys in flight on each");
+  await filled.atLeast(500);
+  const { network } = filled;
+  const seen = new SeenKeys();
+  const outcomes = await duel({
+    rounds: bench.rounds,
+    target: { port: network.a.plan.ports.etsi014, tls: network.client("a") },
+    km: network.a.program,
+    wish: () => encKeys(seen),
+    reference: (_requestBytes, answer) => {
+      const plan: HttpsPlan = {
+        files: network.server,
+        ...httpParts(answer),
+        keepAliveMs: HTTP_LIMITS.keepAliveTimeout,
+      };
+      return Program.start({ args: [HTTPS, JSON.stringify(plan)], log: network.log("reference") });
+    },
+    connections: 16,
+    depth: 1,
+    measureMs: 2_000,
+  });
+  const rates = compared(outcomes, SIDES, ({ perSecond }) => perSecond);
+  bench.add({ name: "etsi014-enc-keys", unit: "keys/s", ...rates, aim: { of: "ratio", atLeast: 0.7 } });
+  const cpu = compared(outcomes, SIDES, ({ cpuMicros }) => cpuMicros);
+  bench.add({ name: "etsi014-enc-keys-cpu", unit: "µs/key", ...cpu });
+}

@@ -1,0 +1,85 @@
+// The network that keys are supplied from: a million keys in stock at each KM, and how they come there.
+
+import type { Bench } from "./bench.ts";
+import { BenchNetwork } from "./network.ts";
+
+/** 1,000 KMA-keys of 32 KiB hold 1,021,000 keys of 256 bits. */
+export const STOCK = 1_000;
+const KEEP_BLOCKS = 3 * STOCK;
+/** Which two KMs and the modules take on two cores. */
+const FILL_BITS_PER_S = 30_000_000;
+const POLL_MS = 20;
+
+export class FilledNetwork implements AsyncDisposable {
+  readonly network: BenchNetwork;
+  /** Resident bytes of a KM that has nothing yet. */
+  readonly emptyBytes: number;
+  /** KMA-keys a second that became ready at both KMs together, while they had nothing else to do. */
+  readonly relaysPerSecond: number;
+  readonly #bench: Bench;
+
+  private constructor(
+    bench: Bench,
+    network: BenchNetwork,
+    seen: { readonly emptyBytes: number; readonly relaysPerSecond: number },
+  ) {
+    this.#bench = bench;
+    this.network = network;
+    this.emptyBytes = seen.emptyBytes;
+    this.relaysPerSecond = seen.relaysPerSecond;
+  }
+
+  /** First the link blocks, with hardly any relay; then, with the modules off, relay alone. */
+  static async fill(bench: Bench): Promise<FilledNetwork> {
+    const network = await BenchNetwork.provision(`${bench.dir}/filled`, bench.nodeFlags);
+    try {
+      bench.say("bringing link blocks for two million keys to two KMs");
+      await network.start({ stock: 1, keepBlocks: KEEP_BLOCKS });
+      const emptyBytes = network.a.program.residentBytes();
+      await network.modulesOn(FILL_BITS_PER_S);
+      await network.until("there are link blocks", ({ usable }) => usable >= STOCK);
+      await network.modulesOff();
+      await network.stop();
+      bench.say("relaying them as KMA-keys, both ways");
+      const relaysPerSecond = await relay(network);
+      return new FilledNetwork(bench, network, { emptyBytes, relaysPerSecond });
+    } catch (thrown) {
+      await network[Symbol.asyncDispose]();
+      throw thrown;
+    }
+  }
+
+  full(): Promise<void> {
+    return this.atLeast(STOCK);
+  }
+
+  /** Sees to it that km-a has so many KMA-keys in stock. */
+  async atLeast(kmaKeys: number): Promise<void> {
+    const [a] = await this.network.amounts();
+    if (a !== undefined && a.stock >= kmaKeys) return;
+    this.#bench.say(`filling the stock again, of which ${a?.stock} KMA-keys are left`);
+    await this.network.modulesOn(FILL_BITS_PER_S);
+    await this.network.until("the stock is full again", ({ stock }) => stock >= STOCK);
+    await this.network.modulesOff();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.network[Symbol.asyncDispose]();
+  }
+}
+
+/** Starts both KMs with blocks and a stock to fill, and measures until it is full. */
+async function relay(network: BenchNetwork): Promise<number> {
+  await network.start({ stock: STOCK, keepBlocks: KEEP_BLOCKS });
+  const ready = async () => (await network.a.counted("kma_keys_ready")) + (await network.b.counted("kma_keys_ready"));
+  let first: { readonly at: number; readonly keys: number } | undefined;
+  let last = { at: 0, keys: 0 };
+  while (last.keys < 2 * (STOCK - 1)) {
+    const keys = await ready();
+    last = { at: performance.now(), keys };
+    if (keys > 0) first ??= last;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  await network.until("the stock is full", ({ stock, held }) => stock >= STOCK && held >= STOCK);
+  return first === undefined ? Number.NaN : (last.keys - first.keys) / ((last.at - first.at) / 1000);
+}

@@ -1,0 +1,88 @@
+// `npm run bench`: measures this project against bare references on the same machine, in the same run.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import type { Bench } from "./bench.ts";
+import { measureAk } from "./figures/ak.ts";
+import { measureEtsi014 } from "./figures/etsi014.ts";
+import { measureIntake } from "./figures/intake.ts";
+import { measureMemory, measureRelay, measureStart } from "./figures/stock.ts";
+import { FilledNetwork } from "./filled.ts";
+import { lineOf, type Result, table } from "./result.ts";
+
+interface Flags {
+  readonly json?: string;
+  readonly only: readonly string[];
+  readonly rounds: number;
+  readonly profile?: string;
+}
+
+const FIGURES = [
+  ...["intake", "relay", "memory", "start"],
+  ...["ak-supply", "ak-supply-cpu", "ak-latency-p50", "ak-latency-p99", "ak-pipelined", "ak-batch", "ak-fetch"],
+  ...["etsi014-enc-keys", "etsi014-enc-keys-cpu", "memory-after-load"],
+];
+
+async function measure(bench: Bench): Promise<void> {
+  await measureIntake(bench);
+  if (!FIGURES.some((name) => name !== "intake" && bench.wants(name))) return;
+  await using filled = await FilledNetwork.fill(bench);
+  measureRelay(bench, filled);
+  await measureMemory(bench, filled, "memory");
+  await measureStart(bench, filled);
+  await measureAk(bench, filled);
+  await measureEtsi014(bench, filled);
+  await measureMemory(bench, filled, "memory-after-load");
+}
+
+function benchOf({ only, rounds, profile }: Flags, dir: string, results: Result[]): Bench {
+  const began = performance.now();
+  if (profile !== undefined) mkdirSync(profile, { recursive: true });
+  return {
+    dir,
+    rounds,
+    nodeFlags: profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile)}`],
+    wants: (name) => only.length === 0 || only.includes(name),
+    say: (line) => process.stderr.write(`${((performance.now() - began) / 1_000).toFixed(0).padStart(4)} s  ${line}\n`),
+    add: (result) => results.push(result),
+  };
+}
+
+async function run(flags: Flags): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), "qkm-bench-"));
+  const results: Result[] = [];
+  try {
+    await measure(benchOf(flags, dir, results));
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+    const shown = results.filter(({ name }) => flags.only.length === 0 || flags.only.includes(name));
+    process.stdout.write(`${table(shown)}\n${availableParallelism()} cores, Node ${process.version}\n`);
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(shown.map(lineOf), undefined, 2)}\n`);
+  }
+}
+
+function figure(name: string, before: readonly string[]): readonly string[] {
+  if (!FIGURES.includes(name)) throw new InvalidArgumentError(`There is ${FIGURES.join(", ")}.`);
+  return [...before, name];
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("It must be a whole number above 0.");
+}
+
+await new Command("npm run bench --")
+  .description("Measures supply, intake, relay, memory and start, each against a bare reference. About three minutes.")
+  .option("--json <file>", "write medians and ratios there, too")
+  .option("--only <figure>", "measure this figure only; may be given several times", figure, [])
+  .option("--rounds <n>", "how often each side is measured", count, 5)
+  .option("--profile <dir>", "write CPU profiles of the KMs there; the figures are then lower")
+  .addHelpText(
+    "after",
+    `\nFigures: ${FIGURES.join(", ")}.\nExample:\n  npm run bench -- --only ak-supply --json ak.json`,
+  )
+  .action(run)
+  .parseAsync();

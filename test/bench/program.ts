@@ -1,0 +1,107 @@
+// A program under measurement: a process of its own on the same Node, which says `ready`, and ends when we do.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { openSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+const READY_MS = 60_000;
+const STOP_MS = 10_000;
+/** Of `utime` and `stime` in /proc/PID/stat; the same on all Linux systems that Node runs on. */
+const TICKS_PER_S = 100;
+
+export interface ProgramPlan {
+  /** Arguments for Node: its own, the file, the file's. */
+  readonly args: readonly string[];
+  /** Where its stderr goes. */
+  readonly log: string;
+}
+
+export class Program implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #log: string;
+  readonly #lines: string[] = [];
+  #told: () => void = () => {};
+  /** Milliseconds from the start of the process to its `ready`. */
+  readyMs = Number.NaN;
+  /** The line that had `ready` in it. */
+  said = "";
+
+  /** Resolves at `ready`. @throws Error with the end of its log when it ends before, or takes longer than a minute */
+  static async start(plan: ProgramPlan): Promise<Program> {
+    const began = performance.now();
+    const program = new Program(plan);
+    program.said = await program.line(/\bready\b/, READY_MS);
+    program.readyMs = performance.now() - began;
+    return program;
+  }
+
+  private constructor({ args, log }: ProgramPlan) {
+    this.#log = log;
+    this.#child = spawn(process.execPath, args, {
+      stdio: ["pipe", "pipe", openSync(log, "a")],
+      env: { ...process.env, QKM_PARENT_PIPE: "1" },
+    });
+    this.#child.stdin?.on("error", () => {});
+    this.#child.once("exit", () => this.#told());
+    if (this.#child.stdout === null) throw new Error("a program has a stdout");
+    createInterface({ input: this.#child.stdout }).on("line", (line) => {
+      this.#lines.push(line);
+      this.#told();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get #ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** The next line on its stdout that fits. @throws Error when it ends before, or in vain after `timeoutMs` */
+  async line(pattern: RegExp, timeoutMs: number): Promise<string> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      for (let line = this.#lines.shift(); line !== undefined; line = this.#lines.shift()) {
+        if (pattern.test(line)) return line;
+      }
+      const left = deadline - performance.now();
+      if (this.#ended || left <= 0)
+        throw new Error(`no line ${pattern} came from ${this.#child.spawnargs.join(" ")}: ${this.#tail()}`);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, left);
+      this.#told = resolve;
+      await promise;
+      clearTimeout(timer);
+    }
+  }
+
+  #tail(): string {
+    return readFileSync(this.#log, "utf8").slice(-1000);
+  }
+
+  /** CPU time that it has used, in seconds, all its threads together. */
+  cpuSeconds(): number {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
+  }
+
+  /** Bytes that are in RAM now. */
+  residentBytes(): number {
+    const [, kib = ""] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, "latin1")) ?? [];
+    return Number(kib) * 1024;
+  }
+
+  /** Asks it to end, and makes it end after a time. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended) return;
+    const exit = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    this.#child.stdin?.end();
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
+    await exit;
+    clearTimeout(timer);
+  }
+}

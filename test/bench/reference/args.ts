@@ -1,0 +1,27 @@
+// What a reference server is told: one JSON argument.
+
+import { readFileSync } from "node:fs";
+import { contextOptions } from "../../../src/net/options.ts";
+
+/** Paths of PEM files, as a KM's configuration has them. */
+export interface ServerFiles {
+  readonly certificate: string;
+  readonly key: string;
+  readonly trust: string;
+}
+
+/** The arguments of this process. */
+export const given = <T>(): T => JSON.parse(process.argv[2] ?? "{}") as T;
+
+/** The TLS settings of a KM's doors: TLS 1.3, AES-256-GCM, X25519MLKEM768, client certificates required. */
+export function serverTls({ certificate, key, trust }: ServerFiles) {
+  const [cert, own, ca] = [certificate, key, trust].map((path) => readFileSync(path, "utf8"));
+  const material = { certificate: cert ?? "", key: own ?? "", trust: ca ?? "" };
+  return { ...contextOptions(material, ["X25519MLKEM768"]), requestCert: true, rejectUnauthorized: true };
+}
+
+/** Says where it listens, and ends with the process that started it. */
+export function ready(port: number): void {
+  process.stdout.write(`ready ${port}\n`);
+  process.stdin.on("end", () => process.exit()).resume();
+}
