@@ -99,7 +99,7 @@ export class EpochLife {
     const { km, link } = this.#parts;
     this.#condemned = true;
     try {
-      await link.useLast(async (token) => this.#destroyFound(await findKeks(token, km)));
+      await link.use(async (token) => this.#destroyFound(await findKeks(token, km)));
     } catch {}
     return this.#destroyed;
   }

@@ -28,7 +28,6 @@ export class TokenLink {
   #token: Token | undefined;
   #jobs = 0;
   readonly #idle: Pause;
-  #last = false;
   #ended = false;
 
   constructor(options: TokenLinkOptions) {
@@ -57,25 +56,12 @@ export class TokenLink {
     try {
       return await job(token);
     } catch (thrown) {
-      if (asFault(thrown).code === "HSM_UNAVAILABLE" && !this.#last) this.#lost(token);
+      // One key may be refused while the token is well.
+      if (asFault(thrown).code === "HSM_UNAVAILABLE") await this.#look(token);
       throw thrown;
     } finally {
       this.#jobs -= 1;
       if (this.#jobs === 0) this.#idle.wake();
-    }
-  }
-
-  /** Like `use`, for what is done at the very end: other jobs that fail do not take the token away from it. */
-  async useLast<T>(job: (token: Token) => Promise<T>): Promise<T> {
-    const token = this.#token;
-    this.#last = true;
-    try {
-      return await this.use(job);
-    } catch (thrown) {
-      if (token !== undefined) this.#lost(token);
-      throw thrown;
-    } finally {
-      this.#last = false;
     }
   }
 
@@ -151,7 +137,15 @@ export class TokenLink {
     while (this.#token === token) {
       await this.#pause.for(PING_MS);
       if (this.#token !== token) return;
-      await token.check().catch(() => this.#lost(token));
+      await this.#look(token);
+    }
+  }
+
+  async #look(token: Token): Promise<void> {
+    try {
+      await token.check();
+    } catch {
+      this.#lost(token);
     }
   }
 

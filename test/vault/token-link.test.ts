@@ -97,6 +97,18 @@ describe("a token that goes away", () => {
     expect(bench.vault.health().slots.pinned).toBe(0);
   });
 
+  test("is not taken for gone when it refuses one key only", async () => {
+    await using bench = await readyBench();
+    await keep(bench.vault, "a");
+    const device = await bench.token.open();
+    for (const kek of await device.find("qkm-kek-")) await kek.destroy();
+    await expect(bench.vault.open(id("a"))).rejects.toMatchObject(UNAVAILABLE);
+    expect(bench.vault.health().token).toBe("ready");
+    await bench.vault.rotate(() => []).catch(() => {});
+    await keep(bench.vault, "b");
+    expect(await isWhole(bench.vault, "b")).toBe(true);
+  });
+
   test("in the middle of a call: the call rejects, a slow one too", async () => {
     await using bench = await readyBench();
     await keep(bench.vault, "a");
