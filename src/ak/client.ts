@@ -7,6 +7,8 @@ import type { TlsMaterial } from "../net/options.ts";
 import { Calls, type SuppliedKey } from "./calls.ts";
 import { AK } from "./messages.ts";
 
+export { AkRefusal, type SuppliedKey } from "./calls.ts";
+
 export interface AkClientOptions {
   readonly host: string;
   readonly port: number;
