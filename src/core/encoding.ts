@@ -11,8 +11,6 @@ export const u64 = (value: number): Item => ({ u64: value });
 export const u32 = (value: number): Item => ({ u32: value });
 /** A list of plain strings. */
 export const strings = (values: readonly string[]): Item => ({ list: values.map((value) => [value]) });
-/** A list whose items have several parts each. */
-export const rows = (values: readonly (readonly Item[])[]): Item => ({ list: values });
 
 /** Strings as 2-byte length and UTF-8, numbers big-endian, lists as 2-byte count and their items. */
 export function encodeT(label: string, ...items: readonly Item[]): Uint8Array {
