@@ -20,6 +20,7 @@ export class Km implements AsyncDisposable {
   /** Path of its node.toml. */
   readonly configPath: string;
   readonly #process: TestProcess;
+  #config: NodeConfig | undefined;
 
   constructor(id: string, dir: string) {
     this.id = id;
@@ -28,9 +29,10 @@ export class Km implements AsyncDisposable {
     this.#process = new TestProcess(id, nodePlaces(dir).log);
   }
 
-  /** Read anew each time: tests may rewrite the file while the KM is down. */
+  /** As it was at the last start. */
   get config(): NodeConfig {
-    return loadConfig(this.configPath);
+    this.#config ??= loadConfig(this.configPath);
+    return this.#config;
   }
 
   get pid(): number {
@@ -49,9 +51,14 @@ export class Km implements AsyncDisposable {
     return this.#process.logPath;
   }
 
-  /** The log of all starts so far. */
-  logLines(): LogLine[] {
-    return this.#process.logLines();
+  /** The log's length so far, for `logLines`. */
+  get logBytes(): number {
+    return this.#process.logBytes;
+  }
+
+  /** The log of all starts so far, from a byte on. */
+  logLines(fromByte?: number): LogLine[] {
+    return this.#process.logLines(fromByte);
   }
 
   get ak(): Endpoint {
@@ -65,6 +72,7 @@ export class Km implements AsyncDisposable {
 
   /** Resolves when it says `ready`. @throws Error with the log's last lines */
   start(): Promise<void> {
+    this.#config = undefined;
     return this.#process.spawn(["--disable-sigusr1", MAIN, this.configPath]);
   }
 

@@ -30,7 +30,7 @@ export interface Network extends AsyncDisposable {
 export async function startNetwork(plan: Plan): Promise<Network> {
   await using opened = new AsyncDisposableStack();
   const dir = mkdtempSync(join(tmpdir(), "qkm-"));
-  opened.defer(() => rmSync(dir, { recursive: true, force: true }));
+  opened.defer(() => (process.env.KEEP ? console.log(dir) : rmSync(dir, { recursive: true, force: true })));
   const { ports } = opened.use(await reservePorts(plan.kms.length));
   await provisionPlan(dir, plan, ports);
   const kms = plan.kms.map(({ id }) => new Km(id, networkPlaces(dir).node(id)));

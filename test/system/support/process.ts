@@ -1,7 +1,7 @@
 // A KM or module simulator as a process that says `ready`, that tests kill and start again, and that ends with the test.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const STARTS_MS = 30_000;
@@ -97,10 +97,15 @@ export class TestProcess implements AsyncDisposable {
     return how;
   }
 
-  /** The log's lines that are whole JSON objects. */
-  logLines(): LogLine[] {
+  /** The log's length so far, for `logLines`. */
+  get logBytes(): number {
+    return existsSync(this.logPath) ? statSync(this.logPath).size : 0;
+  }
+
+  /** The log's lines that are whole JSON objects, from a byte on. */
+  logLines(fromByte = 0): LogLine[] {
     if (!existsSync(this.logPath)) return [];
-    return readFileSync(this.logPath, "utf8").split("\n").flatMap(parsed);
+    return readFileSync(this.logPath).subarray(fromByte).toString().split("\n").flatMap(parsed);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
