@@ -188,8 +188,9 @@ const settingsOf = ({ supply, token, links, peers, apps }: NodeConfig): KeyManag
 });
 
 async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
-  if (node.zeroised) return;
-  await keys.stop().catch((err: unknown) => log.error({ err }, "the marks could not be written at the stop"));
+  await keys.stop().catch((err: unknown) => {
+    if (!node.zeroised) log.error({ err }, "the marks could not be written at the stop");
+  });
 }
 
 async function openKx(
