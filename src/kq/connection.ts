@@ -26,6 +26,9 @@ export interface ConnectionPorts {
   lost(kind: LineFault): void;
 }
 
+/** On a line bad enough to ask, asking once may not be enough. */
+const ASK_TIMES = 3;
+
 export class Connection implements Disposable {
   readonly #ports: ConnectionPorts;
   readonly #outbox: Outbox;
@@ -45,6 +48,11 @@ export class Connection implements Disposable {
 
   get hasRoom(): boolean {
     return this.#outbox.hasRoom && !this.#outbox.spent;
+  }
+
+  /** How the frames sent have fared lately; see `Outbox`. */
+  get luck(): number {
+    return this.#outbox.luck;
   }
 
   /** Puts a message into the outbox. `values` must stay as they are until `arrived` is called. */
@@ -137,7 +145,9 @@ export class Connection implements Disposable {
     const { owes } = this.#inbox;
     if (owes === "now" || (all && owes)) {
       const values = this.#inbox.acknowledge();
-      line.put(guard.seal("acknowledgement", this.#ackOut++, (to) => encode("acknowledgement", values, to)));
+      for (let times = values.resend === 1 ? ASK_TIMES : 1; times > 0; times--) {
+        line.put(guard.seal("acknowledgement", this.#ackOut++, (to) => encode("acknowledgement", values, to)));
+      }
     }
     const now = clock.monotonicMs();
     while (line.writable) {

@@ -34,7 +34,7 @@ export interface ModuleOptions {
   readonly run: number;
   /** Blocks that it holds for the host at most. */
   readonly bufferBlocks: number;
-  /** Bytes of key in one frame, 1 to 4,096. */
+  /** Bytes of key in one frame, 1 to 4,096; fewer on a bad line. */
   readonly pieceBytes?: number | undefined;
   readonly pairingKey?: Secret | undefined;
   readonly limits?: Partial<Limits> | undefined;
@@ -56,6 +56,9 @@ export interface Health {
 }
 
 const PIECE_BYTES = 2_048;
+/** Frames that arrive in a row before pieces get longer; times that one is asked for in vain before they get shorter. */
+const LUCKY = 512;
+const UNLUCKY = -12;
 
 export class Module {
   readonly #self: Self;
@@ -157,9 +160,17 @@ export class Module {
   }
 
   #tick(now: number): void {
-    if (this.#connection) this.#connection.tick();
+    if (this.#connection) this.#look(this.#connection);
     else if (this.#state === "answered" && now >= this.#answeredAt + this.#limits.silenceMs) this.#lost("silence");
     else if (now >= this.#helloAt) this.#hello();
+  }
+
+  /** Cuts pieces to suit the line. What is cut stays cut until a new connection. */
+  #look(connection: Connection): void {
+    connection.tick();
+    if (this.#connection !== connection) return;
+    if (connection.luck >= LUCKY) this.#shelf.lengthen();
+    if (connection.luck <= UNLUCKY && this.#shelf.shorten()) this.#lost("damaged");
   }
 
   #call(): void {

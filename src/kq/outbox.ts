@@ -21,6 +21,7 @@ export class Outbox {
   #sent = 0;
   #waitMs: number;
   #dueAt = Number.POSITIVE_INFINITY;
+  #luck = 0;
   readonly #limits: Limits;
 
   constructor(limits: Limits) {
@@ -35,6 +36,11 @@ export class Outbox {
   /** True when the numbers are spent: only a new connection helps. */
   get spent(): boolean {
     return this.#first + this.#parcels.length > this.#limits.lastNumber;
+  }
+
+  /** Above 0: frames that arrived since any was asked for again. Below 0: how often that was, since one arrived. */
+  get luck(): number {
+    return this.#luck;
   }
 
   add(name: KqName, put: (to: Writer) => void, arrived: () => void = () => {}): void {
@@ -59,7 +65,13 @@ export class Outbox {
     this.#first = next;
     this.#sent = resend ? 0 : Math.max(0, this.#sent - count);
     if (count > 0) this.#progressed(nowMs);
+    this.#tried(count, resend);
     return true;
+  }
+
+  #tried(arrived: number, resend: boolean): void {
+    if (resend) this.#luck = arrived > 0 ? 0 : Math.min(0, this.#luck) - 1;
+    else if (arrived > 0) this.#luck = Math.max(0, this.#luck) + arrived;
   }
 
   /** Goes back to the first that was not acknowledged in time. */

@@ -23,9 +23,13 @@ export interface Piece {
   readonly arrived: () => void;
 }
 
+/** Half of such pieces arrive though one byte in a hundred is wrong. */
+const SHORTEST = 32;
+
 export class Shelf {
   readonly #capacity: number;
-  readonly #pieceBytes: number;
+  readonly #longest: number;
+  #pieceBytes: number;
   readonly #held = new Set<Held>();
   /** Those that are not wholly cut in this connection, oldest first. */
   #ahead: Held[] = [];
@@ -34,11 +38,24 @@ export class Shelf {
 
   constructor(capacity: number, pieceBytes: number) {
     this.#capacity = capacity;
+    this.#longest = pieceBytes;
     this.#pieceBytes = pieceBytes;
   }
 
   get size(): number {
     return this.#held.size;
+  }
+
+  /** Cuts shorter pieces from now on; `false` when they cannot get shorter. */
+  shorten(): boolean {
+    if (this.#pieceBytes <= SHORTEST) return false;
+    this.#pieceBytes = Math.max(SHORTEST, this.#pieceBytes >> 4);
+    return true;
+  }
+
+  /** Cuts pieces twice as long from now on, up to what they were at first. */
+  lengthen(): void {
+    this.#pieceBytes = Math.min(this.#longest, this.#pieceBytes * 2);
   }
 
   /** Keeps a block; a full shelf drops it, counted, and says `false`. */
