@@ -51,6 +51,15 @@ export function inRuns(runs: readonly Run[]): (value: number) => boolean {
   };
 }
 
+/** The highest numbers, at most `most`, ascending: however long the runs are. */
+export function lastNumbers(runs: readonly Run[], most: number): number[] {
+  const numbers: number[] = [];
+  for (const { first, last } of runs.toReversed()) {
+    for (let value = last; value >= first && numbers.length < most; value--) numbers.push(value);
+  }
+  return numbers.reverse();
+}
+
 /** Cuts a list into lists of at most `maxChars` characters. */
 export function splitRuns(text: string, maxChars: number): string[] {
   const parts: string[] = [];

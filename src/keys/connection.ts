@@ -1,7 +1,7 @@
 // One Kx connection to a neighbour, from the state exchange to its end: what is told, what is heard.
 
 import { asFault, Fault } from "../core/fault.ts";
-import { formatRuns, inRuns } from "../core/runs.ts";
+import { formatRuns, inRuns, lastNumbers } from "../core/runs.ts";
 import type { Context } from "./context.ts";
 import { endBlocks } from "./intake.ts";
 import { isAfter, type LinkBook, type Place, sequencesOf } from "./link-book.ts";
@@ -128,17 +128,16 @@ export class Connection {
   async #heardArrived(entry: ExtensionEntry): Promise<void> {
     const link = this.#neighbour.links.find(({ settings }) => settings.id === text(entry, "link"));
     const [run, from, to] = [integer(entry, "run"), integer(entry, "from"), integer(entry, "to")];
-    const has = inRuns(runs(entry, "blocks"));
+    const blocks = runs(entry, "blocks");
+    const has = inRuns(blocks);
     if (link === undefined) return;
-    const reached = [...link.own()].filter(
-      (block) => block.run === run && block.sequence >= from && block.sequence <= to,
-    );
-    endBlocks(
-      this.#context,
-      link,
-      link.confirm(reached, ({ sequence }) => has(sequence)),
-      "gap",
-    );
+    const lacking = link.hear({
+      upTo: { run, sequence: to },
+      covers: (place) => place.run === run && place.sequence >= from && place.sequence <= to,
+      holds: ({ sequence }) => has(sequence),
+      held: (most) => lastNumbers(blocks, most).map((sequence) => ({ run, sequence })),
+    });
+    endBlocks(this.#context, link, lacking, "gap");
     this.#neighbour.kick();
     this.#neighbour.desk.pump();
   }

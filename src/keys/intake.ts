@@ -107,11 +107,12 @@ export class Intake {
     const { clock, meter } = this.#context;
     const { settings } = this.#book;
     const labels = { link: settings.id };
-    this.#book.enter(stored);
+    const isShared = this.#book.enter(stored);
     this.#book.settled = { run: stored.run, sequence: stored.sequence };
     this.#book.arrived(clock.monotonicMs());
     meter.add("blocks_received", labels);
     meter.add("bytes_received", labels, settings.blockBytes);
+    if (!isShared) endBlocks(this.#context, this.#book, [stored], "gap");
     const oldest = this.#book.overflow();
     if (oldest.length > 0) endBlocks(this.#context, this.#book, oldest, "overflow");
     this.#entered();

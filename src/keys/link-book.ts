@@ -27,6 +27,16 @@ export interface Place {
 
 export const isAfter = (a: Place, b: Place): boolean => a.run > b.run || (a.run === b.run && a.sequence > b.sequence);
 
+/** What the other end says of the blocks that we own. */
+export interface Telling {
+  readonly upTo: Place;
+  /** Whether it speaks of that place. */
+  covers(place: Place): boolean;
+  holds(place: Place): boolean;
+  /** The last of what it holds, at most so many, ascending. */
+  held(most: number): readonly Place[];
+}
+
 /** `unverified` until the peer has told its settings; `refused` when they differ from ours. */
 export type Agreement = "unverified" | "agreed" | "refused";
 
@@ -44,6 +54,10 @@ export class LinkBook {
   readonly #own = new Map<BlockId, StoredBlock>();
   readonly #copies = new Map<BlockId, StoredBlock>();
   readonly #confirmed = new Map<BlockId, StoredBlock>();
+  /** Our blocks that the other end holds and that have not come here yet, in order. */
+  readonly #awaited = new Map<BlockId, Place>();
+  /** How far the other end told what it holds. */
+  #heardTo: Place | undefined;
   readonly #arrivals: number[] = [];
 
   constructor(self: KmId, settings: LinkSettings) {
@@ -67,9 +81,17 @@ export class LinkBook {
     return this.highest === undefined || isAfter(place, this.highest);
   }
 
-  /** Enters a block that is durable. */
-  enter(block: StoredBlock): void {
+  /** Enters a block that is durable; false when it is ours and the other end told that it does not hold it. */
+  enter(block: StoredBlock): boolean {
     (block.own ? this.#own : this.#copies).set(block.id, block);
+    const isAwaited = this.#awaited.has(block.id);
+    for (const [id, place] of this.#awaited) {
+      if (isAfter(place, block)) break;
+      this.#awaited.delete(id);
+    }
+    if (!block.own) return true;
+    if (isAwaited) this.#confirmed.set(block.id, block);
+    return isAwaited || this.#heardTo === undefined || isAfter(block, this.#heardTo);
   }
 
   /** Takes a block out of the books: it is used or destroyed. */
@@ -113,19 +135,28 @@ export class LinkBook {
     return oldest;
   }
 
-  /** What the other end was known to have may be gone: it tells anew. */
+  /** What the other end was known to hold may be gone: it tells anew. */
   unconfirm(): void {
     this.#confirmed.clear();
+    this.#awaited.clear();
+    this.#heardTo = undefined;
   }
 
-  /** The other end tells which of our blocks it holds: they are confirmed. Those that it lacks are returned. */
-  confirm(told: Iterable<StoredBlock>, isHeld: (place: Place) => boolean): StoredBlock[] {
-    const lacking: StoredBlock[] = [];
-    for (const block of told) {
-      if (isHeld(block)) this.#confirmed.set(block.id, block);
-      else lacking.push(block);
+  /** The other end tells which of our blocks it holds: they are confirmed, some before they are here. Returns what it lacks. */
+  hear({ upTo, covers, holds, held }: Telling): StoredBlock[] {
+    if (this.#heardTo === undefined || isAfter(upTo, this.#heardTo)) this.#heardTo = upTo;
+    const { id, keepBlocks } = this.settings;
+    for (const place of held(keepBlocks)) {
+      if (this.settled !== undefined && !isAfter(place, this.settled)) continue;
+      this.#awaited.set(linkBlock(id, place.run, place.sequence), place);
     }
-    return lacking;
+    for (const awaited of this.#awaited.keys()) {
+      if (this.#awaited.size <= keepBlocks) break;
+      this.#awaited.delete(awaited);
+    }
+    const reached = [...this.#own.values()].filter(covers);
+    for (const block of reached) if (holds(block)) this.#confirmed.set(block.id, block);
+    return reached.filter((block) => !holds(block));
   }
 
   /** Blocks that this end may decide to use. */

@@ -1,7 +1,7 @@
 // What two KMs tell each other when they connect: the entries named `qkm_state` (key-protocol 5), written and read.
 
 import { Fault } from "../core/fault.ts";
-import { formatRuns, inRuns, parseRuns, splitRuns } from "../core/runs.ts";
+import { formatRuns, inRuns, lastNumbers, parseRuns, splitRuns } from "../core/runs.ts";
 import { FIRST_OFFSET, MAX_SERIAL } from "./key-id.ts";
 import { type LinkBook, type Place, runsOf, sequencesOf } from "./link-book.ts";
 import type { Neighbour } from "./neighbour.ts";
@@ -25,6 +25,8 @@ export interface LinkState {
   readonly highest: Place | undefined;
   /** Which of our blocks it holds. */
   holds(place: Place): boolean;
+  /** The last of them, at most so many, ascending. */
+  held(most: number): readonly Place[];
 }
 
 /** What the other end says of everything that is shared with us. */
@@ -140,16 +142,20 @@ function givenUpOf(item: ExtensionEntry): string {
   return text(item, "given_up");
 }
 
+const lastOf = (run: number, blocks: ReturnType<typeof parseRuns>, most: number): Place[] =>
+  lastNumbers(blocks, most).map((sequence) => ({ run, sequence }));
+
 function readLink(item: ExtensionEntry, holds: readonly ExtensionEntry[]): LinkState {
   const link = text(item, "link");
   const tests = holds
     .filter((held) => held.link === link)
-    .map((held) => ({ run: integer(held, "run"), has: inRuns(runs(held, "blocks")) }));
+    .map((held) => ({ run: integer(held, "run"), blocks: runs(held, "blocks"), has: inRuns(runs(held, "blocks")) }));
   return {
     share: text(item, "share"),
     blockBytes: integer(item, "block_bytes"),
     highest: item.run === undefined ? undefined : { run: integer(item, "run"), sequence: integer(item, "highest") },
     holds: ({ run, sequence }) => tests.some((test) => test.run === run && test.has(sequence)),
+    held: (most) => tests.flatMap(({ run, blocks }) => lastOf(run, blocks, most)).slice(-most),
   };
 }
 

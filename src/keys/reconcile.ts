@@ -86,7 +86,6 @@ function reconcileLink(context: Context, link: LinkBook, told: LinkState | undef
   link.unconfirm();
   const { highest } = told;
   if (highest === undefined) return;
-  const reached = [...link.own()].filter((block) => !isAfter(block, highest));
-  const lacking = link.confirm(reached, told.holds);
+  const lacking = link.hear({ ...told, upTo: highest, covers: (place) => !isAfter(place, highest) });
   endBlocks(context, link, lacking, "gap");
 }
