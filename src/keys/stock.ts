@@ -11,8 +11,9 @@ import type { Context } from "./context.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
 
-/** The durable mark runs ahead of carving in steps of this many bytes. */
+/** The durable marks run ahead of carving by this many bytes at least, and by so many at most under load. */
 export const CHUNK = 4096;
+const MOST_AHEAD = 16 * CHUNK;
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
 /** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
@@ -73,6 +74,10 @@ export class SourceStock {
   readonly #open: SourceKey[] = [];
   #readyBytes = 0;
   #preparing: Promise<void> | undefined;
+  /** Bytes carved since the marks that are being moved began to move. */
+  #carvedMeanwhile = 0;
+  /** How far the marks are to run ahead: twice what is carved while they are moved once. */
+  #aheadBytes = CHUNK;
   nextSerial = 1;
   /** The highest serial proved equal at both ends. */
   proved = 0;
@@ -176,6 +181,7 @@ export class SourceStock {
 
   #carve({ key, count }: Piece, step: number): void {
     key.carved += count * step;
+    this.#carvedMeanwhile += count * step;
     key.pins++;
     if (this.peer !== this.#context.self) this.#moved.set(key.serial, key.carved);
   }
@@ -197,8 +203,8 @@ export class SourceStock {
   /** Keeps the durable marks ahead of carving, in the background. */
   #ahead(): void {
     const marked = this.#open.reduce((sum, key) => sum + key.durable - key.carved, 0);
-    if (marked >= CHUNK || this.#preparing !== undefined) return;
-    this.prepare({ count: CHUNK / STEP, step: STEP }).catch(() => {
+    if (marked >= this.#aheadBytes || this.#preparing !== undefined) return;
+    this.prepare({ count: this.#aheadBytes / STEP, step: STEP }).catch(() => {
       // The next request that needs the marks meets the same fault, and says so.
     });
   }
@@ -216,8 +222,10 @@ export class SourceStock {
 
   async #prepare(demand: Demand, then: () => void): Promise<void> {
     using pinned = new DisposableStack();
+    this.#carvedMeanwhile = 0;
     try {
       await this.#mark(await this.#pin(demand, pinned));
+      this.#aheadBytes = Math.min(Math.max(CHUNK, 2 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#preparing = undefined;
     }
