@@ -27,7 +27,8 @@ export class Quotas {
   /** Takes `bits` and returns 0; or takes nothing and returns the ms after which it would succeed (Infinity: never). */
   take(app: AppId, bits: number): number {
     const bucket = this.#bucket(app);
-    if (bits <= bucket.bits) {
+    // What was told to be enough must be, whatever the rounding of fractions of a bit.
+    if (bits <= bucket.bits + 1e-6) {
       bucket.bits -= bits;
       return 0;
     }

@@ -13,7 +13,7 @@ import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
 
 /** The durable marks run ahead of carving by this many bytes at least, and by so many at most under load. */
 export const CHUNK = 4096;
-const MOST_AHEAD = 16 * CHUNK;
+const MOST_AHEAD = 32 * CHUNK;
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
 /** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
@@ -76,7 +76,7 @@ export class SourceStock {
   #preparing: Promise<void> | undefined;
   /** Bytes carved since the marks that are being moved began to move. */
   #carvedMeanwhile = 0;
-  /** How far the marks are to run ahead: twice what is carved while they are moved once. */
+  /** How far the marks are to run ahead: some times what is carved while they are moved once, for that may take longer. */
   #aheadBytes = CHUNK;
   nextSerial = 1;
   /** The highest serial proved equal at both ends. */
@@ -225,7 +225,7 @@ export class SourceStock {
     this.#carvedMeanwhile = 0;
     try {
       await this.#mark(await this.#pin(demand, pinned));
-      this.#aheadBytes = Math.min(Math.max(CHUNK, 2 * this.#carvedMeanwhile), MOST_AHEAD);
+      this.#aheadBytes = Math.min(Math.max(CHUNK, this.#aheadBytes / 2, 4 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#preparing = undefined;
     }
