@@ -13,7 +13,7 @@ import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
 
 /** The durable marks run ahead of carving by this many bytes at least, and by so many at most under load. */
 export const CHUNK = 4096;
-const MOST_AHEAD = 32 * CHUNK;
+const MOST_AHEAD = 16 * CHUNK;
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
 /** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
@@ -204,7 +204,7 @@ export class SourceStock {
   #ahead(): void {
     const marked = this.#open.reduce((sum, key) => sum + key.durable - key.carved, 0);
     if (marked >= this.#aheadBytes || this.#preparing !== undefined) return;
-    this.prepare({ count: this.#aheadBytes / STEP, step: STEP }).catch(() => {
+    this.prepare({ count: Math.ceil(this.#aheadBytes / STEP), step: STEP }).catch(() => {
       // The next request that needs the marks meets the same fault, and says so.
     });
   }
@@ -225,7 +225,7 @@ export class SourceStock {
     this.#carvedMeanwhile = 0;
     try {
       await this.#mark(await this.#pin(demand, pinned));
-      this.#aheadBytes = Math.min(Math.max(CHUNK, this.#aheadBytes / 2, 4 * this.#carvedMeanwhile), MOST_AHEAD);
+      this.#aheadBytes = Math.min(Math.max(CHUNK, this.#aheadBytes >> 1, 4 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#preparing = undefined;
     }
@@ -242,7 +242,7 @@ export class SourceStock {
       missing -= fits;
       const { vault } = this.#context;
       pinned.use(vault.resident(key.block) ?? (await vault.open(key.block)));
-      marks.set(key, Math.min(key.length, key.carved + fits * step + CHUNK));
+      marks.set(key, Math.min(key.length, key.carved + fits * step + this.#aheadBytes));
       if (missing === 0) break;
     }
     return marks;
