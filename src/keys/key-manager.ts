@@ -299,7 +299,10 @@ const FRONT = 96;
 function checkSize({ count, sizeBits }: SupplyRequest, { minBits, maxBits, maxKeys }: KeySizes): void {
   if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES");
   if (sizeBits < minBits || sizeBits > maxBits) {
-    throw new Fault("KEY_SIZE_INVALID", { text: `size shall be ${minBits} to ${maxBits} bits, not ${sizeBits}` });
+    throw new Fault("KEY_SIZE_INVALID", {
+      text: `size shall be ${minBits} to ${maxBits} bits, not ${sizeBits}`,
+      details: [{ min_key_size: String(minBits), max_key_size: String(maxBits) }],
+    });
   }
   if (!Number.isSafeInteger(count) || count < 1) {
     throw new Fault("MALFORMED_REQUEST", { text: "number shall be an integer of at least 1" });
@@ -307,6 +310,7 @@ function checkSize({ count, sizeBits }: SupplyRequest, { minBits, maxBits, maxKe
   if (count > maxKeys(sizeBits)) {
     throw new Fault("TOO_MANY_KEYS", {
       text: `at most ${maxKeys(sizeBits)} keys of ${sizeBits} bits fit one answer, not ${count}`,
+      details: [{ max_key_per_request: String(maxKeys(sizeBits)) }],
     });
   }
 }
