@@ -11,9 +11,11 @@ import type { Context } from "./context.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
 
-/** The durable marks run ahead of carving by this many bytes at least, and by so many at most under load. */
+/** The durable mark of an open KMA-key runs ahead of carving in such chunks, by two at most: that much a crash costs. */
 export const CHUNK = 4096;
-const MOST_AHEAD = 16 * CHUNK;
+const AHEAD = 2 * CHUNK;
+/** All marks together; under load several KMA-keys are open, for none may run further ahead. */
+const MOST_AHEAD = 8 * AHEAD;
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
 /** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
@@ -66,6 +68,9 @@ export interface Demand {
   readonly count: number;
   readonly step: number;
 }
+
+/** How far the durable marks have to be. */
+type Marks = ReadonlyMap<SourceKey, number>;
 
 export class SourceStock {
   readonly peer: KmId;
@@ -204,7 +209,11 @@ export class SourceStock {
   #ahead(): void {
     const marked = this.#open.reduce((sum, key) => sum + key.durable - key.carved, 0);
     if (marked >= this.#aheadBytes || this.#preparing !== undefined) return;
-    this.prepare({ count: Math.ceil(this.#aheadBytes / STEP), step: STEP }).catch(() => {
+    this.#preparing = this.#prepare(
+      (pinned) => this.#pinAhead(pinned),
+      () => {},
+    );
+    this.#preparing.catch(() => {
       // The next request that needs the marks meets the same fault, and says so.
     });
   }
@@ -216,15 +225,15 @@ export class SourceStock {
    */
   prepare(demand: Demand, then: () => void = () => {}): Promise<void> {
     if (this.#preparing !== undefined) return this.#preparing.then(then);
-    this.#preparing = this.#prepare(demand, then);
+    this.#preparing = this.#prepare((pinned) => this.#pin(demand, pinned), then);
     return this.#preparing;
   }
 
-  async #prepare(demand: Demand, then: () => void): Promise<void> {
+  async #prepare(pin: (pinned: DisposableStack) => Promise<Marks>, then: () => void): Promise<void> {
     using pinned = new DisposableStack();
     this.#carvedMeanwhile = 0;
     try {
-      await this.#mark(await this.#pin(demand, pinned));
+      await this.#mark(await pin(pinned));
       this.#aheadBytes = Math.min(Math.max(CHUNK, this.#aheadBytes >> 1, 4 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#preparing = undefined;
@@ -233,22 +242,40 @@ export class SourceStock {
   }
 
   /** Brings the blocks of a demand into memory; returns how far each one's mark has to be. */
-  async #pin({ count, step }: Demand, pinned: DisposableStack): Promise<ReadonlyMap<SourceKey, number>> {
+  async #pin({ count, step }: Demand, pinned: DisposableStack): Promise<Marks> {
     const marks = new Map<SourceKey, number>();
     let missing = count;
     for (const key of this.keys()) {
       const fits = Math.min(missing, Math.floor(key.left / step));
       if (fits === 0) continue;
       missing -= fits;
-      const { vault } = this.#context;
-      pinned.use(vault.resident(key.block) ?? (await vault.open(key.block)));
-      marks.set(key, Math.min(key.length, key.carved + fits * step + this.#aheadBytes));
+      await this.#bring(key, pinned);
+      marks.set(key, Math.min(key.length, key.carved + fits * step + CHUNK));
       if (missing === 0) break;
     }
     return marks;
   }
 
-  async #mark(marks: ReadonlyMap<SourceKey, number>): Promise<void> {
+  /** The same for what will be asked next, from as many KMA-keys as it takes. */
+  async #pinAhead(pinned: DisposableStack): Promise<Marks> {
+    const marks = new Map<SourceKey, number>();
+    let missing = this.#aheadBytes;
+    for (const key of this.keys()) {
+      if (missing <= 0) break;
+      await this.#bring(key, pinned);
+      const mark = Math.min(key.length, key.carved + AHEAD);
+      missing -= mark - key.carved;
+      marks.set(key, mark);
+    }
+    return marks;
+  }
+
+  async #bring({ block }: SourceKey, pinned: DisposableStack): Promise<void> {
+    const { vault } = this.#context;
+    pinned.use(vault.resident(block) ?? (await vault.open(block)));
+  }
+
+  async #mark(marks: Marks): Promise<void> {
     const books = new Set(this.keys());
     const later = [...marks].filter(([key, mark]) => mark > key.durable && books.has(key));
     if (later.length === 0 || this.#settled) return;
