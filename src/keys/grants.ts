@@ -3,7 +3,7 @@
 import type { KeyIdKey, OpenBlock } from "../vault/vault.ts";
 import { type Parties, writeName } from "./key-namer.ts";
 import type { Grant } from "./ports.ts";
-import type { Piece } from "./stock.ts";
+import type { Piece } from "./source-key.ts";
 
 /** One key of a grant. */
 export interface GrantedKey {

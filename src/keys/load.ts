@@ -6,8 +6,10 @@ import type { Context } from "./context.ts";
 import { HeldKey, type HeldKeys } from "./held.ts";
 import { STEP } from "./key-id.ts";
 import type { LinkBook } from "./link-book.ts";
+import { CHUNK } from "./marks.ts";
 import { type HeldRow, readRow, type SourceRow, TABLE } from "./rows.ts";
-import { CHUNK, SourceKey, type SourceStock } from "./stock.ts";
+import { SourceKey } from "./source-key.ts";
+import type { SourceStock } from "./stock.ts";
 
 /** Where what is read back belongs. */
 export interface Books {

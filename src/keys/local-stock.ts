@@ -7,7 +7,8 @@ import { emptyBitmap, HeldKey, HeldKeys } from "./held.ts";
 import { FIRST_OFFSET } from "./key-id.ts";
 import type { Quotas } from "./quota.ts";
 import { kmaRow, localBlock, TABLE } from "./rows.ts";
-import { SourceKey, SourceStock } from "./stock.ts";
+import { SourceKey } from "./source-key.ts";
+import { SourceStock } from "./stock.ts";
 import { type Filling, SupplyDesk } from "./supply.ts";
 
 /** KMA-keys in stock: the token makes another at once. */

@@ -13,7 +13,7 @@ import type { Neighbour } from "./neighbour.ts";
 import type { Peer, RelayOffer } from "./ports.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
 import { kmaRow, TABLE } from "./rows.ts";
-import { SourceKey } from "./stock.ts";
+import { SourceKey } from "./source-key.ts";
 
 /** Relays under way to one destination. */
 const WINDOW = 8;

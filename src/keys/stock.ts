@@ -6,16 +6,13 @@
 import type { EndReason } from "../core/counters.ts";
 import type { KmId } from "../core/ids.ts";
 import { formatRuns, parseRuns } from "../core/runs.ts";
-import type { BlockId, Change, KeyIdKey, OpenBlock, Sealed } from "../vault/vault.ts";
+import type { Change } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
+import { Marks } from "./marks.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
+import type { Demand, Piece, SourceKey } from "./source-key.ts";
 
-/** The durable mark of an open KMA-key runs ahead of carving in such chunks, by two at most: that much a crash costs. */
-export const CHUNK = 4096;
-const AHEAD = 2 * CHUNK;
-/** All marks together; under load several KMA-keys are open, for none may run further ahead. */
-const MOST_AHEAD = 8 * AHEAD;
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
 /** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
@@ -23,66 +20,13 @@ const MAX_OPEN = 32;
 /** Serials given up that are remembered until told; what is forgotten expires at the destination by its age. */
 const MAX_GIVEN_UP = 1024;
 
-/** One KMA-key at its source. */
-export class SourceKey {
-  readonly serial: number;
-  readonly block: BlockId;
-  readonly length: number;
-  readonly bornAt: number;
-  readonly idKey: KeyIdKey;
-  /** The key-ID key as it has to be kept, until it is. */
-  readonly sealed: Sealed | undefined;
-  state: "ready" | "open" = "ready";
-  /** Everything before it is supplied, or lost at a restart. */
-  carved = FIRST_OFFSET;
-  /** Everything before it may be supplied: it is marked as used on the disk. */
-  durable = FIRST_OFFSET;
-  /** Grants that still write keys of it. */
-  pins = 0;
-
-  constructor(row: Pick<SourceRow, "serial" | "block" | "length" | "bornAt">, idKey: KeyIdKey, sealed?: Sealed) {
-    this.serial = row.serial;
-    this.block = row.block;
-    this.length = row.length;
-    this.bornAt = row.bornAt;
-    this.idKey = idKey;
-    this.sealed = sealed;
-  }
-
-  /** Bytes left to carve. */
-  get left(): number {
-    return this.length - this.carved;
-  }
-}
-
-/** `count` keys of one size, one after the other from `offset` on, with their block in memory. */
-export interface Piece {
-  readonly key: SourceKey;
-  readonly open: OpenBlock;
-  readonly offset: number;
-  readonly count: number;
-}
-
-/** What a request takes: `count` times `step` bytes, each within one KMA-key. */
-export interface Demand {
-  readonly count: number;
-  readonly step: number;
-}
-
-/** How far the durable marks have to be. */
-type Marks = ReadonlyMap<SourceKey, number>;
-
 export class SourceStock {
   readonly peer: KmId;
   readonly #context: Context;
   readonly #ready: SourceKey[] = [];
   readonly #open: SourceKey[] = [];
   #readyBytes = 0;
-  #preparing: Promise<void> | undefined;
-  /** Bytes carved since the marks that are being moved began to move. */
-  #carvedMeanwhile = 0;
-  /** How far the marks are to run ahead: some times what is carved while they are moved once, for that may take longer. */
-  #aheadBytes = CHUNK;
+  readonly #marks: Marks;
   nextSerial = 1;
   /** The highest serial proved equal at both ends. */
   proved = 0;
@@ -101,6 +45,12 @@ export class SourceStock {
   constructor(context: Context, peer: KmId) {
     this.#context = context;
     this.peer = peer;
+    this.#marks = new Marks(context.vault, {
+      keys: () => this.keys(),
+      open: this.#open,
+      enter: (key, mark, change) => this.#enter(key, mark, change),
+      marked: (key) => this.#marked(key),
+    });
   }
 
   /** KMA-keys that can be carved. */
@@ -180,13 +130,12 @@ export class SourceStock {
       return undefined;
     }
     for (const piece of pieces) this.#carve(piece, step);
-    this.#ahead();
+    this.#marks.carved(count * step);
     return pieces;
   }
 
   #carve({ key, count }: Piece, step: number): void {
     key.carved += count * step;
-    this.#carvedMeanwhile += count * step;
     key.pins++;
     if (this.peer !== this.#context.self) this.#moved.set(key.serial, key.carved);
   }
@@ -205,91 +154,23 @@ export class SourceStock {
     this.#commitQuietly(change);
   }
 
-  /** Keeps the durable marks ahead of carving, in the background. */
-  #ahead(): void {
-    const marked = this.#open.reduce((sum, key) => sum + key.durable - key.carved, 0);
-    if (marked >= this.#aheadBytes || this.#preparing !== undefined) return;
-    this.#preparing = this.#prepare(
-      (pinned) => this.#pinAhead(pinned),
-      () => {},
-    );
-    this.#preparing.catch(() => {
-      // The next request that needs the marks meets the same fault, and says so.
-    });
+  /** As `Marks.prepare`. @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE */
+  prepare(demand: Demand, then?: () => void): Promise<void> {
+    return this.#marks.prepare(demand, then);
   }
 
-  /**
-   * Makes ready what a demand needs: opens KMA-keys, moves durable marks, brings blocks into memory, all as far as the
-   * stock reaches; then calls `then` while the blocks are still pinned. One at a time.
-   * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE
-   */
-  prepare(demand: Demand, then: () => void = () => {}): Promise<void> {
-    if (this.#preparing !== undefined) return this.#preparing.then(then);
-    this.#preparing = this.#prepare((pinned) => this.#pin(demand, pinned), then);
-    return this.#preparing;
+  #enter(key: SourceKey, mark: number, change: Change): boolean {
+    if (this.#settled || (key.state === "ready" ? !this.#ready.includes(key) : !this.#open.includes(key))) return false;
+    change.put(TABLE.source, kmaRow(this.peer, key.serial), this.sourceRow(key, "open", mark));
+    return true;
   }
 
-  async #prepare(pin: (pinned: DisposableStack) => Promise<Marks>, then: () => void): Promise<void> {
-    using pinned = new DisposableStack();
-    this.#carvedMeanwhile = 0;
-    try {
-      await this.#mark(await pin(pinned));
-      this.#aheadBytes = Math.min(Math.max(CHUNK, this.#aheadBytes >> 1, 4 * this.#carvedMeanwhile), MOST_AHEAD);
-    } finally {
-      this.#preparing = undefined;
-    }
-    then();
-  }
-
-  /** Brings the blocks of a demand into memory; returns how far each one's mark has to be. */
-  async #pin({ count, step }: Demand, pinned: DisposableStack): Promise<Marks> {
-    const marks = new Map<SourceKey, number>();
-    let missing = count;
-    for (const key of this.keys()) {
-      const fits = Math.min(missing, Math.floor(key.left / step));
-      if (fits === 0) continue;
-      missing -= fits;
-      await this.#bring(key, pinned);
-      marks.set(key, Math.min(key.length, key.carved + fits * step + CHUNK));
-      if (missing === 0) break;
-    }
-    return marks;
-  }
-
-  /** The same for what will be asked next, from as many KMA-keys as it takes. */
-  async #pinAhead(pinned: DisposableStack): Promise<Marks> {
-    const marks = new Map<SourceKey, number>();
-    let missing = this.#aheadBytes;
-    for (const key of this.keys()) {
-      if (missing <= 0) break;
-      await this.#bring(key, pinned);
-      const mark = Math.min(key.length, key.carved + AHEAD);
-      missing -= mark - key.carved;
-      marks.set(key, mark);
-    }
-    return marks;
-  }
-
-  async #bring({ block }: SourceKey, pinned: DisposableStack): Promise<void> {
-    const { vault } = this.#context;
-    pinned.use(vault.resident(block) ?? (await vault.open(block)));
-  }
-
-  async #mark(marks: Marks): Promise<void> {
-    const books = new Set(this.keys());
-    const later = [...marks].filter(([key, mark]) => mark > key.durable && books.has(key));
-    if (later.length === 0 || this.#settled) return;
-    const change = this.#context.vault.change();
-    for (const [key, mark] of later) {
-      change.put(TABLE.source, kmaRow(this.peer, key.serial), this.sourceRow(key, "open", mark));
-    }
-    await change.commit();
-    for (const [key, mark] of later) {
-      if (key.state === "ready" && !this.#leaveReady(key)) continue;
-      if (key.state === "ready") this.#open.push(key);
-      key.state = "open";
-      key.durable = Math.max(key.durable, mark);
-    }
+  #marked(key: SourceKey): boolean {
+    if (key.state === "open") return true;
+    if (!this.#leaveReady(key)) return false;
+    key.state = "open";
+    this.#open.push(key);
+    return true;
   }
 
   #leaveReady(key: SourceKey): boolean {
@@ -388,9 +269,7 @@ export class SourceStock {
   /** Moves no more marks; resolves when those under way have moved. */
   async stop(): Promise<void> {
     this.#settled = true;
-    await this.#preparing?.catch(() => {
-      // Whoever asked for it was told.
-    });
+    await this.#marks.settled();
   }
 
   /** Writes the marks exactly, so that an orderly stop loses nothing. Nothing may be carved after. */

@@ -6,7 +6,8 @@ import { grantPieces } from "./grants.ts";
 import type { Answer, SupplyRequest } from "./ports.ts";
 import type { Quotas } from "./quota.ts";
 import { stepped } from "./sizes.ts";
-import type { Demand, Piece, SourceStock } from "./stock.ts";
+import type { Demand, Piece } from "./source-key.ts";
+import type { SourceStock } from "./stock.ts";
 import { Turns } from "./turns.ts";
 
 interface Waiting extends Demand {

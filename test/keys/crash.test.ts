@@ -1,7 +1,7 @@
 // A process that ends at any commit: nothing is used twice, both ends agree again, what was supplied can be fetched (design 3, 6).
 
 import { describe, expect, test } from "vitest";
-import { CHUNK } from "../../src/keys/stock.ts";
+import { CHUNK } from "../../src/keys/marks.ts";
 import type { CommitFate } from "../support/model-vault.ts";
 import { type Asked, ask, fetchKeys, type GivenKey } from "./support/apps.ts";
 import { expectAgreement, expectOneUse } from "./support/ledger.ts";

@@ -11,7 +11,7 @@ import { readMarks, StateReader, stateEntries } from "../../src/keys/peer-state.
 import type { ExtensionEntry } from "../../src/keys/ports.ts";
 import { Quotas } from "../../src/keys/quota.ts";
 import { linkBlock } from "../../src/keys/rows.ts";
-import { SourceKey } from "../../src/keys/stock.ts";
+import { SourceKey } from "../../src/keys/source-key.ts";
 import type { BlockId, KeyIdKey } from "../../src/vault/vault.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 

@@ -1,0 +1,51 @@
+// One KMA-key at its source, and what is taken off it.
+
+import type { BlockId, KeyIdKey, OpenBlock, Sealed } from "../vault/vault.ts";
+import { FIRST_OFFSET } from "./key-id.ts";
+import type { SourceRow } from "./rows.ts";
+
+/** One KMA-key at its source. */
+export class SourceKey {
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly bornAt: number;
+  readonly idKey: KeyIdKey;
+  /** The key-ID key as it has to be kept, until it is. */
+  readonly sealed: Sealed | undefined;
+  state: "ready" | "open" = "ready";
+  /** Everything before it is supplied, or lost at a restart. */
+  carved = FIRST_OFFSET;
+  /** Everything before it may be supplied: it is marked as used on the disk. */
+  durable = FIRST_OFFSET;
+  /** Grants that still write keys of it. */
+  pins = 0;
+
+  constructor(row: Pick<SourceRow, "serial" | "block" | "length" | "bornAt">, idKey: KeyIdKey, sealed?: Sealed) {
+    this.serial = row.serial;
+    this.block = row.block;
+    this.length = row.length;
+    this.bornAt = row.bornAt;
+    this.idKey = idKey;
+    this.sealed = sealed;
+  }
+
+  /** Bytes left to carve. */
+  get left(): number {
+    return this.length - this.carved;
+  }
+}
+
+/** `count` keys of one size, one after the other from `offset` on, with their block in memory. */
+export interface Piece {
+  readonly key: SourceKey;
+  readonly open: OpenBlock;
+  readonly offset: number;
+  readonly count: number;
+}
+
+/** What a request takes: `count` times `step` bytes, each within one KMA-key. */
+export interface Demand {
+  readonly count: number;
+  readonly step: number;
+}
