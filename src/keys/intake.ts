@@ -49,9 +49,14 @@ export class Intake {
     for await (const block of feed.blocks()) {
       if (signal.aborted) return block.key[Symbol.dispose]();
       await this.#take(block, signal);
-      if (this.#defect !== undefined) throw this.#defect.thrown;
+      this.#check();
     }
     await this.#tail;
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#defect !== undefined) throw this.#defect.thrown;
   }
 
   async #take(block: FedBlock, signal: AbortSignal): Promise<void> {

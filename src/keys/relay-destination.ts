@@ -81,7 +81,6 @@ async function keep(context: Context, arrival: Arrival & Checked, isWanted: () =
   };
   const { key: idKey, sealed } = await open.keyIdKey();
   try {
-    if (!isWanted()) throw new Fault("PEER_UNAVAILABLE");
     const change = context.vault
       .change()
       .keep(sealed)

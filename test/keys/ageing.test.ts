@@ -95,6 +95,20 @@ describe("a KMA-key", () => {
     expect(await fetched(network, keys[0] ?? { id: "", key: "" })).toHaveLength(1);
   });
 
+  test("that expires while its mark is being moved leaves no row behind", async () => {
+    const { network } = await aged();
+    await network.reboot(network.a);
+    const { stock } = network.a.km.neighbours.get(network.b.id) ?? {};
+    if (stock === undefined) throw new Error("no stock");
+    const moving = stock.prepare({ count: 1, step: 32 });
+    const change = network.a.vault.change();
+    stock.end(stock.keys(), "expired", change);
+    await Promise.allSettled([moving, change.commit()]);
+    await network.run(10);
+    expect([...network.a.machine.rows.keys()].filter((key) => key.startsWith("source\nkm-b/"))).toEqual([]);
+    expect(network.a.vault.leases.blocks).toBe(0);
+  });
+
   test("that a slow client still reads expires when that has ended", async () => {
     const { network } = await aged();
     const held = ask(network.a.km, { app: "app-a1", to: "app-b1", manner: "hold" });

@@ -295,6 +295,29 @@ describe("connections that come and go", () => {
     },
   );
 
+  test("a relay that is proved on a connection that was replaced meanwhile is not carved", async () => {
+    const network = await Network.up({ blocks: 0, policy: { stockLow: 1, stockHigh: 1 } });
+    let gate = Promise.resolve();
+    let release = (): void => {};
+    network.wire.twist = (confirmation) => {
+      gate = new Promise((resolve) => {
+        release = resolve;
+      });
+      network.a.machine.pace = () => gate;
+      return confirmation;
+    };
+    network.modules.make(2);
+    await network.run(200);
+    await swapDisk(network, network.b, EMPTY);
+    network.wire.connect();
+    release();
+    network.a.machine.pace = () => Promise.resolve();
+    await network.run(200);
+    expect(pair(network.a, network.b).stock.size).toBe(0);
+    expect(pair(network.a, network.b).phase).toBe("synchronised");
+    expectAgreement(network.a, network.b);
+  });
+
   test("events of a connection that was replaced change nothing", async () => {
     const network = await Network.up();
     const old = pair(network.a, network.b).peer;

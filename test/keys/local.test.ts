@@ -55,6 +55,29 @@ test("both survive a restart: carving goes on, and what was supplied is fetched"
   expectOneUse([network.a], keys);
 });
 
+test("marks are noted for nobody: there is no other end to tell", async () => {
+  const network = await alone();
+  ask(network.a.km, { app: "app-a1", to: "app-a2" });
+  await network.run(10);
+  expect(network.a.km.local.stock.takeMoved()).toEqual([]);
+});
+
+test.each(Array.from({ length: 24 }, (_, index) => index))(
+  "leaves nothing behind when the token goes away %i turns after one is begun",
+  async (turns) => {
+    const network = new Network();
+    await network.a.boot();
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    network.a.vault.token("gone");
+    await network.run(10);
+    network.a.vault.token("ready");
+    await network.run(10);
+    const { stock, held } = network.a.km.local;
+    expect(network.a.vault.leases).toEqual({ blocks: 0, idKeys: stock.size + held.size });
+    expect([...network.a.vault.blocks()].length).toBe(stock.size + held.size);
+  },
+);
+
 test("an application cannot fetch what was made for another two", async () => {
   const network = await alone();
   const asked = ask(network.a.km, { app: "app-a1", to: "app-a2" });

@@ -25,6 +25,22 @@ test("the burst is free, then the rate decides, for each application apart", () 
   expect(some.take(APP, 50)).toBe(0);
 });
 
+test("fractions of a bit that are rounded away do not refuse what was said to be enough", () => {
+  const { clock, quotas: some } = quotas(4, 5000);
+  for (const [bits, waitMs] of [
+    [1266, 0],
+    [1601, 88],
+    [87, 54],
+    [1536, 175],
+  ] as const) {
+    clock.advance(waitMs);
+    expect(some.take(APP, bits)).toBe(0);
+  }
+  clock.advance(52);
+  clock.advance(some.take(APP, 1561));
+  expect(some.take(APP, 1561)).toBe(0);
+});
+
 test("a request above the burst never passes, and takes nothing", () => {
   const { quotas: some } = quotas(100, 1000);
   expect(some.take(APP, 1001)).toBe(Number.POSITIVE_INFINITY);

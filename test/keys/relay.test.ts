@@ -142,6 +142,25 @@ describe("gaps", () => {
     expect(offers(network).map(({ protection }) => protection.sequence)).toEqual([4, 6]);
   });
 
+  test("a block that comes after the other end told that it lacks it is destroyed at once", async () => {
+    const network = await Network.up({ blocks: 0, policy: { stockLow: 0, stockHigh: 0 } });
+    let release = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    network.a.machine.pace = () => gate;
+    network.modules.make(2, { lostAt: 1 });
+    network.modules.make(2);
+    await network.run(200);
+    release();
+    await network.run(200);
+    const own = [...(network.a.km.links.get("ab")?.own() ?? [])].map(({ sequence }) => sequence);
+    expect(own).toEqual([2]);
+    expect(network.a.km.links.get("ab")?.usable).toBe(1);
+    expect(network.a.recorder.count("blocks_ended", { reason: "gap" })).toBe(1);
+    expect(network.a.vault.has("link:ab:1:0" as never)).toBe(false);
+  });
+
   test("a module that begins a new run leaves no block of the old one behind", async () => {
     const network = await Network.up({ blocks: 0, policy: { stockLow: 0, stockHigh: 0 } });
     network.modules.make(4);
@@ -263,6 +282,16 @@ describe("key-protocol 2: the destination refuses", () => {
     expect(await offered(network, { ...offer, requestId: "ffff" })).toBe("BAD_TAG");
     expect(await offered(network, offer)).toBe("BLOCK_NOT_HELD");
     expect(network.b.vault.has("link:ab:1:0" as never)).toBe(false);
+    expect(heldOf(network.b, network.a).isNew(1)).toBe(false);
+  });
+
+  test("an offer of an earlier connection, though nothing of it ever came", async () => {
+    const { network, offer } = await intercepted();
+    network.wire.lose = () => false;
+    network.wire.connect();
+    await network.run(100);
+    const other = { ...offer, protection: { ...offer.protection, sequence: 2 } };
+    expect(["SERIAL_SEEN", "BLOCK_USED", "BLOCK_NOT_HELD"]).toContain(await offered(network, other));
     expect(heldOf(network.b, network.a).isNew(1)).toBe(false);
   });
 

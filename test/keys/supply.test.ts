@@ -145,6 +145,17 @@ describe("key-protocol 3: fetching", () => {
     expect(network.b.vault.leases.blocks).toBe(0);
   });
 
+  test("a fetch that is given up and then fails answers nothing either", async () => {
+    const network = await Network.up();
+    const supplied = ask(network.a.km, { app: "app-a1", to: "app-b1" });
+    await network.run(10);
+    const left = fetchKeys(network.b.km, "app-b1", "app-a1", idsOf(supplied.keys));
+    left.cancel();
+    network.b.vault.token("gone");
+    await network.run(10);
+    expect(left.answers).toBe(0);
+  });
+
   test("a fetched range that the store did not take stays marked, for it may be durable", async () => {
     const network = await Network.up();
     const supplied = ask(network.a.km, { app: "app-a1", to: "app-b1" });

@@ -93,6 +93,14 @@ describe("a request that waits", () => {
   });
 });
 
+test("where nothing comes in because the peer is gone, the refusal at the end of the wait says so", async () => {
+  const network = await Network.up({ blocks: 0 });
+  network.wire.cut();
+  const asked = ask(network.a.km, wish());
+  await network.run(5000);
+  expect(asked.fault?.code).toBe("PEER_UNAVAILABLE");
+});
+
 describe("a request that cannot be in time", () => {
   test("is refused at once with the time to retry after, at 2 kbit/s in blocks of 4 KiB", async () => {
     const network = await Network.up({ blocks: 0 });

@@ -24,7 +24,7 @@ export function expectOneUse(nodes: readonly TestNode[], given: readonly GivenKe
   expect(new Set(given.map(({ key }) => key)).size).toBe(given.length);
 }
 
-/** Each KMA-key that `source` can carve is held whole by `destination`, from where it will be carved on. */
+/** Each KMA-key that `source` can carve is held whole by `destination`, from where it will be carved on; no block is two things. */
 export function expectAgreement(source: TestNode, destination: TestNode): void {
   const stock = source.km.neighbours.get(destination.id)?.stock;
   const held = destination.km.neighbours.get(source.id)?.held;
@@ -34,4 +34,7 @@ export function expectAgreement(source: TestNode, destination: TestNode): void {
     expect([serial, key?.length]).toEqual([serial, length]);
     expect([serial, key?.isTaken({ offset: carved, length: length - carved })]).toEqual([serial, length === carved]);
   }
+  const unused = (node: TestNode) => [...node.km.links.values()].flatMap((link) => [...link.own(), ...link.copies()]);
+  const named = new Set([...stock.keys(), ...held.keys()].map(({ block }) => block));
+  expect([source, destination].flatMap(unused).filter(({ id }) => named.has(id))).toEqual([]);
 }
