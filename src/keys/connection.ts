@@ -3,6 +3,7 @@
 import { asFault, Fault } from "../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers } from "../core/runs.ts";
 import type { Context } from "./context.ts";
+import { InTurn } from "./in-turn.ts";
 import { endBlocks } from "./intake.ts";
 import { isAfter, type LinkBook, type Place, sequencesOf } from "./link-book.ts";
 import type { Neighbour } from "./neighbour.ts";
@@ -23,7 +24,7 @@ export class Connection {
   /** Our state was told and the neighbour's is applied: both are needed. */
   readonly #exchanged = { told: false, applied: false };
   /** What is heard is handled one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #hearing = new InTurn();
   #stopTelling: (() => void) | undefined;
   #telling = false;
 
@@ -76,17 +77,10 @@ export class Connection {
     this.#stopTelling?.();
   }
 
-  /** Handles in order. @throws Fault */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
-  }
-
   /** @throws Fault */
   async relayed(offer: RelayOffer): Promise<RelayConfirmation> {
     // A relay that follows the state waits until that is applied; relays do not wait for one another.
-    await this.#turn;
+    await this.#hearing.idle();
     if (!this.#exchanged.applied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
     try {
       return await acceptRelay(this.#context, this.#neighbour, offer, () => this.#current);
@@ -101,7 +95,7 @@ export class Connection {
 
   /** @throws Fault */
   told(entries: readonly ExtensionEntry[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#hearing.run(async () => {
       for (const entry of entries) await this.#heard(entry);
     });
   }

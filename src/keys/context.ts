@@ -4,6 +4,7 @@ import type { KmId } from "../core/ids.ts";
 import type { Clock, Log, Meter, Random } from "../core/ports.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { AgeClock } from "./age-clock.ts";
+import type { InTurn } from "./in-turn.ts";
 
 /** Times in ms, amounts in KMA-keys unless the name says otherwise. */
 export interface KeysPolicy {
@@ -31,6 +32,8 @@ export interface Context {
   readonly vault: Vault;
   readonly clock: Clock;
   readonly ages: AgeClock;
+  /** Whoever opens several blocks at once opens them in its turn, so that no two wait for each other's locked memory. */
+  readonly reach: InTurn;
   readonly random: Random;
   readonly log: Log;
   readonly meter: Meter;

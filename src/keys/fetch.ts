@@ -10,9 +10,7 @@ import { nameFits, type Parties } from "./key-namer.ts";
 import type { Answer, FetchRequest } from "./ports.ts";
 import { kmaRow, TABLE } from "./rows.ts";
 import { fitAnswer, stepped } from "./sizes.ts";
-
-/** Blocks that one request may reach into: all of them are pinned in locked memory at once. */
-const MAX_BLOCKS = 16;
+import { MAX_PIECES } from "./source-key.ts";
 
 interface Wanted {
   readonly key: HeldKey;
@@ -23,8 +21,6 @@ interface Wanted {
 
 export class FetchDesk {
   readonly #context: Context;
-  /** Only one request at a time collects blocks, so that two never wait for each other's slots. */
-  #collecting: Promise<unknown> = Promise.resolve();
 
   constructor(context: Context) {
     this.#context = context;
@@ -66,9 +62,7 @@ export class FetchDesk {
     using opened = new DisposableStack();
     const blocks = new Map<HeldKey, OpenBlock>();
     try {
-      const turn = this.#collecting.then(() => this.#open(keys, opened, blocks));
-      this.#collecting = turn.catch(() => {});
-      await turn;
+      await this.#context.reach.run(() => this.#open(keys, opened, blocks));
     } catch (thrown) {
       // Nothing is durable and nothing has left: the ranges are free again.
       for (const { key, range } of wanted) key.unmark(range);
@@ -127,9 +121,9 @@ function select(keyIds: readonly string[], held: HeldKeys, parties: Parties): Wa
   }
   if (wanted.some(({ key, range }) => key.isTaken(range)) || overlap(wanted)) throw new Fault("KEY_NOT_FOUND");
   if (!fitAnswer(wanted.map(({ parts }) => parts.length))) throw new Fault("TOO_MANY_KEYS");
-  if (new Set(wanted.map(({ key }) => key)).size > MAX_BLOCKS) {
+  if (new Set(wanted.map(({ key }) => key)).size > MAX_PIECES) {
     throw new Fault("TOO_MANY_KEYS", {
-      text: `the keys lie in more than ${MAX_BLOCKS} KMA-keys; ask for them in parts`,
+      text: `the keys lie in more than ${MAX_PIECES} KMA-keys; ask for them in parts`,
     });
   }
   return wanted;

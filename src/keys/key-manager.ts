@@ -7,6 +7,7 @@ import { Connection } from "./connection.ts";
 import type { Context, KeysPolicy } from "./context.ts";
 import { FetchDesk } from "./fetch.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
+import { InTurn } from "./in-turn.ts";
 import { type BlockFeed, Intake } from "./intake.ts";
 import { LinkBook, type LinkSettings } from "./link-book.ts";
 import { loadBooks } from "./load.ts";
@@ -44,7 +45,7 @@ export interface KeyManagerSettings {
   readonly apps: readonly AppEntry[];
 }
 
-type Ports = Omit<Context, "ages" | "policy">;
+type Ports = Omit<Context, "ages" | "policy" | "reach">;
 
 const NOTHING = (): void => {};
 const MAX_INT32 = 2 ** 31 - 1;
@@ -82,7 +83,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
-    const manager = new KeyManager({ ...ports, policy: settings.policy, ages }, settings);
+    const manager = new KeyManager({ ...ports, policy: settings.policy, ages, reach: new InTurn() }, settings);
     try {
       await loadBooks(manager.context, {
         link: (id) => manager.links.get(id),

@@ -4,8 +4,10 @@
 //   |keys |  supplied  |  at most two chunks |  not touched yet  |
 
 import type { Change, Vault } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import type { InTurn } from "./in-turn.ts";
 import { STEP } from "./key-id.ts";
-import type { Demand, SourceKey } from "./source-key.ts";
+import { type Demand, isPiece, type SourceKey } from "./source-key.ts";
 
 /** The durable mark of an open KMA-key runs ahead of carving in such chunks, by two at most: that much a crash costs. */
 export const CHUNK = 4096;
@@ -30,6 +32,7 @@ type Targets = ReadonlyMap<SourceKey, number>;
 export class Marks {
   readonly #vault: Vault;
   readonly #keys: MarkedKeys;
+  readonly #reach: InTurn;
   /** One at a time. */
   #moving: Promise<void> | undefined;
   /** Bytes carved since the marks that are being moved began to move. */
@@ -37,8 +40,9 @@ export class Marks {
   /** How far all marks are to run ahead: some times what is carved while they are moved once. */
   #aheadBytes = CHUNK;
 
-  constructor(vault: Vault, keys: MarkedKeys) {
+  constructor({ vault, reach }: Pick<Context, "vault" | "reach">, keys: MarkedKeys) {
     this.#vault = vault;
+    this.#reach = reach;
     this.#keys = keys;
   }
 
@@ -82,7 +86,7 @@ export class Marks {
     using pinned = new DisposableStack();
     this.#carvedMeanwhile = 0;
     try {
-      await this.#commit(await aim(pinned));
+      await this.#commit(await this.#reach.run(() => aim(pinned)));
       const wanted = Math.max(CHUNK, this.#aheadBytes >> 1, 4 * this.#carvedMeanwhile);
       this.#aheadBytes = Math.min(wanted, MOST_AHEAD);
     } finally {
@@ -95,8 +99,8 @@ export class Marks {
     const targets = new Map<SourceKey, number>();
     let missing = count;
     for (const key of this.#keys.keys()) {
+      if (!isPiece(key.left, { count, step })) continue;
       const fits = Math.min(missing, Math.floor(key.left / step));
-      if (fits === 0) continue;
       missing -= fits;
       await this.#bring(key, pinned);
       targets.set(key, Math.min(key.length, key.carved + fits * step + CHUNK));
@@ -110,10 +114,11 @@ export class Marks {
     const targets = new Map<SourceKey, number>();
     let missing = this.#aheadBytes;
     for (const key of this.#keys.keys()) {
-      if (missing < STEP) break;
-      await this.#bring(key, pinned);
+      if (missing < STEP || targets.size === MOST_AHEAD / AHEAD) break;
       const mark = Math.min(key.length, key.carved + AHEAD);
       missing -= mark - key.carved;
+      if (mark <= key.durable) continue;
+      await this.#bring(key, pinned);
       targets.set(key, mark);
     }
     return targets;

@@ -49,3 +49,10 @@ export interface Demand {
   readonly count: number;
   readonly step: number;
 }
+
+/** KMA-keys that one request may reach into, for all of them are in locked memory at once: enough for any answer. */
+export const MAX_PIECES = 24;
+
+/** Whether `bytes` left of a KMA-key are enough of a demand: with shorter rests it would reach into too many. */
+export const isPiece = (bytes: number, { count, step }: Demand): boolean =>
+  Math.floor(bytes / step) * MAX_PIECES >= count;

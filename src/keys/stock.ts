@@ -11,7 +11,7 @@ import type { Context } from "./context.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import { Marks } from "./marks.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
-import type { Demand, Piece, SourceKey } from "./source-key.ts";
+import { type Demand, isPiece, type Piece, type SourceKey } from "./source-key.ts";
 
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
@@ -45,7 +45,7 @@ export class SourceStock {
   constructor(context: Context, peer: KmId) {
     this.#context = context;
     this.peer = peer;
-    this.#marks = new Marks(context.vault, {
+    this.#marks = new Marks(context, {
       keys: () => this.keys(),
       open: this.#open,
       enter: (key, mark, change) => this.#enter(key, mark, change),
@@ -113,13 +113,14 @@ export class SourceStock {
    * Takes keys off the stock without waiting: from KMA-keys in memory, below their durable marks. All or `undefined`.
    * The pieces' blocks and keys are pinned; whoever takes them disposes them.
    */
-  take({ count, step }: Demand): Piece[] | undefined {
+  take(demand: Demand): Piece[] | undefined {
+    const { count, step } = demand;
     const pieces: Piece[] = [];
     let missing = count;
     for (const key of this.#open) {
       if (missing === 0) break;
       const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));
-      if (fits <= 0) continue;
+      if (fits <= 0 || !isPiece(key.left, demand)) continue;
       const open = this.#context.vault.resident(key.block);
       if (open === undefined) continue;
       pieces.push({ key, open, offset: key.carved, count: fits });
@@ -287,6 +288,7 @@ function carveFrom(left: number[], { count, step }: Demand): number {
   let had = 0;
   for (const [index, bytes] of left.entries()) {
     if (had === count) break;
+    if (!isPiece(bytes, { count, step })) continue;
     const fits = Math.min(count - had, Math.floor(bytes / step));
     left[index] = bytes - fits * step;
     had += fits;

@@ -157,7 +157,7 @@ export class SupplyDesk {
 
   #fill(next: Waiting): void {
     this.#filling.kick();
-    if (this.#preparing || this.stock.count(next.step) < next.count) return;
+    if (this.#preparing || this.stock.lacking([next]) > 0) return;
     this.#preparing = true;
     this.stock
       .prepare(next, () => {

@@ -1,7 +1,7 @@
 // Too little stock: who waits, for how long, in which order, and who is refused at once (design 6).
 
 import { describe, expect, test } from "vitest";
-import { ask, type Wish } from "./support/apps.ts";
+import { ask, fetchKeys, type Wish } from "./support/apps.ts";
 import { APPS, Network, QUOTA } from "./support/network.ts";
 
 const BITS_3000 = { bits: 24_000 } as const;
@@ -99,6 +99,46 @@ test("where nothing comes in because the peer is gone, the refusal at the end of
   const asked = ask(network.a.km, wish());
   await network.run(5000);
   expect(asked.fault?.code).toBe("PEER_UNAVAILABLE");
+});
+
+describe("rests of KMA-keys", () => {
+  test("too short for a large request are left to small ones: none reaches into more blocks than memory holds", async () => {
+    const network = await Network.up({ blocks: 60, slots: 10, policy: { stockLow: 4, stockHigh: 4 } });
+    for (let round = 0; round < 20; round++) {
+      const most = ask(network.a.km, wish({ bits: 31_232 }));
+      await network.run(100);
+      expect([round, most.outcome]).toEqual([round, "granted"]);
+    }
+    const { stock } = network.a.km.neighbours.get(network.b.id) ?? {};
+    expect(stock?.keys().filter(({ left }) => left === 96).length).toBeGreaterThan(12);
+    const large = ask(network.a.km, wish({ count: 100 }));
+    await network.run(1000);
+    expect(large.outcome).toBe("granted");
+    const back = fetchKeys(
+      network.b.km,
+      "app-b1",
+      "app-a1",
+      large.keys.map(({ id }) => id),
+    );
+    await network.run(100);
+    expect(back.keys).toEqual(large.keys);
+    const small = ask(network.a.km, wish());
+    await network.run(100);
+    expect(small.keys[0]?.id.slice(0, 11)).not.toBe(large.keys[0]?.id.slice(0, 11));
+  });
+
+  test("of many KMA-keys are destroyed, the shortest first, when only large keys are asked", async () => {
+    const network = await Network.up({ blocks: 200, keepBlocks: 200, policy: { maxHeld: 100 } });
+    for (let round = 0; round < 60; round++) {
+      const asked = ask(network.a.km, wish(BITS_3000));
+      await network.run(100);
+      expect([round, asked.outcome]).toEqual([round, "granted"]);
+    }
+    await network.run(1000);
+    const { stock } = network.a.km.neighbours.get(network.b.id) ?? {};
+    expect(stock?.keys().filter(({ state }) => state === "open").length).toBeLessThanOrEqual(32);
+    expect(network.a.recorder.count("kma_keys_ended", { reason: "tail" })).toBeGreaterThan(20);
+  });
 });
 
 describe("a request that cannot be in time", () => {
