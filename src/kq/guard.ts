@@ -1,7 +1,8 @@
 // What tells a good frame of this connection from any other: the CRC, and with a pairing key AES-256-GCM.
 
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv } from "node:crypto";
 import { crc32 } from "node:zlib";
+import { openGcm } from "../core/gcm.ts";
 import type { Secret } from "../core/secret.ts";
 import { Writer } from "./codec.ts";
 import { CHECK_BYTES, HEADER_BYTES, MAX_FRAME_BYTES, TAG_BYTES } from "./limits.ts";
@@ -60,6 +61,8 @@ class PlainGuard implements Guard {
 export class SealedGuard implements Guard {
   readonly #frame = new Writer(Buffer.alloc(MAX_FRAME_BYTES));
   readonly #body = new Writer(Buffer.alloc(MAX_FRAME_BYTES));
+  /** The body that is lent. */
+  readonly #opened = Buffer.alloc(MAX_FRAME_BYTES);
   readonly #seed: number;
   readonly #ours: Secret;
   readonly #theirs: Secret;
@@ -89,26 +92,19 @@ export class SealedGuard implements Guard {
     if (name === undefined || frame.length < HEADER_BYTES + TAG_BYTES + CHECK_BYTES) return undefined;
     if (!isWhole(frame, this.#seed)) return undefined;
     const number = frame.readUInt32BE(1);
-    const body = this.#opened(frame, nonceOf(name, number));
-    try {
-      return body && use({ name, number, body });
-    } finally {
-      body?.fill(0);
-    }
-  }
-
-  #opened(frame: Buffer, nonce: Buffer): Buffer | undefined {
     const end = frame.length - CHECK_BYTES - TAG_BYTES;
-    const options = { authTagLength: TAG_BYTES };
-    const cipher = this.#theirs.lend((key) => createDecipheriv("aes-256-gcm", key, nonce, options));
-    cipher.setAAD(frame.subarray(0, HEADER_BYTES)).setAuthTag(frame.subarray(end, end + TAG_BYTES));
-    const plain = cipher.update(frame.subarray(HEADER_BYTES, end));
+    const body = this.#opened.subarray(0, end - HEADER_BYTES);
+    const sealed = {
+      iv: nonceOf(name, number),
+      aad: frame.subarray(0, HEADER_BYTES),
+      ciphertext: frame.subarray(HEADER_BYTES, end),
+      tag: frame.subarray(end, end + TAG_BYTES),
+    };
     try {
-      cipher.final();
-      return plain;
-    } catch {
-      plain.fill(0);
-      return undefined;
+      if (!this.#theirs.lend((key) => openGcm(key, sealed, body))) return undefined;
+      return use({ name, number, body });
+    } finally {
+      body.fill(0);
     }
   }
 

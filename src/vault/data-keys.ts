@@ -1,6 +1,7 @@
 // Data keys of the envelope mode: made in locked memory, sealed by the KEK, shared by a few records.
 
-import { createCipheriv, createDecipheriv, randomFillSync } from "node:crypto";
+import { createCipheriv, randomFillSync } from "node:crypto";
+import { openGcm } from "../core/gcm.ts";
 import type { KmId } from "../core/ids.ts";
 import { secretOf } from "../core/secret.ts";
 import { type Kek, SealBroken, type Token } from "../device/token.ts";
@@ -143,16 +144,6 @@ export function gcmSeal(key: Uint8Array, { iv, aad, plain, sealed }: GcmJob): vo
 /** After an error `plain` is zero. @throws SealBroken */
 export function gcmOpen(key: Uint8Array, { iv, aad, plain, sealed }: GcmJob): void {
   const length = sealed.length - TAG_BYTES;
-  const decipher = createDecipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
-  decipher.setAAD(aad);
-  decipher.setAuthTag(sealed.subarray(length));
-  const clear = decipher.update(sealed.subarray(0, length));
-  plain.set(clear);
-  clear.fill(0);
-  try {
-    decipher.final();
-  } catch (cause) {
-    plain.fill(0);
-    throw new SealBroken("the record is not what was sealed", { cause });
-  }
+  const parts = { iv, aad, ciphertext: sealed.subarray(0, length), tag: sealed.subarray(length) };
+  if (!openGcm(key, parts, plain)) throw new SealBroken("the record is not what was sealed");
 }
