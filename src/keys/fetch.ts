@@ -83,7 +83,7 @@ export class FetchDesk {
   async #open(keys: Iterable<HeldKey>, opened: DisposableStack, blocks: Map<HeldKey, OpenBlock>): Promise<void> {
     const { vault } = this.#context;
     for (const key of keys) {
-      blocks.set(key, opened.use(vault.resident(key.block) ?? (await vault.open(key.block))));
+      blocks.set(key, opened.use(vault.resident(key.block) ?? (await vault.open(key.block, () => key.used()))));
     }
   }
 

@@ -124,8 +124,9 @@ export class Marks {
     return targets;
   }
 
-  async #bring({ block }: SourceKey, pinned: DisposableStack): Promise<void> {
-    pinned.use(this.#vault.resident(block) ?? (await this.#vault.open(block)));
+  async #bring(key: SourceKey, pinned: DisposableStack): Promise<void> {
+    const used = () => [{ offset: 0, length: key.carved }];
+    pinned.use(this.#vault.resident(key.block) ?? (await this.#vault.open(key.block, used)));
   }
 
   async #commit(targets: Targets): Promise<void> {

@@ -9,7 +9,7 @@ import { type Resident, Residents } from "./residents.ts";
 import type { Slab } from "./slab.ts";
 import { checkName } from "./store.ts";
 import type { TokenLink } from "./token-link.ts";
-import type { BlockId, KeyIdKey, OpenBlock, Sealed } from "./vault.ts";
+import type { BlockId, KeyIdKey, OpenBlock, Range, Sealed } from "./vault.ts";
 
 export interface BlocksParts extends Reader {
   readonly link: TokenLink;
@@ -62,10 +62,10 @@ export class Blocks {
     }
   }
 
-  async open(block: BlockId): Promise<OpenBlock> {
+  async open(block: BlockId, used?: () => readonly Range[]): Promise<OpenBlock> {
     if (this.#parts.link.state !== "ready") throw new Fault("HSM_UNAVAILABLE");
     if (!this.has(block)) throw new Error(`there is no block ${block}`);
-    return new OpenedBlock(await this.#residents.open(block), this.#home);
+    return new OpenedBlock(await this.#residents.open(block, used), this.#home);
   }
 
   resident(block: BlockId): OpenBlock | undefined {

@@ -78,8 +78,8 @@ export class LocalVault implements Vault, AsyncDisposable {
     return await this.#open().blocks.generate(blocks, length);
   }
 
-  async open(block: BlockId): Promise<OpenBlock> {
-    return await this.#open().blocks.open(block);
+  async open(block: BlockId, used?: () => readonly Range[]): Promise<OpenBlock> {
+    return await this.#open().blocks.open(block, used);
   }
 
   resident(block: BlockId): OpenBlock | undefined {

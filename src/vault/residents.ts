@@ -2,7 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import type { Slab } from "./slab.ts";
-import type { BlockId } from "./vault.ts";
+import type { BlockId, Range } from "./vault.ts";
 
 /** One block in one slot. */
 export interface Resident {
@@ -19,6 +19,8 @@ export interface Resident {
 
 /** Fills the front of `slot` with the block, and returns its length. */
 export type Load = (block: BlockId, slot: Uint8Array) => Promise<number>;
+
+type Used = () => readonly Range[];
 
 const NOTHING = new Uint8Array(0);
 
@@ -43,10 +45,10 @@ export class Residents {
     return this.#idle.size;
   }
 
-  /** Pins a block, loading it if need be. @throws what `load` throws; Fault STOPPING */
-  async open(block: BlockId): Promise<Resident> {
+  /** Pins a block, loading it without what is used if need be. @throws what `load` throws; Fault STOPPING */
+  async open(block: BlockId, used?: Used): Promise<Resident> {
     if (this.#closed) throw new Fault("STOPPING");
-    const resident = this.#all.get(block) ?? this.#begin(block);
+    const resident = this.#all.get(block) ?? this.#begin(block, used);
     this.#pin(resident);
     try {
       await resident.loaded;
@@ -94,7 +96,7 @@ export class Residents {
     this.#idle.clear();
   }
 
-  #begin(block: BlockId): Resident {
+  #begin(block: BlockId, used: Used = () => []): Resident {
     const resident: Resident = {
       block,
       slot: NOTHING,
@@ -104,17 +106,18 @@ export class Residents {
       gone: false,
       loaded: undefined,
     };
-    resident.loaded = this.#fill(resident);
+    resident.loaded = this.#fill(resident, used);
     this.#all.set(block, resident);
     return resident;
   }
 
-  async #fill(resident: Resident): Promise<void> {
+  async #fill(resident: Resident, used: Used): Promise<void> {
     try {
       const slot = await this.#slab.acquire();
       try {
         resident.length = await this.#load(resident.block, slot);
         if (this.#closed) throw new Fault("STOPPING");
+        for (const { offset, length } of used()) slot.fill(0, offset, offset + length);
         resident.slot = slot;
         this.#live.add(resident);
         resident.loaded = undefined;

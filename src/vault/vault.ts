@@ -86,10 +86,11 @@ export interface Vault {
    */
   generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]>;
   /**
-   * Brings a block into locked memory, waiting for a slot if all are pinned.
+   * Brings a block into locked memory, waiting for a slot if all are pinned. What `used` tells when it is brought in is
+   * zero there: the record has it until the next `rotate`.
    * @throws Fault HSM_UNAVAILABLE; SealBroken when the record is not what was sealed; Error when there is none
    */
-  open(block: BlockId): Promise<OpenBlock>;
+  open(block: BlockId, used?: () => readonly Range[]): Promise<OpenBlock>;
   /** The same without waiting, when the block is in locked memory already and the token is ready. */
   resident(block: BlockId): OpenBlock | undefined;
   /** The key-ID key that was kept for this block. @throws like `open` */

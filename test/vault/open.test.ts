@@ -149,6 +149,29 @@ describe("an open block", () => {
     expect(bench.vault.resident(id("kma:1"))).toBeUndefined();
   });
 
+  test("is brought in without what is used, and left alone while it is in memory", async () => {
+    await using bench = await readyBench();
+    await keep(bench.vault, "kma:1", ...Array.from({ length: 20 }, (_, index) => `other:${index}`));
+    const used = () => [
+      { offset: 0, length: 96 },
+      { offset: 200, length: 8 },
+    ];
+    const range = { offset: 104, length: 96 };
+    const bytes = Buffer.from(keyOf("kma:1").subarray(104, 200));
+    {
+      using open = await bench.vault.open(id("kma:1"), used);
+      expect(() => take(open, { offset: 88, length: 24 })).toThrow("used before");
+      expect(() => take(open, { offset: 200, length: 8 })).toThrow("used before");
+      using again = await bench.vault.open(id("kma:1"), () => [range]);
+      expect(take(again, range)).toEqual(bytes);
+    }
+    // As the record has it until a rotation, and nobody says what is used.
+    for (let index = 0; index < 20; index++) (await bench.vault.open(id(`other:${index}`)))[Symbol.dispose]();
+    expect(bench.vault.resident(id("kma:1"))).toBeUndefined();
+    using fresh = await bench.vault.open(id("kma:1"));
+    expect(take(fresh, range)).toEqual(bytes);
+  });
+
   test("of one block opened many times at once is unsealed once", async () => {
     await using bench = await readyBench();
     await keep(bench.vault, "kma:1");
