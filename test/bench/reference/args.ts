@@ -20,8 +20,10 @@ export function serverTls({ certificate, key, trust }: ServerFiles) {
   return { ...contextOptions(material, ["X25519MLKEM768"]), requestCert: true, rejectUnauthorized: true };
 }
 
-/** Says where it listens, and ends with the process that started it. */
-export function ready(port: number): void {
+/** Says where it listens; ends when it is told, or with the process that started it. */
+export function ready(port: number, dispose: () => Promise<void> = async () => {}): void {
+  const end = () => void dispose().finally(() => process.exit());
+  process.once("SIGTERM", end);
+  process.stdin.once("end", end).resume();
   process.stdout.write(`ready ${port}\n`);
-  process.stdin.on("end", () => process.exit()).resume();
 }

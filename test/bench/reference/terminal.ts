@@ -16,4 +16,4 @@ const fill = () => {
 };
 pty.start({ received: () => {}, drained: fill });
 fill();
-ready(0);
+ready(0, () => pty[Symbol.asyncDispose]());
