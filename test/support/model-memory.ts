@@ -43,8 +43,12 @@ export class ModelMemory {
     return idle !== undefined && this.#slots.delete(idle.block);
   }
 
-  load(block: BlockId, bytes: Uint8Array): void {
-    if (!this.#slots.has(block)) this.#slots.set(block, { block, bytes: Uint8Array.from(bytes), pins: 0 });
+  /** The block as it was sealed, with zeros where it is used. */
+  load(block: BlockId, sealed: Uint8Array, used: readonly Range[]): void {
+    if (this.#slots.has(block)) return;
+    const bytes = Uint8Array.from(sealed);
+    for (const { offset, length } of used) bytes.fill(0, offset, offset + length);
+    this.#slots.set(block, { block, bytes, pins: 0 });
   }
 
   /** A lease on a block that is loaded. */

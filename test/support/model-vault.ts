@@ -191,27 +191,27 @@ export class ModelVault implements Vault, BlockHome {
     this.#machine.emitted.push({ ...part, boot: this.#machine.boots });
   }
 
-  async open(block: BlockId): Promise<OpenBlock> {
+  async open(block: BlockId, used: () => readonly Range[] = () => []): Promise<OpenBlock> {
     await this.#working();
     for (;;) {
       if (!this.#blocks.has(block)) throw new Error(`there is no block ${block}`);
       const open = this.#memory.lease(block, this);
       if (open !== undefined) return open;
-      await this.#load(block);
+      await this.#load(block, used);
       await this.#working();
     }
   }
 
-  #load(block: BlockId): Promise<void> {
-    const loading = this.#loading.get(block) ?? this.#bring(block).finally(() => this.#loading.delete(block));
+  #load(block: BlockId, used: () => readonly Range[]): Promise<void> {
+    const loading = this.#loading.get(block) ?? this.#bring(block, used).finally(() => this.#loading.delete(block));
     this.#loading.set(block, loading);
     return loading;
   }
 
-  async #bring(block: BlockId): Promise<void> {
+  async #bring(block: BlockId, used: () => readonly Range[]): Promise<void> {
     await this.#memory.room();
     const bytes = this.#machine.records.get(recordKey("block", block));
-    if (bytes !== undefined) this.#memory.load(block, bytes);
+    if (bytes !== undefined) this.#memory.load(block, bytes, used());
   }
 
   resident(block: BlockId): OpenBlock | undefined {
