@@ -64,7 +64,7 @@ export class SourceRelays {
   /** First for those who wait, then from the low mark up to the high one. */
   #wanted(): boolean {
     const { stock, desk, keyBytes } = this.#neighbour;
-    if (stock.nextSerial > MAX_SERIAL) return false;
+    if (stock.nextSerial + stock.inFlight > MAX_SERIAL) return false;
     if (desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes) return true;
     // In whole KMA-keys: rests that are too short for most requests are no stock.
     const total = Math.ceil(stock.bytes / keyBytes) + stock.inFlight;

@@ -310,6 +310,7 @@ describe("connections that come and go", () => {
     await network.run(200);
     await swapDisk(network, network.b, EMPTY);
     network.wire.connect();
+    await network.run(20);
     release();
     network.a.machine.pace = () => Promise.resolve();
     await network.run(200);

@@ -111,7 +111,7 @@ describe("rests of KMA-keys", () => {
     }
     const { stock } = network.a.km.neighbours.get(network.b.id) ?? {};
     expect(stock?.keys().filter(({ left }) => left === 96).length).toBeGreaterThan(12);
-    const large = ask(network.a.km, wish({ count: 100 }));
+    const large = ask(network.a.km, wish({ count: 300 }));
     await network.run(1000);
     expect(large.outcome).toBe("granted");
     const back = fetchKeys(
