@@ -218,6 +218,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   #healthChanged(): void {
     try {
       this.#checkWorking();
+      for (const { relays } of this.neighbours.values()) relays.reset();
       for (const { desk } of this.#pairs()) desk.pump();
     } catch (thrown) {
       for (const { desk } of this.#pairs()) desk.refuseAll(asFault(thrown));

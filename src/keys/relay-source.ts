@@ -47,7 +47,7 @@ export class SourceRelays {
   kick(): void {
     const { peer, phase } = this.#neighbour;
     if (this.#stopped || peer === undefined || phase !== "synchronised" || this.#stopBackOff !== undefined) return;
-    while (this.#neighbour.stock.inFlight < WINDOW && this.#wanted()) {
+    while (this.#neighbour.stock.inFlight < WINDOW && this.#wanted() && this.#isAble()) {
       const next = this.#nextBlock();
       if (next === undefined) return;
       next.link.leave(next.block.id);
@@ -59,6 +59,12 @@ export class SourceRelays {
       });
       this.#underWay.add(relay);
     }
+  }
+
+  /** Whether token and store are there: a relay that is begun without them costs a block. */
+  #isAble(): boolean {
+    const { token, store } = this.#context.vault.health();
+    return token === "ready" && store === "ready";
   }
 
   /** First for those who wait, then from the low mark up to the high one. */

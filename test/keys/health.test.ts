@@ -28,6 +28,20 @@ describe("the token", () => {
     expectAgreement(network.a, network.b);
   });
 
+  test("away for long costs no block and no time: relays go on at once when it is back", async () => {
+    const network = await Network.up({ blocks: 6, policy: { stockLow: 0, stockHigh: 0 } });
+    network.a.vault.token("gone");
+    for (let second = 0; second < 200; second++) {
+      ask(network.a.km, wish);
+      await network.run(1000);
+    }
+    network.a.vault.token("ready");
+    const asked = ask(network.a.km, wish);
+    await network.run(100);
+    expect(asked.outcome).toBe("granted");
+    expect(network.a.recorder.count("kma_keys_ended") + network.a.recorder.count("blocks_ended")).toBe(0);
+  });
+
   test.each([1, 2, 3, 5, 8, 13, 21])("that comes and goes every %i turns under load breaks no rule", async (turns) => {
     const network = await Network.up({ blocks: 8 });
     const asks = [];
@@ -69,6 +83,19 @@ describe("the store", () => {
     const asked = ask(network.a.km, wish);
     await network.run(1000);
     expect(asked.outcome).toBe("granted");
+  });
+
+  test("away for long costs one block at most, and no time", async () => {
+    const network = await Network.up({ blocks: 6, policy: { stockLow: 0, stockHigh: 0 } });
+    const waits = ask(network.a.km, wish);
+    network.a.machine.fate = () => "rejected, lost";
+    await network.run(200_000);
+    network.a.machine.fate = () => "durable";
+    network.a.vault.store("ready");
+    const asked = ask(network.a.km, wish);
+    await network.run(100);
+    expect([waits.fault?.code, asked.outcome]).toEqual(["STORE_UNAVAILABLE", "granted"]);
+    expect(network.a.recorder.count("kma_keys_ended", { peer: "km-b" })).toBeLessThanOrEqual(1);
   });
 
   test.each(["rejected, lost", "rejected, kept"] as const)("%s, at each commit of a busy second", async (fate) => {

@@ -121,6 +121,17 @@ test("few slots: many requests over many KMA-keys wait for one another and never
   expect(await network.fetched(given)).toEqual(given);
 });
 
+test("too few places for key-ID keys hold the stock down, and cost nothing else", async () => {
+  network = new RealNetwork({ policy: { stockLow: 12, stockHigh: 12 } }, { keyIdKeys: 10 });
+  await network.up(40);
+  const asks = Array.from({ length: 6 }, () => ask(network.a.km, { app: "app-a1", to: "app-b1", bits: 24_000 }));
+  await network.run(3000);
+  const given = asks.flatMap(({ keys }) => keys);
+  expect(given.length).toBeGreaterThan(2);
+  expect(await network.fetched(given)).toEqual(given);
+  expect([network.a.vault.health().slots.pinned, network.b.vault.health().slots.pinned]).toEqual([0, 0]);
+});
+
 test("the token vanishes under load and comes back: supply goes on by itself", async () => {
   network = new RealNetwork();
   await network.up(8);
