@@ -17,7 +17,7 @@ const AHEAD_BYTES = 8192;
 const PLAN: Plan = {
   ...PAIR,
   links: [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 12_000_000 } }],
-  config: { node: { log_level: "debug" }, links: { "*": { block_bytes: 16_384 } } },
+  config: { node: { log_level: "debug" }, links: { "*": { block_bytes: 16_384, keep_blocks: 4_096 } } },
 };
 /** Answers that each KM must give after a round, before the next. */
 const ANSWERS_AFTER = 5;

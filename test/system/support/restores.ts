@@ -12,7 +12,11 @@ import { Traffic } from "./traffic.ts";
 const PLAN: Plan = {
   ...PAIR,
   links: [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 12_000_000 } }],
-  config: { node: { log_level: "debug" }, links: { "*": { block_bytes: 16_384 } } },
+  config: {
+    node: { log_level: "debug" },
+    supply: { stock_low: 2, stock_high: 3 },
+    links: { "*": { block_bytes: 16_384, keep_blocks: 4_096 } },
+  },
 };
 /** The KM that it happens to: an app of it, and one of the other KM. */
 const APPS = {
@@ -73,10 +77,10 @@ export async function restoreCopy(victim: Victim, parts: readonly ("store" | "to
   await goesOn(network, traffic, victim);
 }
 
-/** More than a whole stock is supplied in both directions, all of it new, and all of it can be fetched. */
+/** More than the whole stock, 48 KiB, is supplied in both directions, all of it new, and all of it can be fetched. */
 async function goesOn(network: Network, traffic: Traffic, victim: Victim): Promise<void> {
   const { own, other } = APPS[victim];
-  for (let again = 0; again < 6; again++) {
+  for (let again = 0; again < 3; again++) {
     const { toOne, toOther } = await traffic.bothWays(own, other);
     await traffic.fetch(toOne);
     await traffic.fetch(toOther);
