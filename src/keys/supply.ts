@@ -1,6 +1,7 @@
 // Supply: requests for new keys, served at once from the stock or in turn when it is filled.
 
 import { asFault, Fault } from "../core/fault.ts";
+import type { AppId } from "../core/ids.ts";
 import type { Context } from "./context.ts";
 import { grantPieces } from "./grants.ts";
 import type { Answer, SupplyRequest } from "./ports.ts";
@@ -68,7 +69,7 @@ export class SupplyDesk {
       return () => {};
     }
     if (this.#waiting.size === 0 && this.#serve(request, answer, demand)) return () => {};
-    const fault = this.#hopeless(demand);
+    const fault = this.#hopeless(request.app, demand);
     if (fault !== undefined) return refuse(fault);
     if (!mayWait) return refuse(new Fault("BUSY", { retryAfterMs: 1000 }));
     return this.#wait(request, answer, demand);
@@ -94,9 +95,9 @@ export class SupplyDesk {
     });
   }
 
-  /** A fault when the links cannot bring what is missing before the request times out. */
-  #hopeless(demand: Demand): Fault | undefined {
-    const missing = this.stock.lacking([...this.#waiting, demand]);
+  /** A fault when the links cannot bring what is missing until its turn before the request times out. */
+  #hopeless(app: AppId, demand: Demand): Fault | undefined {
+    const missing = this.stock.lacking([...this.#waiting.ahead(app), demand]);
     if (missing === 0 || this.#filling.obstacle() !== undefined) return undefined;
     const expectedMs = this.#filling.expectedMs(missing);
     if (expectedMs === undefined || expectedMs <= this.#context.policy.timeoutMs) return undefined;

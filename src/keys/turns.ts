@@ -32,6 +32,19 @@ export class Turns<Item> {
     if (queue.length > 0) this.#queues.set(app, queue);
   }
 
+  /** Whatever would be served before a new item of `app`. */
+  ahead(app: string): Item[] {
+    const own = this.#queues.get(app)?.length ?? 0;
+    const items: Item[] = [];
+    let turns = own + 1;
+    for (const [other, queue] of this.#queues) {
+      items.push(...queue.slice(0, turns));
+      // Whose turn comes after this app's has one turn less before it.
+      if (other === app) turns = own;
+    }
+    return items;
+  }
+
   /** Removes one item wherever it waits; false when it does not wait. */
   remove(app: string, item: Item): boolean {
     const queue = this.#queues.get(app);

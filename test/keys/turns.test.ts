@@ -73,3 +73,19 @@ test("nobody waits longer than one turn of everybody else, whatever is added and
     }),
   );
 });
+
+test("ahead of a new request is exactly what would be served before it", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(3), { maxLength: 30 }), fc.nat(10), fc.nat(4), (apps, served, app) => {
+      const turns = new Turns<string>();
+      apps.forEach((one, index) => {
+        turns.add(String(one), `${one}:${index}`);
+      });
+      for (let count = 0; count < served; count++) turns.shift();
+      const ahead = turns.ahead(String(app));
+      turns.add(String(app), "new");
+      const order = drain(turns);
+      expect(ahead.sort()).toEqual(order.slice(0, order.indexOf("new")).sort());
+    }),
+  );
+});
