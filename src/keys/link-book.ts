@@ -54,6 +54,8 @@ export class LinkBook {
   readonly #own = new Map<BlockId, StoredBlock>();
   readonly #copies = new Map<BlockId, StoredBlock>();
   readonly #confirmed = new Map<BlockId, StoredBlock>();
+  /** In the order in which they were confirmed; some have left `#confirmed` since. */
+  #latest: BlockId[] = [];
   /** Our blocks that the other end holds and that have not come here yet, in order. */
   readonly #awaited = new Map<BlockId, Place>();
   /** How far the other end told what it holds. */
@@ -90,7 +92,7 @@ export class LinkBook {
       this.#awaited.delete(id);
     }
     if (!block.own) return true;
-    if (isAwaited) this.#confirmed.set(block.id, block);
+    if (isAwaited) this.#confirm(block);
     return isAwaited || this.#heardTo === undefined || isAfter(block, this.#heardTo);
   }
 
@@ -104,7 +106,7 @@ export class LinkBook {
   /** Returns an own block whose use was not begun. */
   putBack(block: StoredBlock): void {
     this.#own.set(block.id, block);
-    this.#confirmed.set(block.id, block);
+    this.#confirm(block);
   }
 
   find(place: Place): StoredBlock | undefined {
@@ -112,9 +114,21 @@ export class LinkBook {
     return this.#own.get(id) ?? this.#copies.get(id);
   }
 
-  /** The oldest own block that the other end has too. */
+  /** The newest own block that the other end has too: the oldest may just be destroyed there, for want of room. */
   nextOwn(): StoredBlock | undefined {
-    return this.agreement === "agreed" ? this.#confirmed.values().next().value : undefined;
+    if (this.agreement !== "agreed") return undefined;
+    for (let id = this.#latest.at(-1); id !== undefined; id = this.#latest.at(-1)) {
+      const block = this.#confirmed.get(id);
+      if (block !== undefined) return block;
+      this.#latest.pop();
+    }
+    return undefined;
+  }
+
+  #confirm(block: StoredBlock): void {
+    this.#confirmed.set(block.id, block);
+    this.#latest.push(block.id);
+    if (this.#latest.length > 2 * this.settings.keepBlocks) this.#latest = [...this.#confirmed.keys()];
   }
 
   /** Blocks to destroy so that no more than `keepBlocks` stay: the oldest of both kinds. */
@@ -138,6 +152,7 @@ export class LinkBook {
   /** What the other end was known to hold may be gone: it tells anew. */
   unconfirm(): void {
     this.#confirmed.clear();
+    this.#latest = [];
     this.#awaited.clear();
     this.#heardTo = undefined;
   }
@@ -155,7 +170,7 @@ export class LinkBook {
       this.#awaited.delete(awaited);
     }
     const reached = [...this.#own.values()].filter(covers);
-    for (const block of reached) if (holds(block)) this.#confirmed.set(block.id, block);
+    for (const block of reached) if (holds(block)) this.#confirm(block);
     return reached.filter((block) => !holds(block));
   }
 

@@ -121,6 +121,22 @@ describe("own blocks", () => {
     expect(book.usable).toBe(1);
   });
 
+  test("are used newest first, since the oldest may just be destroyed at the other end", () => {
+    const book = bookOf("km-a", { keepBlocks: 10 });
+    for (let at = 0; at < 200; at += 2) {
+      enter(book, at);
+      book.hear(told(at, at + 1, [at]));
+      for (const { id } of book.overflow()) book.leave(id);
+    }
+    const used = Array.from({ length: book.usable }, () => {
+      const next = book.nextOwn();
+      if (next !== undefined) book.leave(next.id);
+      return next?.sequence;
+    });
+    expect(used).toEqual([198, 196, 194, 192, 190, 188, 186, 184, 182, 180]);
+    expect(book.nextOwn()).toBeUndefined();
+  });
+
   test("whose use was not begun go back", () => {
     const book = bookOf("km-a");
     enter(book, 0);
