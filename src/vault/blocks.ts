@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { type Secret, secretOf } from "../core/secret.ts";
+import { isStored } from "./index-of-records.ts";
 import { KEY_ID_KEY_BYTES, type KeyIdKeys } from "./key-ids.ts";
 import { type BlockHome, KEY_ID_KEY, OpenedBlock } from "./open-block.ts";
 import { type Reader, readRecord } from "./reader.ts";
@@ -87,7 +88,7 @@ export class Blocks {
   }
 
   has(block: BlockId): boolean {
-    return this.#parts.keeper.index.get("block", block)?.durable === true;
+    return isStored(this.#parts.keeper.index.get("block", block));
   }
 
   /** The block is destroyed or replaced. */

@@ -7,7 +7,13 @@ import type { BlockId } from "./vault.ts";
 export interface IndexEntry {
   readonly head: Head;
   durable: boolean;
+  /** The record of the same bytes that this one takes the place of: there until this one is durable. */
+  readonly older: Head | undefined;
 }
+
+/** Whether the store has it, or what it takes the place of. */
+export const isStored = (entry: IndexEntry | undefined): entry is IndexEntry =>
+  entry !== undefined && (entry.durable || entry.older !== undefined);
 
 /** What a record of so many bytes of plaintext takes on the disk, about: large ones take whole pages. */
 export const diskBytes = (bytes: number): number =>
@@ -34,9 +40,9 @@ export class RecordIndex {
     return this.#of(kind).get(block);
   }
 
-  add(head: Head): IndexEntry {
+  add(head: Head, older?: Head): IndexEntry {
     this.remove(head.kind, head.block);
-    const entry = { head, durable: false };
+    const entry = { head, durable: false, older };
     this.#of(head.kind).set(head.block, entry);
     this.#bytes += diskBytes(head.bytes);
     return entry;
@@ -60,7 +66,7 @@ export class RecordIndex {
   }
 
   *blocks(): Iterable<BlockId> {
-    for (const [block, { durable }] of this.#of("block")) if (durable) yield block;
+    for (const [block, entry] of this.#of("block")) if (isStored(entry)) yield block;
   }
 
   #of(kind: Kind): Map<BlockId, IndexEntry> {

@@ -103,7 +103,7 @@ export class Keeper {
       const durable: IndexEntry[] = [];
       for (const { old, fresh } of pairs.filter((pair) => this.#index.has(pair.old))) {
         ops.push({ op: "drop", head: old.head }, { op: "keep", record: fresh });
-        durable.push(this.#index.add(headOf(fresh)));
+        durable.push(this.#index.add(headOf(fresh), old.durable ? old.head : old.older));
       }
       return { ops, durable };
     });

@@ -1,9 +1,10 @@
 // Brings a stored record into locked memory, whatever a rotation does to it meanwhile.
 
 import { SealBroken } from "../device/token.ts";
+import { type IndexEntry, isStored } from "./index-of-records.ts";
 import type { Keeper } from "./keeper.ts";
 import { TAG_BYTES } from "./record.ts";
-import type { Kind } from "./sealed.ts";
+import type { Head, Kind } from "./sealed.ts";
 import type { Sealer } from "./sealer.ts";
 import type { BlockId } from "./vault.ts";
 
@@ -24,17 +25,28 @@ export async function readRecord(
   const { keeper, sealer } = reader;
   for (;;) {
     const entry = keeper.index.get(name.kind, name.block);
-    if (entry?.durable !== true) throw new Error(`there is no ${name.kind} record of ${name.block}`);
-    const { head } = entry;
+    if (!isStored(entry)) throw new Error(`there is no ${name.kind} record of ${name.block}`);
+    const { head, durable } = entry;
     if (head.bytes + TAG_BYTES > into.length) throw new SealBroken(`${head.block} is larger than a slot of the slab`);
     try {
-      const record = await keeper.read(head);
-      if (record === undefined) throw new SealBroken(`the record of ${head.block} is missing`);
-      await sealer.open(head, record, into);
+      const { filed, record } = await found(keeper, entry);
+      await sealer.open(filed, record, into);
       return head.bytes;
     } catch (thrown) {
       // Sealed anew, destroyed or replaced since: look again.
-      if (keeper.index.has(entry)) throw thrown;
+      if (keeper.index.has(entry) && entry.durable === durable) throw thrown;
     }
   }
+}
+
+/** While a record is being replaced, the store has the one or the other. @throws SealBroken when it has none */
+async function found(
+  keeper: Keeper,
+  { head, older, durable }: IndexEntry,
+): Promise<{ filed: Head; record: Uint8Array }> {
+  for (const filed of durable || older === undefined ? [head] : [older, head]) {
+    const record = await keeper.read(filed);
+    if (record !== undefined) return { filed, record };
+  }
+  throw new SealBroken(`the record of ${head.block} is missing`);
 }

@@ -35,6 +35,11 @@ function gate() {
   };
 }
 
+function isResident(bench: Bench, name: string): boolean {
+  using open = bench.vault.resident(id(name));
+  return open !== undefined;
+}
+
 /** Stops a rotation in its middle: some records are sealed anew, some are not. */
 async function rotateHalf(bench: Bench): Promise<void> {
   let asked = 0;
@@ -181,6 +186,43 @@ describe("beside a rotation", () => {
     using open = await bench.vault.open(id("a"));
     expect(take(open)).toEqual(Buffer.from(keyOf("other")));
     expect(bench.disk.records).toHaveLength(1);
+  });
+
+  test("every block and key-ID key is there and opens while its new record is being written", async () => {
+    await using bench = await readyBench();
+    await keep(bench.vault, "a", "b", "c");
+    const open = await bench.vault.open(id("a"));
+    const { key, sealed } = await open.keyIdKey();
+    using _ = key;
+    await bench.vault.change().keep(sealed).commit();
+    open[Symbol.dispose]();
+    const writing = gate();
+    bench.disk.slow(writing.pace);
+    let asked = 0;
+    const rotation = bench.vault.rotate(() => {
+      asked += 1;
+      return [];
+    });
+    while (asked < 3) {
+      writing.step();
+      await settled(1);
+    }
+    await settled();
+    expect(writing.waiting).toBe(1);
+    expect(epochsOf(bench)).toEqual([1]);
+    expect([...bench.vault.blocks()].sort()).toEqual(["a", "b", "c"]);
+    expect(bench.vault.has(id("a"))).toBe(true);
+    expect(isResident(bench, "a")).toBe(true);
+    (await bench.vault.keyIdKey(id("a")))[Symbol.dispose]();
+    expect(await isWhole(bench.vault, "b")).toBe(true);
+    const destroyed = bench.vault.change().destroy(id("c")).commit();
+    expect(bench.vault.has(id("c"))).toBe(false);
+    bench.disk.slow(undefined);
+    writing.step();
+    await destroyed;
+    await rotation;
+    expect([...bench.vault.blocks()].sort()).toEqual(["a", "b"]);
+    expect(epochsOf(bench)).toEqual([2]);
   });
 
   test("a block sealed before it and committed during it keeps the old KEK alive until it is sealed anew too", async () => {
