@@ -35,7 +35,8 @@ interface Body {
 export async function ask(app: App, path: string, { method, headers = {}, body }: Asked = {}): Promise<Answered> {
   const { certificate: cert, key, trust: ca } = app.tls;
   const text = typeof body === "object" ? JSON.stringify(body) : body;
-  const all = text === undefined ? headers : { "content-type": "application/json", ...headers };
+  const about = { "content-type": "application/json", "content-length": Buffer.byteLength(text ?? "") };
+  const all = text === undefined ? headers : { ...about, ...headers };
   const options = {
     method: method ?? (text === undefined ? "GET" : "POST"),
     cert,
