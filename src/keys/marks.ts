@@ -39,6 +39,8 @@ export class Marks {
   #carvedMeanwhile = 0;
   /** How far all marks are to run ahead: some times what is carved while they are moved once. */
   #aheadBytes = CHUNK;
+  /** Somebody waits for the marks: they do not run far enough ahead. */
+  #areAwaited = false;
 
   constructor({ vault, reach }: Pick<Context, "vault" | "reach">, keys: MarkedKeys) {
     this.#vault = vault;
@@ -66,8 +68,9 @@ export class Marks {
    * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE
    */
   prepare(demand: Demand, then: () => void = () => {}): Promise<void> {
+    this.#areAwaited = true;
     if (this.#moving !== undefined) return this.#moving.then(then);
-    return this.#begin((pinned) => this.#aim(demand, pinned), then);
+    return this.#begin((pinned) => this.#aimFurther(demand, pinned), then);
   }
 
   /** Resolves when the marks under way have moved, or failed to. */
@@ -87,15 +90,16 @@ export class Marks {
     this.#carvedMeanwhile = 0;
     try {
       await this.#commit(await this.#reach.run(() => aim(pinned)));
-      const wanted = Math.max(CHUNK, this.#aheadBytes >> 1, 4 * this.#carvedMeanwhile);
-      this.#aheadBytes = Math.min(wanted, MOST_AHEAD);
+      const least = this.#areAwaited ? 2 * this.#aheadBytes : this.#aheadBytes >> 1;
+      this.#aheadBytes = Math.min(Math.max(CHUNK, least, 4 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#moving = undefined;
+      this.#areAwaited = false;
     }
     then();
   }
 
-  async #aim({ count, step }: Demand, pinned: DisposableStack): Promise<Targets> {
+  async #aim({ count, step }: Demand, pinned: DisposableStack): Promise<Map<SourceKey, number>> {
     const targets = new Map<SourceKey, number>();
     let missing = count;
     for (const key of this.#keys.keys()) {
@@ -109,15 +113,20 @@ export class Marks {
     return targets;
   }
 
-  /** The same for what will be asked next, over as many KMA-keys as it takes. */
-  async #aimAhead(pinned: DisposableStack): Promise<Targets> {
-    const targets = new Map<SourceKey, number>();
+  /** For a demand, and as far as it goes for what will be asked next. */
+  async #aimFurther(demand: Demand, pinned: DisposableStack): Promise<Targets> {
+    const targets = await this.#aim(demand, pinned);
+    return this.#aimAhead(pinned, targets).catch(() => targets);
+  }
+
+  /** For what will be asked next, over as many KMA-keys as it takes. */
+  async #aimAhead(pinned: DisposableStack, targets = new Map<SourceKey, number>()): Promise<Targets> {
     let missing = this.#aheadBytes;
     for (const key of this.#keys.keys()) {
-      if (missing < STEP || targets.size === MOST_AHEAD / AHEAD) break;
+      if (missing < STEP || targets.size >= MOST_AHEAD / AHEAD) break;
       const mark = Math.min(key.length, key.carved + AHEAD);
       missing -= mark - key.carved;
-      if (mark <= key.durable) continue;
+      if (mark <= Math.max(key.durable, targets.get(key) ?? 0)) continue;
       await this.#bring(key, pinned);
       targets.set(key, mark);
     }

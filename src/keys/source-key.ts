@@ -56,3 +56,16 @@ export const MAX_PIECES = 24;
 /** Whether `bytes` left of a KMA-key are enough of a demand: with shorter rests it would reach into too many. */
 export const isPiece = (bytes: number, { count, step }: Demand): boolean =>
   Math.floor(bytes / step) * MAX_PIECES >= count;
+
+/** Demands together: the bytes that they take, and a rest of a KMA-key that is long enough for each of them. */
+export interface Total {
+  readonly bytes: number;
+  readonly rest: number;
+}
+
+export const NO_DEMAND: Total = { bytes: 0, rest: 0 };
+
+export const plus = ({ bytes, rest }: Total, { count, step }: Demand): Total => ({
+  bytes: bytes + count * step,
+  rest: Math.max(rest, step * Math.ceil(count / MAX_PIECES)),
+});

@@ -11,7 +11,7 @@ import type { Context } from "./context.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import { Marks } from "./marks.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
-import { type Demand, isPiece, type Piece, type SourceKey } from "./source-key.ts";
+import { type Demand, isPiece, type Piece, type SourceKey, type Total } from "./source-key.ts";
 
 /** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
 const MAX_TAILS = 8;
@@ -66,6 +66,11 @@ export class SourceStock {
   /** Keys of `step` bytes that can be carved. */
   count(step: number): number {
     return this.keys().reduce((sum, key) => sum + Math.floor(key.left / step), 0);
+  }
+
+  /** True when demands can surely be carved, in whatever order: what could be lost to rests that are too short is there besides. */
+  covers({ bytes, rest }: Total): boolean {
+    return this.bytes - bytes >= this.size * rest;
   }
 
   /** Bytes that the demands, one after the other, ask beyond what can be carved for them. */

@@ -7,7 +7,7 @@ import { grantPieces } from "./grants.ts";
 import type { Answer, SupplyRequest } from "./ports.ts";
 import type { Quotas } from "./quota.ts";
 import { stepped } from "./sizes.ts";
-import type { Demand, Piece } from "./source-key.ts";
+import { type Demand, NO_DEMAND, type Piece, plus } from "./source-key.ts";
 import type { SourceStock } from "./stock.ts";
 import { Turns } from "./turns.ts";
 
@@ -36,6 +36,8 @@ export class SupplyDesk {
   readonly #filling: Filling;
   readonly #quotas: Quotas;
   readonly #waiting = new Turns<Waiting>();
+  /** Of all that wait. */
+  #total = NO_DEMAND;
   #preparing = false;
 
   constructor(context: Context, stock: SourceStock, filling: Filling, quotas: Quotas) {
@@ -51,7 +53,7 @@ export class SupplyDesk {
 
   /** Bytes that waiting requests ask for beyond what can be carved for them. */
   get missing(): number {
-    return this.stock.lacking(this.#waiting);
+    return this.stock.covers(this.#total) ? 0 : this.stock.lacking(this.#waiting);
   }
 
   /** Answers at once if the stock is at hand, refuses at once what cannot be in time, or lets it wait its turn. */
@@ -97,6 +99,7 @@ export class SupplyDesk {
 
   /** A fault when the links cannot bring what is missing until its turn before the request times out. */
   #hopeless(app: AppId, demand: Demand): Fault | undefined {
+    if (this.stock.covers(plus(this.#total, demand))) return undefined;
     const missing = this.stock.lacking([...this.#waiting.ahead(app), demand]);
     if (missing === 0 || this.#filling.obstacle() !== undefined) return undefined;
     const expectedMs = this.#filling.expectedMs(missing);
@@ -112,6 +115,7 @@ export class SupplyDesk {
     });
     const entry: Waiting = { request, answer, stopTimer, ...demand };
     this.#waiting.add(request.app, entry);
+    this.#total = plus(this.#total, demand);
     this.pump();
     return () => {
       // Whoever waited behind it may be served now.
@@ -136,8 +140,14 @@ export class SupplyDesk {
     const { app, count, sizeBits } = entry.request;
     entry.stopTimer();
     if (!this.#waiting.remove(app, entry)) return false;
+    this.#subtract(entry);
     this.#quotas.refund(app, count * sizeBits);
     return true;
+  }
+
+  #subtract({ count, step }: Demand): void {
+    const { bytes, rest } = this.#total;
+    this.#total = this.#waiting.size === 0 ? NO_DEMAND : { bytes: bytes - count * step, rest };
   }
 
   /** Serves those whose turn has come; called whenever the stock or its obstacle has changed. */
@@ -150,6 +160,7 @@ export class SupplyDesk {
         return;
       }
       this.#waiting.shift();
+      this.#subtract(next);
       next.stopTimer();
       next.answer.granted(this.#grant(next.request, pieces, next.step));
     }
@@ -158,7 +169,8 @@ export class SupplyDesk {
 
   #fill(next: Waiting): void {
     this.#filling.kick();
-    if (this.#preparing || this.stock.lacking([next]) > 0) return;
+    if (this.#preparing) return;
+    if (!this.stock.covers(plus(NO_DEMAND, next)) && this.stock.lacking([next]) > 0) return;
     this.#preparing = true;
     this.stock
       .prepare(next, () => {
