@@ -65,6 +65,7 @@ async function run(base: Base): Promise<void> {
   await using parts = new AsyncDisposableStack();
   const vault = await openNodeVault(base);
   parts.use(vault.vault);
+  checkSlots(config, vault);
   const door = new LateDoor(config.supply.defaultKeyBits, blockBytesOf(config));
   const node: Node = {
     vault,
@@ -100,13 +101,24 @@ function openNodeVault({ config, log, metrics, clock }: Base): Promise<OpenVault
     allowUnlocked: memory.allowUnlocked,
     mode: token.seal,
     epochSeals: token.epochSeals,
-    keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld) + KEY_ID_SPARE,
+    keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld + KEY_ID_SPARE),
   };
   return openVault(options, { openToken: () => openPkcs11Token(token, log), clock, log, meter: metrics.meter });
 }
 
-/** For relays under way. */
+/** Of each peer: relays under way, and rests of KMA-keys beside the stock. */
 const KEY_ID_SPARE = 64;
+/** Blocks that the largest request may reach into, the turn of an epoch, and a few relays. */
+const LEAST_SLOTS = 32;
+
+/** @throws Error when the largest request could wait for ever */
+function checkSlots({ links, memory }: NodeConfig, { vault }: OpenVault): void {
+  const { all } = vault.health().slots;
+  const least = LEAST_SLOTS + links.length * INTAKE_SLOTS;
+  if (all >= least) return;
+  const bytes = Math.ceil((memory.slabBytes / all) * least);
+  throw new Error(`[memory] slab_bytes holds ${all} blocks and this node needs ${least}: set it to ${bytes} or more`);
+}
 
 const blockBytesOf = (config: NodeConfig): number =>
   config.links.length === 0 ? LARGEST_BLOCK : Math.max(...config.links.map((link) => link.blockBytes));
