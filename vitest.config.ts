@@ -1,12 +1,30 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-// `vitest run --mode long` runs the long tests, and only those.
-export default defineConfig(({ mode }) => ({
-  test: {
-    include: [mode === "long" ? "test/**/*.long.test.ts" : "test/**/*.test.ts"],
-    exclude: mode === "long" ? ["node_modules/**"] : ["test/**/*.long.test.ts", "node_modules/**"],
-    pool: "forks",
-    testTimeout: mode === "long" ? 600_000 : 30_000,
-    hookTimeout: 60_000,
-  },
-}));
+// `vitest run --mode long` runs the long tests alone, `--mode memory` those that read the memory of processes.
+const KINDS = ["long", "memory"];
+
+/** Files that start processes take longest and mostly wait: they begin, so that none is left alone at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number =>
+      ["/test/system/restore", "/test/system/", "/test/cli/"].findIndex((part) => moduleId.includes(part)) + 1 || 9;
+    return files.toSorted((a, b) => rank(a) - rank(b) || a.moduleId.localeCompare(b.moduleId));
+  }
+}
+
+export default defineConfig(({ mode }) => {
+  const kind = KINDS.find((name) => name === mode);
+  const others = KINDS.filter((name) => name !== kind).map((name) => `test/**/*.${name}.test.ts`);
+  return {
+    test: {
+      include: [kind === undefined ? "test/**/*.test.ts" : `test/**/*.${kind}.test.ts`],
+      exclude: [...others, "node_modules/**"],
+      pool: "forks",
+      maxWorkers: 2,
+      sequence: { sequencer: LongestFirst },
+      testTimeout: kind === undefined ? 30_000 : 600_000,
+      hookTimeout: 60_000,
+    },
+  };
+});
