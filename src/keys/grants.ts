@@ -49,6 +49,10 @@ class KeyGrant implements Grant {
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
+    for (let index = this.#written; index < this.count; index++) {
+      const { open, offset, length } = this.#keyAt(index);
+      open.wipe({ offset, length });
+    }
     this.#end(Math.max(0, this.count - this.#written));
   }
 }

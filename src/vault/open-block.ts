@@ -58,6 +58,12 @@ export class OpenedBlock implements OpenBlock {
     return behind;
   }
 
+  wipe({ offset, length }: Range): void {
+    // Memory that was given up is zero.
+    if (this.#resident?.gone) return;
+    this.#bytes(offset + length).fill(0, offset, offset + length);
+  }
+
   [Symbol.dispose](): void {
     const resident = this.#resident;
     this.#resident = undefined;

@@ -60,6 +60,8 @@ export interface OpenBlock extends Disposable {
    * and returns the position behind it. @throws RangeError when the range or the target is out of bounds
    */
   emit(range: Range, target: Uint8Array, at: number): number;
+  /** Zeroes a range in this memory that nobody will be given. @throws RangeError when it is out of bounds */
+  wipe(range: Range): void;
 }
 
 export interface VaultHealth {

@@ -132,6 +132,10 @@ class ModelBlock implements OpenBlock {
     return behind;
   }
 
+  wipe({ offset, length }: Range): void {
+    this.#open().fill(0, offset, offset + length);
+  }
+
   [Symbol.dispose](): void {
     if (this.#bytes === undefined) return;
     this.#bytes = undefined;

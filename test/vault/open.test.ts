@@ -104,6 +104,17 @@ describe("an open block", () => {
     expect(take(open, { offset: 128, length: 8 })).toEqual(Buffer.from(keyOf("kma:1").subarray(128, 136)));
   });
 
+  test("has zeros where a range was wiped, and nowhere else", async () => {
+    await using bench = await readyBench();
+    await keep(bench.vault, "kma:1");
+    using open = await bench.vault.open(id("kma:1"));
+    open.wipe({ offset: 104, length: 32 });
+    expect(() => take(open, { offset: 104, length: 8 })).toThrow("used before");
+    expect(take(open, { offset: 96, length: 8 })).toEqual(Buffer.from(keyOf("kma:1").subarray(96, 104)));
+    expect(take(open, { offset: 136, length: 8 })).toEqual(Buffer.from(keyOf("kma:1").subarray(136, 144)));
+    expect(() => open.wipe({ offset: open.length - 8, length: 16 })).toThrow(RangeError);
+  });
+
   test("refuses ranges and targets out of bounds, and consumes nothing by that", async () => {
     await using bench = await readyBench();
     await keep(bench.vault, "kma:1");
