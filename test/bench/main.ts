@@ -53,6 +53,8 @@ function benchOf({ only, rounds, profile }: Flags, dir: string, results: Result[
 async function run(flags: Flags): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "qkm-bench-"));
   const results: Result[] = [];
+  // All processes end with this one.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => giveUp(dir));
   try {
     await measure(benchOf(flags, dir, results));
   } finally {
@@ -61,6 +63,11 @@ async function run(flags: Flags): Promise<void> {
     process.stdout.write(`${table(shown)}\n${availableParallelism()} cores, Node ${process.version}\n`);
     if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(shown.map(lineOf), undefined, 2)}\n`);
   }
+}
+
+function giveUp(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+  process.exit(1);
 }
 
 function figure(name: string, before: readonly string[]): readonly string[] {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const READY_MS = 60_000;
@@ -38,10 +38,12 @@ export class Program implements AsyncDisposable {
 
   private constructor({ args, log }: ProgramPlan) {
     this.#log = log;
+    const logFile = openSync(log, "a");
     this.#child = spawn(process.execPath, args, {
-      stdio: ["pipe", "pipe", openSync(log, "a")],
+      stdio: ["pipe", "pipe", logFile],
       env: { ...process.env, QKM_PARENT_PIPE: "1" },
     });
+    closeSync(logFile);
     this.#child.stdin?.on("error", () => {});
     this.#child.once("exit", () => this.#told());
     if (this.#child.stdout === null) throw new Error("a program has a stdout");
