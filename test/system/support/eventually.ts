@@ -6,7 +6,7 @@ const POLL_MS = 20;
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  deadlineMs = 20_000,
+  deadlineMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   for (let why: unknown; ; ) {
