@@ -29,6 +29,9 @@ export interface Filling {
   drought(): Fault | undefined;
 }
 
+/** Who has waited in vain is told to wait at least so long, even if key seems to be at hand. */
+const SOONEST_MS = 1000;
+
 /** Requests for the keys shared with one destination KM. */
 export class SupplyDesk {
   readonly stock: SourceStock;
@@ -126,8 +129,8 @@ export class SupplyDesk {
   #timeoutFault({ count, step }: Demand): Fault {
     const obstacle = this.#filling.obstacle() ?? this.#filling.drought();
     if (obstacle !== undefined) return obstacle;
-    const expectedMs = this.#filling.expectedMs(count * step);
-    return new Fault("INSUFFICIENT_KEYS", { retryAfterMs: Math.ceil(expectedMs ?? this.#context.policy.timeoutMs) });
+    const expectedMs = this.#filling.expectedMs(count * step) ?? this.#context.policy.timeoutMs;
+    return new Fault("INSUFFICIENT_KEYS", { retryAfterMs: Math.max(SOONEST_MS, Math.ceil(expectedMs)) });
   }
 
   #refuse(entry: Waiting, fault: Fault): void {
