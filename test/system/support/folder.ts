@@ -74,6 +74,9 @@ function configText({ dir, plan, ports, km, token }: Writing): string {
     notes: [],
   });
   const tables: Tables = parse(text);
+  for (const { id } of plan.links.filter(({ bare }) => bare)) {
+    override(tables, { links: { [id]: { pairing_key_file: undefined } } });
+  }
   for (const overrides of [plan.config, km.config]) override(tables, overrides ?? {});
   return stringify(tables);
 }

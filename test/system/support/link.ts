@@ -13,13 +13,13 @@ export class Link implements AsyncDisposable {
   readonly #usual: ModuleOptions;
   readonly #process: TestProcess;
 
-  constructor(dir: string, { id, kms: [a, b], module = {} }: PlannedLink, blockBytes: number) {
+  constructor(dir: string, { id, kms: [a, b], module = {}, bare }: PlannedLink, blockBytes: number) {
     const places = networkPlaces(dir);
     this.id = id;
     this.#usual = { rateBitsPerS: 4_000_000, blockBytes, ...module };
     const ends = ["--a", places.module(id, a), "--b", places.module(id, b)];
-    const files = ["--run-file", places.runFile(id), "--pairing-key-file", places.pairingKey(id)];
-    this.#fixed = [QKM, "module", "--link", id, ...ends, ...files];
+    const pairing = bare ? [] : ["--pairing-key-file", places.pairingKey(id)];
+    this.#fixed = [QKM, "module", "--link", id, ...ends, "--run-file", places.runFile(id), ...pairing];
     this.#process = new TestProcess(`link ${id}`, places.linkLog(id));
   }
 

@@ -32,6 +32,8 @@ export interface PlannedLink {
   readonly id: string;
   readonly kms: readonly [string, string];
   readonly module?: ModuleOptions;
+  /** No pairing key: what is on the line is not protected. */
+  readonly bare?: true;
 }
 
 export interface Plan {

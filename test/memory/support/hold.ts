@@ -1,0 +1,35 @@
+// What has to hold of the memory of every KM of a network.
+
+import { expect } from "vitest";
+import type { HandedKey } from "../../system/support/doors.ts";
+import type { Network } from "../../system/support/network.ts";
+import { secretsOf } from "./material.ts";
+import { copyOf } from "./process-memory.ts";
+import { echoes, isVaults, scan, summary } from "./scan.ts";
+
+export interface Expected {
+  /** By KM: the keys that left it, of which no byte may lie anywhere. */
+  readonly handedOut: (km: string) => readonly HandedKey[];
+  /** Keys of 64 bits were asked for that nobody has read. */
+  readonly short?: boolean;
+}
+
+/**
+ * Of keys that left there is nothing, anywhere; of other key nothing but in the vault's memory; and what lies there, be
+ * it key that nobody else knows, lies nowhere else. @throws Error of `expect`
+ */
+export async function memoryHolds(network: Network, { handedOut, short = false }: Expected): Promise<void> {
+  for (const km of network.kms) {
+    const secrets = await secretsOf(network, handedOut(km.id), short);
+    const memory = await copyOf(km.pid);
+    const traces = await scan(memory, secrets);
+    const [keys, blocks] = [true, false].map((isKey) =>
+      traces.filter(({ secret }) => secret.startsWith("key ") === isKey),
+    );
+    expect(summary(keys ?? []), `keys that left ${km.id}`).toEqual([]);
+    const [inside, outside] = [true, false].map((is) => (blocks ?? []).filter(({ region }) => isVaults(region) === is));
+    expect(summary(outside ?? []), `link blocks at ${km.id}`).toEqual([]);
+    expect(inside?.length, `open blocks at ${km.id}: the search sees them`).toBeGreaterThan(0);
+    expect(summary(await echoes(memory)), `what the vault of ${km.id} holds`).toEqual([]);
+  }
+}

@@ -1,0 +1,62 @@
+// All key bytes that a network with seeded modules has ever had.
+
+import { readFileSync } from "node:fs";
+import { seededKey } from "../../../drivers/simulator/material.ts";
+import { networkPlaces } from "../../../src/cli/provision/plan.ts";
+import { FIRST_OFFSET } from "../../../src/keys/key-id.ts";
+import type { HandedKey } from "../../system/support/doors.ts";
+import { eventually } from "../../system/support/eventually.ts";
+import type { Network } from "../../system/support/network.ts";
+import type { Plan } from "../../system/support/plan.ts";
+import { Secrets } from "./secrets.ts";
+
+const SEED = "read from outside";
+const RESTS_MS = 300;
+/** Blocks that the modules may have made and no KM has counted. */
+const UNCOUNTED = 32;
+
+/** The plan with modules whose key is known to `secretsOf`. */
+export const seededPlan = (plan: Plan): Plan => ({
+  ...plan,
+  links: plan.links.map((link) => ({ ...link, module: { ...link.module, seed: SEED } })),
+});
+
+/** Ends the modules and waits until no more blocks come in. */
+export async function quiet(network: Network): Promise<void> {
+  await Promise.all(network.links.map((link) => link.kill()));
+  await rest("the intake", () => received(network));
+}
+
+/** Waits until a number stays the same for a while. */
+export async function rest(what: string, count: () => Promise<number>): Promise<void> {
+  let last = Number.NaN;
+  let since = 0;
+  await eventually(`${what} is at rest`, async () => {
+    const now = await count();
+    if (now !== last) since = performance.now();
+    last = now;
+    return performance.now() - since >= RESTS_MS;
+  });
+}
+
+/** Blocks that came in, over all KMs. */
+async function received(network: Network): Promise<number> {
+  const pages = await Promise.all(network.kms.map((km) => km.metrics()));
+  return pages.reduce((sum, page) => sum + page.sum("qkm_blocks_received_total"), 0);
+}
+
+/** Keys that were handed out, and all link blocks, of which those bytes count as the keys'. `handedOut` comes first. */
+export async function secretsOf(network: Network, handedOut: readonly HandedKey[], short = false): Promise<Secrets> {
+  const secrets = new Secrets();
+  for (const { id, key } of handedOut) secrets.addKey(`key ${id}`, key);
+  const made = (await received(network)) / network.kms.length + UNCOUNTED;
+  for (const { id, blockBytes } of network.kms.flatMap(({ config }) => config.links).slice(0, network.links.length)) {
+    const run = Number(readFileSync(networkPlaces(network.dir).runFile(id), "utf8"));
+    for (let sequence = 0; sequence < made; sequence++) {
+      const block = seededKey(SEED)(run, sequence, blockBytes);
+      secrets.addBlock(`block ${id}:${run}:${sequence}`, block);
+      if (short) secrets.addShortKeys(`short key of block ${id}:${run}:${sequence}`, block, FIRST_OFFSET);
+    }
+  }
+  return secrets;
+}
