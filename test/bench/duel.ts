@@ -16,6 +16,8 @@ export interface Duel {
   readonly connections: number;
   /** Requests in flight on each connection. */
   readonly depth: number;
+  /** Before the first round, so that V8 has compiled what is hot. */
+  readonly heatMs: number;
   readonly measureMs: number;
 }
 
@@ -25,10 +27,11 @@ export interface Outcomes {
   readonly theirs: readonly Outcome[];
 }
 
-const WARM_MS = 400;
+/** Of each round, not counted. */
+const WARM_MS = 300;
 
 export async function duel(plan: Duel): Promise<Outcomes> {
-  const { target, km, connections, depth, measureMs } = plan;
+  const { target, km, connections, depth } = plan;
   const first = plan.wish();
   const answer = await askOnce(target, first.request, first.isWhole);
   first.check(answer);
@@ -39,14 +42,20 @@ export async function duel(plan: Duel): Promise<Outcomes> {
   using ourClients = await Clients.connect(target, connections, batch);
   using theirClients = await Clients.connect({ ...target, port }, connections, batch);
   const constant = { ...first, ...sizes, check: () => {}, lay: same(first.request) };
-  const load = { depth, warmMs: WARM_MS, measureMs };
+  const load = (measureMs: number) => ({ depth, warmMs: WARM_MS, measureMs });
+  const sides = {
+    ours: (ms: number) =>
+      ourClients.run({ ...load(ms), shape: { ...plan.wish(), ...sizes }, cpu: () => km.cpuSeconds() }),
+    theirs: (ms: number) => theirClients.run({ ...load(ms), shape: constant, cpu: () => reference.cpuSeconds() }),
+  };
+  await sides.ours(plan.heatMs);
+  await sides.theirs(plan.heatMs);
   const ours: Outcome[] = [];
   const theirs: Outcome[] = [];
   await alternate(
     plan.rounds,
-    async () =>
-      ours.push(await ourClients.run({ ...load, shape: { ...plan.wish(), ...sizes }, cpu: () => km.cpuSeconds() })),
-    async () => theirs.push(await theirClients.run({ ...load, shape: constant, cpu: () => reference.cpuSeconds() })),
+    async () => ours.push(await sides.ours(plan.measureMs)),
+    async () => theirs.push(await sides.theirs(plan.measureMs)),
   );
   return { ours, theirs };
 }

@@ -20,6 +20,7 @@ interface Plan {
   readonly wish: () => Wish;
   readonly connections: number;
   readonly depth: number;
+  readonly heatMs: number;
   readonly measureMs: number;
 }
 
@@ -31,33 +32,40 @@ export async function measureAk(bench: Bench, filled: FilledNetwork): Promise<vo
   const run = (plan: Plan) => duelOf(bench, filled, plan);
   if (bench.wants("ak-supply") || bench.wants("ak-supply-cpu")) {
     bench.say("Ak: 32 connections, one request in flight on each");
-    await filled.atLeast(700);
-    supplied(bench, await run({ ...single, connections: 32, depth: 1, measureMs: 2_000 }));
+    await filled.atLeast(900);
+    supplied(bench, await run({ ...single, connections: 32, depth: 1, heatMs: 4_000, measureMs: 1_500 }));
   }
   if (bench.wants("ak-latency-p50") || bench.wants("ak-latency-p99")) {
     bench.say("Ak: one request at a time");
     await filled.atLeast(100);
-    latencies(bench, await run({ ...single, connections: 1, depth: 1, measureMs: 1_000 }));
+    latencies(bench, await run({ ...single, connections: 1, depth: 1, heatMs: 1_000, measureMs: 1_000 }));
   }
   if (bench.wants("ak-pipelined")) {
     bench.say("Ak: 8 connections, 64 requests in flight on each");
     await filled.atLeast(700);
-    const outcomes = await run({ ...single, connections: 8, depth: 64, measureMs: 1_000 });
+    const outcomes = await run({ ...single, connections: 8, depth: 64, heatMs: 500, measureMs: 700 });
     bench.add({ name: "ak-pipelined", unit: "keys/s", ...compared(outcomes, SIDES, rate) });
   }
   if (bench.wants("ak-batch")) {
     bench.say(`Ak: 4 connections, ${BATCH} keys in each answer`);
     await filled.atLeast(900);
-    const plan = { app: "a", wish: () => keyRequest(BATCH, seen), connections: 4, depth: 1, measureMs: 400 } as const;
+    const plan = {
+      app: "a",
+      wish: () => keyRequest(BATCH, seen),
+      connections: 4,
+      depth: 1,
+      heatMs: 300,
+      measureMs: 300,
+    } as const;
     const keys = ({ perSecond }: Outcome) => perSecond * BATCH;
     bench.add({ name: "ak-batch", unit: "keys/s", ...compared(await run(plan), SIDES, keys) });
   }
   if (bench.wants("ak-fetch")) {
     bench.say("Ak: keys by their IDs at the other KM, 32 connections, one request in flight on each");
     await filled.atLeast(100);
-    const ids = await someIds(filled, (bench.rounds + 1) * FETCHES);
+    const ids = await someIds(filled, (bench.rounds + 2) * FETCHES);
     const wish = () => keyRequestById(ids.splice(0, FETCHES));
-    const outcomes = await run({ app: "b", wish, connections: 32, depth: 1, measureMs: 1_000 });
+    const outcomes = await run({ app: "b", wish, connections: 32, depth: 1, heatMs: 1_000, measureMs: 1_000 });
     bench.add({ name: "ak-fetch", unit: "keys/s", ...compared(outcomes, SIDES, rate) });
   }
 }

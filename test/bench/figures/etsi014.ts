@@ -15,7 +15,7 @@ const SIDES = { ours: "the KM", theirs: "bare node:https" } as const;
 export async function measureEtsi014(bench: Bench, filled: FilledNetwork): Promise<void> {
   if (!bench.wants("etsi014-enc-keys") && !bench.wants("etsi014-enc-keys-cpu")) return;
   bench.say("ETSI 014: 16 connections, one enc_keys in flight on each");
-  await filled.atLeast(500);
+  await filled.atLeast(700);
   const { network } = filled;
   const seen = new SeenKeys();
   const outcomes = await duel({
@@ -33,7 +33,8 @@ export async function measureEtsi014(bench: Bench, filled: FilledNetwork): Promi
     },
     connections: 16,
     depth: 1,
-    measureMs: 2_000,
+    heatMs: 4_000,
+    measureMs: 1_500,
   });
   const rates = compared(outcomes, SIDES, ({ perSecond }) => perSecond);
   bench.add({ name: "etsi014-enc-keys", unit: "keys/s", ...rates, aim: { of: "ratio", atLeast: 0.7 } });
