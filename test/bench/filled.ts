@@ -7,7 +7,7 @@ import { BenchNetwork } from "./network.ts";
 export const STOCK = 1_000;
 const KEEP_BLOCKS = 3 * STOCK;
 /** Which two KMs and the modules take on two cores. */
-const FILL_BITS_PER_S = 30_000_000;
+const FILL_BITS_PER_S = 45_000_000;
 const POLL_MS = 20;
 
 export class FilledNetwork implements AsyncDisposable {

@@ -16,13 +16,14 @@ interface Flags {
   readonly json?: string;
   readonly only: readonly string[];
   readonly rounds: number;
+  readonly nodeFlags: string;
   readonly profile?: string;
 }
 
 const FIGURES = [
-  ...["intake", "relay", "memory", "start"],
+  ...["intake", "relay", "memory", "memory-mapped", "start"],
   ...["ak-supply", "ak-supply-cpu", "ak-latency-p50", "ak-latency-p99", "ak-pipelined", "ak-batch", "ak-fetch"],
-  ...["etsi014-enc-keys", "etsi014-enc-keys-cpu", "memory-after-load"],
+  ...["etsi014-enc-keys", "etsi014-enc-keys-cpu", "memory-after-load", "memory-after-load-mapped"],
 ];
 
 async function measure(bench: Bench): Promise<void> {
@@ -37,13 +38,16 @@ async function measure(bench: Bench): Promise<void> {
   await measureMemory(bench, filled, "memory-after-load");
 }
 
-function benchOf({ only, rounds, profile }: Flags, dir: string, results: Result[]): Bench {
+function benchOf({ only, rounds, nodeFlags, profile }: Flags, dir: string, results: Result[]): Bench {
   const began = performance.now();
   if (profile !== undefined) mkdirSync(profile, { recursive: true });
   return {
     dir,
     rounds,
-    nodeFlags: profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile)}`],
+    nodeFlags: [
+      ...nodeFlags.split(" ").filter((flag) => flag !== ""),
+      ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile)}`]),
+    ],
     wants: (name) => only.length === 0 || only.includes(name),
     say: (line) => process.stderr.write(`${((performance.now() - began) / 1_000).toFixed(0).padStart(4)} s  ${line}\n`),
     add: (result) => results.push(result),
@@ -86,6 +90,7 @@ await new Command("npm run bench --")
   .option("--json <file>", "write medians and ratios there, too")
   .option("--only <figure>", "measure this figure only; may be given several times", figure, [])
   .option("--rounds <n>", "how often each side is measured", count, 5)
+  .option("--node-flags <flags>", "further flags of Node for the KMs, with spaces between", "")
   .option("--profile <dir>", "write CPU profiles of the KMs there; the figures are then lower")
   .addHelpText(
     "after",

@@ -96,6 +96,16 @@ export class Program implements AsyncDisposable {
     return Number(kib) * 1024;
   }
 
+  /** Bytes of a mapped file that are in RAM now and in its memory map: the system takes them back when it wants to. */
+  mappedBytes(file: string): number {
+    let [kib, isInFile] = [0, false];
+    for (const line of readFileSync(`/proc/${this.pid}/smaps`, "utf8").split("\n")) {
+      if (/^[\da-f]+-[\da-f]+ /.test(line)) isInFile = line.endsWith(file);
+      else if (isInFile && line.startsWith("Rss:")) kib += Number(/\d+/.exec(line)?.[0] ?? 0);
+    }
+    return kib * 1024;
+  }
+
   /** Asks it to end, and makes it end after a time. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended) return;

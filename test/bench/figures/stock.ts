@@ -25,12 +25,18 @@ export async function measureMemory(
   filled: FilledNetwork,
   name: "memory" | "memory-after-load",
 ): Promise<void> {
-  if (!bench.wants(name)) return;
+  if (!bench.wants(name) && !bench.wants(`${name}-mapped`)) return;
   await filled.full();
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const { a, b } = filled.network;
   const values = [a, b].map((km) => km.program.residentBytes() / MEBI);
+  const store = [a, b].map((km) => km.program.mappedBytes("/data.mdb") / MEBI);
   const reference = { of: "with nothing in stock", values: [filled.emptyBytes / MEBI] };
+  bench.add({
+    name: `${name}-mapped`,
+    unit: "MiB",
+    measured: { of: "of it pages of the store, which the system takes back at will", values: store },
+  });
   bench.add({
     name,
     unit: "MiB",
