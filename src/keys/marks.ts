@@ -37,9 +37,9 @@ export class Marks {
   #moving: Promise<void> | undefined;
   /** Bytes carved since the marks that are being moved began to move. */
   #carvedMeanwhile = 0;
-  /** How far all marks are to run ahead: some times what is carved while they are moved once. */
-  #aheadBytes = CHUNK;
-  /** Somebody waits for the marks: they do not run far enough ahead. */
+  /** How far all marks are to run ahead: some times what is carved while they are moved once. They move when half is left. */
+  #aheadBytes = AHEAD;
+  /** Somebody waits for marks, though KMA-keys are open: they do not run far enough ahead. */
   #areAwaited = false;
 
   constructor({ vault, reach }: Pick<Context, "vault" | "reach">, keys: MarkedKeys) {
@@ -53,7 +53,7 @@ export class Marks {
     this.#carvedMeanwhile += bytes;
     if (this.#moving !== undefined) return;
     const left = this.#keys.open.reduce((sum, key) => sum + key.durable - key.carved, 0);
-    if (left >= this.#aheadBytes) return;
+    if (left >= this.#aheadBytes / 2) return;
     this.#begin(
       (pinned) => this.#aimAhead(pinned),
       () => {},
@@ -68,7 +68,7 @@ export class Marks {
    * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE
    */
   prepare(demand: Demand, then: () => void = () => {}): Promise<void> {
-    this.#areAwaited = true;
+    this.#areAwaited = this.#keys.open.length > 0;
     if (this.#moving !== undefined) return this.#moving.then(then);
     return this.#begin((pinned) => this.#aimFurther(demand, pinned), then);
   }
@@ -91,7 +91,7 @@ export class Marks {
     try {
       await this.#commit(await this.#reach.run(() => aim(pinned)));
       const least = this.#areAwaited ? 2 * this.#aheadBytes : this.#aheadBytes >> 1;
-      this.#aheadBytes = Math.min(Math.max(CHUNK, least, 4 * this.#carvedMeanwhile), MOST_AHEAD);
+      this.#aheadBytes = Math.min(Math.max(AHEAD, least, 8 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#moving = undefined;
       this.#areAwaited = false;

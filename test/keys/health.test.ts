@@ -112,6 +112,7 @@ describe("the store", () => {
         network.a.vault.store("ready");
       }
       await network.run(10_000);
+      network.a.machine.fate = () => "durable";
       await network.reboot(network.a);
       const after = ask(network.a.km, wish);
       await network.run(1000);
