@@ -64,6 +64,20 @@ test("another key opens nothing", () => {
   expect(target).toEqual(Buffer.alloc(100));
 });
 
+test("many pieces of odd lengths, one after the other, all open", () => {
+  const target = Buffer.alloc(5_000);
+  for (let length = 1; length < 5_000; length += 97) {
+    const plain = randomBytes(length);
+    expect(openGcm(KEY, seal(plain), target)).toBe(true);
+    expect(target.subarray(0, length).equals(plain)).toBe(true);
+  }
+});
+
+test("a ciphertext longer than 64 KiB is refused", () => {
+  expect(openGcm(KEY, seal(randomBytes(65_536)), Buffer.alloc(65_536))).toBe(true);
+  expect(() => openGcm(KEY, seal(randomBytes(65_537)), Buffer.alloc(70_000))).toThrow(RangeError);
+});
+
 test("a target that is too short is refused untouched", () => {
   const target = Buffer.alloc(99, 7);
   expect(() => openGcm(KEY, seal(randomBytes(100)), target)).toThrow(RangeError);
