@@ -180,8 +180,8 @@ async function openKeys(
 ): Promise<KeyManager> {
   const ports = { self: config.node.id, vault: node.vault.vault, clock, random, log, meter: metrics.meter };
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
-  for (const neighbour of keys.neighbours.values()) {
-    neighbour.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
+  for (const remote of keys.remotes.values()) {
+    remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
   }
   node.keys = keys;
   node.door.open(keys);

@@ -3,7 +3,7 @@
 import type { KmId } from "../core/ids.ts";
 import type { KeyManager } from "../keys/key-manager.ts";
 import type { LinkBook } from "../keys/link-book.ts";
-import type { Neighbour } from "../keys/neighbour.ts";
+import type { Remote } from "../keys/remote.ts";
 
 /** The state of token, store and locked memory. */
 type VaultHealth = ReturnType<KeyManager["context"]["vault"]["health"]>;
@@ -64,7 +64,7 @@ export function reportOf(
     ready: true,
     vault,
     links: [...keys.links.values()].map((link) => linkReport(link, now, lineOf(link.settings.id))),
-    peers: [localReport(keys), ...[...keys.neighbours.values()].map((neighbour) => peerReport(keys, neighbour))],
+    peers: [localReport(keys), ...[...keys.remotes.values()].map((remote) => peerReport(keys, remote))],
   };
 }
 
@@ -83,7 +83,7 @@ function linkReport(link: LinkBook, nowMs: number, line: LineStatus = { line: "d
   };
 }
 
-type Pair = Pick<Neighbour, "stock" | "held" | "desk">;
+type Pair = Pick<Remote, "stock" | "held" | "desk">;
 
 function amounts(keys: KeyManager, { stock, held, desk }: Pair) {
   return {
@@ -95,9 +95,9 @@ function amounts(keys: KeyManager, { stock, held, desk }: Pair) {
   };
 }
 
-function peerReport(keys: KeyManager, neighbour: Neighbour): PeerReport {
-  const { id, peer, phase } = neighbour;
-  return { id, connected: peer !== undefined, synchronised: phase === "synchronised", ...amounts(keys, neighbour) };
+function peerReport(keys: KeyManager, remote: Remote): PeerReport {
+  const { id, peer, phase } = remote;
+  return { id, connected: peer !== undefined, synchronised: phase === "synchronised", ...amounts(keys, remote) };
 }
 
 function localReport(keys: KeyManager): PeerReport {

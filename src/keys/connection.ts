@@ -1,4 +1,4 @@
-// One Kx connection to a neighbour, from the state exchange to its end: what is told, what is heard.
+// One Kx connection to another KM, from the state exchange to its end: what is told, what is heard.
 
 import { asFault, Fault } from "../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers } from "../core/runs.ts";
@@ -6,11 +6,11 @@ import type { Context } from "./context.ts";
 import { InTurn } from "./in-turn.ts";
 import { endBlocks } from "./intake.ts";
 import { isAfter, type LinkBook, type Place, sequencesOf } from "./link-book.ts";
-import type { Neighbour } from "./neighbour.ts";
 import { inParts, integer, MAX_MARKS, readMarks, runs, StateReader, stateEntries, text } from "./peer-state.ts";
 import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
 import { reconcile } from "./reconcile.ts";
 import { acceptRelay } from "./relay-destination.ts";
+import type { Remote } from "./remote.ts";
 
 const TELL_TIMEOUT_MS = 10_000;
 /** Marks and arrivals are told at most 20 times a second. */
@@ -19,32 +19,32 @@ const TELL_EVERY_MS = 50;
 export class Connection {
   readonly peer: Peer;
   readonly #context: Context;
-  readonly #neighbour: Neighbour;
+  readonly #remote: Remote;
   readonly #reader = new StateReader();
-  /** Our state was told and the neighbour's is applied: both are needed. */
+  /** Our state was told and the other KM's is applied: both are needed. */
   readonly #exchanged = { told: false, applied: false };
   /** What is heard is handled one after the other. */
   readonly #hearing = new InTurn();
   #stopTelling: (() => void) | undefined;
   #telling = false;
 
-  constructor(context: Context, neighbour: Neighbour, peer: Peer) {
+  constructor(context: Context, remote: Remote, peer: Peer) {
     this.#context = context;
-    this.#neighbour = neighbour;
+    this.#remote = remote;
     this.peer = peer;
   }
 
   get #current(): boolean {
-    return this.#neighbour.peer === this.peer;
+    return this.#remote.peer === this.peer;
   }
 
-  /** Tells our state; the neighbour does the same. */
+  /** Tells our state; the other KM does the same. */
   async begin(): Promise<void> {
-    this.#neighbour.phase = "exchanging";
-    this.#neighbour.reconciled = false;
-    this.#neighbour.stock.takeMoved();
+    this.#remote.phase = "exchanging";
+    this.#remote.reconciled = false;
+    this.#remote.stock.takeMoved();
     try {
-      await this.peer.tell(stateEntries(this.#neighbour), TELL_TIMEOUT_MS);
+      await this.peer.tell(stateEntries(this.#remote), TELL_TIMEOUT_MS);
       this.#exchanged.told = true;
       this.#synchronise();
     } catch (thrown) {
@@ -61,15 +61,15 @@ export class Connection {
   #synchronise(): void {
     const { told, applied } = this.#exchanged;
     if (!told || !applied || !this.#current) return;
-    const neighbour = this.#neighbour;
-    neighbour.phase = "synchronised";
-    neighbour.reconciled = true;
-    const { size, bytes } = neighbour.stock;
+    const remote = this.#remote;
+    remote.phase = "synchronised";
+    remote.reconciled = true;
+    const { size, bytes } = remote.stock;
     this.#context.log.info(
-      { peer: neighbour.id, kmaKeys: size, bytes, held: neighbour.held.size },
+      { peer: remote.id, kmaKeys: size, bytes, held: remote.held.size },
       "synchronised with the peer",
     );
-    neighbour.desk.pump();
+    remote.desk.pump();
     this.tellSoon();
   }
 
@@ -83,7 +83,7 @@ export class Connection {
     await this.#hearing.idle();
     if (!this.#exchanged.applied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
     try {
-      return await acceptRelay(this.#context, this.#neighbour, offer, () => this.#current);
+      return await acceptRelay(this.#context, this.#remote, offer, () => this.#current);
     } catch (thrown) {
       const fault = asFault(thrown);
       const { log, meter, self } = this.#context;
@@ -105,14 +105,14 @@ export class Connection {
     if (entry.name === "qkm_arrived") return this.#heardArrived(entry);
     if (entry.name !== "qkm_marks") return;
     const change = this.#context.vault.change();
-    for (const mark of readMarks(entry)) this.#neighbour.held.witness(mark, change);
+    for (const mark of readMarks(entry)) this.#remote.held.witness(mark, change);
     await change.commit();
   }
 
   async #heardState(entry: ExtensionEntry): Promise<void> {
     const state = this.#reader.take(entry);
     if (state === undefined) return;
-    const agreed = await reconcile(this.#context, this.#neighbour, state);
+    const agreed = await reconcile(this.#context, this.#remote, state);
     if (!agreed) return this.peer.close("this end was a restored copy; the exchange begins anew");
     this.#exchanged.applied = true;
     this.#synchronise();
@@ -120,7 +120,7 @@ export class Connection {
 
   /** Which of our blocks have arrived at the other end. */
   async #heardArrived(entry: ExtensionEntry): Promise<void> {
-    const link = this.#neighbour.links.find(({ settings }) => settings.id === text(entry, "link"));
+    const link = this.#remote.links.find(({ settings }) => settings.id === text(entry, "link"));
     const [run, from, to] = [integer(entry, "run"), integer(entry, "from"), integer(entry, "to")];
     const blocks = runs(entry, "blocks");
     const has = inRuns(blocks);
@@ -132,13 +132,13 @@ export class Connection {
       held: (most) => lastNumbers(blocks, most).map((sequence) => ({ run, sequence })),
     });
     endBlocks(this.#context, link, lacking, "gap");
-    this.#neighbour.kick();
-    this.#neighbour.desk.pump();
+    this.#remote.kick();
+    this.#remote.desk.pump();
   }
 
   /** Marks or arrivals have moved: they are told with the next that go. */
   tellSoon(): void {
-    if (this.#telling || this.#stopTelling !== undefined || this.#neighbour.phase !== "synchronised") return;
+    if (this.#telling || this.#stopTelling !== undefined || this.#remote.phase !== "synchronised") return;
     this.#stopTelling = this.#context.clock.after(TELL_EVERY_MS, () => {
       this.#stopTelling = undefined;
       void this.#tell();
@@ -147,8 +147,8 @@ export class Connection {
 
   async #tell(): Promise<void> {
     if (!this.#current) return;
-    const marks = this.#neighbour.stock.takeMoved();
-    const arrivals = this.#neighbour.links.flatMap(arrivedEntries);
+    const marks = this.#remote.stock.takeMoved();
+    const arrivals = this.#remote.links.flatMap(arrivedEntries);
     const entries = [...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })), ...arrivals];
     if (entries.length === 0) return;
     this.#telling = true;

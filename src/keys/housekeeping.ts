@@ -6,7 +6,7 @@ import type { Context } from "./context.ts";
 import type { HeldKeys } from "./held.ts";
 import { endBlocks } from "./intake.ts";
 import type { LinkBook } from "./link-book.ts";
-import type { Neighbour } from "./neighbour.ts";
+import type { Remote } from "./remote.ts";
 import { TABLE } from "./rows.ts";
 import { stepped } from "./sizes.ts";
 import type { SourceStock } from "./stock.ts";
@@ -27,7 +27,7 @@ interface Pair {
 /** The books that are kept in order. */
 export interface Keeping {
   readonly local: Pair & { kick(): void };
-  readonly neighbours: ReadonlyMap<string, Neighbour>;
+  readonly remotes: ReadonlyMap<string, Remote>;
   readonly links: ReadonlyMap<string, LinkBook>;
 }
 
@@ -52,7 +52,7 @@ export class Housekeeping {
   }
 
   #pairs(): Pair[] {
-    return [this.#books.local, ...this.#books.neighbours.values()];
+    return [this.#books.local, ...this.#books.remotes.values()];
   }
 
   #tick(): void {
@@ -64,7 +64,7 @@ export class Housekeeping {
       this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs);
     }
     this.#books.local.kick();
-    for (const neighbour of this.#books.neighbours.values()) neighbour.kick();
+    for (const remote of this.#books.remotes.values()) remote.kick();
     this.#turnEpoch(now);
     if (now - this.#savedAt >= SAVE_CLOCK_MS) {
       this.saveClock().catch((err: unknown) => log.warn({ err }, "the age of keys could not be saved"));

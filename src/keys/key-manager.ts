@@ -1,4 +1,4 @@
-// The key manager proper: links, neighbours, supply and fetching put together. Decides in references, never in bytes.
+// The key manager proper: links, other KMs, supply and fetching put together. Decides in references, never in bytes.
 
 import { asFault, Fault } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
@@ -12,7 +12,6 @@ import { type BlockFeed, Intake } from "./intake.ts";
 import { LinkBook, type LinkSettings } from "./link-book.ts";
 import { loadBooks } from "./load.ts";
 import { LocalStock } from "./local-stock.ts";
-import { Neighbour } from "./neighbour.ts";
 import type {
   Answer,
   ExtensionEntry,
@@ -28,6 +27,7 @@ import type {
 } from "./ports.ts";
 import { type Quota, Quotas } from "./quota.ts";
 import { SourceRelays } from "./relay-source.ts";
+import { Remote } from "./remote.ts";
 import { readRow, TABLE } from "./rows.ts";
 import { keySizes, stepped } from "./sizes.ts";
 
@@ -54,10 +54,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly context: Context;
   readonly sizes: KeySizes;
   readonly local: LocalStock;
-  readonly neighbours: ReadonlyMap<KmId, Neighbour>;
+  readonly remotes: ReadonlyMap<KmId, Remote>;
   readonly links: ReadonlyMap<string, LinkBook>;
   readonly #apps: ReadonlyMap<AppId, AppEntry>;
-  readonly #connections = new Map<Neighbour, Connection>();
+  readonly #connections = new Map<Remote, Connection>();
   readonly #fetchDesk: FetchDesk;
   readonly #housekeeping: Housekeeping;
   readonly #intakes = new Set<Intake>();
@@ -73,7 +73,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
     this.local = new LocalStock(context, blockBytes, quotas);
     this.links = new Map(links.map((link) => [link.id, new LinkBook(context.self, link)]));
-    this.neighbours = new Map(peers.map((id) => [id, this.#neighbour(id, quotas)]));
+    this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
     this.#fetchDesk = new FetchDesk(context);
     this.#housekeeping = new Housekeeping(context, this);
     this.#stopHealth = context.vault.onHealth(() => this.#healthChanged());
@@ -110,24 +110,24 @@ export class KeyManager implements KeyDoor, PeerEvents {
     }
   }
 
-  #neighbour(id: KmId, quotas: Quotas): Neighbour {
-    const neighbour = new Neighbour(this.context, id, quotas);
-    neighbour.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
-    const relays = new SourceRelays(this.context, neighbour);
-    neighbour.relays = {
+  #remote(id: KmId, quotas: Quotas): Remote {
+    const remote = new Remote(this.context, id, quotas);
+    remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
+    const relays = new SourceRelays(this.context, remote);
+    remote.relays = {
       kick: () => {
         relays.kick();
-        this.#connections.get(neighbour)?.tellSoon();
+        this.#connections.get(remote)?.tellSoon();
       },
       reset: () => relays.reset(),
       stop: () => relays.stop(),
     };
-    return neighbour;
+    return remote;
   }
 
   /** What is shared with a peer, or with ourselves. */
-  pair(peer: KmId): Neighbour | LocalStock | undefined {
-    return peer === this.context.self ? this.local : this.neighbours.get(peer);
+  pair(peer: KmId): Remote | LocalStock | undefined {
+    return peer === this.context.self ? this.local : this.remotes.get(peer);
   }
 
   /** @throws Fault UNKNOWN_APPLICATION */
@@ -144,8 +144,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
   async attach(link: LinkBook, feed: BlockFeed, signal: AbortSignal): Promise<void> {
-    const neighbour = this.neighbours.get(link.settings.peer);
-    const intake = new Intake(this.context, link, () => neighbour?.kick());
+    const remote = this.remotes.get(link.settings.peer);
+    const intake = new Intake(this.context, link, () => remote?.kick());
     this.#intakes.add(intake);
     try {
       await intake.run(feed, AbortSignal.any([signal, this.#stopped.signal]));
@@ -171,7 +171,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 
   /** @throws Fault NO_ROUTE */
-  #pairFor(home: KmId): Neighbour | LocalStock {
+  #pairFor(home: KmId): Remote | LocalStock {
     const pair = this.pair(home);
     if (pair === undefined || pair.keyBytes === Number.POSITIVE_INFINITY) {
       throw new Fault("NO_ROUTE", { text: `no link leads to ${home}` });
@@ -218,15 +218,15 @@ export class KeyManager implements KeyDoor, PeerEvents {
   #healthChanged(): void {
     try {
       this.#checkWorking();
-      for (const { relays } of this.neighbours.values()) relays.reset();
+      for (const { relays } of this.remotes.values()) relays.reset();
       for (const { desk } of this.#pairs()) desk.pump();
     } catch (thrown) {
       for (const { desk } of this.#pairs()) desk.refuseAll(asFault(thrown));
     }
   }
 
-  #pairs(): readonly (Neighbour | LocalStock)[] {
-    return [this.local, ...this.neighbours.values()];
+  #pairs(): readonly (Remote | LocalStock)[] {
+    return [this.local, ...this.remotes.values()];
   }
 
   /** Requests that wait for stock. */
@@ -235,26 +235,26 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 
   connected(peer: Peer): void {
-    const neighbour = this.neighbours.get(peer.id);
-    if (neighbour === undefined || this.#stopping) {
+    const remote = this.remotes.get(peer.id);
+    if (remote === undefined || this.#stopping) {
       peer.close("no peer of this KM");
       return;
     }
-    this.#connections.get(neighbour)?.end();
-    const connection = new Connection(this.context, neighbour, peer);
-    this.#connections.set(neighbour, connection);
-    neighbour.peer = peer;
-    neighbour.relays.reset();
+    this.#connections.get(remote)?.end();
+    const connection = new Connection(this.context, remote, peer);
+    this.#connections.set(remote, connection);
+    remote.peer = peer;
+    remote.relays.reset();
     void connection.begin();
   }
 
   disconnected(peer: Peer): void {
-    const neighbour = this.neighbours.get(peer.id);
-    if (neighbour?.peer !== peer) return;
-    neighbour.peer = undefined;
-    neighbour.phase = "down";
-    this.#connections.get(neighbour)?.end();
-    this.#connections.delete(neighbour);
+    const remote = this.remotes.get(peer.id);
+    if (remote?.peer !== peer) return;
+    remote.peer = undefined;
+    remote.phase = "down";
+    this.#connections.get(remote)?.end();
+    this.#connections.delete(remote);
   }
 
   /** @throws Fault */
@@ -269,8 +269,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   #connection(peer: Peer): Connection {
     if (this.#stopping) throw new Fault("STOPPING");
-    const neighbour = this.neighbours.get(peer.id);
-    const connection = neighbour && this.#connections.get(neighbour);
+    const remote = this.remotes.get(peer.id);
+    const connection = remote && this.#connections.get(remote);
     if (connection?.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
     return connection;
   }
@@ -287,7 +287,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.refuse();
     this.#stopped.abort();
     for (const connection of this.#connections.values()) connection.end();
-    const relays = [...this.neighbours.values()].map((neighbour) => neighbour.relays.stop());
+    const relays = [...this.remotes.values()].map((remote) => remote.relays.stop());
     await Promise.all([...relays, this.local.stop(), ...[...this.#intakes].map((intake) => intake.idle())]);
     await this.#housekeeping.stop();
   }

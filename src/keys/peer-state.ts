@@ -4,8 +4,8 @@ import { Fault } from "../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, parseRuns, splitRuns } from "../core/runs.ts";
 import { FIRST_OFFSET, MAX_SERIAL } from "./key-id.ts";
 import { type LinkBook, type Place, runsOf, sequencesOf } from "./link-book.ts";
-import type { Neighbour } from "./neighbour.ts";
 import type { ExtensionEntry } from "./ports.ts";
+import type { Remote } from "./remote.ts";
 
 const NAME = "qkm_state";
 /** Of one list within an entry, so that an entry fits any frame. */
@@ -44,9 +44,9 @@ export interface PeerState {
   readonly witnessed: readonly Mark[];
 }
 
-/** Our state towards a neighbour. Notes how far arrivals are told with it. */
-export function stateEntries(neighbour: Neighbour): ExtensionEntry[] {
-  const { links, stock, held } = neighbour;
+/** Our state towards another KM. Notes how far arrivals are told with it. */
+export function stateEntries(remote: Remote): ExtensionEntry[] {
+  const { links, stock, held } = remote;
   const keys = [...held.keys()];
   const partly = keys.filter(({ witness, length }) => witness > FIRST_OFFSET && witness < length);
   const spent = keys.filter(({ witness, length }) => witness >= length).map(({ serial }) => serial);

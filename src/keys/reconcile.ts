@@ -4,18 +4,18 @@ import type { Change } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { endBlocks } from "./intake.ts";
 import { isAfter, type LinkBook } from "./link-book.ts";
-import type { Neighbour } from "./neighbour.ts";
 import type { LinkState, PeerState } from "./peer-state.ts";
+import type { Remote } from "./remote.ts";
 
 /**
- * Applies what the neighbour told. @returns false when this end had to destroy what the neighbour still counts on:
+ * Applies what the other KM told. @returns false when this end had to destroy what the other KM still counts on:
  * both then begin anew. @throws Fault STORE_UNAVAILABLE
  */
-export async function reconcile(context: Context, neighbour: Neighbour, state: PeerState): Promise<boolean> {
-  const behind = whyBehind(neighbour, state);
-  if (behind !== undefined) return destroyDoubtful(context, neighbour, state, behind);
-  for (const link of neighbour.links) reconcileLink(context, link, state.links.get(link.settings.id));
-  const { stock, held } = neighbour;
+export async function reconcile(context: Context, remote: Remote, state: PeerState): Promise<boolean> {
+  const behind = whyBehind(remote, state);
+  if (behind !== undefined) return destroyDoubtful(context, remote, state, behind);
+  for (const link of remote.links) reconcileLink(context, link, state.links.get(link.settings.id));
+  const { stock, held } = remote;
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));
@@ -27,12 +27,12 @@ export async function reconcile(context: Context, neighbour: Neighbour, state: P
   );
   held.giveUp(state.givenUp, change);
   for (const mark of state.marks) held.witness(mark, change);
-  await change.put(...neighbour.peerRow()).commit();
+  await change.put(...remote.peerRow()).commit();
   return true;
 }
 
-/** Why this end is a restored copy, if it is: the neighbour has seen more of us than we know ourselves. */
-function whyBehind({ stock, held }: Neighbour, state: PeerState): string | undefined {
+/** Why this end is a restored copy, if it is: the other KM has seen more of us than we know ourselves. */
+function whyBehind({ stock, held }: Remote, state: PeerState): string | undefined {
   const fresh = stock.nextSerial === 1 && held.accepted === 0;
   if (fresh) return undefined;
   const marks = new Map(state.witnessed.map(({ serial, offset }) => [serial, offset]));
@@ -45,17 +45,12 @@ function whyBehind({ stock, held }: Neighbour, state: PeerState): string | undef
   return undefined;
 }
 
-/** A restored copy: nothing that is shared with this neighbour can be trusted to be unused. */
-async function destroyDoubtful(
-  context: Context,
-  neighbour: Neighbour,
-  state: PeerState,
-  why: string,
-): Promise<boolean> {
+/** A restored copy: nothing that is shared with it can be trusted to be unused. */
+async function destroyDoubtful(context: Context, remote: Remote, state: PeerState, why: string): Promise<boolean> {
   const { log, meter, vault } = context;
-  const { stock, held, links } = neighbour;
+  const { stock, held, links } = remote;
   log.error(
-    { alarm: "restored", peer: neighbour.id, why },
+    { alarm: "restored", peer: remote.id, why },
     "this store is a restored copy: what it shares with the peer is destroyed",
   );
   meter.add("alarms", { alarm: "restored" });
@@ -65,7 +60,7 @@ async function destroyDoubtful(
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   held.raise(Math.max(state.proved, state.given));
   for (const link of links) endBlocks(context, link, [...link.own(), ...link.copies()], "restored");
-  await change.put(...neighbour.peerRow()).commit();
+  await change.put(...remote.peerRow()).commit();
   return false;
 }
 

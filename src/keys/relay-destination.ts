@@ -9,9 +9,9 @@ import { emptyBitmap, HeldKey } from "./held.ts";
 import { endBlocks } from "./intake.ts";
 import { FIRST_OFFSET, kmaSerial } from "./key-id.ts";
 import type { LinkBook, StoredBlock } from "./link-book.ts";
-import type { Neighbour } from "./neighbour.ts";
 import type { RelayConfirmation, RelayOffer } from "./ports.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
+import type { Remote } from "./remote.ts";
 import { kmaRow, TABLE } from "./rows.ts";
 
 interface Checked {
@@ -21,12 +21,12 @@ interface Checked {
 }
 
 /**
- * Accepts a KMA-key from its source, our neighbour. `isCurrent`: whether the connection it came on still stands.
+ * Accepts a KMA-key from its source, the KM before us. `isCurrent`: whether the connection it came on still stands.
  * @throws Fault that becomes the 0x1102
  */
 export async function acceptRelay(
   context: Context,
-  from: Neighbour,
+  from: Remote,
   offer: RelayOffer,
   isCurrent: () => boolean,
 ): Promise<RelayConfirmation> {
@@ -50,7 +50,7 @@ export async function acceptRelay(
 }
 
 interface Arrival {
-  readonly from: Neighbour;
+  readonly from: Remote;
   readonly offer: RelayOffer;
   readonly open: OpenBlock;
 }
@@ -98,16 +98,16 @@ async function keep(context: Context, arrival: Arrival & Checked, isWanted: () =
 }
 
 /** What was given up while it was made durable is not kept: its source may never name it again. */
-async function undo({ vault }: Context, from: Neighbour, serial: number): Promise<Fault> {
+async function undo({ vault }: Context, from: Remote, serial: number): Promise<Fault> {
   await vault.change().remove(TABLE.held, kmaRow(from.id, serial)).commit();
   return new Fault("PEER_UNAVAILABLE");
 }
 
 /** @throws Fault */
-function check(context: Context, from: Neighbour, offer: RelayOffer): Checked {
+function check(context: Context, from: Remote, offer: RelayOffer): Checked {
   const { protection } = offer;
-  const neighbours = offer.source === from.id && offer.destination === context.self && offer.transit.length === 0;
-  if (!neighbours) throw new Fault("NOT_ON_ROUTE");
+  const isOurs = offer.source === from.id && offer.destination === context.self && offer.transit.length === 0;
+  if (!isOurs) throw new Fault("NOT_ON_ROUTE");
   const link = from.links.find(({ settings }) => settings.id === protection.link);
   if (link?.agreement !== "agreed") {
     throw new Fault("PROTECTION_REFUSED", { text: `link ${protection.link} is none that both ends agreed on` });
@@ -134,7 +134,7 @@ function checkRuns(text: string): void {
 }
 
 /** Whether the block named serves as a KMA-key already. */
-function isUsed(from: Neighbour, { protection }: RelayOffer): boolean {
+function isUsed(from: Remote, { protection }: RelayOffer): boolean {
   const name = `link:${protection.link}:${protection.run}:${protection.sequence}`;
   return [...from.held.keys()].some((key) => key.block === name);
 }

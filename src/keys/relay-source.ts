@@ -1,4 +1,4 @@
-// Key relay as its source: names a link block to the neighbour, and keeps it as a KMA-key when both ends are proved equal.
+// Key relay as its source: names a link block to the other KM, and keeps it as a KMA-key when both ends are proved equal.
 
 import type { EndReason } from "../core/counters.ts";
 import { asFault, Fault, type FaultCode } from "../core/fault.ts";
@@ -9,9 +9,9 @@ import type { Context } from "./context.ts";
 import { endBlocks } from "./intake.ts";
 import { kmaKeyId, MAX_SERIAL } from "./key-id.ts";
 import type { LinkBook, StoredBlock } from "./link-book.ts";
-import type { Neighbour } from "./neighbour.ts";
 import type { Peer, RelayOffer } from "./ports.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
+import type { Remote } from "./remote.ts";
 import { kmaRow, TABLE } from "./rows.ts";
 import { SourceKey } from "./source-key.ts";
 
@@ -31,31 +31,31 @@ const NOTHING_KEPT: readonly FaultCode[] = [
 
 export class SourceRelays {
   readonly #context: Context;
-  readonly #neighbour: Neighbour;
+  readonly #remote: Remote;
   readonly #underWay = new Set<Promise<void>>();
   #filling = false;
   #stopped = false;
   #backOffMs: number = BACK_OFF_MS.first;
   #stopBackOff: (() => void) | undefined;
 
-  constructor(context: Context, neighbour: Neighbour) {
+  constructor(context: Context, remote: Remote) {
     this.#context = context;
-    this.#neighbour = neighbour;
+    this.#remote = remote;
   }
 
   /** Begins as many relays as are wanted and possible now. */
   kick(): void {
-    const { peer, phase } = this.#neighbour;
+    const { peer, phase } = this.#remote;
     if (this.#stopped || peer === undefined || phase !== "synchronised" || this.#stopBackOff !== undefined) return;
-    while (this.#neighbour.stock.inFlight < WINDOW && this.#wanted() && this.#isAble()) {
+    while (this.#remote.stock.inFlight < WINDOW && this.#wanted() && this.#isAble()) {
       const next = this.#nextBlock();
       if (next === undefined) return;
       next.link.leave(next.block.id);
-      this.#neighbour.stock.inFlight++;
+      this.#remote.stock.inFlight++;
       const relay = this.#relay(peer, next.link, next.block).finally(() => {
-        this.#neighbour.stock.inFlight--;
+        this.#remote.stock.inFlight--;
         this.#underWay.delete(relay);
-        this.#neighbour.desk.pump();
+        this.#remote.desk.pump();
       });
       this.#underWay.add(relay);
     }
@@ -69,7 +69,7 @@ export class SourceRelays {
 
   /** First for those who wait, then from the low mark up to the high one. */
   #wanted(): boolean {
-    const { stock, desk, keyBytes } = this.#neighbour;
+    const { stock, desk, keyBytes } = this.#remote;
     if (stock.nextSerial + stock.inFlight > MAX_SERIAL) return false;
     if (desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes) return true;
     // In whole KMA-keys: rests that are too short for most requests are no stock.
@@ -81,7 +81,7 @@ export class SourceRelays {
 
   /** From the link that has most. */
   #nextBlock(): { link: LinkBook; block: StoredBlock } | undefined {
-    const [link] = [...this.#neighbour.links].sort((a, b) => b.usable - a.usable);
+    const [link] = [...this.#remote.links].sort((a, b) => b.usable - a.usable);
     const block = link?.nextOwn();
     return link && block && { link, block };
   }
@@ -100,7 +100,7 @@ export class SourceRelays {
       const fault = asFault(thrown);
       if (key !== undefined) await this.#giveUp(key, fault);
       else this.#putBack(link, block, fault);
-      if (peer === this.#neighbour.peer || fault.code !== "PEER_UNAVAILABLE") this.#refused(fault);
+      if (peer === this.#remote.peer || fault.code !== "PEER_UNAVAILABLE") this.#refused(fault);
     }
   }
 
@@ -113,7 +113,7 @@ export class SourceRelays {
   /** A serial for the block, and its key-ID key. */
   async #sourceKey(open: OpenBlock): Promise<SourceKey> {
     const { key: idKey, sealed } = await open.keyIdKey();
-    const serial = this.#neighbour.stock.nextSerial++;
+    const serial = this.#remote.stock.nextSerial++;
     const { block, length } = open;
     return new SourceKey({ serial, block, length, bornAt: this.#context.ages.now() }, idKey, sealed);
   }
@@ -125,11 +125,11 @@ export class SourceRelays {
     open: OpenBlock,
   ): Promise<{ offer: RelayOffer; endTag: Uint8Array }> {
     const { self, vault, random, meter } = this.#context;
-    const { stock } = this.#neighbour;
+    const { stock } = this.#remote;
     const change = vault.change().remove(TABLE.block, block.id);
     if (key.sealed !== undefined) change.keep(key.sealed);
     change.put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "reserved", 0));
-    await change.put(...this.#neighbour.peerRow()).commit();
+    await change.put(...this.#remote.peerRow()).commit();
     const keyId = kmaKeyId(key.serial);
     const route = { requestId: random.hex(8), source: self, destination: stock.peer, transit: [], keyId };
     const named = { link: block.link, run: block.run, sequence: block.sequence };
@@ -145,14 +145,14 @@ export class SourceRelays {
 
   async #ready(key: SourceKey, offer: RelayOffer, peer: Peer): Promise<void> {
     const { vault, meter } = this.#context;
-    const { stock } = this.#neighbour;
+    const { stock } = this.#remote;
     const isTold = inRuns(parseRuns(offer.givenUp));
     for (const serial of stock.givenUp) if (isTold(serial)) stock.givenUp.delete(serial);
     stock.proved = Math.max(stock.proved, key.serial);
     const change = vault.change().put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "ready", 0));
-    await change.put(...this.#neighbour.peerRow()).commit();
+    await change.put(...this.#remote.peerRow()).commit();
     // The state exchange of a newer connection knew nothing of it.
-    if (peer !== this.#neighbour.peer) throw new Fault("PEER_UNAVAILABLE");
+    if (peer !== this.#remote.peer) throw new Fault("PEER_UNAVAILABLE");
     this.#backOffMs = BACK_OFF_MS.first;
     stock.add(key);
     meter.add("kma_keys_ready", { peer: stock.peer });
@@ -161,14 +161,14 @@ export class SourceRelays {
   /** The KMA-key is destroyed, and its serial told to the destination if that may have kept it. Never a second try. */
   async #giveUp(key: SourceKey, fault: Fault): Promise<void> {
     const { log } = this.#context;
-    const { stock } = this.#neighbour;
+    const { stock } = this.#remote;
     const reason = reasonOf(fault.code);
     log.warn(
       { peer: stock.peer, serial: key.serial, block: key.block, fault: fault.code, reason },
       "a key relay was given up",
     );
     if (!NOTHING_KEPT.includes(fault.code)) stock.noteGivenUp(key.serial);
-    const change = this.#context.vault.change().put(...this.#neighbour.peerRow());
+    const change = this.#context.vault.change().put(...this.#remote.peerRow());
     stock.drop(key, reason, change);
     await change.commit().catch((err: unknown) => {
       log.warn({ peer: stock.peer, serial: key.serial, err }, "a KMA-key given up is still on the disk");
@@ -177,7 +177,7 @@ export class SourceRelays {
 
   #refused(fault: Fault): void {
     const { clock, meter } = this.#context;
-    meter.add("relays_refused", { peer: this.#neighbour.id, direction: "out", fault: fault.code });
+    meter.add("relays_refused", { peer: this.#remote.id, direction: "out", fault: fault.code });
     if (OF_THE_BLOCK.includes(fault.code) || this.#stopped || this.#stopBackOff !== undefined) return;
     this.#stopBackOff = clock.after(this.#backOffMs, () => {
       this.#stopBackOff = undefined;

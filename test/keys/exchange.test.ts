@@ -21,8 +21,8 @@ async function fetched(network: Network, keys: readonly GivenKey[]): Promise<rea
 }
 
 function pair(node: TestNode, peer: TestNode) {
-  const found = node.km.neighbours.get(peer.id);
-  if (found === undefined) throw new Error("no such neighbour");
+  const found = node.km.remotes.get(peer.id);
+  if (found === undefined) throw new Error("no such remote");
   return found;
 }
 

@@ -6,10 +6,10 @@ import { kmId, linkId } from "../../src/core/ids.ts";
 import type { Context } from "../../src/keys/context.ts";
 import { HeldKey } from "../../src/keys/held.ts";
 import { LinkBook } from "../../src/keys/link-book.ts";
-import { Neighbour } from "../../src/keys/neighbour.ts";
 import { readMarks, StateReader, stateEntries } from "../../src/keys/peer-state.ts";
 import type { ExtensionEntry } from "../../src/keys/ports.ts";
 import { Quotas } from "../../src/keys/quota.ts";
+import { Remote } from "../../src/keys/remote.ts";
 import { linkBlock } from "../../src/keys/rows.ts";
 import { SourceKey } from "../../src/keys/source-key.ts";
 import type { BlockId, KeyIdKey } from "../../src/vault/vault.ts";
@@ -31,28 +31,28 @@ interface Books {
   readonly givenUp: readonly number[];
 }
 
-function neighbourOf({ copies, held, open, givenUp }: Books): Neighbour {
+function neighbourOf({ copies, held, open, givenUp }: Books): Remote {
   const context = { self: SELF } as Context;
-  const neighbour = new Neighbour(context, PEER, new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })));
+  const remote = new Remote(context, PEER, new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })));
   const link = new LinkBook(SELF, { id: LINK, peer: PEER, blockBytes: LENGTH, share: [1, 1], keepBlocks: 9 });
   for (const [run, sequence] of copies) {
     link.enter({ link: LINK, run, sequence, own: false, id: linkBlock(LINK, run, sequence) });
     link.settled = { run, sequence };
   }
-  neighbour.links.push(link);
+  remote.links.push(link);
   const block = "b" as BlockId;
   for (const [serial, witness] of held) {
     const row = { peer: PEER, serial, block, length: LENGTH, bornAt: 0, witness, fetched: new Uint8Array(64) };
-    neighbour.held.add(new HeldKey(row, ID_KEY));
-    neighbour.held.accept(serial);
+    remote.held.add(new HeldKey(row, ID_KEY));
+    remote.held.accept(serial);
   }
   for (const [serial, mark] of open) {
     const row = { peer: PEER, serial, block, length: LENGTH, state: "open", mark, bornAt: 0, exact: false } as const;
-    neighbour.stock.restore(new SourceKey(row, ID_KEY), row);
-    neighbour.stock.nextSerial = serial + 1;
+    remote.stock.restore(new SourceKey(row, ID_KEY), row);
+    remote.stock.nextSerial = serial + 1;
   }
-  for (const serial of givenUp) neighbour.stock.noteGivenUp(serial);
-  return neighbour;
+  for (const serial of givenUp) remote.stock.noteGivenUp(serial);
+  return remote;
 }
 
 /** As it arrives: through JSON. */

@@ -18,7 +18,7 @@ import { type Filling, SupplyDesk } from "./supply.ts";
 
 export type Phase = "down" | "exchanging" | "synchronised";
 
-/** What relays keys into a neighbour's stock. */
+/** What relays keys into another KM's stock. */
 export interface Relays {
   kick(): void;
   /** A new connection: what was refused before may go now. */
@@ -27,7 +27,7 @@ export interface Relays {
   stop(): Promise<void>;
 }
 
-export class Neighbour implements Filling {
+export class Remote implements Filling {
   readonly id: KmId;
   readonly links: LinkBook[] = [];
   readonly stock: SourceStock;
@@ -51,7 +51,7 @@ export class Neighbour implements Filling {
     this.desk = new SupplyDesk(context, this.stock, this, quotas);
   }
 
-  /** Bytes for applications in one KMA-key to this neighbour: of the smallest block of its links. */
+  /** Bytes for applications in one KMA-key to it: of the smallest block of its links. */
   get keyBytes(): number {
     return Math.min(...this.links.map((link) => link.settings.blockBytes)) - FIRST_OFFSET;
   }
