@@ -74,7 +74,60 @@ export interface KeyDoor {
   status(app: AppId, other: AppId): SupplyStatus;
 }
 
-/** How a relayed KMA-key is protected on its hop: `key_extension.protection`. */
+/** Q.4161 0x2104: a session of the caller with another application. */
+export interface SessionRequest {
+  /** Who asks, by its certificate; homed at this KM. */
+  readonly app: AppId;
+  readonly destination: AppId;
+  readonly applicationName: string | undefined;
+  readonly budget: number | undefined;
+}
+
+/** Exactly one of the two is called, once. */
+export interface SessionAnswer {
+  /** 0x1205 with success. */
+  opened(sessionId: SessionId, sourceKm: KmId): void;
+  refused(fault: Fault): void;
+}
+
+/** Q.4161 0x2108: keys for the session's initiator. */
+export interface SessionKeysRequest extends SessionWish {
+  /** Who asks, by its certificate. */
+  readonly app: AppId;
+}
+
+/** One connection of an application, as the key manager reaches it. */
+export interface AppLine {
+  /** By its certificate; homed at this KM. */
+  readonly app: AppId;
+  /** Sends 0x1206; resolves when 0x2107 says success. @throws Fault: what 0x2107 says, or PEER_UNAVAILABLE when it is late or gone */
+  notify(creation: SessionCreation, timeoutMs: number): Promise<void>;
+  /**
+   * Sends 0x120A with the keys, which it writes and disposes; resolves with the IDs that 0x210B acknowledged, in the
+   * order of the keys, when all have been answered, the time is over or the connection is gone.
+   */
+  push(sessionId: SessionId, grant: Grant, timeoutMs: number): Promise<readonly string[]>;
+}
+
+/** What ak sees of the proactive mode (Q.4161 8.2). */
+export interface SessionDoor {
+  /** A connection of an application is open; the function returned tells that it is gone. The newest is used. */
+  attach(line: AppLine): () => void;
+  /** The functions returned give the request up (the client is gone); harmless after the answer. */
+  createSession(request: SessionRequest, answer: SessionAnswer): () => void;
+  sessionKeys(request: SessionKeysRequest, answer: Answer): () => void;
+}
+
+/** A range of a link block, in bytes. */
+export interface LinkRange {
+  readonly link: LinkId;
+  readonly run: number;
+  readonly sequence: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** First hop: the KMA-key *is* a link block of this hop, named. */
 export interface LinkProtection {
   readonly scheme: "link";
   readonly link: LinkId;
@@ -84,7 +137,26 @@ export interface LinkProtection {
   readonly tag: Uint8Array;
 }
 
-/** Q.4163 0x1101, one KMA-key. */
+/** Later hops: the KMA-key travels under a pad of link blocks that the sender owns. */
+export interface OtpProtection {
+  readonly scheme: "otp";
+  /** Together as long as the KMA-key and 32 bytes more, which key the tag; in the order of the link's stream. */
+  readonly pads: readonly LinkRange[];
+  /** 16 bytes. */
+  readonly tag: Uint8Array;
+}
+
+/** How a relayed KMA-key is protected on its hop: `key_extension.protection` (key-protocol 2). */
+export type Protection = LinkProtection | OtpProtection;
+
+/** Multipath: one of several blocks whose XOR is the KMA-key. */
+export interface Part {
+  /** From 1. */
+  readonly part: number;
+  readonly parts: number;
+}
+
+/** Q.4163 0x1101, one KMA-key or one part of it. */
 export interface RelayOffer {
   readonly requestId: string;
   readonly source: KmId;
@@ -92,7 +164,11 @@ export interface RelayOffer {
   readonly transit: readonly KmId[];
   /** UUID with offset, length and tag 0. */
   readonly keyId: string;
-  readonly protection: LinkProtection;
+  readonly protection: Protection;
+  /** As it travels: KMA-key XOR pad under `otp`, lent until the answer; empty under `link`. */
+  readonly key: Uint8Array;
+  /** Absent when the KMA-key comes whole. */
+  readonly part?: Part;
   /** Serials that the source gave up, such as `17,20-22`; empty for none. */
   readonly givenUp: string;
 }
@@ -101,6 +177,51 @@ export interface RelayOffer {
 export interface RelayConfirmation {
   readonly keyId: string;
   readonly tag: Uint8Array;
+}
+
+/** A whole key on its way to or from a peer of another make: no protection but TLS. */
+export interface WholeKey {
+  /** The sender's, at most 256 characters. */
+  readonly keyId: string;
+  /** Bytes. */
+  readonly length: number;
+  /** Writes the base64 of the key, padded, at `at`; returns the position behind it. */
+  writeKey(target: Uint8Array, at: number): number;
+}
+
+/** Q.4163 0x1101 in the strict dialect, to be sent. */
+export interface WholeOffer {
+  readonly requestId: string;
+  readonly source: KmId;
+  readonly destination: KmId;
+  readonly transit: readonly KmId[];
+  readonly keys: readonly WholeKey[];
+}
+
+/** Q.4163 0x1101 in the strict dialect, as it came. */
+export interface WholeArrival extends Omit<WholeOffer, "keys"> {
+  /** `letters`: the base64 as it came, lent until the promise of `relayedWhole` is settled, zeroed then. */
+  readonly keys: readonly { readonly keyId: string; readonly letters: Uint8Array }[];
+}
+
+/** A session's name, chosen by the initiator's home KM: unique there together with that KM's ID. */
+export type SessionId = string;
+
+/** What two key managers and the destination's application are told of a new session. */
+export interface SessionCreation {
+  readonly sessionId: SessionId;
+  readonly initiator: AppId;
+  readonly destination: AppId;
+  readonly applicationName: string | undefined;
+  /** The session's budget: the most keys that it may supply; undefined for no limit but the configured one. */
+  readonly budget: number | undefined;
+}
+
+/** Q.4163 0x1103 in a session: keys wanted for its destination application. */
+export interface SessionWish {
+  readonly sessionId: SessionId;
+  readonly count: number;
+  readonly sizeBits: number;
 }
 
 /** One entry of an `extension`: `name` and more members, JSON values. */
@@ -126,4 +247,33 @@ export interface PeerEvents {
   relayed(peer: Peer, offer: RelayOffer): Promise<RelayConfirmation>;
   /** Called in the order of arrival; the answer waits for the promise. @throws Fault, which becomes the 0x1104 */
   told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void>;
+}
+
+/** A Kx connection with a peer configured as strict. */
+export interface WholePeer {
+  /** Sends 0x1101 in the strict dialect; resolves when 0x1102, with the request ID or without, says success. @throws Fault */
+  relayWhole(offer: WholeOffer, timeoutMs: number): Promise<void>;
+}
+
+export interface WholeEvents {
+  /** A peer configured as strict relays whole keys. @throws Fault, which becomes the 0x1102 */
+  relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void>;
+}
+
+/** What a Kx connection does for sessions. */
+export interface SessionPeer {
+  /** Sends 0x1103 with the entry `session_creation`; resolves when the one 0x1104 says success. @throws Fault */
+  createSession(creation: SessionCreation, timeoutMs: number): Promise<void>;
+  /**
+   * Sends 0x1103; resolves with the IDs of the keys that the destination application acknowledged, when a 0x1104 for
+   * each key wanted has come, or one that lists them. @throws Fault of the peer when it refuses the whole
+   */
+  notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]>;
+}
+
+export interface SessionEvents {
+  /** @throws Fault, which becomes the 0x1104 */
+  sessionCreated(peer: Peer, creation: SessionCreation): Promise<void>;
+  /** Resolves with the IDs acknowledged, one 0x1104 each; for the rest of `count` one with an empty ID. @throws Fault */
+  sessionNotified(peer: Peer, wish: SessionWish): Promise<readonly string[]>;
 }

@@ -9,7 +9,7 @@ import { emptyBitmap, HeldKey } from "./held.ts";
 import { endBlocks } from "./intake.ts";
 import { FIRST_OFFSET, kmaSerial } from "./key-id.ts";
 import type { LinkBook, StoredBlock } from "./link-book.ts";
-import type { RelayConfirmation, RelayOffer } from "./ports.ts";
+import type { LinkProtection, RelayConfirmation, RelayOffer } from "./ports.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
 import type { Remote } from "./remote.ts";
 import { kmaRow, TABLE } from "./rows.ts";
@@ -57,8 +57,10 @@ interface Arrival {
 
 /** @throws Fault BAD_TAG, with the serial durably refused from now on */
 async function checkTag(context: Context, { from, offer, open }: Arrival): Promise<void> {
-  const tag = open.hopTag(linkContext(offer, offer.protection));
-  if (sameBytes(tag, offer.protection.tag)) return;
+  const { protection } = offer;
+  if (protection.scheme === "otp") throw new Fault("PROTECTION_REFUSED");
+  const tag = open.hopTag(linkContext(offer, protection));
+  if (sameBytes(tag, protection.tag)) return;
   await context.vault
     .change()
     .put(...from.peerRow())
@@ -106,6 +108,7 @@ async function undo({ vault }: Context, from: Remote, serial: number): Promise<F
 /** @throws Fault */
 function check(context: Context, from: Remote, offer: RelayOffer): Checked {
   const { protection } = offer;
+  if (protection.scheme === "otp") throw new Fault("PROTECTION_REFUSED", { text: "the scheme otp is not offered yet" });
   const isOurs = offer.source === from.id && offer.destination === context.self && offer.transit.length === 0;
   if (!isOurs) throw new Fault("NOT_ON_ROUTE");
   const link = from.links.find(({ settings }) => settings.id === protection.link);
@@ -118,7 +121,7 @@ function check(context: Context, from: Remote, offer: RelayOffer): Checked {
   const block = link.find(protection);
   // Whose a block is was stamped at intake; the share may have changed since.
   if (block?.own ?? link.owns(protection.sequence)) throw new Fault("BLOCK_NOT_YOURS");
-  if (block === undefined) throw new Fault(isUsed(from, offer) ? "BLOCK_USED" : "BLOCK_NOT_HELD");
+  if (block === undefined) throw new Fault(isUsed(from, protection) ? "BLOCK_USED" : "BLOCK_NOT_HELD");
   if (!from.held.isNew(serial)) throw new Fault("SERIAL_SEEN");
   if (from.held.size + from.held.expected >= context.policy.maxHeld) throw new Fault("STORE_FULL");
   return { serial, link, block };
@@ -134,7 +137,7 @@ function checkRuns(text: string): void {
 }
 
 /** Whether the block named serves as a KMA-key already. */
-function isUsed(from: Remote, { protection }: RelayOffer): boolean {
+function isUsed(from: Remote, protection: LinkProtection): boolean {
   const name = `link:${protection.link}:${protection.run}:${protection.sequence}`;
   return [...from.held.keys()].some((key) => key.block === name);
 }

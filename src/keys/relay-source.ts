@@ -138,6 +138,7 @@ export class SourceRelays {
     const offer = {
       ...route,
       protection: { scheme: "link" as const, ...named, tag },
+      key: new Uint8Array(0),
       givenUp: stock.peerRow().givenUp,
     };
     return { offer, endTag: open.endTag(endContext(route)) };

@@ -1,10 +1,10 @@
 // The contexts of the tags on Kx (key-protocol 2): what a KMA-key's Poly1305 tags are computed over, before its bytes.
 
 import { encodeT, strings, u64 } from "../core/encoding.ts";
-import type { RelayOffer } from "./ports.ts";
+import type { LinkProtection, RelayOffer } from "./ports.ts";
 
 type Route = Pick<RelayOffer, "keyId" | "source" | "destination" | "transit" | "requestId">;
-type Named = Pick<RelayOffer["protection"], "link" | "run" | "sequence">;
+type Named = Pick<LinkProtection, "link" | "run" | "sequence">;
 
 /** Before bytes 32 … B, keyed with bytes 0–31: proves that both ends of this hop hold the same block. */
 export function linkContext({ keyId, source, destination, transit, requestId }: Route, block: Named): Uint8Array {

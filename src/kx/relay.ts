@@ -15,6 +15,7 @@ const KEY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]
 
 /** The 0x1101 of an offer under the `link` scheme: no key byte travels. */
 export function relayOf(offer: RelayOffer): KeyRelay {
+  if (offer.protection.scheme === "otp") throw schemeRefused("otp");
   const { scheme, link, run, sequence, tag } = offer.protection;
   const protection = { scheme, link, run, sequence, tag: base64(tag) };
   return {
@@ -40,6 +41,7 @@ export function offerOf(relay: KeyRelay): RelayOffer {
     transit: listOf(relay.transit_KMA_IDs).map((id) => km(id, "each of transit_KMA_IDs")),
     keyId: keyIdOf(entry.key_ID),
     protection: protectionOf(entry),
+    key: new Uint8Array(0),
     givenUp: givenUpOf(entriesOf(relay.extension)),
   };
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { linkId } from "../../src/core/ids.ts";
 import { kmaSerial, MAX_SERIAL } from "../../src/keys/key-id.ts";
-import type { RelayOffer } from "../../src/keys/ports.ts";
+import type { LinkProtection, RelayOffer } from "../../src/keys/ports.ts";
 import { linkBlock } from "../../src/keys/rows.ts";
 import { ask, fetchKeys } from "./support/apps.ts";
 import { Network } from "./support/network.ts";
@@ -54,10 +54,16 @@ async function intercepted(): Promise<{ network: Network; offer: RelayOffer }> {
 
 const LINK = linkId("ab");
 
+/** The block that an offer under the scheme `link` names. */
+function named({ protection }: RelayOffer): LinkProtection {
+  if (protection.scheme !== "link") throw new Error("the offer is under another scheme");
+  return protection;
+}
+
 /** The same offer of another of the first two own blocks. */
 const onAnotherBlock = (offer: RelayOffer): RelayOffer => ({
   ...offer,
-  protection: { ...offer.protection, sequence: offer.protection.sequence === 0 ? 2 : 0 },
+  protection: { ...named(offer), sequence: named(offer).sequence === 0 ? 2 : 0 },
 });
 
 describe("the stock", () => {
@@ -164,7 +170,7 @@ describe("gaps", () => {
     expect(network.a.recorder.count("blocks_ended", { reason: "gap" })).toBe(2);
     expect(
       offers(network)
-        .map(({ protection }) => protection.sequence)
+        .map((offer) => named(offer).sequence)
         .sort(),
     ).toEqual([4, 6]);
   });
@@ -307,7 +313,7 @@ describe("key-protocol 2: the destination refuses", () => {
     const { network, offer } = await intercepted();
     expect(await offered(network, { ...offer, requestId: "ffff" })).toBe("BAD_TAG");
     expect(await offered(network, offer)).toBe("BLOCK_NOT_HELD");
-    expect(network.b.vault.has(linkBlock(LINK, 1, offer.protection.sequence))).toBe(false);
+    expect(network.b.vault.has(linkBlock(LINK, 1, named(offer).sequence))).toBe(false);
     expect(heldOf(network.b, network.a).isNew(1)).toBe(false);
   });
 

@@ -25,6 +25,7 @@ export const offer = (change: Partial<RelayOffer> = {}): RelayOffer => ({
   transit: [],
   keyId: KEY_ID,
   protection: { scheme: "link", link: linkId("ab"), run: 1, sequence: 42, tag: TAG },
+  key: new Uint8Array(0),
   givenUp: "",
   ...change,
 });
