@@ -1,13 +1,16 @@
 // ETSI GS QKD 014 6.2 and 6.4: what a request asks for, from its query or its JSON body.
 
 import { Fault } from "../core/fault.ts";
+import { joined, type Provenance, readProvenance } from "../core/provenance.ts";
 import type { KeySizes } from "../keys/ports.ts";
 import { isObject, type JsonObject } from "./body.ts";
 
-/** New keys: how many, of how many bits. */
+/** New keys: how many, of how many bits, and what they are to be like. */
 export interface Wish {
   readonly count: number;
   readonly sizeBits: number;
+  readonly only?: Provenance;
+  readonly rather?: Provenance;
 }
 
 const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
@@ -28,24 +31,34 @@ export function wishOfBody(body: JsonObject, sizes: KeySizes): Wish {
   if (listOf(body, "additional_slave_SAE_IDs").length > 0) {
     throw malformed("additional_slave_SAE_IDs must be empty: max_SAE_ID_count is 0");
   }
-  refuseExtensions(listOf(body, "extension_mandatory"));
-  listOf(body, "extension_optional");
-  return checked(
-    { count: integerOf(body, "number") ?? 1, sizeBits: integerOf(body, "size") ?? sizes.defaultBits },
-    sizes,
-  );
+  const only = mandatory(listOf(body, "extension_mandatory"));
+  const rather = optional(listOf(body, "extension_optional"));
+  const amount = { count: integerOf(body, "number") ?? 1, sizeBits: integerOf(body, "size") ?? sizes.defaultBits };
+  return checked({ ...amount, ...(only && { only }), ...(rather && { rather }) }, sizes);
 }
 
-/** No mandatory extension is known here. */
-function refuseExtensions(entries: readonly unknown[]): void {
-  const names = entries.flatMap((entry) => {
+/** All of them are known here, or the request is refused. @throws Fault EXTENSION_UNSUPPORTED, MALFORMED_REQUEST */
+function mandatory(entries: readonly unknown[]): Provenance | undefined {
+  const read = entries.flatMap((entry) => {
     if (!isObject(entry)) throw malformed("extension_mandatory must hold objects");
-    return Object.keys(entry);
+    return Object.entries(entry).map(([name, value]) => ({ name, says: readProvenance(name, value) }));
   });
-  if (names.length === 0) return;
-  const details = names.map((name) => ({ extension_mandatory_unsupported: `${name} is not supported` }));
-  throw new Fault("EXTENSION_UNSUPPORTED", { details });
+  const unknown = read.filter(({ says }) => says === undefined);
+  if (unknown.length > 0) {
+    const details = unknown.map(({ name }) => ({ extension_mandatory_unsupported: `${name} is not supported` }));
+    throw new Fault("EXTENSION_UNSUPPORTED", { details });
+  }
+  return together(read.flatMap(({ says }) => says ?? []));
 }
+
+/** Those that are known here; others are ignored. @throws Fault MALFORMED_REQUEST */
+function optional(entries: readonly unknown[]): Provenance | undefined {
+  const read = entries.flatMap((entry) => (isObject(entry) ? Object.entries(entry) : []));
+  return together(read.flatMap(([name, value]) => readProvenance(name, value) ?? []));
+}
+
+const together = (read: readonly Provenance[]): Provenance | undefined =>
+  read.length === 0 ? undefined : read.reduce(joined, {});
 
 function checked(wish: Wish, sizes: KeySizes): Wish {
   const { count, sizeBits } = wish;

@@ -2,6 +2,7 @@
 
 import type { Fault } from "../core/fault.ts";
 import type { AppId, KmId, LinkId } from "../core/ids.ts";
+import type { Provenance } from "../core/provenance.ts";
 
 export type Door = "ak" | "etsi014";
 
@@ -13,6 +14,10 @@ export interface SupplyRequest {
   readonly destination: AppId;
   readonly count: number;
   readonly sizeBits: number;
+  /** Only such keys; a request for which there are none at hand is refused. */
+  readonly only?: Provenance;
+  /** Such keys if they are at hand, others if not. */
+  readonly rather?: Provenance;
 }
 
 /** Q.4161 0x2102, ETSI 014 Get key with key IDs. */

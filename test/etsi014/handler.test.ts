@@ -111,6 +111,33 @@ describe("Get key", () => {
     expect(reply.json()).toEqual(container(1, 32));
   });
 
+  it("6.2: asks for keys of a route and an age, mandatory or not", async () => {
+    await using service = await openService();
+    await service.post("/app-b1/enc_keys", {
+      extension_mandatory: [{ qkm_route_type: "direct" }, { qkm_max_age: 30_000 }],
+      extension_optional: [{ qkm_route_type: "multipath", abc_transfer_method: "qkd" }],
+    });
+    expect(service.door.asked[0]?.request).toMatchObject({
+      only: { routeType: "direct", maxAgeMs: 30_000 },
+      rather: { routeType: "multipath" },
+    });
+  });
+
+  it.each([
+    { extension_mandatory: [{ qkm_route_type: "indirect" }] },
+    { extension_mandatory: [{ qkm_max_age: 0 }] },
+    { extension_optional: [{ qkm_max_age: "30000" }] },
+    { extension_mandatory: [{ qkm_max_age: 1 }, { qkm_max_age: 2 }] },
+  ])("6.2: refuses an extension that it knows with a value that it does not: %j", async (body) => {
+    await using service = await openService();
+    const reply = await service.post("/app-b1/enc_keys", body);
+    expect(reply.status).toBe(400);
+    expect((reply.json() as { message: string }).message).toMatch(
+      /qkm_route_type must be|qkm_max_age must be|more than once/,
+    );
+    expect(service.door.asked).toEqual([]);
+  });
+
   it("6.2: refuses mandatory extensions with the standard's message and details", async () => {
     await using service = await openService();
     const body = { extension_mandatory: [{ abc_route_type: "direct" }, { abc_transfer_method: "qkd" }] };
