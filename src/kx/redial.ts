@@ -1,8 +1,8 @@
 // Keeps one peer dialled: at start, and again whenever the connection ends or cannot be made.
 
 import type { Clock, Log, Random } from "../core/ports.ts";
+import { Backoff } from "../net/backoff.ts";
 import type { Channel } from "../net/channel.ts";
-import { Backoff } from "./backoff.ts";
 import type { KxSession } from "./session.ts";
 
 export interface RedialPorts {

@@ -1,11 +1,11 @@
-// How long to wait before a peer is dialled again: doubling, with jitter, afresh after a connection that lived.
+// How long to wait before the other end is dialled again: doubling, with jitter, afresh after a connection that lived.
 
 const FIRST_MS = 200;
 const LONGEST_MS = 30_000;
-/** A connection that lived as long as this proves that the peer is well. */
+/** A connection that lived as long as this proves that the other end is well. */
 export const LIVED_LONG_MS = 10_000;
 
-/** One peer's back-off. `fraction` gives 0 <= x < 1. */
+/** One other end's back-off. `fraction` gives 0 <= x < 1. */
 export class Backoff {
   readonly #fraction: () => number;
   #fullMs = FIRST_MS;

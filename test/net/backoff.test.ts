@@ -1,7 +1,7 @@
 // The waits between tries.
 
 import { expect, it } from "vitest";
-import { Backoff, LIVED_LONG_MS } from "../../src/kx/backoff.ts";
+import { Backoff, LIVED_LONG_MS } from "../../src/net/backoff.ts";
 
 it("design 10: the wait doubles from 0.2 s to 30 s", () => {
   const backoff = new Backoff(() => 1);
