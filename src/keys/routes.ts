@@ -1,88 +1,20 @@
-// Over which KMs a key can travel: a pure graph of the network, and what the QKDN controller has set.
+// Over which KMs this KM's keys travel: as the QKDN controller has set, else as the topology has it.
 
-import { compareIds, type KmId, type LinkId } from "../core/ids.ts";
-import { disjointWays, type Graph, type Hop } from "./route-search.ts";
+import type { KmId } from "../core/ids.ts";
+import { type Route, type RouteView, Topology, type TopologyLink } from "../core/topology.ts";
 
-/** A QKD link of the network; `cost` is at least 0. */
-export interface TopologyLink {
-  readonly id: LinkId;
-  readonly kms: readonly [KmId, KmId];
-  readonly cost: number;
-}
-
-/** The KMs between, in order; empty for a neighbour. */
-export type Route = readonly KmId[];
-
-/** How the network looks to one search; both are asked at most once for each link and hop. */
-export interface RouteView {
-  /** Adds to a link's own cost, such as for one without stock; infinite leaves the link out. */
-  costOf?(link: TopologyLink): number;
-  /** Leaves a hop out, such as one that has just failed. */
-  avoid?(from: KmId, to: KmId): boolean;
-}
-
-/** Costs count in 1/1024, and below them the hops, so that of two equal routes the shorter wins. Sums stay exact. */
-const COST_UNIT = 2 ** 10;
-const HOP_UNIT = 2 ** 12;
-/** Links that cost more are left out. */
-const LARGEST_COST = 1e6;
-
-/** The links between two neighbours, in one direction. */
-interface Edge {
-  readonly to: number;
-  readonly links: TopologyLink[];
-}
+export type { Route, RouteView, TopologyLink };
 
 export class Routes {
   readonly self: KmId;
-  readonly topology: readonly TopologyLink[];
-  /** In the order of their IDs. */
-  readonly kms: readonly KmId[];
-  readonly #numbers: ReadonlyMap<KmId, number>;
-  readonly #edges: readonly Edge[][];
+  readonly topology: Topology;
   readonly #set = new Map<KmId, readonly Route[]>();
   readonly #disjoint = new Map<KmId, number>();
-  /** Without a view. */
-  readonly #plain: Graph;
 
   /** @throws RangeError when a link has a negative cost or joins a KM with itself */
   constructor(self: KmId, topology: readonly TopologyLink[]) {
     this.self = self;
-    this.topology = topology;
-    this.kms = [...new Set([self, ...topology.flatMap(({ kms }) => kms)])].toSorted(compareIds);
-    this.#numbers = new Map(this.kms.map((km, number) => [km, number]));
-    this.#edges = this.kms.map(() => []);
-    for (const link of topology.toSorted((a, b) => compareIds(a.id, b.id))) this.#join(link);
-    for (const edges of this.#edges) edges.sort((a, b) => a.to - b.to);
-    this.#plain = this.#graph({});
-  }
-
-  #join(link: TopologyLink): void {
-    const [a, b] = link.kms;
-    if (a === b || !(link.cost >= 0)) throw new RangeError(`link ${link.id} between ${a} and ${b} costs ${link.cost}`);
-    for (const [from, to] of [
-      [a, b],
-      [b, a],
-    ] as const) {
-      const edges = this.#edges[this.#number(from)] ?? [];
-      const other = this.#number(to);
-      const edge = edges.find((one) => one.to === other);
-      if (edge === undefined) edges.push({ to: other, links: [link] });
-      else edge.links.push(link);
-    }
-  }
-
-  #number(km: KmId): number {
-    return this.#numbers.get(km) ?? -1;
-  }
-
-  has(km: KmId): boolean {
-    return this.#numbers.has(km);
-  }
-
-  areNeighbours(a: KmId, b: KmId): boolean {
-    const other = this.#number(b);
-    return this.#edges[this.#number(a)]?.some(({ to }) => to === other) ?? false;
+    this.topology = new Topology(topology);
   }
 
   /**
@@ -91,52 +23,8 @@ export class Routes {
    */
   find(destination: KmId, paths: number, view?: RouteView): readonly Route[] {
     const set = this.#set.get(destination);
-    return set === undefined ? this.#search(destination, paths, view) : this.#choose(destination, paths, view, set);
-  }
-
-  #search(destination: KmId, paths: number, view?: RouteView): readonly Route[] {
-    if (!this.has(destination)) return [];
-    const graph = view === undefined ? this.#plain : this.#graph(view);
-    const [source, target] = [this.#number(this.self), this.#number(destination)];
-    const costOf = (way: readonly number[]): number => {
-      const hops = [...way, target].entries();
-      return hops.reduce((sum, [at, to]) => {
-        const from = way[at - 1] ?? source;
-        return sum + (graph.hops(from).find((hop) => hop.to === to)?.cost ?? 0);
-      }, 0);
-    };
-    return disjointWays(graph, source, target, paths)
-      .map((way) => ({ cost: costOf(way), first: way[0] ?? target, way }))
-      .toSorted((a, b) => a.cost - b.cost || a.first - b.first)
-      .map(({ way }) => way.flatMap((number) => this.kms[number] ?? []));
-  }
-
-  #graph(view: RouteView): Graph {
-    const extra = new Map<LinkId, number>();
-    const costOf = (link: TopologyLink): number => {
-      const known = extra.get(link.id);
-      if (known !== undefined) return link.cost + known;
-      const added = view.costOf?.(link) ?? 0;
-      if (!(added >= 0)) throw new RangeError(`the cost of link ${link.id} must not fall by ${added}`);
-      extra.set(link.id, added);
-      return link.cost + added;
-    };
-    const hopsOf = (from: KmId, edges: readonly Edge[]): Hop[] =>
-      edges.flatMap(({ to, links }) => {
-        const other = this.kms[to];
-        const cost = Math.min(...links.map(costOf));
-        if (cost > LARGEST_COST || other === undefined || view.avoid?.(from, other)) return [];
-        return { to, cost: Math.round(cost * COST_UNIT) * HOP_UNIT + 1 };
-      });
-    const known: (readonly Hop[] | undefined)[] = [];
-    return {
-      nodes: this.kms.length,
-      hops: (number) => {
-        const found = known[number] ?? hopsOf(this.kms[number] ?? this.self, this.#edges[number] ?? []);
-        known[number] = found;
-        return found;
-      },
-    };
+    if (set !== undefined) return this.#choose(destination, paths, view, set);
+    return this.topology.routes(this.self, destination, paths, view);
   }
 
   /** Of routes in order of priority, those without a hop to avoid; of sets that share no KM, the first of the largest. */
@@ -163,11 +51,9 @@ export class Routes {
 
   /** How many routes that share no KM the topology has at all. */
   disjoint(destination: KmId): number {
-    const known = this.#disjoint.get(destination);
-    if (known !== undefined) return known;
-    const all = this.#search(destination, Number.POSITIVE_INFINITY).length;
-    this.#disjoint.set(destination, all);
-    return all;
+    const known = this.#disjoint.get(destination) ?? this.topology.disjoint(this.self, destination);
+    this.#disjoint.set(destination, known);
+    return known;
   }
 
   /** From the controller: routes for a destination in order of priority; undefined gives back to the topology. */
