@@ -213,8 +213,9 @@ async function openKx(
   keys: KeyManager,
   parts: AsyncDisposableStack,
 ): Promise<void> {
-  const { kx, peers, node } = config;
-  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers };
+  const { kx, peers, node, supply } = config;
+  const { defaultKeyBits } = supply;
+  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits };
   parts.use(await startKx(options, { events: keys, clock, random, log, meter: metrics.meter }));
 }
 

@@ -22,8 +22,11 @@ import type {
   PeerEvents,
   RelayConfirmation,
   RelayOffer,
+  SessionCreation,
+  SessionWish,
   SupplyRequest,
   SupplyStatus,
+  WholeArrival,
 } from "./ports.ts";
 import { type Quota, Quotas } from "./quota.ts";
 import { SourceRelays } from "./relay-source.ts";
@@ -267,6 +270,21 @@ export class KeyManager implements KeyDoor, PeerEvents {
     await this.#connection(peer).told(entries);
   }
 
+  /** @throws Fault */
+  async relayedWhole(_peer: Peer, _arrival: WholeArrival): Promise<void> {
+    throw new Fault("PROTECTION_REFUSED", { text: "keys without protection are not taken" });
+  }
+
+  /** @throws Fault */
+  async sessionCreated(_peer: Peer, _creation: SessionCreation): Promise<void> {
+    throw sessionsNotOffered();
+  }
+
+  /** @throws Fault */
+  async sessionNotified(_peer: Peer, _wish: SessionWish): Promise<readonly string[]> {
+    throw sessionsNotOffered();
+  }
+
   #connection(peer: Peer): Connection {
     if (this.#stopping) throw new Fault("STOPPING");
     const remote = this.remotes.get(peer.id);
@@ -292,6 +310,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
     await this.#housekeeping.stop();
   }
 }
+
+const sessionsNotOffered = (): Fault =>
+  new Fault("EXTENSION_UNSUPPORTED", { text: "sessions between key managers are not offered yet" });
 
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */
 const DEFAULT_BLOCK = 4096;

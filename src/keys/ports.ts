@@ -233,7 +233,7 @@ export interface SessionWish {
 export type ExtensionEntry = { readonly name: string } & Readonly<Record<string, unknown>>;
 
 /** An authenticated Kx connection to a peer, as the key manager uses it. */
-export interface Peer {
+export interface Peer extends WholePeer, SessionPeer {
   readonly id: KmId;
   /** Sends 0x1101, resolves with 0x1102. @throws Fault of the peer, RELAY_TIMEOUT, or PEER_UNAVAILABLE when it closes */
   relay(offer: RelayOffer, timeoutMs: number): Promise<RelayConfirmation>;
@@ -244,7 +244,7 @@ export interface Peer {
 }
 
 /** What kx tells the key manager. */
-export interface PeerEvents {
+export interface PeerEvents extends WholeEvents, SessionEvents {
   /** A new connection; it replaces any older one of the same peer, whose calls then have failed. */
   connected(peer: Peer): void;
   disconnected(peer: Peer): void;

@@ -1,14 +1,20 @@
 // Requests that wait for their answers on one connection: MessageIDs, matching, time limits.
 
-import { Fault } from "../core/fault.ts";
+import { asFault, Fault } from "../core/fault.ts";
 import type { Clock } from "../core/ports.ts";
 import { MAX_MESSAGE_ID } from "../wire/frame.ts";
 
 /** What may be open at once on one connection. */
 export const MAX_OPEN_CALLS = 256;
 
+/** Sees each answer, tells whether it is the last that the request waits for. @throws Fault, with which the request fails */
+export type IsLast = (answer: object) => boolean;
+
+const ONE_ANSWER: IsLast = () => true;
+
 interface OpenCall {
   readonly answerCode: number;
+  readonly isLast: IsLast;
   readonly resolve: (answer: object) => void;
   readonly reject: (fault: Fault) => void;
   readonly cancelTimer: () => void;
@@ -24,7 +30,7 @@ export interface CallLimit {
 
 export interface Call {
   readonly messageId: number;
-  /** The payload of the answer, still to be checked. */
+  /** The payload of the last answer, still to be checked. */
   readonly answered: Promise<object>;
 }
 
@@ -44,20 +50,25 @@ export class Calls {
   }
 
   /** @throws Fault BUSY when too many are open */
-  open(answerCode: number, limit: CallLimit): Call {
+  open(answerCode: number, limit: CallLimit, isLast: IsLast = ONE_ANSWER): Call {
     if (this.#open.size >= (limit.most ?? MAX_OPEN_CALLS)) throw new Fault("BUSY");
     const messageId = this.#nextId();
     const answered = new Promise<object>((resolve, reject) => {
       const cancelTimer = this.#clock.after(limit.timeoutMs, () => this.fail(messageId, limit.late));
-      this.#open.set(messageId, { answerCode, resolve, reject, cancelTimer });
+      this.#open.set(messageId, { answerCode, isLast, resolve, reject, cancelTimer });
     });
     return { messageId, answered };
   }
 
   /** False when the answer fits no open request. */
   answer(messageId: number, code: number, payload: object): boolean {
-    if (this.#open.get(messageId)?.answerCode !== code) return false;
-    this.#take(messageId)?.resolve(payload);
+    const call = this.#open.get(messageId);
+    if (call?.answerCode !== code) return false;
+    try {
+      if (call.isLast(payload)) this.#take(messageId)?.resolve(payload);
+    } catch (thrown) {
+      this.fail(messageId, asFault(thrown));
+    }
     return true;
   }
 

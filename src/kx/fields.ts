@@ -19,6 +19,12 @@ export function integerOf(value: unknown, what: string): number {
   throw malformed(`${what} must be an integer, 0 or more`);
 }
 
+/** 1 to `most` characters. */
+export function textOf(value: unknown, what: string, most: number): string {
+  if (typeof value === "string" && value.length >= 1 && value.length <= most) return value;
+  throw malformed(`${what} must be a string of 1 to ${most} characters`);
+}
+
 /** 16 bytes in canonical base64. */
 export function tagOf(value: unknown, what: string): Uint8Array {
   const tag = typeof value === "string" ? Buffer.from(value, "base64") : undefined;

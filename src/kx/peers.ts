@@ -32,6 +32,8 @@ export interface KxOptions {
   /** PEM texts. */
   readonly tls: TlsMaterial;
   readonly peers: readonly KxPeer[];
+  /** Of keys whose size a peer's 0x1103 leaves out. */
+  readonly defaultKeyBits: number;
   /** Default: 5 s of silence, and 5 s more. */
   readonly keepalive?: KeepaliveTimes;
 }
@@ -55,11 +57,14 @@ const HYBRID = "X25519MLKEM768";
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startKx(options: KxOptions, ports: KxPorts): Promise<Kx> {
-  const { km, peers, keepalive } = options;
+  const { km, peers, defaultKeyBits, keepalive } = options;
   // Every dialogue gathers one frame at a time, and a replaced one may not be gone yet.
   const buffers = new BufferPool(2 * peers.length);
   const peerIds = peers.map(({ id }) => id);
-  const roster = new Roster({ km, peers: peerIds, ...(keepalive && { keepalive }) }, { ...ports, buffers });
+  const roster = new Roster(
+    { km, peers: peerIds, defaultKeyBits, ...(keepalive && { keepalive }) },
+    { ...ports, buffers },
+  );
   const listener = await startListener(options, ports, roster);
   const stop = new AbortController();
   const dialling = peers

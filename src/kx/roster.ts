@@ -14,6 +14,7 @@ export interface RosterOptions {
   /** This KM. */
   readonly km: KmId;
   readonly peers: readonly KmId[];
+  readonly defaultKeyBits: number;
   readonly keepalive?: KeepaliveTimes;
 }
 
@@ -49,8 +50,9 @@ export class Roster {
       return undefined;
     }
     this.#drop(peer, "a new connection replaces it");
-    const { km: self, keepalive } = this.#options;
-    const session = new KxSession(channel, { self, peer, ...(keepalive && { keepalive }) }, this.#ports);
+    const { km: self, defaultKeyBits, keepalive } = this.#options;
+    const options = { self, peer, defaultKeyBits, ...(keepalive && { keepalive }) };
+    const session = new KxSession(channel, options, this.#ports);
     this.#sessions.set(peer, session);
     this.#ports.log.info({ peer }, "a key manager is connected");
     void session.ended.then(() => this.#ended(session));

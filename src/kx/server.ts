@@ -3,60 +3,71 @@
 import { asFault, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
-import type { ExtensionEntry, Peer, PeerEvents, RelayOffer } from "../keys/ports.ts";
+import type { Peer, PeerEvents, RelayOffer } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { MAX_OPEN_CALLS } from "./calls.ts";
-import { entriesOf } from "./entries.ts";
 import { type KeyRelayCompletion, type KeySupplyNotificationResponse, KX } from "./messages.ts";
+import { answerableSession, type Notification, notificationOf, receipts } from "./notification.ts";
 import { answerableId, completionOf, failureOf, offerOf } from "./relay.ts";
 import { responseOf, SUCCESS } from "./response.ts";
 
-/** What of a session ID that is not ours is said back. */
-const MAX_SESSION_ID = 256;
+export type ServerEvents = Omit<PeerEvents, "connected" | "disconnected">;
 
 interface ServerPorts {
-  readonly events: Pick<PeerEvents, "relayed" | "told">;
+  readonly events: ServerEvents;
   readonly log: Log;
   readonly meter: Meter;
 }
 
-/** Calls the key manager before it returns, so in the order of arrival; every promise resolves with an answer. */
+export interface ServerOptions {
+  /** This KM. */
+  readonly self: KmId;
+  /** Of keys whose size a 0x1103 leaves out. */
+  readonly defaultKeyBits: number;
+}
+
+/** Calls the key manager before it returns, so in the order of arrival; every promise resolves with the answers. */
 export class Server {
   readonly #peer: Peer;
-  readonly #self: KmId;
+  readonly #options: ServerOptions;
   readonly #ports: ServerPorts;
 
-  constructor(peer: Peer, self: KmId, ports: ServerPorts) {
+  constructor(peer: Peer, options: ServerOptions, ports: ServerPorts) {
     this.#peer = peer;
-    this.#self = self;
+    this.#options = options;
     this.#ports = ports;
   }
 
   /** 0x1101 to 0x1102. @param waiting requests of the peer without an answer, this one among them */
-  async keyRelay(json: JsonObject, waiting: number): Promise<KeyRelayCompletion> {
+  async keyRelay(json: JsonObject, waiting: number): Promise<readonly KeyRelayCompletion[]> {
     const requestId = answerableId(json);
     try {
       const offer = this.#offer(json, waiting);
-      return completionOf(requestId, await this.#ports.events.relayed(this.#peer, offer));
+      return [completionOf(requestId, await this.#ports.events.relayed(this.#peer, offer))];
     } catch (thrown) {
-      return failureOf(requestId, this.#faultOf(thrown), this.#self);
+      return [failureOf(requestId, this.#faultOf(thrown), this.#options.self)];
     }
   }
 
   /** 0x1103 to 0x1104. One that tells nothing only asks whether we live. */
-  async keySupplyNotification(json: JsonObject, waiting: number): Promise<KeySupplyNotificationResponse> {
-    const answer = { session_ID: answerableSession(json), key_ID: "" };
+  async keySupplyNotification(json: JsonObject, waiting: number): Promise<readonly KeySupplyNotificationResponse[]> {
+    const answer = { session_ID: answerableSession(json), key_ID: "", response: SUCCESS };
     try {
-      const entries = entriesTold(json);
-      if (entries.length > 0) {
-        checkLoad(waiting);
-        await this.#ports.events.told(this.#peer, entries);
-      }
-      return { ...answer, response: SUCCESS };
+      const notification = notificationOf(json, this.#options.defaultKeyBits);
+      if (notification.kind === "tell" && notification.entries.length === 0) return [answer];
+      checkLoad(waiting);
+      return (await this.#notified(notification)) ?? [answer];
     } catch (thrown) {
-      return { ...answer, response: responseOf(this.#faultOf(thrown)) };
+      return [{ ...answer, response: responseOf(this.#faultOf(thrown)) }];
     }
+  }
+
+  async #notified(notification: Notification): Promise<readonly KeySupplyNotificationResponse[] | undefined> {
+    const { events } = this.#ports;
+    if (notification.kind === "tell") return void (await events.told(this.#peer, notification.entries));
+    if (notification.kind === "creation") return void (await events.sessionCreated(this.#peer, notification.creation));
+    return receipts(notification.wish, await events.sessionNotified(this.#peer, notification.wish));
   }
 
   /** Counts what is refused here; the key manager counts what it refuses. */
@@ -79,18 +90,4 @@ export class Server {
 
 function checkLoad(waiting: number): void {
   if (waiting > MAX_OPEN_CALLS) throw new Fault("BUSY");
-}
-
-/** @throws Fault MALFORMED_REQUEST; EXTENSION_UNSUPPORTED for what belongs to a session */
-function entriesTold(json: JsonObject): readonly ExtensionEntry[] {
-  const tell = check(KX.keySupplyNotification, json);
-  if (tell.session_ID !== "" || tell.number_of_keys !== 0) {
-    throw new Fault("EXTENSION_UNSUPPORTED", { text: "sessions between key managers are not offered yet" });
-  }
-  return entriesOf(tell.extension);
-}
-
-function answerableSession(json: JsonObject): string {
-  const id = json.session_ID;
-  return typeof id === "string" && id.length <= MAX_SESSION_ID ? id : "";
 }

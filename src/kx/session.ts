@@ -3,27 +3,37 @@
 import { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
-import type { ExtensionEntry, Peer, PeerEvents, RelayConfirmation, RelayOffer } from "../keys/ports.ts";
+import type {
+  ExtensionEntry,
+  Peer,
+  RelayConfirmation,
+  RelayOffer,
+  SessionCreation,
+  SessionWish,
+  WholeOffer,
+} from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import { type Buffers, encodeFrame, type Frame, FrameError, FrameReader, MAX_PAYLOAD_BYTES } from "../wire/frame.ts";
 import { byCode, codeText } from "../wire/message.ts";
 import { encodePayload, parsePayload } from "../wire/payload.ts";
 import type { JsonObject } from "../wire/types.ts";
-import { type CallLimit, Calls, MAX_OPEN_CALLS } from "./calls.ts";
+import { type CallLimit, Calls, type IsLast, MAX_OPEN_CALLS } from "./calls.ts";
 import { concealKeys } from "./conceal.ts";
 import { packEntries } from "./entries.ts";
 import { KEEPALIVE, Keepalive, type KeepaliveTimes } from "./keepalive.ts";
 import { type KeySupplyNotification, KX, KX_ANSWERS } from "./messages.ts";
+import { creationOf, tellOf, wishOf } from "./notification.ts";
 import { Outbox } from "./outbox.ts";
+import { Receipts } from "./receipts.ts";
 import { confirmationOf, relayOf } from "./relay.ts";
 import { checkAnswer, faultOf } from "./response.ts";
-import { Server } from "./server.ts";
+import { Server, type ServerEvents } from "./server.ts";
 
 const ROWS = byCode(KX);
 const DOOR = { door: "kx" } as const;
 
 export interface SessionPorts {
-  readonly events: Pick<PeerEvents, "relayed" | "told">;
+  readonly events: ServerEvents;
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
@@ -36,18 +46,14 @@ export interface SessionOptions {
   readonly self: KmId;
   /** The KM that the channel's certificate names. */
   readonly peer: KmId;
+  /** Of keys whose size the peer's 0x1103 leaves out. */
+  readonly defaultKeyBits: number;
   readonly keepalive?: KeepaliveTimes;
   /** The MessageID before the first. */
   readonly lastMessageId?: number;
 }
 
 type RequestName = keyof typeof KX_ANSWERS;
-
-const tellOf = (entries: readonly ExtensionEntry[]): KeySupplyNotification => ({
-  session_ID: "",
-  number_of_keys: 0,
-  extension: entries,
-});
 
 /** Reads no clock and does no I/O of its own: over a channel in memory it runs the same. */
 export class KxSession implements Peer {
@@ -77,7 +83,7 @@ export class KxSession implements Peer {
     this.#calls = new Calls(ports.clock, options.lastMessageId);
     this.#outbox = new Outbox(channel, ports.clock, () => this.close("the connection takes no more"));
     this.#reader = new FrameReader(ports.buffers);
-    this.#server = new Server(this, options.self, ports);
+    this.#server = new Server(this, options, ports);
     ({ promise: this.ended, resolve: this.#resolveEnded } = Promise.withResolvers<string>());
     ({ promise: this.gone, resolve: this.#resolveGone } = Promise.withResolvers<void>());
     const times = options.keepalive ?? KEEPALIVE;
@@ -107,10 +113,32 @@ export class KxSession implements Peer {
   }
 
   async #tell(entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
-    const late = new Fault("PEER_UNAVAILABLE", { text: `${this.id} does not answer in time` });
-    const answer = await this.#ask("keySupplyNotification", tellOf(entries), { timeoutMs, late });
+    await this.#notify(tellOf(entries), timeoutMs);
+  }
+
+  async createSession(creation: SessionCreation, timeoutMs: number): Promise<void> {
+    await this.#notify(creationOf(creation), timeoutMs);
+  }
+
+  async notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]> {
+    const receipts = new Receipts(wish, () => this.#ports.meter.add("answers_dropped", DOOR));
+    const isLast: IsLast = (answer) => receipts.take(answer);
+    await this.#ask("keySupplyNotification", wishOf(wish), { timeoutMs, late: this.#late() }, isLast);
+    return receipts.keyIds;
+  }
+
+  async relayWhole(_offer: WholeOffer, _timeoutMs: number): Promise<void> {
+    throw new Fault("PROTECTION_REFUSED", { text: `${this.id} is not configured as strict` });
+  }
+
+  async #notify(payload: KeySupplyNotification, timeoutMs: number): Promise<void> {
+    const answer = await this.#ask("keySupplyNotification", payload, { timeoutMs, late: this.#late() });
     const fault = faultOf(checkAnswer(KX.keySupplyNotificationResponse, answer).response);
     if (fault !== undefined) throw fault;
+  }
+
+  #late(): Fault {
+    return new Fault("PEER_UNAVAILABLE", { text: `${this.id} does not answer in time` });
   }
 
   /** Why it has ended; `undefined` while it lives. */
@@ -145,11 +173,11 @@ export class KxSession implements Peer {
 
   // Our requests.
 
-  async #ask(name: RequestName, payload: object, limit: CallLimit): Promise<object> {
+  async #ask(name: RequestName, payload: object, limit: CallLimit, isLast?: IsLast): Promise<object> {
     if (this.#endedBecause !== undefined) throw this.#unavailable(this.#endedBecause);
     const bytes = encodePayload(payload);
     if (bytes.length > MAX_PAYLOAD_BYTES) throw new RangeError(`a payload of ${bytes.length} bytes fits no frame`);
-    const call = this.#calls.open(KX[KX_ANSWERS[name]].code, limit);
+    const call = this.#calls.open(KX[KX_ANSWERS[name]].code, limit, isLast);
     const frame = encodeFrame(KX[name].code, call.messageId, bytes);
     if (!this.#outbox.put(frame, "request")) this.#calls.fail(call.messageId, new Fault("BUSY"));
     return call.answered;
@@ -206,11 +234,13 @@ export class KxSession implements Peer {
     void this.#answer(messageId, name, this.#server[name](json, this.#served.size));
   }
 
-  async #answer(messageId: number, name: RequestName, answer: Promise<object>): Promise<void> {
-    const bytes = encodePayload(await answer);
+  async #answer(messageId: number, name: RequestName, answers: Promise<readonly object[]>): Promise<void> {
+    const payloads = (await answers).map(encodePayload);
     this.#served.delete(messageId);
-    if (this.#endedBecause !== undefined) return;
-    const frame = encodeFrame(KX[KX_ANSWERS[name]].code, messageId, bytes);
-    if (!this.#outbox.put(frame, "answer")) this.close("the peer does not take its answers");
+    for (const payload of payloads) {
+      if (this.#endedBecause !== undefined) return;
+      const frame = encodeFrame(KX[KX_ANSWERS[name]].code, messageId, payload);
+      if (!this.#outbox.put(frame, "answer")) this.close("the peer does not take its answers");
+    }
   }
 }

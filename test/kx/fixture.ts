@@ -3,7 +3,16 @@
 import { Fault } from "../../src/core/fault.ts";
 import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import type { Clock, Random } from "../../src/core/ports.ts";
-import type { ExtensionEntry, Peer, PeerEvents, RelayConfirmation, RelayOffer } from "../../src/keys/ports.ts";
+import type {
+  ExtensionEntry,
+  Peer,
+  PeerEvents,
+  RelayConfirmation,
+  RelayOffer,
+  SessionCreation,
+  SessionWish,
+  WholeArrival,
+} from "../../src/keys/ports.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import type { ManualClock } from "../support/manual-clock.ts";
 import { recorder } from "../support/recorder.ts";
@@ -58,6 +67,14 @@ export class RecordingEvents implements PeerEvents {
   readonly peers: Peer[] = [];
   onRelayed: (offer: RelayOffer) => Promise<RelayConfirmation> = async ({ keyId }) => ({ keyId, tag: END_TAG });
   onTold: (entries: readonly ExtensionEntry[]) => Promise<void> = async () => {};
+  readonly creations: SessionCreation[] = [];
+  readonly wishes: SessionWish[] = [];
+  /** As text: what was lent is zero by the time that a test looks. */
+  readonly arrivals: (Omit<WholeArrival, "keys"> & { readonly keys: readonly (readonly [string, string])[] })[] = [];
+  onWhole: (arrival: WholeArrival) => Promise<void> = async () => {};
+  onCreated: (creation: SessionCreation) => Promise<void> = async () => {};
+  onNotified: (wish: SessionWish) => Promise<readonly string[]> = async ({ count }) =>
+    Array.from({ length: count }, (_, index) => `key-${index + 1}`);
 
   connected(peer: Peer): void {
     this.peers.push(peer);
@@ -75,6 +92,22 @@ export class RecordingEvents implements PeerEvents {
     this.tells.push(entries);
     this.happened.push(`told ${peer.id} ${entries.map(({ name }) => name)}`);
     return this.onTold(entries);
+  }
+  relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void> {
+    const keys = arrival.keys.map(({ keyId, letters }) => [keyId, Buffer.from(letters).toString("latin1")] as const);
+    this.arrivals.push({ ...arrival, keys });
+    this.happened.push(`relayedWhole ${peer.id} ${arrival.requestId}`);
+    return this.onWhole(arrival);
+  }
+  sessionCreated(peer: Peer, creation: SessionCreation): Promise<void> {
+    this.creations.push(creation);
+    this.happened.push(`sessionCreated ${peer.id} ${creation.sessionId}`);
+    return this.onCreated(creation);
+  }
+  sessionNotified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
+    this.wishes.push(wish);
+    this.happened.push(`sessionNotified ${peer.id} ${wish.sessionId}`);
+    return this.onNotified(wish);
   }
 }
 

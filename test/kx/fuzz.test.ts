@@ -12,7 +12,7 @@ import { memoryPair } from "./memory-channel.ts";
 async function dialogue(bytes: Buffer, chunkBytes: number) {
   const ports = new TestPorts(new ManualClock());
   const [near, far] = memoryPair(A, B, { chunkBytes });
-  const session = new KxSession(near, { self: A, peer: B }, ports);
+  const session = new KxSession(near, { self: A, peer: B, defaultKeyBits: 256 }, ports);
   const calls = [session.relay(offer(), 1_000), session.tell([{ name: "x" }], 1_000)].map((call) =>
     call.then(
       () => "answered",
@@ -79,7 +79,7 @@ it("Q.4163 8.2: a completion cut at any byte confirms nothing", async () => {
   for (let cut = 0; cut < whole.length; cut += 1) {
     const ports = new TestPorts(new ManualClock());
     const [near, far] = memoryPair(A, B);
-    const session = new KxSession(near, { self: A, peer: B }, ports);
+    const session = new KxSession(near, { self: A, peer: B, defaultKeyBits: 256 }, ports);
     const fault = faultOf(session.relay(offer(), 1_000));
     const hand = new HandPeer(far);
     hand.send(whole.subarray(0, cut));

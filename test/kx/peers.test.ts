@@ -58,7 +58,7 @@ async function start(km: "km-a" | "km-b" | "km-c", peers: readonly KxPeer[], set
   const ports = new TestPorts(MACHINE_CLOCK);
   const { port = 0, ...rest } = setting;
   const kx = await startKx(
-    { km: tlsOwner(km), listen: { ...LOOPBACK, port }, tls: tls[km], peers, ...rest },
+    { km: tlsOwner(km), listen: { ...LOOPBACK, port }, tls: tls[km], peers, defaultKeyBits: 256, ...rest },
     { ...ports, random: fixedRandom(0) },
   );
   ending.push(() => kx[Symbol.asyncDispose]());

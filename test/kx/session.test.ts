@@ -35,7 +35,7 @@ function withHand(options: SetUp = {}) {
   const ports = new TestPorts(new ManualClock());
   const [near, far] = memoryPair(A, B, options);
   const { lastMessageId = 0 } = options;
-  const session = new KxSession(near, { self: A, peer: B, lastMessageId }, ports);
+  const session = new KxSession(near, { self: A, peer: B, defaultKeyBits: 256, lastMessageId }, ports);
   return { session, ports, near, hand: new HandPeer(far) };
 }
 
@@ -320,8 +320,9 @@ describe("the peer's requests", () => {
     expect(ports.events.happened).toEqual([]);
   });
 
-  it("what belongs to a session is refused with a reason", async () => {
-    const { hand } = withHand();
+  it("a wish that is refused as a whole is answered once, with the reason", async () => {
+    const { hand, ports } = withHand();
+    ports.events.onNotified = () => Promise.reject(new Fault("EXTENSION_UNSUPPORTED"));
     hand.send(handFrame(0x1103, 1, { session_ID: "s-1", number_of_keys: 3 }));
     const { json } = await hand.next(0x1104);
     expect(json).toMatchObject({ session_ID: "s-1", key_ID: "" });
@@ -596,8 +597,8 @@ describe("two of ours", () => {
     const near = new TestPorts(new ManualClock());
     const far = new TestPorts(near.clock);
     const [atA, atB] = memoryPair(A, B, options);
-    const a = new KxSession(atA, { self: A, peer: B }, near);
-    const b = new KxSession(atB, { self: B, peer: A }, far);
+    const a = new KxSession(atA, { self: A, peer: B, defaultKeyBits: 256 }, near);
+    const b = new KxSession(atB, { self: B, peer: A, defaultKeyBits: 256 }, far);
     return { a, b, near, far, atA, atB };
   }
 

@@ -3,7 +3,17 @@
 import { asFault, Fault } from "../../../src/core/fault.ts";
 import type { KmId } from "../../../src/core/ids.ts";
 import type { Clock } from "../../../src/core/ports.ts";
-import type { ExtensionEntry, Peer, PeerEvents, RelayConfirmation, RelayOffer } from "../../../src/keys/ports.ts";
+import type {
+  ExtensionEntry,
+  Peer,
+  PeerEvents,
+  RelayConfirmation,
+  RelayOffer,
+  SessionCreation,
+  SessionWish,
+  WholeOffer,
+} from "../../../src/keys/ports.ts";
+import { base64Length } from "../../../src/wire/base64.ts";
 
 /** One end's door: the key manager there, if it is up. */
 export interface WireEnd {
@@ -15,7 +25,14 @@ export type Crossing =
   | { readonly from: KmId; readonly kind: "relay"; readonly offer: RelayOffer }
   | { readonly from: KmId; readonly kind: "confirmation"; readonly confirmation: RelayConfirmation }
   | { readonly from: KmId; readonly kind: "tell"; readonly entries: readonly ExtensionEntry[] }
-  | { readonly from: KmId; readonly kind: "told" };
+  | { readonly from: KmId; readonly kind: "told" }
+  /** The route and IDs; the keys' letters cross beside it. */
+  | { readonly from: KmId; readonly kind: "whole"; readonly requestId: string; readonly keyIds: readonly string[] }
+  | { readonly from: KmId; readonly kind: "wholeTaken" }
+  | { readonly from: KmId; readonly kind: "creation"; readonly creation: SessionCreation }
+  | { readonly from: KmId; readonly kind: "created" }
+  | { readonly from: KmId; readonly kind: "wish"; readonly wish: SessionWish }
+  | { readonly from: KmId; readonly kind: "acknowledged" };
 
 type Call<T> = { readonly resolve: (value: T) => void; readonly reject: (fault: Fault) => void };
 
@@ -121,6 +138,46 @@ class PeerSide implements Peer {
     });
   }
 
+  relayWhole(offer: WholeOffer, timeoutMs: number): Promise<void> {
+    const { requestId, source, destination, transit } = offer;
+    const keys = offer.keys.map((key) => ({ keyId: key.keyId, letters: lettersOf(key) }));
+    const crossing = { kind: "whole", requestId, keyIds: keys.map(({ keyId }) => keyId) } as const;
+    return this.#call<void>(timeoutMs, "RELAY_TIMEOUT", (call) => {
+      this.#wire.carry(this, { from: this.here.id, ...crossing }, (other) =>
+        other.#answer(call, { from: other.here.id, kind: "wholeTaken" }, async () => {
+          try {
+            const arrival = { requestId, source, destination, transit: [...transit], keys };
+            return await other.#events().relayedWhole(other, arrival);
+          } finally {
+            for (const { letters } of keys) letters.fill(0);
+          }
+        }),
+      );
+    });
+  }
+
+  createSession(creation: SessionCreation, timeoutMs: number): Promise<void> {
+    const copy = structuredClone(creation);
+    return this.#call<void>(timeoutMs, "PEER_UNAVAILABLE", (call) => {
+      this.#wire.carry(this, { from: this.here.id, kind: "creation", creation: copy }, (other) =>
+        other.#answer(call, { from: other.here.id, kind: "created" }, () =>
+          other.#events().sessionCreated(other, copy),
+        ),
+      );
+    });
+  }
+
+  notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]> {
+    const copy = structuredClone(wish);
+    return this.#call<readonly string[]>(timeoutMs, "PEER_UNAVAILABLE", (call) => {
+      this.#wire.carry(this, { from: this.here.id, kind: "wish", wish: copy }, (other) =>
+        other.#answer(call, { from: other.here.id, kind: "acknowledged" }, async () => [
+          ...(await other.#events().sessionNotified(other, copy)),
+        ]),
+      );
+    });
+  }
+
   #events(): PeerEvents {
     if (this.here.events === undefined) throw new Fault("PEER_UNAVAILABLE");
     return this.here.events;
@@ -170,6 +227,12 @@ class PeerSide implements Peer {
   close(_reason: string): void {
     if (this.#wire.otherOf(this) !== undefined) this.#wire.cut("closed");
   }
+}
+
+function lettersOf(key: WholeOffer["keys"][number]): Uint8Array {
+  const letters = new Uint8Array(base64Length(key.length));
+  key.writeKey(letters, 0);
+  return letters;
 }
 
 const EMPTY: RelayConfirmation = { keyId: "", tag: new Uint8Array(0) };
