@@ -3,14 +3,15 @@
 import { Fault } from "../core/fault.ts";
 import { type Secret, secretOf } from "../core/secret.ts";
 import { isStored } from "./index-of-records.ts";
+import { OpenedJob } from "./job.ts";
 import { KEY_ID_KEY_BYTES, type KeyIdKeys } from "./key-ids.ts";
 import { type BlockHome, KEY_ID_KEY, OpenedBlock } from "./open-block.ts";
 import { type Reader, readRecord } from "./reader.ts";
-import { type Resident, Residents } from "./residents.ts";
+import { type Resident, Residents, type Used } from "./residents.ts";
 import type { Slab } from "./slab.ts";
 import { checkName } from "./store.ts";
 import type { TokenLink } from "./token-link.ts";
-import type { BlockId, KeyIdKey, OpenBlock, Range, Sealed } from "./vault.ts";
+import type { BlockId, Job, KeyIdKey, OpenBlock, OpenJob, Sealed } from "./vault.ts";
 
 export interface BlocksParts extends Reader {
   readonly link: TokenLink;
@@ -18,6 +19,8 @@ export interface BlocksParts extends Reader {
   readonly keyIds: KeyIdKeys;
   /** Locked memory in which Poly1305 works. */
   readonly tagState: Uint8Array;
+  /** Locked memory in which pads are gathered: a slot's bytes. */
+  readonly scratch: Uint8Array;
   readonly blockBytes: number;
 }
 
@@ -31,8 +34,13 @@ export class Blocks {
     this.#residents = new Residents(parts.slab, (block, slot) => readRecord(parts, { kind: "block", block }, slot));
     this.#home = {
       tagState: parts.tagState,
+      scratch: parts.scratch,
+      blockBytes: parts.blockBytes,
+      pin: (resident) => this.#residents.pin(resident),
       unpin: (resident) => this.#residents.unpin(resident),
+      memoryOf,
       keyIdKey: (resident) => this.#extract(resident),
+      seal: (resident) => this.#sealOpen(resident),
     };
   }
 
@@ -63,10 +71,18 @@ export class Blocks {
     }
   }
 
-  async open(block: BlockId, used?: () => readonly Range[]): Promise<OpenBlock> {
-    if (this.#parts.link.state !== "ready") throw new Fault("HSM_UNAVAILABLE");
-    if (!this.has(block)) throw new Error(`there is no block ${block}`);
+  async open(block: BlockId, used?: Used): Promise<OpenBlock> {
+    this.#checkOpens([block]);
     return new OpenedBlock(await this.#residents.open(block, used), this.#home);
+  }
+
+  async openJob({ blocks, blanks }: Job): Promise<OpenJob> {
+    if (!(Number.isInteger(blanks) && blanks >= 0)) throw new RangeError(`there is no job with ${blanks} blanks`);
+    const names = blocks.map(({ block }) => block);
+    this.#checkOpens(names);
+    const wanted = new Map<BlockId, Used>();
+    for (const { block, used = () => [] } of blocks) if (!wanted.has(block)) wanted.set(block, used);
+    return new OpenedJob(names, await this.#residents.openAll(wanted, blanks), this.#home);
   }
 
   resident(block: BlockId): OpenBlock | undefined {
@@ -103,6 +119,24 @@ export class Blocks {
     this.#parts.keyIds.close();
   }
 
+  /** @throws Fault HSM_UNAVAILABLE; Error when one is not stored */
+  #checkOpens(blocks: readonly BlockId[]): void {
+    if (this.#parts.link.state !== "ready") throw new Fault("HSM_UNAVAILABLE");
+    for (const block of blocks) if (!this.has(block)) throw new Error(`there is no block ${block}`);
+  }
+
+  /** Pinned meanwhile: nobody else is given the slot that the token reads. */
+  async #sealOpen(resident: Resident): Promise<Sealed> {
+    const { block, length } = resident;
+    const plain = memoryOf(resident).subarray(0, length);
+    this.#residents.pin(resident);
+    try {
+      return await this.#parts.sealer.seal("block", block, plain);
+    } finally {
+      this.#residents.unpin(resident);
+    }
+  }
+
   async #extract({ block, slot }: Resident): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {
     const place = this.#parts.keyIds.place();
     const plain = place.bytes.subarray(0, KEY_ID_KEY_BYTES);
@@ -121,4 +155,10 @@ export class Blocks {
     if (length > 0 && length <= this.#parts.blockBytes) return;
     throw new RangeError(`a block of ${length} bytes: it must have 1 to ${this.#parts.blockBytes}`);
   }
+}
+
+/** @throws Fault STOPPING when it was given up */
+function memoryOf({ gone, slot }: Resident): Uint8Array {
+  if (gone) throw new Fault("STOPPING");
+  return slot;
 }

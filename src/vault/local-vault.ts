@@ -13,7 +13,19 @@ import type { LockedMemory } from "./locked-memory.ts";
 import type { SealedRecord } from "./sealed.ts";
 import type { Slab } from "./slab.ts";
 import type { TokenLink } from "./token-link.ts";
-import type { BlockId, Change, KeyIdKey, OpenBlock, Range, Row, Sealed, Vault, VaultHealth } from "./vault.ts";
+import type {
+  BlockId,
+  Change,
+  Job,
+  KeyIdKey,
+  OpenBlock,
+  OpenJob,
+  Range,
+  Row,
+  Sealed,
+  Vault,
+  VaultHealth,
+} from "./vault.ts";
 
 /** How long an orderly end waits for calls to the token that are under way. */
 const TOKEN_ENDS_MS = 2000;
@@ -80,6 +92,10 @@ export class LocalVault implements Vault, AsyncDisposable {
 
   async open(block: BlockId, used?: () => readonly Range[]): Promise<OpenBlock> {
     return await this.#open().blocks.open(block, used);
+  }
+
+  async openJob(job: Job): Promise<OpenJob> {
+    return await this.#open().blocks.openJob(job);
   }
 
   resident(block: BlockId): OpenBlock | undefined {

@@ -1,10 +1,11 @@
-// An open block: tags and base64 straight out of its slot.
+// An open block: tags, base64 and masked bytes straight out of its slot.
 
-import { Fault } from "../core/fault.ts";
 import { encodeBase64 } from "../wire/base64.ts";
+import { withPad } from "./pads.ts";
 import type { Resident } from "./residents.ts";
 import { poly1305 } from "./tags.ts";
-import type { KeyIdKey, OpenBlock, Range, Sealed } from "./vault.ts";
+import type { KeyIdKey, Masked, OpenBlock, PadPiece, Range, Sealed } from "./vault.ts";
+import { xorInto } from "./xor.ts";
 
 /** key-protocol 2: where the parts of a KMA-key begin. */
 const HOP_KEY = 0;
@@ -16,8 +17,15 @@ const CARVED = 96;
 export interface BlockHome {
   /** Locked memory in which Poly1305 works. */
   readonly tagState: Uint8Array;
+  /** Locked memory in which pads are gathered; zero between calls. */
+  readonly scratch: Uint8Array;
+  readonly blockBytes: number;
+  pin(resident: Resident): Resident;
   unpin(resident: Resident): void;
+  /** @throws Fault STOPPING when its memory was given up */
+  memoryOf(resident: Resident): Uint8Array;
   keyIdKey(resident: Resident): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }>;
+  seal(resident: Resident): Promise<Sealed>;
 }
 
 export class OpenedBlock implements OpenBlock {
@@ -64,6 +72,30 @@ export class OpenedBlock implements OpenBlock {
     this.#bytes(offset + length).fill(0, offset, offset + length);
   }
 
+  mask(pads: readonly PadPiece[], context: Uint8Array): Masked {
+    const own = this.range({ offset: 0, length: this.length });
+    const segments = piecesOf(pads);
+    if (segments.some(({ byteOffset }) => isWithin(own, byteOffset)))
+      throw new RangeError("a block is no pad of its own");
+    const { scratch, tagState } = this.#home;
+    return withPad(scratch, segments, own.length, ({ tagKey, mask }) => {
+      xorInto(mask, own);
+      const key = new Uint8Array(mask);
+      return { key, tag: poly1305(tagState, tagKey, context, key) };
+    });
+  }
+
+  async seal(): Promise<Sealed> {
+    return await this.#home.seal(this.#held());
+  }
+
+  /** A range as it lies in locked memory, lent until something else is done with the block. @throws RangeError out of bounds */
+  range({ offset, length }: Range): Uint8Array {
+    const bytes = this.#bytes(offset + length);
+    if (!(offset >= 0 && length > 0)) throw new RangeError(`no range of ${this.block}: ${length} bytes from ${offset}`);
+    return bytes.subarray(offset, offset + length);
+  }
+
   [Symbol.dispose](): void {
     const resident = this.#resident;
     this.#resident = undefined;
@@ -78,17 +110,31 @@ export class OpenedBlock implements OpenBlock {
 
   /** The slot, which must hold at least `end` bytes of the block. */
   #bytes(end: number): Uint8Array {
-    const { slot } = this.#held();
+    const slot = this.#home.memoryOf(this.#held());
     if (!(end <= this.length)) throw new RangeError(`${this.block} has ${this.length} bytes, not ${end}`);
     return slot;
   }
 
   #held(): Resident {
     if (this.#resident === undefined) throw new Error(`${this.block} was used after it was disposed`);
-    if (this.#resident.gone) throw new Fault("STOPPING");
     return this.#resident;
   }
 }
+
+/** Pieces as they lie in locked memory. @throws RangeError out of bounds */
+export const piecesOf = (pads: readonly PadPiece[]): Uint8Array[] =>
+  pads.map(({ open, range }) => opened(open).range(range));
+
+/** A whole block as it lies in locked memory. */
+export const wholeOf = (open: OpenBlock): Uint8Array => opened(open).range({ offset: 0, length: open.length });
+
+/** @throws TypeError when it is of another vault */
+function opened(open: OpenBlock): OpenedBlock {
+  if (open instanceof OpenedBlock) return open;
+  throw new TypeError(`${open.block} was not opened by this vault`);
+}
+
+const isWithin = (own: Uint8Array, at: number): boolean => at >= own.byteOffset && at < own.byteOffset + own.length;
 
 /**
  * True when an aligned word of 8 bytes in the range is zero: it was emitted before, or zeroed by a rotation. Key does that

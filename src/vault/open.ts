@@ -117,7 +117,8 @@ function assemble({ options, ports, memory, slab, keeper, release, changed }: Gr
   const sealer: Sealer = new Sealer({ km, link, epochs, dataKeys, scheme: () => life.mode });
   const shared = { keeper, sealer, link, epochs, dataKeys, clock, log };
   const life = new EpochLife({ ...shared, km, meter, mode, epochSeals, slot: slab.reserve() });
-  const blocks = new Blocks({ ...shared, slab, keyIds, tagState, blockBytes });
+  const scratch = memory.region(slab.slotBytes);
+  const blocks = new Blocks({ ...shared, slab, keyIds, tagState, scratch, blockBytes });
   const vault = new LocalVault({ ...shared, memory, slab, blockBytes, blocks, life, release });
   return { vault, life, link };
 }

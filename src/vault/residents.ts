@@ -1,17 +1,18 @@
 // Blocks in locked memory: loaded once, pinned while open, the least recently used dropped when a slot is needed.
 
 import { Fault } from "../core/fault.ts";
-import type { Slab } from "./slab.ts";
+import type { Slab, Spared } from "./slab.ts";
 import type { BlockId, Range } from "./vault.ts";
 
 /** One block in one slot. */
 export interface Resident {
-  readonly block: BlockId;
+  /** Of a blank: once something was made in it. */
+  block: BlockId;
   /** Zero and of no use once `gone`. */
   slot: Uint8Array;
   length: number;
   pins: number;
-  /** Destroyed or replaced: zeroed as soon as nobody has it open. */
+  /** Destroyed or replaced, or a blank: zeroed as soon as nobody has it open. */
   doomed: boolean;
   gone: boolean;
   loaded: Promise<void> | undefined;
@@ -20,9 +21,11 @@ export interface Resident {
 /** Fills the front of `slot` with the block, and returns its length. */
 export type Load = (block: BlockId, slot: Uint8Array) => Promise<number>;
 
-type Used = () => readonly Range[];
+export type Used = () => readonly Range[];
 
 const NOTHING = new Uint8Array(0);
+const NONE: Used = () => [];
+const NAMELESS = "" as BlockId;
 
 export class Residents {
   readonly #slab: Slab;
@@ -37,7 +40,7 @@ export class Residents {
   constructor(slab: Slab, load: Load) {
     this.#slab = slab;
     this.#load = load;
-    slab.reclaim = () => this.#reclaim();
+    slab.reclaim = (spared) => this.#reclaim(spared);
   }
 
   /** Slots that hold a block which nobody has open. */
@@ -45,27 +48,41 @@ export class Residents {
     return this.#idle.size;
   }
 
-  /** Pins a block, loading it without what is used if need be. @throws what `load` throws; Fault STOPPING */
-  async open(block: BlockId, used?: Used): Promise<Resident> {
-    if (this.#closed) throw new Fault("STOPPING");
-    const resident = this.#all.get(block) ?? this.#begin(block, used);
-    this.#pin(resident);
+  /** Pins a block, loading it without what is used if need be. @throws as `openAll` */
+  async open(block: BlockId, used: Used = NONE): Promise<Resident> {
+    const [resident] = await this.openAll(new Map([[block, used]]), 0);
+    if (resident === undefined) throw new Error(`${block} has no slot`);
+    return resident;
+  }
+
+  /**
+   * Pins blocks, loading those that are not here without what is used, and blanks behind them: all or none, in turn.
+   * @throws what `load` throws; Fault STOPPING; RangeError when there could never be so many slots
+   */
+  async openAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly Resident[]> {
+    const pinned = await this.#pinAll(wanted, blanks);
     try {
-      await resident.loaded;
+      await allLoaded(pinned);
+      if (this.#closed) throw new Fault("STOPPING");
+      const lost = pinned.slice(0, wanted.size).find(({ doomed }) => doomed);
+      if (lost !== undefined) throw new Error(`${lost.block} was destroyed while it was being opened`);
+      return pinned;
     } catch (thrown) {
-      resident.pins -= 1;
+      for (const resident of pinned) this.unpin(resident);
       throw thrown;
     }
-    if (!resident.doomed) return resident;
-    this.unpin(resident);
-    throw new Error(`${block} was destroyed while it was being opened`);
   }
 
   /** Pins a block if it is here. */
   resident(block: BlockId): Resident | undefined {
     const resident = this.#all.get(block);
     if (resident === undefined || resident.loaded !== undefined) return undefined;
-    this.#pin(resident);
+    return this.pin(resident);
+  }
+
+  pin(resident: Resident): Resident {
+    resident.pins += 1;
+    this.#idle.delete(resident);
     return resident;
   }
 
@@ -96,53 +113,73 @@ export class Residents {
     this.#idle.clear();
   }
 
-  #begin(block: BlockId, used: Used = () => []): Resident {
-    const resident: Resident = {
-      block,
-      slot: NOTHING,
-      length: 0,
-      pins: 0,
-      doomed: false,
-      gone: false,
-      loaded: undefined,
-    };
-    resident.loaded = this.#fill(resident, used);
+  #pinAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly Resident[]> {
+    return new Promise((resolve, refuse) => {
+      this.#slab.queue({
+        most: wanted.size + blanks,
+        spared: wanted,
+        need: () => [...wanted.keys()].filter((block) => !this.#all.has(block)).length + blanks,
+        give: (slots) => resolve(this.#seat(wanted, slots)),
+        refuse,
+      });
+    });
+  }
+
+  /** The blocks that are not here take the first slots; blanks take what is left. */
+  #seat(wanted: ReadonlyMap<BlockId, Used>, slots: readonly Uint8Array[]): readonly Resident[] {
+    const empty = slots.values();
+    const blocks = [...wanted].map(([block, used]) => {
+      const here = this.#all.get(block);
+      if (here !== undefined) return this.pin(here);
+      const { value: slot = NOTHING } = empty.next();
+      return this.pin(this.#begin(block, slot, used));
+    });
+    return [...blocks, ...empty.map((slot) => this.pin(this.#blank(slot)))];
+  }
+
+  #begin(block: BlockId, slot: Uint8Array, used: Used): Resident {
+    const resident = residentOf(block);
+    resident.loaded = this.#fill(resident, slot, used);
+    resident.loaded.catch(() => {
+      // Whoever has it pinned meets the same.
+    });
     this.#all.set(block, resident);
     return resident;
   }
 
-  async #fill(resident: Resident, used: Used): Promise<void> {
+  #blank(slot: Uint8Array): Resident {
+    const resident = residentOf(NAMELESS);
+    resident.slot = slot;
+    resident.doomed = true;
+    this.#live.add(resident);
+    return resident;
+  }
+
+  async #fill(resident: Resident, slot: Uint8Array, used: Used): Promise<void> {
     try {
-      const slot = await this.#slab.acquire();
-      try {
-        resident.length = await this.#load(resident.block, slot);
-        if (this.#closed) throw new Fault("STOPPING");
-        for (const { offset, length } of used()) slot.fill(0, offset, offset + length);
-        resident.slot = slot;
-        this.#live.add(resident);
-        resident.loaded = undefined;
-      } catch (thrown) {
-        this.#slab.release(slot);
-        throw thrown;
-      }
+      resident.length = await this.#load(resident.block, slot);
+      if (this.#closed) throw new Fault("STOPPING");
+      for (const { offset, length } of used()) slot.fill(0, offset, offset + length);
+      resident.slot = slot;
+      this.#live.add(resident);
+      resident.loaded = undefined;
     } catch (thrown) {
+      resident.gone = true;
       if (this.#all.get(resident.block) === resident) this.#all.delete(resident.block);
+      this.#slab.release(slot);
       throw thrown;
     }
   }
 
-  #pin(resident: Resident): void {
-    resident.pins += 1;
-    this.#idle.delete(resident);
-  }
-
-  #reclaim(): boolean {
-    const [oldest] = this.#idle;
-    if (oldest === undefined) return false;
-    this.#idle.delete(oldest);
-    this.#all.delete(oldest.block);
-    this.#drop(oldest);
-    return true;
+  #reclaim(spared: Spared): boolean {
+    for (const oldest of this.#idle) {
+      if (spared.has(oldest.block)) continue;
+      this.#idle.delete(oldest);
+      this.#all.delete(oldest.block);
+      this.#drop(oldest);
+      return true;
+    }
+    return false;
   }
 
   #drop(resident: Resident): void {
@@ -157,4 +194,21 @@ export class Residents {
     resident.slot = NOTHING;
     resident.length = 0;
   }
+}
+
+const residentOf = (block: BlockId): Resident => ({
+  block,
+  slot: NOTHING,
+  length: 0,
+  pins: 0,
+  doomed: false,
+  gone: false,
+  loaded: undefined,
+});
+
+/** Waits for all, so that nothing is brought in for those who were told that it failed. @throws the first that failed */
+async function allLoaded(residents: readonly Resident[]): Promise<void> {
+  const ends = await Promise.allSettled(residents.map(({ loaded }) => loaded));
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }

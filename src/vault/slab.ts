@@ -2,14 +2,27 @@
 
 import { Fault } from "../core/fault.ts";
 import { type Secret, type SecretPool, secretOf } from "../core/secret.ts";
+import type { BlockId } from "./vault.ts";
 
 /** A token's decrypt wants 16 bytes more than the plaintext; 64 keep the slots aligned. */
 export const SLOT_MARGIN = 64;
 
-interface Waiter {
-  readonly give: (slot: Uint8Array) => void;
-  readonly refuse: (fault: Fault) => void;
+/** Blocks that are not to be dropped for whoever needs slots, for it needs them too. */
+export type Spared = { has(block: BlockId): boolean };
+
+/** Somebody who needs slots, all at once. Until they are given it holds nothing. */
+export interface Waiter {
+  /** Slots with which it is served whatever is in memory then. */
+  readonly most: number;
+  readonly spared: Spared;
+  /** Slots that it needs now. */
+  need(): number;
+  /** Takes them, as many as it has just needed. */
+  give(slots: Uint8Array[]): void;
+  refuse(reason: Error): void;
 }
+
+const NOTHING: Spared = new Set<BlockId>();
 
 /**
  *     region: | slot 0 | slot 1 | … |          a slot is zero whenever it is free
@@ -23,8 +36,10 @@ export class Slab {
   #idleInPools = 0;
   #waiters: Waiter[] = [];
   #closed = false;
+  /** Slots for open blocks: all but those set apart. */
+  #usable: number;
   /** Puts back a slot that holds what can be had again, if there is one. */
-  reclaim: () => boolean = () => false;
+  reclaim: (spared: Spared) => boolean = () => false;
 
   /** @throws Error when the region has no room for four slots */
   constructor(region: Uint8Array, blockBytes: number) {
@@ -33,6 +48,7 @@ export class Slab {
     if (this.all < 4) {
       throw new Error(`${region.length} bytes of slab hold ${this.all} blocks of ${blockBytes}: give it at least four`);
     }
+    this.#usable = this.all;
     for (let index = this.all - 1; index >= 0; index -= 1) {
       this.#free.push(region.subarray(index * this.slotBytes, (index + 1) * this.slotBytes));
     }
@@ -47,13 +63,19 @@ export class Slab {
     return this.#waiters.length;
   }
 
-  /** A zeroed slot; those that must wait are served in turn. @throws Fault STOPPING after `close` */
+  /** A zeroed slot, in turn. @throws Fault STOPPING after `close` */
   acquire(): Promise<Uint8Array> {
-    return new Promise((give, refuse) => {
-      if (this.#closed) return refuse(new Fault("STOPPING"));
-      this.#waiters.push({ give, refuse });
-      this.serve();
+    return new Promise((resolve, refuse) => {
+      const give = ([slot]: Uint8Array[]) => slot !== undefined && resolve(slot);
+      this.queue({ most: 1, spared: NOTHING, need: () => 1, give, refuse });
     });
+  }
+
+  /** Serves it in its turn, perhaps at once; refuses it with a RangeError when there could never be so many slots. */
+  queue(waiter: Waiter): void {
+    if (this.#closed) waiter.refuse(new Fault("STOPPING"));
+    else this.#waiters.push(waiter);
+    this.serve();
   }
 
   /** Takes a slot back without looking who waits. */
@@ -67,11 +89,17 @@ export class Slab {
     this.serve();
   }
 
-  /** Serves who waits, as long as a slot is free or can be reclaimed. */
+  /**
+   * Serves who waits. What falls idle is dropped for the first of them as soon as it does, so that it gets all that it
+   * needs in the end, and nobody behind it comes first.
+   */
   serve(): void {
-    while (this.#waiters.length > 0 && (this.#free.length > 0 || this.reclaim())) {
-      const slot = this.#free.pop();
-      if (slot !== undefined) this.#waiters.shift()?.give(slot);
+    for (let [first] = this.#waiters; first !== undefined; [first] = this.#waiters) {
+      const slots = this.#slotsFor(first);
+      if (slots === undefined) return;
+      this.#waiters.shift();
+      if (first.most > this.#usable) first.refuse(tooLarge(first.most, this.#usable));
+      else first.give(slots);
     }
   }
 
@@ -110,11 +138,23 @@ export class Slab {
     for (const waiter of this.#waiters.splice(0)) waiter.refuse(new Fault("STOPPING"));
   }
 
+  /** Undefined until there are enough; none for who can never be served. */
+  #slotsFor(waiter: Waiter): Uint8Array[] | undefined {
+    if (waiter.most > this.#usable) return [];
+    const need = waiter.need();
+    while (this.#free.length < need && this.reclaim(waiter.spared));
+    return this.#free.length < need ? undefined : this.#free.splice(this.#free.length - need);
+  }
+
   #setApart(slots: number): Uint8Array[] {
-    while (this.#free.length < slots + 2 && this.reclaim());
+    while (this.#free.length < slots + 2 && this.reclaim(NOTHING));
     if (this.#free.length < slots + 2) {
       throw new Error(`the slab has ${this.#free.length} free slots: too few to set ${slots} apart; make it larger`);
     }
+    this.#usable -= slots;
     return this.#free.splice(0, slots);
   }
 }
+
+const tooLarge = (most: number, usable: number) =>
+  new RangeError(`a job of ${most} blocks never fits the slab: it has ${usable} slots for open blocks`);

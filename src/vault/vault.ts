@@ -62,6 +62,55 @@ export interface OpenBlock extends Disposable {
   emit(range: Range, target: Uint8Array, at: number): number;
   /** Zeroes a range in this memory that nobody will be given. @throws RangeError when it is out of bounds */
   wipe(range: Range): void;
+  /**
+   * The block XOR the pad behind its first 32 bytes, and the one-time tag (key-protocol 2, `otp`): Poly1305, key = the
+   * pad's first 32 bytes, over `context` ‖ `key` as it travels. Zeroes the pads in this memory.
+   * @throws RangeError as `Blank.unmask`, and nothing has changed; Error when a part of the pads is zero (used before)
+   */
+  mask(pads: readonly PadPiece[], context: Uint8Array): Masked;
+  /** Sealed under its name, to be kept. The memory stays until it is done, whatever is disposed. @throws Fault HSM_UNAVAILABLE */
+  seal(): Promise<Sealed>;
+}
+
+/** A part of an open block that serves as pad; it may begin and end at any byte. */
+export interface PadPiece {
+  readonly open: OpenBlock;
+  readonly range: Range;
+}
+
+/** A masked KMA-key and its tag as they travel. */
+export interface Masked {
+  readonly key: Uint8Array;
+  /** 16 bytes. */
+  readonly tag: Uint8Array;
+}
+
+/** Everything that a job needs in locked memory. */
+export interface Job {
+  /** `used` as in `open`. */
+  readonly blocks: readonly { readonly block: BlockId; readonly used?: () => readonly Range[] }[];
+  /** Empty slots, in each of which one block can be made. */
+  readonly blanks: number;
+}
+
+/** All of it, pinned until dispose. */
+export interface OpenJob extends Disposable {
+  /** As asked, in their order; a block named twice is the same one. */
+  readonly blocks: readonly OpenBlock[];
+  readonly blanks: readonly Blank[];
+}
+
+/** An empty slot of locked memory: one block is made in it, under the name that it is to have; zeroed with the job. */
+export interface Blank {
+  /**
+   * `key` XOR the pad behind its first 32 bytes. Those key the Poly1305 over `context` ‖ `key` (key-protocol 2, `otp`);
+   * undefined and nothing made when the tag is another (constant time). The pads are zeroed in this memory either way.
+   * @throws RangeError, and nothing has changed, when the pads overlap or are not 32 bytes longer than the key, or the key
+   * is too long for a slot; Error when a part of the pads is zero (used before)
+   */
+  unmask(block: BlockId, masked: Masked, pads: readonly PadPiece[], context: Uint8Array): OpenBlock | undefined;
+  /** The XOR of different blocks of one length (multipath). @throws RangeError when lengths differ or there are none */
+  combine(block: BlockId, parts: readonly OpenBlock[]): OpenBlock;
 }
 
 export interface VaultHealth {
@@ -89,11 +138,18 @@ export interface Vault {
   generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]>;
   /**
    * Brings a block into locked memory, waiting for a slot if all are pinned. What `used` tells when it is brought in is
-   * zero there: the record has it until the next `rotate`.
+   * zero there: the record has it until the next `rotate`. Who opens one block while holding another may wait for ever:
+   * `openJob` opens several.
    * @throws Fault HSM_UNAVAILABLE; SealBroken when the record is not what was sealed; Error when there is none
    */
   open(block: BlockId, used?: () => readonly Range[]): Promise<OpenBlock>;
-  /** The same without waiting, when the block is in locked memory already and the token is ready. */
+  /**
+   * Opens all or none, in turn with all others who wait: while it waits for memory it holds nothing, so that no two jobs
+   * wait for each other. A block named twice is opened once.
+   * @throws like `open`; RangeError when the slab could never hold it
+   */
+  openJob(job: Job): Promise<OpenJob>;
+  /** The same as `open` without waiting, when the block is in locked memory already and the token is ready. */
   resident(block: BlockId): OpenBlock | undefined;
   /** The key-ID key that was kept for this block. @throws like `open` */
   keyIdKey(block: BlockId): Promise<KeyIdKey>;

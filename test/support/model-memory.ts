@@ -1,16 +1,8 @@
-// The locked memory of the model vault: slots for open blocks, waited for when all are pinned, and leases counted.
+// The locked memory of the model vault: slots for open blocks and blanks, given in turn, all or none, and leases counted.
 
-import {
-  crypto_generichash,
-  crypto_onetimeauth_final,
-  crypto_onetimeauth_init,
-  crypto_onetimeauth_update,
-} from "sodium-native";
-import type { BlockId, KeyIdKey, OpenBlock, Range, Sealed } from "../../src/vault/vault.ts";
-import { encodeBase64 } from "../../src/wire/base64.ts";
-
-/** What was emitted of a block, for whoever checks that no byte is used twice. */
-export type Emitted = Range & { readonly block: BlockId };
+import { crypto_generichash } from "sodium-native";
+import type { BlockId, KeyIdKey, Range } from "../../src/vault/vault.ts";
+import { type BlockHome, ModelBlank, ModelBlock } from "./model-block.ts";
 
 interface Slot {
   readonly block: BlockId;
@@ -18,60 +10,128 @@ interface Slot {
   pins: number;
 }
 
+/** Blocks that a job needs, with what is used of them, and how many blanks. */
+export interface Wanted {
+  readonly blocks: ReadonlyMap<BlockId, () => readonly Range[]>;
+  readonly blanks: number;
+}
+
+export interface Seated extends Disposable {
+  readonly blocks: readonly ModelBlock[];
+  readonly blanks: readonly ModelBlank[];
+}
+
+interface Waiter {
+  readonly wanted: Wanted;
+  readonly seat: () => void;
+}
+
 /** Blocks in memory: at most `size`, those that nobody has open dropped when room is needed. */
 export class ModelMemory {
   readonly #size: number;
+  readonly #home: BlockHome;
   readonly #slots = new Map<BlockId, Slot>();
-  #waiting: (() => void)[] = [];
-  /** Blocks destroyed or replaced while open still take their slots. */
-  #doomed = 0;
-  /** Leases on blocks, and key-ID keys not disposed. */
+  #waiting: Waiter[] = [];
+  /** Slots of blocks that were destroyed or replaced while open, and of blanks. */
+  #nameless = 0;
+  /** Leases on blocks and blanks, and key-ID keys not disposed. */
   readonly leases = { blocks: 0, idKeys: 0 };
 
-  constructor(size: number) {
+  constructor(size: number, home: BlockHome) {
     this.#size = size;
+    this.#home = home;
   }
 
-  /** Resolves when a slot is free or can be had by dropping a block that nobody has open. */
-  async room(): Promise<void> {
-    while (!this.#reclaim()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** In turn with all others, when there is room for all of it. @throws RangeError; what the home's `stored` throws */
+  take(wanted: Wanted): Promise<Seated> {
+    const { blocks, blanks } = wanted;
+    if (blocks.size + blanks > this.#size) return Promise.reject(new RangeError(`there are ${this.#size} slots`));
+    return new Promise((resolve, reject) => {
+      const seat = () => {
+        try {
+          resolve(this.#seat(wanted));
+        } catch (thrown) {
+          reject(thrown);
+        }
+      };
+      this.#waiting.push({ wanted, seat });
+      this.#serve();
+    });
   }
 
-  #reclaim(): boolean {
-    if (this.#slots.size + this.#doomed < this.#size) return true;
-    const idle = [...this.#slots.values()].find(({ pins }) => pins === 0);
-    return idle !== undefined && this.#slots.delete(idle.block);
+  #serve(): void {
+    for (let [first] = this.#waiting; first !== undefined && this.#makeRoom(first.wanted); [first] = this.#waiting) {
+      this.#waiting.shift();
+      first.seat();
+    }
+  }
+
+  #makeRoom({ blocks, blanks }: Wanted): boolean {
+    const needed = [...blocks.keys()].filter((block) => !this.#slots.has(block)).length + blanks;
+    for (const { block, pins } of [...this.#slots.values()]) {
+      if (this.#free >= needed) break;
+      if (pins === 0 && !blocks.has(block)) this.#slots.delete(block);
+    }
+    return this.#free >= needed;
+  }
+
+  get #free(): number {
+    return this.#size - this.#slots.size - this.#nameless;
+  }
+
+  #seat({ blocks, blanks }: Wanted): Seated {
+    for (const [block, used] of blocks) this.#load(block, used);
+    const open = [...blocks.keys()].flatMap((block) => this.lease(block) ?? []);
+    const empty = Array.from({ length: blanks }, () => this.#blank());
+    const all = [...open, ...empty];
+    return {
+      blocks: open,
+      blanks: empty,
+      [Symbol.dispose]() {
+        for (const lease of all) lease[Symbol.dispose]();
+      },
+    };
   }
 
   /** The block as it was sealed, with zeros where it is used. */
-  load(block: BlockId, sealed: Uint8Array, used: readonly Range[]): void {
+  #load(block: BlockId, used: () => readonly Range[]): void {
     if (this.#slots.has(block)) return;
-    const bytes = Uint8Array.from(sealed);
-    for (const { offset, length } of used) bytes.fill(0, offset, offset + length);
+    const bytes = Uint8Array.from(this.#home.stored(block));
+    for (const { offset, length } of used()) bytes.fill(0, offset, offset + length);
     this.#slots.set(block, { block, bytes, pins: 0 });
   }
 
-  /** A lease on a block that is loaded. */
-  lease(block: BlockId, home: BlockHome): OpenBlock | undefined {
+  /** A lease on a block that is here. */
+  lease(block: BlockId): ModelBlock | undefined {
     const slot = this.#slots.get(block);
     if (slot === undefined) return undefined;
     slot.pins++;
     this.leases.blocks++;
-    return new ModelBlock(block, slot.bytes, home, () => this.#release(slot));
+    return new ModelBlock(block, slot.bytes, this.#home, () => this.#release(slot));
   }
 
   #release(slot: Slot): void {
     slot.pins--;
     this.leases.blocks--;
-    if (slot.pins === 0 && this.#slots.get(slot.block) !== slot) this.#doomed--;
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    if (slot.pins === 0 && this.#slots.get(slot.block) !== slot) this.#nameless--;
+    this.#serve();
+  }
+
+  #blank(): ModelBlank {
+    this.#nameless++;
+    this.leases.blocks++;
+    return new ModelBlank(this.#home, () => {
+      this.#nameless--;
+      this.leases.blocks--;
+      this.#serve();
+    });
   }
 
   /** The block was destroyed or replaced: whoever has it open keeps it till the end. */
   drop(block: BlockId): void {
-    if ((this.#slots.get(block)?.pins ?? 0) > 0) this.#doomed++;
+    if ((this.#slots.get(block)?.pins ?? 0) > 0) this.#nameless++;
     this.#slots.delete(block);
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#serve();
   }
 
   idKey(bytes: Uint8Array): KeyIdKey {
@@ -79,72 +139,6 @@ export class ModelMemory {
     return new ModelIdKey(bytes, () => {
       this.leases.idKeys--;
     });
-  }
-}
-
-/** What an open block asks of its vault. */
-export interface BlockHome {
-  sealIdKey(block: BlockId, bytes: Uint8Array): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }>;
-  sealCopy(to: BlockId, bytes: Uint8Array): Promise<Sealed>;
-  emitted(part: Emitted): void;
-}
-
-class ModelBlock implements OpenBlock {
-  readonly block: BlockId;
-  readonly length: number;
-  readonly #home: BlockHome;
-  readonly #released: () => void;
-  #bytes: Uint8Array | undefined;
-
-  constructor(block: BlockId, bytes: Uint8Array, home: BlockHome, released: () => void) {
-    this.block = block;
-    this.length = bytes.length;
-    this.#bytes = bytes;
-    this.#home = home;
-    this.#released = released;
-  }
-
-  hopTag(context: Uint8Array): Uint8Array {
-    return poly1305(this.#open().subarray(0, 32), context, this.#open().subarray(32));
-  }
-
-  endTag(context: Uint8Array): Uint8Array {
-    return poly1305(this.#open().subarray(32, 64), context, this.#open().subarray(64));
-  }
-
-  async keyIdKey(): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {
-    return this.#home.sealIdKey(this.block, this.#open().slice(64, 96));
-  }
-
-  /** Seals the same bytes as another block. */
-  async copy(to: BlockId): Promise<Sealed> {
-    return this.#home.sealCopy(to, this.#open().slice());
-  }
-
-  emit(range: Range, target: Uint8Array, at: number): number {
-    const bytes = this.#open();
-    const end = range.offset + range.length;
-    const used = bytes.subarray(range.offset, end).every((byte) => byte === 0);
-    if (used) throw new Error(`bytes ${range.offset} to ${end} of ${this.block} were used before`);
-    this.#home.emitted({ block: this.block, ...range });
-    const behind = encodeBase64(bytes, range.offset, end, target, at);
-    bytes.fill(0, range.offset, end);
-    return behind;
-  }
-
-  wipe({ offset, length }: Range): void {
-    this.#open().fill(0, offset, offset + length);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#bytes === undefined) return;
-    this.#bytes = undefined;
-    this.#released();
-  }
-
-  #open(): Uint8Array {
-    if (this.#bytes === undefined) throw new Error(`${this.block} was used after it was disposed`);
-    return this.#bytes;
   }
 }
 
@@ -167,13 +161,4 @@ class ModelIdKey implements KeyIdKey {
     this.#bytes = undefined;
     this.#released();
   }
-}
-
-function poly1305(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const state = new Uint8Array(256);
-  const tag = new Uint8Array(16);
-  crypto_onetimeauth_init(state, key);
-  for (const part of parts) crypto_onetimeauth_update(state, part);
-  crypto_onetimeauth_final(state, tag);
-  return tag;
 }

@@ -5,15 +5,18 @@ import { type Secret, type SecretPool, secretOf } from "../../src/core/secret.ts
 import type {
   BlockId,
   Change,
+  Job,
   KeyIdKey,
   OpenBlock,
+  OpenJob,
   Range,
   Row,
   Sealed,
   Vault,
   VaultHealth,
 } from "../../src/vault/vault.ts";
-import { type BlockHome, type Emitted, ModelMemory } from "./model-memory.ts";
+import type { BlockHome, Emitted, Padded } from "./model-block.ts";
+import { ModelMemory } from "./model-memory.ts";
 
 /** What becomes of one commit. After a crash nothing of the vault ever answers again. */
 export type CommitFate = "durable" | "rejected, lost" | "rejected, kept" | "crash, lost" | "crash, kept";
@@ -49,6 +52,8 @@ export class ModelMachine {
   commits = 0;
   /** All that was ever emitted, with the boot in which it was. */
   readonly emitted: (Emitted & { readonly boot: number })[] = [];
+  /** All that ever served as pad, for keys that left and for keys that came. */
+  readonly padded: (Padded & { readonly boot: number })[] = [];
   boots = 0;
   vault: ModelVault | undefined;
   rows = new Map<string, Row>();
@@ -100,10 +105,10 @@ const NEVER = new Promise<never>(() => {});
 
 export class ModelVault implements Vault, BlockHome {
   readonly epochSpent = false;
+  readonly blockBytes = 32_768;
   readonly #machine: ModelMachine;
   readonly #memory: ModelMemory;
   readonly #listeners = new Set<() => void>();
-  readonly #loading = new Map<BlockId, Promise<void>>();
   /** Blocks that are durable and not about to be destroyed. */
   #blocks: Set<BlockId>;
   #queue: Pending[] = [];
@@ -114,7 +119,7 @@ export class ModelVault implements Vault, BlockHome {
 
   constructor(machine: ModelMachine) {
     this.#machine = machine;
-    this.#memory = new ModelMemory(machine.slots);
+    this.#memory = new ModelMemory(machine.slots, this);
     this.#blocks = this.#stored();
   }
 
@@ -160,7 +165,7 @@ export class ModelVault implements Vault, BlockHome {
       take: () => {
         if (free === 0) return undefined;
         free--;
-        return secretOf(new Uint8Array(32_768), () => free++);
+        return secretOf(new Uint8Array(this.blockBytes), () => free++);
       },
     };
   }
@@ -182,41 +187,55 @@ export class ModelVault implements Vault, BlockHome {
     return { key: this.#memory.idKey(bytes), sealed: sealed("key-id", block, bytes) };
   }
 
-  async sealCopy(to: BlockId, bytes: Uint8Array): Promise<Sealed> {
+  async sealBlock(block: BlockId, bytes: Uint8Array): Promise<Sealed> {
     await this.#working();
-    return sealed("block", to, bytes);
+    return sealed("block", block, bytes);
   }
 
   emitted(part: Emitted): void {
     this.#machine.emitted.push({ ...part, boot: this.#machine.boots });
   }
 
+  padded(part: Padded): void {
+    this.#machine.padded.push({ ...part, boot: this.#machine.boots });
+  }
+
+  stored(block: BlockId): Uint8Array {
+    const bytes = this.#blocks.has(block) ? this.#machine.records.get(recordKey("block", block)) : undefined;
+    if (bytes === undefined) throw new Error(`there is no block ${block}`);
+    return bytes;
+  }
+
   async open(block: BlockId, used: () => readonly Range[] = () => []): Promise<OpenBlock> {
+    const { blocks } = await this.openJob({ blocks: [{ block, used }], blanks: 0 });
+    const [open] = blocks;
+    if (open === undefined) throw new Error(`there is no block ${block}`);
+    return open;
+  }
+
+  async openJob({ blocks, blanks }: Job): Promise<OpenJob> {
+    if (!(Number.isInteger(blanks) && blanks >= 0)) throw new RangeError(`there is no job with ${blanks} blanks`);
     await this.#working();
-    for (;;) {
-      if (!this.#blocks.has(block)) throw new Error(`there is no block ${block}`);
-      const open = this.#memory.lease(block, this);
-      if (open !== undefined) return open;
-      await this.#load(block, used);
+    for (const { block } of blocks) this.stored(block);
+    const wanted = new Map(blocks.toReversed().map(({ block, used = () => [] }) => [block, used]));
+    const seated = await this.#memory.take({ blocks: wanted, blanks });
+    try {
       await this.#working();
+    } catch (thrown) {
+      seated[Symbol.dispose]();
+      throw thrown;
     }
-  }
-
-  #load(block: BlockId, used: () => readonly Range[]): Promise<void> {
-    const loading = this.#loading.get(block) ?? this.#bring(block, used).finally(() => this.#loading.delete(block));
-    this.#loading.set(block, loading);
-    return loading;
-  }
-
-  async #bring(block: BlockId, used: () => readonly Range[]): Promise<void> {
-    await this.#memory.room();
-    const bytes = this.#machine.records.get(recordKey("block", block));
-    if (bytes !== undefined) this.#memory.load(block, bytes, used());
+    const opened = new Map(seated.blocks.map((open) => [open.block, open]));
+    return {
+      blocks: blocks.flatMap(({ block }) => opened.get(block) ?? []),
+      blanks: seated.blanks,
+      [Symbol.dispose]: () => seated[Symbol.dispose](),
+    };
   }
 
   resident(block: BlockId): OpenBlock | undefined {
     if (this.#dead || this.#token !== "ready" || !this.#blocks.has(block)) return undefined;
-    return this.#memory.lease(block, this);
+    return this.#memory.lease(block);
   }
 
   async keyIdKey(block: BlockId): Promise<KeyIdKey> {

@@ -1,7 +1,7 @@
 // What was handed out on both sides, and the rule over it: no byte and no ID twice.
 
 import { expect } from "vitest";
-import type { Emitted } from "../../support/model-memory.ts";
+import type { Emitted } from "../../support/model-block.ts";
 import type { GivenKey } from "./apps.ts";
 import type { TestNode } from "./node.ts";
 

@@ -1,0 +1,28 @@
+// What a job has in locked memory: its blocks and blanks, all given up together.
+
+import { BlankSlot } from "./blank.ts";
+import { type BlockHome, OpenedBlock } from "./open-block.ts";
+import type { Resident } from "./residents.ts";
+import type { Blank, BlockId, OpenBlock, OpenJob } from "./vault.ts";
+
+export class OpenedJob implements OpenJob {
+  readonly blocks: readonly OpenBlock[];
+  readonly blanks: readonly Blank[];
+  readonly #all: DisposableStack;
+
+  /** `pinned`: the blocks named, each once, in their order; then the blanks. */
+  constructor(names: readonly BlockId[], pinned: readonly Resident[], home: BlockHome) {
+    const all = new DisposableStack();
+    const distinct = new Set(names).size;
+    const opened = new Map(
+      pinned.slice(0, distinct).map((resident) => [resident.block, all.use(new OpenedBlock(resident, home))]),
+    );
+    this.blocks = names.flatMap((name) => opened.get(name) ?? []);
+    this.blanks = pinned.slice(distinct).map((resident) => all.use(new BlankSlot(resident, home)));
+    this.#all = all;
+  }
+
+  [Symbol.dispose](): void {
+    this.#all.dispose();
+  }
+}
