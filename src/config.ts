@@ -1,13 +1,15 @@
 // A node's configuration: TOML text -> one frozen typed value, or every complaint at once.
 
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { type Complain, checkFiles, checkRelations, type Known } from "./config/checks.ts";
 import { lineFinder, type Path } from "./config/lines.ts";
-import { SCHEMA, type Written } from "./config/schema.ts";
-import { type AppId, appId, type KmId, kmId, type LinkId, linkId } from "./core/ids.ts";
+import { SCHEMA } from "./config/schema.ts";
+import { configOf } from "./config/typed.ts";
+import type { AppId, KmId, LinkId } from "./core/ids.ts";
+import type { TopologyLink } from "./core/topology.ts";
 
 /** Where to listen or dial. */
 export interface Endpoint {
@@ -64,6 +66,8 @@ export interface NodeConfig {
   };
   readonly kx: { readonly listen: Endpoint; readonly tls: TlsFiles };
   readonly metrics: { readonly listen: Endpoint };
+  /** Where the QKDN controller connects, if there is one. */
+  readonly controller: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
   readonly supply: {
     readonly defaultKeyBits: number;
     readonly timeoutMs: number;
@@ -81,6 +85,8 @@ export interface NodeConfig {
     readonly quotaBurstBits: number;
   };
   readonly links: readonly LinkConfig[];
+  /** Every link of the network: this node's own, then those of `[[topology]]`. */
+  readonly topology: readonly TopologyLink[];
   readonly peers: readonly PeerConfig[];
   readonly apps: readonly AppConfig[];
 }
@@ -95,6 +101,8 @@ export interface LinkConfig {
   /** Parts of the link's blocks owned by the KM whose ID sorts first, and by the other. */
   readonly share: readonly [number, number];
   readonly keepBlocks: number;
+  /** What a route over it costs. */
+  readonly cost: number;
   /** Bits per second, for lines that have a rate. */
   readonly baudRate: number | undefined;
   readonly pairingKeyFile: string | undefined;
@@ -104,6 +112,8 @@ export interface PeerConfig {
   readonly id: KmId;
   readonly address: Endpoint;
   readonly dialect: "extended" | "strict";
+  /** Routes that share no KM, over which each KMA-key to it travels in parts; 1 for no parts. */
+  readonly paths: number;
 }
 
 export interface AppConfig {
@@ -221,83 +231,6 @@ function sentenceOf(issue: Issue): string {
   if (isUnknownName(issue)) return "this name is not known; see docs/configuration.md";
   if (issue.received === "undefined") return "is missing";
   return issue.type === "strict_object" ? "must be a table" : issue.message;
-}
-
-function configOf(from: Written, file: string): NodeConfig {
-  const at = (path: string) => resolve(dirname(file), path);
-  const maybe = (path: string | undefined) => (path === undefined ? undefined : at(path));
-  const tls = (of: { certificate: string; key: string; trust: string }): TlsFiles => ({
-    certificate: at(of.certificate),
-    key: at(of.key),
-    trust: at(of.trust),
-  });
-  const door = (of: Written["ak"]): NodeConfig["ak"] => ({
-    listen: of.listen,
-    tls: tls(of),
-    requireHybrid: of.require_hybrid,
-    maxConnections: of.max_connections,
-  });
-  const { node, token, memory } = from;
-  return {
-    file,
-    node: {
-      id: kmId(node.id),
-      board: node.board,
-      storeDir: at(node.store_dir),
-      controlSocket: at(node.control_socket),
-      storeMaxBytes: node.store_max_bytes,
-      logLevel: node.log_level,
-    },
-    token: {
-      module: at(token.module),
-      label: token.label,
-      pinFile: at(token.pin_file),
-      softhsmConf: maybe(token.softhsm_conf),
-      seal: token.seal,
-      epochMs: token.epoch_s * 1_000,
-      epochSeals: token.epoch_seals,
-    },
-    memory: { slabBytes: memory.slab_bytes, ringBytes: memory.ring_bytes, allowUnlocked: memory.allow_unlocked },
-    ak: door(from.ak),
-    etsi014: door(from.etsi014),
-    kx: { listen: from.kx.listen, tls: tls(from.kx) },
-    metrics: { listen: from.metrics.listen },
-    supply: supplyOf(from.supply),
-    links: from.links.map((link) => ({
-      id: linkId(link.id),
-      peer: kmId(link.peer),
-      driver: link.driver,
-      port: at(link.port),
-      blockBytes: link.block_bytes,
-      share: link.share,
-      keepBlocks: link.keep_blocks,
-      baudRate: link.baud_rate,
-      pairingKeyFile: maybe(link.pairing_key_file),
-    })),
-    peers: from.peers.map(({ id, address, dialect }) => ({ id: kmId(id), address, dialect })),
-    apps: from.apps.map((app) => ({
-      id: appId(app.id),
-      home: kmId(app.home),
-      quotaBitsPerS: app.quota_bits_per_s,
-      quotaBurstBits: app.quota_burst_bits,
-    })),
-  };
-}
-
-function supplyOf(from: Written["supply"]): NodeConfig["supply"] {
-  return {
-    defaultKeyBits: from.default_key_bits,
-    timeoutMs: from.timeout_ms,
-    maxWaiting: from.max_waiting,
-    maxAgeMs: from.max_age_s * 1_000,
-    fetchWindowMs: from.fetch_window_s * 1_000,
-    relayTimeoutMs: from.relay_timeout_ms,
-    stockLow: from.stock_low,
-    stockHigh: from.stock_high,
-    maxHeld: from.max_held,
-    quotaBitsPerS: from.quota_bits_per_s,
-    quotaBurstBits: from.quota_burst_bits,
-  };
 }
 
 function deepFreeze<T extends object>(value: T): T {

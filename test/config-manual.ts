@@ -19,6 +19,10 @@ const NOTES: Readonly<Record<string, string>> = {
     "A KMA-key of 32 KiB holds 1,021 keys of 256 bits. Stock is what is ready before anyone asks: `stock_high = 1000` keeps about a million keys per destination, if the links bring them and `keep_blocks` and `store_max_bytes` leave room.",
   links:
     "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm.",
+  controller:
+    "Leave it out where no QKDN controller tells routes. Its trust anchor is for controllers alone; see [controller.md](controller.md).",
+  topology:
+    "One per link of the network that is not this node's own, so that keys find their way over other KMs. Every KM is told the same links, or those of its part of the network.",
   peers: "One per other KM that has a link with this one or serves applications that ours talk to.",
   apps: "One per application of the network, here and elsewhere, at every KM.",
 };
@@ -30,6 +34,7 @@ interface Entry {
   readonly pipe?: readonly unknown[];
   readonly entries?: Readonly<Record<string, Entry>>;
   readonly item?: Entry;
+  readonly items?: readonly Entry[];
 }
 
 export function configurationManual(): string {
@@ -81,5 +86,8 @@ function allowed(facts: ReadonlyMap<string, unknown>, entry: Entry): string {
     return `${facts.get("unit") ?? ""}${low} to ${high}`;
   }
   if (facts.has("regex")) return "ID";
-  return entry.type === "boolean" ? "`true`, `false`" : entry.type === "strict_tuple" ? "two numbers" : "text";
+  return entry.type === "boolean" ? "`true`, `false`" : entry.type === "strict_tuple" ? pairOf(entry) : "text";
 }
+
+const pairOf = ({ items }: Entry): string =>
+  items?.some((item) => factsOf(item).has("regex")) ? "two IDs" : "two numbers";

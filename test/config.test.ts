@@ -42,6 +42,33 @@ home = "km-b"
 quota_bits_per_s = 1_000
 `;
 
+/** Two ways lead from km-a to km-c: over km-b and over km-d. */
+const RING = `${GOOD}
+[[links]]
+id = "ad"
+peer = "km-d"
+port = "modules/ad"
+cost = 3
+
+[[peers]]
+id = "km-d"
+address = "kmd.example:7403"
+
+[[peers]]
+id = "km-c"
+address = "kmc.example:7303"
+paths = 2
+
+[[topology]]
+link = "bc"
+kms = ["km-b", "km-c"]
+
+[[topology]]
+link = "dc"
+kms = ["km-d", "km-c"]
+cost = 2
+`;
+
 /** `[line, key]` of each complaint. */
 function complaints(text: string, known = {}): readonly (readonly [number, string])[] {
   const error = thrownBy(() => parseConfig(text, "/etc/qkm/node.toml", known));
@@ -72,10 +99,24 @@ describe("a configuration that is right", () => {
       id: "km-b",
       address: { host: "kmb.example", port: 7103 },
       dialect: "extended",
+      paths: 1,
     });
+    expect([config.topology, config.controller]).toEqual([[{ id: "ab", kms: ["km-a", "km-b"], cost: 1 }], undefined]);
     expect(config.links[0]).toMatchObject({ port: "/etc/qkm/modules/ab", driver: "serial", share: [1, 1] });
     expect(config.token.epochMs).toBe(3_600_000);
     expect(config.apps.map((app) => app.quotaBitsPerS)).toEqual([undefined, 1_000]);
+  });
+
+  test("knows the whole network and the controller's door", () => {
+    const { topology, peers, controller } = parseConfig(`${RING}\n${door("controller", 7005)}`, "/etc/qkm/node.toml");
+    expect(topology.map(({ id, kms, cost }) => [id, kms.join(" "), cost])).toEqual([
+      ["ab", "km-a km-b", 1],
+      ["ad", "km-a km-d", 3],
+      ["bc", "km-b km-c", 1],
+      ["dc", "km-d km-c", 2],
+    ]);
+    expect(peers.map(({ paths }) => paths)).toEqual([1, 1, 2]);
+    expect(controller?.tls.trust).toBe("/etc/qkm/tls/ca.pem");
   });
 
   test("locks by default less memory than an ordinary user's limit of 8 MiB", () => {
@@ -169,6 +210,14 @@ describe("a configuration that is wrong", () => {
       "memory.allow_unlocked",
     ],
     ["a slab of no whole blocks", `${GOOD}[memory]\nslab_bytes = 300_000\n`, "memory.slab_bytes"],
+    ["a topology link of the node itself", RING.replace('["km-b", "km-c"]', '["km-a", "km-c"]'), "topology[0].kms"],
+    ["a topology link of a KM with itself", RING.replace('["km-b", "km-c"]', '["km-c", "km-c"]'), "topology[0].kms"],
+    ["a topology link of one KM", RING.replace('["km-b", "km-c"]', '["km-c"]'), "topology[0].kms[1]"],
+    ["a topology link named as one of the node's", RING.replace('"bc"', '"ab"'), "topology[0].link"],
+    ["a topology link named twice", RING.replace('"bc"', '"dc"'), "topology[1].link"],
+    ["more paths than there are routes", RING.replace("paths = 2", "paths = 3"), "peers[2].paths"],
+    ["paths to a peer of another make", RING.replace("paths = 2", 'paths = 2\ndialect = "strict"'), "peers[2].paths"],
+    ["a controller on a port that is taken", `${RING}\n${door("controller", 7001)}`, "controller.listen"],
     [
       "a control socket whose path is too long",
       GOOD.replace("[token]", `control_socket = "${"s".repeat(100)}"\n[token]`),
@@ -176,6 +225,15 @@ describe("a configuration that is wrong", () => {
     ],
   ])("%s", (_, text, key) => {
     expect(complaints(text).map(([, where]) => where)).toEqual([key]);
+  });
+
+  test("paths are complained of with how many routes there are", () => {
+    expect(() => parseConfig(RING.replace("paths = 2", "paths = 3"), "/n.toml")).toThrow(
+      'peers[2].paths: [[links]] and [[topology]] have 2 routes to "km-c" that share no KM, not 3; add links or lower paths',
+    );
+    expect(() => parseConfig(GOOD.replace("7103", '7103"\npaths = 2 # "'), "/n.toml")).toThrow(
+      'have 1 route to "km-b"',
+    );
   });
 
   test("a board or driver that does not exist is complained of when the caller knows them", () => {
@@ -229,6 +287,10 @@ describe("the files that a configuration names", () => {
       expect(text).toContain(`:4: token.pin_file: ${pin} is open to every user; run: chmod 600 '${pin}'`);
       expect(text).toContain(`ak.key: there is no file ${join(folder, "tls/km.key")}`);
       expect(text.split("\n")).toHaveLength(4);
+      writeFileSync(path, `${GOOD}\n${door("controller", 7005)}`);
+      expect(String(thrownBy(() => loadConfig(path)))).toContain(
+        `controller.trust: there is no file ${folder}/tls/ca.pem`,
+      );
     } finally {
       rmSync(folder, { recursive: true });
     }

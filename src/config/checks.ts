@@ -2,6 +2,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import type { NodeConfig } from "../config.ts";
+import { Topology } from "../core/topology.ts";
 import type { Path } from "./lines.ts";
 
 /** Told of each thing that is wrong, and where. */
@@ -22,6 +23,7 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkSupply(config, complain);
   checkLinks(config, known, complain);
   checkPeersAndApps(config, complain);
+  if (checkTopology(config, complain)) checkPaths(config, complain);
 }
 
 function checkNode({ node, memory, links }: NodeConfig, known: Known, complain: Complain): void {
@@ -39,8 +41,10 @@ function checkNode({ node, memory, links }: NodeConfig, known: Known, complain: 
 
 function checkListeners(config: NodeConfig, complain: Complain): void {
   const taken = new Map<string, string>();
-  for (const table of ["ak", "etsi014", "kx", "metrics"] as const) {
-    const { host, port } = config[table].listen;
+  for (const table of ["ak", "etsi014", "kx", "metrics", "controller"] as const) {
+    const listen = config[table]?.listen;
+    if (listen === undefined) continue;
+    const { host, port } = listen;
     const place = `${host}:${port}`;
     const other = taken.get(place);
     if (other !== undefined) complain([table, "listen"], `${place} is taken by [${other}]`);
@@ -67,6 +71,36 @@ function checkLinks({ links, peers }: NodeConfig, known: Known, complain: Compla
     }
     if (known.drivers && !known.drivers.includes(link.driver)) {
       complain(["links", at, "driver"], `there is no driver "${link.driver}"; there is ${known.drivers.join(", ")}`);
+    }
+  }
+}
+
+/** Whether it is a graph: only then can routes be counted. */
+function checkTopology({ node, links, topology }: NodeConfig, complain: Complain): boolean {
+  const ids = new Set<string>(links.map(({ id }) => id));
+  let right = topology.slice(0, links.length).every(({ kms: [a, b] }) => a !== b);
+  for (const [at, { id, kms }] of topology.slice(links.length).entries()) {
+    const wrong = (key: string, sentence: string): void => {
+      right = false;
+      complain(["topology", at, key], sentence);
+    };
+    if (ids.has(id)) wrong("link", `"${id}" is a link already`);
+    if (kms[0] === kms[1]) wrong("kms", "must be two different KMs");
+    else if (kms.includes(node.id)) wrong("kms", `"${node.id}" is this node: write its own links as [[links]]`);
+    ids.add(id);
+  }
+  return right;
+}
+
+function checkPaths({ node, peers, topology }: NodeConfig, complain: Complain): void {
+  const graph = new Topology(topology);
+  for (const [at, { id, paths, dialect }] of peers.entries()) {
+    if (paths === 1) continue;
+    if (dialect === "strict") complain(["peers", at, "paths"], "must be 1 for a strict peer, which knows no parts");
+    const routes = graph.disjoint(node.id, id);
+    if (routes < paths) {
+      const there = `[[links]] and [[topology]] have ${routes === 1 ? "1 route" : `${routes} routes`} to "${id}"`;
+      complain(["peers", at, "paths"], `${there} that share no KM, not ${paths}; add links or lower paths`);
     }
   }
 }
@@ -104,8 +138,10 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
   file(token.module, ["token", "module"], complain);
   secretFile(token.pinFile, ["token", "pin_file"], complain);
   if (token.softhsmConf !== undefined) file(token.softhsmConf, ["token", "softhsm_conf"], complain);
-  for (const table of ["ak", "etsi014", "kx"] as const) {
-    const { certificate, key, trust } = config[table].tls;
+  for (const table of ["ak", "etsi014", "kx", "controller"] as const) {
+    const tls = config[table]?.tls;
+    if (tls === undefined) continue;
+    const { certificate, key, trust } = tls;
     file(certificate, [table, "certificate"], complain);
     secretFile(key, [table, "key"], complain);
     file(trust, [table, "trust"], complain);

@@ -59,6 +59,14 @@ const quota = {
   quota_burst_bits: integer(8, 1e12, "bits of key that an application may take at once"),
 };
 
+const cost = v.optional(
+  integer(1, 10_000, "what a route over it costs: keys take the route whose links cost least"),
+  1,
+);
+/** Links of a network, and KMs that a key may come by at the same time. */
+const MOST_LINKS = 10_000;
+const MOST_PATHS = 8;
+
 /** Every table of the file; `docs/configuration.md` is generated from it. */
 export const SCHEMA = v.strictObject({
   node: v.strictObject({
@@ -96,6 +104,7 @@ export const SCHEMA = v.strictObject({
   etsi014: v.strictObject({ listen: endpoint("where applications connect (ETSI GS QKD 014, HTTPS)"), ...door }),
   kx: v.strictObject({ listen: endpoint("where other KMs connect (Q.4163)"), ...tls }),
   metrics: v.strictObject({ listen: endpoint("Prometheus metrics, plain HTTP: a local or management address") }),
+  controller: v.optional(v.strictObject({ listen: endpoint("where the QKDN controller connects (HTTPS)"), ...tls })),
   supply: v.optional(
     v.strictObject({
       default_key_bits: v.optional(v.pipe(integer(8, 32_704, "size of a key when none is asked"), wholeBytes), 256),
@@ -137,10 +146,28 @@ export const SCHEMA = v.strictObject({
           [1, 1],
         ),
         keep_blocks: v.optional(integer(2, 1_000_000, "blocks kept unused; the oldest are destroyed"), 512),
+        cost,
         baud_rate: v.optional(integer(300, 12_000_000, "bits a second, for lines that have a rate")),
         pairing_key_file: v.optional(text("file with the module's pairing key, not readable by others")),
       }),
       "must be written as [[links]]",
+    ),
+    [],
+  ),
+  topology: v.optional(
+    v.pipe(
+      v.array(
+        v.strictObject({
+          link: id("the link's ID"),
+          kms: v.pipe(
+            v.strictTuple([id(""), id("")], 'must be two IDs, for example ["km-b", "km-c"]'),
+            v.description("the KMs at its two ends"),
+          ),
+          cost,
+        }),
+        "must be written as [[topology]]",
+      ),
+      v.maxLength(MOST_LINKS, `must be at most ${MOST_LINKS} links`),
     ),
     [],
   ),
@@ -152,6 +179,14 @@ export const SCHEMA = v.strictObject({
         dialect: v.optional(
           choice(["extended", "strict"], "`strict` for another make: keys travel under TLS alone"),
           "extended",
+        ),
+        paths: v.optional(
+          integer(
+            1,
+            MOST_PATHS,
+            "routes that share no KM, over which each KMA-key travels in as many parts; every one costs its own link key",
+          ),
+          1,
         ),
       }),
       "must be written as [[peers]]",

@@ -1,0 +1,97 @@
+// What was written in the file, as the values that the node works with: paths absolute, times in milliseconds.
+
+import { dirname, resolve } from "node:path";
+import type { NodeConfig, TlsFiles } from "../config.ts";
+import { appId, kmId, linkId } from "../core/ids.ts";
+import type { TopologyLink } from "../core/topology.ts";
+import type { Written } from "./schema.ts";
+
+/** @throws Fault when an ID is none, which the schema excludes */
+export function configOf(from: Written, file: string): NodeConfig {
+  const at = (path: string) => resolve(dirname(file), path);
+  const maybe = (path: string | undefined) => (path === undefined ? undefined : at(path));
+  const tls = (of: { certificate: string; key: string; trust: string }): TlsFiles => ({
+    certificate: at(of.certificate),
+    key: at(of.key),
+    trust: at(of.trust),
+  });
+  const door = (of: Written["ak"]): NodeConfig["ak"] => ({
+    listen: of.listen,
+    tls: tls(of),
+    requireHybrid: of.require_hybrid,
+    maxConnections: of.max_connections,
+  });
+  const { node, token, memory } = from;
+  return {
+    file,
+    node: {
+      id: kmId(node.id),
+      board: node.board,
+      storeDir: at(node.store_dir),
+      controlSocket: at(node.control_socket),
+      storeMaxBytes: node.store_max_bytes,
+      logLevel: node.log_level,
+    },
+    token: {
+      module: at(token.module),
+      label: token.label,
+      pinFile: at(token.pin_file),
+      softhsmConf: maybe(token.softhsm_conf),
+      seal: token.seal,
+      epochMs: token.epoch_s * 1_000,
+      epochSeals: token.epoch_seals,
+    },
+    memory: { slabBytes: memory.slab_bytes, ringBytes: memory.ring_bytes, allowUnlocked: memory.allow_unlocked },
+    ak: door(from.ak),
+    etsi014: door(from.etsi014),
+    kx: { listen: from.kx.listen, tls: tls(from.kx) },
+    metrics: { listen: from.metrics.listen },
+    controller: from.controller && { listen: from.controller.listen, tls: tls(from.controller) },
+    supply: supplyOf(from.supply),
+    links: from.links.map((link) => ({
+      id: linkId(link.id),
+      peer: kmId(link.peer),
+      driver: link.driver,
+      port: at(link.port),
+      blockBytes: link.block_bytes,
+      share: link.share,
+      keepBlocks: link.keep_blocks,
+      cost: link.cost,
+      baudRate: link.baud_rate,
+      pairingKeyFile: maybe(link.pairing_key_file),
+    })),
+    topology: topologyOf(from),
+    peers: from.peers.map(({ id, address, dialect, paths }) => ({ id: kmId(id), address, dialect, paths })),
+    apps: from.apps.map((app) => ({
+      id: appId(app.id),
+      home: kmId(app.home),
+      quotaBitsPerS: app.quota_bits_per_s,
+      quotaBurstBits: app.quota_burst_bits,
+    })),
+  };
+}
+
+function supplyOf(from: Written["supply"]): NodeConfig["supply"] {
+  return {
+    defaultKeyBits: from.default_key_bits,
+    timeoutMs: from.timeout_ms,
+    maxWaiting: from.max_waiting,
+    maxAgeMs: from.max_age_s * 1_000,
+    fetchWindowMs: from.fetch_window_s * 1_000,
+    relayTimeoutMs: from.relay_timeout_ms,
+    stockLow: from.stock_low,
+    stockHigh: from.stock_high,
+    maxHeld: from.max_held,
+    quotaBitsPerS: from.quota_bits_per_s,
+    quotaBurstBits: from.quota_burst_bits,
+  };
+}
+
+function topologyOf({ node, links, topology }: Written): readonly TopologyLink[] {
+  const own = links.map(({ id, peer, cost }) => ({ link: id, kms: [node.id, peer] as const, cost }));
+  return [...own, ...topology].map(({ link, kms: [a, b], cost }) => ({
+    id: linkId(link),
+    kms: [kmId(a), kmId(b)],
+    cost,
+  }));
+}
