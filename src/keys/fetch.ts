@@ -6,11 +6,16 @@ import type { Context } from "./context.ts";
 import { type GrantedKey, grantKeys } from "./grants.ts";
 import type { HeldKey, HeldKeys } from "./held.ts";
 import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId } from "./key-id.ts";
-import { nameFits, type Parties } from "./key-namer.ts";
+import { type NamedFor, nameFits, type Parties } from "./key-namer.ts";
 import type { Answer, FetchRequest } from "./ports.ts";
 import { kmaRow, TABLE } from "./rows.ts";
 import { fitAnswer, stepped } from "./sizes.ts";
 import { MAX_PIECES } from "./source-key.ts";
+
+interface DeskRequest extends FetchRequest {
+  /** For whom the keys are named, when it is not `initiator` for `app`: in a session. */
+  readonly apps?: NamedFor;
+}
 
 interface Wanted {
   readonly key: HeldKey;
@@ -27,13 +32,9 @@ export class FetchDesk {
   }
 
   /** `held`: what the initiator's home KM is the source of. @returns gives the request up */
-  request(request: FetchRequest, held: HeldKeys, answer: Answer): () => void {
-    const parties = {
-      source: held.peer,
-      destination: this.#context.self,
-      initiator: request.initiator,
-      target: request.app,
-    };
+  request(request: DeskRequest, held: HeldKeys, answer: Answer): () => void {
+    const apps = request.apps ?? { initiator: request.initiator, target: request.app };
+    const parties = { source: held.peer, destination: this.#context.self, ...apps };
     let givenUp = false;
     try {
       const wanted = select(request.keyIds, held, parties);
@@ -60,9 +61,9 @@ export class FetchDesk {
     for (const { key, range } of wanted) key.mark(range);
     const keys = new Set(wanted.map(({ key }) => key));
     using opened = new DisposableStack();
-    const blocks = new Map<HeldKey, OpenBlock>();
+    let blocks: ReadonlyMap<HeldKey, OpenBlock>;
     try {
-      await this.#context.reach.run(() => this.#open(keys, opened, blocks));
+      blocks = await this.#open(keys, opened);
     } catch (thrown) {
       // Nothing is durable and nothing has left: the ranges are free again.
       for (const { key, range } of wanted) key.unmark(range);
@@ -80,11 +81,11 @@ export class FetchDesk {
     return blocks;
   }
 
-  async #open(keys: Iterable<HeldKey>, opened: DisposableStack, blocks: Map<HeldKey, OpenBlock>): Promise<void> {
-    const { vault } = this.#context;
-    for (const key of keys) {
-      blocks.set(key, opened.use(vault.resident(key.block) ?? (await vault.open(key.block, () => key.used()))));
-    }
+  /** All at once, so that nothing is held while memory is waited for. */
+  async #open(keys: ReadonlySet<HeldKey>, opened: DisposableStack): Promise<ReadonlyMap<HeldKey, OpenBlock>> {
+    const blocks = [...keys].map((key) => ({ block: key.block, used: () => key.used() }));
+    const job = opened.use(await this.#context.vault.openJob({ blocks, blanks: 0 }));
+    return new Map([...keys].flatMap((key, index) => entryOf(key, job.blocks[index])));
   }
 
   #grant(
@@ -107,6 +108,9 @@ export class FetchDesk {
   }
 }
 
+const entryOf = (key: HeldKey, open: OpenBlock | undefined): [HeldKey, OpenBlock][] =>
+  open === undefined ? [] : [[key, open]];
+
 /** The ranges stay marked, whether or not they have left. */
 function settle(wanted: readonly Wanted[], held: HeldKeys): void {
   for (const { key, range } of wanted) key.settle(range);
@@ -127,6 +131,16 @@ function select(keyIds: readonly string[], held: HeldKeys, parties: Parties): Wa
     });
   }
   return wanted;
+}
+
+/** Whether an ID names a key of `length` bytes for these parties, of which nothing was fetched. */
+export function isFetchable(id: string, length: number, held: HeldKeys, parties: Parties): boolean {
+  try {
+    return select([id], held, parties).every(({ parts }) => parts.length === length);
+  } catch (thrown) {
+    if (thrown instanceof Fault) return false;
+    throw thrown;
+  }
 }
 
 function find(id: string, held: HeldKeys): Wanted {

@@ -5,7 +5,6 @@
 
 import type { Change, Vault } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
-import type { InTurn } from "./in-turn.ts";
 import { STEP } from "./key-id.ts";
 import { type Demand, isPiece, type SourceKey } from "./source-key.ts";
 
@@ -32,7 +31,6 @@ type Targets = ReadonlyMap<SourceKey, number>;
 export class Marks {
   readonly #vault: Vault;
   readonly #keys: MarkedKeys;
-  readonly #reach: InTurn;
   /** One at a time. */
   #moving: Promise<void> | undefined;
   /** Bytes carved since the marks that are being moved began to move. */
@@ -42,9 +40,8 @@ export class Marks {
   /** Somebody waits for marks, though KMA-keys are open: they do not run far enough ahead. */
   #areAwaited = false;
 
-  constructor({ vault, reach }: Pick<Context, "vault" | "reach">, keys: MarkedKeys) {
+  constructor({ vault }: Pick<Context, "vault">, keys: MarkedKeys) {
     this.#vault = vault;
-    this.#reach = reach;
     this.#keys = keys;
   }
 
@@ -55,7 +52,7 @@ export class Marks {
     const left = this.#keys.open.reduce((sum, key) => sum + key.durable - key.carved, 0);
     if (left >= this.#aheadBytes / 2) return;
     this.#begin(
-      (pinned) => this.#aimAhead(pinned),
+      (pinned) => this.#bring(this.#aimAhead(), pinned),
       () => {},
     ).catch(() => {
       // The next request that needs the marks meets the same fault, and says so.
@@ -89,7 +86,7 @@ export class Marks {
     using pinned = new DisposableStack();
     this.#carvedMeanwhile = 0;
     try {
-      await this.#commit(await this.#reach.run(() => aim(pinned)));
+      await this.#commit(await aim(pinned));
       const least = this.#areAwaited ? 2 * this.#aheadBytes : this.#aheadBytes >> 1;
       this.#aheadBytes = Math.min(Math.max(AHEAD, least, 8 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
@@ -99,14 +96,13 @@ export class Marks {
     then();
   }
 
-  async #aim({ count, step }: Demand, pinned: DisposableStack): Promise<Map<SourceKey, number>> {
+  #aim({ count, step }: Demand): Targets {
     const targets = new Map<SourceKey, number>();
     let missing = count;
     for (const key of this.#keys.keys()) {
       if (!isPiece(key.left, { count, step })) continue;
       const fits = Math.min(missing, Math.floor(key.left / step));
       missing -= fits;
-      await this.#bring(key, pinned);
       targets.set(key, Math.min(key.length, key.carved + fits * step + CHUNK));
       if (missing === 0) break;
     }
@@ -115,27 +111,33 @@ export class Marks {
 
   /** For a demand, and as far as it goes for what will be asked next. */
   async #aimFurther(demand: Demand, pinned: DisposableStack): Promise<Targets> {
-    const targets = await this.#aim(demand, pinned);
-    return this.#aimAhead(pinned, targets).catch(() => targets);
+    const needed = this.#aim(demand);
+    const further = this.#aimAhead(needed);
+    if (further.size === needed.size) return await this.#bring(further, pinned);
+    return await this.#bring(further, pinned).catch(() => this.#bring(needed, pinned));
   }
 
   /** For what will be asked next, over as many KMA-keys as it takes. */
-  async #aimAhead(pinned: DisposableStack, targets = new Map<SourceKey, number>()): Promise<Targets> {
+  #aimAhead(needed: Targets = new Map()): Targets {
+    const targets = new Map(needed);
     let missing = this.#aheadBytes;
     for (const key of this.#keys.keys()) {
       if (missing < STEP || targets.size >= MOST_AHEAD / AHEAD) break;
       const mark = Math.min(key.length, key.carved + AHEAD);
       missing -= mark - key.carved;
-      if (mark <= Math.max(key.durable, targets.get(key) ?? 0)) continue;
-      await this.#bring(key, pinned);
-      targets.set(key, mark);
+      if (mark > Math.max(key.durable, targets.get(key) ?? 0)) targets.set(key, mark);
     }
     return targets;
   }
 
-  async #bring(key: SourceKey, pinned: DisposableStack): Promise<void> {
-    const used = () => [{ offset: 0, length: key.carved }];
-    pinned.use(this.#vault.resident(key.block) ?? (await this.#vault.open(key.block, used)));
+  /** All their blocks at once, so that nothing is held while memory is waited for. */
+  async #bring(targets: Targets, pinned: DisposableStack): Promise<Targets> {
+    const blocks = [...targets.keys()].map((key) => ({
+      block: key.block,
+      used: () => [{ offset: 0, length: key.carved }],
+    }));
+    pinned.use(await this.#vault.openJob({ blocks, blanks: 0 }));
+    return targets;
   }
 
   async #commit(targets: Targets): Promise<void> {
