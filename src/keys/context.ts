@@ -5,6 +5,7 @@ import type { Clock, Log, Meter, Random } from "../core/ports.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { AgeClock } from "./age-clock.ts";
 import type { InTurn } from "./in-turn.ts";
+import type { RelayLog } from "./relay-log.ts";
 
 /** Times in ms, amounts in KMA-keys unless the name says otherwise. */
 export interface KeysPolicy {
@@ -34,6 +35,8 @@ export interface Context {
   readonly ages: AgeClock;
   /** Whoever opens several blocks at once opens them in its turn, so that no two wait for each other's locked memory. */
   readonly reach: InTurn;
+  /** How relays that began here ended. */
+  readonly relayLog: RelayLog;
   readonly random: Random;
   readonly log: Log;
   readonly meter: Meter;

@@ -29,8 +29,11 @@ import type {
   WholeArrival,
 } from "./ports.ts";
 import { type Quota, Quotas } from "./quota.ts";
+import { RelayLog } from "./relay-log.ts";
 import { SourceRelays } from "./relay-source.ts";
 import { Remote } from "./remote.ts";
+import { RouteBook } from "./route-book.ts";
+import { Routes, type TopologyLink } from "./routes.ts";
 import { readRow, TABLE } from "./rows.ts";
 import { keySizes, stepped } from "./sizes.ts";
 
@@ -46,9 +49,13 @@ export interface KeyManagerSettings {
   readonly links: readonly LinkSettings[];
   readonly peers: readonly KmId[];
   readonly apps: readonly AppEntry[];
+  /** Links of the network; our own are always part of it. */
+  readonly topology?: readonly TopologyLink[];
+  /** Of a peer: routes that share no KM, over which each KMA-key travels in parts; 1 unless it is here. */
+  readonly paths?: ReadonlyMap<KmId, number>;
 }
 
-type Ports = Omit<Context, "ages" | "policy" | "reach">;
+type Ports = Omit<Context, "ages" | "policy" | "reach" | "relayLog">;
 
 const NOTHING = (): void => {};
 const MAX_INT32 = 2 ** 31 - 1;
@@ -59,6 +66,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly local: LocalStock;
   readonly remotes: ReadonlyMap<KmId, Remote>;
   readonly links: ReadonlyMap<string, LinkBook>;
+  readonly routes: Routes;
+  /** What the QKDN controller sees and sets of them. */
+  readonly routeDesk: RouteBook;
   readonly #apps: ReadonlyMap<AppId, AppEntry>;
   readonly #connections = new Map<Remote, Connection>();
   readonly #fetchDesk: FetchDesk;
@@ -68,7 +78,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
   #stopping = false;
   readonly #stopHealth: () => void;
 
-  private constructor(context: Context, { policy, links, peers, apps }: KeyManagerSettings) {
+  private constructor(context: Context, settings: KeyManagerSettings) {
+    const { policy, links, peers, apps, paths } = settings;
     this.context = context;
     this.#apps = new Map(apps.map((app) => [app.id, app]));
     const quotas = new Quotas(context.clock, (app) => this.#app(app).quota);
@@ -76,6 +87,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
     this.local = new LocalStock(context, blockBytes, quotas);
     this.links = new Map(links.map((link) => [link.id, new LinkBook(context.self, link)]));
+    this.routes = new Routes(context.self, wholeTopology(context.self, settings));
+    this.routeDesk = new RouteBook(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
     this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
     this.#fetchDesk = new FetchDesk(context);
     this.#housekeeping = new Housekeeping(context, this);
@@ -86,7 +99,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
   static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
-    const manager = new KeyManager({ ...ports, policy: settings.policy, ages, reach: new InTurn() }, settings);
+    const relayLog = new RelayLog(() => ports.clock.wallMs());
+    const context = { ...ports, policy: settings.policy, ages, reach: new InTurn(), relayLog };
+    const manager = new KeyManager(context, settings);
+    manager.routeDesk.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
       await loadBooks(manager.context, {
         link: (id) => manager.links.get(id),
@@ -317,6 +333,12 @@ const sessionsNotOffered = (): Fault =>
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */
 const DEFAULT_BLOCK = 4096;
 const FRONT = 96;
+
+function wholeTopology(self: KmId, { links, topology = [] }: KeyManagerSettings): readonly TopologyLink[] {
+  const known = new Set(topology.map(({ id }) => id));
+  const own = links.filter(({ id }) => !known.has(id)).map(({ id, peer }) => ({ id, kms: [self, peer] as const, cost: 1 }));
+  return [...own, ...topology];
+}
 
 /** @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST */
 function checkSize({ count, sizeBits }: SupplyRequest, { minBits, maxBits, maxKeys }: KeySizes): void {

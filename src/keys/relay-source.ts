@@ -10,6 +10,7 @@ import { endBlocks } from "./intake.ts";
 import { kmaKeyId, MAX_SERIAL } from "./key-id.ts";
 import type { LinkBook, StoredBlock } from "./link-book.ts";
 import type { Peer, RelayOffer } from "./ports.ts";
+import type { RelayResult } from "./relay-log.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
 import type { Remote } from "./remote.ts";
 import { kmaRow, TABLE } from "./rows.ts";
@@ -87,6 +88,7 @@ export class SourceRelays {
   }
 
   async #relay(peer: Peer, link: LinkBook, block: StoredBlock): Promise<void> {
+    const begun = this.#context.clock.monotonicMs();
     let key: SourceKey | undefined;
     try {
       using open = await this.#context.vault.open(block.id);
@@ -96,12 +98,19 @@ export class SourceRelays {
       const { keyId, tag } = await peer.relay(offer, this.#context.policy.relayTimeoutMs);
       if (keyId !== offer.keyId || !sameBytes(tag, endTag)) throw new Fault("BAD_TAG");
       await this.#ready(key, offer, peer);
+      this.#note("ready", undefined, begun);
     } catch (thrown) {
       const fault = asFault(thrown);
+      if (key !== undefined) this.#note(fault.code, fault.failedAt, begun);
       if (key !== undefined) await this.#giveUp(key, fault);
       else this.#putBack(link, block, fault);
       if (peer === this.#remote.peer || fault.code !== "PEER_UNAVAILABLE") this.#refused(fault);
     }
+  }
+
+  #note(outcome: RelayResult["outcome"], failedAt: string | undefined, begun: number): void {
+    const { clock, relayLog } = this.#context;
+    relayLog.note({ destination: this.#remote.id, route: [], outcome, failedAt, ms: clock.monotonicMs() - begun });
   }
 
   /** Nothing was done with the block: it goes back into the books, unless it cannot be read. */

@@ -11,6 +11,7 @@ export const TABLE = {
   held: "held",
   peer: "peer",
   meta: "meta",
+  route: "route",
 } as const;
 
 /** A link block that is stored and unused. */
@@ -68,6 +69,11 @@ export interface ClockRow extends Row {
   readonly wallMs: number;
 }
 
+/** Routes to a destination that the controller has set, as text. */
+export interface RouteRow extends Row {
+  readonly routes: string;
+}
+
 type Kinds = "string" | "number" | "boolean" | "bytes";
 
 const SHAPES = {
@@ -94,6 +100,7 @@ const SHAPES = {
   },
   peer: { nextSerial: "number", proved: "number", givenUp: "string", accepted: "number", window: "string" },
   meta: { ageMs: "number", wallMs: "number" },
+  route: { routes: "string" },
 } as const satisfies Record<keyof typeof TABLE, Record<string, Kinds>>;
 
 interface RowOf {
@@ -103,6 +110,7 @@ interface RowOf {
   held: HeldRow;
   peer: PeerRow;
   meta: ClockRow;
+  route: RouteRow;
 }
 
 /** @throws Error that names table and field: a store that holds something else is not ours to guess at */

@@ -9,6 +9,7 @@ import type { Context } from "../../src/keys/context.ts";
 import { InTurn } from "../../src/keys/in-turn.ts";
 import { type FedBlock, Intake } from "../../src/keys/intake.ts";
 import { LinkBook } from "../../src/keys/link-book.ts";
+import { RelayLog } from "../../src/keys/relay-log.ts";
 import type { Change, Row, Sealed, Vault } from "../../src/vault/vault.ts";
 import { ManualClock, settled } from "../support/manual-clock.ts";
 import { recorder } from "../support/recorder.ts";
@@ -57,6 +58,7 @@ function bench() {
     clock,
     ages: new AgeClock(clock, undefined),
     reach: new InTurn(),
+    relayLog: new RelayLog(() => 0),
     random: seeded(1),
     log,
     meter,
