@@ -24,9 +24,25 @@ export const COUNTERS = {
     "role",
     "reason",
   ),
-  keys_supplied: counter("KSA-keys supplied to their initiator", "app", "door"),
-  keys_fetched: counter("KSA-keys fetched by ID", "app", "door"),
+  keys_supplied: counter(
+    "KSA-keys supplied to their initiator; door `session`: pushed to the destination of a session",
+    "app",
+    "door",
+  ),
+  keys_fetched: counter(
+    "KSA-keys fetched by ID; door `session`: supplied to the initiator of a session",
+    "app",
+    "door",
+  ),
   keys_undelivered: counter("KSA-keys whose application had gone when they were ready", "app"),
+  keys_unacknowledged: counter(
+    "KSA-keys pushed in a session that their application did not acknowledge: destroyed",
+    "app",
+  ),
+  key_ids_refused: counter("key IDs that a peer named in a session and that are none of its keys", "peer"),
+  sessions_opened: counter("sessions opened, by the role of the application at home here", "role"),
+  sessions_refused: counter("sessions that were not opened, by fault", "role", "fault"),
+  sessions_ended: counter("sessions that ended, by reason", "role", "reason"),
   requests_refused: counter("requests refused, by fault", "door", "fault"),
   frames_refused: counter("frames that ended a connection, by reason", "door", "reason"),
   answers_dropped: counter("answers to no open request", "door"),
@@ -57,3 +73,15 @@ export const END_REASONS = {
 } as const;
 
 export type EndReason = keyof typeof END_REASONS;
+
+/** Why a session ended, with the sentence for its applications and the manual. */
+export const SESSION_ENDS = {
+  budget: "its budget is spent",
+  idle: "it was idle for too long",
+  refused: "the destination application acknowledged none of the keys pushed to it",
+  left: "the initiator gave it up while it was being opened",
+  peer: "the key manager at the other end knows it no more",
+  stopped: "its key manager was stopped",
+} as const;
+
+export type SessionEnd = keyof typeof SESSION_ENDS;

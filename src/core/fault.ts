@@ -93,6 +93,30 @@ export const FAULTS = {
     "there is no route to the other key manager",
     "No usable link or route leads to the home KM of the other application.",
   ),
+  SESSION_UNKNOWN: row(
+    400,
+    false,
+    "the session is not known here",
+    "It was never opened, or a key manager was started again since: sessions do not survive that. Open a new one.",
+  ),
+  SESSION_ENDED: row(
+    400,
+    false,
+    "the session has ended",
+    "Its budget is spent, it was idle for too long, or one side ended it; the text says which. Open a new one.",
+  ),
+  APP_UNAVAILABLE: row(
+    503,
+    true,
+    "the other application is not connected to its key manager",
+    "A session needs its destination application connected over Ak. The session goes on when the application is back before the idle end.",
+  ),
+  NOT_ACKNOWLEDGED: row(
+    503,
+    true,
+    "the destination application acknowledged none of the keys",
+    "The keys pushed were refused or not acknowledged in time; they are destroyed and were supplied to nobody.",
+  ),
   HSM_UNAVAILABLE: row(
     503,
     true,
@@ -104,6 +128,12 @@ export const FAULTS = {
     true,
     "the key store cannot be written",
     "The disk is full or failing. Make room; supply goes on by itself.",
+  ),
+  SESSION_REFUSED: row(
+    400,
+    false,
+    "the other application refuses the session",
+    "The application that the session is with does not want it; the text is its own, if it gave one.",
   ),
   STOPPING: row(503, true, "the key manager is stopping", "It was told to stop or is being zeroised."),
   INTERNAL: row(503, true, "an internal error", "A defect: please report it with the log line."),

@@ -6,6 +6,7 @@ import type { Vault } from "../vault/vault.ts";
 import type { AgeClock } from "./age-clock.ts";
 import type { InTurn } from "./in-turn.ts";
 import type { RelayLog } from "./relay-log.ts";
+import type { SessionPolicy } from "./session-rules.ts";
 
 /** Times in ms, amounts in KMA-keys unless the name says otherwise. */
 export interface KeysPolicy {
@@ -25,6 +26,8 @@ export interface KeysPolicy {
   readonly maxHeld: number;
   /** How long a KEK epoch lasts. */
   readonly epochMs: number;
+  /** Limits of sessions; the defaults when absent. */
+  readonly sessions?: SessionPolicy;
 }
 
 export interface Context {

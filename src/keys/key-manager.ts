@@ -35,6 +35,8 @@ import { Remote } from "./remote.ts";
 import { RouteBook } from "./route-book.ts";
 import { Routes, type TopologyLink } from "./routes.ts";
 import { readRow, TABLE } from "./rows.ts";
+import type { SessionHost } from "./session-host.ts";
+import { Sessions } from "./sessions.ts";
 import { keySizes, stepped } from "./sizes.ts";
 
 /** An application and the KM that serves it. */
@@ -69,6 +71,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly routes: Routes;
   /** What the QKDN controller sees and sets of them. */
   readonly routeDesk: RouteBook;
+  /** The proactive mode. */
+  readonly sessions: Sessions;
   readonly #apps: ReadonlyMap<AppId, AppEntry>;
   readonly #connections = new Map<Remote, Connection>();
   readonly #fetchDesk: FetchDesk;
@@ -91,6 +95,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.routeDesk = new RouteBook(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
     this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
     this.#fetchDesk = new FetchDesk(context);
+    this.sessions = new Sessions(this.#sessionHost(quotas));
     this.#housekeeping = new Housekeeping(context, this);
     this.#stopHealth = context.vault.onHealth(() => this.#healthChanged());
   }
@@ -142,6 +147,26 @@ export class KeyManager implements KeyDoor, PeerEvents {
       stop: () => relays.stop(),
     };
     return remote;
+  }
+
+  #sessionHost(quotas: Quotas): SessionHost {
+    const connected = (km: KmId): Remote | undefined => {
+      const remote = this.remotes.get(km);
+      return remote?.phase === "synchronised" ? remote : undefined;
+    };
+    return {
+      context: this.context,
+      quotas,
+      fetchDesk: this.#fetchDesk,
+      checkWorking: () => this.#checkWorking(),
+      homeOf: (app) => this.#app(app).home,
+      pairFor: (home) => this.#pairFor(home),
+      checkSize: (wish, home) =>
+        checkSize(wish, keySizes(this.sizes.defaultBits, this.#pairFor(home).keyBytes + FRONT)),
+      peerOf: (km) => connected(km)?.peer,
+      isCurrent: (peer) => this.remotes.get(peer.id)?.peer === peer,
+      mayWait: () => this.waiting < this.context.policy.maxWaiting,
+    };
   }
 
   /** What is shared with a peer, or with ourselves. */
@@ -274,6 +299,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     remote.phase = "down";
     this.#connections.get(remote)?.end();
     this.#connections.delete(remote);
+    this.sessions.disconnected(peer.id);
   }
 
   /** @throws Fault */
@@ -284,6 +310,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   /** @throws Fault */
   async told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
     await this.#connection(peer).told(entries);
+    this.sessions.told(peer.id, entries);
   }
 
   /** @throws Fault */
@@ -292,13 +319,15 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 
   /** @throws Fault */
-  async sessionCreated(_peer: Peer, _creation: SessionCreation): Promise<void> {
-    throw sessionsNotOffered();
+  async sessionCreated(peer: Peer, creation: SessionCreation): Promise<void> {
+    this.#connection(peer);
+    await this.sessions.created(peer, creation);
   }
 
   /** @throws Fault */
-  async sessionNotified(_peer: Peer, _wish: SessionWish): Promise<readonly string[]> {
-    throw sessionsNotOffered();
+  async sessionNotified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
+    this.#connection(peer);
+    return await this.sessions.notified(peer, wish);
   }
 
   #connection(peer: Peer): Connection {
@@ -313,6 +342,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   refuse(): void {
     this.#stopping = true;
     this.#stopHealth();
+    this.sessions.stop();
     for (const { desk } of this.#pairs()) desk.refuseAll(new Fault("STOPPING"));
   }
 
@@ -327,9 +357,6 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 }
 
-const sessionsNotOffered = (): Fault =>
-  new Fault("EXTENSION_UNSUPPORTED", { text: "sessions between key managers are not offered yet" });
-
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */
 const DEFAULT_BLOCK = 4096;
 const FRONT = 96;
@@ -341,7 +368,10 @@ function wholeTopology(self: KmId, { links, topology = [] }: KeyManagerSettings)
 }
 
 /** @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST */
-function checkSize({ count, sizeBits }: SupplyRequest, { minBits, maxBits, maxKeys }: KeySizes): void {
+function checkSize(
+  { count, sizeBits }: Pick<SupplyRequest, "count" | "sizeBits">,
+  { minBits, maxBits, maxKeys }: KeySizes,
+): void {
   if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES");
   if (sizeBits < minBits || sizeBits > maxBits) {
     throw new Fault("KEY_SIZE_INVALID", {

@@ -13,6 +13,9 @@ export interface Parties {
   readonly target: AppId;
 }
 
+/** The two applications in a key's name. */
+export type NamedFor = Pick<Parties, "initiator" | "target">;
+
 interface NamedKey {
   readonly serial: number;
   readonly idKey: KeyIdKey;

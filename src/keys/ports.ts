@@ -4,7 +4,8 @@ import type { Fault } from "../core/fault.ts";
 import type { AppId, KmId, LinkId } from "../core/ids.ts";
 import type { Provenance } from "../core/provenance.ts";
 
-export type Door = "ak" | "etsi014";
+/** How keys leave; `session`: pushed to the destination of a session of Ak, or supplied to its initiator. */
+export type Door = "ak" | "etsi014" | "session";
 
 /** Q.4161 0x2101, ETSI 014 Get key: new keys for the caller and another application. */
 export interface SupplyRequest {
@@ -190,7 +191,10 @@ export interface WholeKey {
   readonly keyId: string;
   /** Bytes. */
   readonly length: number;
-  /** Writes the base64 of the key, padded, at `at`; returns the position behind it. */
+  /**
+   * Writes the base64 of the key, padded, at `at`; returns the position behind it. Called once at most, when the frame
+   * leaves: not after the promise of `relayWhole` is settled.
+   */
   writeKey(target: Uint8Array, at: number): number;
 }
 

@@ -1,5 +1,6 @@
 // What each application may take: a token bucket in bits.
 
+import { Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 
@@ -12,6 +13,12 @@ interface Bucket {
   readonly quota: Quota;
   bits: number;
   filledAt: number;
+}
+
+/** `waitMs` as `Quotas.take` returns it. */
+export function quotaFault(waitMs: number): Fault {
+  if (Number.isFinite(waitMs)) return new Fault("QUOTA_EXCEEDED", { retryAfterMs: waitMs });
+  return new Fault("QUOTA_EXCEEDED", { text: "the request is larger than the application's quota_burst_bits" });
 }
 
 export class Quotas {

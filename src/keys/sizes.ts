@@ -6,6 +6,8 @@ import type { KeySizes } from "./ports.ts";
 const FRAME_PAYLOAD = 65_535;
 // {"keys":[ … ],"response":"success"}
 const ANSWER_CHARS = 40;
+// {"session_ID":"…", and an ID of 64 characters
+const SESSION_CHARS = ANSWER_CHARS + 16 + 64;
 // {"key_ID":"…","key":"…"},
 const KEY_CHARS = 23 + 36;
 
@@ -18,6 +20,10 @@ export function keySizes(defaultBits: number, blockBytes: number): KeySizes {
     maxKeys: (sizeBits) => Math.floor((FRAME_PAYLOAD - ANSWER_CHARS) / keyChars(sizeBits / 8)),
   };
 }
+
+/** Keys of a size that fit one push (0x120A) and one answer (0x1209) in a session. */
+export const sessionMaxKeys = (sizeBits: number): number =>
+  Math.floor((FRAME_PAYLOAD - SESSION_CHARS) / keyChars(sizeBits / 8));
 
 /** One key of an answer with its ID. */
 const keyChars = (bytes: number): number => KEY_CHARS + Math.ceil(bytes / 3) * 4;

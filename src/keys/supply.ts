@@ -4,15 +4,22 @@ import { asFault, Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Context } from "./context.ts";
 import { grantPieces } from "./grants.ts";
+import type { NamedFor } from "./key-namer.ts";
 import type { Answer, SupplyRequest } from "./ports.ts";
-import type { Quotas } from "./quota.ts";
+import { type Quotas, quotaFault } from "./quota.ts";
 import { stepped } from "./sizes.ts";
 import { type Demand, NO_DEMAND, type Piece, plus } from "./source-key.ts";
 import type { SourceStock } from "./stock.ts";
 import { Turns } from "./turns.ts";
 
+/** `app` takes the turn and pays with its quota. */
+interface DeskRequest extends SupplyRequest {
+  /** For whom the keys are named, when it is not `app` for `destination`: in a session. */
+  readonly apps?: NamedFor;
+}
+
 interface Waiting extends Demand {
-  readonly request: SupplyRequest;
+  readonly request: DeskRequest;
   readonly answer: Answer;
   readonly stopTimer: () => void;
 }
@@ -60,7 +67,7 @@ export class SupplyDesk {
   }
 
   /** Answers at once if the stock is at hand, refuses at once what cannot be in time, or lets it wait its turn. */
-  request(request: SupplyRequest, answer: Answer, mayWait: boolean): () => void {
+  request(request: DeskRequest, answer: Answer, mayWait: boolean): () => void {
     const demand = { count: request.count, step: stepped(request.sizeBits / 8) };
     const bits = request.count * request.sizeBits;
     const refuse = (fault: Fault): (() => void) => {
@@ -80,7 +87,7 @@ export class SupplyDesk {
     return this.#wait(request, answer, demand);
   }
 
-  #serve(request: SupplyRequest, answer: Answer, demand: Demand): boolean {
+  #serve(request: DeskRequest, answer: Answer, demand: Demand): boolean {
     if (this.#filling.obstacle() !== undefined) return false;
     const pieces = this.stock.take(demand);
     if (pieces === undefined) return false;
@@ -89,10 +96,11 @@ export class SupplyDesk {
     return true;
   }
 
-  #grant(request: SupplyRequest, pieces: readonly Piece[], step: number) {
+  #grant(request: DeskRequest, pieces: readonly Piece[], step: number) {
     const { self, meter } = this.#context;
     const { app, destination, door, sizeBits } = request;
-    const parties = { source: self, destination: this.stock.peer, initiator: app, target: destination };
+    const apps = request.apps ?? { initiator: app, target: destination };
+    const parties = { source: self, destination: this.stock.peer, ...apps };
     return grantPieces(pieces, sizeBits / 8, step, parties, (unwritten) => {
       for (const piece of pieces) this.stock.release(piece);
       meter.add("keys_supplied", { app, door }, request.count - unwritten);
@@ -190,9 +198,4 @@ export class SupplyDesk {
   refuseAll(fault: Fault): void {
     for (const entry of [...this.#waiting]) this.#refuse(entry, fault);
   }
-}
-
-function quotaFault(waitMs: number): Fault {
-  if (Number.isFinite(waitMs)) return new Fault("QUOTA_EXCEEDED", { retryAfterMs: waitMs });
-  return new Fault("QUOTA_EXCEEDED", { text: "the request is larger than the application's quota_burst_bits" });
 }

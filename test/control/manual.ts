@@ -2,7 +2,7 @@
 
 import { GAUGES, type GaugeName } from "../../src/control/gauges.ts";
 import { counterMetric, gaugeMetric } from "../../src/control/metrics.ts";
-import { COUNTERS, type CounterName, END_REASONS } from "../../src/core/counters.ts";
+import { COUNTERS, type CounterName, END_REASONS, SESSION_ENDS } from "../../src/core/counters.ts";
 import { FAULTS } from "../../src/core/fault.ts";
 
 const table = (heads: readonly string[], rows: readonly (readonly string[])[]): string =>
@@ -31,6 +31,11 @@ const TABLES: Readonly<Record<string, () => string>> = {
     table(
       ["reason", "meaning"],
       Object.entries(END_REASONS).map(([reason, text]) => [code(reason), text]),
+    ),
+  sessions: () =>
+    table(
+      ["reason", "why the session ended"],
+      Object.entries(SESSION_ENDS).map(([reason, text]) => [code(reason), text]),
     ),
 };
 

@@ -25,9 +25,10 @@ export interface Asked {
 }
 
 /** Whether a grant is read and ended at once, or held open. */
-type Manner = "read" | "hold";
+export type Manner = "read" | "hold";
 
-function asked(begin: (answer: Answer) => () => void, manner: Manner): Asked {
+/** Begins a request whose answer brings keys. */
+export function asked(begin: (answer: Answer) => () => void, manner: Manner): Asked {
   const made: Asked = {
     outcome: undefined,
     keys: [],
@@ -57,7 +58,8 @@ function asked(begin: (answer: Answer) => () => void, manner: Manner): Asked {
   return made;
 }
 
-function readGrant(grant: Grant): GivenKey[] {
+/** All keys of a grant, which the caller disposes. */
+export function readGrant(grant: Grant): GivenKey[] {
   const target = Buffer.alloc(8192);
   return Array.from({ length: grant.count }, (_, index) => {
     const idEnd = grant.writeId(index, target, 0);
