@@ -1,7 +1,7 @@
 // Checks of single values that a peer sent: each gives the value, or says what it must be.
 
 import { Fault } from "../core/fault.ts";
-import { ID_PATTERN, type KmId, kmId } from "../core/ids.ts";
+import { ID_PATTERN } from "../core/ids.ts";
 import type { JsonObject } from "../wire/types.ts";
 
 const TAG_BYTES = 16;
@@ -31,8 +31,6 @@ export function tagOf(value: unknown, what: string): Uint8Array {
   if (tag?.length === TAG_BYTES && tag.toString("base64") === value) return new Uint8Array(tag);
   throw malformed(`${what} must be the base64 of ${TAG_BYTES} bytes`);
 }
-
-export const km = (value: unknown, what: string): KmId => idOf(value, what, kmId);
 
 export function idOf<T>(value: unknown, what: string, parse: (text: string) => T): T {
   if (typeof value === "string" && ID_PATTERN.test(value)) return parse(value);

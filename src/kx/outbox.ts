@@ -2,6 +2,7 @@
 
 import type { Clock } from "../core/ports.ts";
 import type { Channel } from "../net/channel.ts";
+import type { Laid } from "./laid.ts";
 
 /**
  * The most bytes written before reading has had a turn. Reading stands still while a write is unfinished; what both
@@ -12,17 +13,20 @@ const TURN_BYTES = 65_545;
 /** Bytes that may wait. Answers have room beyond the requests', so that a full queue of requests delays none. */
 export const OUTBOX_LIMITS = { request: 1 << 20, answer: 2 << 20 } as const;
 
-/** Frames go out in the order of `put`, all that are queued in one write. */
+/**
+ * Frames go out in the order of `put`, all that are queued in one write. They are laid when they leave, in memory that is
+ * zeroed when `Channel.write` has encrypted it: before and after there is no byte of them here.
+ */
 export class Outbox {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #broken: () => void;
-  #frames: Uint8Array[] = [];
+  #frames: Laid[] = [];
   #bytes = 0;
   #writtenInTurn = 0;
   #cancelTurn: (() => void) | undefined;
 
-  /** @param broken called when the channel takes no writes any more: it is about to say that it is closed */
+  /** @param broken called when a write failed: mostly the channel is about to say that it is closed */
   constructor(channel: Channel, clock: Clock, broken: () => void) {
     this.#channel = channel;
     this.#clock = clock;
@@ -30,12 +34,20 @@ export class Outbox {
   }
 
   /** False, and nothing queued, when the frame does not fit. */
-  put(frame: Uint8Array, kind: keyof typeof OUTBOX_LIMITS): boolean {
+  put(frame: Laid, kind: keyof typeof OUTBOX_LIMITS): boolean {
     if (this.#bytes + frame.length > OUTBOX_LIMITS[kind]) return false;
     this.#frames.push(frame);
     this.#bytes += frame.length;
     this.flush();
     return true;
+  }
+
+  /** Forgets a frame that has not left; harmless when it has. */
+  drop(frame: Laid): void {
+    const index = this.#frames.indexOf(frame);
+    if (index < 0) return;
+    this.#frames.splice(index, 1);
+    this.#bytes -= frame.length;
   }
 
   /** Writes what the channel takes now. */
@@ -47,7 +59,7 @@ export class Outbox {
     }
     const batch = this.#batch();
     if (batch.length === 0) this.#giveReadingATurn();
-    else this.#write(Buffer.concat(batch));
+    else this.#write(batch);
   }
 
   /** Forgets all frames. */
@@ -58,15 +70,19 @@ export class Outbox {
     this.#bytes = 0;
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(batch: readonly Laid[]): void {
+    const bytes = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
     try {
+      batch.reduce((at, frame) => frame.lay(bytes, at), 0);
       this.#channel.write(bytes);
     } catch {
       this.#broken();
+    } finally {
+      bytes.fill(0);
     }
   }
 
-  #batch(): Uint8Array[] {
+  #batch(): readonly Laid[] {
     let count = 0;
     for (const frame of this.#frames) {
       if (this.#writtenInTurn + frame.length > TURN_BYTES) break;

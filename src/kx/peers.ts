@@ -11,12 +11,13 @@ import { BufferPool } from "../wire/buffer-pool.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";
 import { keepDialled } from "./redial.ts";
 import { dials, Roster, type RosterPorts } from "./roster.ts";
+import type { Dialect } from "./server.ts";
 
 /** Where a peer is, as the configuration tells it. */
 export interface KxPeer {
   readonly id: KmId;
   readonly address: KxAddress;
-  readonly dialect: "extended" | "strict";
+  readonly dialect: Dialect;
 }
 
 export interface KxAddress {
@@ -60,11 +61,7 @@ export async function startKx(options: KxOptions, ports: KxPorts): Promise<Kx> {
   const { km, peers, defaultKeyBits, keepalive } = options;
   // Every dialogue gathers one frame at a time, and a replaced one may not be gone yet.
   const buffers = new BufferPool(2 * peers.length);
-  const peerIds = peers.map(({ id }) => id);
-  const roster = new Roster(
-    { km, peers: peerIds, defaultKeyBits, ...(keepalive && { keepalive }) },
-    { ...ports, buffers },
-  );
+  const roster = new Roster({ km, peers, defaultKeyBits, ...(keepalive && { keepalive }) }, { ...ports, buffers });
   const listener = await startListener(options, ports, roster);
   const stop = new AbortController();
   const dialling = peers

@@ -1,68 +1,55 @@
 // A key relay between the key manager's words and the messages 0x1101 and 0x1102 (Q.4163 Tables 1 and 2).
 
-import { Fault } from "../core/fault.ts";
-import { type KmId, linkId } from "../core/ids.ts";
+import type { Fault } from "../core/fault.ts";
+import type { KmId } from "../core/ids.ts";
 import { parseRuns } from "../core/runs.ts";
-import type { ExtensionEntry, LinkProtection, RelayConfirmation, RelayOffer } from "../keys/ports.ts";
-import type { JsonObject, KeyEntry } from "../wire/types.ts";
+import type { ExtensionEntry, RelayConfirmation, RelayOffer } from "../keys/ports.ts";
+import type { KeyEntry } from "../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
-import { base64, idOf, integerOf, km, malformed, objectOf, tagOf } from "./fields.ts";
+import { base64, malformed, objectOf, tagOf } from "./fields.ts";
+import { keysPayload, type Laid, lettersOf } from "./laid.ts";
 import { type KeyRelay, type KeyRelayCompletion, KX } from "./messages.ts";
-import { checkAnswer, faultOf, ofAnswer, responseOf, SUCCESS, unreadable } from "./response.ts";
+import { extensionOf, protectedKeyOf } from "./protection.ts";
+import { checkAnswer, faultOf, ofAnswer, unreadable } from "./response.ts";
+import { km, refused, requestMember, routeMembers, routeOf, taken } from "./route.ts";
 
-const MAX_REQUEST_ID = 256;
 const KEY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-/** The 0x1101 of an offer under the `link` scheme: no key byte travels. */
-export function relayOf(offer: RelayOffer): KeyRelay {
-  if (offer.protection.scheme === "otp") throw schemeRefused("otp");
-  const { scheme, link, run, sequence, tag } = offer.protection;
-  const protection = { scheme, link, run, sequence, tag: base64(tag) };
-  return {
-    source_KMA_ID: offer.source,
-    destination_KMA_ID: offer.destination,
-    ...(offer.transit.length > 0 && { transit_KMA_IDs: offer.transit.join(",") }),
-    keys: [{ key_ID: offer.keyId, key: "", key_extension: { protection } }],
-    ...(offer.requestId !== "" && { key_relay_request_ID: offer.requestId }),
-    ...(offer.givenUp !== "" && { extension: [{ name: "qkm_given_up", serials: offer.givenUp }] }),
-  };
+/** The 0x1101 of an offer, whose key is read when the frame leaves. */
+export function relayOf(offer: RelayOffer): Laid {
+  const { requestId, keyId, key, givenUp } = offer;
+  const extension: KeyRelay["extension"] = [{ name: "qkm_given_up", serials: givenUp }];
+  return keysPayload(
+    routeMembers(offer),
+    [{ letters: lettersOf(key), members: { key_ID: keyId, key_extension: extensionOf(offer) } }],
+    { ...requestMember(requestId), ...(givenUp !== "" && { extension }) },
+  );
 }
 
 /**
  * The offer that a 0x1101 of an extended peer makes; `requestId` is empty when it has none.
- * @throws Fault MALFORMED_REQUEST, PROTECTION_REFUSED, EXTENSION_UNSUPPORTED
+ * @param letters of each entry's `key`, lent until this returns
+ * @throws Fault MALFORMED_REQUEST, PROTECTION_REFUSED
  */
-export function offerOf(relay: KeyRelay): RelayOffer {
+export function offerOf(relay: KeyRelay, letters: readonly Uint8Array[]): RelayOffer {
   const entry = onlyKey(relay.keys);
   return {
-    requestId: requestIdOf(relay.key_relay_request_ID),
-    source: km(relay.source_KMA_ID, "source_KMA_ID"),
-    destination: km(relay.destination_KMA_ID, "destination_KMA_ID"),
-    transit: listOf(relay.transit_KMA_IDs).map((id) => km(id, "each of transit_KMA_IDs")),
+    ...routeOf(relay),
     keyId: keyIdOf(entry.key_ID),
-    protection: protectionOf(entry),
-    key: new Uint8Array(0),
+    ...protectedKeyOf(entry, letters[0] ?? new Uint8Array(0)),
     givenUp: givenUpOf(entriesOf(relay.extension)),
   };
 }
 
-/** The request ID of a 0x1101 that may be malformed elsewhere, for the answer. */
-export function answerableId(relay: JsonObject): string {
-  const id = relay.key_relay_request_ID;
-  return typeof id === "string" && id.length <= MAX_REQUEST_ID ? id : "";
-}
-
 /** The 0x1102 of success. */
 export const completionOf = (requestId: string, confirmation: RelayConfirmation): KeyRelayCompletion => ({
-  response: SUCCESS,
-  ...(requestId !== "" && { key_relay_request_ID: requestId }),
+  ...taken(requestId),
   extension: [{ name: "qkm_confirm", keys: [{ key_ID: confirmation.keyId, tag: base64(confirmation.tag) }] }],
 });
 
 /** The 0x1102 of failure: at the hop that the fault names, or else at this KM. */
 export const failureOf = (requestId: string, fault: Fault, self: KmId): KeyRelayCompletion => ({
-  response: responseOf(fault),
-  ...(requestId !== "" && { key_relay_request_ID: requestId }),
+  ...refused(requestId, fault),
   extension: [{ name: "qkm_failed_at", KMA_ID: fault.failedAt ?? self }],
 });
 
@@ -99,30 +86,6 @@ function onlyKey(keys: readonly KeyEntry[]): KeyEntry {
   return entry;
 }
 
-function protectionOf(entry: KeyEntry): LinkProtection {
-  const extension = entry.key_extension ?? {};
-  // Here the strict dialect parts: without protection the key is whole, and TLS alone protects it.
-  if (extension.protection === undefined) throw new Fault("PROTECTION_REFUSED", { text: "the key has no protection" });
-  if (extension.part !== undefined || extension.parts !== undefined) {
-    throw new Fault("EXTENSION_UNSUPPORTED", { text: "keys in several parts are not offered yet" });
-  }
-  const protection = objectOf(extension.protection, "key_extension.protection");
-  if (protection.scheme !== "link") throw schemeRefused(protection.scheme);
-  if (entry.key !== "") throw malformed("key must be empty under the scheme link");
-  return {
-    scheme: "link",
-    link: idOf(protection.link, "protection.link", linkId),
-    run: integerOf(protection.run, "protection.run"),
-    sequence: integerOf(protection.sequence, "protection.sequence"),
-    tag: tagOf(protection.tag, "protection.tag"),
-  };
-}
-
-const schemeRefused = (scheme: unknown): Fault =>
-  new Fault("PROTECTION_REFUSED", {
-    text: scheme === "otp" ? "the scheme otp is not offered yet" : "the scheme of the protection is not known",
-  });
-
 function givenUpOf(entries: readonly ExtensionEntry[]): string {
   const entry = entryNamed(entries, "qkm_given_up");
   if (entry === undefined) return "";
@@ -138,16 +101,6 @@ function isRuns(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-function requestIdOf(id = ""): string {
-  if (id.length > MAX_REQUEST_ID) throw malformed(`key_relay_request_ID is longer than ${MAX_REQUEST_ID} characters`);
-  return id;
-}
-
-function listOf(ids: string | readonly string[] = ""): readonly string[] {
-  if (typeof ids !== "string") return ids;
-  return ids === "" ? [] : ids.split(",");
 }
 
 function keyIdOf(id: string): string {

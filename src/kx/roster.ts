@@ -4,6 +4,7 @@ import { compareIds, type KmId } from "../core/ids.ts";
 import type { PeerEvents } from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";
+import type { Dialect } from "./server.ts";
 import { KxSession, type SessionPorts } from "./session.ts";
 
 export interface RosterPorts extends SessionPorts {
@@ -13,7 +14,7 @@ export interface RosterPorts extends SessionPorts {
 export interface RosterOptions {
   /** This KM. */
   readonly km: KmId;
-  readonly peers: readonly KmId[];
+  readonly peers: readonly { readonly id: KmId; readonly dialect: Dialect }[];
   readonly defaultKeyBits: number;
   readonly keepalive?: KeepaliveTimes;
 }
@@ -40,7 +41,7 @@ export class Roster {
 
   /** The peer of that ID, if it is one that may dial us. */
   welcome(id: string): KmId | undefined {
-    return this.#options.peers.find((peer) => peer === id && !dials(this.#options.km, peer));
+    return this.#options.peers.find((peer) => peer.id === id && !dials(this.#options.km, peer.id))?.id;
   }
 
   /** A new authenticated connection with a peer: replaces the one there is. `undefined`, and closed, while stopping. */
@@ -50,8 +51,9 @@ export class Roster {
       return undefined;
     }
     this.#drop(peer, "a new connection replaces it");
-    const { km: self, defaultKeyBits, keepalive } = this.#options;
-    const options = { self, peer, defaultKeyBits, ...(keepalive && { keepalive }) };
+    const { km: self, peers, defaultKeyBits, keepalive } = this.#options;
+    const dialect = peers.find(({ id }) => id === peer)?.dialect ?? "extended";
+    const options = { self, peer, dialect, defaultKeyBits, ...(keepalive && { keepalive }) };
     const session = new KxSession(channel, options, this.#ports);
     this.#sessions.set(peer, session);
     this.#ports.log.info({ peer }, "a key manager is connected");

@@ -3,14 +3,16 @@
 import { asFault, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
-import type { Peer, PeerEvents, RelayOffer } from "../keys/ports.ts";
+import type { Peer, PeerEvents } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { MAX_OPEN_CALLS } from "./calls.ts";
 import { type KeyRelayCompletion, type KeySupplyNotificationResponse, KX } from "./messages.ts";
 import { answerableSession, type Notification, notificationOf, receipts } from "./notification.ts";
-import { answerableId, completionOf, failureOf, offerOf } from "./relay.ts";
+import { completionOf, failureOf, offerOf } from "./relay.ts";
 import { responseOf, SUCCESS } from "./response.ts";
+import { answerableId, refused, taken } from "./route.ts";
+import { arrivalOf } from "./whole-relay.ts";
 
 export type ServerEvents = Omit<PeerEvents, "connected" | "disconnected">;
 
@@ -20,11 +22,21 @@ interface ServerPorts {
   readonly meter: Meter;
 }
 
+export type Dialect = "extended" | "strict";
+
 export interface ServerOptions {
   /** This KM. */
   readonly self: KmId;
+  /** Of the peer, by configuration. */
+  readonly dialect: Dialect;
   /** Of keys whose size a 0x1103 leaves out. */
   readonly defaultKeyBits: number;
+}
+
+/** A 0x1101 as it came: `key` of each entry is empty in `json`, and its letters are lent until the server returns. */
+export interface RelayRequest {
+  readonly json: JsonObject;
+  readonly letters: readonly Uint8Array[];
 }
 
 /** Calls the key manager before it returns, so in the order of arrival; every promise resolves with the answers. */
@@ -40,13 +52,32 @@ export class Server {
   }
 
   /** 0x1101 to 0x1102. @param waiting requests of the peer without an answer, this one among them */
-  async keyRelay(json: JsonObject, waiting: number): Promise<readonly KeyRelayCompletion[]> {
+  keyRelay(relay: RelayRequest, waiting: number): Promise<readonly KeyRelayCompletion[]> {
+    return this.#options.dialect === "strict" ? this.#wholeRelay(relay, waiting) : this.#protectedRelay(relay, waiting);
+  }
+
+  async #protectedRelay({ json, letters }: RelayRequest, waiting: number): Promise<readonly KeyRelayCompletion[]> {
     const requestId = answerableId(json);
     try {
-      const offer = this.#offer(json, waiting);
+      const offer = this.#checked(waiting, () => offerOf(check(KX.keyRelay, json), letters));
       return [completionOf(requestId, await this.#ports.events.relayed(this.#peer, offer))];
     } catch (thrown) {
       return [failureOf(requestId, this.#faultOf(thrown), this.#options.self)];
+    }
+  }
+
+  async #wholeRelay({ json, letters }: RelayRequest, waiting: number): Promise<readonly KeyRelayCompletion[]> {
+    const requestId = answerableId(json);
+    try {
+      const arrival = this.#checked(waiting, () => arrivalOf(check(KX.keyRelay, json), letters));
+      try {
+        await this.#ports.events.relayedWhole(this.#peer, arrival);
+      } finally {
+        for (const key of arrival.keys) key.letters.fill(0);
+      }
+      return [taken(requestId)];
+    } catch (thrown) {
+      return [refused(requestId, this.#faultOf(thrown))];
     }
   }
 
@@ -71,10 +102,10 @@ export class Server {
   }
 
   /** Counts what is refused here; the key manager counts what it refuses. */
-  #offer(json: JsonObject, waiting: number): RelayOffer {
+  #checked<T>(waiting: number, read: () => T): T {
     try {
       checkLoad(waiting);
-      return offerOf(check(KX.keyRelay, json));
+      return read();
     } catch (thrown) {
       const { id: peer } = this.#peer;
       this.#ports.meter.add("relays_refused", { peer, direction: "in", fault: asFault(thrown).code });

@@ -13,21 +13,23 @@ import type {
   WholeOffer,
 } from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
-import { type Buffers, encodeFrame, type Frame, FrameError, FrameReader, MAX_PAYLOAD_BYTES } from "../wire/frame.ts";
+import { type Buffers, type Frame, FrameError, FrameReader, MAX_PAYLOAD_BYTES } from "../wire/frame.ts";
+import { parseKeyPayload } from "../wire/key-payload.ts";
 import { byCode, codeText } from "../wire/message.ts";
 import { encodePayload, parsePayload } from "../wire/payload.ts";
 import type { JsonObject } from "../wire/types.ts";
-import { type CallLimit, Calls, type IsLast, MAX_OPEN_CALLS } from "./calls.ts";
-import { concealKeys } from "./conceal.ts";
+import { type Call, type CallLimit, Calls, type IsLast, MAX_OPEN_CALLS } from "./calls.ts";
 import { packEntries } from "./entries.ts";
 import { KEEPALIVE, Keepalive, type KeepaliveTimes } from "./keepalive.ts";
+import { type Laid, laidFrame, plain } from "./laid.ts";
 import { type KeySupplyNotification, KX, KX_ANSWERS } from "./messages.ts";
 import { creationOf, tellOf, wishOf } from "./notification.ts";
 import { Outbox } from "./outbox.ts";
 import { Receipts } from "./receipts.ts";
 import { confirmationOf, relayOf } from "./relay.ts";
 import { checkAnswer, faultOf } from "./response.ts";
-import { Server, type ServerEvents } from "./server.ts";
+import { type Dialect, Server, type ServerEvents } from "./server.ts";
+import { checkTaken, OpenRequests, wholeRelayOf } from "./whole-relay.ts";
 
 const ROWS = byCode(KX);
 const DOOR = { door: "kx" } as const;
@@ -46,6 +48,8 @@ export interface SessionOptions {
   readonly self: KmId;
   /** The KM that the channel's certificate names. */
   readonly peer: KmId;
+  /** Of the peer, by configuration. */
+  readonly dialect: Dialect;
   /** Of keys whose size the peer's 0x1103 leaves out. */
   readonly defaultKeyBits: number;
   readonly keepalive?: KeepaliveTimes;
@@ -63,12 +67,15 @@ export class KxSession implements Peer {
   /** Resolves when the channel is gone too. */
   readonly gone: Promise<void>;
   readonly #channel: Channel;
+  readonly #dialect: Dialect;
   readonly #ports: SessionPorts;
   readonly #calls: Calls;
   readonly #outbox: Outbox;
   readonly #reader: FrameReader;
-  readonly #keepalive: Keepalive;
+  /** A strict peer may know no sign of life: of its end TCP tells. */
+  readonly #keepalive: Keepalive | undefined;
   readonly #server: Server;
+  readonly #wholeRelays = new OpenRequests();
   /** MessageIDs of the peer's requests that have no answer yet. */
   readonly #served = new Set<number>();
   readonly #resolveEnded: (reason: string) => void;
@@ -79,6 +86,7 @@ export class KxSession implements Peer {
   constructor(channel: Channel, options: SessionOptions, ports: SessionPorts) {
     this.id = options.peer;
     this.#channel = channel;
+    this.#dialect = options.dialect;
     this.#ports = ports;
     this.#calls = new Calls(ports.clock, options.lastMessageId);
     this.#outbox = new Outbox(channel, ports.clock, () => this.close("the connection takes no more"));
@@ -86,11 +94,7 @@ export class KxSession implements Peer {
     this.#server = new Server(this, options, ports);
     ({ promise: this.ended, resolve: this.#resolveEnded } = Promise.withResolvers<string>());
     ({ promise: this.gone, resolve: this.#resolveGone } = Promise.withResolvers<void>());
-    const times = options.keepalive ?? KEEPALIVE;
-    this.#keepalive = new Keepalive(ports.clock, times, {
-      probe: () => this.#probe(times.timeoutMs),
-      silent: () => this.close("the peer is silent"),
-    });
+    this.#keepalive = options.dialect === "strict" ? undefined : this.#keptAlive(options.keepalive ?? KEEPALIVE);
     channel.start({
       received: (chunk) => this.#received(chunk),
       drained: () => this.#outbox.flush(),
@@ -98,9 +102,35 @@ export class KxSession implements Peer {
     });
   }
 
+  #keptAlive(times: KeepaliveTimes): Keepalive {
+    return new Keepalive(this.#ports.clock, times, {
+      probe: () => this.#probe(times.timeoutMs),
+      silent: () => this.close("the peer is silent"),
+    });
+  }
+
   async relay(offer: RelayOffer, timeoutMs: number): Promise<RelayConfirmation> {
-    const answer = await this.#ask("keyRelay", relayOf(offer), { timeoutMs, late: new Fault("RELAY_TIMEOUT") });
-    return confirmationOf(offer, answer);
+    this.#checkDialect("extended");
+    const { answered } = this.#ask("keyRelay", relayOf(offer), relayLimit(timeoutMs));
+    return confirmationOf(offer, await answered);
+  }
+
+  async relayWhole(offer: WholeOffer, timeoutMs: number): Promise<void> {
+    this.#checkDialect("strict");
+    const { requestId } = offer;
+    const { messageId, answered } = this.#ask("keyRelay", wholeRelayOf(offer), relayLimit(timeoutMs));
+    this.#wholeRelays.add(requestId, messageId);
+    try {
+      checkTaken(await answered);
+    } finally {
+      this.#wholeRelays.remove(requestId, messageId);
+    }
+  }
+
+  /** @throws Fault PROTECTION_REFUSED: how a key is protected is never left to chance */
+  #checkDialect(needed: Dialect): void {
+    if (this.#dialect === needed) return;
+    throw new Fault("PROTECTION_REFUSED", { text: `the dialect of ${this.id} is ${this.#dialect}, not ${needed}` });
   }
 
   /**
@@ -109,11 +139,7 @@ export class KxSession implements Peer {
    */
   async tell(entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
     const lists = packEntries(entries);
-    for (const list of lists.length === 0 ? [[]] : lists) await this.#tell(list, timeoutMs);
-  }
-
-  async #tell(entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
-    await this.#notify(tellOf(entries), timeoutMs);
+    for (const list of lists.length === 0 ? [[]] : lists) await this.#notify(tellOf(list), timeoutMs);
   }
 
   async createSession(creation: SessionCreation, timeoutMs: number): Promise<void> {
@@ -122,23 +148,19 @@ export class KxSession implements Peer {
 
   async notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]> {
     const receipts = new Receipts(wish, () => this.#ports.meter.add("answers_dropped", DOOR));
-    const isLast: IsLast = (answer) => receipts.take(answer);
-    await this.#ask("keySupplyNotification", wishOf(wish), { timeoutMs, late: this.#late() }, isLast);
+    await this.#askNotification(wishOf(wish), timeoutMs, (answer) => receipts.take(answer));
     return receipts.keyIds;
   }
 
-  async relayWhole(_offer: WholeOffer, _timeoutMs: number): Promise<void> {
-    throw new Fault("PROTECTION_REFUSED", { text: `${this.id} is not configured as strict` });
-  }
-
   async #notify(payload: KeySupplyNotification, timeoutMs: number): Promise<void> {
-    const answer = await this.#ask("keySupplyNotification", payload, { timeoutMs, late: this.#late() });
+    const answer = await this.#askNotification(payload, timeoutMs);
     const fault = faultOf(checkAnswer(KX.keySupplyNotificationResponse, answer).response);
     if (fault !== undefined) throw fault;
   }
 
-  #late(): Fault {
-    return new Fault("PEER_UNAVAILABLE", { text: `${this.id} does not answer in time` });
+  #askNotification(payload: KeySupplyNotification, timeoutMs: number, isLast?: IsLast): Promise<object> {
+    const late = new Fault("PEER_UNAVAILABLE", { text: `${this.id} does not answer in time` });
+    return this.#ask("keySupplyNotification", json(payload), { timeoutMs, late }, isLast).answered;
   }
 
   /** Why it has ended; `undefined` while it lives. */
@@ -160,7 +182,7 @@ export class KxSession implements Peer {
   #end(reason: string): void {
     if (this.#endedBecause !== undefined) return;
     this.#endedBecause = reason;
-    this.#keepalive.stop();
+    this.#keepalive?.stop();
     this.#outbox.close();
     this.#reader.dispose();
     this.#calls.failAll(this.#unavailable(reason));
@@ -173,27 +195,28 @@ export class KxSession implements Peer {
 
   // Our requests.
 
-  async #ask(name: RequestName, payload: object, limit: CallLimit, isLast?: IsLast): Promise<object> {
+  /** A request that is given up before it left never leaves. @throws Fault, RangeError */
+  #ask(name: RequestName, payload: Laid, limit: CallLimit, isLast?: IsLast): Call {
     if (this.#endedBecause !== undefined) throw this.#unavailable(this.#endedBecause);
-    const bytes = encodePayload(payload);
-    if (bytes.length > MAX_PAYLOAD_BYTES) throw new RangeError(`a payload of ${bytes.length} bytes fits no frame`);
-    const call = this.#calls.open(KX[KX_ANSWERS[name]].code, limit, isLast);
-    const frame = encodeFrame(KX[name].code, call.messageId, bytes);
-    if (!this.#outbox.put(frame, "request")) this.#calls.fail(call.messageId, new Fault("BUSY"));
-    return call.answered;
+    const { length } = payload;
+    if (length > MAX_PAYLOAD_BYTES) throw new RangeError(`a payload of ${length} bytes fits no frame`);
+    const { messageId, answered } = this.#calls.open(KX[KX_ANSWERS[name]].code, limit, isLast);
+    const frame = laidFrame(KX[name].code, messageId, payload);
+    if (!this.#outbox.put(frame, "request")) this.#calls.fail(messageId, new Fault("BUSY"));
+    return { messageId, answered: answered.finally(() => this.#outbox.drop(frame)) };
   }
 
   /** A tell of nothing, even when no other request may be opened. */
   #probe(timeoutMs: number): void {
     const limit = { timeoutMs, late: new Fault("PEER_UNAVAILABLE"), most: MAX_OPEN_CALLS + 1 };
     // What matters is whether anything arrives, and that the keepalive sees.
-    this.#ask("keySupplyNotification", tellOf([]), limit).catch(() => {});
+    this.#ask("keySupplyNotification", json(tellOf([])), limit).answered.catch(() => {});
   }
 
   // The peer's frames.
 
   #received(chunk: Uint8Array): void {
-    this.#keepalive.heard();
+    this.#keepalive?.heard();
     try {
       this.#reader.push(chunk, (frame) => this.#frame(frame));
     } catch (thrown) {
@@ -220,27 +243,45 @@ export class KxSession implements Peer {
     if (this.#endedBecause !== undefined) return;
     const row = ROWS.get(code);
     if (row === undefined) throw new FrameError("unknown_code", `${codeText(code)} is no message of Kx`);
-    if (row === KX.keyRelay) concealKeys(payload);
-    const json = parsePayload(payload) as JsonObject;
-    if (row === KX.keyRelay) this.#serve(messageId, "keyRelay", json);
-    else if (row === KX.keySupplyNotification) this.#serve(messageId, "keySupplyNotification", json);
-    else if (!this.#calls.answer(messageId, code, json)) this.#ports.meter.add("answers_dropped", DOOR);
+    if (row === KX.keyRelay) this.#relayArrived(messageId, payload);
+    else this.#jsonArrived(messageId, code, parsePayload(payload) as JsonObject);
+  }
+
+  #relayArrived(messageId: number, payload: Uint8Array): void {
+    const { json, keys } = parseKeyPayload(payload);
+    const relay = { json: json as JsonObject, letters: keys };
+    this.#serve(messageId, "keyRelay", (waiting) => this.#server.keyRelay(relay, waiting));
+  }
+
+  #jsonArrived(messageId: number, code: number, json: JsonObject): void {
+    if (code === KX.keySupplyNotification.code) {
+      this.#serve(messageId, "keySupplyNotification", (waiting) => this.#server.keySupplyNotification(json, waiting));
+      return;
+    }
+    const isWhole = this.#dialect === "strict" && code === KX.keyRelayCompletion.code;
+    const asked = isWhole ? this.#wholeRelays.answered(messageId, json) : messageId;
+    if (asked !== undefined && this.#calls.answer(asked, code, json)) return;
+    this.#ports.meter.add("answers_dropped", DOOR);
   }
 
   /** @throws FrameError message_id when an unanswered request of the peer has this number */
-  #serve(messageId: number, name: RequestName, json: JsonObject): void {
+  #serve(messageId: number, name: RequestName, work: (waiting: number) => Promise<readonly object[]>): void {
     if (this.#served.has(messageId)) throw new FrameError("message_id", `${messageId} is an open request's`);
     this.#served.add(messageId);
-    void this.#answer(messageId, name, this.#server[name](json, this.#served.size));
+    void this.#answer(messageId, name, work(this.#served.size));
   }
 
   async #answer(messageId: number, name: RequestName, answers: Promise<readonly object[]>): Promise<void> {
-    const payloads = (await answers).map(encodePayload);
+    const payloads = (await answers).map(json);
     this.#served.delete(messageId);
     for (const payload of payloads) {
       if (this.#endedBecause !== undefined) return;
-      const frame = encodeFrame(KX[KX_ANSWERS[name]].code, messageId, payload);
+      const frame = laidFrame(KX[KX_ANSWERS[name]].code, messageId, payload);
       if (!this.#outbox.put(frame, "answer")) this.close("the peer does not take its answers");
     }
   }
 }
+
+const json = (payload: object): Laid => plain(encodePayload(payload));
+
+const relayLimit = (timeoutMs: number): CallLimit => ({ timeoutMs, late: new Fault("RELAY_TIMEOUT") });

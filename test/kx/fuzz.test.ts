@@ -12,7 +12,7 @@ import { memoryPair } from "./memory-channel.ts";
 async function dialogue(bytes: Buffer, chunkBytes: number) {
   const ports = new TestPorts(new ManualClock());
   const [near, far] = memoryPair(A, B, { chunkBytes });
-  const session = new KxSession(near, { self: A, peer: B, defaultKeyBits: 256 }, ports);
+  const session = new KxSession(near, { self: A, peer: B, dialect: "extended", defaultKeyBits: 256 }, ports);
   const calls = [session.relay(offer(), 1_000), session.tell([{ name: "x" }], 1_000)].map((call) =>
     call.then(
       () => "answered",
@@ -46,6 +46,7 @@ it("random bytes", async () => {
 it("random JSON in well-formed frames is answered with a fault, dropped, or counted as the end", async () => {
   await fc.assert(
     fc.asyncProperty(codes, fc.json(), chunks, async (code, json, chunkBytes) => {
+      fc.pre(code !== 0x1101 || !hasEscapes(json));
       const { ports, hand, endedBecause } = await dialogue(handFrame(code, 1, json), chunkBytes);
       const isObject = /^\s*\{/.test(json);
       expect(endedBecause === undefined).toBe(isObject);
@@ -63,6 +64,7 @@ it("Q.4163 8.1: a relay with any one value replaced is refused or reaches the ke
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...paths), fc.jsonValue(), async (path, value) => {
       const relay = replaced(RELAY_JSON, path, value) as object;
+      fc.pre(!hasEscapes(JSON.stringify(relay)));
       const { ports, hand, endedBecause } = await dialogue(handFrame(0x1101, 9, relay), 16_384);
       expect(endedBecause).toBeUndefined();
       const answers = hand.frames.filter((frame) => frame.code === 0x1102);
@@ -79,7 +81,7 @@ it("Q.4163 8.2: a completion cut at any byte confirms nothing", async () => {
   for (let cut = 0; cut < whole.length; cut += 1) {
     const ports = new TestPorts(new ManualClock());
     const [near, far] = memoryPair(A, B);
-    const session = new KxSession(near, { self: A, peer: B, defaultKeyBits: 256 }, ports);
+    const session = new KxSession(near, { self: A, peer: B, dialect: "extended", defaultKeyBits: 256 }, ports);
     const fault = faultOf(session.relay(offer(), 1_000));
     const hand = new HandPeer(far);
     hand.send(whole.subarray(0, cut));
@@ -89,6 +91,9 @@ it("Q.4163 8.2: a completion cut at any byte confirms nothing", async () => {
     expect(ports.buffers.lent).toBe(0);
   }
 });
+
+/** Names with escapes in a message with keys end the connection: see the tests of `parseKeyPayload`. */
+const hasEscapes = (json: string): boolean => json.includes("\\");
 
 type Path = readonly (string | number)[];
 

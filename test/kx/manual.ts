@@ -58,8 +58,8 @@ const STATE: readonly ExtensionEntry[] = [
 export async function workedFrames(): Promise<readonly WorkedFrame[]> {
   const ports = new TestPorts(new ManualClock());
   const [atA, atB] = memoryPair(A, B);
-  const a = new KxSession(atA, { self: A, peer: B, defaultKeyBits: 256 }, ports);
-  const b = new KxSession(atB, { self: B, peer: A, defaultKeyBits: 256 }, ports);
+  const a = new KxSession(atA, { self: A, peer: B, dialect: "extended", defaultKeyBits: 256 }, ports);
+  const b = new KxSession(atB, { self: B, peer: A, dialect: "extended", defaultKeyBits: 256 }, ports);
   const asked: RelayOffer = offer({ givenUp: "3" });
   await a.relay(asked, 1_000);
   ports.events.onRelayed = async () => Promise.reject(new Fault("BLOCK_NOT_HELD"));

@@ -1,6 +1,7 @@
 // The queue before the channel: its bounds, and its turns.
 
 import { describe, expect, it } from "vitest";
+import { plain } from "../../src/kx/laid.ts";
 import { OUTBOX_LIMITS, Outbox } from "../../src/kx/outbox.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { A, B } from "./fixture.ts";
@@ -17,7 +18,7 @@ function outbox() {
   return { clock, channel, box, brokenTimes: () => broken };
 }
 
-const frame = (bytes: number): Uint8Array => new Uint8Array(bytes);
+const frame = (bytes: number) => plain(new Uint8Array(bytes));
 
 describe("Outbox", () => {
   it("refuses requests beyond their bound, and answers beyond theirs, which is wider", () => {

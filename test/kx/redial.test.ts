@@ -20,7 +20,11 @@ function dialling(dial: (attempt: number) => Promise<Channel>) {
       return dial(attemptsMs.length);
     },
     attach: (channel: Channel) => {
-      const session = new KxSession(channel, { self: A, peer: B, defaultKeyBits: 256, keepalive: NEVER }, ports);
+      const session = new KxSession(
+        channel,
+        { self: A, peer: B, dialect: "extended", defaultKeyBits: 256, keepalive: NEVER },
+        ports,
+      );
       sessions.push(session);
       return session;
     },

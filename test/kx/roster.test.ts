@@ -11,7 +11,10 @@ import { memoryPair } from "./memory-channel.ts";
 /** km-b with the peers km-a, which dials it, and km-c, which it dials. */
 function rosterOfB() {
   const ports = new TestPorts(new ManualClock());
-  return { ports, roster: new Roster({ km: B, peers: [A, C], defaultKeyBits: 256 }, ports) };
+  return {
+    ports,
+    roster: new Roster({ km: B, peers: [A, C].map((id) => ({ id, dialect: "extended" })), defaultKeyBits: 256 }, ports),
+  };
 }
 
 describe("Roster", () => {
