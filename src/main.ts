@@ -188,10 +188,12 @@ async function openKeys(
   return keys;
 }
 
-const settingsOf = ({ supply, token, links, peers, apps }: NodeConfig): KeyManagerSettings => ({
+const settingsOf = ({ supply, token, links, topology, peers, apps }: NodeConfig): KeyManagerSettings => ({
   policy: { ...supply, epochMs: token.epochMs },
   links,
   peers: peers.map(({ id }) => id),
+  topology,
+  paths: new Map(peers.map(({ id, paths }) => [id, paths])),
   apps: apps.map(({ id, home, quotaBitsPerS, quotaBurstBits }) => ({
     id,
     home,

@@ -363,7 +363,9 @@ const FRONT = 96;
 
 function wholeTopology(self: KmId, { links, topology = [] }: KeyManagerSettings): readonly TopologyLink[] {
   const known = new Set(topology.map(({ id }) => id));
-  const own = links.filter(({ id }) => !known.has(id)).map(({ id, peer }) => ({ id, kms: [self, peer] as const, cost: 1 }));
+  const own = links
+    .filter(({ id }) => !known.has(id))
+    .map(({ id, peer }) => ({ id, kms: [self, peer] as const, cost: 1 }));
   return [...own, ...topology];
 }
 

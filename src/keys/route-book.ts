@@ -4,7 +4,7 @@ import { Fault } from "../core/fault.ts";
 import { ID_PATTERN, type KmId } from "../core/ids.ts";
 import type { Context } from "./context.ts";
 import { InTurn } from "./in-turn.ts";
-import type { NumberedResult, RelayLog, RelayTotals } from "./relay-log.ts";
+import type { NumberedResult, RelayTotals } from "./relay-log.ts";
 import type { RouteDesk } from "./route-desk.ts";
 import type { Route, Routes } from "./routes.ts";
 import { type RouteRow, TABLE } from "./rows.ts";
