@@ -159,7 +159,7 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
     homed.has(id)
       ? undefined
       : new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry says that ${id} is at home here` });
-  const ports = { door: node.door, admit, clock, log, meter: metrics.meter };
+  const ports = { door: node.door, sessions: node.door, admit, clock, log, meter: metrics.meter };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
   const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));

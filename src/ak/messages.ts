@@ -82,7 +82,7 @@ export const AK = {
   /** Table 11: the answer to 0x120A, one for each key. */
   proactiveSupplyResponse: message(0x210b, "Q.4161 8.2.8", {
     session_ID: sessionId,
-    key_ID: required(text, "the key that arrived"),
+    key_ID: required(text, "the key that the answer is about; empty to refuse all that are left"),
     response,
     extension,
   }),
@@ -91,6 +91,11 @@ export const AK = {
 export type KeyRequest = PayloadOf<typeof AK.keyRequest>;
 export type KeyRequestWithId = PayloadOf<typeof AK.keyRequestWithId>;
 export type KeyResponse = PayloadOf<typeof AK.keyResponse>;
+export type SessionCreationRequest = PayloadOf<typeof AK.sessionCreation>;
+export type SessionNotification = PayloadOf<typeof AK.sessionNotification>;
+export type SessionKeyRequest = PayloadOf<typeof AK.sessionKeyRequest>;
+export type ProactiveSupply = PayloadOf<typeof AK.proactiveSupply>;
+export type ProactiveSupplyResponse = PayloadOf<typeof AK.proactiveSupplyResponse>;
 
 /** Which message answers which. */
 export const AK_ANSWERS = {

@@ -1,14 +1,13 @@
-// Answers on their way out: laid into the supply ring as long as they fit, one write each time the channel is free.
+// Frames on their way out: laid into the supply ring as long as they fit, one write each time the channel is free.
 
 import { Fault } from "../core/fault.ts";
-import type { Grant } from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import { MAX_FRAME_BYTES } from "../wire/frame.ts";
 import type { SupplyRing } from "../wire/ring.ts";
-import { answerBytes, layGrant, refusalFrame } from "./answer.ts";
+import { frameBytes, layKeys, type ReadyKeys, refusalFrame } from "./answer.ts";
 
-/** An answer that is ready: keys for a request, or a frame without secrets. */
-export type Ready = { readonly messageId: number; readonly code: number; readonly grant: Grant } | Uint8Array;
+/** What is ready to leave: keys, or a frame without secrets. */
+export type Ready = ReadyKeys | Uint8Array;
 
 /**
  * Within `batch` answers are laid at once and leave together; outside, and when the channel is writing or the ring is
@@ -28,7 +27,7 @@ export class Outbox {
     this.#ring = ring;
   }
 
-  /** Answers that wait for the channel. */
+  /** Frames that wait for the channel. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -52,6 +51,15 @@ export class Outbox {
       this.#waiting.push(ready);
       if (this.#batch === undefined) this.#schedule();
     }
+  }
+
+  /** Takes back what still waits, and disposes it; `false` when it has left. */
+  withdraw(ready: Ready): boolean {
+    const at = this.#waiting.indexOf(ready);
+    if (at < 0) return false;
+    this.#waiting.splice(at, 1);
+    disposeOf(ready);
+    return true;
   }
 
   /** The channel is free: what waits goes out. */
@@ -89,18 +97,18 @@ export class Outbox {
       ring.advance(ring.end + ready.length);
       return true;
     }
-    const bytes = answerBytes(ready.grant);
+    const bytes = frameBytes(ready);
     if (bytes > MAX_FRAME_BYTES) return this.#layTooLong(ready);
     if (!ring.fits(bytes)) return false;
     try {
-      ring.advance(layGrant(ring.memory, ring.end, ready.messageId, ready.grant));
+      ring.advance(layKeys(ring.memory, ring.end, ready));
     } finally {
       ready.grant[Symbol.dispose]();
     }
     return true;
   }
 
-  #layTooLong(ready: Exclude<Ready, Uint8Array>): boolean {
+  #layTooLong(ready: ReadyKeys): boolean {
     const laid = this.#lay(refusalFrame(ready, new Fault("TOO_MANY_KEYS")));
     if (laid) ready.grant[Symbol.dispose]();
     return laid;

@@ -1,10 +1,10 @@
-// Requests of the on-demand mode: from payloads to what the key manager is asked.
+// Requests of applications: from payloads to what the key manager is asked.
 
 import { Fault } from "../core/fault.ts";
 import { type AppId, appId, ID_PATTERN } from "../core/ids.ts";
-import type { FetchRequest, KeySizes, SupplyRequest } from "../keys/ports.ts";
-import { fitsAnswer } from "./answer.ts";
-import type { KeyRequest, KeyRequestWithId } from "./messages.ts";
+import type { FetchRequest, KeySizes, SessionKeysRequest, SessionRequest, SupplyRequest } from "../keys/ports.ts";
+import { fitsAnswer, fitsSessionAnswer } from "./answer.ts";
+import type { KeyRequest, KeyRequestWithId, SessionCreationRequest, SessionKeyRequest } from "./messages.ts";
 
 const DOOR = "ak";
 const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
@@ -14,12 +14,16 @@ export function supplyRequest(app: AppId, message: KeyRequest, sizes: KeySizes):
   const { number_of_keys: count = 1, size_of_key: sizeBits = sizes.defaultBits } = message;
   optionalId("application_source_ID", message.application_source_ID);
   const destination = idOf("application_destination_ID", message.application_destination_ID);
-  if (count < 1) throw malformed("number_of_keys must be 1 or more");
+  checkCount(count);
   checkSize(sizeBits, sizes);
   const most = sizes.maxKeys(sizeBits);
   if (count > most)
     throw new Fault("TOO_MANY_KEYS", { text: `at most ${most} keys of ${sizeBits} bits fit one answer` });
   return { door: DOOR, app, destination, count, sizeBits };
+}
+
+function checkCount(count: number): void {
+  if (count < 1) throw malformed("number_of_keys must be 1 or more");
 }
 
 function checkSize(sizeBits: number, { minBits, maxBits }: KeySizes): void {
@@ -38,6 +42,36 @@ export function fetchRequest(app: AppId, message: KeyRequestWithId): FetchReques
     throw new Fault("TOO_MANY_KEYS", { text: "the keys named do not fit one answer; ask for them in parts" });
   }
   return { door: DOOR, app, initiator, keyIds };
+}
+
+/** A name for people, and a session's. */
+const MAX_TEXT = 128;
+
+/** Q.4161 8.2.1. @throws Fault */
+export function sessionRequest(app: AppId, message: SessionCreationRequest): SessionRequest {
+  const { application_name: applicationName, number_of_keys: budget } = message;
+  idOf("application_source_ID", message.application_source_ID);
+  const destination = idOf("application_destination_ID", message.application_destination_ID);
+  if (applicationName !== undefined) checkText("application_name", applicationName);
+  if (budget !== undefined) checkCount(budget);
+  return { app, destination, applicationName, budget };
+}
+
+/** Q.4161 8.2.5. @throws Fault */
+export function sessionKeysRequest(app: AppId, message: SessionKeyRequest, sizes: KeySizes): SessionKeysRequest {
+  const { session_ID: sessionId, number_of_keys: count = 1, size_of_key: sizeBits = sizes.defaultBits } = message;
+  checkText("session_ID", sessionId);
+  checkCount(count);
+  checkSize(sizeBits, sizes);
+  if (!fitsSessionAnswer(sessionId, count, sizeBits / 8)) {
+    throw new Fault("TOO_MANY_KEYS", { text: "the keys wanted do not fit one answer; ask for them in parts" });
+  }
+  return { app, sessionId, count, sizeBits };
+}
+
+function checkText(parameter: string, text: string): void {
+  if (text.length >= 1 && text.length <= MAX_TEXT) return;
+  throw malformed(`${parameter} must have 1 to ${MAX_TEXT} characters`);
 }
 
 const KEY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

@@ -1,10 +1,10 @@
-// The Ak door: TLS, on which each application is who its certificate says, and a session for each connection.
+// The Ak door: TLS, on which each application is who its certificate says, and who handles each connection.
 
 import { listen } from "../net/listen.ts";
 import type { NetPorts, Timing, TlsMaterial } from "../net/options.ts";
 import type { Listener } from "../net/tls-listener.ts";
 import { BufferPool } from "../wire/buffer-pool.ts";
-import { AkSession, type SessionPorts } from "./session.ts";
+import { AkConnection, type ConnectionPorts } from "./connection.ts";
 
 export interface AkOptions {
   /** Port 0 is any free port. */
@@ -18,7 +18,7 @@ export interface AkOptions {
 }
 
 /** `ring` is shared by all connections; `admit` knows the applications that are homed here. */
-export type AkPorts = NetPorts & Omit<SessionPorts, "buffers">;
+export type AkPorts = NetPorts & Omit<ConnectionPorts, "buffers">;
 
 /**
  * Listens; dispose ends all connections, and what waits in them.
@@ -27,9 +27,9 @@ export type AkPorts = NetPorts & Omit<SessionPorts, "buffers">;
 export function startAk(options: AkOptions, ports: AkPorts): Promise<Listener> {
   const { listen: where, tls, requireHybrid, maxConnections, timing = {} } = options;
   const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
-  const sessionPorts: SessionPorts = { ...ports, buffers: new BufferPool(maxConnections) };
+  const connectionPorts: ConnectionPorts = { ...ports, buffers: new BufferPool(maxConnections) };
   return listen(
     { ...where, door: "ak", tls, kind: "app", groups, maxConnections, timing },
-    { ...ports, opened: (channel) => void new AkSession(channel, sessionPorts) },
+    { ...ports, opened: (channel) => void new AkConnection(channel, connectionPorts) },
   );
 }

@@ -3,6 +3,7 @@
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { type AkClient, connectAk } from "../../src/ak/client.ts";
 import { type AkOptions, startAk } from "../../src/ak/server.ts";
+import { systemClock } from "../../src/control/system.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { type KmId, kmId } from "../../src/core/ids.ts";
 import type { Listener } from "../../src/net/tls-listener.ts";
@@ -10,6 +11,7 @@ import { SupplyRing } from "../../src/wire/ring.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { type Recorder, recorder } from "../support/recorder.ts";
 import { FakeDoor } from "./fake-door.ts";
+import { FakeSessions } from "./fake-sessions.ts";
 
 export interface Papers {
   readonly apps: Authority;
@@ -33,6 +35,7 @@ export async function papers(): Promise<Papers> {
 export interface AkDoor extends AsyncDisposable {
   readonly listener: Listener;
   readonly keys: FakeDoor;
+  readonly sessions: FakeSessions;
   readonly seen: Recorder;
   readonly ring: SupplyRing;
   client(own: Credentials, km?: KmId): Promise<AkClient>;
@@ -42,6 +45,7 @@ export interface AkDoor extends AsyncDisposable {
 
 export async function openAk(own: Papers, options: Partial<AkOptions> = {}): Promise<AkDoor> {
   const keys = new FakeDoor();
+  const sessions = new FakeSessions();
   const seen = recorder();
   const ring = new SupplyRing(new Uint8Array(0x4_0000));
   const tls = material(own.km, own.apps);
@@ -50,6 +54,8 @@ export async function openAk(own: Papers, options: Partial<AkOptions> = {}): Pro
     {
       ...seen,
       door: keys,
+      sessions,
+      clock: systemClock,
       ring,
       admit: (id) => (["app-a1", "app-c1"].includes(id) ? undefined : new Fault("UNKNOWN_APPLICATION")),
     },
@@ -58,6 +64,7 @@ export async function openAk(own: Papers, options: Partial<AkOptions> = {}): Pro
   return {
     listener,
     keys,
+    sessions,
     seen,
     ring,
     client: (credentials, km = kmId("km-a")) => connectAk({ host, port, km, tls: material(credentials, own.kms) }),

@@ -1,13 +1,15 @@
-// A session over a channel without a socket: what is asked of the key manager, what is answered, when and in how many writes.
+// A connection over a channel without a socket: what is asked of the key manager, what is answered, when and in how many writes.
 
 import { expect, test } from "vitest";
-import { AkSession, MAX_OUTSTANDING } from "../../src/ak/session.ts";
+import { AkConnection, MAX_OUTSTANDING } from "../../src/ak/connection.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import { SupplyRing } from "../../src/wire/ring.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 import { recorder } from "../support/recorder.ts";
 import { FakeChannel, frame, keyRequest } from "./fake-channel.ts";
 import { FakeDoor, keyBytes, keyIdOf } from "./fake-door.ts";
+import { FakeSessions } from "./fake-sessions.ts";
 
 const RING_BYTES = 0x2_0000;
 const ID = keyIdOf(0, 0, 32);
@@ -16,7 +18,7 @@ function open(door = new FakeDoor(), ring = new SupplyRing(new Uint8Array(RING_B
   const channel = new FakeChannel();
   const seen = recorder();
   const buffers = new BufferPool(1);
-  new AkSession(channel, { door, ring, buffers, ...seen });
+  new AkConnection(channel, { door, sessions: new FakeSessions(), clock: new ManualClock(), ring, buffers, ...seen });
   return { channel, door, seen, ring, buffers };
 }
 
@@ -243,23 +245,6 @@ test("what the key manager refuses is answered with its fault, and a defect as I
     "INTERNAL: an internal error",
   ]);
   expect(seen.lines.some(({ fields }) => fields.err instanceof TypeError)).toBe(true);
-});
-
-test("requests of the proactive mode are refused with their own types of answer", () => {
-  const { channel } = open();
-  channel.receive(frame(0x2104, 1, { application_source_ID: "a", application_destination_ID: "b" }));
-  channel.receive(frame(0x2108, 2, { session_ID: "s" }));
-  channel.receive(frame(0x2108, 3, {}));
-  const response = "MALFORMED_REQUEST: sessions are not offered here; ask for keys on demand (0x2101)";
-  expect(channel.answers()).toEqual([
-    { code: 0x1205, messageId: 1, json: { session_ID: "", response } },
-    { code: 0x1209, messageId: 2, json: { session_ID: "s", keys: [], response } },
-    {
-      code: 0x1209,
-      messageId: 3,
-      json: { session_ID: "", keys: [], response: "MALFORMED_REQUEST: session_ID is missing" },
-    },
-  ]);
 });
 
 test("answers to nothing that was asked are dropped and counted", () => {

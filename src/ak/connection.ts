@@ -1,18 +1,19 @@
-// An Ak connection of one application: its requests in, their answers out (Q.4161 clause 7, on demand).
+// An Ak connection of one application: its requests in, their answers out, and our requests of it (Q.4161 clause 7).
 
 import { asFault, Fault } from "../core/fault.ts";
-import { type AppId, appId } from "../core/ids.ts";
-import type { Log, Meter } from "../core/ports.ts";
-import type { Answer, Grant, KeyDoor } from "../keys/ports.ts";
+import { type AppId, appId, type KmId } from "../core/ids.ts";
+import type { Log } from "../core/ports.ts";
+import type { Answer, Grant, KeyDoor, SessionAnswer, SessionDoor, SessionId } from "../keys/ports.ts";
 import type { Channel, ChannelHandler } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader } from "../wire/frame.ts";
 import { byCode, check, codeText } from "../wire/message.ts";
 import { parsePayload } from "../wire/payload.ts";
 import type { SupplyRing } from "../wire/ring.ts";
-import { refusalFrame } from "./answer.ts";
+import { type Occasion, openedFrame, refusalFrame } from "./answer.ts";
+import { ConnectionLine, type LinePorts } from "./app-line.ts";
 import { AK } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
-import { fetchRequest, supplyRequest } from "./request.ts";
+import { fetchRequest, sessionKeysRequest, sessionRequest, supplyRequest } from "./request.ts";
 
 /** Requests of one connection that may wait for their answers; one more is refused as BUSY. */
 export const MAX_OUTSTANDING = 128;
@@ -22,58 +23,66 @@ const ROWS = byCode<(typeof AK)[keyof typeof AK]>(AK);
 /** Codes whose first byte this is go from applications to their KM. */
 const FROM_APP = 0x21;
 
-export interface SessionPorts {
+export interface ConnectionPorts extends LinePorts {
   readonly door: KeyDoor;
+  readonly sessions: SessionDoor;
   readonly log: Log;
-  readonly meter: Meter;
   readonly ring: SupplyRing;
   /** Lends memory for frames that straddle chunks. */
   readonly buffers: Buffers;
 }
 
 /** A request until it is answered; the key manager answers it. */
-class Request implements Answer {
+class Request implements Answer, SessionAnswer, Occasion {
   readonly code: number;
   readonly messageId: number;
   /** Of a request in a session. */
   sessionId = "";
   /** Tells the key manager that nobody waits any more. */
   giveUp: () => void = () => {};
-  readonly #session: AkSession;
+  readonly #connection: AkConnection;
 
-  constructor(session: AkSession, { code, messageId }: Frame) {
-    this.#session = session;
+  constructor(connection: AkConnection, { code, messageId }: Frame) {
+    this.#connection = connection;
     this.code = code;
     this.messageId = messageId;
   }
 
   granted(grant: Grant): void {
-    this.#session.answer(this, grant);
+    this.#connection.answer(this, grant);
+  }
+
+  opened(sessionId: SessionId, sourceKm: KmId): void {
+    this.#connection.opened(this, sessionId, sourceKm);
   }
 
   refused(fault: Fault): void {
-    this.#session.answer(this, fault);
+    this.#connection.answer(this, fault);
   }
 }
 
 /** Handles a channel from its start to its end. */
-export class AkSession implements ChannelHandler {
+export class AkConnection implements ChannelHandler {
   readonly #app: AppId;
   readonly #channel: Channel;
-  readonly #ports: SessionPorts;
+  readonly #ports: ConnectionPorts;
   readonly #reader: FrameReader;
   readonly #outbox: Outbox;
+  readonly #line: ConnectionLine;
+  readonly #detach: () => void;
   readonly #open = new Map<number, Request>();
   #ended = false;
   #namedOther = false;
 
-  constructor(channel: Channel, ports: SessionPorts) {
+  constructor(channel: Channel, ports: ConnectionPorts) {
     this.#app = appId(channel.id);
     this.#channel = channel;
     this.#ports = ports;
     this.#reader = new FrameReader(ports.buffers);
     this.#outbox = new Outbox(channel, ports.ring);
+    this.#line = new ConnectionLine(this.#app, this.#outbox, ports);
     channel.start(this);
+    this.#detach = ports.sessions.attach(this.#line);
   }
 
   received(chunk: Uint8Array): void {
@@ -96,15 +105,25 @@ export class AkSession implements ChannelHandler {
 
   /** Answers a request; a second answer, or one after the end, finds nobody. */
   answer(request: Request, answer: Grant | Fault): void {
-    const { code, messageId } = request;
-    const waits = this.#open.get(messageId) === request && this.#open.delete(messageId);
+    const waits = this.#settle(request);
     if (answer instanceof Fault) {
       if (waits) this.#refuse(request, answer);
     } else if (waits) {
-      this.#outbox.put({ code, messageId, grant: answer });
+      const { code, messageId, sessionId } = request;
+      this.#outbox.put({ code, messageId, sessionId, grant: answer });
     } else {
       answer[Symbol.dispose]();
     }
+  }
+
+  /** Answers a 0x2104. */
+  opened(request: Request, sessionId: SessionId, sourceKm: KmId): void {
+    if (this.#settle(request)) this.#outbox.put(openedFrame(request.messageId, sessionId, sourceKm));
+  }
+
+  /** Whether the request waits; from now on it does not. */
+  #settle(request: Request): boolean {
+    return this.#open.get(request.messageId) === request && this.#open.delete(request.messageId);
   }
 
   readonly #handle = (frame: Frame): void => {
@@ -114,7 +133,7 @@ export class AkSession implements ChannelHandler {
     if (code >>> 8 !== FROM_APP) throw new FrameError("direction", `${codeText(code)} is for applications to receive`);
     const json = parsePayload(frame.payload);
     if (row === AK.sessionNotificationResponse || row === AK.proactiveSupplyResponse) {
-      this.#ports.meter.add("answers_dropped", DOOR);
+      this.#line.heard(messageId, code, json);
       return;
     }
     if (this.#open.has(messageId)) throw new FrameError("message_id", `request ${messageId} has no answer yet`);
@@ -130,7 +149,7 @@ export class AkSession implements ChannelHandler {
   /** @throws Fault */
   #begin(request: Request, json: object): void {
     if (this.#open.size + this.#outbox.waiting > MAX_OUTSTANDING) throw new Fault("BUSY");
-    const { door } = this.#ports;
+    const { door, sessions } = this.#ports;
     if (request.code === AK.keyRequest.code) {
       const message = check(AK.keyRequest, json);
       const asked = supplyRequest(this.#app, message, door.sizes);
@@ -141,8 +160,15 @@ export class AkSession implements ChannelHandler {
       const asked = fetchRequest(this.#app, message);
       this.#note("application_destination_ID", message.application_destination_ID);
       request.giveUp = door.fetch(asked, request);
+    } else if (request.code === AK.sessionCreation.code) {
+      const message = check(AK.sessionCreation, json);
+      const asked = sessionRequest(this.#app, message);
+      this.#note("application_source_ID", message.application_source_ID);
+      request.giveUp = sessions.createSession(asked, request);
     } else {
-      refuseSession(request, json);
+      const message = check(AK.sessionKeyRequest, json);
+      request.sessionId = message.session_ID;
+      request.giveUp = sessions.sessionKeys(sessionKeysRequest(this.#app, message, door.sizes), request);
     }
   }
 
@@ -181,17 +207,12 @@ export class AkSession implements ChannelHandler {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#detach();
     const open = [...this.#open.values()];
     this.#open.clear();
     for (const request of open) request.giveUp();
     this.#outbox.close();
+    this.#line.close();
     this.#reader.dispose();
   }
-}
-
-/** The proactive mode (Q.4161 8.2) is not offered: its requests get their own type of answer. @throws Fault */
-function refuseSession(request: Request, json: object): never {
-  if (request.code === AK.sessionKeyRequest.code) request.sessionId = check(AK.sessionKeyRequest, json).session_ID;
-  else check(AK.sessionCreation, json);
-  throw new Fault("MALFORMED_REQUEST", { text: "sessions are not offered here; ask for keys on demand (0x2101)" });
 }
