@@ -82,7 +82,10 @@ export class Blocks {
     this.#checkOpens(names);
     const wanted = new Map<BlockId, Used>();
     for (const { block, used = () => [] } of blocks) if (!wanted.has(block)) wanted.set(block, used);
-    return new OpenedJob(names, await this.#residents.openAll(wanted, blanks), this.#home);
+    const job = new OpenedJob(names, await this.#residents.openAll(wanted, blanks), this.#home);
+    if (this.#parts.link.state === "ready") return job;
+    job[Symbol.dispose]();
+    throw new Fault("HSM_UNAVAILABLE");
   }
 
   resident(block: BlockId): OpenBlock | undefined {

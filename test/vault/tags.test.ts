@@ -4,23 +4,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeT } from "../../src/core/encoding.ts";
 import { blake2b128, POLY1305_STATE_BYTES, poly1305 } from "../../src/vault/tags.ts";
+import { slowPoly1305 } from "../support/slow-poly1305.ts";
 import { id, keep, keyOf, readyBench } from "./harness.ts";
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(" ", ""), "hex"));
 const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
-
-/** Poly1305 as RFC 8439 2.5 words it, with big integers. */
-function slowPoly1305(key: Uint8Array, message: Uint8Array): string {
-  const little = (bytes: Uint8Array) => BigInt(`0x${toHex(bytes.slice().reverse()) || "0"}`);
-  const r = little(key.subarray(0, 16)) & 0x0ffffffc0ffffffc0ffffffc0fffffffn;
-  let sum = 0n;
-  for (let at = 0; at < message.length; at += 16) {
-    const part = message.subarray(at, at + 16);
-    sum = ((sum + little(part) + (1n << BigInt(8 * part.length))) * r) % ((1n << 130n) - 5n);
-  }
-  const tag = (sum + little(key.subarray(16, 32))) & ((1n << 128n) - 1n);
-  return toHex(hex(tag.toString(16).padStart(32, "0")).reverse());
-}
 
 describe("Poly1305", () => {
   test("RFC 8439 2.5.2: the vector, however it is cut in two, and its state is zero after", () => {

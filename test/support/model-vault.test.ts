@@ -1,0 +1,40 @@
+// Tests of the model vault against the contract of jobs, pads and made blocks.
+
+import { describe, expect, test } from "vitest";
+import { exerciseBlanks } from "../contracts/blanks.ts";
+import { CONTEXT, jobOf, padOf, the } from "../contracts/job-bench.ts";
+import { exerciseJobs } from "../contracts/jobs.ts";
+import { exercisePads } from "../contracts/pads.ts";
+import { keep, keyOf } from "../vault/harness.ts";
+import { ModelMachine } from "./model-vault.ts";
+
+const machineOf = (slots: number) => new ModelMachine(slots, (bytes) => void bytes.set(keyOf("token", bytes.length)));
+
+const makeBench = async () => {
+  const vault = machineOf(6).boot();
+  return {
+    vault,
+    slots: 6,
+    blockBytes: 32_768,
+    vanish: async () => vault.token("gone"),
+    [Symbol.asyncDispose]: async () => vault.die(),
+  };
+};
+exerciseJobs("model", makeBench);
+exercisePads("model", makeBench);
+exerciseBlanks("model", makeBench);
+
+describe("the model vault", () => {
+  test("remembers what served as pad, at which end and in which boot", async () => {
+    const machine = machineOf(6);
+    const vault = machine.boot();
+    await keep(vault, "key", "pad", "rest");
+    using job = await vault.openJob(jobOf(["key", "pad", "rest"]));
+    the(job.blocks).mask(padOf(job.blocks.slice(1)), CONTEXT);
+    expect(machine.padded).toEqual([
+      { block: "pad", offset: 0, length: 4096, end: "mask", boot: 1 },
+      { block: "rest", offset: 0, length: 32, end: "mask", boot: 1 },
+    ]);
+    expect(vault.leases.blocks).toBe(3);
+  });
+});
