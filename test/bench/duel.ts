@@ -1,18 +1,12 @@
-// A KM's door against a reference server, in turn, under the same load: same requests, answers of the same length.
+// A KM's door against a reference, in turn, under the same load: as many requests in flight, answers of the same length.
 
 import { askOnce, Clients, type Outcome, type Target } from "./load.ts";
 import type { Program } from "./program.ts";
 import type { Wish } from "./requests.ts";
 import { alternate, type Samples } from "./result.ts";
 
-export interface Duel {
-  readonly rounds: number;
-  readonly target: Target;
-  readonly km: Program;
-  /** A new one for each round: the same requests, or those that are next. */
-  readonly wish: () => Wish;
-  /** The server that answers requests of this length with as many bytes as `answer` has. */
-  readonly reference: (requestBytes: number, answer: Buffer) => Promise<Program>;
+/** How requests come. */
+export interface Pattern {
   readonly connections: number;
   /** Requests in flight on each connection. */
   readonly depth: number;
@@ -21,7 +15,23 @@ export interface Duel {
   readonly measureMs: number;
 }
 
-/** Outcomes of all rounds, the KM's and the reference's. */
+/** What the KM is measured against. */
+export interface Rival extends AsyncDisposable {
+  run(measureMs: number): Promise<Outcome>;
+}
+
+export interface Duel {
+  readonly rounds: number;
+  readonly pattern: Pattern;
+  readonly target: Target;
+  readonly km: Program;
+  /** A new one for each round: the same requests, or those that are next. */
+  readonly wish: () => Wish;
+  /** Measured against nothing when there is no rival. */
+  readonly rival: ((first: Wish, answer: Buffer) => Promise<Rival>) | undefined;
+}
+
+/** Outcomes of all rounds, the KM's and the reference's; of the latter none when there is no rival. */
 export interface Outcomes {
   readonly ours: readonly Outcome[];
   readonly theirs: readonly Outcome[];
@@ -31,50 +41,56 @@ export interface Outcomes {
 const WARM_MS = 300;
 
 export async function duel(plan: Duel): Promise<Outcomes> {
-  const { target, km, connections, depth } = plan;
+  const { target, km, rounds } = plan;
+  const { connections, depth, heatMs, measureMs } = plan.pattern;
   const first = plan.wish();
   const answer = await askOnce(target, first.request, first.isWhole);
   first.check(answer);
   const sizes = { requestBytes: first.requestBytes, answerBytes: answer.length };
-  await using reference = await plan.reference(first.requestBytes, answer);
-  const port = Number(reference.said.split(" ")[1]);
-  const batch = depth * first.requestBytes;
-  using ourClients = await Clients.connect(target, connections, batch);
-  using theirClients = await Clients.connect({ ...target, port }, connections, batch);
-  const constant = { ...first, ...sizes, check: () => {}, lay: same(first.request) };
-  const load = (measureMs: number) => ({ depth, warmMs: WARM_MS, measureMs });
-  const sides = {
-    ours: (ms: number) =>
-      ourClients.run({ ...load(ms), shape: { ...plan.wish(), ...sizes }, cpu: () => km.cpuSeconds() }),
-    theirs: (ms: number) => theirClients.run({ ...load(ms), shape: constant, cpu: () => reference.cpuSeconds() }),
-  };
-  await sides.ours(plan.heatMs);
-  await sides.theirs(plan.heatMs);
-  const ours: Outcome[] = [];
-  const theirs: Outcome[] = [];
-  await alternate(
-    plan.rounds,
-    async () => ours.push(await sides.ours(plan.measureMs)),
-    async () => theirs.push(await sides.theirs(plan.measureMs)),
+  await using rival = await plan.rival?.(first, answer);
+  using clients = await Clients.connect(target, connections, depth * first.requestBytes);
+  const cpu = () => km.cpuSeconds();
+  const ours = (ms: number) =>
+    clients.run({ depth, warmMs: WARM_MS, measureMs: ms, shape: { ...plan.wish(), ...sizes }, cpu });
+  await ours(heatMs);
+  await rival?.run(heatMs);
+  const sides = await alternate(
+    rounds,
+    () => ours(measureMs),
+    async () => rival?.run(measureMs),
   );
-  return { ours, theirs };
+  return { ours: sides[0], theirs: sides[1].flatMap((outcome) => (outcome === undefined ? [] : [outcome])) };
 }
 
-const same =
-  (request: Uint8Array) =>
-  (target: Buffer, at: number): boolean => {
+/** A bare server that answers requests as long as the KM's with answers as long as the KM's, under the same load. */
+export async function serverRival(
+  program: Program,
+  { connections, depth }: Pattern,
+  { tls }: Target,
+  { request, requestBytes, answerBytes }: Pick<Wish, "request" | "requestBytes"> & { readonly answerBytes: number },
+): Promise<Rival> {
+  const port = Number(program.said.split(" ")[1]);
+  const clients = await Clients.connect({ port, tls }, connections, depth * requestBytes);
+  const lay = (target: Buffer, at: number): boolean => {
     target.set(request, at);
     return true;
   };
+  const shape = { requestBytes, answerBytes, check: () => {}, lay };
+  return {
+    run: (measureMs) => clients.run({ depth, warmMs: WARM_MS, measureMs, shape, cpu: () => program.cpuSeconds() }),
+    async [Symbol.asyncDispose]() {
+      clients[Symbol.dispose]();
+      await program[Symbol.asyncDispose]();
+    },
+  };
+}
 
 /** One number of each outcome, on both sides. */
 export function compared(
   { ours, theirs }: Outcomes,
   of: { readonly ours: string; readonly theirs: string },
   number: (outcome: Outcome) => number,
-): { readonly measured: Samples; readonly reference: Samples } {
-  return {
-    measured: { of: of.ours, values: ours.map(number) },
-    reference: { of: of.theirs, values: theirs.map(number) },
-  };
+): { readonly measured: Samples; readonly reference?: Samples } {
+  const measured = { of: of.ours, values: ours.map(number) };
+  return theirs.length === 0 ? { measured } : { measured, reference: { of: of.theirs, values: theirs.map(number) } };
 }

@@ -80,6 +80,9 @@ export class Km implements AsyncDisposable {
   }
 }
 
+/** A thousand idle applications and those that measure. */
+const MAX_CONNECTIONS = 1_100;
+
 const text = (value: string): string => JSON.stringify(value);
 
 function toml(plan: KmPlan, { stock, keepBlocks }: KmSettings): string {
@@ -88,7 +91,8 @@ function toml(plan: KmPlan, { stock, keepBlocks }: KmSettings): string {
     const own = name === "kx" ? "kx" : "server";
     const files = [`certificate = "tls/${own}.pem"`, `key = "tls/${own}.key"`];
     const anchor = `trust = ${text(name === "kx" ? trust.kms : trust.apps)}`;
-    return [`[${name}]`, `listen = "127.0.0.1:${ports[name]}"`, ...files, anchor];
+    const most = name === "ak" ? [`max_connections = ${MAX_CONNECTIONS}`] : [];
+    return [`[${name}]`, `listen = "127.0.0.1:${ports[name]}"`, ...files, anchor, ...most];
   };
   const lines = [
     ...["[node]", `id = ${text(id)}`, 'log_level = "warn"'],

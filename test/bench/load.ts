@@ -43,27 +43,34 @@ export interface Outcome {
 const CHECK_EVERY = 256;
 const DRAIN_MS = 10_000;
 
-/** One request and its answer, of a length that is not known yet: the bytes until the server pauses. */
-export async function askOnce(
-  { port, tls }: Target,
-  request: Uint8Array,
-  isWhole: (answer: Buffer) => boolean,
-): Promise<Buffer> {
-  const socket = await open({ port, tls });
+type IsWhole = (answer: Buffer) => boolean;
+
+/** One request and its answer, of a length that is not known yet. */
+export async function askOnce(target: Target, request: Uint8Array, isWhole: IsWhole): Promise<Buffer> {
+  for await (const answer of answers(target, request, isWhole)) return answer;
+  throw new Error("there was no answer");
+}
+
+/** The answers to one request that is asked again and again, as long as they are wanted. */
+export async function* answers(target: Target, request: Uint8Array, isWhole: IsWhole): AsyncGenerator<Buffer> {
+  const socket = await openSocket(target);
   try {
-    socket.write(request);
-    let answer: Buffer = Buffer.alloc(0);
-    while (!isWhole(answer)) {
-      const [chunk] = await once(socket, "data", { signal: AbortSignal.timeout(DRAIN_MS) });
-      answer = Buffer.concat([answer, chunk]);
+    for (;;) {
+      socket.write(request);
+      let answer: Buffer = Buffer.alloc(0);
+      while (!isWhole(answer)) {
+        const [chunk] = await once(socket, "data", { signal: AbortSignal.timeout(DRAIN_MS) });
+        answer = Buffer.concat([answer, chunk]);
+      }
+      yield answer;
     }
-    return answer;
   } finally {
     socket.destroy();
   }
 }
 
-async function open({ port, tls }: Target): Promise<TLSSocket> {
+/** A connection as applications have it. */
+export async function openSocket({ port, tls }: Target): Promise<TLSSocket> {
   const options = { ...contextOptions(tls, ["X25519MLKEM768"]), host: "127.0.0.1", port };
   const socket = connect({ ...options, checkServerIdentity: () => undefined });
   socket.setNoDelay(true);
@@ -89,7 +96,7 @@ export class Clients implements Disposable {
   /** Connections that stay open between rounds. */
   static async connect(target: Target, count: number, largestBatch: number): Promise<Clients> {
     const clients = new Clients();
-    for (const socket of await Promise.all(Array.from({ length: count }, () => open(target))))
+    for (const socket of await Promise.all(Array.from({ length: count }, () => openSocket(target))))
       clients.#add(socket, largestBatch);
     return clients;
   }
@@ -170,7 +177,8 @@ class Round {
 
   #done(): void {
     const { answers, at, cpu } = this.#end ?? this.#mark();
-    const warm = this.#warm ?? { at: 0, answers: 0, cpu: 0 };
+    const warm = this.#warm;
+    if (warm === undefined) throw new Error("the requests were spent before the measurement began");
     const counted = answers - warm.answers;
     this.#resolve({
       perSecond: counted / ((at - warm.at) / 1000),

@@ -1,19 +1,23 @@
 // `npm run bench`: measures this project against bare references on the same machine, in the same run.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import type { Bench } from "./bench.ts";
+import { chart } from "./chart.ts";
 import { measureAk } from "./figures/ak.ts";
 import { measureEtsi014 } from "./figures/etsi014.ts";
 import { measureIntake } from "./figures/intake.ts";
 import { measureMemory, measureRelay, measureStart } from "./figures/stock.ts";
 import { FilledNetwork } from "./filled.ts";
-import { lineOf, type Result, table } from "./result.ts";
+import { endPrograms } from "./program.ts";
+import { lineOf, type Result } from "./result.ts";
+import { table } from "./table.ts";
 
 interface Flags {
   readonly json?: string;
+  readonly chart?: string;
   readonly only: readonly string[];
   readonly rounds: number;
   readonly nodeFlags: string;
@@ -57,21 +61,30 @@ function benchOf({ only, rounds, nodeFlags, profile }: Flags, dir: string, resul
 async function run(flags: Flags): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "qkm-bench-"));
   const results: Result[] = [];
-  // All processes end with this one.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => giveUp(dir));
+  const giveUp = () => void endPrograms().finally(() => remove(dir, 130));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, giveUp);
   try {
     await measure(benchOf(flags, dir, results));
   } finally {
     rmSync(dir, { recursive: true, force: true });
-    const shown = results.filter(({ name }) => flags.only.length === 0 || flags.only.includes(name));
-    process.stdout.write(`${table(shown)}\n${availableParallelism()} cores, Node ${process.version}\n`);
-    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(shown.map(lineOf), undefined, 2)}\n`);
+    show(
+      flags,
+      results.filter(({ name }) => flags.only.length === 0 || flags.only.includes(name)),
+    );
   }
 }
 
-function giveUp(dir: string): void {
+function remove(dir: string, exitCode: number): never {
   rmSync(dir, { recursive: true, force: true });
-  process.exit(1);
+  process.exit(exitCode);
+}
+
+function show({ json, chart: picture }: Flags, results: readonly Result[]): void {
+  const machine = `${availableParallelism()} cores, Node ${process.version}`;
+  process.stdout.write(`${table(results)}\n${machine}\n`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results.map(lineOf), undefined, 2)}\n`);
+  if (picture !== undefined)
+    writeFileSync(picture, chart(results, `${machine}, ${cpus()[0]?.model ?? "unknown processor"}`));
 }
 
 function figure(name: string, before: readonly string[]): readonly string[] {
@@ -88,6 +101,7 @@ function count(text: string): number {
 await new Command("npm run bench --")
   .description("Measures supply, intake, relay, memory and start, each against a bare reference. About three minutes.")
   .option("--json <file>", "write medians and ratios there, too")
+  .option("--chart <file>", "draw them there, too: SVG")
   .option("--only <figure>", "measure this figure only; may be given several times", figure, [])
   .option("--rounds <n>", "how often each side is measured", count, 5)
   .option("--node-flags <flags>", "further flags of Node for the KMs, with spaces between", "")

@@ -1,4 +1,4 @@
-// A program under measurement: a process of its own on the same Node, which says `ready`, and ends when we do.
+// A program under measurement: a process of its own, by default on the same Node, which says `ready` and ends when we do.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,8 +13,19 @@ const TICKS_PER_S = 100;
 export interface ProgramPlan {
   /** Arguments for Node: its own, the file, the file's. */
   readonly args: readonly string[];
+  /** Instead of this Node. */
+  readonly command?: string;
+  /** The line on stdout that says it is ready, when it is not one with `ready` in it. */
+  readonly ready?: RegExp;
   /** Where its stderr goes. */
   readonly log: string;
+}
+
+const running = new Set<Program>();
+
+/** Ends all programs that run, for example on Ctrl-C. */
+export async function endPrograms(): Promise<void> {
+  await Promise.all([...running].map((program) => program[Symbol.asyncDispose]()));
 }
 
 export class Program implements AsyncDisposable {
@@ -31,21 +42,32 @@ export class Program implements AsyncDisposable {
   static async start(plan: ProgramPlan): Promise<Program> {
     const began = performance.now();
     const program = new Program(plan);
-    program.said = await program.line(/\bready\b/, READY_MS);
+    try {
+      program.said = await program.line(plan.ready ?? /\bready\b/, READY_MS);
+    } catch (thrown) {
+      await program[Symbol.asyncDispose]();
+      throw thrown;
+    }
     program.readyMs = performance.now() - began;
     return program;
   }
 
-  private constructor({ args, log }: ProgramPlan) {
+  private constructor({ args, log, command = process.execPath }: ProgramPlan) {
     this.#log = log;
     const logFile = openSync(log, "a");
-    this.#child = spawn(process.execPath, args, {
+    this.#child = spawn(command, args, {
       stdio: ["pipe", "pipe", logFile],
       env: { ...process.env, QKM_PARENT_PIPE: "1" },
     });
     closeSync(logFile);
     this.#child.stdin?.on("error", () => {});
-    this.#child.once("exit", () => this.#told());
+    running.add(this);
+    for (const end of ["exit", "error"]) {
+      this.#child.once(end, () => {
+        running.delete(this);
+        this.#told();
+      });
+    }
     if (this.#child.stdout === null) throw new Error("a program has a stdout");
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       this.#lines.push(line);
@@ -58,7 +80,7 @@ export class Program implements AsyncDisposable {
   }
 
   get #ended(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+    return this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
   /** The next line on its stdout that fits. @throws Error when it ends before, or in vain after `timeoutMs` */

@@ -1,4 +1,4 @@
-// Results: medians and spreads of rounds, as a table for people and as JSON for programs.
+// Results: what was measured against what, in rounds, with medians as JSON for programs.
 
 /** One side of a measurement: the values of its rounds. */
 export interface Samples {
@@ -7,13 +7,21 @@ export interface Samples {
   readonly values: readonly number[];
 }
 
+/** What the project aims at: of the value, or of its ratio to the reference. */
+export interface Aim {
+  readonly of: "value" | "ratio";
+  readonly atLeast?: number;
+  readonly atMost?: number;
+}
+
 export interface Result {
   readonly name: string;
   readonly unit: string;
   readonly measured: Samples;
   readonly reference?: Samples;
-  /** What the project aims at: of the value, or of its ratio to the reference. */
-  readonly aim?: { readonly of: "value" | "ratio"; readonly atLeast?: number; readonly atMost?: number };
+  /** Why there is no reference here, and how to get it. */
+  readonly leftOut?: string;
+  readonly aims?: readonly Aim[];
 }
 
 /** What `--json` writes: medians. */
@@ -34,12 +42,12 @@ export function median(values: readonly number[]): number {
 }
 
 /** Takes both sides in turn, `rounds` times. */
-export async function alternate(
+export async function alternate<One, Other>(
   rounds: number,
-  one: () => Promise<number>,
-  other: () => Promise<number>,
-): Promise<readonly [number[], number[]]> {
-  const sides: [number[], number[]] = [[], []];
+  one: () => Promise<One>,
+  other: () => Promise<Other>,
+): Promise<readonly [One[], Other[]]> {
+  const sides: [One[], Other[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
     sides[0].push(await one());
     sides[1].push(await other());
@@ -54,64 +62,10 @@ export function lineOf({ name, unit, measured, reference }: Result): Line {
   return { name, value, unit, reference: reference.of, referenceValue, ratio: value / referenceValue };
 }
 
-const HEADS = [
-  "figure",
-  "measured",
-  "(lowest – highest)",
-  "unit",
-  "reference",
-  "its value",
-  "(lowest – highest)",
-  "ratio",
-  "aim",
-];
-
-/** Columns with two spaces between; numbers to the right. */
-export function table(results: readonly Result[]): string {
-  const rows = [HEADS, ...results.map(cells)];
-  const widths = HEADS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const left = new Set([0, 3, 4, 8]);
-  const cell = (text: string, at: number) =>
-    left.has(at) ? text.padEnd(widths[at] ?? 0) : text.padStart(widths[at] ?? 0);
-  return rows.map((row) => row.map(cell).join("  ").trimEnd()).join("\n");
-}
-
-function cells(result: Result): string[] {
-  const { name, unit, measured, reference } = result;
-  const { ratio } = lineOf(result);
-  const numbers = (samples: Samples | undefined) =>
-    samples === undefined ? ["", ""] : [numberText(median(samples.values)), spreadText(samples.values)];
-  return [
-    name,
-    ...numbers(measured),
-    unit,
-    reference?.of ?? "",
-    ...numbers(reference),
-    ratio === null ? "" : ratio.toFixed(2),
-    aimText(result),
-  ];
-}
-
-function spreadText(values: readonly number[]): string {
-  if (values.length < 2) return "";
-  return `(${numberText(Math.min(...values))} – ${numberText(Math.max(...values))})`;
-}
-
-/** Three digits that count, or all of a whole number. */
-function numberText(value: number): string {
-  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(value), 1e-9))));
-  return value.toLocaleString("en", {
-    minimumFractionDigits: Math.min(digits, 3),
-    maximumFractionDigits: Math.min(digits, 3),
+/** The ratio of each round, whose sides were measured one after the other. */
+export function ratios({ measured, reference }: Result): readonly number[] {
+  return measured.values.flatMap((value, round) => {
+    const other = reference?.values[round];
+    return other === undefined ? [] : [value / other];
   });
-}
-
-function aimText(result: Result): string {
-  const { aim } = result;
-  if (aim === undefined) return "";
-  const { value, ratio } = lineOf(result);
-  const seen = aim.of === "value" ? value : (ratio ?? Number.NaN);
-  const { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = aim;
-  const bound = aim.atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
-  return `${bound} ${seen >= atLeast && seen <= atMost ? "met" : "MISSED"}`;
 }

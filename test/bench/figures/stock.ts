@@ -42,7 +42,6 @@ export async function measureMemory(
     unit: "MiB",
     measured: { of: "resident, both KMs", values },
     reference,
-    aim: { of: "value", atMost: 200 },
   });
 }
 
@@ -57,7 +56,8 @@ export async function measureStart(bench: Bench, { network }: FilledNetwork): Pr
     () => startMs(empty.a),
   );
   const measured = { of: "to `ready`, a million keys", values: full };
-  bench.add({ name: "start", unit: "ms", measured, reference: { of: "with nothing in stock", values: none } });
+  const reference = { of: "with nothing in stock", values: none };
+  bench.add({ name: "start", unit: "ms", measured, reference, aims: [{ of: "value", atMost: 1_500 }] });
   await network.until("the KMs are synchronised again", ({ synchronised }) => synchronised);
 }
 
