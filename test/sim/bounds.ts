@@ -1,0 +1,34 @@
+// Everything is bounded (design 3.6): what a running node holds, against its settings.
+
+import type { SimNode } from "./node.ts";
+import type { Checks } from "./rules.ts";
+
+/** Relays under way, and open KMA-keys with rests, beside the stock. */
+const BESIDE = 8 + 33;
+const GIVEN_UP = 1024;
+const PADS = 16;
+
+/** @throws Violation */
+export function checkBounds(checks: Checks, node: SimNode): void {
+  const { km } = node;
+  if (km === undefined) return;
+  const { policy } = node.settings;
+  const bound = (what: string, size: number, most: number): void =>
+    checks.check("bounded", size <= most, () => `${node.id} has ${size} ${what}, at most ${most} are allowed`);
+  bound("requests waiting", km.waiting, policy.maxWaiting);
+  let expected = 2 * 8;
+  for (const link of km.links.values()) {
+    // Of the other end's blocks a quarter more is kept than of one's own; pads in use stay.
+    const most = 2 * link.settings.keepBlocks + Math.ceil(link.settings.keepBlocks / 4) + PADS;
+    bound(`blocks of ${link.settings.id}`, link.stored, most);
+    expected += most + 64;
+  }
+  for (const { id, stock, held } of km.remotes.values()) {
+    bound(`KMA-keys for ${id}`, stock.size, policy.stockHigh + BESIDE);
+    bound(`KMA-keys of ${id}`, held.size, policy.maxHeld);
+    bound(`serials given up towards ${id}`, stock.givenUp.size, GIVEN_UP);
+    expected += policy.stockHigh + BESIDE + policy.maxHeld + 16;
+  }
+  expected += policy.maxHeld + BESIDE + 16;
+  bound("records on its disk", node.machine.records.size, 2 * expected);
+}

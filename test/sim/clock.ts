@@ -1,0 +1,84 @@
+// Simulated time: a heap of events, of which each step runs one and lets everything that follows from it go on.
+
+export interface SimEvent {
+  readonly atMs: number;
+  readonly order: number;
+  /** Whose it is, for the trace. */
+  readonly owner: string;
+  readonly what: string;
+  readonly run: () => void;
+}
+
+/** Events in the order of their time, then of their setting. */
+export class SimClock {
+  nowMs = 0;
+  readonly #heap: SimEvent[] = [];
+  readonly #cancelled = new Set<SimEvent>();
+  #order = 0;
+
+  /** Events that wait, cancelled ones included until their time has come. */
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  /** Runs `run` after `ms`; the function returned cancels it. */
+  after(ms: number, owner: string, what: string, run: () => void): () => void {
+    let over = false;
+    const once = (): void => {
+      over = true;
+      run();
+    };
+    const event = { atMs: this.nowMs + Math.max(0, ms), order: this.#order++, owner, what, run: once };
+    this.#push(event);
+    return () => {
+      if (over) return;
+      over = true;
+      this.#cancelled.add(event);
+    };
+  }
+
+  /** Takes the next event that is due by `untilMs` and moves time to it. */
+  next(untilMs: number): SimEvent | undefined {
+    for (let head = this.#heap[0]; head !== undefined; head = this.#heap[0]) {
+      if (head.atMs > untilMs) return undefined;
+      this.#pop();
+      if (this.#cancelled.delete(head)) continue;
+      this.nowMs = head.atMs;
+      return head;
+    }
+    return undefined;
+  }
+
+  #push(event: SimEvent): void {
+    let at = this.#heap.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = this.#heap[parent];
+      if (above === undefined || !isBefore(event, above)) break;
+      this.#heap[at] = above;
+      at = parent;
+    }
+    this.#heap[at] = event;
+  }
+
+  #pop(): void {
+    const last = this.#heap.pop();
+    if (last === undefined || this.#heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      const left = 2 * at + 1;
+      const [a, b] = [this.#heap[left], this.#heap[left + 1]];
+      if (a === undefined) break;
+      const [child, index] = b !== undefined && isBefore(b, a) ? [b, left + 1] : [a, left];
+      if (!isBefore(child, last)) break;
+      this.#heap[at] = child;
+      at = index;
+    }
+    this.#heap[at] = last;
+  }
+}
+
+const isBefore = (a: SimEvent, b: SimEvent): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+
+/** Resolves when every promise that can go on without time has done so. */
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,122 @@
+// Every byte ever used, over all nodes and all their processes: as application key, as pad, as the key of a tag.
+
+import { STEP } from "../../src/keys/key-id.ts";
+import type { Range } from "../../src/vault/vault.ts";
+import type { SimNode } from "./node.ts";
+import type { Checks } from "./rules.ts";
+
+/** Bits for the steps of 8 bytes of one block. */
+class Bitmap {
+  readonly #bits: Uint8Array;
+
+  constructor(bytes: number) {
+    this.#bits = new Uint8Array(Math.ceil(bytes / STEP / 8));
+  }
+
+  /** Sets the steps that the range touches; false when one was set. */
+  take({ offset, length }: Range): boolean {
+    let wasFree = true;
+    for (let step = Math.floor(offset / STEP); step * STEP < offset + length; step++) {
+      const bit = 1 << (step & 7);
+      if (((this.#bits[step >> 3] ?? 0) & bit) !== 0) wasFree = false;
+      this.#bits[step >> 3] = (this.#bits[step >> 3] ?? 0) | bit;
+    }
+    return wasFree;
+  }
+
+  get steps(): number {
+    let sum = 0;
+    for (const byte of this.#bits) for (let rest = byte; rest > 0; rest &= rest - 1) sum++;
+    return sum;
+  }
+}
+
+interface PadUse {
+  readonly node: string;
+  readonly first: number;
+  readonly end: number;
+  readonly message: string;
+}
+
+/** Blocks of the simulator are no longer. */
+const LARGEST = 4096;
+
+export class Ledger {
+  readonly #checks: Checks;
+  /** By node and block: what left for applications. */
+  readonly #emitted = new Map<string, Bitmap>();
+  /** By key stream, which is source, destination and serial: what was supplied. */
+  readonly #supplied = new Map<string, Bitmap>();
+  /** The bytes of every key supplied, in steps. */
+  readonly #values = new Map<string, string>();
+  readonly #tags = new Map<string, string>();
+  readonly #pads = new Map<string, PadUse[]>();
+
+  constructor(checks: Checks) {
+    this.#checks = checks;
+  }
+
+  emitted(node: SimNode, block: string, range: Range): void {
+    const name = `${node.id}#${node.era} ${block}`;
+    const isFree = bitmapOf(this.#emitted, name).take(range);
+    const { offset, length } = range;
+    this.#checks.check("one_use", isFree, () => `${name}: bytes ${offset} to ${offset + length} left twice`);
+  }
+
+  /** A key of a KMA-key for one pair of applications. `stream`: what names the KMA-key in the whole run. */
+  supplied(stream: string, range: Range, id: string, key: Uint8Array): void {
+    const isFree = bitmapOf(this.#supplied, stream).take(range);
+    this.#checks.check("one_use", isFree, () => `KMA-key ${stream}: bytes at ${range.offset} were supplied twice`);
+    for (let at = 0; at + STEP <= key.length; at += STEP) {
+      const value = Buffer.from(key.subarray(at, at + STEP)).toString("latin1");
+      const before = this.#values.get(value);
+      this.#checks.check("one_use", before === undefined, () => `bytes of key ${id} are in key ${before} too`);
+      this.#values.set(value, id);
+    }
+  }
+
+  /** Whether 8 bytes were ever part of a key supplied. */
+  isKey(value: string): boolean {
+    return this.#values.has(value);
+  }
+
+  /** Bytes of a KMA-key that were supplied, in steps of 8. */
+  suppliedBytes(stream: string): number {
+    return (this.#supplied.get(stream)?.steps ?? 0) * STEP;
+  }
+
+  /** A tag is made: the keys of a block make one message's tag each, whatever restarts lie between. */
+  tagged(node: SimNode, block: string, which: "hop" | "end", context: Uint8Array): void {
+    const name = `${node.id}#${node.era} ${block} ${which}`;
+    const message = Buffer.from(context).toString("latin1");
+    const before = this.#tags.get(name);
+    this.#checks.check("one_use", before === undefined, () => `the tag key of ${name} is used a second time`);
+    this.#tags.set(name, message);
+  }
+
+  /** Parts of link blocks serve as pad: at each end for one message, and at both ends for the same. */
+  padded(node: SimNode, block: string, { offset, length }: Range, context: Uint8Array): void {
+    const message = Buffer.from(context).toString("latin1");
+    const uses = this.#pads.get(block) ?? [];
+    this.#pads.set(block, uses);
+    const use = { node: node.id, first: offset, end: offset + length, message };
+    const clash = uses.find(
+      (other) =>
+        other.first < use.end && use.first < other.end && (other.node === use.node || other.message !== message),
+    );
+    this.#checks.check(
+      "one_use",
+      clash === undefined,
+      () => `${block} at ${offset} is a pad a second time, at ${node.id}`,
+    );
+    uses.push(use);
+  }
+}
+
+function bitmapOf(map: Map<string, Bitmap>, name: string): Bitmap {
+  const known = map.get(name);
+  if (known !== undefined) return known;
+  const made = new Bitmap(LARGEST);
+  map.set(name, made);
+  return made;
+}

@@ -1,0 +1,57 @@
+// `npm run simulate`: one seeded run of a whole network, with every fault, under the eyes of the oracle.
+
+import { parseArgs } from "node:util";
+import { run } from "./run.ts";
+import { summary } from "./summary.ts";
+
+const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--trace STEP] [--runs R] [--plot FILE]
+
+  --seed    what decides everything; the same seed is the same run (default: of the day's time)
+  --nodes   key managers in a random network (default 5)
+  --hours   simulated hours with faults; some minutes without follow (default 1)
+  --faults  how often faults strike: 1 as usual, 0 never (default 1)
+  --trace   print every step from this one on
+  --runs    so many runs with the seeds that follow
+
+Example: npm run simulate -- --seed 7 --nodes 10 --hours 2
+`;
+
+const LAST_STEPS = 60;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string" },
+    nodes: { type: "string", default: "5" },
+    hours: { type: "string", default: "1" },
+    faults: { type: "string", default: "1" },
+    trace: { type: "string" },
+    runs: { type: "string", default: "1" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+async function main(): Promise<void> {
+  if (values.help) return void process.stdout.write(HELP);
+  const first = Number(values.seed ?? Date.now() % 1_000_000);
+  for (let index = 0; index < Number(values.runs); index++) await once(first + index);
+}
+
+async function once(seed: number): Promise<void> {
+  const { nodes, hours, faults, trace } = values;
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const outcome = await run({
+    seed,
+    nodes: Number(nodes),
+    hours: Number(hours),
+    faults: Number(faults),
+    trace: { ...(trace === undefined ? {} : { from: Number(trace) }), print },
+  });
+  print(summary(outcome));
+  if (outcome.violation === undefined) return;
+  print(`\n${outcome.violation.message}\n\nthe last steps:`);
+  for (const line of outcome.world.trace.last(LAST_STEPS)) print(line);
+  print(`\nagain: npm run simulate -- --seed ${seed} --nodes ${nodes} --hours ${hours} --faults ${faults}`);
+  process.exitCode = 1;
+}
+
+await main();

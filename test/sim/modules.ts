@@ -1,0 +1,142 @@
+// The two QKD modules of a simulated link: they distil the same blocks at a rate, and do all that modules may do wrong.
+
+import { secretOf } from "../../src/core/secret.ts";
+import type { BlockFeed, FedBlock } from "../../src/keys/intake.ts";
+import type { SimClock } from "./clock.ts";
+import type { Dice } from "./dice.ts";
+
+interface Distilled {
+  readonly run: number;
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What may go wrong with the next block. */
+export type Trouble = "lost" | "differs" | "repeated" | "wrong size" | "old number" | "restart";
+
+/** What a module holds that was not acknowledged; the oldest is lost beyond it. */
+const BUFFER = 32;
+
+class End {
+  held: Distilled[] = [];
+  #wake: () => void = () => {};
+  #reader = 0;
+
+  push(block: Distilled): void {
+    this.held.push(block);
+    if (this.held.length > BUFFER) this.held.shift();
+    this.#wake();
+  }
+
+  async *read(): AsyncGenerator<FedBlock> {
+    const reader = ++this.#reader;
+    const given = new Set<Distilled>();
+    this.#wake();
+    while (reader === this.#reader) {
+      const block = this.held.find((candidate) => !given.has(candidate));
+      if (block === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        continue;
+      }
+      given.add(block);
+      yield this.#fed(block);
+    }
+  }
+
+  #fed(block: Distilled): FedBlock {
+    const { run, sequence, bytes } = block;
+    const acknowledge = (): void => {
+      this.held = this.held.filter((other) => other !== block);
+    };
+    return { run, sequence, key: secretOf(Uint8Array.from(bytes)), acknowledge };
+  }
+
+  leave(): void {
+    this.#reader++;
+    this.#wake();
+  }
+}
+
+export class LinkModules {
+  readonly link: string;
+  readonly #clock: SimClock;
+  readonly #dice: Dice;
+  readonly #blockBytes: number;
+  readonly #ends = [new End(), new End()] as const;
+  #run = 1;
+  #sequence = 0;
+  #last: Distilled | undefined;
+  /** Mean time between blocks. */
+  intervalMs: number;
+  /** Nothing comes before. */
+  stalledUntilMs = 0;
+  readonly troubles: Trouble[] = [];
+  made = 0;
+  #stopped = false;
+
+  constructor(link: string, blockBytes: number, intervalMs: number, { clock, dice }: { clock: SimClock; dice: Dice }) {
+    this.link = link;
+    this.#clock = clock;
+    this.#dice = dice.branch(link);
+    this.#blockBytes = blockBytes;
+    this.intervalMs = intervalMs;
+  }
+
+  start(): void {
+    const waitMs = Math.max(this.stalledUntilMs - this.#clock.nowMs, this.intervalMs * (0.5 + this.#dice.fraction()));
+    this.#clock.after(waitMs, this.link, "distils", () => {
+      if (this.#stopped) return;
+      if (this.#clock.nowMs >= this.stalledUntilMs) this.#distil(this.troubles.shift());
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Makes one block; for the beginning of a run. */
+  distil(): void {
+    this.#distil(undefined);
+  }
+
+  #distil(trouble: Trouble | undefined): void {
+    if (trouble === "restart") {
+      this.#run++;
+      this.#sequence = 0;
+    }
+    const bytes = new Uint8Array(this.#blockBytes);
+    this.#dice.fill(bytes);
+    const block = { run: this.#run, sequence: this.#sequence++, bytes };
+    this.made++;
+    const victim = this.#dice.once(2) ? 0 : 1;
+    for (const end of [0, 1] as const) {
+      if (trouble === undefined || trouble === "restart" || end !== victim) this.#ends[end].push(block);
+      else for (const wrong of this.#wrong(block, trouble)) this.#ends[end].push(wrong);
+    }
+    this.#last = block;
+  }
+
+  #wrong(block: Distilled, trouble: Trouble): readonly Distilled[] {
+    const { bytes } = block;
+    if (trouble === "lost") return [];
+    if (trouble === "repeated") return [block, { ...block }];
+    if (trouble === "wrong size") return [{ ...block, bytes: bytes.slice(0, bytes.length / 2) }];
+    if (trouble === "old number" && this.#last !== undefined) return [{ ...block, sequence: this.#last.sequence }];
+    const other = Uint8Array.from(bytes);
+    const at = this.#dice.between(0, other.length - 1);
+    other[at] = (other[at] ?? 0) ^ (1 << this.#dice.between(0, 7));
+    return [{ ...block, bytes: other }];
+  }
+
+  feed(end: 0 | 1): BlockFeed {
+    return { blocks: () => this.#ends[end].read() };
+  }
+
+  /** Nobody reads at that end any more. */
+  leave(end: 0 | 1): void {
+    this.#ends[end].leave();
+  }
+}

@@ -1,0 +1,360 @@
+// One simulated KM: a machine that outlives its processes, and the real key manager and Kx that run on it.
+
+import type { CounterName } from "../../src/core/counters.ts";
+import { compareIds, type KmId } from "../../src/core/ids.ts";
+import type { Clock, Log, Meter } from "../../src/core/ports.ts";
+import { KeyManager, type KeyManagerSettings } from "../../src/keys/key-manager.ts";
+import { keepDialled } from "../../src/kx/redial.ts";
+import { dials, Roster } from "../../src/kx/roster.ts";
+import type { Channel } from "../../src/net/channel.ts";
+import type { Range } from "../../src/vault/vault.ts";
+import { BufferPool } from "../../src/wire/buffer-pool.ts";
+import type { CommitFate, DiskCopy } from "../support/model-vault.ts";
+import type { SimClock } from "./clock.ts";
+import type { Dice } from "./dice.ts";
+import { SimMachine } from "./machine.ts";
+import type { LinkModules } from "./modules.ts";
+import type { Trace } from "./trace.ts";
+import { type Pad, type Watch, WatchedVault } from "./watched-vault.ts";
+import type { Wire } from "./wire.ts";
+
+/** What an observer of a node is told. */
+export interface NodeWatch {
+  emitted(node: SimNode, block: string, range: Range): void;
+  tagged(node: SimNode, block: string, which: "hop" | "end", context: Uint8Array): void;
+  padded(node: SimNode, block: string, pads: readonly Pad[], context: Uint8Array): void;
+  counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void;
+  logged(node: SimNode, level: keyof Log, fields: Readonly<Record<string, unknown>>, sentence: string): void;
+  /** A process has ended, or is about to begin on what the disk has. */
+  ended(node: SimNode): void;
+}
+
+export interface NodePorts {
+  readonly clock: SimClock;
+  readonly dice: Dice;
+  readonly trace: Trace;
+  readonly watch: NodeWatch;
+}
+
+/** The token's counter, which a restored disk does not have: design 7. */
+export interface Backup {
+  readonly disk: DiskCopy;
+  readonly generation: number;
+}
+
+const WALL_START_MS = Date.UTC(2026, 0, 1);
+const SLOTS = 64;
+const REOPEN_MS = 1000;
+
+export class SimNode {
+  readonly id: KmId;
+  readonly settings: KeyManagerSettings;
+  readonly machine: SimMachine;
+  /** To each neighbour. */
+  readonly wires = new Map<KmId, Wire>();
+  readonly modules = new Map<string, { readonly modules: LinkModules; readonly end: 0 | 1 }>();
+  readonly #ports: NodePorts;
+  readonly #dice: Dice;
+  #life = { ended: true };
+  #km: KeyManager | undefined;
+  #roster: Roster | undefined;
+  #stop = new AbortController();
+  /** The wall clock's distance from the simulated time. */
+  wallAheadMs = 0;
+  #jumped = false;
+  /** How long a commit takes, and a call of the token at times. */
+  diskMs = 1;
+  tokenMs = 0;
+  /** The disk takes no more before. */
+  fullUntilMs = 0;
+  tokenGoneUntilMs = 0;
+  /** The next commits' fates; then all are durable. */
+  readonly fates: CommitFate[] = [];
+  /** Moved at start, at orderly stop and with each epoch. */
+  #generation = 0;
+  #diskGeneration = 0;
+  boots = 0;
+  /** How often its disk was emptied: names begin anew then. */
+  era = 0;
+  /** When key that it held was last lost with its disk, or may have aged too early. */
+  lostAtMs = Number.NEGATIVE_INFINITY;
+  readonly connectedAtMs = new Map<string, number>();
+  /** Called once when the process ends. */
+  readonly atEnd = new Set<() => void>();
+
+  constructor(settings: KeyManagerSettings & { readonly id: KmId }, ports: NodePorts) {
+    this.id = settings.id;
+    this.settings = settings;
+    this.#ports = ports;
+    this.#dice = ports.dice.branch(settings.id);
+    this.machine = new SimMachine(SLOTS, (bytes) => this.#dice.fill(bytes));
+    this.machine.fate = () => this.#fate();
+    this.machine.pace = () => this.#wait(this.diskMs);
+  }
+
+  get km(): KeyManager | undefined {
+    return this.#life.ended ? undefined : this.#km;
+  }
+
+  /** Whether a process runs; it may still be reading its books. */
+  get isRunning(): boolean {
+    return !this.#life.ended;
+  }
+
+  /** Whether it serves. */
+  get isUp(): boolean {
+    return this.km !== undefined;
+  }
+
+  #fate(): CommitFate {
+    if (this.#ports.clock.nowMs < this.fullUntilMs) {
+      this.#reopenStore();
+      return "rejected, lost";
+    }
+    const fate = this.fates.shift() ?? "durable";
+    if (fate.startsWith("crash")) {
+      this.#ports.trace.note(`${this.id} ends in a commit: ${fate}`);
+      this.#end();
+    } else if (fate !== "durable") {
+      this.#ports.trace.note(`${this.id}'s store: ${fate}`);
+      this.#reopenStore();
+    }
+    return fate;
+  }
+
+  #wait(ms: number): Promise<void> {
+    if (ms <= 0) return Promise.resolve();
+    return new Promise((resolve) => this.after(ms, "disk or token", resolve));
+  }
+
+  /** Runs `run` later, unless the process has ended by then. */
+  after(ms: number, what: string, run: () => void): () => void {
+    const life = this.#life;
+    return this.#ports.clock.after(ms, this.id, what, () => life.ended || run());
+  }
+
+  /** Starts a process on what is durable; at once, or when the token is there. */
+  boot(): void {
+    if (this.isRunning) return;
+    this.#life = { ended: false };
+    this.#stop = new AbortController();
+    const waitMs = Math.max(0, this.tokenGoneUntilMs - this.#ports.clock.nowMs);
+    this.after(waitMs, "starts", () => void this.#open(this.#life));
+  }
+
+  /** The wall clock jumps; what that adds to the age of keys shows at the next start. */
+  jumpWall(toAheadMs: number): void {
+    this.wallAheadMs = toAheadMs;
+    this.#jumped = true;
+  }
+
+  async #open(life: { ended: boolean }): Promise<void> {
+    const { watch, clock: sim } = this.#ports;
+    this.boots++;
+    if (this.#jumped) this.lostAtMs = sim.nowMs;
+    this.#jumped = false;
+    const restored = this.#diskGeneration < this.#generation;
+    this.#diskGeneration = ++this.#generation;
+    this.machine.reindex();
+    const inner = this.machine.boot();
+    const vault = new WatchedVault(inner, this.#watch());
+    const wall = () => WALL_START_MS + sim.nowMs + this.wallAheadMs;
+    const after = (ms: number, then: () => void) => this.after(ms, "timer", then);
+    const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
+    const ports = { self: this.id, vault, clock, random: this.#dice, log: this.#log(), meter: this.#meter() };
+    try {
+      const km = await KeyManager.open(ports, this.settings, restored);
+      if (life.ended) return;
+      this.#km = km;
+      this.#serve(km, ports);
+    } catch (thrown) {
+      if (life.ended) return;
+      watch.logged(this, "warn", { err: thrown }, "the books could not be read; the process ends");
+      this.crash(true);
+      sim.after(5000, this.id, "is started again", () => this.boot());
+    }
+  }
+
+  #serve(km: KeyManager, { clock, random, log, meter }: { clock: Clock; random: Dice; log: Log; meter: Meter }): void {
+    const peers = this.settings.peers.filter((peer) => this.wires.has(peer));
+    const buffers = new BufferPool(2 * peers.length);
+    const { defaultKeyBits } = this.settings.policy;
+    const entries = peers.map((id) => ({ id, dialect: "extended" as const }));
+    const roster = new Roster(
+      { km: this.id, peers: entries, defaultKeyBits },
+      { events: this.#events(km), clock, log, meter, buffers },
+    );
+    this.#roster = roster;
+    for (const peer of peers) {
+      const wire = this.wires.get(peer);
+      if (wire === undefined || !dials(this.id, peer)) continue;
+      const dial = (signal: AbortSignal): Promise<Channel> => wire.dial(this.id, signal);
+      const attach = (channel: Channel) => roster.attach(peer, channel);
+      void keepDialled({ peer, dial, attach }, { clock, random, log }, this.#stop.signal);
+    }
+    for (const [link, { modules, end }] of this.modules) {
+      const book = km.links.get(link);
+      const feed = modules.feed(end);
+      if (book !== undefined) km.attach(book, feed, this.#stop.signal).catch((err: unknown) => this.#defect(err));
+    }
+  }
+
+  #events(km: KeyManager): KeyManager {
+    const life = this.#life;
+    const { clock } = this.#ports;
+    return new Proxy(km, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== "function") return member;
+        return (...args: readonly [{ readonly id: string }, ...unknown[]]) => {
+          if (name === "connected") this.connectedAtMs.set(args[0].id, clock.nowMs);
+          return life.ended ? undefined : Reflect.apply(member, target, args);
+        };
+      },
+    });
+  }
+
+  accept(peer: KmId, channel: Channel): boolean {
+    if (this.km === undefined || this.#roster?.welcome(peer) === undefined) return false;
+    this.#roster.attach(peer, channel);
+    return true;
+  }
+
+  #watch(): Watch {
+    const { watch } = this.#ports;
+    const life = this.#life;
+    return {
+      emitted: (block, range) => {
+        // A process that has ended hands out nothing.
+        if (!life.ended) watch.emitted(this, block, range);
+      },
+      tagged: (block, which, context) => watch.tagged(this, block, which, context),
+      padded: (block, pads, context) => watch.padded(this, block, pads, context),
+      pause: () => (this.#dice.once(8) ? this.#wait(this.tokenMs * this.#dice.fraction()) : Promise.resolve()),
+    };
+  }
+
+  #log(): Log {
+    const life = this.#life;
+    const { watch } = this.#ports;
+    const line =
+      (level: keyof Log) =>
+      (fields: Readonly<Record<string, unknown>>, sentence: string): void => {
+        if (!life.ended) watch.logged(this, level, fields, sentence);
+      };
+    return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+  }
+
+  #meter(): Meter {
+    const life = this.#life;
+    const { watch } = this.#ports;
+    return {
+      add: (counter, labels, amount = 1) => {
+        if (!life.ended) watch.counted(this, counter, labels, amount);
+      },
+    };
+  }
+
+  #defect(err: unknown): void {
+    this.#ports.watch.logged(this, "error", { err }, "a defect in the intake");
+  }
+
+  /** The process ends without a word. `isTold`: the machine lives on and tells the peers. */
+  crash(isTold: boolean): void {
+    if (this.#life.ended && this.machine.vault === undefined) return;
+    this.machine.crash();
+    this.#end(isTold);
+  }
+
+  #end(isTold = true): void {
+    if (this.#life.ended) return;
+    this.#life.ended = true;
+    this.#km = undefined;
+    this.#roster = undefined;
+    this.#stop.abort();
+    for (const wire of this.wires.values()) wire.die(this.id, isTold);
+    for (const { modules, end } of this.modules.values()) modules.leave(end);
+    this.machine.emitted.length = 0;
+    for (const tell of this.atEnd) tell();
+    this.atEnd.clear();
+    this.#ports.watch.ended(this);
+  }
+
+  /** An orderly end; undefined when the process ended otherwise meanwhile. */
+  async stop(): Promise<void> {
+    const { km } = this;
+    const life = this.#life;
+    if (km === undefined) return this.crash(true);
+    this.#stop.abort();
+    void this.#roster?.stop();
+    await km.stop().catch((err: unknown) => {
+      this.#ports.watch.logged(this, "warn", { err }, "the marks could not be written at the stop");
+    });
+    if (life.ended) return;
+    this.#diskGeneration = ++this.#generation;
+    this.machine.crash();
+    this.#end();
+  }
+
+  /** Everything that the node has is destroyed; the process ends. */
+  async zeroise(): Promise<void> {
+    const { km, machine } = this;
+    km?.refuse();
+    await machine.vault?.zeroise();
+    machine.rows.clear();
+    machine.records.clear();
+    machine.reindex();
+    this.#end();
+    this.era++;
+    this.#diskGeneration = this.#generation;
+    this.lostAtMs = this.#ports.clock.nowMs;
+  }
+
+  /** What its token's counter says. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** The machine is sound again. */
+  heal(): void {
+    this.fates.length = 0;
+    this.fullUntilMs = 0;
+    this.tokenGoneUntilMs = 0;
+    if (this.wallAheadMs !== 0) this.jumpWall(0);
+    this.diskMs = 1;
+    this.tokenMs = 0;
+    this.machine.vault?.token("ready");
+    this.machine.vault?.store("ready");
+  }
+
+  backup(): Backup {
+    return { disk: this.machine.copy(), generation: this.#diskGeneration };
+  }
+
+  /** The disk is as it was; no process may run. */
+  restore({ disk, generation }: Backup): void {
+    this.machine.restore(disk);
+    this.machine.reindex();
+    this.#diskGeneration = generation;
+    this.lostAtMs = this.#ports.clock.nowMs;
+  }
+
+  /** The token is away for a while. */
+  loseToken(ms: number): void {
+    this.tokenGoneUntilMs = this.#ports.clock.nowMs + ms;
+    this.machine.vault?.token("gone");
+    this.after(ms, "has its token again", () => this.machine.vault?.token("ready"));
+  }
+
+  /** What a store does that rejected a commit: it is opened again, and again until there is room. */
+  #reopenStore(): void {
+    this.after(REOPEN_MS, "opens its store again", () => {
+      if (this.machine.vault?.health().store === "failing") this.machine.vault.store("ready");
+    });
+  }
+
+  /** Neighbours in order. */
+  get neighbours(): readonly KmId[] {
+    return [...this.wires.keys()].sort(compareIds);
+  }
+}

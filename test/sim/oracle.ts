@@ -1,0 +1,233 @@
+// The oracle: it sees every use of key over all nodes, and holds it against the rules that never break.
+
+import type { CounterName } from "../../src/core/counters.ts";
+import { parseKeyId, STEP } from "../../src/keys/key-id.ts";
+import type { BlockId, Range } from "../../src/vault/vault.ts";
+import { Accounts } from "./accounts.ts";
+import { checkBounds } from "./bounds.ts";
+import type { SimClock } from "./clock.ts";
+import { Ledger } from "./ledger.ts";
+import type { Steps } from "./machine.ts";
+import type { NodeWatch, SimNode } from "./node.ts";
+import { Checks } from "./rules.ts";
+import type { Trace } from "./trace.ts";
+import type { Pad } from "./watched-vault.ts";
+
+/** Two applications, and where each is at home. */
+export interface Pair {
+  readonly app: string;
+  readonly at: SimNode;
+  readonly to: string;
+  readonly toAt: SimNode;
+}
+
+/** A key that left its source. */
+export interface Issued {
+  readonly id: string;
+  /** Base64. Only tests hold keys so. */
+  readonly key: string;
+  readonly pair: Pair;
+  readonly atMs: number;
+  /** `doubtful`: a fetch of it may have been marked and was not answered. */
+  state: "supplied" | "fetched" | "doubtful" | "undelivered";
+}
+
+/** How much earlier than told a key may be gone: ticks, and age that a restart of the source did not count. */
+const SLACK_MS = 15_000;
+
+export class Oracle implements NodeWatch {
+  readonly checks = new Checks();
+  readonly #ledger = new Ledger(this.checks);
+  readonly #accounts = new Accounts(this.checks);
+  readonly #clock: SimClock;
+  readonly #trace: Trace;
+  readonly #issued = new Map<string, Issued>();
+  /** By counter and reason. */
+  readonly counters = new Map<string, number>();
+  /** Nodes touched in this step. */
+  readonly #touched = new Set<SimNode>();
+  excused = 0;
+
+  constructor(clock: SimClock, trace: Trace) {
+    this.#clock = clock;
+    this.#trace = trace;
+  }
+
+  // What nodes do.
+
+  emitted(node: SimNode, block: string, range: Range): void {
+    this.#ledger.emitted(node, block, range);
+    this.checks.check("durable_first", isMarked(node, block as BlockId, range), () => {
+      const { offset, length } = range;
+      return `${node.id} hands out ${block} from ${offset} to ${offset + length}, which its disk does not say is used`;
+    });
+  }
+
+  tagged(node: SimNode, block: string, which: "hop" | "end", context: Uint8Array): void {
+    this.#ledger.tagged(node, block, which, context);
+  }
+
+  padded(node: SimNode, _block: string, pads: readonly Pad[], context: Uint8Array): void {
+    for (const { block, range } of pads) this.#ledger.padded(node, block, range, context);
+  }
+
+  counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void {
+    this.#touched.add(node);
+    this.#accounts.counted(node, counter, labels, amount);
+    const name = [counter, labels.role, labels.direction, labels.alarm ?? labels.reason ?? labels.fault]
+      .filter((part) => part !== undefined)
+      .join(" ");
+    this.counters.set(name, (this.counters.get(name) ?? 0) + amount);
+  }
+
+  logged(node: SimNode, level: string, fields: Readonly<Record<string, unknown>>, sentence: string): void {
+    this.#touched.add(node);
+    this.#accounts.logged(node, fields);
+    this.#trace.remark(() => `${node.id} ${level}: ${sentence} ${shown(fields)}`);
+    const isDefect = level === "error" && fields.alarm === undefined;
+    this.checks.check("sound", !isDefect, () => `${node.id}: ${sentence} ${shown(fields)}`);
+  }
+
+  ended(node: SimNode): void {
+    this.#accounts.ended(node);
+  }
+
+  /** A commit reaches the disk of a node. */
+  applied(node: SimNode, steps: Steps): void {
+    this.#touched.add(node);
+    this.#accounts.applied(node, steps);
+    for (const step of steps) {
+      if (step.op !== "put") continue;
+      const plain = Object.entries(step.row).filter(([name, value]) => !isHarmless(name, value));
+      this.checks.check("sealed", plain.length === 0, () => `${node.id} writes ${step.table} ${step.id} with ${plain}`);
+    }
+  }
+
+  // What applications do.
+
+  /** A key was given to its initiator; or was named to it and never given. */
+  supplied(pair: Pair, id: string, key: string, isGiven: boolean): void {
+    const parts = parseKeyId(id);
+    this.checks.check("sound", parts !== undefined, () => `${id} is no key ID`);
+    if (parts === undefined) return;
+    const { serial, offset, length } = parts;
+    const bytes = Buffer.from(key, "base64");
+    const range = { offset, length: Math.ceil(length / STEP) * STEP };
+    this.#ledger.supplied(streamOf(pair, serial), range, id, bytes);
+    this.#issued.set(id, { id, key, pair, atMs: this.#clock.nowMs, state: isGiven ? "supplied" : "undelivered" });
+    if (!isGiven) return;
+    this.checks.check("synchronised", this.#isHeld(pair, serial, offset, bytes), () => {
+      return `${pair.at.id} supplies ${id} (serial ${serial}, ${offset}) that ${pair.toAt.id} does not hold`;
+    });
+  }
+
+  #isHeld({ at, toAt }: Pair, serial: number, offset: number, bytes: Uint8Array): boolean {
+    const row = toAt.machine.row("held", `${at.id}/${serial}`);
+    const record = row && toAt.machine.record(row.block as BlockId);
+    if (record !== undefined && Buffer.compare(record.subarray(offset, offset + bytes.length), bytes) === 0)
+      return true;
+    // What was lost with a disk is known to the source when they have connected again.
+    const isUnknown = (at.connectedAtMs.get(toAt.id) ?? 0) <= toAt.lostAtMs;
+    if (isUnknown) this.excused++;
+    return isUnknown;
+  }
+
+  /** `app` was given keys by their IDs, as keys that `from` was supplied. */
+  fetched(node: SimNode, app: string, from: string, { id, key }: { readonly id: string; readonly key: string }): void {
+    const issued = this.#issued.get(id);
+    this.checks.check("identity", issued !== undefined, () => `${app} fetched ${id}, which nobody was supplied`);
+    if (issued === undefined) return;
+    const { pair } = issued;
+    const isParty = pair.to === app && pair.app === from && pair.toAt === node;
+    this.checks.check("identity", isParty, () => `${app} fetched ${id}, which ${pair.app} was given for ${pair.to}`);
+    const isFirst = issued.state !== "fetched";
+    this.checks.check("one_use", isFirst, () => `${app} fetched ${id} a second time`);
+    const isSame = issued.state === "undelivered" || issued.key === key;
+    this.checks.check("synchronised", isSame, () => `${app} fetched other bytes of ${id} than ${from} was supplied`);
+    issued.state = "fetched";
+  }
+
+  /** The right application asked for keys and is told that there are none. */
+  notFound(ids: readonly string[], code: string): void {
+    const excuses = ids.map((id) => this.#excuse(id));
+    const isExcused = excuses.some((excuse) => excuse !== undefined);
+    this.checks.check("fetchable", isExcused, () => `${code} for ${ids}, which were supplied and not yet fetched`);
+  }
+
+  #excuse(id: string): string | undefined {
+    const issued = this.#issued.get(id);
+    if (issued === undefined) return "never supplied";
+    if (issued.state !== "supplied") return issued.state;
+    const { toAt, at } = issued.pair;
+    if (toAt.lostAtMs >= issued.atMs) return "lost with its disk";
+    if (at === toAt && at.lostAtMs >= issued.atMs) return "lost with its disk";
+    const ageMs = this.#clock.nowMs - issued.atMs;
+    return ageMs > toAt.settings.policy.fetchWindowMs - SLACK_MS ? "expired" : undefined;
+  }
+
+  /** A fetch of these ended without an answer that tells what became of them. */
+  doubt(ids: readonly string[]): void {
+    for (const id of ids) {
+      const issued = this.#issued.get(id);
+      if (issued?.state === "supplied") issued.state = "doubtful";
+    }
+  }
+
+  // Steps.
+
+  touch(node: SimNode): void {
+    this.#touched.add(node);
+  }
+
+  /** Checks every node that something was done at. @throws Violation */
+  afterStep(): void {
+    for (const node of this.#touched) {
+      this.#accounts.settle(node);
+      checkBounds(this.checks, node);
+    }
+    this.#touched.clear();
+  }
+
+  /** When nothing is under way. @throws Violation */
+  balance(nodes: readonly SimNode[]): void {
+    for (const node of nodes) this.#accounts.balance(node);
+  }
+
+  /** How many keys are in each state. */
+  get keys(): Readonly<Record<Issued["state"], number>> {
+    const counts = { supplied: 0, fetched: 0, doubtful: 0, undelivered: 0 };
+    for (const { state } of this.#issued.values()) counts[state]++;
+    return counts;
+  }
+}
+
+/** Serials begin anew with an empty disk at both ends. */
+const streamOf = ({ at, toAt }: Pair, serial: number): string => `${at.id}#${at.era}>${toAt.id}#${toAt.era} ${serial}`;
+
+/** Whether the disk says now that the range is used. */
+function isMarked({ machine }: SimNode, block: BlockId, { offset, length }: Range): boolean {
+  const source = machine.rowOf("source", block);
+  if (source !== undefined) return Number(source.mark) >= offset + length;
+  const held = machine.rowOf("held", block);
+  if (held === undefined) return machine.row("block", block) === undefined;
+  const { fetched } = held;
+  if (!(fetched instanceof Uint8Array)) return false;
+  for (let step = offset / STEP; step * STEP < offset + length; step++) {
+    if (((fetched[step >> 3] ?? 0) & (1 << (step & 7))) === 0) return false;
+  }
+  return true;
+}
+
+/** Numbers, short names, and the bitmap of what was fetched. */
+function isHarmless(name: string, value: unknown): boolean {
+  if (value instanceof Uint8Array) return name === "fetched";
+  if (typeof value === "string") return !/[A-Za-z0-9+/]{40}/.test(value);
+  return typeof value === "number" || typeof value === "boolean";
+}
+
+function shown(fields: Readonly<Record<string, unknown>>): string {
+  const { err, ...rest } = fields;
+  const thrown =
+    err instanceof Error ? ` ${err.stack ?? err.message}${err.cause instanceof Error ? err.cause.stack : ""}` : "";
+  return `${JSON.stringify(rest)}${thrown}`;
+}

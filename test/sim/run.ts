@@ -1,0 +1,79 @@
+// One run of the simulator from its seed to its summary: faults for some hours, then rest, then everything works again.
+
+import type { AppPair } from "./apps.ts";
+import { Violation } from "./trace.ts";
+import { World, type WorldOptions } from "./world.ts";
+
+export interface RunOptions extends WorldOptions {
+  /** Simulated time with faults. */
+  readonly hours: number;
+}
+
+export interface Outcome {
+  readonly world: World;
+  readonly violation: Violation | undefined;
+  /** Simulated time in all, in ms. */
+  readonly simulatedMs: number;
+  readonly wallMs: number;
+}
+
+const HOUR_MS = 3_600_000;
+/** Back-off of relays ends after a minute, of dialling after half of one. */
+const REST_MS = 180_000;
+const QUIET_MS = 120_000;
+const LIVE_ROUNDS = 20;
+const LIVE_ROUND_MS = 15_000;
+
+export async function run(options: RunOptions): Promise<Outcome> {
+  const began = performance.now();
+  const world = new World(options);
+  let violation: Violation | undefined;
+  const caught = (thrown: unknown): void => {
+    violation ??= thrown instanceof Violation ? thrown : new Violation("sound", stackOf(thrown));
+  };
+  process.on("unhandledRejection", caught);
+  try {
+    await live(world, options.hours * HOUR_MS);
+  } catch (thrown) {
+    caught(thrown);
+  } finally {
+    process.off("unhandledRejection", caught);
+  }
+  return { world, violation, simulatedMs: world.clock.nowMs, wallMs: performance.now() - began };
+}
+
+const stackOf = (thrown: unknown): string =>
+  thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+
+async function live(world: World, ms: number): Promise<void> {
+  world.start();
+  await world.runUntil(ms);
+  world.heal();
+  world.trace.note("faults end");
+  await world.runUntil(ms + REST_MS);
+  await revive(world);
+  world.quieten();
+  await world.runUntil(world.clock.nowMs + QUIET_MS);
+  world.oracle.balance(world.nodeList);
+  world.oracle.checks.raise();
+}
+
+/** Every pair is served, and its keys are fetched. */
+async function revive(world: World): Promise<void> {
+  const before = new Map(world.pairs.map((pair) => [pair, { ...pair.served }]));
+  const isServed = (pair: AppPair): boolean => {
+    const had = before.get(pair);
+    return had !== undefined && pair.served.supplied > had.supplied && pair.served.fetched > had.fetched;
+  };
+  for (let round = 0; round < LIVE_ROUNDS; round++) {
+    const missing = world.pairs.filter((pair) => !isServed(pair));
+    if (missing.length === 0) break;
+    for (const pair of missing) pair.ask(true);
+    await world.runUntil(world.clock.nowMs + LIVE_ROUND_MS);
+  }
+  for (const pair of world.pairs) {
+    const { app, to } = pair.pair;
+    const why = [...pair.refusals].map(([code, count]) => `${code} ${count}`).join(", ");
+    world.oracle.checks.check("live", isServed(pair), () => `${app} has no key with ${to} though all is well (${why})`);
+  }
+}

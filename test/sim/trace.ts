@@ -1,0 +1,71 @@
+// What happened: a digest over every step of a run, the last steps kept, and those that were asked for printed.
+
+/** A violation of a rule: the run ends with it. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+  readonly rule: string;
+
+  constructor(rule: string, text: string) {
+    super(`${rule}: ${text}`);
+    this.rule = rule;
+  }
+}
+
+const KEPT = 300;
+
+export interface TraceOptions {
+  /** Steps from this one on are printed. */
+  readonly from?: number;
+  readonly print?: (line: string) => void;
+}
+
+export class Trace {
+  steps = 0;
+  readonly #options: TraceOptions;
+  readonly #last: string[] = [];
+  #low = 0x811c9dc5;
+  #high = 0x01000193;
+
+  constructor(options: TraceOptions = {}) {
+    this.#options = options;
+  }
+
+  /** A step begins. */
+  step(nowMs: number, owner: string, what: string): void {
+    this.steps++;
+    this.#add(`#${this.steps} ${nowMs.toFixed(3)} ${owner} ${what}`);
+  }
+
+  /** Something worth knowing happened within the step. */
+  note(text: string): void {
+    this.#add(`    ${text}`);
+  }
+
+  /** Only for a reader of the printed trace; not in the digest. */
+  remark(text: () => string): void {
+    if (this.#prints) this.#options.print?.(`      ${text()}`);
+  }
+
+  get #prints(): boolean {
+    return this.#options.from !== undefined && this.steps >= this.#options.from;
+  }
+
+  #add(line: string): void {
+    for (let index = 0; index < line.length; index++) {
+      this.#low = Math.imul(this.#low ^ line.charCodeAt(index), 0x01000193);
+      this.#high = Math.imul(this.#high ^ (this.#low >>> 7), 0x85ebca6b);
+    }
+    this.#last.push(line);
+    if (this.#last.length > 2 * KEPT) this.#last.splice(0, KEPT);
+    if (this.#prints) this.#options.print?.(line);
+  }
+
+  /** Over all lines so far: two runs agree when it does. */
+  get digest(): string {
+    return [this.#high, this.#low].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+  }
+
+  last(count: number): readonly string[] {
+    return this.#last.slice(-count);
+  }
+}
