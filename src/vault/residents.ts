@@ -167,7 +167,7 @@ export class Residents {
       resident.gone = true;
       if (this.#all.get(resident.block) === resident) this.#all.delete(resident.block);
       this.#slab.release(slot);
-      throw thrown;
+      throw this.#closed ? new Fault("STOPPING") : thrown;
     }
   }
 
