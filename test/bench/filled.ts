@@ -33,13 +33,7 @@ export class FilledNetwork implements AsyncDisposable {
   static async fill(bench: Bench): Promise<FilledNetwork> {
     const network = await BenchNetwork.provision(`${bench.dir}/filled`, bench.nodeFlags);
     try {
-      bench.say("bringing link blocks for two million keys to two KMs");
-      await network.start({ stock: 1, keepBlocks: KEEP_BLOCKS });
-      const emptyBytes = network.a.program.residentBytes();
-      await network.modulesOn(FILL_BITS_PER_S);
-      await network.until("there are link blocks", ({ usable }) => usable >= STOCK);
-      await network.modulesOff();
-      await network.stop();
+      const emptyBytes = await bringBlocks(bench, network);
       bench.say("relaying them as KMA-keys, both ways");
       const relaysPerSecond = await relay(network);
       return new FilledNetwork(bench, network, { emptyBytes, relaysPerSecond });
@@ -68,9 +62,22 @@ export class FilledNetwork implements AsyncDisposable {
   }
 }
 
-/** Starts both KMs with blocks and a stock to fill, and measures until it is full. */
-async function relay(network: BenchNetwork): Promise<number> {
-  await network.start({ stock: STOCK, keepBlocks: KEEP_BLOCKS });
+/** Link blocks for a million keys at each end of each link, with hardly any relay; returns what a KM weighed before. */
+export async function bringBlocks(bench: Bench, network: BenchNetwork): Promise<number> {
+  bench.say("bringing link blocks for a million keys to each KM");
+  await network.start({ stock: 1, keepBlocks: KEEP_BLOCKS });
+  const emptyBytes = network.a.program.residentBytes();
+  await network.modulesOn(FILL_BITS_PER_S);
+  await network.until("there are link blocks", ({ usable }) => usable >= STOCK);
+  await network.modulesOff();
+  await network.stop();
+  return emptyBytes;
+}
+
+/** Starts both KMs with blocks and a stock to fill, and measures until it is full. `flags`: for the first KM. */
+export async function relay(network: BenchNetwork, flags: readonly string[] = []): Promise<number> {
+  const settings = { stock: STOCK, keepBlocks: KEEP_BLOCKS };
+  await Promise.all(network.kms.map((km) => km.start(settings, km === network.a ? flags : [])));
   const ready = async () => (await network.a.counted("kma_keys_ready")) + (await network.b.counted("kma_keys_ready"));
   let first: { readonly at: number; readonly keys: number } | undefined;
   let last = { at: 0, keys: 0 };

@@ -51,12 +51,13 @@ export class Km implements AsyncDisposable {
     return this.#program;
   }
 
-  /** Resolves when it is ready. Without settings: as the last time. */
-  async start(settings = this.#settings ?? { stock: 1, keepBlocks: 2 }): Promise<void> {
+  /** Resolves when it is ready. Without settings: as the last time. `flags`: for this time. */
+  async start(settings = this.#settings ?? { stock: 1, keepBlocks: 2 }, flags: readonly string[] = []): Promise<void> {
     this.#settings = settings;
     const { config, log } = nodePlaces(this.plan.dir);
     writeFileSync(config, toml(this.plan, settings), { mode: 0o600 });
-    this.#program = await Program.start({ args: ["--disable-sigusr1", ...this.#nodeFlags, MAIN, config], log });
+    const args = ["--disable-sigusr1", ...this.#nodeFlags, ...flags, MAIN, config];
+    this.#program = await Program.start({ args, log });
   }
 
   async stop(): Promise<void> {

@@ -15,11 +15,11 @@ const FRAMES = fileURLToPath(new URL("../reference/frames.ts", import.meta.url))
 const ECHO = { ours: "the KM", theirs: "bare TLS echo" } as const;
 const REDIS = { ours: "the KM", theirs: "Redis LPOP over TLS" } as const;
 /** What Redis is measured with, and the KM where it is measured against Redis key for key. */
-const PIPELINED: Pattern = { connections: 8, depth: 64, heatMs: 500, measureMs: 700 };
+export const PIPELINED: Pattern = { connections: 8, depth: 64, heatMs: 500, measureMs: 700 };
 /** Keys of one batch; the answer is 14 KiB. */
-const BATCH = 128;
+export const BATCH = 128;
 /** The same number of keys in flight. */
-const BATCHED: Pattern = { connections: 4, depth: 1, heatMs: 300, measureMs: 300 };
+export const BATCHED: Pattern = { connections: 4, depth: 1, heatMs: 300, measureMs: 300 };
 /** More than are fetched in one round. */
 const FETCHES = 40_000;
 
@@ -133,7 +133,7 @@ function addAgainstRedis(
 }
 
 /** Keys that one application was supplied with, for the other to fetch. */
-async function someIds({ network }: FilledNetwork, count: number): Promise<string[]> {
+export async function someIds({ network }: FilledNetwork, count: number): Promise<string[]> {
   const ids: string[] = [];
   const target = { port: network.a.plan.ports.ak, tls: network.client("a") };
   const { request, isWhole } = keyRequest(BATCH, new SeenKeys());

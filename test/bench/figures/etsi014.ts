@@ -10,7 +10,7 @@ import type { HttpsPlan } from "../reference/https.ts";
 import { encKeys, httpParts, SeenKeys } from "../requests.ts";
 
 const HTTPS = fileURLToPath(new URL("../reference/https.ts", import.meta.url));
-const PATTERN: Pattern = { connections: 16, depth: 1, heatMs: 4_000, measureMs: 1_500 };
+export const PATTERN: Pattern = { connections: 16, depth: 1, heatMs: 4_000, measureMs: 1_500 };
 const SIDES = { ours: "the KM", theirs: "bare node:https" } as const;
 
 export async function measureEtsi014(bench: Bench, filled: FilledNetwork): Promise<void> {

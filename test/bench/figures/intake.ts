@@ -17,7 +17,7 @@ const MEGA = 1e6;
 /** More than one line and one KM take. */
 const MODULE_BITS_PER_S = 1_000 * MEGA;
 /** As configured by default; the oldest blocks go. */
-const KEEP_BLOCKS = 512;
+export const KEEP_BLOCKS = 512;
 
 export async function measureIntake(bench: Bench): Promise<void> {
   if (!bench.wants("intake")) return;
@@ -36,7 +36,7 @@ export async function measureIntake(bench: Bench): Promise<void> {
 }
 
 /** Megabits of key a second that become durable at km-a; km-b is not there. */
-async function intake(network: BenchNetwork): Promise<number> {
+export async function intake(network: BenchNetwork): Promise<number> {
   await network.modulesOn(MODULE_BITS_PER_S);
   const before = await network.a.counted("bytes_received");
   while ((await network.a.counted("bytes_received")) === before) await pause(20);
