@@ -285,6 +285,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
       return;
     }
     this.#connections.get(remote)?.end();
+    this.sessions.disconnected(peer.id);
     const connection = new Connection(this.context, remote, peer);
     this.#connections.set(remote, connection);
     remote.peer = peer;

@@ -120,6 +120,7 @@ export class SessionDestination {
   /** Where the keys go, if they still may. What was carved in vain is destroyed. @throws Fault */
   #readyLine(session: Session, teller: SessionTeller, grant: Grant): AppLine {
     try {
+      if (session.state === "ended") throw endFault("peer");
       if (!teller.isCurrent()) throw new Fault("PEER_UNAVAILABLE");
       return this.#lines.newest(session.terms.destination);
     } catch (thrown) {
