@@ -1,7 +1,6 @@
 // Both doors of a KM behind one face, which tells a refusal from an answer that never came.
 
-import { AkRefusal } from "../../../src/ak/calls.ts";
-import type { AkClient } from "../../../src/ak/client.ts";
+import { type AkClient, AkRefusal } from "../../../src/ak/client.ts";
 import { appId } from "../../../src/core/ids.ts";
 import type { App } from "./app.ts";
 import { SaeRefusal } from "./sae.ts";
@@ -99,8 +98,9 @@ export class AkDoor implements Door {
     });
   }
 
-  #forget(client: Promise<AkClient>): void {
-    if (this.#client === client) this.#client = undefined;
+  #forget(dialled: Promise<AkClient>): void {
+    if (this.#client === dialled) this.#client = undefined;
+    dialled.then((client) => client[Symbol.asyncDispose]()).catch(() => {});
   }
 
   async disconnect(): Promise<void> {

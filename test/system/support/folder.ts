@@ -77,9 +77,14 @@ function configText({ dir, plan, ports, km, token }: Writing): string {
   for (const { id } of plan.links.filter(({ bare }) => bare)) {
     override(tables, { links: { [id]: { pairing_key_file: undefined } } });
   }
+  if (plan.topology) tables.topology = farLinks(plan, km);
   for (const overrides of [plan.config, km.config]) override(tables, overrides ?? {});
   return stringify(tables);
 }
+
+/** The links that are not the KM's own. */
+const farLinks = ({ links }: Plan, km: PlannedKm): Tables[] =>
+  links.filter(({ kms }) => !kms.includes(km.id)).map(({ id, kms }) => ({ link: id, kms: [...kms] }));
 
 /** Lays the overrides over the parsed TOML. */
 function override(tables: Tables, { links, peers, apps, ...single }: Overrides): void {

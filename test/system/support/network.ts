@@ -48,7 +48,8 @@ export async function startNetwork(plan: Plan): Promise<Network> {
     km: (id) => named(kms, id),
     link: (id) => named(links, id),
     app: (id) => named(apps, id),
-    stocked: (deadlineMs) => eventually("all KMs have key for those they share links with", () => areStocked(kms), deadlineMs),
+    stocked: (deadlineMs) =>
+      eventually("all KMs have key for those they share links with", () => areStocked(kms), deadlineMs),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }

@@ -39,6 +39,8 @@ export interface PlannedLink {
 export interface Plan {
   readonly kms: readonly PlannedKm[];
   readonly links: readonly PlannedLink[];
+  /** Every KM is told of all links, so that keys are relayed over several. */
+  readonly topology?: true;
   /** For every KM. */
   readonly config?: Overrides;
 }

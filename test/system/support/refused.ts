@@ -1,7 +1,7 @@
 // What an app is told when it is refused, over either door.
 
 import { expect } from "vitest";
-import { AkRefusal } from "../../../src/ak/calls.ts";
+import { AkRefusal } from "../../../src/ak/client.ts";
 
 /** @throws when the KM supplies, or the connection breaks */
 export async function akRefusal(answer: Promise<unknown>): Promise<AkRefusal> {
