@@ -3,7 +3,7 @@
 import { Fault } from "../core/fault.ts";
 import { linkId } from "../core/ids.ts";
 import type { LinkRange, OtpProtection, Part, Protection } from "../keys/ports.ts";
-import { base64Length, decodeBase64 } from "../wire/base64.ts";
+import { decodeBase64 } from "../wire/base64.ts";
 import type { JsonObject, KeyEntry } from "../wire/types.ts";
 import { base64, idOf, integerOf, malformed, objectOf, tagOf } from "./fields.ts";
 
@@ -27,13 +27,18 @@ export function extensionOf({ protection, part }: Omit<ProtectedKey, "key">): Js
   return { protection: { ...protection, tag: base64(protection.tag) }, ...part };
 }
 
+/** Whatever else is wrong with it. @throws Fault PROTECTION_REFUSED when a key has no protection */
+export function checkProtected(keys: readonly KeyEntry[]): void {
+  if (keys.every(({ key_extension }) => key_extension?.protection !== undefined)) return;
+  throw new Fault("PROTECTION_REFUSED", { text: "the key has no protection" });
+}
+
 /**
  * @param letters the base64 in `key`, lent until this returns
  * @throws Fault MALFORMED_REQUEST, PROTECTION_REFUSED
  */
 export function protectedKeyOf(entry: KeyEntry, letters: Uint8Array): ProtectedKey {
   const extension = entry.key_extension ?? {};
-  if (extension.protection === undefined) throw new Fault("PROTECTION_REFUSED", { text: "the key has no protection" });
   const json = objectOf(extension.protection, "key_extension.protection");
   const part = partOf(extension);
   const rest = part && { part };
@@ -85,11 +90,11 @@ function segmentOf(item: unknown, what: string): LinkRange {
 }
 
 function bytesOf(letters: Uint8Array): Uint8Array {
-  if (letters.length === 0 || letters.length > base64Length(MAX_BLOCK_BYTES)) {
-    throw malformed(`key must be the base64 of 1 to ${MAX_BLOCK_BYTES} bytes under the scheme otp`);
-  }
-  const bytes = new Uint8Array((letters.length / 4) * 3);
-  return bytes.subarray(0, decodeBase64(letters, bytes));
+  // A frame bounds the letters already.
+  const bytes = new Uint8Array(Math.ceil(letters.length / 4) * 3);
+  const length = decodeBase64(letters, bytes);
+  if (length >= 1 && length <= MAX_BLOCK_BYTES) return bytes.subarray(0, length);
+  throw malformed(`key must be the base64 of 1 to ${MAX_BLOCK_BYTES} bytes under the scheme otp`);
 }
 
 function partOf(extension: JsonObject): Part | undefined {

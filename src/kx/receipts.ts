@@ -38,7 +38,7 @@ export class Receipts {
     const listed = ofAnswer(() => listOf(answer));
     if (fault !== undefined && answer.key_ID === "" && this.#named.size === 0) throw fault;
     for (const keyId of listed ?? []) this.#name(keyId, true);
-    if (answer.key_ID !== "") this.#name(answer.key_ID, fault === undefined);
+    if (answer.key_ID !== "" && !listed?.includes(answer.key_ID)) this.#name(answer.key_ID, fault === undefined);
     return listed !== undefined || answer.key_ID === "" || this.#named.size === this.#wish.count;
   }
 

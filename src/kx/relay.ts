@@ -9,7 +9,7 @@ import { entriesOf, entryNamed } from "./entries.ts";
 import { base64, malformed, objectOf, tagOf } from "./fields.ts";
 import { keysPayload, type Laid, lettersOf } from "./laid.ts";
 import { type KeyRelay, type KeyRelayCompletion, KX } from "./messages.ts";
-import { extensionOf, protectedKeyOf } from "./protection.ts";
+import { checkProtected, extensionOf, protectedKeyOf } from "./protection.ts";
 import { checkAnswer, faultOf, ofAnswer, unreadable } from "./response.ts";
 import { km, refused, requestMember, routeMembers, routeOf, taken } from "./route.ts";
 
@@ -32,6 +32,7 @@ export function relayOf(offer: RelayOffer): Laid {
  * @throws Fault MALFORMED_REQUEST, PROTECTION_REFUSED
  */
 export function offerOf(relay: KeyRelay, letters: readonly Uint8Array[]): RelayOffer {
+  checkProtected(relay.keys);
   const entry = onlyKey(relay.keys);
   return {
     ...routeOf(relay),

@@ -6,6 +6,7 @@ import { MAX_OPEN_CALLS } from "../../src/kx/calls.ts";
 import { KxSession } from "../../src/kx/session.ts";
 import { ManualClock, settled } from "../support/manual-clock.ts";
 import { until } from "../support/until.ts";
+import { withHand } from "./dialogue.ts";
 import {
   A,
   B,
@@ -20,28 +21,11 @@ import {
   RELAY_JSON,
   TestPorts,
 } from "./fixture.ts";
-import { HandPeer, handFrame } from "./hand-peer.ts";
+import { handFrame } from "./hand-peer.ts";
 import { type MemoryOptions, memoryPair } from "./memory-channel.ts";
 
 const TELL_JSON = { session_ID: "", number_of_keys: 0, extension: [{ name: "qkm_marks", marks: [] }] };
 const MARKS = { name: "qkm_marks", marks: [{ serial: 5, offset: 8192 }] };
-
-interface SetUp extends MemoryOptions {
-  readonly lastMessageId?: number;
-}
-
-/** km-a is ours, km-b is by hand. */
-function withHand(options: SetUp = {}) {
-  const ports = new TestPorts(new ManualClock());
-  const [near, far] = memoryPair(A, B, options);
-  const { lastMessageId = 0 } = options;
-  const session = new KxSession(
-    near,
-    { self: A, peer: B, dialect: "extended", defaultKeyBits: 256, lastMessageId },
-    ports,
-  );
-  return { session, ports, near, hand: new HandPeer(far) };
-}
 
 describe("our requests", () => {
   it("Q.4163 8.1: a relay of a link block leaves as 0x1101, and 0x1102 with its tag confirms it", async () => {
