@@ -55,14 +55,21 @@ export class Housekeeping {
     return [this.#books.local, ...this.#books.remotes.values()];
   }
 
-  #tick(): void {
-    const { ages, policy, log } = this.#context;
+  /** Ends what is too old: before another KM is told what is held here, too. */
+  expire(): void {
+    const { ages, policy } = this.#context;
     const now = ages.now();
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     for (const { stock, held } of this.#pairs()) {
       stock.tidy(now - policy.maxAgeMs, shortBytes);
       this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs);
     }
+  }
+
+  #tick(): void {
+    const { ages, log } = this.#context;
+    const now = ages.now();
+    this.expire();
     this.#books.local.kick();
     for (const remote of this.#books.remotes.values()) remote.kick();
     this.#turnEpoch(now);

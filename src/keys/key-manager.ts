@@ -7,7 +7,6 @@ import { Connection } from "./connection.ts";
 import type { Context, KeysPolicy } from "./context.ts";
 import { FetchDesk } from "./fetch.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
-import { InTurn } from "./in-turn.ts";
 import { type BlockFeed, Intake } from "./intake.ts";
 import { LinkBook, type LinkSettings } from "./link-book.ts";
 import { loadBooks } from "./load.ts";
@@ -57,7 +56,7 @@ export interface KeyManagerSettings {
   readonly paths?: ReadonlyMap<KmId, number>;
 }
 
-type Ports = Omit<Context, "ages" | "policy" | "reach" | "relayLog">;
+type Ports = Omit<Context, "ages" | "policy" | "relayLog">;
 
 const NOTHING = (): void => {};
 const MAX_INT32 = 2 ** 31 - 1;
@@ -105,7 +104,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
     const relayLog = new RelayLog(() => ports.clock.wallMs());
-    const context = { ...ports, policy: settings.policy, ages, reach: new InTurn(), relayLog };
+    const context = { ...ports, policy: settings.policy, ages, relayLog };
     const manager = new KeyManager(context, settings);
     manager.routeDesk.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
@@ -115,6 +114,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
       });
       if (restored) await manager.#housekeeping.destroyAll("restored");
       else if (ages.wentBack) await manager.#housekeeping.retireOwned();
+      manager.#housekeeping.expire();
       manager.#housekeeping.restoreEpoch(meta.get(EPOCH_ROW)?.ageMs ?? ages.now());
       await manager.#housekeeping.saveClock();
     } catch (thrown) {

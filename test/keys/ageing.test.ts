@@ -54,6 +54,18 @@ describe("a KMA-key", () => {
     expect(stockSize(network.a, network.b)).toBe(0);
   });
 
+  test("that came of age meanwhile is not told as held to its source, which would supply from it", async () => {
+    const { network } = await aged();
+    await network.b.stop();
+    network.wire.cut();
+    network.clock.jump(100_000);
+    await network.b.boot();
+    network.wire.connect();
+    await network.run(500);
+    expect(heldSize(network.b, network.a)).toBe(0);
+    expect(stockSize(network.a, network.b)).toBe(0);
+  });
+
   test("ages even when its process was ended without a word", async () => {
     const { network } = await aged();
     await network.run(20_000);

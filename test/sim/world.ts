@@ -38,7 +38,7 @@ function policyOf(dice: Dice): KeysPolicy {
     relayTimeoutMs: dice.between(1, 5) * 1000,
     stockLow: 2,
     stockHigh: dice.between(3, 5),
-    maxHeld: dice.between(12, 24),
+    maxHeld: dice.between(24, 96),
     epochMs: dice.between(4, 15) * 60_000,
   };
 }
