@@ -1,13 +1,23 @@
-// An application's end of Ak: connects to a key manager and asks it for keys.
+// An application's end of Ak: connects to its key manager, asks it for keys, opens sessions and takes part in them.
 
+import { X509Certificate } from "node:crypto";
 import type { AppId, KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
 import { dial } from "../net/dial.ts";
+import { identityOf } from "../net/identity.ts";
 import type { TlsMaterial } from "../net/options.ts";
-import { Calls, type SuppliedKey } from "./calls.ts";
-import { AK } from "./messages.ts";
+import { type Answered, type Asking, Dialogue, type RequestName } from "./dialogue.ts";
+import { AkRefusal, AkUnanswered, Interruption } from "./failures.ts";
+import { type IncomingSession, IncomingSessions, type OnSession } from "./incoming.ts";
+import type { KeyResponse } from "./messages.ts";
+import { type ConnectionState, Reconnecting } from "./reconnect.ts";
+import type { SuppliedKey } from "./supplied-key.ts";
 
-export { AkRefusal, type SuppliedKey } from "./calls.ts";
+export { AkRefusal, AkUnanswered } from "./failures.ts";
+export type { IncomingSession, OnSession, SessionOffer } from "./incoming.ts";
+export type { PushedKey } from "./pushed-keys.ts";
+export type { ConnectionState } from "./reconnect.ts";
+export type { SuppliedKey } from "./supplied-key.ts";
 
 export interface AkClientOptions {
   readonly host: string;
@@ -16,7 +26,18 @@ export interface AkClientOptions {
   readonly tls: TlsMaterial;
   /** The key manager that is dialled: its certificate has to name it. */
   readonly km: KmId;
+  /** Closes the client. */
   readonly signal?: AbortSignal;
+  /** How long a request may take, the wait for a connection included. Default 30 s. */
+  readonly timeoutMs?: number;
+  /** Decides about sessions that other applications open with this one; without it they are refused. */
+  readonly onSession?: OnSession;
+  /** Keys of one session that wait to be taken; those beyond are refused as BUSY. Default 1024. */
+  readonly maxWaitingKeys?: number;
+  /** Sessions opened by others; offers beyond are refused as BUSY. Default 256. */
+  readonly maxSessions?: number;
+  /** Tells when a connection is open, has ended, or could not be made again. */
+  readonly onConnection?: (state: ConnectionState) => void;
 }
 
 /** What 0x2101 asks for; what is left out is the key manager's default. */
@@ -32,43 +53,194 @@ export interface NamedKeys {
   readonly keyIds: readonly string[];
 }
 
-/** Requests may be made at any time; many are under way at once. Dispose ends the connection. */
-export interface AkClient extends AsyncDisposable {
-  /** The key exchange group of the connection. */
-  readonly group: string;
-  /** In the order asked; dispose each. @throws AkRefusal; Error when the connection ends first */
-  getKeys(wanted: WantedKeys): Promise<readonly SuppliedKey[]>;
-  /** In the order asked; dispose each. @throws AkRefusal; Error when the connection ends first */
-  getKeysById(named: NamedKeys): Promise<readonly SuppliedKey[]>;
+/** What 0x2104 asks for. */
+export interface WantedSession {
+  readonly destination: AppId;
+  /** The most keys that the session may have; what the key manager allows if left out. */
+  readonly maxKeys?: number;
+  /** For people; the other application is told. */
+  readonly applicationName?: string;
 }
+
+/** What ends the wait for one request: then it rejects with the signal's reason. */
+export interface RequestOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** A session that this application has opened. It is known by its ID and outlives connections and processes. */
+export interface OpenSession {
+  readonly sessionId: string;
+  /**
+   * 0x2108: keys that the other application has got and acknowledged, perhaps fewer than `count`; dispose each.
+   * @throws AkRefusal; AkUnanswered
+   */
+  getKeys(wanted?: Omit<WantedKeys, "destination">, options?: RequestOptions): Promise<readonly SuppliedKey[]>;
+}
+
+/**
+ * Requests may be made at any time; many are under way at once. When the connection ends it is made again, with
+ * back-off, and requests that were not sent wait for it; one that was sent fails, since it may have used keys up. Dispose
+ * ends it all.
+ */
+export interface AkClient extends AsyncDisposable {
+  /** The key exchange group of the newest connection. */
+  readonly group: string;
+  /** In the order asked; dispose each. @throws AkRefusal; AkUnanswered */
+  getKeys(wanted: WantedKeys, options?: RequestOptions): Promise<readonly SuppliedKey[]>;
+  /** In the order asked; dispose each. @throws AkRefusal; AkUnanswered */
+  getKeysById(named: NamedKeys, options?: RequestOptions): Promise<readonly SuppliedKey[]>;
+  /** Asked again by itself when the connection ends: it uses no key up. @throws AkRefusal; AkUnanswered */
+  openSession(wanted: WantedSession, options?: RequestOptions): Promise<OpenSession>;
+  /** A session that this application opened before, perhaps by another process. Asks the key manager nothing. */
+  resumeSession(sessionId: string): OpenSession;
+  /** A session that this application accepted before, perhaps by another process. @throws Error when there are too many */
+  resumeIncoming(sessionId: string): IncomingSession;
+}
+
+/** Requests without an answer, sent or not; one more fails at once. */
+const MAX_REQUESTS = 4096;
+const TIMEOUT_MS = 30_000;
 
 /** @throws Refusal when the other end is not that key manager; Error when there is nobody */
 export async function connectAk(options: AkClientOptions): Promise<AkClient> {
-  const { host, port, tls, km, signal } = options;
-  const where = { door: "ak", host, port, tls, kind: "km", expect: km } as const;
-  const channel = await dial(
-    { ...where, groups: ["X25519MLKEM768", "X25519"], ...(signal === undefined ? {} : { signal }) },
-    { log: SILENT, meter: { add: silent } },
-  );
-  const calls = new Calls(channel);
-  return {
-    group: channel.group,
-    getKeys: ({ destination, count, sizeBits }) =>
-      calls.ask(AK.keyRequest.code, {
-        application_destination_ID: destination,
-        number_of_keys: count,
-        size_of_key: sizeBits,
-      }),
-    getKeysById: ({ initiator, keyIds }) =>
-      calls.ask(AK.keyRequestWithId.code, {
-        application_source_ID: initiator,
-        key_IDs: keyIds.map((keyId) => ({ key_ID: keyId })),
-      }),
-    async [Symbol.asyncDispose]() {
-      channel.close("the application is done");
-      await calls.ended;
-    },
-  };
+  const { onSession, maxWaitingKeys = 1024, maxSessions = 256, onConnection = silent } = options;
+  const stop = new AbortController();
+  const incoming = new IncomingSessions(onSession, { maxWaitingKeys, maxSessions });
+  const connect = async (signal: AbortSignal): Promise<Dialogue> =>
+    new Dialogue(await dialled(options, signal), incoming);
+  const first = await connect(options.signal ?? stop.signal);
+  const line = new Reconnecting(first, { connect, changed: onConnection, stop: stop.signal });
+  return new Client(line, incoming, stop, options);
+}
+
+function dialled({ host, port, tls, km }: AkClientOptions, signal: AbortSignal) {
+  const where = { door: "ak", host, port, tls, kind: "km", expect: km, signal } as const;
+  return dial({ ...where, groups: ["X25519MLKEM768", "X25519"] }, { log: SILENT, meter: { add: silent } });
+}
+
+class Client implements AkClient {
+  readonly #tls: TlsMaterial;
+  readonly #line: Reconnecting;
+  readonly #incoming: IncomingSessions;
+  readonly #stop: AbortController;
+  readonly #timeoutMs: number;
+  #requests = 0;
+
+  constructor(line: Reconnecting, incoming: IncomingSessions, stop: AbortController, options: AkClientOptions) {
+    const { tls, signal, timeoutMs = TIMEOUT_MS } = options;
+    this.#tls = tls;
+    this.#line = line;
+    this.#incoming = incoming;
+    this.#stop = stop;
+    this.#timeoutMs = timeoutMs;
+    const close = (): void => this.#close();
+    signal?.addEventListener("abort", close, { once: true });
+    stop.signal.addEventListener("abort", () => signal?.removeEventListener("abort", close), { once: true });
+    if (signal?.aborted) close();
+  }
+
+  get group(): string {
+    return this.#line.group;
+  }
+
+  async getKeys({ destination, count, sizeBits }: WantedKeys, options?: RequestOptions) {
+    const wanted = { application_destination_ID: destination, number_of_keys: count, size_of_key: sizeBits };
+    return keysIn(await this.#ask("keyRequest", wanted, options));
+  }
+
+  async getKeysById({ initiator, keyIds }: NamedKeys, options?: RequestOptions) {
+    const named = { application_source_ID: initiator, key_IDs: keyIds.map((keyId) => ({ key_ID: keyId })) };
+    return keysIn(await this.#ask("keyRequestWithId", named, options));
+  }
+
+  async openSession({ destination, maxKeys, applicationName }: WantedSession, options?: RequestOptions) {
+    const wanted = {
+      application_source_ID: ownId(this.#tls),
+      application_destination_ID: destination,
+      application_name: applicationName,
+      number_of_keys: maxKeys,
+    };
+    const { message } = await this.#ask("sessionCreation", wanted, options);
+    if (message.response !== "success") throw new AkRefusal(message);
+    return this.resumeSession(message.session_ID);
+  }
+
+  resumeSession(sessionId: string): OpenSession {
+    return {
+      sessionId,
+      getKeys: async ({ count, sizeBits } = {}, options) => {
+        const wanted = { session_ID: sessionId, number_of_keys: count, size_of_key: sizeBits };
+        const answer = await this.#ask("sessionKeyRequest", wanted, options);
+        return keysIn(answer);
+      },
+    };
+  }
+
+  resumeIncoming(sessionId: string): IncomingSession {
+    return this.#incoming.resume(sessionId);
+  }
+
+  async #ask<Name extends RequestName>(name: Name, payload: Asking<Name>, { signal }: RequestOptions = {}) {
+    if (this.#requests >= MAX_REQUESTS) throw new AkUnanswered(`${MAX_REQUESTS} requests have no answer yet`, false);
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(new Interruption(`there was no answer within ${this.#timeoutMs} ms`));
+    }, this.#timeoutMs);
+    const limits = [late.signal, this.#stop.signal, ...(signal === undefined ? [] : [signal])];
+    this.#requests += 1;
+    try {
+      return await this.#repeated(name, payload, AbortSignal.any(limits));
+    } finally {
+      this.#requests -= 1;
+      clearTimeout(timer);
+    }
+  }
+
+  /** Asks on the next connection what an ended one did not take, or what uses no key up. */
+  async #repeated<Name extends RequestName>(
+    name: Name,
+    payload: Asking<Name>,
+    limit: AbortSignal,
+  ): Promise<Answered<Name>> {
+    for (;;) {
+      const dialogue = await this.#line.dialogue(limit);
+      try {
+        return await dialogue.ask(name, payload, limit);
+      } catch (thrown) {
+        if (!(thrown instanceof AkUnanswered) || limit.aborted) throw thrown;
+        if (thrown.mayBeServed && name !== "sessionCreation") throw thrown;
+      }
+    }
+  }
+
+  #close(): void {
+    this.#incoming.close();
+    this.#stop.abort(new Interruption("the client is closed"));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    await this.#line.ended;
+  }
+}
+
+/** The ID in an application's own certificate. @throws Refusal when it is no application's */
+function ownId({ certificate }: TlsMaterial): string {
+  const id = identityOf(new X509Certificate(certificate), "app");
+  if (id instanceof Error) throw id;
+  return id;
+}
+
+interface Supplied {
+  readonly message: Pick<KeyResponse, "response" | "extension">;
+  readonly keys: readonly SuppliedKey[];
+}
+
+/** @throws AkRefusal */
+function keysIn({ message, keys }: Supplied): readonly SuppliedKey[] {
+  if (message.response === "success") return keys;
+  for (const key of keys) key[Symbol.dispose]();
+  throw new AkRefusal(message);
 }
 
 const silent = (): void => {};

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
-import type { SuppliedKey } from "../ak/calls.ts";
+import type { SuppliedKey } from "../ak/client.ts";
 import { type AppDoor, callerOf, openAk } from "./app/connection.ts";
 import { columns, count } from "./columns.ts";
 import { readNetwork, USUAL_NETWORK, writeAtomically } from "./network.ts";

@@ -1,7 +1,7 @@
 // `qkm selftest`: keys supplied by one KM and fetched from another, over both doors, in both directions.
 
 import type { Command } from "commander";
-import type { SuppliedKey } from "../ak/calls.ts";
+import type { SuppliedKey } from "../ak/client.ts";
 import { type AppDoor, callerOf, openAk, openEtsi014 } from "./app/connection.ts";
 import { columns } from "./columns.ts";
 import { CommandError, EXIT } from "./exit.ts";

@@ -1,11 +1,11 @@
 // What the tests over real TLS share: an Ak door with a key manager of the tests behind it, and applications.
 
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
-import { type AkClient, connectAk } from "../../src/ak/client.ts";
+import { type AkClient, type AkClientOptions, connectAk } from "../../src/ak/client.ts";
 import { type AkOptions, startAk } from "../../src/ak/server.ts";
 import { systemClock } from "../../src/control/system.ts";
 import { Fault } from "../../src/core/fault.ts";
-import { type KmId, kmId } from "../../src/core/ids.ts";
+import { kmId } from "../../src/core/ids.ts";
 import type { Listener } from "../../src/net/tls-listener.ts";
 import { SupplyRing } from "../../src/wire/ring.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
@@ -38,7 +38,7 @@ export interface AkDoor extends AsyncDisposable {
   readonly sessions: FakeSessions;
   readonly seen: Recorder;
   readonly ring: SupplyRing;
-  client(own: Credentials, km?: KmId): Promise<AkClient>;
+  client(own: Credentials, options?: Partial<AkClientOptions>): Promise<AkClient>;
   /** A plain TLS connection, for frames that no client of ours sends. */
   socket(own: Credentials, options?: ConnectionOptions): TLSSocket;
 }
@@ -67,7 +67,8 @@ export async function openAk(own: Papers, options: Partial<AkOptions> = {}): Pro
     sessions,
     seen,
     ring,
-    client: (credentials, km = kmId("km-a")) => connectAk({ host, port, km, tls: material(credentials, own.kms) }),
+    client: (credentials, more) =>
+      connectAk({ host, port, km: kmId("km-a"), tls: material(credentials, own.kms), ...more }),
     socket: ({ certificate, key }, more) =>
       connect({
         host,

@@ -3,8 +3,7 @@
 import { createServer, type TLSSocket } from "node:tls";
 import { inspect } from "node:util";
 import { beforeAll, expect, test } from "vitest";
-import { AkRefusal, type SuppliedKey } from "../../src/ak/calls.ts";
-import { connectAk } from "../../src/ak/client.ts";
+import { AkRefusal, connectAk, type SuppliedKey } from "../../src/ak/client.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { appId, kmId } from "../../src/core/ids.ts";
 import { material } from "../support/certificates.ts";
@@ -74,22 +73,80 @@ test("500 requests at once each get their own keys, also the longest", async () 
   }
 });
 
-test("requests that wait fail when the connection ends, and later ones at once", async () => {
+test("a request under way fails when the connection ends, since it may have used keys up", async () => {
   const door = await openAk(own);
   door.keys.hold();
-  const client = await door.client(own.a1);
+  await using client = await door.client(own.a1);
   const asked = client.getKeys({ destination: C1 });
   await until("the request is there", () => door.keys.held.length === 1);
-  const failed = expect(asked).rejects.toThrow("the connection with the key manager has ended");
+  const failed = expect(asked).rejects.toMatchObject({
+    name: "AkUnanswered",
+    mayBeServed: true,
+    message: expect.stringMatching(
+      /^the connection with the key manager has ended: .* may have been served all the same$/,
+    ),
+  });
   await door[Symbol.asyncDispose]();
   await failed;
-  await expect(client.getKeys({ destination: C1 })).rejects.toThrow("has ended");
+});
+
+test("a closed client answers nothing any more, whether asked before or after", async () => {
+  await using door = await openAk(own);
+  door.keys.hold();
+  const client = await door.client(own.a1);
+  const before = expect(client.getKeys({ destination: C1 })).rejects.toMatchObject({ mayBeServed: true });
+  await until("the request is there", () => door.keys.held.length === 1);
   await client[Symbol.asyncDispose]();
+  await before;
+  await expect(client.getKeys({ destination: C1 })).rejects.toThrow("the client is closed; the request was not sent");
+  expect(door.keys.held[0]?.givenUp).toBe(true);
+});
+
+test("a request ends with its own signal, and the others go on", async () => {
+  await using door = await openAk(own);
+  door.keys.hold();
+  await using client = await door.client(own.a1);
+  const stop = new AbortController();
+  const given = client.getKeys({ destination: C1 }, { signal: stop.signal });
+  const other = client.getKeys({ destination: C1 });
+  await until("both are there", () => door.keys.held.length === 2);
+  stop.abort(new Error("enough"));
+  await expect(given).rejects.toThrow("enough");
+  for (const { request, answer } of door.keys.held) answer.granted(door.keys.grantFor(request));
+  expect((await other).map(({ keyId }) => keyId)).toEqual([keyIdOf(1, 0, 32)]);
+  await expect(client.getKeys({ destination: C1 }, { signal: stop.signal })).rejects.toThrow("enough");
+});
+
+test("the client's signal closes it", async () => {
+  await using door = await openAk(own);
+  const stop = new AbortController();
+  await using client = await door.client(own.a1, { signal: stop.signal });
+  await client.getKeys({ destination: C1 });
+  stop.abort();
+  await expect(client.getKeys({ destination: C1 })).rejects.toThrow("the client is closed");
+  await until("the connection is gone", () => door.listener.connections === 0);
+});
+
+test("a request that is not answered in time fails", async () => {
+  await using door = await openAk(own);
+  door.keys.hold();
+  await using client = await door.client(own.a1, { timeoutMs: 30 });
+  await expect(client.getKeys({ destination: C1 })).rejects.toThrow("no answer within 30 ms");
+});
+
+test("more requests than may be under way fail at once", async () => {
+  await using door = await openAk(own);
+  door.keys.hold();
+  const client = await door.client(own.a1);
+  const asked = Array.from({ length: 4096 }, () => client.getKeys({ destination: C1 }).catch(() => "gone"));
+  await expect(client.getKeys({ destination: C1 })).rejects.toThrow("4096 requests have no answer yet");
+  await client[Symbol.asyncDispose]();
+  expect(new Set(await Promise.all(asked))).toEqual(new Set(["gone"]));
 });
 
 test("another key manager than the one named is not spoken to", async () => {
   await using door = await openAk(own);
-  await expect(door.client(own.a1, kmId("km-b"))).rejects.toThrow("km-b was dialled");
+  await expect(door.client(own.a1, { km: kmId("km-b") })).rejects.toThrow("km-b was dialled");
 });
 
 /** A key manager that answers whatever it hears with these bytes. */
@@ -111,7 +168,8 @@ async function answering(answer: Buffer): Promise<{ readonly port: number } & As
 }
 
 test.each<[string, Buffer, RegExp]>([
-  ["a frame that answers nothing", frame(0x120a, 1, { session_ID: "", keys: [] }), /0x120A answers nothing here/],
+  ["a frame that answers nothing", frame(0x2101, 1, { keys: [] }), /0x2101 answers nothing here/],
+  ["another request's answer", frame(0x1205, 1, { session_ID: "", response: "" }), /0x1205 does not answer 0x2101/],
   ["no JSON", frame(0x1203, 1, []), /no JSON object/],
   ["a missing parameter", frame(0x1203, 1, { keys: [] }), /response is missing/],
   ["no base64", frame(0x1203, 1, { keys: [{ key: "A", key_ID: "x" }], response: "success" }), /not base64/],

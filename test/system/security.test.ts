@@ -4,8 +4,8 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Calls } from "../../src/ak/calls.ts";
-import { AK } from "../../src/ak/messages.ts";
+import { Dialogue } from "../../src/ak/dialogue.ts";
+import { IncomingSessions } from "../../src/ak/incoming.ts";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
 import { dial } from "../../src/net/dial.ts";
 import { recorder } from "../support/recorder.ts";
@@ -136,9 +136,10 @@ test("design 3.3: another app's ID in a message changes nothing, and the log tel
   const { log, meter } = recorder();
   const options = { door: "ak", ...km.ak, tls, kind: "km", expect: "km-a", groups: ["X25519MLKEM768"] } as const;
   const channel = await dial(options, { log, meter });
-  const calls = new Calls(channel);
+  const dialogue = new Dialogue(channel, new IncomingSessions(undefined, { maxSessions: 1, maxWaitingKeys: 1 }));
+  const inTime = AbortSignal.timeout(10_000);
   const named = { application_source_ID: "app-a2", application_destination_ID: "app-b1" };
-  const keys = await calls.ask(AK.keyRequest.code, named);
+  const { keys } = await dialogue.ask("keyRequest", named, inTime);
   const ids = keys.map(({ keyId }) => keyId);
   const b1 = network.app("app-b1");
   const wanted = { key_IDs: ids.map((key_ID) => ({ key_ID })) };
@@ -149,15 +150,15 @@ test("design 3.3: another app's ID in a message changes nothing, and the log tel
   const fetch = {
     application_source_ID: "app-b1",
     application_destination_ID: "app-a2",
-    key_IDs: [{ key_ID: mine?.id }],
+    key_IDs: [{ key_ID: mine?.id ?? "" }],
   };
-  const [fetched] = await calls.ask(AK.keyRequestWithId.code, fetch);
+  const [fetched] = (await dialogue.ask("keyRequestWithId", fetch, inTime)).keys;
   expect(fetched?.key.lend((bytes) => Buffer.from(bytes))).toEqual(mine?.key);
   const [other] = await b1.encKeys("app-a2");
   await using ak = await network.app("app-a1").connectAk();
   expect((await akRefusal(akFetch(ak, "app-b1", [other?.id ?? ""]))).code).toBe("NOT_AUTHORIZED");
   channel.close("done");
-  await calls.ended;
+  await dialogue.ended;
   expect(km.logLines()).toContainEqual(
     expect.objectContaining({ level: "warn", app: "app-a1", application_source_ID: "app-a2" }),
   );

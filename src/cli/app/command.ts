@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
-import type { SuppliedKey } from "../../ak/calls.ts";
+import type { SuppliedKey } from "../../ak/client.ts";
 import { base64Length, encodeBase64 } from "../../wire/base64.ts";
 import { named, readNetwork, USUAL_NETWORK } from "../network.ts";
 import { callerOf, openAk } from "./connection.ts";

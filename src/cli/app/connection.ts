@@ -1,8 +1,7 @@
 // An application of a running network, over Ak or ETSI GS QKD 014.
 
 import { readFileSync } from "node:fs";
-import type { SuppliedKey } from "../../ak/calls.ts";
-import { type AkClient, connectAk } from "../../ak/client.ts";
+import { type AkClient, connectAk, type SuppliedKey } from "../../ak/client.ts";
 import { appId, kmId } from "../../core/ids.ts";
 import { CommandError, EXIT } from "../exit.ts";
 import { type NetworkApp, type NetworkFile, type NetworkKm, named } from "../network.ts";

@@ -1,7 +1,7 @@
 // An application's end of ETSI GS QKD 014, enough to test a KM; no key byte becomes a string.
 
 import { Agent, type RequestOptions, request } from "node:https";
-import type { SuppliedKey } from "../../ak/calls.ts";
+import type { SuppliedKey } from "../../ak/client.ts";
 import { secretOf } from "../../core/secret.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import { parseKeyPayload } from "../../wire/key-payload.ts";
