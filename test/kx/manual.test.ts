@@ -1,27 +1,28 @@
-// docs/kx.md against the tables and the bytes; `npx vitest run test/kx/manual.test.ts -u` writes it.
+// docs/kx.md against tables and vectors, the vectors against dialogues; `npx vitest run test/kx/manual.test.ts -u` writes both.
 
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { KX } from "../../src/kx/messages.ts";
-import { byCode } from "../../src/wire/message.ts";
 import { handFrame, handParse } from "./hand-peer.ts";
-import { regions, withRegions, workedFrames } from "./manual.ts";
+import { regions, withRegions } from "./manual.ts";
+import { workedVectors } from "./worked.ts";
 
+const VECTORS = new URL("../vectors/kx.json", import.meta.url);
 const PAGE = new URL("../../docs/kx.md", import.meta.url);
 
-it("the page has the tables and frames as they are", async () => {
-  const page = readFileSync(PAGE, "utf8");
-  await expect(withRegions(page, await regions())).toMatchFileSnapshot(PAGE.pathname);
+it("the vectors are what dialogues say", async () => {
+  await expect(`${JSON.stringify(await workedVectors(), undefined, 2)}\n`).toMatchFileSnapshot(VECTORS.pathname);
 });
 
-it("Q.4163 8: every message has a worked frame, and these are the bytes that the tables and appendix I say", async () => {
-  const frames = await workedFrames();
-  const codes = new Set(frames.map(({ bytes }) => bytes.readUInt16BE(6)));
-  expect([...codes].sort()).toEqual([...byCode(KX).keys()].sort());
-  for (const { bytes } of frames) {
-    const { code, messageId, json } = handParse(bytes);
-    expect(bytes.toString("hex")).toBe(handFrame(code, messageId, json).toString("hex"));
+it("Q.4163 8: they are the bytes that the tables and appendix I say", async () => {
+  for (const { hex, messageId, json } of await workedVectors()) {
+    const { code } = handParse(Buffer.from(hex, "hex"));
+    expect(handFrame(code, messageId, json).toString("hex")).toBe(hex);
   }
+});
+
+it("the page has the tables and the vectors as they are", async () => {
+  const page = readFileSync(PAGE, "utf8");
+  await expect(withRegions(page, regions(await workedVectors()))).toMatchFileSnapshot(PAGE.pathname);
 });
 
 it("every entry that the page describes is shown as JSON that parses", () => {
@@ -31,11 +32,13 @@ it("every entry that the page describes is shown as JSON that parses", () => {
   );
   const names = new Set(examples.map(({ name }) => name));
   expect([...names].sort()).toEqual([
+    "key_IDs",
     "qkm_arrived",
     "qkm_confirm",
     "qkm_failed_at",
     "qkm_given_up",
     "qkm_marks",
     "qkm_state",
+    "session_creation",
   ]);
 });

@@ -1,13 +1,8 @@
-// The parts of docs/kx.md that are made: the tables of messages, and whole frames that a dialogue has sent.
+// The parts of docs/kx.md and docs/ak.md that are made: the tables of messages, and whole frames of test/vectors.
 
-import { Fault } from "../../src/core/fault.ts";
-import type { ExtensionEntry, RelayOffer } from "../../src/keys/ports.ts";
 import { KX } from "../../src/kx/messages.ts";
-import { KxSession } from "../../src/kx/session.ts";
 import { codeText, type Message } from "../../src/wire/message.ts";
-import { ManualClock } from "../support/manual-clock.ts";
-import { A, B, faultOf, offer, TestPorts } from "./fixture.ts";
-import { memoryPair } from "./memory-channel.ts";
+import type { Vector } from "./worked.ts";
 
 /** A page with each region between `<!-- made: NAME -->` and `<!-- end -->` made anew. */
 export function withRegions(page: string, regions: Readonly<Record<string, string>>): string {
@@ -39,46 +34,10 @@ function titleOf(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** A frame as it was sent, under the name that the page gives it. */
+/** A frame, under the name that the page gives it. */
 export interface WorkedFrame {
   readonly title: string;
   readonly bytes: Buffer;
-}
-
-const STATE: readonly ExtensionEntry[] = [
-  { name: "qkm_state", part: "begin" },
-  { name: "qkm_state", part: "link", link: "ab", share: "1:1", block_bytes: 32768, run: 1, highest: 57 },
-  { name: "qkm_state", part: "holds", link: "ab", run: 1, blocks: "41,43-57" },
-  { name: "qkm_state", part: "given", given: 5, proved: 4, given_up: "3" },
-  { name: "qkm_state", part: "accepted", accepted: 0 },
-  { name: "qkm_state", part: "end" },
-];
-
-/** What two dialogues say to each other: a relay that succeeds, one that fails, and a state. */
-export async function workedFrames(): Promise<readonly WorkedFrame[]> {
-  const ports = new TestPorts(new ManualClock());
-  const [atA, atB] = memoryPair(A, B);
-  const a = new KxSession(atA, { self: A, peer: B, dialect: "extended", defaultKeyBits: 256 }, ports);
-  const b = new KxSession(atB, { self: B, peer: A, dialect: "extended", defaultKeyBits: 256 }, ports);
-  const asked: RelayOffer = offer({ givenUp: "3" });
-  await a.relay(asked, 1_000);
-  ports.events.onRelayed = async () => Promise.reject(new Fault("BLOCK_NOT_HELD"));
-  await faultOf(a.relay(asked, 1_000));
-  await a.tell(STATE, 1_000);
-  a.close("all is said");
-  await Promise.all([a.gone, b.gone]);
-  const [relay, , state] = atA.writes;
-  const [success, failure, heard] = atB.writes;
-  return [
-    { title: "A relay under the scheme `link`, which also names a serial given up", bytes: relay },
-    { title: "Its success", bytes: success },
-    { title: "A failure: the answer to a second relay of that block", bytes: failure },
-    { title: "A state", bytes: state },
-    { title: "Its answer", bytes: heard },
-  ].map(({ title, bytes }) => {
-    if (bytes === undefined) throw new Error(`no frame for "${title}"`);
-    return { title, bytes };
-  });
 }
 
 export function framesPage(frames: readonly WorkedFrame[]): string {
@@ -95,7 +54,7 @@ function framePage({ title, bytes }: WorkedFrame): string {
   return `**${code}: ${title}**, ${bytes.length} bytes\n\n${indented.join("\n")}\n`;
 }
 
-export const regions = async (): Promise<Readonly<Record<string, string>>> => ({
+export const regions = (vectors: readonly Vector[]): Readonly<Record<string, string>> => ({
   messages: messageTables(KX),
-  frames: framesPage(await workedFrames()),
+  frames: framesPage(vectors.map(({ title, hex }) => ({ title, bytes: Buffer.from(hex, "hex") }))),
 });

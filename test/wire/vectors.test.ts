@@ -33,9 +33,14 @@ function readFrame(bytes: Uint8Array): Omit<Frame, "payload"> & { readonly json:
 }
 
 test.each(["ak", "kx"] as const)(
-  "each message of %s has exactly one vector, and each code is one message's",
+  "each message of %s has a vector, each parameter of it is in one, and each code is one message's",
   (name) => {
-    expect(vectorsOf(name).map(({ message }) => message)).toEqual(Object.keys(TABLES[name]));
+    const vectors = vectorsOf(name);
+    for (const [message, { parameters }] of Object.entries(TABLES[name])) {
+      const shown = vectors.filter((vector) => vector.message === message).flatMap(({ json }) => Object.keys(json));
+      expect([...new Set(shown)].sort(), message).toEqual(Object.keys(parameters).sort());
+    }
+    expect(vectors.filter(({ message }) => TABLES[name][message] === undefined)).toEqual([]);
     expect(byCode(TABLES[name]).size).toBe(Object.keys(TABLES[name]).length);
   },
 );
@@ -56,7 +61,7 @@ const ALL = (["ak", "kx"] as const).flatMap((protocol) =>
   vectorsOf(protocol).map((vector) => ({ protocol, ...vector })),
 );
 
-test.each(ALL)("$protocol $message", ({ protocol, message, messageId, json, hex }) => {
+test.each(ALL)("$protocol $message $messageId", ({ protocol, message, messageId, json, hex }) => {
   const row = TABLES[protocol][message];
   if (row === undefined) throw new Error("no such message");
   expect(readFrame(Buffer.from(hex, "hex"))).toEqual({ version: 1, messageId, code: row.code, json });
