@@ -84,6 +84,15 @@ export interface NodeConfig {
     readonly quotaBitsPerS: number;
     readonly quotaBurstBits: number;
   };
+  readonly sessions: {
+    readonly max: number;
+    readonly maxPerApp: number;
+    /** The largest budget, and that of a session which names none. */
+    readonly maxKeys: number;
+    readonly idleMs: number;
+    readonly notifyMs: number;
+    readonly acknowledgeMs: number;
+  };
   readonly links: readonly LinkConfig[];
   /** Every link of the network: this node's own, then those of `[[topology]]`. */
   readonly topology: readonly TopologyLink[];

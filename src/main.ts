@@ -188,8 +188,8 @@ async function openKeys(
   return keys;
 }
 
-const settingsOf = ({ supply, token, links, topology, peers, apps }: NodeConfig): KeyManagerSettings => ({
-  policy: { ...supply, epochMs: token.epochMs },
+const settingsOf = ({ supply, sessions, token, links, topology, peers, apps }: NodeConfig): KeyManagerSettings => ({
+  policy: { ...supply, sessions, epochMs: token.epochMs },
   links,
   peers: peers.map(({ id }) => id),
   topology,

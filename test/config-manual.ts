@@ -17,6 +17,8 @@ const NOTES: Readonly<Record<string, string>> = {
     "Slab and ring are locked, 5 MiB unless said otherwise, which the usual limit of 8 MiB allows; for more raise `ulimit -l` or `LimitMEMLOCK=`.",
   supply:
     "A KMA-key of 32 KiB holds 1,021 keys of 256 bits. Stock is what is ready before anyone asks: `stock_high = 1000` keeps about a million keys per destination, if the links bring them and `keep_blocks` and `store_max_bytes` leave room.",
+  sessions:
+    "Of the proactive mode (Q.4161 8.2); see [ak.md](ak.md). They hold for the applications at home here, as initiators and as destinations each; the other KM has its own.",
   links:
     "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm.",
   controller:

@@ -124,6 +124,26 @@ export const SCHEMA = v.strictObject({
     }),
     {},
   ),
+  sessions: v.optional(
+    v.strictObject({
+      max: v.optional(
+        integer(1, 1_000_000, "sessions at a time that are opened here, and as many opened elsewhere"),
+        4_096,
+      ),
+      max_per_app: v.optional(integer(1, 1_000_000, "the same for one application"), 1_024),
+      max_keys: v.optional(integer(1, 2 ** 31, "largest budget, and that of a session which names none"), 1_000_000),
+      idle_s: v.optional(integer(1, 31_536_000, "a session that was not used for so long ends"), 600),
+      notify_timeout_ms: v.optional(
+        integer(1, 600_000, "how long an application may take to agree to a session (0x2107)"),
+        5_000,
+      ),
+      acknowledge_timeout_ms: v.optional(
+        integer(1, 600_000, "how long an application may take to acknowledge keys (0x210B)"),
+        5_000,
+      ),
+    }),
+    {},
+  ),
   links: v.optional(
     v.array(
       v.strictObject({

@@ -48,6 +48,7 @@ export function configOf(from: Written, file: string): NodeConfig {
     metrics: { listen: from.metrics.listen },
     controller: from.controller && { listen: from.controller.listen, tls: tls(from.controller) },
     supply: supplyOf(from.supply),
+    sessions: sessionsOf(from.sessions),
     links: from.links.map((link) => ({
       id: linkId(link.id),
       peer: kmId(link.peer),
@@ -84,6 +85,17 @@ function supplyOf(from: Written["supply"]): NodeConfig["supply"] {
     maxHeld: from.max_held,
     quotaBitsPerS: from.quota_bits_per_s,
     quotaBurstBits: from.quota_burst_bits,
+  };
+}
+
+function sessionsOf(from: Written["sessions"]): NodeConfig["sessions"] {
+  return {
+    max: from.max,
+    maxPerApp: from.max_per_app,
+    maxKeys: from.max_keys,
+    idleMs: from.idle_s * 1_000,
+    notifyMs: from.notify_timeout_ms,
+    acknowledgeMs: from.acknowledge_timeout_ms,
   };
 }
 

@@ -20,6 +20,7 @@ export const GAUGES = {
   stock_keys: gauge("keys of the default size that could be supplied towards a peer now", "peer"),
   stock_kma_keys: gauge("KMA-keys by role: source (to be carved here) or destination (held here)", "peer", "role"),
   relays_in_flight: gauge("KMA-keys sent whose completion is awaited", "peer"),
+  sessions: gauge("sessions open or being opened, by the role of the application at home here", "role"),
   requests_waiting: gauge("requests for keys that wait for stock", "peer"),
   connections: gauge("connections open or on their way", "door"),
   token_ready: gauge("1 while the security module is ready"),

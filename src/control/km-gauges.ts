@@ -17,6 +17,7 @@ export const kmGauges =
     for (const link of report.links) linkGauges(set, link);
     for (const peer of report.peers) peerGauges(set, peer);
     for (const [door, count] of Object.entries(connections)) set("connections", count, { door });
+    for (const [role, count] of Object.entries(report.sessions)) set("sessions", count, { role });
     const { token, store, epoch, slots } = report.vault;
     set("token_ready", Number(token === "ready"));
     set("store_ready", Number(store === "ready"));

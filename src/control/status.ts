@@ -31,6 +31,8 @@ export interface LinkReport extends LineStatus {
 
 export interface PeerReport {
   readonly id: string;
+  /** A route leads to it. */
+  readonly reachable: boolean;
   readonly connected: boolean;
   readonly synchronised: boolean;
   /** Keys of the default size that can be supplied at once. */
@@ -48,6 +50,8 @@ export interface KmReport {
   readonly links: readonly LinkReport[];
   /** Peers with links; the KM itself stands for keys between its own applications. */
   readonly peers: readonly PeerReport[];
+  /** Sessions by the role of the application at home here. */
+  readonly sessions: { readonly initiator: number; readonly destination: number };
 }
 
 /** `keys` is undefined before the books are read. */
@@ -57,14 +61,17 @@ export function reportOf(
   keys: KeyManager | undefined,
   lineOf: (link: string) => LineStatus | undefined,
 ): KmReport {
-  if (keys === undefined) return { km, ready: false, vault, links: [], peers: [] };
+  if (keys === undefined)
+    return { km, ready: false, vault, links: [], peers: [], sessions: { initiator: 0, destination: 0 } };
   const now = keys.context.clock.monotonicMs();
+  const { initiator, destination } = keys.sessions.sizes;
   return {
     km,
     ready: true,
     vault,
     links: [...keys.links.values()].map((link) => linkReport(link, now, lineOf(link.settings.id))),
     peers: [localReport(keys), ...[...keys.remotes.values()].map((remote) => peerReport(keys, remote))],
+    sessions: { initiator, destination },
   };
 }
 
@@ -97,9 +104,13 @@ function amounts(keys: KeyManager, { stock, held, desk }: Pair) {
 
 function peerReport(keys: KeyManager, remote: Remote): PeerReport {
   const { id, peer, phase } = remote;
-  return { id, connected: peer !== undefined, synchronised: phase === "synchronised", ...amounts(keys, remote) };
+  const reachable = Number.isFinite(remote.keyBytes) && keys.routes.find(id, 1).length > 0;
+  return {
+    ...{ id, reachable, connected: peer !== undefined, synchronised: phase === "synchronised" },
+    ...amounts(keys, remote),
+  };
 }
 
 function localReport(keys: KeyManager): PeerReport {
-  return { id: keys.context.self, connected: true, synchronised: true, ...amounts(keys, keys.local) };
+  return { id: keys.context.self, reachable: true, connected: true, synchronised: true, ...amounts(keys, keys.local) };
 }

@@ -41,6 +41,7 @@ const REPORT: KmReport = {
       waiting: 2,
     },
   ],
+  sessions: { initiator: 3, destination: 1 },
 };
 
 const linesOf = async (metrics: { text(): Promise<string> }): Promise<string[]> =>

@@ -20,6 +20,7 @@ const report = (km: string, other: string): KmReport => ({
     { id: km, storedKeys: 2_042, ...peer },
     { id: other, storedKeys: 8_168, ...peer },
   ],
+  sessions: { initiator: 0, destination: 0 },
 });
 
 const VIEW = {
