@@ -4,7 +4,6 @@ import type { KmId } from "../core/ids.ts";
 import type { Clock, Log, Meter, Random } from "../core/ports.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { AgeClock } from "./age-clock.ts";
-import type { InTurn } from "./in-turn.ts";
 import type { RelayLog } from "./relay-log.ts";
 import type { SessionPolicy } from "./session-rules.ts";
 
@@ -36,8 +35,6 @@ export interface Context {
   readonly vault: Vault;
   readonly clock: Clock;
   readonly ages: AgeClock;
-  /** Whoever opens several blocks at once opens them in its turn, so that no two wait for each other's locked memory. */
-  readonly reach: InTurn;
   /** How relays that began here ended. */
   readonly relayLog: RelayLog;
   readonly random: Random;

@@ -6,7 +6,6 @@ import { kmId, linkId } from "../../src/core/ids.ts";
 import { secretOf } from "../../src/core/secret.ts";
 import { AgeClock } from "../../src/keys/age-clock.ts";
 import type { Context } from "../../src/keys/context.ts";
-import { InTurn } from "../../src/keys/in-turn.ts";
 import { type FedBlock, Intake } from "../../src/keys/intake.ts";
 import { LinkBook } from "../../src/keys/link-book.ts";
 import { RelayLog } from "../../src/keys/relay-log.ts";
@@ -57,7 +56,6 @@ function bench() {
     vault: hand.vault as Vault,
     clock,
     ages: new AgeClock(clock, undefined),
-    reach: new InTurn(),
     relayLog: new RelayLog(() => 0),
     random: seeded(1),
     log,
