@@ -25,6 +25,8 @@ export interface KmPlan {
   }[];
   readonly peers: readonly { readonly id: string; readonly address: string }[];
   readonly apps: readonly { readonly id: string; readonly home: string }[];
+  /** Links between others. */
+  readonly topology: readonly { readonly id: string; readonly kms: readonly [string, string] }[];
 }
 
 /** What differs between measurements. */
@@ -32,6 +34,8 @@ export interface KmSettings {
   /** KMA-keys ready for each destination. */
   readonly stock: number;
   readonly keepBlocks: number;
+  /** Whether it is told of all links, so that it relays through transit nodes. */
+  readonly isRouted?: boolean;
 }
 
 export class Km implements AsyncDisposable {
@@ -69,11 +73,23 @@ export class Km implements AsyncDisposable {
     return (await callControl(`${this.plan.dir}/control.sock`, "status")) as KmReport;
   }
 
-  /** A counter of its metrics over all labels. */
-  async counted(counter: string): Promise<number> {
+  /** A counter of its metrics over all labels, or of one peer. */
+  async counted(counter: string, peer?: string): Promise<number> {
+    const lines = (await this.#metrics()).filter((line) => line.startsWith(`qkm_${counter}_total{`));
+    const those = peer === undefined ? lines : lines.filter((line) => line.includes(`peer="${peer}"`));
+    return those.reduce((sum, line) => sum + numberOf(line), 0);
+  }
+
+  /** A gauge by its label. */
+  async gauge(name: string, label: string): Promise<number> {
+    const line = (await this.#metrics()).find((line) => line.startsWith(`qkm_${name}{`) && line.includes(label));
+    if (line === undefined) throw new Error(`${this.plan.id} has no gauge ${name} with ${label}`);
+    return numberOf(line);
+  }
+
+  async #metrics(): Promise<string[]> {
     const response = await fetch(`http://127.0.0.1:${this.plan.ports.metrics}/metrics`);
-    const lines = (await response.text()).split("\n").filter((line) => line.startsWith(`qkm_${counter}_total{`));
-    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+    return (await response.text()).split("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -81,12 +97,14 @@ export class Km implements AsyncDisposable {
   }
 }
 
+const numberOf = (line: string): number => Number(line.slice(line.lastIndexOf(" ") + 1));
+
 /** A thousand idle applications and those that measure. */
 const MAX_CONNECTIONS = 1_100;
 
 const text = (value: string): string => JSON.stringify(value);
 
-function toml(plan: KmPlan, { stock, keepBlocks }: KmSettings): string {
+function toml(plan: KmPlan, { stock, keepBlocks, isRouted = false }: KmSettings): string {
   const { id, ports, trust, tokenLabel, softhsmConf } = plan;
   const door = (name: "ak" | "kx" | "etsi014") => {
     const own = name === "kx" ? "kx" : "server";
@@ -108,6 +126,9 @@ function toml(plan: KmPlan, { stock, keepBlocks }: KmSettings): string {
       ...[`pairing_key_file = ${text(link.pairingKey)}`, `keep_blocks = ${keepBlocks}`],
     ]),
     ...plan.peers.flatMap((peer) => ["[[peers]]", `id = ${text(peer.id)}`, `address = ${text(peer.address)}`]),
+    ...(isRouted ? plan.topology : []).flatMap((link) => [
+      ...["[[topology]]", `link = ${text(link.id)}`, `kms = [${link.kms.map(text).join(", ")}]`],
+    ]),
     ...plan.apps.flatMap((app) => ["[[apps]]", `id = ${text(app.id)}`, `home = ${text(app.home)}`]),
   ];
   return `${lines.join("\n")}\n`;

@@ -7,9 +7,11 @@ import { Command, InvalidArgumentError } from "commander";
 import type { Bench } from "./bench.ts";
 import { chart } from "./chart.ts";
 import { measureAk } from "./figures/ak.ts";
+import { measureBusy } from "./figures/busy.ts";
 import { measureEtsi014 } from "./figures/etsi014.ts";
 import { measureIntake } from "./figures/intake.ts";
-import { measureMemory, measureRelay, measureStart } from "./figures/stock.ts";
+import { measureRelay, measureTransit } from "./figures/relay.ts";
+import { measureFlat, measureIdle, measureMemory, measureStart } from "./figures/stock.ts";
 import { FilledNetwork } from "./filled.ts";
 import { endPrograms } from "./program.ts";
 import { lineOf, type Result } from "./result.ts";
@@ -19,30 +21,39 @@ interface Flags {
   readonly json?: string;
   readonly chart?: string;
   readonly only: readonly string[];
+  readonly long: boolean;
   readonly rounds: number;
   readonly nodeFlags: string;
   readonly profile?: string;
 }
 
+/** Those that no filled network is needed for. */
+const ALONE = ["intake", "relay-transit"];
+/** Takes long: only when it is asked for. */
+const LONG = ["memory-flat"];
 const FIGURES = [
-  ...["intake", "relay", "memory", "memory-mapped", "start"],
-  ...["ak-supply", "ak-supply-cpu", "ak-latency-p50", "ak-latency-p99", "ak-pipelined", "ak-batch", "ak-fetch"],
-  ...["etsi014-enc-keys", "etsi014-enc-keys-cpu", "memory-after-load", "memory-after-load-mapped"],
+  ...["ak-supply", "ak-supply-cpu", "ak-pipelined", "ak-batch", "ak-fetch", "ak-latency-p50", "ak-latency-p99"],
+  ...["etsi014-enc-keys", "etsi014-enc-keys-cpu", ...ALONE, "relay", "start", "busy-answered", "busy-loop-delay"],
+  ...["memory", "memory-mapped", "memory-idle", "memory-after-load", "memory-after-load-mapped", ...LONG],
 ];
 
 async function measure(bench: Bench): Promise<void> {
   await measureIntake(bench);
-  if (!FIGURES.some((name) => name !== "intake" && bench.wants(name))) return;
+  await measureTransit(bench);
+  if (!FIGURES.some((name) => !ALONE.includes(name) && bench.wants(name))) return;
   await using filled = await FilledNetwork.fill(bench);
   measureRelay(bench, filled);
   await measureMemory(bench, filled, "memory");
+  await measureIdle(bench, filled);
   await measureStart(bench, filled);
   await measureAk(bench, filled);
   await measureEtsi014(bench, filled);
+  await measureBusy(bench, filled);
   await measureMemory(bench, filled, "memory-after-load");
+  await measureFlat(bench, filled);
 }
 
-function benchOf({ only, rounds, nodeFlags, profile }: Flags, dir: string, results: Result[]): Bench {
+function benchOf({ only, rounds, nodeFlags, profile, long }: Flags, dir: string, results: Result[]): Bench {
   const began = performance.now();
   if (profile !== undefined) mkdirSync(profile, { recursive: true });
   return {
@@ -52,7 +63,7 @@ function benchOf({ only, rounds, nodeFlags, profile }: Flags, dir: string, resul
       ...nodeFlags.split(" ").filter((flag) => flag !== ""),
       ...(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile)}`]),
     ],
-    wants: (name) => only.length === 0 || only.includes(name),
+    wants: (name) => only.includes(name) || (only.length === 0 && (long || !LONG.includes(name))),
     say: (line) => process.stderr.write(`${((performance.now() - began) / 1_000).toFixed(0).padStart(4)} s  ${line}\n`),
     add: (result) => results.push(result),
   };
@@ -99,10 +110,11 @@ function count(text: string): number {
 }
 
 await new Command("npm run bench --")
-  .description("Measures supply, intake, relay, memory and start, each against a bare reference. About three minutes.")
+  .description("Measures supply, intake, relay, memory and start, each against a bare reference. About five minutes.")
   .option("--json <file>", "write medians and ratios there, too")
   .option("--chart <file>", "draw them there, too: SVG")
   .option("--only <figure>", "measure this figure only; may be given several times", figure, [])
+  .option("--long", `measure ${LONG.join(", ")} too: some minutes more`, false)
   .option("--rounds <n>", "how often each side is measured", count, 5)
   .option("--node-flags <flags>", "further flags of Node for the KMs, with spaces between", "")
   .option("--profile <dir>", "write CPU profiles of the KMs there; the figures are then lower")

@@ -1,6 +1,6 @@
 // KMs in a line with a link between neighbours, for measurements: provisioned in a folder, started and filled as asked.
 
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { host } from "../../boards/host.ts";
@@ -17,7 +17,7 @@ import {
 import type { TlsMaterial } from "../../src/net/options.ts";
 import { Km, type KmSettings } from "./km.ts";
 import { Program } from "./program.ts";
-import type { ServerFiles } from "./reference/args.ts";
+import { materialOf, type ServerFiles } from "./reference/args.ts";
 
 const QKM = fileURLToPath(new URL("../../src/cli/qkm.ts", import.meta.url));
 /** Each module holds all that its KM has not taken yet, so that both ends get all of it. */
@@ -95,8 +95,7 @@ export class BenchNetwork implements AsyncDisposable {
 
   /** What an application shows and trusts. */
   client(app: AppName): TlsMaterial {
-    const [certificate, key, trust] = Object.values(this.clientFiles(app)).map((path) => readFileSync(path, "utf8"));
-    return { certificate: there(certificate), key: there(key), trust: there(trust) };
+    return materialOf(this.clientFiles(app));
   }
 
   clientFiles(app: AppName): ServerFiles {
@@ -213,7 +212,8 @@ async function provisionKm(
     { id: APPS.a, home: there(kms[0]).id },
     { id: APPS.b, home: there(kms.at(-1)).id },
   ];
-  return new Km({ id, dir: node, ports, ...token, trust, links: own, peers, apps }, nodeFlags);
+  const topology = links.filter((link) => !link.kms.includes(id));
+  return new Km({ id, dir: node, ports, ...token, trust, links: own, peers, apps, topology }, nodeFlags);
 }
 
 /** `ab` between km-a and km-b, and so on. */

@@ -1,23 +1,25 @@
-// A KM with a million keys in stock: what it weighs, how fast they came, how long it takes to start.
+// A KM with a million keys in stock: what it weighs, alone and under idle applications, and how long it takes to start.
 
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
 import type { Bench } from "../bench.ts";
 import type { FilledNetwork } from "../filled.ts";
 import type { Km } from "../km.ts";
+import { answers, openSocket } from "../load.ts";
 import { BenchNetwork } from "../network.ts";
+import { keyRequest, keysOf, SeenKeys } from "../requests.ts";
 import { alternate } from "../result.ts";
 
 const MEBI = 1 << 20;
 const SETTLE_MS = 3_000;
+const IDLE_APPLICATIONS = 1_000;
+/** Handshakes at a time. */
+const AT_ONCE = 16;
+const BATCH = 128;
+const MILLION = 1_000_000;
+const LONG_KEYS = 10 * MILLION;
 
-export function measureRelay(bench: Bench, { relaysPerSecond }: FilledNetwork): void {
-  if (!bench.wants("relay")) return;
-  bench.add({
-    name: "relay",
-    unit: "KMA-keys/s",
-    measured: { of: "both directions together", values: [relaysPerSecond] },
-  });
-}
+const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 
 /** `name` tells when: filled, or after all the load. */
 export async function measureMemory(
@@ -27,7 +29,7 @@ export async function measureMemory(
 ): Promise<void> {
   if (!bench.wants(name) && !bench.wants(`${name}-mapped`)) return;
   await filled.full();
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  await settled();
   const { a, b } = filled.network;
   const values = [a, b].map((km) => km.program.residentBytes() / MEBI);
   const store = [a, b].map((km) => km.program.mappedBytes("/data.mdb") / MEBI);
@@ -37,12 +39,61 @@ export async function measureMemory(
     unit: "MiB",
     measured: { of: "of it pages of the store, which the system takes back at will", values: store },
   });
-  bench.add({
-    name,
-    unit: "MiB",
-    measured: { of: "resident, both KMs", values },
-    reference,
-  });
+  bench.add({ name, unit: "MiB", measured: { of: "resident, both KMs", values }, reference });
+}
+
+/** With a million keys in stock, and a thousand applications that are connected and ask for nothing. */
+export async function measureIdle(bench: Bench, filled: FilledNetwork): Promise<void> {
+  if (!bench.wants("memory-idle")) return;
+  bench.say(`${IDLE_APPLICATIONS} idle applications`);
+  await filled.full();
+  const { network } = filled;
+  const target = { port: network.a.plan.ports.ak, tls: network.client("a") };
+  const sockets: TLSSocket[] = [];
+  using _sockets = { [Symbol.dispose]: () => sockets.forEach((socket) => void socket.destroy()) };
+  while (sockets.length < IDLE_APPLICATIONS) {
+    const some = Math.min(AT_ONCE, IDLE_APPLICATIONS - sockets.length);
+    sockets.push(...(await Promise.all(Array.from({ length: some }, () => openSocket(target)))));
+  }
+  await settled();
+  const connected = await network.a.gauge("connections", 'door="ak"');
+  if (connected < IDLE_APPLICATIONS) throw new Error(`only ${connected} applications are connected`);
+  const measured = { of: "resident, a thousand applications", values: [network.a.program.residentBytes() / MEBI] };
+  bench.add({ name: "memory-idle", unit: "MiB", measured, aims: [{ of: "value", atMost: 256 }] });
+}
+
+/** Ten million keys supplied, the stock filled again each time: the memory at the end against that after the first million. */
+export async function measureFlat(bench: Bench, filled: FilledNetwork): Promise<void> {
+  if (!bench.wants("memory-flat")) return;
+  const { a } = filled.network;
+  const values: number[] = [];
+  for (let supplied = 0; supplied < LONG_KEYS; supplied += MILLION) {
+    bench.say(`supplying the keys above ${supplied.toLocaleString("en")}`);
+    await supply(filled, MILLION);
+    await filled.full();
+    await settled();
+    values.push(a.program.residentBytes() / MEBI);
+  }
+  const [first = Number.NaN] = values;
+  bench.say(`MiB after each million: ${values.map((value) => value.toFixed(0)).join(" ")}`);
+  const measured = { of: "resident after ten million keys", values: values.slice(-1) };
+  const reference = { of: "after the first million", values: [first] };
+  bench.add({ name: "memory-flat", unit: "MiB", measured, reference, aims: [{ of: "ratio", atMost: 1.1 }] });
+}
+
+/** The stock does not hold so many keys at once: half of them each time. */
+async function supply(filled: FilledNetwork, keys: number): Promise<void> {
+  const { network } = filled;
+  const target = { port: network.a.plan.ports.ak, tls: network.client("a") };
+  const { request, isWhole } = keyRequest(BATCH, new SeenKeys());
+  for (const part of [keys / 2, keys / 2]) {
+    await filled.full();
+    let had = 0;
+    for await (const answer of answers(target, request, isWhole)) {
+      had += keysOf(answer).length;
+      if (had >= part) break;
+    }
+  }
 }
 
 /** From the start of the process to `ready`: with a million keys, and with none. */

@@ -1,7 +1,7 @@
 // What a reference server is told: one JSON argument.
 
 import { readFileSync } from "node:fs";
-import { contextOptions } from "../../../src/net/options.ts";
+import { contextOptions, type TlsMaterial } from "../../../src/net/options.ts";
 
 /** Paths of PEM files, as a KM's configuration has them. */
 export interface ServerFiles {
@@ -13,12 +13,19 @@ export interface ServerFiles {
 /** The arguments of this process. */
 export const given = <T>(): T => JSON.parse(process.argv[2] ?? "{}") as T;
 
+/** What the files hold. */
+export const materialOf = ({ certificate, key, trust }: ServerFiles): TlsMaterial => ({
+  certificate: readFileSync(certificate, "utf8"),
+  key: readFileSync(key, "utf8"),
+  trust: readFileSync(trust, "utf8"),
+});
+
 /** The TLS settings of a KM's doors: TLS 1.3, AES-256-GCM, X25519MLKEM768, client certificates required. */
-export function serverTls({ certificate, key, trust }: ServerFiles) {
-  const [cert, own, ca] = [certificate, key, trust].map((path) => readFileSync(path, "utf8"));
-  const material = { certificate: cert ?? "", key: own ?? "", trust: ca ?? "" };
-  return { ...contextOptions(material, ["X25519MLKEM768"]), requestCert: true, rejectUnauthorized: true };
-}
+export const serverTls = (files: ServerFiles) => ({
+  ...contextOptions(materialOf(files), ["X25519MLKEM768"]),
+  requestCert: true,
+  rejectUnauthorized: true,
+});
 
 /** Says where it listens; ends when it is told, or with the process that started it. */
 export function ready(port: number, dispose: () => Promise<void> = async () => {}): void {
