@@ -1,5 +1,6 @@
 // `qkm init`: provisions the reference network, or a single node and its applications.
 
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Board } from "../../boards/board.ts";
@@ -7,13 +8,14 @@ import { BOARDS } from "../../boards/index.ts";
 import { ID_PATTERN } from "../core/ids.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import { USUAL_DIR } from "./network.ts";
-import { appFiles, authorityFiles, nodePlaces } from "./provision/plan.ts";
+import { type AuthorityName, appFiles, authorityFiles, controllerFiles, nodePlaces } from "./provision/plan.ts";
 import { USUAL_BASE } from "./provision/ports.ts";
 import {
   authoritiesIn,
   type Progress,
   provisionApp,
   provisionConfig,
+  provisionController,
   provisionIdentity,
   provisionToken,
 } from "./provision/provision.ts";
@@ -21,7 +23,7 @@ import { provisionReference } from "./provision/reference.ts";
 import { quoted } from "./shell.ts";
 
 /** Ports of a single node, where nothing else usually listens. */
-const NODE_PORTS = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414 } as const;
+const NODE_PORTS = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414, controller: 4164 } as const;
 
 interface InitOptions {
   readonly dir?: string;
@@ -30,6 +32,7 @@ interface InitOptions {
   readonly board: string;
   readonly host: readonly string[];
   readonly app: readonly string[];
+  readonly controller?: string;
 }
 
 const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -48,6 +51,7 @@ export function registerInitCommand(program: Command): void {
     .option("--board <board>", `one of ${Object.keys(BOARDS).join(", ")}`, "host")
     .option("--host <name or address>", "what applications know the node by; may be given several times", several, [])
     .option("--app <app>", "an application served here; may be given several times", several, [])
+    .option("--controller <id>", "a QKDN controller that may set the node's routes: makes its certificate")
     .addHelpText(
       "after",
       "\nExamples:\n  qkm init --dir /tmp/net\n  qkm init --id km-x --dir /etc/qkm --host 192.0.2.7 --app app-x1",
@@ -72,15 +76,20 @@ function boardOf(name: string): Board {
 }
 
 async function initNode(id: string, board: Board, options: InitOptions, say: Progress): Promise<void> {
-  for (const name of [id, ...options.app]) {
+  for (const name of [id, ...options.app, ...(options.controller === undefined ? [] : [options.controller])]) {
     if (!ID_PATTERN.test(name))
       throw new CommandError(EXIT.usage, `"${name}" is no ID: use 1 to 64 of A-Z a-z 0-9 . _ : @ -`);
   }
   const dir = resolve(options.dir ?? id);
   const authorities = authoritiesIn(resolve(options.ca ?? join(dir, "ca")), say);
-  const trust = (name: "apps" | "kms") => authorityFiles(authorities.dir, name).cert;
+  const trust = (name: AuthorityName) => authorityFiles(authorities.dir, name).cert;
   await Promise.all([authorities.get("apps"), authorities.get("kms")]);
   for (const app of options.app) await provisionApp(authorities, app, appFiles(join(dir, "apps"), app), say);
+  if (options.controller !== undefined) {
+    const files = controllerFiles(join(dir, "controllers"), options.controller);
+    await provisionController(authorities, options.controller, files, say);
+  }
+  const controllers = existsSync(trust("controllers")) ? { controllers: trust("controllers") } : {};
   const hosts = options.host.length > 0 ? options.host : ["127.0.0.1", "localhost"];
   await provisionIdentity(authorities, { id, dir, hosts }, say);
   const token = provisionToken(id, dir, board, say);
@@ -89,7 +98,8 @@ async function initNode(id: string, board: Board, options: InitOptions, say: Pro
   provisionConfig(
     {
       ...{ id, dir, board, host: listen, ports: NODE_PORTS, ...token },
-      ...{ trust: { apps: trust("apps"), kms: trust("kms") }, links: [], peers: [], apps, notes: examples(board) },
+      ...{ trust: { apps: trust("apps"), kms: trust("kms"), ...controllers }, links: [], peers: [], apps },
+      notes: examples(board),
     },
     say,
   );
@@ -103,6 +113,11 @@ const examples = (board: Board): string[] => [
   '# peer = "km-y"',
   '# driver = "serial"',
   `# port = "${board.modulePorts[0] ?? "/dev/ttyUSB0"}"`,
+  "#",
+  "# For each link of the network that is not this node's own, so that keys find their way over other KMs:",
+  "# [[topology]]",
+  '# link = "yz"',
+  '# kms = ["km-y", "km-z"]',
   "#",
   "# For each KM that has a link with this one, or serves applications that ours talk to:",
   "# [[peers]]",

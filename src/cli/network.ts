@@ -15,6 +15,8 @@ export interface NetworkKm {
   readonly kx: Endpoint;
   readonly etsi014: { readonly url: string };
   readonly metrics: { readonly url: string };
+  /** Absent when its configuration has no [controller]. */
+  readonly controller?: { readonly url: string };
 }
 
 export interface NetworkLink {
@@ -38,6 +40,8 @@ export interface NetworkFile {
   readonly links: readonly NetworkLink[];
   readonly apps: readonly NetworkApp[];
   readonly ca: Readonly<Record<AuthorityName, string>>;
+  /** Who may set routes: paths of PEM files. */
+  readonly controller: { readonly cert: string; readonly key: string };
 }
 
 /** Where `npm start` keeps its network, below the folder where it is called. */

@@ -32,6 +32,20 @@ describe("a single node", () => {
     expect(checked.stdout).toContain("KM km-x on board host, 0 links, 0 peers, 1 applications");
   });
 
+  test("init makes the certificate of a controller, and its door at every node that is given its authority", async () => {
+    using folder = tempDir();
+    const [first, second] = ["x", "y"].map((name) => join(folder.path, name));
+    expect((await qkm("init", "--id", "km-x", "--dir", `${first}`, "--controller", "ctl-1")).code).toBe(0);
+    expect(statSync(join(`${first}`, "controllers/ctl-1.key")).mode & 0o077).toBe(0);
+    const shared = ["--ca", join(`${first}`, "ca")];
+    expect((await qkm("init", "--id", "km-y", "--dir", `${second}`, ...shared)).code).toBe(0);
+    for (const dir of [first, second]) {
+      const config = join(`${dir}`, "node.toml");
+      expect(readFileSync(config, "utf8")).toContain('[controller] # the QKDN controller\nlisten = "127.0.0.1:4164"');
+      expect((await qkm("check", config)).code).toBe(0);
+    }
+  });
+
   test("check tells every complaint with file and line, and ends with 78", async () => {
     using folder = tempDir();
     const dir = join(folder.path, "node");
@@ -73,6 +87,8 @@ describe("a reference network", () => {
     for (const km of ["km-a", "km-b", "km-c"]) {
       expect((await qkm("check", join(folder.path, km, "node.toml"))).code).toBe(0);
     }
+    const text = readFileSync(join(folder.path, "km-a/node.toml"), "utf8");
+    expect(text).toContain('[[topology]]\nlink = "bc"\nkms = ["km-b", "km-c"]\n');
     rmSync(join(folder.path, "km-b/node.toml"));
     const again = await qkm("init", "--dir", folder.path);
     expect(again.code).toBe(78);

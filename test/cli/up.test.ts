@@ -21,7 +21,7 @@ afterAll(async () => {
 
 test("up says ready with the path of network.json, whose processes run and whose files are there", () => {
   expect(network.line).toBe(`ready ${file}`);
-  const { kms, links, apps, ca } = readNetwork(file);
+  const { kms, links, apps, ca, controller } = readNetwork(file);
   expect(kms.map(({ id }) => id)).toEqual(["km-a", "km-b", "km-c"]);
   expect(links.map(({ id, kms: ends }) => [id, ...ends])).toEqual([
     ["ab", "km-a", "km-b"],
@@ -38,6 +38,7 @@ test("up says ready with the path of network.json, whose processes run and whose
   for (const path of [
     ...apps.flatMap(({ cert, key }) => [cert, key]),
     ...Object.values(ca),
+    ...Object.values(controller),
     ...kms.map(({ config }) => config),
   ]) {
     expect(existsSync(path), path).toBe(true);
@@ -47,6 +48,7 @@ test("up says ready with the path of network.json, whose processes run and whose
 test("private keys, PINs and pairing keys are for their owner alone", () => {
   const secrets = [
     "apps/app-a1.key",
+    "controllers/controller-1.key",
     "ca/kms.key",
     "km-a/tls/kx.key",
     "km-a/pin",

@@ -32,6 +32,7 @@ const REPORT: KmReport = {
   peers: [
     {
       id: "km-b",
+      reachable: true,
       connected: true,
       synchronised: false,
       storedKeys: 4084,

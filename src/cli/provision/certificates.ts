@@ -36,9 +36,9 @@ export interface Authority {
   readonly privateKey: webcrypto.CryptoKey;
 }
 
-/** What a certificate is for: which door of a KM, or an application. */
+/** What a certificate is for: which door of a KM, an application, or a controller. */
 export interface Subject {
-  /** `urn:qkm:km:<id>` or `urn:qkm:app:<id>`. */
+  /** `urn:qkm:<kind>:<id>`; the kinds are km, app and controller. */
   readonly uri: string;
   readonly usages: readonly ("server" | "client")[];
   /** Names and addresses that clients know the host by. */

@@ -13,8 +13,11 @@ export interface NodeFile {
   readonly ports: Ports;
   readonly tokenLabel: string;
   readonly softhsmConf: string | undefined;
-  readonly trust: { readonly apps: string; readonly kms: string };
+  /** Without one for controllers, no controller can connect. */
+  readonly trust: { readonly apps: string; readonly kms: string; readonly controllers?: string };
   readonly links: readonly { id: string; peer: string; port: string; pairingKey: string }[];
+  /** Links of the network that are not the node's own. */
+  readonly topology?: readonly { id: string; kms: readonly [string, string] }[];
   readonly peers: readonly { id: string; address: string }[];
   readonly apps: readonly { id: string; home: string }[];
   /** Further lines for the end of the file, such as examples. */
@@ -53,6 +56,11 @@ export function nodeToml(node: NodeFile): string {
       `port = ${at(port)}`,
       `pairing_key_file = ${at(pairingKey)}`,
     ]),
+    ...(node.topology ?? []).map(({ id, kms }) => [
+      "[[topology]]",
+      `link = ${text(id)}`,
+      `kms = [${kms.map(text).join(", ")}]`,
+    ]),
     ...node.peers.map(({ id, address }) => ["[[peers]]", `id = ${text(id)}`, `address = ${text(address)}`]),
     ...node.apps.map(({ id, home }) => ["[[apps]]", `id = ${text(id)}`, `home = ${text(home)}`]),
     node.notes,
@@ -68,6 +76,7 @@ const MEANING = {
   kx: "other key managers, ITU-T Q.4163",
   etsi014: "applications, ETSI GS QKD 014",
   metrics: "Prometheus",
+  controller: "the QKDN controller",
 } as const;
 
 function doorLines(node: NodeFile, door: (typeof DOORS)[number], at: (path: string) => string): string[] {
@@ -75,7 +84,13 @@ function doorLines(node: NodeFile, door: (typeof DOORS)[number], at: (path: stri
   const head = [`[${door}] # ${MEANING[door]}`, `listen = ${text(endpointText(host, node.ports[door]))}`];
   if (door === "metrics") return head;
   const own = door === "kx" ? "kx" : "server";
-  const trust = door === "kx" ? node.trust.kms : node.trust.apps;
+  const trust = {
+    ak: node.trust.apps,
+    etsi014: node.trust.apps,
+    kx: node.trust.kms,
+    controller: node.trust.controllers,
+  }[door];
+  if (trust === undefined) return [];
   return [...head, `certificate = "tls/${own}.pem"`, `key = "tls/${own}.key"`, `trust = ${at(trust)}`];
 }
 

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import type { PemFiles } from "./certificates.ts";
 
-export const DOORS = ["ak", "kx", "etsi014", "metrics"] as const;
+export const DOORS = ["ak", "kx", "etsi014", "metrics", "controller"] as const;
 export type Ports = Readonly<Record<(typeof DOORS)[number], number>>;
 
 export interface KmPlan {
@@ -34,8 +34,11 @@ export const REFERENCE: NetworkPlan = {
   ],
 };
 
-/** Whose certificates: of a KM's doors for applications, of applications, of KMs among one another. */
-export const AUTHORITIES = ["km_servers", "apps", "kms"] as const;
+/** The controller that the reference network knows. */
+export const CONTROLLER = "controller-1";
+
+/** Whose certificates: of a KM's doors for clients, of applications, of KMs among one another, of controllers. */
+export const AUTHORITIES = ["km_servers", "apps", "kms", "controllers"] as const;
 export type AuthorityName = (typeof AUTHORITIES)[number];
 
 const pem = (dir: string, name: string): PemFiles => ({
@@ -45,11 +48,13 @@ const pem = (dir: string, name: string): PemFiles => ({
 
 export const authorityFiles = (dir: string, name: AuthorityName): PemFiles => pem(dir, name);
 export const appFiles = (dir: string, id: string): PemFiles => pem(dir, id);
+export const controllerFiles = (dir: string, id: string): PemFiles => pem(dir, id);
 
 /** Where everything of the reference network lies below `dir`. */
 export const networkPlaces = (dir: string) => ({
   authorities: join(dir, "ca"),
   apps: join(dir, "apps"),
+  controllers: join(dir, "controllers"),
   node: (km: string) => join(dir, km),
   pairingKey: (link: string) => join(dir, "links", link, "pairing.key"),
   /** Pseudo-terminal of one end of a simulated link. */

@@ -35,4 +35,10 @@ export async function choosePorts(kms: number, base?: number): Promise<readonly 
   );
 }
 
-const portsFrom = (base: number): Ports => ({ ak: base + 1, kx: base + 2, etsi014: base + 3, metrics: base + 4 });
+const portsFrom = (base: number): Ports => ({
+  ak: base + 1,
+  kx: base + 2,
+  etsi014: base + 3,
+  metrics: base + 4,
+  controller: base + 5,
+});

@@ -16,6 +16,7 @@ const COMMON_NAMES: Readonly<Record<AuthorityName, string>> = {
   km_servers: "qkm CA of the KMs' doors for applications",
   apps: "qkm CA of applications",
   kms: "qkm CA of the KMs' Kx",
+  controllers: "qkm CA of QKDN controllers",
 };
 
 /** The authorities of a network in one folder, opened or made when first asked for. */
@@ -45,6 +46,18 @@ export function authoritiesIn(dir: string, say: Progress): Authorities {
 export async function provisionApp(from: Authorities, id: string, files: PemFiles, say: Progress): Promise<void> {
   const made = await issue(await from.get("apps"), files, { uri: `urn:qkm:app:${id}`, usages: ["client"] });
   if (made) say(`certificate of application ${id}: ${files.cert}`);
+}
+
+/** The certificate of a QKDN controller. */
+export async function provisionController(
+  from: Authorities,
+  id: string,
+  files: PemFiles,
+  say: Progress,
+): Promise<void> {
+  const subject = { uri: `urn:qkm:controller:${id}`, usages: ["client"] } as const;
+  const made = await issue(await from.get("controllers"), files, subject);
+  if (made) say(`certificate of controller ${id}: ${files.cert}`);
 }
 
 export interface Identity {

@@ -4,13 +4,24 @@ import { existsSync, mkdirSync } from "node:fs";
 import type { Board } from "../../../boards/board.ts";
 import { CommandError, EXIT } from "../exit.ts";
 import { endpointText } from "./node-toml.ts";
-import { appFiles, authorityFiles, networkPlaces, nodePlaces, type Ports, REFERENCE } from "./plan.ts";
+import {
+  type AuthorityName,
+  appFiles,
+  authorityFiles,
+  CONTROLLER,
+  controllerFiles,
+  networkPlaces,
+  nodePlaces,
+  type Ports,
+  REFERENCE,
+} from "./plan.ts";
 import { choosePorts } from "./ports.ts";
 import {
   authoritiesIn,
   type Progress,
   provisionApp,
   provisionConfig,
+  provisionController,
   provisionIdentity,
   provisionPairingKey,
   provisionToken,
@@ -37,6 +48,7 @@ export async function provisionReference(dir: string, board: Board, basePort: nu
   const authorities = authoritiesIn(places.authorities, say);
   for (const { id } of links) provisionPairingKey(places.pairingKey(id), say);
   for (const id of kms.flatMap((km) => km.apps)) await provisionApp(authorities, id, appFiles(places.apps, id), say);
+  await provisionController(authorities, CONTROLLER, controllerFiles(places.controllers, CONTROLLER), say);
   const ports = missing.length === 0 ? [] : await choosePorts(kms.length, basePort);
   for (const [at, { id }] of kms.entries()) {
     const node = places.node(id);
@@ -50,11 +62,11 @@ export async function provisionReference(dir: string, board: Board, basePort: nu
 /** What one KM of the reference network is told of itself and the others. */
 function neighbourhood(dir: string, id: string, ports: readonly Ports[]) {
   const places = networkPlaces(dir);
-  const trust = (name: "apps" | "kms") => authorityFiles(places.authorities, name).cert;
+  const trust = (name: AuthorityName) => authorityFiles(places.authorities, name).cert;
   return {
     id,
     host: LOOPBACK,
-    trust: { apps: trust("apps"), kms: trust("kms") },
+    trust: { apps: trust("apps"), kms: trust("kms"), controllers: trust("controllers") },
     links: REFERENCE.links
       .filter((link) => link.kms.includes(id))
       .map((link) => ({
@@ -63,6 +75,7 @@ function neighbourhood(dir: string, id: string, ports: readonly Ports[]) {
         port: places.module(link.id, id),
         pairingKey: places.pairingKey(link.id),
       })),
+    topology: REFERENCE.links.filter((link) => !link.kms.includes(id)),
     peers: REFERENCE.kms.flatMap((km, at) =>
       km.id === id ? [] : [{ id: km.id, address: endpointText(LOOPBACK, ports[at]?.kx ?? 0) }],
     ),

@@ -15,6 +15,9 @@ import {
   AUTHORITIES,
   appFiles,
   authorityFiles,
+  CONTROLLER,
+  controllerFiles,
+  DOORS,
   type LinkPlan,
   networkPlaces,
   nodePlaces,
@@ -124,13 +127,11 @@ export class RunningNetwork implements AsyncDisposable {
 
   /** What is not ready to be served without waiting, a sentence each; after `pollStatus`. */
   lacking(): readonly string[] {
-    return this.kms.flatMap(({ id, config, status }) => {
+    return this.kms.flatMap(({ id, status }) => {
       if (!status?.ready) return [`${id} does not answer yet`];
-      const neighbours = new Set<string>([id, ...config.links.map(({ peer }) => peer)]);
-      return [...neighbours].flatMap((peer) => {
-        const report = status.peers.find((one) => one.id === peer);
-        if (report?.synchronised && report.storedKeys > 0) return [];
-        return [`${id} has no key yet for ${peer === id ? "its own applications" : peer}`];
+      return status.peers.flatMap((peer) => {
+        if (!peer.reachable || (peer.synchronised && peer.storedKeys > 0)) return [];
+        return [`${id} has no key yet for ${peer.id === id ? "its own applications" : peer.id}`];
       });
     });
   }
@@ -152,7 +153,7 @@ export class RunningNetwork implements AsyncDisposable {
   }
 
   #file(): NetworkFile {
-    const { authorities, apps } = networkPlaces(this.dir);
+    const { authorities, apps, controllers } = networkPlaces(this.dir);
     return {
       kms: this.kms.map(({ id, config, child }) => ({
         id,
@@ -162,12 +163,14 @@ export class RunningNetwork implements AsyncDisposable {
         kx: config.kx.listen,
         etsi014: { url: `https://${placeText(config.etsi014.listen)}` },
         metrics: { url: metricsUrl(config) },
+        ...(config.controller && { controller: { url: `https://${placeText(config.controller.listen)}` } }),
       })),
       links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.pid })),
       apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => ({ id, km: km.id, ...appFiles(apps, id) }))),
       ca: Object.fromEntries(
         AUTHORITIES.map((name) => [name, authorityFiles(authorities, name).cert]),
       ) as NetworkFile["ca"],
+      controller: controllerFiles(controllers, CONTROLLER),
     };
   }
 
@@ -215,10 +218,13 @@ function modulePlan({ dir, moduleOptions }: UpOptions, { id, kms: [a, b] }: Link
   };
 }
 
+/** Of a door that the configuration does not have. */
+const NOWHERE: Endpoint = { host: "127.0.0.1", port: 0 };
+
 async function checkPorts(configs: readonly NodeConfig[]): Promise<void> {
   for (const { file, ...config } of configs) {
-    for (const table of ["ak", "kx", "etsi014", "metrics"] as const) {
-      const { host, port } = config[table].listen;
+    for (const table of DOORS) {
+      const { host, port } = config[table]?.listen ?? NOWHERE;
       if (port !== 0 && !(await isFree(port, host))) {
         const remedy = `end that program, or change [${table}] in ${file}`;
         throw new CommandError(EXIT.unavailable, `another program listens on ${endpointText(host, port)}: ${remedy}.`);

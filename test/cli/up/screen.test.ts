@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { drawScreen } from "../../../src/cli/up/screen.ts";
 import type { KmReport } from "../../../src/control/status.ts";
 
-const peer = { connected: true, synchronised: true, kmaKeys: 8, held: 2, inFlight: 0, waiting: 0 };
+const peer = { reachable: true, connected: true, synchronised: true, kmaKeys: 8, held: 2, inFlight: 0, waiting: 0 };
 
 const report = (km: string, other: string): KmReport => ({
   km,
