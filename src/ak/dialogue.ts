@@ -81,9 +81,10 @@ export class Dialogue {
     this.ended = promise;
     channel.start({
       received: (chunk) => this.#received(chunk),
-      drained: () => this.#send(),
+      drained: () => (this.open ? this.#send() : this.#leave()),
       closed: (reason) => {
         this.#end(reason);
+        this.#replies.length = 0;
         resolve(this.#endedBecause ?? reason);
       },
     });
@@ -93,9 +94,18 @@ export class Dialogue {
     return this.#endedBecause === undefined;
   }
 
+  /** Sends the replies that wait, and ends the connection. Requests without an answer fail at once. */
   close(reason: string): void {
     this.#end(reason);
-    this.#channel.close(reason);
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#replies.length > 0) {
+      if (this.#channel.writing) return;
+      this.#channel.write(Buffer.concat(this.#replies.splice(0)));
+    }
+    this.#channel.close(this.#endedBecause ?? "");
   }
 
   /**
@@ -231,7 +241,6 @@ export class Dialogue {
     this.#endedBecause = reason;
     const open = [...this.#open.values()];
     this.#open.clear();
-    this.#replies.length = 0;
     this.#reader.dispose();
     for (const call of open) call.failed(this.#gone(reason, true));
     for (const call of this.#waiting.splice(0)) call.failed(this.#gone(reason, false));

@@ -14,7 +14,7 @@ function report(thrown: unknown): ExitCode {
 }
 
 /** Errors that are thrown on purpose, where a defect is a TypeError or the like. By name, so that their files need not be loaded. */
-const FORESEEN: readonly string[] = ["Error", "Fault", "AkRefusal", "Refusal"];
+const FORESEEN: readonly string[] = ["Error", "Fault", "AkRefusal", "AkUnanswered", "Refusal"];
 
 function say(text: string, code: ExitCode): ExitCode {
   process.stderr.write(`${text}\n`);

@@ -3,7 +3,10 @@
 import { expect, test } from "vitest";
 import { programFor } from "../../src/cli/program.ts";
 
-const COMMANDS = "up,init,run,check,app get-key,app get-key-by-id,status,selftest,zeroise,module,bench".split(",");
+const COMMANDS =
+  "up,init,run,check,app get-key,app get-key-by-id,app session,app listen,status,selftest,zeroise,module,bench".split(
+    ",",
+  );
 
 test.each(COMMANDS)("%s has a help with an example", async (command) => {
   let said = "";

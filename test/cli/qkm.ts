@@ -1,10 +1,11 @@
 // Runs `qkm` as a person would, in a process of its own, and a network for tests.
 
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 const QKM = fileURLToPath(new URL("../../src/cli/qkm.sh", import.meta.url));
@@ -24,6 +25,10 @@ export function qkm(...args: readonly string[]): Promise<Outcome> {
     });
   });
 }
+
+/** Starts a command that goes on until it is told to end. */
+export const start = (...args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> =>
+  spawn(QKM, args, { stdio: ["ignore", "pipe", "pipe"] });
 
 /** A folder with a space in its name. */
 export function tempDir(): { readonly path: string; [Symbol.dispose](): void } {

@@ -4,7 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readNetwork } from "../../src/cli/network.ts";
-import { qkm, runs, tempDir, type Up, up } from "./qkm.ts";
+import { qkm, runs, start, tempDir, type Up, up } from "./qkm.ts";
 
 const folder = tempDir();
 const file = join(folder.path, "network.json");
@@ -84,6 +84,55 @@ test("an application gets keys at once, another the same by their IDs, and nobod
   const third = await qkm(...byId);
   expect(third).toMatchObject({ code: 1, stdout: "" });
   expect(third.stderr).toContain("KEY_NOT_FOUND");
+});
+
+/** `qkm app listen` of app-b1, once it is connected. */
+async function listening(...args: readonly string[]) {
+  const child = start("app", "listen", "--as", "app-b1", "--network", file, ...args);
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  let out = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+  });
+  let said = "";
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      if (said.includes("app-b1 listens")) resolve();
+    });
+    ended.then(() => reject(new Error(said)));
+  });
+  return { child, ended, lines: () => out.split("\n").filter((line) => line !== "") };
+}
+
+test("a session pushes keys to an application that listens, and gives the same to the one that opened it", async () => {
+  const listen = await listening("--from", "app-a1", "--keys", "--number", "5");
+  const flags = ["app", "session", "--from", "app-a1", "--to", "app-b1", "--network", file];
+  const got = await qkm(...flags, "--number", "3", "--size", "512", "--name", "test");
+  expect(got.stderr).toBe("");
+  const { session_ID, keys } = JSON.parse(got.stdout);
+  expect(keys.map(({ key }: { key: string }) => Buffer.from(key, "base64").length)).toEqual([64, 64, 64]);
+  const refused = await qkm("app", "session", "--from", "app-a2", "--to", "app-b1", "--network", file);
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toContain(
+    "SESSION_REFUSED: the other application refuses the session: it listens to app-a1 only",
+  );
+
+  const more = await qkm(...flags, "--session", session_ID, "--number", "2", "--table");
+  expect(await listen.ended).toBe(0);
+  const [first = "", second = ""] = more.stdout.split("\n");
+  const all = [...keys.map(({ key_ID, key }: Record<string, string>) => `${key_ID}  ${key}`), first, second];
+  expect(listen.lines()).toEqual(all.map((line) => `${session_ID}  ${line}`));
+});
+
+test("a session with nobody who listens is refused, and listening ends at once with SIGINT", async () => {
+  const refused = await qkm("app", "session", "--from", "app-a1", "--to", "app-b1", "--network", file);
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toContain("APP_UNAVAILABLE");
+  const listen = await listening();
+  listen.child.kill("SIGINT");
+  expect(await listen.ended).toBe(0);
+  expect(listen.lines()).toEqual([]);
 });
 
 test("status shows every KM and link, and selftest passes over both doors in both directions", async () => {

@@ -1,7 +1,7 @@
 // An application of a running network, over Ak or ETSI GS QKD 014.
 
 import { readFileSync } from "node:fs";
-import { type AkClient, connectAk, type SuppliedKey } from "../../ak/client.ts";
+import { type AkClient, type AkClientOptions, connectAk, type SuppliedKey } from "../../ak/client.ts";
 import { appId, kmId } from "../../core/ids.ts";
 import { CommandError, EXIT } from "../exit.ts";
 import { type NetworkApp, type NetworkFile, type NetworkKm, named } from "../network.ts";
@@ -30,8 +30,8 @@ export function callerOf(network: NetworkFile, id: string): Caller {
 }
 
 /** @throws CommandError when nobody listens; Refusal when it is someone else */
-export async function openAk({ km, tls }: Caller): Promise<AppDoor> {
-  const client = await dialled(km, tls);
+export async function openAk(caller: Caller): Promise<AppDoor> {
+  const client = await connectApp(caller);
   return {
     supply: (destination, count, sizeBits) =>
       client.getKeys({ destination: appId(destination), count, ...(sizeBits === undefined ? {} : { sizeBits }) }),
@@ -40,9 +40,13 @@ export async function openAk({ km, tls }: Caller): Promise<AppDoor> {
   };
 }
 
-async function dialled(km: NetworkKm, tls: Caller["tls"]): Promise<AkClient> {
+/** What a client may be told beside where its KM is. */
+export type ClientOptions = Pick<AkClientOptions, "signal" | "onSession" | "onConnection">;
+
+/** @throws CommandError when nobody listens; Refusal when it is someone else */
+export async function connectApp({ km, tls }: Caller, options: ClientOptions = {}): Promise<AkClient> {
   try {
-    return await connectAk({ ...km.ak, tls, km: kmId(km.id) });
+    return await connectAk({ ...km.ak, tls, km: kmId(km.id), ...options });
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED")) throw cause;
     const sentence = `${km.id} does not listen on ${km.ak.host}:${km.ak.port}; is the network still running?`;
