@@ -49,6 +49,7 @@ export const COUNTERS = {
   connections_opened: counter("connections accepted or dialled, by key exchange group", "door", "group"),
   connections_refused: counter("connections refused, by reason", "door", "reason"),
   relays_refused: counter("key relays refused by or to a peer, by fault", "peer", "direction", "fault"),
+  controller_requests: counter("requests of the QKDN controller, by HTTP method and status", "method", "status"),
   line_faults: counter("frames of a module that were damaged, repeated or out of order", "link", "kind"),
   token_faults: counter("times the token went away or failed", "kind"),
   store_faults: counter("commits that the store rejected", "kind"),

@@ -1,4 +1,4 @@
-// Who is at the other end: exactly one SAN URI `urn:qkm:app:<id>` or `urn:qkm:km:<id>`.
+// Who is at the other end: exactly one SAN URI `urn:qkm:app:<id>`, `urn:qkm:km:<id>` or `urn:qkm:controller:<id>`.
 
 import type { TLSSocket } from "node:tls";
 import type { Fault } from "../core/fault.ts";
@@ -7,7 +7,7 @@ import { uriNames } from "./der.ts";
 import { type Certificate, certificateLine, Refusal, refusalOfVerdict } from "./refusal.ts";
 
 /** What a listener or dialler talks to. */
-export type PeerKind = "app" | "km";
+export type PeerKind = "app" | "km" | "controller";
 
 /** Tells whether an ID of a certificate may connect: an app homed here, a configured peer. */
 export type Admit = (id: string) => Fault | undefined;

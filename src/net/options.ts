@@ -25,7 +25,7 @@ export interface Timing {
 export const TIMING: Timing = { handshakeMs: 10_000, writeMs: 10_000, keepAliveMs: 30_000 };
 
 export interface SecureOptions {
-  /** The `door` label of counters, and of log lines: `ak`, `etsi014`, `kx`. */
+  /** The `door` label of counters, and of log lines: `ak`, `etsi014`, `kx`, `controller`. */
   readonly door: string;
   readonly tls: TlsMaterial;
   /** What the peer's certificate has to be of. */

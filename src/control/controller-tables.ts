@@ -1,0 +1,159 @@
+// What the QKDN controller can read and set: one table for each object; types and docs/controller.md follow from it.
+
+declare const told: unique symbol;
+
+/** A member of a JSON object. */
+interface Member<Value> {
+  /** Its type, for people. */
+  readonly json: string;
+  readonly meaning: string;
+  readonly [told]?: Value;
+}
+
+type Table = Readonly<Record<string, Member<unknown>>>;
+
+/** The object that a table describes. */
+export type Told<T extends Table> = {
+  readonly [Name in keyof T]: T[Name] extends Member<infer Value> ? Value : never;
+};
+
+const member =
+  <Value>(json: string) =>
+  (meaning: string): Member<Value> => ({ json, meaning });
+const text = member<string>("string");
+const number = member<number>("number");
+const flag = member<boolean>("boolean");
+const texts = member<readonly string[]>("array of strings");
+const maybeText = member<string | null>("string or null");
+const maybeNumber = member<number | null>("number or null");
+
+export const ROUTE = {
+  transit: texts("the KMs between, in order; empty for the link to a neighbour"),
+} as const satisfies Table;
+
+const routes = member<readonly Told<typeof ROUTE>[]>("array of routes");
+const maybeRoutes = member<readonly Told<typeof ROUTE>[] | null>("array of routes, or null");
+
+export const NODE = {
+  km: text("this KM's ID"),
+  version: text("of qkm"),
+  board: text("the hardware that it runs on"),
+  ready: flag("its books are read: before, it has no links and destinations to tell"),
+  token: text("security module: `ready`, `gone` or `wrong-pin`"),
+  store: text("key store: `ready` or `failing`"),
+  seal: text("`direct` or `envelope`"),
+  epoch: number("number of the KEK epoch"),
+  waiting: number("requests of applications that wait for key"),
+} as const satisfies Table;
+
+export const LINK = {
+  link: text("the link's ID"),
+  peer: text("the KM at its other end"),
+  line: text("line to the module: `up` or `down`"),
+  module: maybeText("what the module calls itself"),
+  agreement: text("`agreed` when both ends are configured alike; `refused` when not: the link is not used"),
+  block_bytes: number("size of a link block"),
+  stored_blocks: number("blocks stored, of both ends"),
+  usable_blocks: number("blocks that this KM owns and can use now"),
+  measured_bits_per_s: number("key that came lately; 0 before two blocks have come"),
+  stated_bits_per_s: maybeNumber("secret key rate as the module states it"),
+  qber: maybeNumber("quantum bit error rate as the module states it, 0 to 1"),
+  alarms: texts("what the module complains of"),
+} as const satisfies Table;
+
+export const TOPOLOGY_LINK = {
+  link: text("the link's ID"),
+  kms: texts("the KMs at its two ends"),
+  cost: number("what a route over it costs"),
+} as const satisfies Table;
+
+export const DESTINATION = {
+  km: text("the KM's ID"),
+  reachable: flag("a route leads to it"),
+  connected: flag("the Kx connection with it is up"),
+  synchronised: flag("keys shared with it may be used"),
+  stored_keys: number("keys of the default size that could be supplied at once"),
+  kma_keys: number("KMA-keys to carve them from"),
+  held: number("KMA-keys of which it is the source"),
+  in_flight: number("relays to it whose completion is awaited"),
+  waiting: number("requests of applications that wait for key"),
+  paths: number("routes that share no KM, over which each KMA-key travels in parts; 1 for no parts"),
+  decided_by: text("who decides its routes: `controller` or `topology`"),
+  routes: routes("what the next relay takes while all links have key and no hop has failed"),
+  relays_ready: number("relays to it that succeeded since the start"),
+  relays_failed: number("relays to it that did not"),
+} as const satisfies Table;
+
+export const RELAY = {
+  number: number("counts the relays of this start, from 1"),
+  ended_at: text("when it ended, ISO 8601"),
+  destination: text("where the key went"),
+  transit: texts("the KMs between, in order"),
+  outcome: text("`ready`, or the code of a fault of [faults.md](faults.md)"),
+  failed_at: maybeText("the KM that could not go on, where the failure names one"),
+  ms: number("how long it took"),
+} as const satisfies Table;
+
+export const APP = {
+  app: text("the application's ID"),
+  home: text("the KM that serves it"),
+} as const satisfies Table;
+
+export const ROUTES_SET = {
+  destination: text("the KM's ID"),
+  routes: maybeRoutes("what a controller has set, in order of priority; null when the topology decides"),
+} as const satisfies Table;
+
+interface Resource {
+  /** Below the base, `{KM}` for the ID of a KM. */
+  readonly path: string;
+  readonly methods: readonly string[];
+  readonly meaning: string;
+  readonly answer: string;
+  readonly table: Table;
+}
+
+export const BASE = "/api/v1/";
+
+/** Every resource; the first part of its path is its name. */
+export const RESOURCES = {
+  node: { path: "node", methods: ["GET"], meaning: "this KM and its health", answer: "one object", table: NODE },
+  links: { path: "links", methods: ["GET"], meaning: "its own QKD links", answer: "`links`", table: LINK },
+  topology: {
+    path: "topology",
+    methods: ["GET"],
+    meaning: "every link of the network that it is configured with",
+    answer: "`topology`",
+    table: TOPOLOGY_LINK,
+  },
+  destinations: {
+    path: "destinations",
+    methods: ["GET"],
+    meaning: "the KMs that it shares keys with: stock, routes, relays",
+    answer: "`destinations`",
+    table: DESTINATION,
+  },
+  relays: {
+    path: "relays",
+    methods: ["GET"],
+    meaning: "how its last relays ended, oldest first; `?after=N` leaves out those up to number N",
+    answer: "`relays`",
+    table: RELAY,
+  },
+  apps: {
+    path: "apps",
+    methods: ["GET"],
+    meaning: "the applications that are at home here",
+    answer: "`apps`",
+    table: APP,
+  },
+  routes: {
+    path: "routes/{KM}",
+    methods: ["GET", "PUT", "DELETE"],
+    meaning: "the routes that a controller has set for a destination",
+    answer: "one object",
+    table: ROUTES_SET,
+  },
+} as const satisfies Record<string, Resource>;
+
+export type ResourceName = keyof typeof RESOURCES;
