@@ -9,6 +9,7 @@ import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
 import { startAk } from "./ak/server.ts";
 import { EXIT } from "./cli/exit.ts";
 import { ConfigError, type LinkConfig, loadConfig, type NodeConfig, type TlsFiles } from "./config.ts";
+import { type ControllerServer, startController } from "./control/controller.ts";
 import { kmGauges } from "./control/km-gauges.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { measureLoop, processGauges } from "./control/loop.ts";
@@ -57,7 +58,7 @@ interface Node {
   zeroised: boolean;
 }
 
-const report = ({ config }: Base, { vault, keys, sources }: Node): KmReport =>
+const report = ({ config }: Pick<Base, "config">, { vault, keys, sources }: Node): KmReport =>
   reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status());
 
 async function run(base: Base): Promise<void> {
@@ -164,8 +165,34 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
   const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
   const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
-  node.connections = () => ({ ak: ak.connections, etsi014: etsi.connections });
+  const controller = await openController(base, node, parts);
+  node.connections = () => ({
+    ...{ ak: ak.connections, etsi014: etsi.connections },
+    ...(controller && { controller: controller.connections }),
+  });
 }
+
+/** Undefined when the configuration has none. */
+async function openController(
+  { config, log, metrics }: Base,
+  node: Node,
+  parts: AsyncDisposableStack,
+): Promise<ControllerServer | undefined> {
+  const { controller, topology, apps } = config;
+  if (controller === undefined) return undefined;
+  const state = {
+    report: () => report({ config }, node),
+    desk: () => node.keys?.routeDesk,
+    version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
+    board: config.node.board,
+    topology,
+    apps: apps.filter(({ home }) => home === config.node.id),
+  };
+  const options = { listen: controller.listen, tls: readTls(controller.tls) };
+  return parts.use(await startController(options, { state, log, meter: metrics.meter }));
+}
+
+const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);
 
 const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
   certificate: readFileSync(certificate, "utf8"),
