@@ -25,8 +25,8 @@ export interface NodeWatch {
   padded(node: SimNode, block: string, pads: readonly Pad[], context: Uint8Array): void;
   counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void;
   logged(node: SimNode, level: keyof Log, fields: Readonly<Record<string, unknown>>, sentence: string): void;
-  /** A process has ended, or is about to begin on what the disk has. */
-  ended(node: SimNode): void;
+  /** The process has ended, or the disk has rejected a commit. */
+  disturbed(node: SimNode, isEnd: boolean): void;
 }
 
 export interface NodePorts {
@@ -277,7 +277,7 @@ export class SimNode {
     this.machine.emitted.length = 0;
     for (const tell of this.atEnd) tell();
     this.atEnd.clear();
-    this.#ports.watch.ended(this);
+    this.#ports.watch.disturbed(this, true);
   }
 
   /** An orderly end; undefined when the process ended otherwise meanwhile. */
@@ -348,6 +348,7 @@ export class SimNode {
 
   /** What a store does that rejected a commit: it is opened again, and again until there is room. */
   #reopenStore(): void {
+    this.#ports.watch.disturbed(this, false);
     this.after(REOPEN_MS, "opens its store again", () => {
       if (this.machine.vault?.health().store === "failing") this.machine.vault.store("ready");
     });

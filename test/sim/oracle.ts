@@ -73,7 +73,7 @@ export class Oracle implements NodeWatch {
 
   counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void {
     this.#touched.add(node);
-    this.#accounts.counted(node, counter, labels, amount);
+    this.#accounts.counted(node, counter, amount);
     const name = [counter, labels.role, labels.direction, labels.alarm ?? labels.reason ?? labels.fault]
       .filter((part) => part !== undefined)
       .join(" ");
@@ -82,14 +82,13 @@ export class Oracle implements NodeWatch {
 
   logged(node: SimNode, level: string, fields: Readonly<Record<string, unknown>>, sentence: string): void {
     this.#touched.add(node);
-    this.#accounts.logged(node, fields);
     this.#trace.remark(() => `${node.id} ${level}: ${sentence} ${shown(fields)}`);
     const isDefect = level === "error" && fields.alarm === undefined;
     this.checks.check("sound", !isDefect, () => `${node.id}: ${sentence} ${shown(fields)}`);
   }
 
-  ended(node: SimNode): void {
-    this.#accounts.ended(node);
+  disturbed(node: SimNode, isEnd: boolean): void {
+    this.#accounts.disturbed(node, isEnd);
   }
 
   /** A commit reaches the disk of a node. */
@@ -114,22 +113,18 @@ export class Oracle implements NodeWatch {
     const bytes = Buffer.from(key, "base64");
     const range = { offset, length: Math.ceil(length / STEP) * STEP };
     this.#ledger.supplied(streamOf(pair, serial), range, id, bytes);
-    this.#issued.set(id, { id, key, pair, atMs: this.#clock.nowMs, state: isGiven ? "supplied" : "undelivered" });
+    const issued: Issued = { id, key, pair, atMs: this.#clock.nowMs, state: isGiven ? "supplied" : "undelivered" };
+    this.#issued.set(id, issued);
     if (!isGiven) return;
-    this.checks.check("synchronised", this.#isHeld(pair, serial, offset, bytes), () => {
+    const isThere = isHeld(pair, serial, offset, bytes);
+    // What was lost with a disk is known to the source when they have connected again.
+    const isUnknown = (pair.at.connectedAtMs.get(pair.toAt.id) ?? 0) <= pair.toAt.lostAtMs;
+    this.checks.check("synchronised", isThere || isUnknown, () => {
       return `${pair.at.id} supplies ${id} (serial ${serial}, ${offset}) that ${pair.toAt.id} does not hold`;
     });
-  }
-
-  #isHeld({ at, toAt }: Pair, serial: number, offset: number, bytes: Uint8Array): boolean {
-    const row = toAt.machine.row("held", `${at.id}/${serial}`);
-    const record = row && toAt.machine.record(row.block as BlockId);
-    if (record !== undefined && Buffer.compare(record.subarray(offset, offset + bytes.length), bytes) === 0)
-      return true;
-    // What was lost with a disk is known to the source when they have connected again.
-    const isUnknown = (at.connectedAtMs.get(toAt.id) ?? 0) <= toAt.lostAtMs;
-    if (isUnknown) this.excused++;
-    return isUnknown;
+    if (isThere) return;
+    issued.state = "doubtful";
+    this.excused++;
   }
 
   /** `app` was given keys by their IDs, as keys that `from` was supplied. */
@@ -203,6 +198,13 @@ export class Oracle implements NodeWatch {
 
 /** Serials begin anew with an empty disk at both ends. */
 const streamOf = ({ at, toAt }: Pair, serial: number): string => `${at.id}#${at.era}>${toAt.id}#${toAt.era} ${serial}`;
+
+/** Whether the other end's disk has these bytes of the KMA-key. */
+function isHeld({ at, toAt }: Pair, serial: number, offset: number, bytes: Uint8Array): boolean {
+  const row = toAt.machine.row("held", `${at.id}/${serial}`);
+  const record = row && toAt.machine.record(row.block as BlockId);
+  return record !== undefined && Buffer.compare(record.subarray(offset, offset + bytes.length), bytes) === 0;
+}
 
 /** Whether the disk says now that the range is used. */
 function isMarked({ machine }: SimNode, block: BlockId, { offset, length }: Range): boolean {
