@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
 import { uriNames } from "../../src/net/der.ts";
-import { identityOf } from "../../src/net/identity.ts";
+import { identityOf, type PeerKind } from "../../src/net/identity.ts";
 import { Refusal } from "../../src/net/refusal.ts";
 import { type Authority, authority, type Subject } from "../support/certificates.ts";
 
@@ -13,15 +13,16 @@ beforeAll(async () => {
   ca = await authority("ca");
 });
 
-async function identity(subject: Subject, kind: "app" | "km" = "app"): Promise<string> {
+async function identity(subject: Subject, kind: PeerKind = "app"): Promise<string> {
   const { certificate } = await ca.issue(subject);
   const id = identityOf(new X509Certificate(certificate), kind);
   return id instanceof Refusal ? `${id.reason}: ${id.message.split(": ").slice(1).join(": ")}` : id;
 }
 
-test("the one SAN URI names the application or the key manager", async () => {
+test("the one SAN URI names the application, the key manager or the controller", async () => {
   expect(await identity({ uris: ["urn:qkm:app:app-a1"], ips: ["127.0.0.1"], dns: ["x"] })).toBe("app-a1");
   expect(await identity({ uris: ["urn:qkm:km:km:a@b.c_d-e"] }, "km")).toBe("km:a@b.c_d-e");
+  expect(await identity({ uris: ["urn:qkm:controller:controller-1"] }, "controller")).toBe("controller-1");
 });
 
 test.each<[string, Subject]>([
@@ -37,6 +38,15 @@ test.each<[string, Subject]>([
   ['the SAN URI "urn:qkm:app:a\\n" is not urn:qkm:app:<id>', { uris: ["urn:qkm:app:a\n"] }],
 ])("refused: %s", async (sentence, subject) => {
   expect(await identity(subject)).toBe(`identity: ${sentence}`);
+});
+
+test("each kind of identity is refused where another is wanted", async () => {
+  const kinds = ["app", "km", "controller"] as const;
+  for (const wanted of kinds) {
+    for (const kind of kinds.filter((other) => other !== wanted)) {
+      expect(await identity({ uris: [`urn:qkm:${kind}:x`] }, wanted)).toContain(`is not urn:qkm:${wanted}:<id>`);
+    }
+  }
 });
 
 test("names that print like a URI among others do not become one", async () => {

@@ -2,6 +2,7 @@
 
 import { webcrypto } from "node:crypto";
 import type { Extension, JsonGeneralNames } from "@peculiar/x509";
+import type { PeerKind } from "../../src/net/identity.ts";
 import type { TlsMaterial } from "../../src/net/options.ts";
 import { loadX509 } from "./x509.ts";
 
@@ -47,8 +48,8 @@ export async function authority(name: string): Promise<Authority> {
   return { pem: certificate.toString("pem"), issue: (subject) => issue(subject, certificate.subject, keys.privateKey) };
 }
 
-/** The certificate of application or KM `id`, for both ends of a connection on the loopback address. */
-export const forIdentity = (from: Authority, kind: "app" | "km", id: string): Promise<Credentials> =>
+/** The certificate of application, KM or controller `id`, for both ends of a connection on the loopback address. */
+export const forIdentity = (from: Authority, kind: PeerKind, id: string): Promise<Credentials> =>
   from.issue({ name: id, uris: [`urn:qkm:${kind}:${id}`], ips: ["127.0.0.1"] });
 
 export const material = (own: Credentials, trust: Authority): TlsMaterial => ({ ...own, trust: trust.pem });

@@ -1,0 +1,102 @@
+// The controller's endpoint of a real key manager on a modelled machine, and clients that are not our own.
+
+import { once } from "node:events";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { request } from "node:https";
+import { type ControllerServer, startController } from "../../src/control/controller.ts";
+import type { ControllerState } from "../../src/control/controller-answers.ts";
+import { reportOf } from "../../src/control/status.ts";
+import { kmId, linkId } from "../../src/core/ids.ts";
+import type { TopologyLink } from "../../src/core/topology.ts";
+import { APPS, POLICY } from "../keys/support/network.ts";
+import { TestNode } from "../keys/support/node.ts";
+import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { type Recorder, recorder } from "../support/recorder.ts";
+import { until } from "../support/until.ts";
+
+const link = (id: string, a: string, b: string): TopologyLink => ({ id: linkId(id), kms: [kmId(a), kmId(b)], cost: 1 });
+
+/** km-a ══ab══ km-b ══bd══ km-d, km-a ══ac══ km-c ══cd══ km-d. */
+export const DIAMOND: readonly TopologyLink[] = [
+  link("ab", "km-a", "km-b"),
+  link("ac", "km-a", "km-c"),
+  link("bd", "km-b", "km-d"),
+  link("cd", "km-c", "km-d"),
+];
+
+export interface Papers {
+  readonly servers: Authority;
+  readonly controllers: Authority;
+  readonly km: Credentials;
+  readonly controller: Credentials;
+}
+
+export async function papers(): Promise<Papers> {
+  const [servers, controllers] = await Promise.all([authority("servers"), authority("controllers")]);
+  const km = await forIdentity(servers, "km", "km-a");
+  return { servers, controllers, km, controller: await forIdentity(controllers, "controller", "controller-1") };
+}
+
+/** km-a, whose own links are ab and ac. */
+export async function node(): Promise<TestNode> {
+  const links = (["km-b", "km-c"] as const).map((peer) => ({
+    ...{ id: linkId(peer === "km-b" ? "ab" : "ac"), peer: kmId(peer) },
+    ...{ blockBytes: 4096, share: [1, 1] as const, keepBlocks: 64 },
+  }));
+  const peers = ["km-b", "km-c", "km-d"].map(kmId);
+  const settings = { id: kmId("km-a"), policy: POLICY, apps: APPS, links, peers, topology: DIAMOND };
+  const made = new TestNode(new ManualClock(), { ...settings, paths: new Map([[kmId("km-d"), 2]]) });
+  await made.boot();
+  await until("the local stock is filled", () => made.km.local.stock.size > 0);
+  return made;
+}
+
+export interface Opened extends AsyncDisposable {
+  readonly server: ControllerServer;
+  readonly seen: Recorder;
+}
+
+/** `km` undefined: the books are not read yet. */
+export async function open(own: Papers, km: TestNode | undefined): Promise<Opened> {
+  const seen = recorder();
+  const vault = { token: "ready", store: "ready", mode: "direct", epoch: 3, slots: { all: 8, pinned: 0 } } as const;
+  const line = { line: "up", qber: 0.02, keyRateBitsPerS: 2000, alarms: ["hot"] } as const;
+  const state: ControllerState = {
+    report: () => reportOf(kmId("km-a"), vault, km?.km, (id) => (id === "ab" ? line : undefined)),
+    desk: () => km?.km.routeDesk,
+    version: "1.2.3",
+    board: "host",
+    topology: DIAMOND,
+    apps: APPS.filter(({ home }) => home === "km-a"),
+  };
+  const options = { listen: { host: "127.0.0.1", port: 0 }, tls: material(own.km, own.controllers) };
+  const server = await startController(options, { state, log: seen.log, meter: seen.meter });
+  return { server, seen, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+export interface Asked {
+  readonly method?: string;
+  readonly body?: string | object;
+  readonly as?: Credentials;
+}
+
+/** `path` is below /api/v1/ unless it begins with a slash. @throws Error without an answer */
+export async function ask(own: Papers, { server }: Opened, path: string, asked: Asked = {}): Promise<Answered> {
+  const { method = "GET", body, as = own.controller } = asked;
+  const asking = request({
+    ...{ host: "127.0.0.1", port: server.port, path: path.startsWith("/") ? path : `/api/v1/${path}`, method },
+    ...{ cert: as.certificate, key: as.key, ca: own.servers.pem, agent: false },
+  });
+  asking.end(typeof body === "object" ? JSON.stringify(body) : body);
+  const [response]: IncomingMessage[] = await once(asking, "response");
+  let text = "";
+  for await (const chunk of response ?? []) text += chunk;
+  return { status: response?.statusCode ?? 0, headers: response?.headers ?? {}, json: JSON.parse(text) };
+}
