@@ -32,6 +32,11 @@ export interface AkClientOptions {
   readonly timeoutMs?: number;
   /** Decides about sessions that other applications open with this one; without it they are refused. */
   readonly onSession?: OnSession;
+  /**
+   * Sessions that this application accepted before, perhaps as another process: their keys are kept from the first
+   * moment on, and `resumeIncoming` gives them.
+   */
+  readonly accepted?: readonly string[];
   /** Keys of one session that wait to be taken; those beyond are refused as BUSY. Default 1024. */
   readonly maxWaitingKeys?: number;
   /** Sessions opened by others; offers beyond are refused as BUSY. Default 256. */
@@ -106,6 +111,7 @@ export async function connectAk(options: AkClientOptions): Promise<AkClient> {
   const { onSession, maxWaitingKeys = 1024, maxSessions = 256, onConnection = silent } = options;
   const stop = new AbortController();
   const incoming = new IncomingSessions(onSession, { maxWaitingKeys, maxSessions });
+  for (const sessionId of options.accepted ?? []) incoming.resume(sessionId);
   const connect = async (signal: AbortSignal): Promise<Dialogue> =>
     new Dialogue(await dialled(options, signal), incoming);
   const first = await connect(options.signal ?? stop.signal);

@@ -85,10 +85,11 @@ export class IncomingSessions implements KmRequests {
     return session;
   }
 
-  /** Closes all sessions; whatever comes later is refused. */
+  /** The application ends. Its sessions do not: it may go on with them when it is back. */
   close(): void {
     this.#closed = true;
-    for (const session of [...this.#sessions.values()]) session.close();
+    for (const session of this.#sessions.values()) session.keys.abandon();
+    this.#sessions.clear();
   }
 
   get #full(): boolean {

@@ -50,6 +50,12 @@ class Pushed implements PushedKey {
     throw new AkUnanswered(`the connection ended before the key ${this.keyId} was taken`, false);
   }
 
+  /** Nobody is told: the session may go on elsewhere. */
+  abandon(): void {
+    if (!this.#decided) this.#key[Symbol.dispose]();
+    this.#decided = true;
+  }
+
   refuse(reason = "the application refuses the key"): void {
     if (this.#decided) return;
     this.#decided = true;
@@ -82,8 +88,18 @@ export class PushedKeys implements AsyncIterable<PushedKey> {
 
   /** Refuses what waits, and all that comes; iterations end. */
   close(): void {
-    this.#closed = true;
     for (const key of this.#waiting.splice(0)) key.refuse("the session is closed");
+    this.#end();
+  }
+
+  /** Lets go of what waits without a word; iterations end. */
+  abandon(): void {
+    for (const key of this.#waiting.splice(0)) key.abandon();
+    this.#end();
+  }
+
+  #end(): void {
+    this.#closed = true;
     this.#wake();
   }
 

@@ -199,7 +199,7 @@ test("all that a key manager sends, in one stream chopped at every size, is met 
     const asked = Promise.all([ASK[0x1203](dialogue), ASK[0x1205](dialogue), ASK[0x1209](dialogue)]);
     for (let at = 0; at < stream.length; at += size) channel.receive(Buffer.from(stream.subarray(at, at + size)));
     expect((await asked).map(({ message }) => message.response)).toEqual(["success", "success", "success"]);
-    incoming.close();
+    incoming.resume("s-1").close();
     await Promise.resolve();
     expect(frames().map(({ code }) => code)).toEqual([0x2101, 0x2104, 0x2108, 0x2107, 0x210b, 0x210b]);
   }

@@ -76,17 +76,24 @@ test("sessions go on over the next connection; what was pushed and not taken bef
   expect(client.resumeIncoming("s-1")).toBe(session);
 });
 
-test("a new process goes on with a session by its ID", async () => {
+test("a new process goes on with a session by its ID, from the first key on", async () => {
   await using door = await openAk(own);
-  await using client = await door.client(own.c1);
+  const gone = await door.client(own.c1, { accepted: ["s-1"] });
   await until("the door knows the connection", () => door.sessions.lines.length === 1);
+  const left = door.sessions.line.push("s-1", new FakeGrant(1, [32]), 5000);
+  await gone[Symbol.asyncDispose]();
+  expect(await left).toEqual([]);
+  expect(door.seen.count("answers_dropped")).toBe(0);
+
+  await using client = await door.client(own.c1, { accepted: ["s-1"] });
+  await until("the door knows the connection", () => door.sessions.lines.length === 1);
+  const acknowledged = door.sessions.line.push("s-1", new FakeGrant(2, [32]), 5000);
   using session = client.resumeIncoming("s-1");
-  const acknowledged = door.sessions.line.push("s-1", new FakeGrant(1, [32]), 5000);
   for await (const pushed of session) {
     pushed.take()[Symbol.dispose]();
     break;
   }
-  expect(await acknowledged).toEqual([keyIdOf(1, 0, 32)]);
+  expect(await acknowledged).toEqual([keyIdOf(2, 0, 32)]);
 });
 
 test("a client that is closed while its key manager is away ends at once", async () => {

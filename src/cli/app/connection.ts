@@ -41,7 +41,7 @@ export async function openAk(caller: Caller): Promise<AppDoor> {
 }
 
 /** What a client may be told beside where its KM is. */
-export type ClientOptions = Pick<AkClientOptions, "signal" | "onSession" | "onConnection">;
+export type ClientOptions = Pick<AkClientOptions, "signal" | "accepted" | "onSession" | "onConnection">;
 
 /** @throws CommandError when nobody listens; Refusal when it is someone else */
 export async function connectApp({ km, tls }: Caller, options: ClientOptions = {}): Promise<AkClient> {

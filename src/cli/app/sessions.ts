@@ -137,6 +137,7 @@ async function listen(flags: ListenFlags): Promise<void> {
   const listening = new Listening(flags, stop);
   await using client = await connectApp(callerOf(network, flags.as), {
     signal: stop.signal,
+    accepted: flags.session ?? [],
     onSession: (offer) => listening.offered(offer),
     onConnection: (state) => note(describe(flags.as, state)),
   });
