@@ -131,6 +131,28 @@ describe("a job of the real vault", () => {
     expect(the(regions()).every((byte) => byte === 0)).toBe(true);
   });
 
+  test("of which a record is damaged holds nothing, harms no other block, and lets those behind it go on", async () => {
+    const { token, disk } = await readyBench({ options: TINY }).then(async (bench) => {
+      await keep(bench.vault, "a", "b", "c");
+      await bench.close();
+      return bench;
+    });
+    const { rows, records } = disk.snapshot();
+    const damaged = [...records].map(([name, sealed]) => {
+      const record = Uint8Array.from(sealed.record);
+      if (sealed.block === "b") record[100] = (record[100] ?? 0) ^ 1;
+      return [name, { ...sealed, record }] as const;
+    });
+    disk.restore({ rows, records: new Map(damaged) });
+    await using bench = await readyBench({ options: TINY, token, disk });
+    const broken = expect(bench.vault.openJob(jobOf(["a", "b"], 4))).rejects.toMatchObject({ name: "SealBroken" });
+    const behind = bench.vault.openJob(jobOf(["a", "c"], 4));
+    await broken;
+    using job = await behind;
+    expect(job.blocks.map((open) => take(open).equals(keyOf(open.block)))).toEqual([true, true]);
+    expect(bench.vault.health().slots.pinned).toBe(6);
+  });
+
   test("is of no use after zeroise in its middle: every byte of locked memory is zero", async () => {
     const regions = regionsOf();
     await using bench = await readyBench({ options: TINY });
