@@ -1,15 +1,26 @@
 // One Kx connection to another KM, from the state exchange to its end: what is told, what is heard.
 
 import { asFault, Fault } from "../core/fault.ts";
-import { formatRuns, inRuns, lastNumbers } from "../core/runs.ts";
+import { formatRuns, inRuns, lastNumbers, splitRuns } from "../core/runs.ts";
 import type { Context } from "./context.ts";
 import { InTurn } from "./in-turn.ts";
 import { endBlocks } from "./intake.ts";
-import { isAfter, type LinkBook, type Place, sequencesOf } from "./link-book.ts";
-import { inParts, integer, MAX_MARKS, readMarks, runs, StateReader, stateEntries, text } from "./peer-state.ts";
+import { type LinkBook, sequencesOf } from "./link-book.ts";
+import {
+  inParts,
+  integer,
+  MAX_LIST_CHARS,
+  MAX_MARKS,
+  readMarks,
+  runs,
+  StateReader,
+  stateEntries,
+  text,
+} from "./peer-state.ts";
+import { isAfter, type Place } from "./place.ts";
 import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
 import { reconcile } from "./reconcile.ts";
-import { acceptRelay } from "./relay-destination.ts";
+import type { RelayNetwork } from "./relay-network.ts";
 import type { Remote } from "./remote.ts";
 
 const TELL_TIMEOUT_MS = 10_000;
@@ -20,6 +31,7 @@ export class Connection {
   readonly peer: Peer;
   readonly #context: Context;
   readonly #remote: Remote;
+  readonly #relays: RelayNetwork;
   readonly #reader = new StateReader();
   /** Our state was told and the other KM's is applied: both are needed. */
   readonly #exchanged = { told: false, applied: false };
@@ -28,7 +40,8 @@ export class Connection {
   #stopTelling: (() => void) | undefined;
   #telling = false;
 
-  constructor(context: Context, remote: Remote, peer: Peer) {
+  constructor(context: Context, remote: Remote, peer: Peer, relays: RelayNetwork) {
+    this.#relays = relays;
     this.#context = context;
     this.#remote = remote;
     this.peer = peer;
@@ -42,6 +55,7 @@ export class Connection {
   async begin(): Promise<void> {
     this.#remote.phase = "exchanging";
     this.#remote.reconciled = false;
+    this.#remote.isHeard = false;
     this.#remote.stock.takeMoved();
     try {
       await this.peer.tell(stateEntries(this.#remote), TELL_TIMEOUT_MS);
@@ -69,6 +83,7 @@ export class Connection {
       { peer: remote.id, kmaKeys: size, bytes, held: remote.held.size },
       "synchronised with the peer",
     );
+    this.#relays.connected(remote.id);
     remote.desk.pump();
     this.tellSoon();
   }
@@ -83,13 +98,15 @@ export class Connection {
     await this.#hearing.idle();
     if (!this.#exchanged.applied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
     try {
-      return await acceptRelay(this.#context, this.#remote, offer, () => this.#current);
+      return await this.#relays.arrivals.take(this.#remote, offer);
     } catch (thrown) {
       const fault = asFault(thrown);
       const { log, meter, self } = this.#context;
       meter.add("relays_refused", { peer: this.peer.id, direction: "in", fault: fault.code });
-      log.warn({ peer: this.peer.id, fault: fault.response, block: offer.protection }, "a key relay was refused");
-      throw new Fault(fault.code, { text: fault.message, failedAt: self, cause: thrown });
+      const { source, destination, keyId } = offer;
+      const relay = { source, destination, keyId, scheme: offer.protection.scheme, failedAt: fault.failedAt };
+      log.warn({ peer: this.peer.id, fault: fault.response, ...relay }, "a key relay was refused");
+      throw new Fault(fault.code, { text: fault.message, failedAt: fault.failedAt ?? self, cause: thrown });
     }
   }
 
@@ -103,6 +120,7 @@ export class Connection {
   async #heard(entry: ExtensionEntry): Promise<void> {
     if (entry.name === "qkm_state") return this.#heardState(entry);
     if (entry.name === "qkm_arrived") return this.#heardArrived(entry);
+    if (entry.name === "qkm_given_up") return this.#heardGivenUp(entry);
     if (entry.name !== "qkm_marks") return;
     const change = this.#context.vault.change();
     for (const mark of readMarks(entry)) this.#remote.held.witness(mark, change);
@@ -115,7 +133,15 @@ export class Connection {
     const agreed = await reconcile(this.#context, this.#remote, state);
     if (!agreed) return this.peer.close("this end was a restored copy; the exchange begins anew");
     this.#exchanged.applied = true;
+    this.#remote.isHeard = this.#current;
     this.#synchronise();
+  }
+
+  async #heardGivenUp(entry: ExtensionEntry): Promise<void> {
+    runs(entry, "serials");
+    const change = this.#context.vault.change();
+    this.#remote.held.giveUp(text(entry, "serials"), change);
+    await change.commit();
   }
 
   /** Which of our blocks have arrived at the other end. */
@@ -132,7 +158,8 @@ export class Connection {
       held: (most) => lastNumbers(blocks, most).map((sequence) => ({ run, sequence })),
     });
     endBlocks(this.#context, link, lacking, "gap");
-    this.#remote.kick();
+    this.#relays.dispense(link);
+    this.#remote.tellSoon();
     this.#remote.desk.pump();
   }
 
@@ -149,12 +176,20 @@ export class Connection {
     if (!this.#current) return;
     const marks = this.#remote.stock.takeMoved();
     const arrivals = this.#remote.links.flatMap(arrivedEntries);
-    const entries = [...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })), ...arrivals];
+    const givenUp = this.#remote.hasGivenUp ? this.#remote.stock.peerRow().givenUp : "";
+    this.#remote.hasGivenUp = false;
+    const entries = [
+      ...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })),
+      ...splitRuns(givenUp, MAX_LIST_CHARS).map((serials) => ({ name: "qkm_given_up", serials })),
+      ...arrivals,
+    ];
     if (entries.length === 0) return;
     this.#telling = true;
     try {
       await this.peer.tell(entries, TELL_TIMEOUT_MS);
+      this.#remote.stock.forgetGivenUp(givenUp);
     } catch (thrown) {
+      this.#remote.hasGivenUp ||= givenUp !== "";
       this.#fail("the peer does not take marks and arrivals", thrown);
     }
     this.#telling = false;

@@ -130,6 +130,13 @@ export class Housekeeping {
       for (const key of stock.keys()) used.set(key.block, () => [{ offset: 0, length: key.carved }]);
       for (const key of held.keys()) used.set(key.block, () => key.used());
     }
+    for (const link of this.#books.links.values()) {
+      const { begun } = link.pads;
+      if (begun !== undefined) used.set(begun.block.id, () => [{ offset: 0, length: begun.offset }]);
+      for (const block of link.copies()) {
+        if (link.padCopies.isBegun(block)) used.set(block.id, () => link.padCopies.usedOf(block));
+      }
+    }
     return (block) => used.get(block)?.() ?? [];
   }
 
@@ -146,8 +153,13 @@ export class Housekeeping {
       stock.end(stock.keys(), reason, change);
       held.end(held.keys(), reason, change);
     }
-    for (const link of this.#books.links.values())
-      endBlocks(this.#context, link, [...link.own(), ...link.copies()], reason);
+    for (const link of this.#books.links.values()) {
+      const pads = link.pads.giveBack();
+      const { begun } = link.pads;
+      link.pads.dropBegun();
+      const blocks = [...link.own(), ...link.copies(), ...pads, ...(begun ? [begun.block] : [])];
+      endBlocks(this.#context, link, blocks, reason);
+    }
     await change.commit();
   }
 

@@ -5,7 +5,8 @@ import { asFault } from "../core/fault.ts";
 import type { Secret } from "../core/secret.ts";
 import type { Sealed } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
-import { isAfter, type LinkBook, type Place, type StoredBlock } from "./link-book.ts";
+import type { LinkBook, StoredBlock } from "./link-book.ts";
+import { isAfter, type Place } from "./place.ts";
 import { linkBlock, TABLE } from "./rows.ts";
 
 /** A block as a driver hands it over. */

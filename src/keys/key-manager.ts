@@ -29,7 +29,7 @@ import type {
 } from "./ports.ts";
 import { type Quota, Quotas } from "./quota.ts";
 import { RelayLog } from "./relay-log.ts";
-import { SourceRelays } from "./relay-source.ts";
+import { RelayNetwork } from "./relay-network.ts";
 import { Remote } from "./remote.ts";
 import { RouteBook } from "./route-book.ts";
 import { Routes, type TopologyLink } from "./routes.ts";
@@ -68,6 +68,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly remotes: ReadonlyMap<KmId, Remote>;
   readonly links: ReadonlyMap<string, LinkBook>;
   readonly routes: Routes;
+  readonly relays: RelayNetwork;
   /** What the QKDN controller sees and sets of them. */
   readonly routeDesk: RouteBook;
   /** The proactive mode. */
@@ -93,6 +94,12 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.routes = new Routes(context.self, wholeTopology(context.self, settings));
     this.routeDesk = new RouteBook(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
     this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
+    this.relays = new RelayNetwork(context, {
+      routes: this.routes,
+      links: this.links,
+      remotes: this.remotes,
+      paths: (destination) => paths?.get(destination) ?? 1,
+    });
     this.#fetchDesk = new FetchDesk(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     this.#housekeeping = new Housekeeping(context, this);
@@ -137,15 +144,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
   #remote(id: KmId, quotas: Quotas): Remote {
     const remote = new Remote(this.context, id, quotas);
     remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
-    const relays = new SourceRelays(this.context, remote);
-    remote.relays = {
-      kick: () => {
-        relays.kick();
-        this.#connections.get(remote)?.tellSoon();
-      },
-      reset: () => relays.reset(),
-      stop: () => relays.stop(),
-    };
+    const homes = [...this.#apps.values()].map(({ home }) => home);
+    remote.isServed = homes.includes(id) && homes.includes(this.context.self);
+    remote.tellSoon = () => this.#connections.get(remote)?.tellSoon();
     return remote;
   }
 
@@ -189,7 +190,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
   /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
   async attach(link: LinkBook, feed: BlockFeed, signal: AbortSignal): Promise<void> {
     const remote = this.remotes.get(link.settings.peer);
-    const intake = new Intake(this.context, link, () => remote?.kick());
+    const intake = new Intake(this.context, link, () => {
+      this.relays.dispense(link);
+      remote?.tellSoon();
+    });
     this.#intakes.add(intake);
     try {
       await intake.run(feed, AbortSignal.any([signal, this.#stopped.signal]));
@@ -262,7 +266,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   #healthChanged(): void {
     try {
       this.#checkWorking();
-      for (const { relays } of this.remotes.values()) relays.reset();
+      this.relays.recovered();
       for (const { desk } of this.#pairs()) desk.pump();
     } catch (thrown) {
       for (const { desk } of this.#pairs()) desk.refuseAll(asFault(thrown));
@@ -286,10 +290,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
     }
     this.#connections.get(remote)?.end();
     this.sessions.disconnected(peer.id);
-    const connection = new Connection(this.context, remote, peer);
+    const connection = new Connection(this.context, remote, peer, this.relays);
     this.#connections.set(remote, connection);
     remote.peer = peer;
-    remote.relays.reset();
     void connection.begin();
   }
 
@@ -298,6 +301,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
     if (remote?.peer !== peer) return;
     remote.peer = undefined;
     remote.phase = "down";
+    remote.isHeard = false;
+    this.relays.disconnected(peer.id);
     this.#connections.get(remote)?.end();
     this.#connections.delete(remote);
     this.sessions.disconnected(peer.id);
@@ -352,8 +357,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.refuse();
     this.#stopped.abort();
     for (const connection of this.#connections.values()) connection.end();
-    const relays = [...this.remotes.values()].map((remote) => remote.relays.stop());
-    await Promise.all([...relays, this.local.stop(), ...[...this.#intakes].map((intake) => intake.idle())]);
+    await Promise.all([this.relays.stop(), this.local.stop(), ...[...this.#intakes].map((intake) => intake.idle())]);
     await this.#housekeeping.stop();
   }
 }

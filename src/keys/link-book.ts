@@ -2,7 +2,10 @@
 
 import { compareIds, type KmId, type LinkId } from "../core/ids.ts";
 import type { BlockId } from "../vault/vault.ts";
-import { type BlockRow, linkBlock } from "./rows.ts";
+import { PadCopies } from "./pad-copies.ts";
+import { PadStream } from "./pad-stream.ts";
+import { isAfter, type PadMark, type Place } from "./place.ts";
+import { type BlockRow, linkBlock, type PadRow } from "./rows.ts";
 
 export interface LinkSettings {
   readonly id: LinkId;
@@ -11,21 +14,13 @@ export interface LinkSettings {
   readonly blockBytes: number;
   /** Parts of the KM whose ID sorts first, and of the other. */
   readonly share: readonly [number, number];
-  /** Blocks kept at most; the oldest go. */
+  /** Own blocks kept at most; the oldest go. Of the other end's somewhat more, so that it destroys first what it owns. */
   readonly keepBlocks: number;
 }
 
 export interface StoredBlock extends BlockRow {
   readonly id: BlockId;
 }
-
-/** A place in a link's stream of blocks. */
-export interface Place {
-  readonly run: number;
-  readonly sequence: number;
-}
-
-export const isAfter = (a: Place, b: Place): boolean => a.run > b.run || (a.run === b.run && a.sequence > b.sequence);
 
 /** What the other end says of the blocks that we own. */
 export interface Telling {
@@ -43,6 +38,10 @@ export type Agreement = "unverified" | "agreed" | "refused";
 export class LinkBook {
   readonly settings: LinkSettings;
   agreement: Agreement = "unverified";
+  /** Own blocks that serve as pads; they are in no other book. */
+  readonly pads: PadStream;
+  /** How far the other end's blocks served as pads. */
+  readonly padCopies: PadCopies;
   /** The last block that the module brought. */
   highest: Place | undefined;
   /** The last block that is durable here, with all before it. */
@@ -51,7 +50,7 @@ export class LinkBook {
   toldTo: Place | undefined;
   readonly #sortsFirst: boolean;
   /** Oldest first. Of our own, those in `#confirmed` are known to be at the other end too. */
-  readonly #own = new Map<BlockId, StoredBlock>();
+  #own = new Map<BlockId, StoredBlock>();
   readonly #copies = new Map<BlockId, StoredBlock>();
   readonly #confirmed = new Map<BlockId, StoredBlock>();
   /** In the order in which they were confirmed; some have left `#confirmed` since. */
@@ -64,6 +63,8 @@ export class LinkBook {
 
   constructor(self: KmId, settings: LinkSettings) {
     this.settings = settings;
+    this.pads = new PadStream(settings.blockBytes);
+    this.padCopies = new PadCopies(this, settings.blockBytes);
     this.#sortsFirst = compareIds(self, settings.peer) < 0;
   }
 
@@ -105,7 +106,9 @@ export class LinkBook {
 
   /** Returns an own block whose use was not begun. */
   putBack(block: StoredBlock): void {
+    const newest = [...this.#own.values()].at(-1);
     this.#own.set(block.id, block);
+    if (newest !== undefined && isAfter(newest, block)) this.#own = inOrder(this.#own);
     this.#confirm(block);
   }
 
@@ -131,22 +134,47 @@ export class LinkBook {
     if (this.#latest.length > 2 * this.settings.keepBlocks) this.#latest = [...this.#confirmed.keys()];
   }
 
-  /** Blocks to destroy so that no more than `keepBlocks` stay: the oldest of both kinds. */
-  overflow(): StoredBlock[] {
-    let excess = this.stored - this.settings.keepBlocks;
-    const own = this.#own.values();
-    const copies = this.#copies.values();
-    const oldest: StoredBlock[] = [];
-    for (let a = own.next().value, b = copies.next().value; excess > 0; excess--) {
-      if (a !== undefined && (b === undefined || isAfter(b, a))) {
-        oldest.push(a);
-        a = own.next().value;
-      } else if (b !== undefined) {
-        oldest.push(b);
-        b = copies.next().value;
-      }
+  /** Confirmed own blocks, oldest first, that may still become pads. */
+  nextPad(): StoredBlock | undefined {
+    if (this.agreement !== "agreed") return undefined;
+    let oldest: StoredBlock | undefined;
+    for (const block of this.#confirmed.values()) {
+      if (this.pads.isAhead(block) && (oldest === undefined || isAfter(oldest, block))) oldest = block;
     }
     return oldest;
+  }
+
+  /** At a start, before the blocks: how far pads had gone. */
+  restorePads(row: PadRow): void {
+    const { ownRun, ownSequence, ownOffset, seenRun, seenSequence, seenOffset } = row;
+    const own = markOf(ownRun, ownSequence, ownOffset);
+    const seen = markOf(seenRun, seenSequence, seenOffset);
+    if (own !== undefined) this.pads.raise(own);
+    if (seen !== undefined) this.padCopies.restore(seen);
+  }
+
+  /** At a start: enters a block that is stored. Of which a part was pad, that stays one. */
+  restore(block: StoredBlock): void {
+    if (block.own && this.pads.isBegun(block)) this.pads.grant(block);
+    else this.enter(block);
+  }
+
+  /** How far pads have gone in both directions, as it has to be kept. */
+  padRow(): PadRow {
+    const [own, seen] = [this.pads.mark, this.padCopies.mark];
+    return {
+      ...(own && { ownRun: own.run, ownSequence: own.sequence, ownOffset: own.offset }),
+      ...(seen && { seenRun: seen.run, seenSequence: seen.sequence, seenOffset: seen.offset }),
+    };
+  }
+
+  /** Blocks to destroy: the oldest of more own ones than `keepBlocks`, and of somewhat more copies. */
+  overflow(): StoredBlock[] {
+    const { keepBlocks } = this.settings;
+    const copies = this.#copies.size - keepBlocks - Math.ceil(keepBlocks / SLACK);
+    return [...oldest(this.#own, this.#own.size - keepBlocks), ...oldest(this.#copies, copies)].filter(
+      ({ id }) => !this.padCopies.isInUse(id),
+    );
   }
 
   /** What the other end was known to hold may be gone: it tells anew. */
@@ -215,6 +243,19 @@ export class LinkBook {
 }
 
 const RATE_WINDOW = 32;
+/** Of `keepBlocks`: so many copies more than own blocks are kept. */
+const SLACK = 4;
+
+const markOf = (run?: number, sequence?: number, offset?: number): PadMark | undefined =>
+  run === undefined || sequence === undefined || offset === undefined ? undefined : { run, sequence, offset };
+
+const inOrder = (book: ReadonlyMap<BlockId, StoredBlock>): Map<BlockId, StoredBlock> =>
+  new Map([...book].sort(([, a], [, b]) => (isAfter(a, b) ? 1 : -1)));
+
+/** The first so many of a book, oldest first. */
+function oldest(book: ReadonlyMap<BlockId, StoredBlock>, count: number): StoredBlock[] {
+  return count <= 0 ? [] : [...book.values().take(count)];
+}
 
 /** Sequences of the blocks of one run, ascending. */
 export function sequencesOf(blocks: Iterable<Place>, run: number): number[] {

@@ -54,10 +54,11 @@ function* loadLinks({ vault, log }: Context, books: Books, change: Change): Iter
       log.warn({ link: id }, "the store has blocks of a link that is not configured; they are kept");
     else book.highest = book.settled = { run, sequence: highest };
   }
+  for (const [id, row] of vault.rows(TABLE.pad)) books.link(id)?.restorePads(readRow("pad", id, row));
   const blocks = [...vault.rows(TABLE.block)].map(([id, row]) => ({ ...readRow("block", id, row), id: id as BlockId }));
   for (const block of blocks.sort((a, b) => a.run - b.run || a.sequence - b.sequence)) {
     if (vault.has(block.id)) {
-      books.link(block.link)?.enter(block);
+      books.link(block.link)?.restore(block);
       yield block.id;
     } else {
       change.remove(TABLE.block, block.id);

@@ -3,13 +3,14 @@
 import { Fault } from "../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, parseRuns, splitRuns } from "../core/runs.ts";
 import { FIRST_OFFSET, MAX_SERIAL } from "./key-id.ts";
-import { type LinkBook, type Place, runsOf, sequencesOf } from "./link-book.ts";
+import { type LinkBook, runsOf, sequencesOf } from "./link-book.ts";
+import type { PadMark, Place } from "./place.ts";
 import type { ExtensionEntry } from "./ports.ts";
 import type { Remote } from "./remote.ts";
 
 const NAME = "qkm_state";
 /** Of one list within an entry, so that an entry fits any frame. */
-const MAX_LIST_CHARS = 8000;
+export const MAX_LIST_CHARS = 8000;
 export const MAX_MARKS = 400;
 
 export interface Mark {
@@ -23,6 +24,9 @@ export interface LinkState {
   readonly share: string;
   readonly blockBytes: number;
   readonly highest: Place | undefined;
+  /** How far it has used its blocks as pads for us, and how far it has seen us use ours. */
+  readonly pads: PadMark | undefined;
+  readonly seen: PadMark | undefined;
   /** Which of our blocks it holds. */
   holds(place: Place): boolean;
   /** The last of them, at most so many, ascending. */
@@ -80,14 +84,26 @@ function linkEntries(link: LinkBook): ExtensionEntry[] {
   link.toldTo = settled;
   const copies = [...link.copies()];
   const place = settled ? { run: settled.run, highest: settled.sequence } : {};
+  const marks = { ...padMembers("pad", link.pads.mark), ...padMembers("seen", link.padCopies.mark) };
   return [
-    entry("link", { link: id, share: share.join(":"), block_bytes: blockBytes, ...place }),
+    entry("link", { link: id, share: share.join(":"), block_bytes: blockBytes, ...place, ...marks }),
     ...runsOf(copies).flatMap((run) =>
       splitRuns(formatRuns(sequencesOf(copies, run)), MAX_LIST_CHARS).map((blocks) =>
         entry("holds", { link: id, run, blocks }),
       ),
     ),
   ];
+}
+
+const padMembers = (name: "pad" | "seen", mark: PadMark | undefined): Readonly<Record<string, number>> =>
+  mark === undefined
+    ? {}
+    : { [`${name}_run`]: mark.run, [`${name}_sequence`]: mark.sequence, [`${name}_offset`]: mark.offset };
+
+function readPads(item: ExtensionEntry, name: "pad" | "seen"): PadMark | undefined {
+  if (item[`${name}_run`] === undefined) return undefined;
+  const [run, sequence, offset] = ["run", "sequence", "offset"].map((part) => integer(item, `${name}_${part}`));
+  return { run: run ?? 0, sequence: sequence ?? 0, offset: offset ?? 0 };
 }
 
 /** Items in groups of at most `size`. */
@@ -154,6 +170,8 @@ function readLink(item: ExtensionEntry, holds: readonly ExtensionEntry[]): LinkS
     share: text(item, "share"),
     blockBytes: integer(item, "block_bytes"),
     highest: item.run === undefined ? undefined : { run: integer(item, "run"), sequence: integer(item, "highest") },
+    pads: readPads(item, "pad"),
+    seen: readPads(item, "seen"),
     holds: ({ run, sequence }) => tests.some((test) => test.run === run && test.has(sequence)),
     held: (most) => tests.flatMap(({ run, blocks }) => lastOf(run, blocks, most)).slice(-most),
   };

@@ -3,9 +3,11 @@
 import type { Change } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { endBlocks } from "./intake.ts";
-import { isAfter, type LinkBook } from "./link-book.ts";
+import type { LinkBook } from "./link-book.ts";
 import type { LinkState, PeerState } from "./peer-state.ts";
+import { isAfter, isBeyond, type PadMark } from "./place.ts";
 import type { Remote } from "./remote.ts";
+import { TABLE } from "./rows.ts";
 
 /**
  * Applies what the other KM told. @returns false when this end had to destroy what the other KM still counts on:
@@ -14,12 +16,12 @@ import type { Remote } from "./remote.ts";
 export async function reconcile(context: Context, remote: Remote, state: PeerState): Promise<boolean> {
   const behind = whyBehind(remote, state);
   if (behind !== undefined) return destroyDoubtful(context, remote, state, behind);
-  for (const link of remote.links) reconcileLink(context, link, state.links.get(link.settings.id));
+  const change = context.vault.change();
+  for (const link of remote.links) reconcileLink(context, link, state.links.get(link.settings.id), change);
   const { stock, held } = remote;
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));
-  const change = context.vault.change();
   stock.end(
     stock.keys().filter((key) => !state.isHeld(key.serial)),
     "gap",
@@ -32,7 +34,11 @@ export async function reconcile(context: Context, remote: Remote, state: PeerSta
 }
 
 /** Why this end is a restored copy, if it is: the other KM has seen more of us than we know ourselves. */
-function whyBehind({ stock, held }: Remote, state: PeerState): string | undefined {
+function whyBehind({ stock, held, links }: Remote, state: PeerState): string | undefined {
+  for (const link of links) {
+    const why = whyPadsBehind(link, state.links.get(link.settings.id)?.seen);
+    if (why !== undefined) return why;
+  }
   const fresh = stock.nextSerial === 1 && held.accepted === 0;
   if (fresh) return undefined;
   const marks = new Map(state.witnessed.map(({ serial, offset }) => [serial, offset]));
@@ -43,6 +49,15 @@ function whyBehind({ stock, held }: Remote, state: PeerState): string | undefine
   if (state.accepted >= stock.nextSerial) return `serial ${state.accepted} was accepted and is not yet given here`;
   if (state.proved > held.accepted) return `serial ${state.proved} was accepted here and is not known`;
   return undefined;
+}
+
+function whyPadsBehind(link: LinkBook, seen: PadMark | undefined): string | undefined {
+  const { settings, pads } = link;
+  if (seen === undefined || !isBeyond(seen, pads.mark)) return undefined;
+  // A store that was lost knows no pads, and has no blocks that could have been any.
+  const isFresh = pads.mark === undefined && [...link.own()].every((block) => isAfter(block, seen));
+  if (isFresh) return undefined;
+  return `the pads of link ${settings.id} were used up to block ${seen.sequence} of run ${seen.run}, here not so far`;
 }
 
 /** A restored copy: nothing that is shared with it can be trusted to be unused. */
@@ -59,12 +74,37 @@ async function destroyDoubtful(context: Context, remote: Remote, state: PeerStat
   held.end([...held.keys()], "restored", change);
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   held.raise(Math.max(state.proved, state.given));
-  for (const link of links) endBlocks(context, link, [...link.own(), ...link.copies()], "restored");
+  for (const link of links) {
+    const told = state.links.get(link.settings.id);
+    endPads(context, link, { ...told, holds: () => false }, change);
+    endBlocks(context, link, [...link.own(), ...link.copies()], "restored");
+  }
   await change.put(...remote.peerRow()).commit();
   return false;
 }
 
-function reconcileLink(context: Context, link: LinkBook, told: LinkState | undefined): void {
+/** Pads go on above what either end knows, in blocks that the other end holds. */
+function endPads(context: Context, link: LinkBook, told: PadsTold, change: Change): void {
+  const { id } = link.settings;
+  const { pads, padCopies } = link;
+  for (const block of pads.giveBack()) link.putBack(block);
+  const { begun } = pads;
+  if (begun !== undefined && (isBeyond(told.seen, pads.mark) || !told.holds(begun.block))) {
+    pads.dropBegun();
+    change.remove(TABLE.block, begun.block.id).destroy(begun.block.id);
+    context.meter.add("pad_bytes_lost", { link: id, direction: "out", reason: "gap" }, begun.length);
+  }
+  if (told.seen !== undefined && isBeyond(told.seen, pads.mark)) pads.raise(told.seen);
+  const skipped = told.pads === undefined ? 0 : padCopies.raise(told.pads);
+  if (skipped > 0) context.meter.add("pad_bytes_lost", { link: id, direction: "in", reason: "gap" }, skipped);
+  padCopies.clear(change);
+  change.put(TABLE.pad, id, link.padRow());
+}
+
+/** What the other end says of the pads of a link. */
+type PadsTold = Partial<Pick<LinkState, "pads" | "seen">> & Pick<LinkState, "holds">;
+
+function reconcileLink(context: Context, link: LinkBook, told: LinkState | undefined, change: Change): void {
   const { id, share, blockBytes, peer } = link.settings;
   const ours = `share ${share.join(":")}, blocks of ${blockBytes} bytes`;
   const theirs = told && `share ${told.share}, blocks of ${told.blockBytes} bytes`;
@@ -78,6 +118,7 @@ function reconcileLink(context: Context, link: LinkBook, told: LinkState | undef
     return;
   }
   link.agreement = "agreed";
+  endPads(context, link, told, change);
   link.unconfirm();
   const { highest } = told;
   if (highest === undefined) return;

@@ -2,129 +2,39 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import { parseRuns } from "../core/runs.ts";
-import type { OpenBlock } from "../vault/vault.ts";
-import { sameBytes } from "./bytes.ts";
+import type { Change, OpenBlock } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { emptyBitmap, HeldKey } from "./held.ts";
-import { endBlocks } from "./intake.ts";
 import { FIRST_OFFSET, kmaSerial } from "./key-id.ts";
-import type { LinkBook, StoredBlock } from "./link-book.ts";
-import type { LinkProtection, RelayConfirmation, RelayOffer } from "./ports.ts";
-import { endContext, linkContext } from "./relay-tags.ts";
+import type { RelayConfirmation, RelayOffer } from "./ports.ts";
+import type { Incoming } from "./relay-incoming.ts";
+import { endContext } from "./relay-tags.ts";
 import type { Remote } from "./remote.ts";
-import { kmaRow, TABLE } from "./rows.ts";
+import { heldBlock, kmaRow, TABLE } from "./rows.ts";
 
-interface Checked {
+/** A KMA-key that is being taken in. */
+export interface Arrival {
+  readonly source: Remote;
+  readonly offer: RelayOffer;
   readonly serial: number;
-  readonly link: LinkBook;
-  readonly block: StoredBlock;
+  /** Whether its source still counts on it: what was given up meanwhile is not kept. */
+  isWanted(): boolean;
 }
 
 /**
- * Accepts a KMA-key from its source, the KM before us. `isCurrent`: whether the connection it came on still stands.
- * @throws Fault that becomes the 0x1102
+ * The serial of an offer, if its source may give it now.
+ * @throws Fault PEER_UNAVAILABLE, MALFORMED_REQUEST, SERIAL_SEEN, STORE_FULL
  */
-export async function acceptRelay(
-  context: Context,
-  from: Remote,
-  offer: RelayOffer,
-  isCurrent: () => boolean,
-): Promise<RelayConfirmation> {
-  const checked = check(context, from, offer);
-  const { serial, link, block } = checked;
-  // From here on neither block nor serial can be named again.
-  link.leave(block.id);
-  from.held.expect(serial);
-  try {
-    using open = await context.vault.open(block.id);
-    await checkTag(context, { from, offer, open });
-    const tag = open.endTag(endContext(offer));
-    await keep(context, { ...checked, from, offer, open }, () => isCurrent() && from.held.isExpected(serial));
-    return { keyId: offer.keyId, tag };
-  } catch (thrown) {
-    endBlocks(context, link, [block], asFault(thrown).code === "BAD_TAG" ? "mismatch" : "given_up");
-    throw thrown;
-  } finally {
-    from.held.settle(serial);
-  }
-}
-
-interface Arrival {
-  readonly from: Remote;
-  readonly offer: RelayOffer;
-  readonly open: OpenBlock;
-}
-
-/** @throws Fault BAD_TAG, with the serial durably refused from now on */
-async function checkTag(context: Context, { from, offer, open }: Arrival): Promise<void> {
-  const { protection } = offer;
-  if (protection.scheme === "otp") throw new Fault("PROTECTION_REFUSED");
-  const tag = open.hopTag(linkContext(offer, protection));
-  if (sameBytes(tag, protection.tag)) return;
-  await context.vault
-    .change()
-    .put(...from.peerRow())
-    .commit();
-  throw new Fault("BAD_TAG");
-}
-
-/** Makes the KMA-key durable and enters it, unless its source gives it up meanwhile. @throws Fault */
-async function keep(context: Context, arrival: Arrival & Checked, isWanted: () => boolean): Promise<void> {
-  const { from, offer, open, serial, block } = arrival;
-  const { length } = open;
-  const row = {
-    peer: from.id,
-    serial,
-    block: block.id,
-    length,
-    bornAt: context.ages.now(),
-    fetched: emptyBitmap(length),
-    witness: FIRST_OFFSET,
-  };
-  const { key: idKey, sealed } = await open.keyIdKey();
-  try {
-    const change = context.vault
-      .change()
-      .keep(sealed)
-      .remove(TABLE.block, block.id)
-      .put(...from.peerRow());
-    from.held.giveUp(offer.givenUp, change);
-    await change.put(TABLE.held, kmaRow(from.id, serial), row).commit();
-    if (!isWanted()) throw await undo(context, from, serial);
-  } catch (thrown) {
-    idKey[Symbol.dispose]();
-    throw thrown;
-  }
-  from.held.add(new HeldKey(row, idKey));
-  context.meter.add("kma_keys_held", { peer: from.id });
-}
-
-/** What was given up while it was made durable is not kept: its source may never name it again. */
-async function undo({ vault }: Context, from: Remote, serial: number): Promise<Fault> {
-  await vault.change().remove(TABLE.held, kmaRow(from.id, serial)).commit();
-  return new Fault("PEER_UNAVAILABLE");
-}
-
-/** @throws Fault */
-function check(context: Context, from: Remote, offer: RelayOffer): Checked {
-  const { protection } = offer;
-  if (protection.scheme === "otp") throw new Fault("PROTECTION_REFUSED", { text: "the scheme otp is not offered yet" });
-  const isOurs = offer.source === from.id && offer.destination === context.self && offer.transit.length === 0;
-  if (!isOurs) throw new Fault("NOT_ON_ROUTE");
-  const link = from.links.find(({ settings }) => settings.id === protection.link);
-  if (link?.agreement !== "agreed") {
-    throw new Fault("PROTECTION_REFUSED", { text: `link ${protection.link} is none that both ends agreed on` });
+export function checkSerial({ policy }: Context, source: Remote, offer: RelayOffer): number {
+  if (!source.isHeard) {
+    throw new Fault("PEER_UNAVAILABLE", { text: `the state exchange with ${source.id} has not ended` });
   }
   const serial = kmaSerial(offer.keyId);
   if (serial === undefined || serial === 0) throw new Fault("MALFORMED_REQUEST", { text: "key_ID names no KMA-key" });
   checkRuns(offer.givenUp);
-  const block = link.find(protection);
-  // Whose a block is was stamped at intake; the share may have changed since.
-  if (block?.own ?? link.owns(protection.sequence)) throw new Fault("BLOCK_NOT_YOURS");
-  if (block === undefined) throw new Fault(isUsed(from, protection) ? "BLOCK_USED" : "BLOCK_NOT_HELD");
-  if (!from.held.isNew(serial)) throw new Fault("SERIAL_SEEN");
-  if (from.held.size + from.held.expected >= context.policy.maxHeld) throw new Fault("STORE_FULL");
-  return { serial, link, block };
+  if (!source.held.isNew(serial)) throw new Fault("SERIAL_SEEN");
+  if (source.held.size + source.held.expected >= policy.maxHeld) throw new Fault("STORE_FULL");
+  return serial;
 }
 
 /** @throws Fault MALFORMED_REQUEST */
@@ -136,8 +46,59 @@ function checkRuns(text: string): void {
   }
 }
 
-/** Whether the block named serves as a KMA-key already. */
-function isUsed(from: Remote, protection: LinkProtection): boolean {
-  const name = `link:${protection.link}:${protection.run}:${protection.sequence}`;
-  return [...from.held.keys()].some((key) => key.block === name);
+/** Accepts a KMA-key that came whole; its serial is expected. @throws Fault that becomes the 0x1102 */
+export async function acceptKey(context: Context, arrival: Arrival, incoming: Incoming): Promise<RelayConfirmation> {
+  const { source, offer, serial } = arrival;
+  const block = incoming.nameOr(heldBlock(source.id, serial));
+  const change = context.vault.change();
+  try {
+    using open = await context.vault.openJob(incoming.job);
+    const key = incoming.open(open, block);
+    if (key === undefined) throw new Fault("BAD_TAG");
+    const tag = key.endTag(endContext(offer));
+    if (block !== incoming.job.blocks[0]?.block) change.keep(await key.seal());
+    incoming.use(change, true);
+    await keepKey(context, arrival, key, change);
+    return { keyId: offer.keyId, tag };
+  } catch (thrown) {
+    await lose(context, arrival, incoming, asFault(thrown));
+    throw thrown;
+  }
+}
+
+/**
+ * Makes a KMA-key durable, with what else is in `change`, and enters it, unless its source gives it up meanwhile.
+ * @throws Fault
+ */
+export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock, change: Change): Promise<void> {
+  const { source, offer, serial } = arrival;
+  const { block, length } = key;
+  const fetched = emptyBitmap(length);
+  const row = { peer: source.id, serial, block, length, bornAt: context.ages.now(), fetched, witness: FIRST_OFFSET };
+  const { key: idKey, sealed } = await key.keyIdKey();
+  try {
+    change.keep(sealed).put(...source.peerRow());
+    // What a KM on the way could have changed is not believed: it comes from the source itself too.
+    if (offer.transit.length === 0) source.held.giveUp(offer.givenUp, change);
+    await change.put(TABLE.held, kmaRow(source.id, serial), row).commit();
+    if (!arrival.isWanted()) throw await undo(context, arrival, key);
+  } catch (thrown) {
+    idKey[Symbol.dispose]();
+    throw thrown;
+  }
+  source.held.add(new HeldKey(row, idKey));
+  context.meter.add("kma_keys_held", { peer: source.id });
+}
+
+/** What was given up while it was made durable is not kept: its source may never name it again. */
+async function undo({ vault }: Context, { source, serial }: Arrival, { block }: OpenBlock): Promise<Fault> {
+  await vault.change().remove(TABLE.held, kmaRow(source.id, serial)).destroy(block).commit();
+  return new Fault("PEER_UNAVAILABLE");
+}
+
+/** Destroys what a key came in; its serial is durably refused from now on. @throws Fault STORE_UNAVAILABLE */
+export async function lose(context: Context, { source }: Arrival, incoming: Incoming, fault: Fault): Promise<void> {
+  const change = context.vault.change().put(...source.peerRow());
+  incoming.lose(change, fault.code === "BAD_TAG" ? "mismatch" : "given_up");
+  await change.commit();
 }

@@ -21,10 +21,15 @@ export type Phase = "down" | "exchanging" | "synchronised";
 /** What relays keys into another KM's stock. */
 export interface Relays {
   kick(): void;
-  /** A new connection: what was refused before may go now. */
-  reset(): void;
   /** Begins no more; resolves when those under way have ended. */
   stop(): Promise<void>;
+}
+
+/** The routes to a KM, as its stock needs to know them. */
+export interface Ways {
+  sources(): readonly LinkBook[];
+  obstacle(): Fault | undefined;
+  drought(): Fault | undefined;
 }
 
 export class Remote implements Filling {
@@ -37,7 +42,17 @@ export class Remote implements Filling {
   peer: Peer | undefined;
   /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */
   reconciled = false;
-  relays: Relays = { kick: () => {}, reset: () => {}, stop: () => Promise.resolve() };
+  /** Its state has been heard and applied on this connection. */
+  isHeard = false;
+  /** Serials given up are told over this connection, for others than the destination could change them in a relay. */
+  hasGivenUp = false;
+  /** Whether applications here and there may ask for keys with one another: a stock is kept ready for them. */
+  isServed = true;
+  relays: Relays = { kick: () => {}, stop: () => Promise.resolve() };
+  /** Links from which KMA-keys for it are taken, and why none can come or comes now; its own links unless routes say otherwise. */
+  ways: Ways = { sources: () => this.links, obstacle: () => undefined, drought: () => undefined };
+  /** Tells soon what is to be told on its connection. */
+  tellSoon: () => void = () => {};
   /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
   statedRate: (link: LinkBook) => number | undefined = () => undefined;
   readonly #context: Context;
@@ -51,35 +66,45 @@ export class Remote implements Filling {
     this.desk = new SupplyDesk(context, this.stock, this, quotas);
   }
 
-  /** Bytes for applications in one KMA-key to it: of the smallest block of its links. */
+  /** Bytes for applications in one KMA-key to it: of the smallest block of a first hop's links. */
   get keyBytes(): number {
-    return Math.min(...this.links.map((link) => link.settings.blockBytes)) - FIRST_OFFSET;
+    return Math.min(...this.ways.sources().map((link) => link.settings.blockBytes)) - FIRST_OFFSET;
+  }
+
+  /** Serials were given up of which the next relay cannot tell. */
+  tellGivenUp(): void {
+    this.hasGivenUp = true;
+    this.tellSoon();
   }
 
   kick(): void {
     this.relays.kick();
+    this.tellSoon();
   }
 
   obstacle(): Fault | undefined {
     if (!this.reconciled) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
-    if (this.stock.size > 0 || this.links.some((link) => link.agreement !== "refused")) return undefined;
+    if (this.stock.size > 0) return undefined;
+    if (this.ways.sources().some((link) => link.agreement !== "refused")) return this.ways.obstacle();
     return new Fault("NO_ROUTE", {
-      text: `no link with ${this.id} may be used: its two ends are configured differently`,
+      text: `no link that leads to ${this.id} may be used: its two ends are configured differently`,
     });
   }
 
   drought(): Fault | undefined {
-    return this.phase === "synchronised" ? undefined : new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    if (this.phase !== "synchronised") return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    return this.ways.drought();
   }
 
   expectedMs(bytes: number): number | undefined {
-    const atHand = this.links.reduce((sum, link) => sum + link.usable, this.stock.inFlight) * this.keyBytes;
+    const sources = this.ways.sources();
+    const atHand = sources.reduce((sum, link) => sum + link.usable, this.stock.inFlight) * this.keyBytes;
     if (bytes <= atHand) return 0;
     const blocks = Math.ceil((bytes - atHand) / this.keyBytes);
     const now = this.#context.clock.monotonicMs();
     let perMs = 0;
     let waited = 0;
-    for (const link of this.links.filter((candidate) => candidate.agreement !== "refused")) {
+    for (const link of sources.filter((candidate) => candidate.agreement !== "refused")) {
       const interval = link.interval(now) ?? this.#statedInterval(link);
       if (interval === undefined) return undefined;
       perMs += link.ownShare / interval;

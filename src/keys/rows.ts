@@ -7,6 +7,7 @@ import type { BlockId, Row } from "../vault/vault.ts";
 export const TABLE = {
   block: "block",
   link: "link",
+  pad: "pad",
   source: "source",
   held: "held",
   peer: "peer",
@@ -29,6 +30,19 @@ export interface LinkRow extends Row {
   readonly highest: number;
 }
 
+/** How far a link's pads have gone: ours (own), and the other end's as they came here (seen). Absent before the first. */
+export interface PadRow extends Row {
+  readonly ownRun?: number;
+  readonly ownSequence?: number;
+  readonly ownOffset?: number;
+  readonly seenRun?: number;
+  readonly seenSequence?: number;
+  readonly seenOffset?: number;
+}
+
+/** How a KMA-key came to its destination: over the links of a neighbour, through other KMs, or in parts over several routes. */
+export type KeyRoute = "direct" | "relayed" | "multipath";
+
 /** A KMA-key at its source. `mark`: everything before it may have been supplied. */
 export interface SourceRow extends Row {
   readonly peer: KmId;
@@ -40,6 +54,8 @@ export interface SourceRow extends Row {
   readonly bornAt: number;
   /** The mark is exact: written at an orderly stop. */
   readonly exact: boolean;
+  /** Absent in rows of before there were others than `direct`. */
+  readonly route?: KeyRoute;
 }
 
 /** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as told. */
@@ -74,11 +90,19 @@ export interface RouteRow extends Row {
   readonly routes: string;
 }
 
-type Kinds = "string" | "number" | "boolean" | "bytes";
+type Kinds = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
 
 const SHAPES = {
   block: { link: "string", run: "number", sequence: "number", own: "boolean" },
   link: { run: "number", highest: "number" },
+  pad: {
+    ownRun: "number?",
+    ownSequence: "number?",
+    ownOffset: "number?",
+    seenRun: "number?",
+    seenSequence: "number?",
+    seenOffset: "number?",
+  },
   source: {
     peer: "string",
     serial: "number",
@@ -88,6 +112,7 @@ const SHAPES = {
     mark: "number",
     bornAt: "number",
     exact: "boolean",
+    route: "string?",
   },
   held: {
     peer: "string",
@@ -106,6 +131,7 @@ const SHAPES = {
 interface RowOf {
   block: BlockRow;
   link: LinkRow;
+  pad: PadRow;
   source: SourceRow;
   held: HeldRow;
   peer: PeerRow;
@@ -116,11 +142,16 @@ interface RowOf {
 /** @throws Error that names table and field: a store that holds something else is not ours to guess at */
 export function readRow<T extends keyof RowOf>(table: T, id: string, row: Row): RowOf[T] {
   for (const [field, kind] of Object.entries(SHAPES[table])) {
-    const value = row[field];
-    const fits = kind === "bytes" ? value instanceof Uint8Array : typeof value === kind;
-    if (!fits) throw new Error(`the store's ${table} row ${id} has no ${kind} '${field}'; restore nothing, zeroise it`);
+    if (!isOfKind(kind, row[field]))
+      throw new Error(`the store's ${table} row ${id} has no ${kind} '${field}'; restore nothing, zeroise it`);
   }
   return row as RowOf[T];
+}
+
+function isOfKind(kind: Kinds, value: unknown): boolean {
+  if (kind === "bytes") return value instanceof Uint8Array;
+  if (kind.endsWith("?")) return value === undefined || typeof value === kind.slice(0, -1);
+  return typeof value === kind;
 }
 
 /** The row ID of a KMA-key. */
@@ -131,3 +162,10 @@ export const linkBlock = (link: LinkId, run: number, sequence: number): BlockId 
 /** The store's names for the two copies of a block of the token's random generator: one to supply from, one to fetch from. */
 export const localBlock = (serial: number, end: "source" | "destination"): BlockId =>
   `local:${end}:${serial}` as BlockId;
+/** The store's name for a KMA-key that came under a pad or in parts. */
+export const heldBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
+/** The store's name for one part of a KMA-key of which not all have come. */
+export const partBlock = (source: KmId, serial: number, part: number): BlockId =>
+  `part:${source}:${serial}:${part}` as BlockId;
+/** The store's name, at its source, for a KMA-key that is the XOR of several link blocks. */
+export const combinedBlock = (destination: KmId, serial: number): BlockId => `own:${destination}:${serial}` as BlockId;

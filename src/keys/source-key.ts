@@ -2,7 +2,7 @@
 
 import type { BlockId, KeyIdKey, OpenBlock, Sealed } from "../vault/vault.ts";
 import { FIRST_OFFSET } from "./key-id.ts";
-import type { SourceRow } from "./rows.ts";
+import type { KeyRoute, SourceRow } from "./rows.ts";
 
 /** One KMA-key at its source. */
 export class SourceKey {
@@ -10,6 +10,8 @@ export class SourceKey {
   readonly block: BlockId;
   readonly length: number;
   readonly bornAt: number;
+  /** How it came to its destination. */
+  readonly route: KeyRoute;
   readonly idKey: KeyIdKey;
   /** The key-ID key as it has to be kept, until it is. */
   readonly sealed: Sealed | undefined;
@@ -21,11 +23,16 @@ export class SourceKey {
   /** Grants that still write keys of it. */
   pins = 0;
 
-  constructor(row: Pick<SourceRow, "serial" | "block" | "length" | "bornAt">, idKey: KeyIdKey, sealed?: Sealed) {
+  constructor(
+    row: Pick<SourceRow, "serial" | "block" | "length" | "bornAt" | "route">,
+    idKey: KeyIdKey,
+    sealed?: Sealed,
+  ) {
     this.serial = row.serial;
     this.block = row.block;
     this.length = row.length;
     this.bornAt = row.bornAt;
+    this.route = row.route ?? "direct";
     this.idKey = idKey;
     this.sealed = sealed;
   }
@@ -48,6 +55,8 @@ export interface Piece {
 export interface Demand {
   readonly count: number;
   readonly step: number;
+  /** Only from such KMA-keys. */
+  readonly fits?: (key: SourceKey) => boolean;
 }
 
 /** KMA-keys that one request may reach into, for all of them are in locked memory at once: enough for any answer. */

@@ -5,7 +5,7 @@
 
 import type { EndReason } from "../core/counters.ts";
 import type { KmId } from "../core/ids.ts";
-import { formatRuns, parseRuns } from "../core/runs.ts";
+import { formatRuns, inRuns, parseRuns } from "../core/runs.ts";
 import type { Change } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
@@ -81,6 +81,13 @@ export class SourceStock {
     return bytes;
   }
 
+  /** Whether a demand can be carved, now or when marks have moved. */
+  has({ count, step, fits }: Demand): boolean {
+    const left = this.keys().filter((key) => fits?.(key) !== false);
+    const bytes = left.map((key) => key.left);
+    return carveFrom(bytes, { count, step }) === count;
+  }
+
   /** Open ones first, each kind oldest first. */
   keys(): SourceKey[] {
     return [...this.#open, ...this.#ready];
@@ -93,8 +100,8 @@ export class SourceStock {
   }
 
   sourceRow(key: SourceKey, state: SourceRow["state"], mark: number): SourceRow {
-    const { serial, block, length, bornAt } = key;
-    return { peer: this.peer, serial, block, length, state, mark, bornAt, exact: false };
+    const { serial, block, length, bornAt, route } = key;
+    return { peer: this.peer, serial, block, length, state, mark, bornAt, exact: false, route };
   }
 
   /** A KMA-key proved equal at both ends, and durable as such. */
@@ -125,7 +132,7 @@ export class SourceStock {
     for (const key of this.#open) {
       if (missing === 0) break;
       const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));
-      if (fits <= 0 || !isPiece(key.left, demand)) continue;
+      if (fits <= 0 || !isPiece(key.left, demand) || demand.fits?.(key) === false) continue;
       const open = this.#context.vault.resident(key.block);
       if (open === undefined) continue;
       pieces.push({ key, open, offset: key.carved, count: fits });
@@ -228,6 +235,12 @@ export class SourceStock {
     this.givenUp.add(serial);
     const [oldest] = this.givenUp;
     if (this.givenUp.size > MAX_GIVEN_UP && oldest !== undefined) this.givenUp.delete(oldest);
+  }
+
+  /** The destination was told of these serials, in runs. */
+  forgetGivenUp(told: string): void {
+    const isTold = inRuns(parseRuns(told));
+    for (const serial of this.givenUp) if (isTold(serial)) this.givenUp.delete(serial);
   }
 
   /** Ends what is too old to carve, and all but the newest rests that are too short for the default key. */

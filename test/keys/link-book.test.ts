@@ -2,14 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { kmId, linkId } from "../../src/core/ids.ts";
-import {
-  LinkBook,
-  type LinkSettings,
-  type Place,
-  runsOf,
-  type StoredBlock,
-  sequencesOf,
-} from "../../src/keys/link-book.ts";
+import { LinkBook, type LinkSettings, runsOf, type StoredBlock, sequencesOf } from "../../src/keys/link-book.ts";
+import type { Place } from "../../src/keys/place.ts";
 import { linkBlock } from "../../src/keys/rows.ts";
 
 const LINK = linkId("ab");
@@ -172,11 +166,26 @@ describe("places", () => {
   });
 });
 
-test("beyond keep_blocks the oldest of both kinds go, by run and sequence", () => {
-  const book = bookOf("km-a", { keepBlocks: 3, share: [1, 3] });
-  for (const sequence of [0, 1, 2, 3, 4, 5]) enter(book, sequence);
-  expect(sequences(book.overflow())).toEqual([0, 1, 2]);
-  expect(bookOf("km-a").overflow()).toEqual([]);
+describe("beyond keep_blocks", () => {
+  test("the oldest own blocks go, and of the copies those beyond a quarter more", () => {
+    const book = bookOf("km-a", { keepBlocks: 3, share: [1, 1] });
+    for (let sequence = 0; sequence < 12; sequence++) enter(book, sequence);
+    expect(sequences(book.overflow())).toEqual([0, 2, 4, 1, 3]);
+    expect(bookOf("km-a").overflow()).toEqual([]);
+  });
+
+  test("design 4: what one end may still use as pad, the other end still has", () => {
+    const owner = bookOf("km-a", { keepBlocks: 10 });
+    const other = bookOf("km-b", { keepBlocks: 10 });
+    for (let sequence = 0; sequence < 100; sequence++) {
+      for (const book of [owner, other]) {
+        enter(book, sequence);
+        for (const { id } of book.overflow()) book.leave(id);
+      }
+      for (const block of owner.own()) expect(other.find(block)).toBeDefined();
+    }
+    expect([[...owner.own()].length, [...other.copies()].length]).toEqual([10, 13]);
+  });
 });
 
 describe("the measured rate", () => {

@@ -213,13 +213,13 @@ describe("gaps", () => {
     const network = await Network.up({ blocks: 0, linkAtB: { keepBlocks: 2 }, policy: { stockLow: 0, stockHigh: 0 } });
     network.modules.make(2);
     await network.run(200);
-    network.modules.make(4, { lostAt: 0 });
+    network.modules.make(8, { lostAt: 0 });
     await network.run(200);
     ask(network.a.km, { app: "app-a1", to: "app-b1" });
     await network.run(200);
     expect(network.a.recorder.count("relays_refused", { direction: "out", fault: "BLOCK_NOT_HELD" })).toBe(1);
     expect(network.a.recorder.count("kma_keys_ended", { reason: "gap" })).toBe(1);
-    expect(network.b.recorder.count("blocks_ended", { reason: "overflow" })).toBe(4);
+    expect(network.b.recorder.count("blocks_ended", { reason: "overflow" })).toBe(5);
   });
 });
 

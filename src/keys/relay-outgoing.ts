@@ -1,0 +1,40 @@
+// A KMA-key under pads of the next hop: taken in their order, durable, and then masked.
+
+import type { Change, Job, OpenBlock } from "../vault/vault.ts";
+import type { LinkBook } from "./link-book.ts";
+import type { Segment } from "./pad-stream.ts";
+import type { OtpProtection, RelayOffer } from "./ports.ts";
+import { pieces } from "./relay-incoming.ts";
+import { otpContext } from "./relay-tags.ts";
+import { TABLE } from "./rows.ts";
+
+/** What pads take in memory. */
+export const padJob = ({ pads }: LinkBook, segments: readonly Segment[]): Job["blocks"] =>
+  segments.map(({ block }) => {
+    const begun = pads.begun?.block === block ? pads.begun.offset : 0;
+    return { block: block.id, used: () => (begun === 0 ? [] : [{ offset: 0, length: begun }]) };
+  });
+
+/** Takes pads for good, and enters it in a change that is to be durable before anything leaves under them. */
+export function takePads(link: LinkBook, segments: readonly Segment[], change: Change): void {
+  for (const block of link.pads.take(segments)) change.remove(TABLE.block, block.id).destroy(block.id);
+  change.put(TABLE.pad, link.settings.id, link.padRow());
+}
+
+/** Masks a KMA-key with pads that are taken durably, and whose blocks are `open`. */
+export function protect(
+  key: OpenBlock,
+  offer: RelayOffer,
+  segments: readonly Segment[],
+  open: readonly OpenBlock[],
+): Pick<RelayOffer, "key"> & { readonly protection: OtpProtection } {
+  const pads = segments.map(({ block: { link, run, sequence }, offset, length }) => ({
+    link,
+    run,
+    sequence,
+    offset,
+    length,
+  }));
+  const masked = key.mask(pieces(segments, open), otpContext(offer, pads));
+  return { key: masked.key, protection: { scheme: "otp", pads, tag: masked.tag } };
+}

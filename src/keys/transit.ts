@@ -1,0 +1,166 @@
+// Key relay on its way through this KM: out of one hop's protection, under the next one's, and the answer back.
+
+import { asFault, Fault } from "../core/fault.ts";
+import type { KmId } from "../core/ids.ts";
+import type { BlockId, OpenBlock, OpenJob } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
+import type { PadChain } from "./pad-chain.ts";
+import type { Segment } from "./pad-stream.ts";
+import type { Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
+import { type Incoming, TAG_PAD } from "./relay-incoming.ts";
+import { padJob, protect, takePads } from "./relay-outgoing.ts";
+import { answerMs, failedAt, padMs, type Station } from "./relay-route.ts";
+import type { Remote } from "./remote.ts";
+
+/** Relays of others under way here: of all, and of one predecessor. */
+const MAX_TRANSITS = 128;
+const MAX_OF_PEER = 32;
+
+/** The KMs that may come next. */
+export interface NextHops {
+  readonly remotes: ReadonlyMap<KmId, Remote>;
+  /** The pads of that link with a neighbour that has most. */
+  chainTo(neighbour: KmId): PadChain | undefined;
+}
+
+/** A key on its way out. */
+interface Passage {
+  readonly offer: RelayOffer;
+  readonly incoming: Incoming;
+  readonly next: Remote;
+  readonly peer: Peer;
+  readonly chain: PadChain;
+  /** When the hop before stops waiting, by the monotonic clock. */
+  readonly untilMs: number;
+}
+
+/** In an object, so that nobody waits for the answer who only waits for the sending. */
+interface Sent {
+  readonly answer: Promise<RelayConfirmation>;
+}
+
+export class Transits {
+  readonly #context: Context;
+  readonly #hops: NextHops;
+  readonly #underWay = new Map<KmId, number>();
+
+  constructor(context: Context, hops: NextHops) {
+    this.#context = context;
+    this.#hops = hops;
+  }
+
+  /** Passes a key on; what it came in is used or destroyed, whatever happens. @throws Fault with the hop that failed */
+  async pass(from: Remote, offer: RelayOffer, station: Station, incoming: Incoming): Promise<RelayConfirmation> {
+    const { meter } = this.#context;
+    const labels = { from: from.id, to: nextOf(station) };
+    const isBusy = this.#isBusy(from.id);
+    this.#count(from.id, 1);
+    try {
+      const { answer } = isBusy ? await this.#refuse(incoming) : await this.#send(offer, station, incoming);
+      const confirmation = await answer.catch((thrown: unknown) => {
+        throw failedAt(asFault(thrown), labels.to);
+      });
+      meter.add("transits", labels);
+      return confirmation;
+    } catch (thrown) {
+      meter.add("transits_failed", { ...labels, fault: asFault(thrown).code });
+      throw thrown;
+    } finally {
+      this.#count(from.id, -1);
+    }
+  }
+
+  #isBusy(from: KmId): boolean {
+    const all = this.#underWay.values().reduce((sum, count) => sum + count, 0);
+    return all >= MAX_TRANSITS || (this.#underWay.get(from) ?? 0) >= MAX_OF_PEER;
+  }
+
+  #count(from: KmId, more: 1 | -1): void {
+    const count = (this.#underWay.get(from) ?? 0) + more;
+    if (count > 0) this.#underWay.set(from, count);
+    else this.#underWay.delete(from);
+  }
+
+  async #refuse(incoming: Incoming): Promise<never> {
+    const busy = new Fault("BUSY", { text: "too many key relays are under way here" });
+    await this.#lose(incoming, busy);
+    throw busy;
+  }
+
+  /** Sends it on under pads of the next hop. @throws Fault when nothing was sent */
+  async #send(offer: RelayOffer, station: Station, incoming: Incoming): Promise<Sent> {
+    const { policy, clock } = this.#context;
+    const state = { isUsed: false };
+    const used = (): void => {
+      state.isUsed = true;
+    };
+    try {
+      const untilMs = clock.monotonicMs() + answerMs(station, policy.relayTimeoutMs);
+      const passage = { offer, incoming, untilMs, ...this.#wayOut(nextOf(station)) };
+      const job = (pads: readonly Segment[]) => this.#forward(passage, pads, used);
+      return await passage.chain.use(incoming.length + TAG_PAD, padMs(station, policy.relayTimeoutMs), job);
+    } catch (thrown) {
+      if (!state.isUsed) await this.#lose(incoming, asFault(thrown));
+      throw thrown;
+    }
+  }
+
+  /** @throws Fault PEER_UNAVAILABLE */
+  #wayOut(to: KmId): Pick<Passage, "next" | "peer" | "chain"> {
+    const next = this.#hops.remotes.get(to);
+    const chain = this.#hops.chainTo(to);
+    if (next?.peer === undefined || next.phase !== "synchronised" || chain === undefined) throw unavailable(to);
+    return { next, peer: next.peer, chain };
+  }
+
+  /** Incoming and outgoing ranges are used in one transaction, before the frame leaves. `used` is called with it. */
+  async #forward(passage: Passage, pads: readonly Segment[], used: () => void): Promise<Sent> {
+    const { incoming, chain } = passage;
+    const { vault } = this.#context;
+    const { link } = chain;
+    const asked = incoming.job;
+    using open = await vault.openJob({ ...asked, blocks: [...asked.blocks, ...padJob(link, pads)] });
+    const key = incoming.open(open, TRANSIT);
+    if (key === undefined) throw new Fault("BAD_TAG");
+    this.#checkOpen(passage);
+    const change = vault.change();
+    takePads(link, pads, change);
+    incoming.use(change, false);
+    used();
+    await change.commit();
+    this.#checkOpen(passage);
+    return this.#relay(passage, pads, key, open);
+  }
+
+  /** The pads are good on the connection that they were taken for, and a late key is of no use. @throws Fault */
+  #checkOpen({ next, peer, untilMs }: Passage): void {
+    if (next.peer !== peer) throw unavailable(next.id);
+    if (this.#context.clock.monotonicMs() >= untilMs) throw new Fault("RELAY_TIMEOUT");
+  }
+
+  #relay(
+    { offer, incoming, peer, chain, untilMs }: Passage,
+    pads: readonly Segment[],
+    key: OpenBlock,
+    open: OpenJob,
+  ): Sent {
+    const { clock, meter } = this.#context;
+    const masked = protect(key, offer, pads, open.blocks.slice(incoming.job.blocks.length));
+    const labels = { link: chain.link.settings.id };
+    meter.add("keys_padded", labels);
+    return { answer: peer.relay({ ...offer, ...masked }, untilMs - clock.monotonicMs()) };
+  }
+
+  async #lose(incoming: Incoming, { code }: Fault): Promise<void> {
+    const change = this.#context.vault.change();
+    incoming.lose(change, code === "BAD_TAG" ? "mismatch" : "given_up");
+    await change.commit();
+  }
+}
+
+/** What it is called in memory; it is never kept. */
+const TRANSIT = "transit" as BlockId;
+
+const nextOf = ({ path, at }: Station): KmId => path[at + 1] as KmId;
+
+const unavailable = (to: KmId): Fault => new Fault("PEER_UNAVAILABLE", { failedAt: to });
