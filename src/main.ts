@@ -89,6 +89,8 @@ async function run(base: Base): Promise<void> {
   process.stdout.write("ready\n");
   await aborted(stop.signal);
   log.info({ km: config.node.id, why: String(stop.signal.reason) }, "stopping");
+  // While the connections stand: whoever waits is refused, and peers are told of sessions' ends.
+  keys.refuse();
 }
 
 function openNodeVault({ config, log, metrics, clock }: Base): Promise<OpenVault> {

@@ -1,7 +1,7 @@
 // One app of a network under test: its certificate, and clients for both doors of its KM.
 
 import { readFileSync } from "node:fs";
-import { type AkClient, connectAk } from "../../../src/ak/client.ts";
+import { type AkClient, type AkClientOptions, connectAk } from "../../../src/ak/client.ts";
 import { appFiles, authorityFiles, networkPlaces } from "../../../src/cli/provision/plan.ts";
 import { kmId } from "../../../src/core/ids.ts";
 import type { Km } from "./km.ts";
@@ -39,9 +39,9 @@ export class App implements Disposable {
   }
 
   /** A new connection over Ak, which the caller disposes. */
-  connectAk(): Promise<AkClient> {
+  connectAk(options: Pick<AkClientOptions, "onSession"> = {}): Promise<AkClient> {
     const { host, port } = this.km.ak;
-    return connectAk({ host, port, tls: this.tls, km: kmId(this.km.id) });
+    return connectAk({ ...options, host, port, tls: this.tls, km: kmId(this.km.id) });
   }
 
   [Symbol.dispose](): void {

@@ -12,6 +12,7 @@ export interface Overrides {
   readonly kx?: Table;
   readonly metrics?: Table;
   readonly supply?: Table;
+  readonly sessions?: Table;
   /** By the ID of the link, peer or app; `*` is for all. */
   readonly links?: Readonly<Record<string, Table>>;
   readonly peers?: Readonly<Record<string, Table>>;
