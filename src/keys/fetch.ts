@@ -3,12 +3,12 @@
 import { asFault, Fault } from "../core/fault.ts";
 import type { OpenBlock, Range } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
+import { FetchCommits } from "./fetch-commits.ts";
 import { type GrantedKey, grantKeys } from "./grants.ts";
 import type { HeldKey, HeldKeys } from "./held.ts";
 import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId } from "./key-id.ts";
 import { type NamedFor, nameFits, type Parties } from "./key-namer.ts";
 import type { Answer, FetchRequest } from "./ports.ts";
-import { kmaRow, TABLE } from "./rows.ts";
 import { fitAnswer, stepped } from "./sizes.ts";
 import { MAX_PIECES } from "./source-key.ts";
 
@@ -24,11 +24,24 @@ interface Wanted {
   readonly range: Range;
 }
 
+type Blocks = ReadonlyMap<HeldKey, OpenBlock>;
+
+/** A fetch whose checks have been passed. */
+interface Fetch {
+  readonly wanted: readonly Wanted[];
+  readonly held: HeldKeys;
+  /** Marked durably, and open until dispose. */
+  durable(blocks: Blocks): void;
+  failed(thrown: unknown): void;
+}
+
 export class FetchDesk {
   readonly #context: Context;
+  readonly #commits: FetchCommits;
 
   constructor(context: Context) {
     this.#context = context;
+    this.#commits = new FetchCommits(context);
   }
 
   /** `held`: what the initiator's home KM is the source of. @returns gives the request up */
@@ -38,16 +51,18 @@ export class FetchDesk {
     let givenUp = false;
     try {
       const wanted = select(request.keyIds, held, parties);
-      this.#collect(wanted, held).then(
-        (blocks) => {
+      this.#collect({
+        wanted,
+        held,
+        durable: (blocks) => {
           const grant = this.#grant(request, parties, wanted, blocks, held);
           if (givenUp) grant[Symbol.dispose]();
           else answer.granted(grant);
         },
-        (thrown: unknown) => {
+        failed: (thrown) => {
           if (!givenUp) answer.refused(asFault(thrown));
         },
-      );
+      });
     } catch (thrown) {
       answer.refused(asFault(thrown));
     }
@@ -57,55 +72,74 @@ export class FetchDesk {
   }
 
   /** Marks the ranges in memory at once; opens the blocks; makes the marks durable. */
-  async #collect(wanted: readonly Wanted[], held: HeldKeys): Promise<ReadonlyMap<HeldKey, OpenBlock>> {
-    for (const { key, range } of wanted) key.mark(range);
-    const keys = new Set(wanted.map(({ key }) => key));
-    using opened = new DisposableStack();
-    let blocks: ReadonlyMap<HeldKey, OpenBlock>;
-    try {
-      blocks = await this.#open(keys, opened);
-    } catch (thrown) {
-      // Nothing is durable and nothing has left: the ranges are free again.
-      for (const { key, range } of wanted) key.unmark(range);
-      held.retire(keys);
-      throw thrown;
+  #collect(fetch: Fetch): void {
+    for (const { key, range } of fetch.wanted) key.mark(range);
+    const keys = new Set(fetch.wanted.map(({ key }) => key));
+    const resident = this.#resident(keys);
+    if (resident !== undefined) {
+      this.#commit(fetch, resident);
+      return;
     }
-    const change = this.#context.vault.change();
-    for (const key of keys) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
-    // A commit that was rejected may still have happened: the ranges stay marked.
-    await change.commit().catch((thrown: unknown) => {
-      settle(wanted, held);
-      throw thrown;
+    this.#open(keys).then(
+      (blocks) => this.#commit(fetch, blocks),
+      (thrown: unknown) => {
+        // Nothing is durable and nothing has left: the ranges are free again.
+        for (const { key, range } of fetch.wanted) key.unmark(range);
+        fetch.held.retire(keys);
+        fetch.failed(thrown);
+      },
+    );
+  }
+
+  #commit(fetch: Fetch, blocks: Blocks): void {
+    this.#commits.add(blocks.keys(), fetch.held, {
+      durable: () => fetch.durable(blocks),
+      failed: (thrown) => {
+        // A commit that was rejected may still have happened: the ranges stay marked.
+        close(blocks);
+        settle(fetch.wanted, fetch.held);
+        fetch.failed(thrown);
+      },
     });
-    opened.move();
+  }
+
+  /** Blocks that are in memory, if all of them are. */
+  #resident(keys: ReadonlySet<HeldKey>): Blocks | undefined {
+    const blocks = new Map<HeldKey, OpenBlock>();
+    for (const key of keys) {
+      const open = this.#context.vault.resident(key.block);
+      if (open === undefined) {
+        close(blocks);
+        return undefined;
+      }
+      blocks.set(key, open);
+    }
     return blocks;
   }
 
   /** All at once, so that nothing is held while memory is waited for. */
-  async #open(keys: ReadonlySet<HeldKey>, opened: DisposableStack): Promise<ReadonlyMap<HeldKey, OpenBlock>> {
+  async #open(keys: ReadonlySet<HeldKey>): Promise<Blocks> {
     const blocks = [...keys].map((key) => ({ block: key.block, used: () => key.used() }));
-    const job = opened.use(await this.#context.vault.openJob({ blocks, blanks: 0 }));
+    const job = await this.#context.vault.openJob({ blocks, blanks: 0 });
     return new Map([...keys].flatMap((key, index) => entryOf(key, job.blocks[index])));
   }
 
-  #grant(
-    { app, door }: FetchRequest,
-    parties: Parties,
-    wanted: readonly Wanted[],
-    blocks: ReadonlyMap<HeldKey, OpenBlock>,
-    held: HeldKeys,
-  ) {
+  #grant({ app, door }: FetchRequest, parties: Parties, wanted: readonly Wanted[], blocks: Blocks, held: HeldKeys) {
     const keys = wanted.flatMap(({ key, parts }): GrantedKey[] => {
       const open = blocks.get(key);
       return open === undefined ? [] : [{ ...parts, idKey: key.idKey, open }];
     });
     return grantKeys(keys, parties, (unwritten) => {
-      for (const open of blocks.values()) open[Symbol.dispose]();
+      close(blocks);
       settle(wanted, held);
       this.#context.meter.add("keys_fetched", { app, door }, keys.length - unwritten);
       if (unwritten > 0) this.#context.meter.add("keys_undelivered", { app }, unwritten);
     });
   }
+}
+
+function close(blocks: Blocks): void {
+  for (const open of blocks.values()) open[Symbol.dispose]();
 }
 
 const entryOf = (key: HeldKey, open: OpenBlock | undefined): [HeldKey, OpenBlock][] =>

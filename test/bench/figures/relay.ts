@@ -17,7 +17,9 @@ import type { FramesPlan } from "../reference/frames.ts";
 const FRAMES = fileURLToPath(new URL("../reference/frames.ts", import.meta.url));
 const LINE = ["km-a", "km-b", "km-c"] as const;
 /** KMA-keys for each destination. */
-const STOCK = 400;
+const STOCK = 200;
+/** Own ones and copies of each link, with room. */
+const KEEP_BLOCKS = 3 * STOCK;
 const FILL_BITS_PER_S = 25_000_000;
 const BLOCK_BYTES = 32_768;
 /** As many relays as a KM has under way. */
@@ -35,7 +37,7 @@ export async function measureTransit(bench: Bench): Promise<void> {
   if (!bench.wants("relay-transit")) return;
   bench.say("three KMs in a line, link blocks and stocks between neighbours first");
   await using network = await BenchNetwork.provision(join(bench.dir, "line"), bench.nodeFlags, LINE);
-  await network.start({ stock: STOCK, keepBlocks: 2 * STOCK });
+  await network.start({ stock: STOCK, keepBlocks: KEEP_BLOCKS });
   await network.modulesOn(FILL_BITS_PER_S);
   await network.until("neighbours have their stocks and link blocks", ({ stock, usable }) => {
     return stock >= STOCK && usable >= STOCK;
@@ -57,7 +59,7 @@ export async function measureTransit(bench: Bench): Promise<void> {
 /** Megabits of key a second that become ready at both ends, whose neighbours have nothing to do for themselves. */
 async function transit(network: BenchNetwork): Promise<number> {
   const { a, b } = network;
-  await network.start({ stock: STOCK, keepBlocks: 2 * STOCK, isRouted: true });
+  await network.start({ stock: STOCK, keepBlocks: KEEP_BLOCKS, isRouted: true });
   const counts = async () => {
     const ready = await Promise.all([a.counted("kma_keys_ready", LINE[2]), b.counted("kma_keys_ready", LINE[0])]);
     return { at: performance.now(), keys: ready.reduce((sum, keys) => sum + keys, 0) };
