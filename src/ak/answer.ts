@@ -54,7 +54,7 @@ function wrappingOf(code: number, sessionId: string): Wrapping {
 
 /** Bytes of the frame with these keys, header and all. */
 export function frameBytes({ code, sessionId, grant }: Omit<ReadyKeys, "messageId">): number {
-  return HEADER_BYTES + payloadBytes(grant.count, lettersOf(grant), wrappingOf(code, sessionId));
+  return HEADER_BYTES + bytesOf(grant, wrappingOf(code, sessionId));
 }
 
 /** Whether keys of these sizes, in bytes, fit one 0x1203. */
@@ -69,11 +69,16 @@ export function fitsSessionAnswer(sessionId: string, count: number, bytes: numbe
   return payloadBytes(count, count * base64Length(bytes), wrapping) <= MAX_PAYLOAD_BYTES;
 }
 
-function lettersOf(grant: Grant): number {
+function bytesOf(grant: Grant, wrapping: Wrapping): number {
   let letters = 0;
-  for (let index = 0; index < grant.count; index++) letters += base64Length(grant.size(index));
-  return letters;
+  for (let index = 0; index < grant.count; index++) {
+    letters += base64Length(grant.size(index)) + idBytes(grant, index) - ID_BYTES;
+  }
+  return payloadBytes(grant.count, letters, wrapping);
 }
+
+/** Bytes of the ID of key `index`. */
+export const idBytes = (grant: Grant, index: number): number => grant.idBytes?.(index) ?? ID_BYTES;
 
 const payloadBytes = (count: number, letters: number, { front, back }: Wrapping): number =>
   front.length + letters + count * (BEFORE_ID.length + ID_BYTES) + (count - 1) * BETWEEN.length + back.length;
@@ -85,7 +90,7 @@ const payloadBytes = (count: number, letters: number, { front, back }: Wrapping)
 export function layKeys(target: Uint8Array, at: number, ready: ReadyKeys): number {
   const { messageId, grant } = ready;
   const wrapping = wrappingOf(ready.code, ready.sessionId);
-  const bytes = payloadBytes(grant.count, lettersOf(grant), wrapping);
+  const bytes = bytesOf(grant, wrapping);
   const end = at + HEADER_BYTES + bytes;
   if (grant.count < 1 || end > target.length) throw new RangeError("the keys do not fit the target");
   let position = writeHeader(target, at, { code: wrapping.code, messageId }, bytes);

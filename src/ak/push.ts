@@ -4,15 +4,14 @@ import { Fault } from "../core/fault.ts";
 import type { Grant, SessionId } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
+import { idBytes } from "./answer.ts";
 import type { Asked } from "./app-line.ts";
 import { AK, type ProactiveSupplyResponse } from "./messages.ts";
 
-const ID_BYTES = 36;
-
 /** The IDs of a grant's keys, which are no secret. */
 export function idsOf(grant: Grant): readonly string[] {
-  const id = Buffer.alloc(ID_BYTES);
   return Array.from({ length: grant.count }, (_, index) => {
+    const id = Buffer.alloc(idBytes(grant, index));
     grant.writeId(index, id, 0);
     return id.toString("latin1");
   });

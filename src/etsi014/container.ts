@@ -13,13 +13,14 @@ const BEFORE_KEY = ascii('","key":"');
 const AFTER_KEY = ascii('"}');
 const CLOSE = ascii("]}");
 const ID_BYTES = 36;
-const FRAME_BYTES = BEFORE_ID.length + ID_BYTES + BEFORE_KEY.length + AFTER_KEY.length;
+const FRAME_BYTES = BEFORE_ID.length + BEFORE_KEY.length + AFTER_KEY.length;
 
 /** Bytes of key `index` in the container, with the comma or bracket before it and the end behind the last. */
 export function keyBytes(grant: Grant, index: number): number {
   const before = index === 0 ? OPEN.length : COMMA.length;
   const behind = index === grant.count - 1 ? CLOSE.length : 0;
-  return before + FRAME_BYTES + 4 * Math.ceil(grant.size(index) / 3) + behind;
+  const id = grant.idBytes?.(index) ?? ID_BYTES;
+  return before + FRAME_BYTES + id + 4 * Math.ceil(grant.size(index) / 3) + behind;
 }
 
 /** `Content-Length` of the whole container. */

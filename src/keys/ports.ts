@@ -40,7 +40,9 @@ export interface Grant extends Disposable {
   readonly count: number;
   /** Bytes of key `index`. */
   size(index: number): number;
-  /** Writes the key ID, 36 ASCII bytes, at `at`; returns the position behind it. */
+  /** Bytes of the ID of key `index`; absent where every ID has 36. */
+  idBytes?(index: number): number;
+  /** Writes the key ID, ASCII that JSON does not escape, at `at`; returns the position behind it. */
   writeId(index: number, target: Uint8Array, at: number): number;
   /** Writes the base64 of the key, padded, at `at`; zeroes it in locked memory; returns the position behind it. */
   writeKey(index: number, target: Uint8Array, at: number): number;

@@ -28,9 +28,9 @@ export const sessionMaxKeys = (sizeBits: number): number =>
 /** One key of an answer with its ID. */
 const keyChars = (bytes: number): number => KEY_CHARS + Math.ceil(bytes / 3) * 4;
 
-/** Whether keys of these lengths (bytes) fit one answer. */
-export const fitAnswer = (lengths: readonly number[]): boolean =>
-  lengths.reduce((sum, bytes) => sum + keyChars(bytes), ANSWER_CHARS) <= FRAME_PAYLOAD;
+/** Whether keys of these lengths (bytes) fit one answer; `surplus`: by how much their IDs are longer than 36 each. */
+export const fitAnswer = (lengths: readonly number[], surplus = 0): boolean =>
+  lengths.reduce((sum, bytes) => sum + keyChars(bytes), ANSWER_CHARS + surplus) <= FRAME_PAYLOAD;
 
 /** What a key of `bytes` takes off its KMA-key. */
 export const stepped = (bytes: number): number => Math.ceil(bytes / STEP) * STEP;

@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { type Secret, secretOf } from "../core/secret.ts";
+import { decodeBase64 } from "../wire/base64.ts";
 import { isStored } from "./index-of-records.ts";
 import { OpenedJob } from "./job.ts";
 import { KEY_ID_KEY_BYTES, type KeyIdKeys } from "./key-ids.ts";
@@ -11,7 +12,7 @@ import { type Resident, Residents, type Used } from "./residents.ts";
 import type { Slab } from "./slab.ts";
 import { checkName } from "./store.ts";
 import type { TokenLink } from "./token-link.ts";
-import type { BlockId, Job, KeyIdKey, OpenBlock, OpenJob, Sealed } from "./vault.ts";
+import type { BlockId, Job, KeyIdKey, OpenBlock, OpenJob, Sealed, Vault } from "./vault.ts";
 
 export interface BlocksParts extends Reader {
   readonly link: TokenLink;
@@ -53,6 +54,28 @@ export class Blocks {
   seal(block: BlockId, key: Secret): Promise<Sealed> {
     this.#check(block, key.length);
     return key.lend((plain) => this.#parts.sealer.seal("block", block, plain));
+  }
+
+  async sealLetters(block: BlockId, letters: readonly Uint8Array[]): ReturnType<Vault["sealLetters"]> {
+    this.#check(
+      block,
+      letters.reduce((sum, { length }) => sum + mostBytes(length), 0),
+    );
+    const { link, sealer, slab } = this.#parts;
+    if (link.state !== "ready") throw new Fault("HSM_UNAVAILABLE");
+    const slot = await slab.acquire();
+    try {
+      const lengths: number[] = [];
+      let end = 0;
+      for (const each of letters) {
+        const length = decodeBase64(each, slot.subarray(end));
+        lengths.push(length);
+        end += length;
+      }
+      return { sealed: await sealer.seal("block", block, slot.subarray(0, end)), lengths };
+    } finally {
+      slab.release(slot);
+    }
   }
 
   async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {
@@ -159,6 +182,9 @@ export class Blocks {
     throw new RangeError(`a block of ${length} bytes: it must have 1 to ${this.#parts.blockBytes}`);
   }
 }
+
+/** Bytes that so many letters of base64 stand for, at most. */
+const mostBytes = (letters: number): number => Math.ceil(letters / 4) * 3;
 
 /** @throws Fault STOPPING when it was given up */
 function memoryOf({ gone, slot }: Resident): Uint8Array {

@@ -86,6 +86,10 @@ export class LocalVault implements Vault, AsyncDisposable {
     return await this.#open().blocks.seal(block, key);
   }
 
+  async sealLetters(block: BlockId, letters: readonly Uint8Array[]): ReturnType<Vault["sealLetters"]> {
+    return await this.#open().blocks.sealLetters(block, letters);
+  }
+
   async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {
     return await this.#open().blocks.generate(blocks, length);
   }

@@ -132,6 +132,15 @@ export interface Vault {
   /** Seals what a driver brought. @throws Fault HSM_UNAVAILABLE */
   seal(block: BlockId, key: Secret): Promise<Sealed>;
   /**
+   * Seals keys that came as base64, one behind the other, as one block; gives their lengths in bytes.
+   * @param letters lent until it settles
+   * @throws Fault MALFORMED_REQUEST when one is no base64, HSM_UNAVAILABLE; RangeError when a slot cannot hold them
+   */
+  sealLetters(
+    block: BlockId,
+    letters: readonly Uint8Array[],
+  ): Promise<{ readonly sealed: Sealed; readonly lengths: readonly number[] }>;
+  /**
    * New blocks from the token's random generator, `length` bytes that are the same under each name, sealed.
    * @throws Fault HSM_UNAVAILABLE
    */

@@ -32,6 +32,19 @@ describe("a key container", () => {
       { numRuns: 50 },
     );
   });
+
+  it("6.3: is as long as foretold when IDs are those of another make", () => {
+    const ids = ["k", "x".repeat(256)];
+    const grant = {
+      ...fakeGrant([8, 16]),
+      idBytes: (index: number) => ids[index]?.length ?? 0,
+      writeId: (index: number, target: Uint8Array, at: number) => at + Buffer.from(ids[index] ?? "").copy(target, at),
+    };
+    const target = Buffer.alloc(containerBytes(grant));
+    expect(layKey(grant, 1, target, layKey(grant, 0, target, 0))).toBe(target.length);
+    const keys = ids.map((key_ID, i) => ({ key_ID, key: fakeKey(i, 8 * (i + 1)).toString("base64") }));
+    expect(target.toString()).toBe(JSON.stringify({ keys }));
+  });
 });
 
 describe("a head", () => {

@@ -15,6 +15,7 @@ import type {
   Vault,
   VaultHealth,
 } from "../../src/vault/vault.ts";
+import { decodeBase64 } from "../../src/wire/base64.ts";
 import type { BlockHome, Emitted, Padded } from "./model-block.ts";
 import { ModelMemory } from "./model-memory.ts";
 
@@ -173,6 +174,18 @@ export class ModelVault implements Vault, BlockHome {
   async seal(block: BlockId, key: Secret): Promise<Sealed> {
     await this.#working();
     return key.lend((bytes) => sealed("block", block, bytes.slice()));
+  }
+
+  async sealLetters(block: BlockId, letters: readonly Uint8Array[]): ReturnType<Vault["sealLetters"]> {
+    await this.#working();
+    const plain = new Uint8Array(this.blockBytes);
+    let end = 0;
+    const lengths = letters.map((each) => {
+      const length = decodeBase64(each, plain.subarray(end));
+      end += length;
+      return length;
+    });
+    return { sealed: sealed("block", block, plain.slice(0, end)), lengths };
   }
 
   async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {

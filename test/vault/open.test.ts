@@ -47,6 +47,24 @@ describe.each(["direct", "envelope"] as const)("a vault in %s mode", (mode) => {
     await expect(bench.vault.generate([id("local:none")], 0)).rejects.toThrow(RangeError);
   });
 
+  test("seals keys that came as base64, one behind the other, and keeps nothing of one that is none", async () => {
+    await using bench = await readyBench({ options });
+    const keys = [Buffer.alloc(32, 7), Buffer.alloc(1, 8), Buffer.alloc(64, 9)];
+    const letters = keys.map((key) => Buffer.from(key.toString("base64"), "latin1"));
+    const { sealed, lengths } = await bench.vault.sealLetters(id("whole:1"), letters);
+    expect(lengths).toEqual([32, 1, 64]);
+    await bench.vault.change().keep(sealed).commit();
+    using open = await bench.vault.open(id("whole:1"));
+    expect(take(open)).toEqual(Buffer.concat(keys));
+    const { pinned } = bench.vault.health().slots;
+    const broken = [...letters, Buffer.from("AA=A", "latin1")];
+    await expect(bench.vault.sealLetters(id("whole:2"), broken)).rejects.toMatchObject({ code: "MALFORMED_REQUEST" });
+    const long = [Buffer.alloc(4 * Math.ceil((BLOCK_BYTES + 3) / 3), "A")];
+    await expect(bench.vault.sealLetters(id("whole:2"), long)).rejects.toThrow(RangeError);
+    await expect(bench.vault.sealLetters(id("whole:2"), [])).rejects.toThrow(RangeError);
+    expect(bench.vault.health().slots.pinned).toBe(pinned);
+  });
+
   test("keeps key-ID keys apart from their blocks, and tags with them after a restart without opening the block", async () => {
     const tag = new Uint8Array(16);
     const { token, disk } = await readyBench({ options }).then(async (bench) => {
