@@ -13,6 +13,10 @@ import type { KeyResponse } from "./messages.ts";
 import { type ConnectionState, Reconnecting } from "./reconnect.ts";
 import type { SuppliedKey } from "./supplied-key.ts";
 
+export type { FaultCode } from "../core/fault.ts";
+export { type AppId, appId, type KmId, kmId } from "../core/ids.ts";
+export type { Secret } from "../core/secret.ts";
+export type { TlsMaterial } from "../net/options.ts";
 export { AkRefusal, AkUnanswered } from "./failures.ts";
 export type { IncomingSession, OnSession, SessionOffer } from "./incoming.ts";
 export type { PushedKey } from "./pushed-keys.ts";
