@@ -51,8 +51,8 @@ export const COUNTERS = {
   relays_refused: counter("key relays refused by or to a peer, by fault", "peer", "direction", "fault"),
   transits: counter("key relays of others passed on and completed", "from", "to"),
   transits_failed: counter("key relays of others that failed here or beyond, by fault", "from", "to", "fault"),
-  keys_padded: counter("KMA-keys that left under pads of a link", "link"),
-  pad_bytes_used: counter("bytes of link blocks that served as pads, out of here or in", "link", "direction"),
+  kma_keys_relayed: counter("KMA-keys that left under pads of a link", "link"),
+  pad_bytes: counter("bytes of link blocks that served as pads, out of here or in", "link", "direction"),
   pad_bytes_lost: counter(
     "bytes of link blocks that were to be pads and protect nothing, by reason",
     "link",

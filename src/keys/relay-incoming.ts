@@ -164,7 +164,7 @@ class NamedPads implements Incoming {
   }
 
   use(change: Change): void {
-    this.#context.meter.add("pad_bytes_used", this.#labels("in"), this.length + TAG_PAD);
+    this.#context.meter.add("pad_bytes", this.#labels("in"), this.length + TAG_PAD);
     this.#end(change);
   }
 

@@ -128,7 +128,7 @@ export class Transits {
     incoming.use(change, false);
     used();
     await change.commit();
-    this.#checkOpen(passage);
+    this.#countPads(passage);
     return this.#relay(passage, pads, key, open);
   }
 
@@ -138,16 +138,31 @@ export class Transits {
     if (this.#context.clock.monotonicMs() >= untilMs) throw new Fault("RELAY_TIMEOUT");
   }
 
+  /** The pads are taken, whether or not anything leaves under them. @throws Fault when nothing may */
+  #countPads(passage: Passage): void {
+    const { meter } = this.#context;
+    const bytes = passage.incoming.length + TAG_PAD;
+    const labels = { link: passage.chain.link.settings.id, direction: "out" };
+    try {
+      this.#checkOpen(passage);
+    } catch (thrown) {
+      meter.add("pad_bytes_lost", { ...labels, reason: "given_up" }, bytes);
+      throw thrown;
+    }
+    meter.add("pad_bytes", labels, bytes);
+  }
+
   #relay(
     { offer, incoming, peer, chain, untilMs }: Passage,
     pads: readonly Segment[],
     key: OpenBlock,
     open: OpenJob,
   ): Sent {
-    const { clock, meter } = this.#context;
+    const { clock, log, meter } = this.#context;
     const masked = protect(key, offer, pads, open.blocks.slice(incoming.job.blocks.length));
-    const labels = { link: chain.link.settings.id };
-    meter.add("keys_padded", labels);
+    const { source, destination, keyId } = offer;
+    log.debug({ source, destination, keyId, to: peer.id, pads: masked.protection.pads }, "a key is passed on");
+    meter.add("kma_keys_relayed", { link: chain.link.settings.id });
     return { answer: peer.relay({ ...offer, ...masked }, untilMs - clock.monotonicMs()) };
   }
 
