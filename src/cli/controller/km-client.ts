@@ -1,0 +1,104 @@
+// The controller endpoint of one KM, as a controller calls it.
+
+import { Agent, request } from "node:https";
+import type { DESTINATION, LINK, ROUTES_SET, Told } from "../../control/controller-tables.ts";
+import type { Route } from "../../core/topology.ts";
+import { identityOf } from "../../net/identity.ts";
+import { contextOptions, type TlsMaterial } from "../../net/options.ts";
+import { Refusal } from "../../net/refusal.ts";
+import type { DomainKm } from "./domain.ts";
+
+const TIMEOUT_MS = 5000;
+/** More than 10,000 links take. */
+const LONGEST_ANSWER = 16 << 20;
+
+export type LinkTold = Told<typeof LINK>;
+export type DestinationTold = Told<typeof DESTINATION>;
+type RoutesTold = Told<typeof ROUTES_SET>;
+
+interface Call {
+  readonly method: "GET" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly body?: string;
+}
+
+export class KmClient implements Disposable {
+  readonly km: DomainKm;
+  readonly #agent: Agent;
+
+  constructor(km: DomainKm, tls: TlsMaterial) {
+    this.km = km;
+    this.#agent = new Agent({
+      ...contextOptions(tls, ["X25519MLKEM768", "X25519"]),
+      keepAlive: true,
+      maxSockets: 1,
+      // The KM is who its certificate names, wherever it is: examined below, before anything is sent.
+      checkServerIdentity: (_, { raw }) => {
+        const id = identityOf({ raw }, "km");
+        if (id instanceof Refusal) return id;
+        return id === km.id ? undefined : new Error(`${km.url} is ${id}, not ${km.id}`);
+      },
+    });
+  }
+
+  async links(): Promise<readonly LinkTold[]> {
+    const { links } = (await this.#call({ method: "GET", path: "links" })) as { links: readonly LinkTold[] };
+    return links;
+  }
+
+  async destinations(): Promise<readonly DestinationTold[]> {
+    const told = await this.#call({ method: "GET", path: "destinations" });
+    return (told as { destinations: readonly DestinationTold[] }).destinations;
+  }
+
+  /** What a controller has set; undefined when the topology decides. */
+  async given(destination: string): Promise<readonly Route[] | undefined> {
+    const told = (await this.#call({ method: "GET", path: routesOf(destination) })) as RoutesTold;
+    return told.routes?.map(({ transit }) => transit as Route);
+  }
+
+  async set(destination: string, routes: readonly Route[]): Promise<void> {
+    const body = JSON.stringify({ routes: routes.map((transit) => ({ transit })) });
+    await this.#call({ method: "PUT", path: routesOf(destination), body });
+  }
+
+  async giveBack(destination: string): Promise<void> {
+    await this.#call({ method: "DELETE", path: routesOf(destination) });
+  }
+
+  /** @throws Error with what the KM answered, or why it did not */
+  async #call(call: Call): Promise<unknown> {
+    const { status, text } = await this.#exchange(call);
+    const json: unknown = JSON.parse(text);
+    if (status === 200) return json;
+    const { code, message } = json as { readonly code?: unknown; readonly message?: unknown };
+    throw new Error(`${code}: ${message}`);
+  }
+
+  #exchange({ method, path, body }: Call): Promise<{ readonly status: number; readonly text: string }> {
+    return new Promise((resolve, reject) => {
+      const url = new URL(`/api/v1/${path}`, this.km.url);
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const asking = request(url, { method, agent: this.#agent, signal }, (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          text += chunk;
+          if (text.length > LONGEST_ANSWER) asking.destroy(new Error("the answer is too long"));
+        });
+        response.on("error", reject);
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      asking.on("error", (error) =>
+        reject(signal.aborted ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`) : error),
+      );
+      asking.end(body);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+}
+
+const routesOf = (destination: string): string => `routes/${encodeURIComponent(destination)}`;
