@@ -92,6 +92,7 @@ export const SESSION_ENDS = {
   refused: "the destination application acknowledged none of the keys pushed to it",
   left: "the initiator gave it up while it was being opened",
   peer: "the key manager at the other end knows it no more",
+  restarted: "the key manager at the other end was started again",
   stopped: "its key manager was stopped",
 } as const;
 

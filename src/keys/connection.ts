@@ -6,6 +6,7 @@ import type { Context } from "./context.ts";
 import { InTurn } from "./in-turn.ts";
 import { endBlocks } from "./intake.ts";
 import { type LinkBook, sequencesOf } from "./link-book.ts";
+import { bootEntry } from "./peer-boots.ts";
 import {
   inParts,
   integer,
@@ -58,7 +59,7 @@ export class Connection {
     this.#remote.isHeard = false;
     this.#remote.stock.takeMoved();
     try {
-      await this.peer.tell(stateEntries(this.#remote), TELL_TIMEOUT_MS);
+      await this.peer.tell([bootEntry(this.#context), ...stateEntries(this.#remote)], TELL_TIMEOUT_MS);
       this.#exchanged.told = true;
       this.#synchronise();
     } catch (thrown) {

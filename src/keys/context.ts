@@ -31,6 +31,8 @@ export interface KeysPolicy {
 
 export interface Context {
   readonly self: KmId;
+  /** Another with each start of the process, so that peers notice one. */
+  readonly boot: string;
   readonly policy: KeysPolicy;
   readonly vault: Vault;
   readonly clock: Clock;

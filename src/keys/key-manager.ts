@@ -56,9 +56,10 @@ export interface KeyManagerSettings {
   readonly paths?: ReadonlyMap<KmId, number>;
 }
 
-type Ports = Omit<Context, "ages" | "policy" | "relayLog">;
+type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog">;
 
 const NOTHING = (): void => {};
+const BOOT_BYTES = 8;
 const MAX_INT32 = 2 ** 31 - 1;
 
 export class KeyManager implements KeyDoor, PeerEvents {
@@ -111,7 +112,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
     const relayLog = new RelayLog(() => ports.clock.wallMs());
-    const context = { ...ports, policy: settings.policy, ages, relayLog };
+    const context = { ...ports, boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
     const manager = new KeyManager(context, settings);
     manager.routeDesk.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
@@ -221,9 +222,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
   /** @throws Fault NO_ROUTE */
   #pairFor(home: KmId): Remote | LocalStock {
     const pair = this.pair(home);
-    if (pair === undefined || pair.keyBytes === Number.POSITIVE_INFINITY) {
-      throw new Fault("NO_ROUTE", { text: `no link leads to ${home}` });
-    }
+    if (pair === undefined) throw new Fault("NO_ROUTE", { text: `${home} is no peer of this KM` });
+    if (pair instanceof Remote && pair.unreachable !== undefined) throw pair.unreachable;
     return pair;
   }
 
@@ -315,8 +315,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   /** @throws Fault */
   async told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
-    await this.#connection(peer).told(entries);
+    const connection = this.#connection(peer);
     this.sessions.told(peer.id, entries);
+    await connection.told(entries);
   }
 
   /** @throws Fault */

@@ -1,7 +1,9 @@
 // The proactive mode (Q.4161 8.2): sessions in both roles, with the connections of applications and what peers are told.
 
+import type { SessionEnd } from "../core/counters.ts";
 import { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
+import { PeerBoots } from "./peer-boots.ts";
 import type {
   Answer,
   AppLine,
@@ -31,6 +33,7 @@ export class Sessions implements SessionDoor {
   readonly #source: SessionSource;
   readonly #destination: SessionDestination;
   readonly #farewells: Farewells;
+  readonly #boots = new PeerBoots();
 
   constructor(host: SessionHost) {
     this.#host = host;
@@ -83,6 +86,7 @@ export class Sessions implements SessionDoor {
   /** What a peer tells, as far as it concerns sessions. @throws Fault MALFORMED_REQUEST */
   told(peer: KmId, entries: readonly ExtensionEntry[]): void {
     for (const entry of entries) {
+      if (this.#boots.isNew(peer, entry)) this.#endAll("restarted", peer);
       const farewell = readFarewell(entry);
       if (farewell === undefined) continue;
       for (const table of Object.values(this.#tables)) table.heard(peer, farewell.id, farewell.reason);
@@ -97,8 +101,16 @@ export class Sessions implements SessionDoor {
   /** Ends everything: sessions live in memory only. */
   stop(): void {
     this.#source.refuseAll(new Fault("STOPPING"));
-    for (const table of Object.values(this.#tables)) for (const session of table.all()) table.end(session, "stopped");
+    this.#endAll("stopped");
     this.#farewells.flush();
+  }
+
+  /** Ends all sessions, or those that the peer has lost. */
+  #endAll(reason: SessionEnd, peer?: KmId): void {
+    for (const table of Object.values(this.#tables)) {
+      const ending = table.all().filter(({ terms }) => peer === undefined || terms.peer === peer);
+      for (const session of ending) table.end(session, reason, peer === undefined ? "here" : "there");
+    }
   }
 
   /** @throws Fault PEER_UNAVAILABLE */
@@ -118,7 +130,7 @@ export class Sessions implements SessionDoor {
     };
   }
 
-  #tellEnd(role: SessionRole, session: Session, reason: Parameters<Farewells["add"]>[1]): void {
+  #tellEnd(role: SessionRole, session: Session, reason: SessionEnd): void {
     const { peer, id } = session.terms;
     if (peer !== this.#host.context.self) this.#farewells.add(session, reason);
     else this.#tables[role === "initiator" ? "destination" : "initiator"].heard(peer, id, reason);

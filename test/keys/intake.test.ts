@@ -55,6 +55,7 @@ function bench() {
     policy: POLICY,
     vault: hand.vault as Vault,
     clock,
+    boot: "first",
     ages: new AgeClock(clock, undefined),
     relayLog: new RelayLog(() => 0),
     random: seeded(1),

@@ -227,16 +227,16 @@ describe("the end", () => {
 });
 
 describe("a key manager that is killed", () => {
-  test("at the destination: the initiator is told so at the next use, and opens a new session", async () => {
+  test("at the destination: the session is over when it is back, the initiator is told so, and opens a new one", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
     await scene.network.reboot(scene.network.b);
+    expect(scene.open).toEqual([0, 0]);
     scene.b.connect(scene.network.b.km.sessions);
     expect(fault(await scene.taken(sessionId))).toEqual([
       "SESSION_ENDED",
-      "the session has ended: the key manager at the other end knows it no more",
+      "the session has ended: the key manager at the other end was started again",
     ]);
-    expect(scene.open).toEqual([0, 0]);
     expect((await scene.taken(await scene.session())).keys).toHaveLength(1);
     scene.expectSound();
   });
@@ -257,13 +257,23 @@ describe("a key manager that is killed", () => {
     scene.expectSound();
   });
 
-  test("at the source: the session is unknown there, and ends at the other KM when it was idle", async () => {
+  test("at the source: the session is unknown there, and ends at the other KM when it is back", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
     await scene.network.reboot(scene.network.a);
     expect((await scene.taken(sessionId)).fault?.code).toBe("SESSION_UNKNOWN");
-    expect(scene.open).toEqual([0, 1]);
-    await scene.network.run(IDLE_MS + 1000);
+    expect(scene.open).toEqual([0, 0]);
+  });
+
+  test("loses a session that the other KM still has: the initiator is told at the next use", async () => {
+    const scene = await Scene.open();
+    const sessionId = await scene.session();
+    const peer = scene.network.a.km.remotes.get("km-b" as never)?.peer;
+    const told = peer?.tell([{ name: "session_end", session_ID: sessionId, reason: "idle" }], 1000);
+    await scene.network.run(20);
+    await told;
+    expect(scene.open).toEqual([1, 0]);
+    expect((await scene.taken(sessionId)).fault?.code).toBe("SESSION_ENDED");
     expect(scene.open).toEqual([0, 0]);
   });
 });

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { SessionKeysRequest } from "../../src/keys/ports.ts";
 import { fetchKeys } from "./support/apps.ts";
 import { expectOneUse } from "./support/ledger.ts";
+import { LINE_3, Mesh } from "./support/mesh.ts";
 import { Network } from "./support/network.ts";
 import { askInSession, openSession, SessionApp } from "./support/session-app.ts";
 import { Scene } from "./support/session-scene.ts";
@@ -65,6 +66,19 @@ describe("Q.4161 7: a session", () => {
     expect(sessions.sizes).toEqual({ initiator: 0, destination: 0, asks: 0 });
     expectOneUse([network.a], [...some.keys, ...last.keys]);
     expect(network.a.vault.leases.blocks).toBe(0);
+  });
+
+  test("of KMs without a link between them gets keys that were relayed", async () => {
+    const mesh = await Mesh.up({ links: LINE_3, blocks: 48 });
+    const [a, c] = [mesh.node("a"), mesh.node("c")];
+    const other = new SessionApp(mesh.clock, "app-c").connect(c.km.sessions);
+    const opening = openSession(a.km.sessions, "app-a", "app-c", 20);
+    await mesh.run(50);
+    const asked = askInSession(a.km.sessions, { app: "app-a", sessionId: opening.sessionId, count: 20 });
+    await mesh.run(500);
+    expect(asked.keys).toHaveLength(20);
+    expect(other.keys).toEqual(asked.keys);
+    expectOneUse([a, c], asked.keys);
   });
 
   test("takes keys in turn with whoever waits at the destination's KM, and waits for stock like them", async () => {
