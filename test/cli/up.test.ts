@@ -1,6 +1,6 @@
 // The reference network as its users meet it: brought up, asked for keys, ended.
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readNetwork } from "../../src/cli/network.ts";
@@ -141,15 +141,42 @@ test("status shows every KM and link, and selftest passes over both doors in bot
   for (const word of ["km-a ══ km-b", "km-b ══ km-c", "up/up", "Mbit/s"]) expect(status.stdout).toContain(word);
   const selftest = await qkm("selftest", "--network", file);
   expect(selftest.stdout).toMatch(/Ak +app-a1 → app-b1 +PASS/);
+  expect(selftest.stdout).toMatch(/Ak +app-a1 → app-c1 +PASS/);
   expect(selftest.stdout).toMatch(/Ak +app-c2 → app-c1 +PASS/);
   expect(selftest.stdout).toMatch(/ETSI 014 +app-c1 → app-b1 +PASS/);
   expect(selftest.code).toBe(0);
 });
 
-test("a route that does not exist is refused with the reason", async () => {
-  const refused = await qkm("app", "get-key", "--as", "app-a1", "--with", "app-c1", "--network", file);
-  expect(refused.code).toBe(1);
-  expect(refused.stderr).toContain("NO_ROUTE");
+test("applications get keys at once where no link joins their KMs, through the one between", async () => {
+  const got = await qkm("app", "get-key", "--as", "app-a1", "--with", "app-c1", "--network", file);
+  expect(got.stderr).toBe("");
+  const { keys } = JSON.parse(got.stdout);
+  const byId = ["app", "get-key-by-id", "--as", "app-c1", "--from", "app-a1", "--network", file];
+  expect(JSON.parse((await qkm(...byId, keys[0].key_ID)).stdout)).toEqual({ keys });
+});
+
+test("a controller sets routes, finds them kept, gives them back, and says which KM does not answer", async () => {
+  const controller = (...options: string[]) => qkm("controller", "--network", file, ...options);
+  const set = await controller();
+  expect(set).toMatchObject({ code: 0, stderr: "" });
+  expect(set.stdout).toMatch(/km-a → km-c +1 +km-b +set\n/);
+  expect(set.stdout).toMatch(/km-b → km-c +1 +direct +set\n/);
+  expect((await controller("--look")).stdout).toMatch(/km-a → km-c +1 +km-b +kept\n/);
+  expect((await controller("--give-back")).stdout).toMatch(/km-a → km-c +1 +km-b +given back\n/);
+  expect((await controller("--look")).stdout).toMatch(/km-a → km-c +1 +km-b +would be set\n/);
+
+  const domain = join(folder.path, "domain.json");
+  const { kms, links, controller: own, ca } = readNetwork(file);
+  const reached = kms.map(({ id, controller: door }) => ({
+    id,
+    url: id === "km-c" ? "https://127.0.0.1:9" : door?.url,
+  }));
+  const known = links.map(({ id, kms: ends }) => ({ id, kms: ends }));
+  const files = { certificate: own.cert, key: own.key, trust: ca.km_servers };
+  writeFileSync(domain, JSON.stringify({ ...files, kms: reached, links: known }));
+  const lacking = await qkm("controller", domain, "--look");
+  expect(lacking.code).toBe(69);
+  expect(lacking.stdout).toContain("km-c does not answer: ");
 });
 
 test("a second up in the same folder is refused, and says which process has it", async () => {
