@@ -34,11 +34,13 @@ it("every entry that the page describes is shown as JSON that parses", () => {
   expect([...names].sort()).toEqual([
     "key_IDs",
     "qkm_arrived",
+    "qkm_boot",
     "qkm_confirm",
     "qkm_failed_at",
     "qkm_given_up",
     "qkm_marks",
     "qkm_state",
     "session_creation",
+    "session_end",
   ]);
 });
