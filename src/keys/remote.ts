@@ -71,6 +71,11 @@ export class Remote implements Filling {
     return Math.min(...this.ways.sources().map((link) => link.settings.blockBytes)) - FIRST_OFFSET;
   }
 
+  /** Why no key for it can ever come as the routes are, if so, and none is in stock. */
+  get unreachable(): Fault | undefined {
+    return this.stock.size > 0 ? undefined : this.ways.obstacle();
+  }
+
   /** Serials were given up of which the next relay cannot tell. */
   tellGivenUp(): void {
     this.hasGivenUp = true;

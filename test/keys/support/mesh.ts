@@ -18,6 +18,8 @@ export interface MeshWanted {
   readonly blockBytes?: number;
   readonly keepBlocks?: number;
   readonly slots?: number;
+  /** Of links that differ. */
+  readonly blockBytesOf?: Readonly<Record<string, number>>;
   /** Of a destination, at every KM. */
   readonly paths?: Readonly<Record<string, number>>;
 }
@@ -42,12 +44,14 @@ export class Mesh {
   readonly links: readonly MeshLink[];
   readonly wires: readonly Wire[];
 
-  constructor({ links, policy, blockBytes = 4096, keepBlocks = 64, slots, paths = {} }: MeshWanted) {
+  constructor({ links, policy, blockBytes = 4096, keepBlocks = 64, slots, ...more }: MeshWanted) {
+    const { paths = {}, blockBytesOf = {} } = more;
+    const bytesOf = (id: string): number => blockBytesOf[id] ?? blockBytes;
     const kms = [...new Set(links.flatMap((id) => [...id.slice(0, 2)]))].sort().map(nodeName);
     this.links = links.map((id, at) => ({
       id: linkId(id),
       ends: [nodeName(id[0] ?? ""), nodeName(id[1] ?? "")],
-      modules: new Modules(seeded(at + 1), blockBytes),
+      modules: new Modules(seeded(at + 1), bytesOf(id)),
     }));
     const common = {
       policy: { ...POLICY, ...policy },
@@ -58,7 +62,9 @@ export class Mesh {
     const linksAt = (self: KmId): LinkSettings[] =>
       this.links.flatMap(({ id, ends }) => {
         const peer = ends.find((end) => end !== self);
-        return ends.includes(self) && peer ? [{ id, peer, blockBytes, share: [1, 1] as const, keepBlocks }] : [];
+        return ends.includes(self) && peer
+          ? [{ id, peer, blockBytes: bytesOf(id), share: [1, 1] as const, keepBlocks }]
+          : [];
       });
     const settingsAt = (id: KmId): KeyManagerSettings & { readonly id: KmId } => ({
       ...common,

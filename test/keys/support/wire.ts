@@ -43,6 +43,8 @@ export class Wire {
   delayMs = 0;
   /** What it is true of never arrives. */
   lose: (crossing: Crossing) => boolean = () => false;
+  /** What becomes of an offer on its way. */
+  alter: (offer: RelayOffer) => RelayOffer = (offer) => offer;
   /** What becomes of a confirmation on its way. */
   twist: (confirmation: RelayConfirmation) => RelayConfirmation = (confirmation) => confirmation;
   /** All that was sent, lost or not. */
@@ -120,7 +122,7 @@ class PeerSide implements Peer {
     return this.#call(timeoutMs, "RELAY_TIMEOUT", (call) => {
       this.#wire.carry(this, { from: this.here.id, kind: "relay", offer: copy }, (other) =>
         other.#answer(call, { from: other.here.id, kind: "confirmation", confirmation: EMPTY }, async () =>
-          this.#wire.twist(await other.#events().relayed(other, copy)),
+          this.#wire.twist(await other.#events().relayed(other, this.#wire.alter(copy))),
         ),
       );
     });
