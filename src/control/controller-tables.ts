@@ -51,7 +51,9 @@ export const LINK = {
   peer: text("the KM at its other end"),
   line: text("line to the module: `up` or `down`"),
   module: maybeText("what the module calls itself"),
-  agreement: text("`agreed` when both ends are configured alike; `refused` when not: the link is not used"),
+  agreement: text(
+    "`agreed` when both ends are configured alike, `refused` when not, `unverified` before they have compared",
+  ),
   block_bytes: number("size of a link block"),
   stored_blocks: number("blocks stored, of both ends"),
   usable_blocks: number("blocks that this KM owns and can use now"),

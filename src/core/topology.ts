@@ -129,6 +129,13 @@ export class Topology {
     };
   }
 
+  /** What a view adds to a hop over its best link; 0 where the topology has none. */
+  extraCost(from: KmId, to: KmId, view: RouteView): number {
+    const other = this.#number(to);
+    const edge = this.#edges[this.#number(from)]?.find((one) => one.to === other);
+    return edge === undefined ? 0 : Math.min(...edge.links.map((link) => view.costOf?.(link) ?? 0));
+  }
+
   /** How many routes that share no KM there are at all. */
   disjoint(from: KmId, to: KmId): number {
     return this.routes(from, to, Number.POSITIVE_INFINITY).length;

@@ -6,11 +6,11 @@ import type { Context } from "./context.ts";
 import { InTurn } from "./in-turn.ts";
 import type { NumberedResult, RelayTotals } from "./relay-log.ts";
 import type { RouteDesk } from "./route-desk.ts";
-import type { Route, Routes } from "./routes.ts";
+import { disjointOf, type Route, type Routes } from "./routes.ts";
 import { type RouteRow, TABLE } from "./rows.ts";
 
 /** Routes of one destination, and KMs between its ends. */
-export const MOST_ROUTES = 16;
+export const MOST_ROUTES = 12;
 export const MOST_TRANSITS = 32;
 
 type Ports = Pick<Context, "vault" | "log" | "relayLog">;
@@ -103,6 +103,9 @@ export class RouteBook implements RouteDesk {
     for (const [at, route] of routes.entries()) this.#checkRoute(destination, route, `routes[${at}]`);
     const different = new Set(routes.map((route) => route.join(" ")));
     if (different.size < routes.length) throw malformed("routes must not have the same route twice");
+    const paths = this.paths(destination);
+    const { length } = disjointOf(routes, paths);
+    if (length < paths) throw malformed(`routes must have ${paths} that share no KM, as paths says, not ${length}`);
   }
 
   #checkRoute(destination: KmId, route: Route, where: string): void {

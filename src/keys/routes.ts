@@ -23,30 +23,26 @@ export class Routes {
    */
   find(destination: KmId, paths: number, view?: RouteView): readonly Route[] {
     const set = this.#set.get(destination);
-    if (set !== undefined) return this.#choose(destination, paths, view, set);
+    if (set !== undefined) return this.#choose(destination, paths, view ?? {}, set);
     return this.topology.routes(this.self, destination, paths, view);
   }
 
-  /** Of routes in order of priority, those without a hop to avoid; of sets that share no KM, the first of the largest. */
-  #choose(destination: KmId, paths: number, view: RouteView | undefined, set: readonly Route[]): readonly Route[] {
-    const stops = (route: Route) => [this.self, ...route, destination];
-    const free = set.filter((route) => {
-      const kms = stops(route);
-      return !kms.some((to, at) => {
-        const from = kms[at - 1];
-        return from !== undefined && view?.avoid?.(from, to);
-      });
-    });
-    let best: readonly Route[] = [];
-    const extend = (chosen: readonly Route[], from: number): void => {
-      if (chosen.length > best.length) best = chosen;
-      for (let at = from; at < free.length && best.length < paths; at++) {
-        const route = free[at];
-        if (route !== undefined && !chosen.some((one) => shareKm(one, route))) extend([...chosen, route], at + 1);
-      }
-    };
-    extend([], 0);
-    return best;
+  /** Routes with a hop to avoid, or over links that the view leaves out, are passed over; dear ones come last. */
+  #choose(destination: KmId, paths: number, view: RouteView, set: readonly Route[]): readonly Route[] {
+    const free = set
+      .map((route) => ({ route, extra: this.#extraCost([this.self, ...route, destination], view) }))
+      .filter(({ extra }) => Number.isFinite(extra))
+      .toSorted((a, b) => a.extra - b.extra)
+      .map(({ route }) => route);
+    return disjointOf(free, paths);
+  }
+
+  #extraCost(stops: readonly KmId[], view: RouteView): number {
+    return stops.reduce((sum, to, at) => {
+      const from = stops[at - 1];
+      if (from === undefined) return sum;
+      return view.avoid?.(from, to) ? Number.POSITIVE_INFINITY : sum + this.topology.extraCost(from, to, view);
+    }, 0);
   }
 
   /** How many routes that share no KM the topology has at all. */
@@ -70,3 +66,17 @@ export class Routes {
 
 /** Two direct routes are the same. */
 const shareKm = (a: Route, b: Route): boolean => (a.length === 0 && b.length === 0) || a.some((km) => b.includes(km));
+
+/** Of routes in order of priority: of all sets that share no KM, the first of the largest, up to so many routes. */
+export function disjointOf(routes: readonly Route[], most: number): readonly Route[] {
+  let best: readonly Route[] = [];
+  const extend = (chosen: readonly Route[], from: number): void => {
+    if (chosen.length > best.length) best = chosen;
+    for (let at = from; at < routes.length && best.length < most; at++) {
+      const route = routes[at];
+      if (route !== undefined && !chosen.some((one) => shareKm(one, route))) extend([...chosen, route], at + 1);
+    }
+  };
+  extend([], 0);
+  return best;
+}

@@ -38,15 +38,15 @@ export async function papers(): Promise<Papers> {
   return { servers, controllers, km, controller: await forIdentity(controllers, "controller", "controller-1") };
 }
 
-/** km-a, whose own links are ab and ac. */
-export async function node(): Promise<TestNode> {
+/** km-a, whose own links are ab and ac, with so many paths to km-d. */
+export async function node(paths = 1): Promise<TestNode> {
   const links = (["km-b", "km-c"] as const).map((peer) => ({
     ...{ id: linkId(peer === "km-b" ? "ab" : "ac"), peer: kmId(peer) },
     ...{ blockBytes: 4096, share: [1, 1] as const, keepBlocks: 64 },
   }));
   const peers = ["km-b", "km-c", "km-d"].map(kmId);
   const settings = { id: kmId("km-a"), policy: POLICY, apps: APPS, links, peers, topology: DIAMOND };
-  const made = new TestNode(new ManualClock(), { ...settings, paths: new Map([[kmId("km-d"), 2]]) });
+  const made = new TestNode(new ManualClock(), { ...settings, paths: new Map([[kmId("km-d"), paths]]) });
   await made.boot();
   await until("the local stock is filled", () => made.km.local.stock.size > 0);
   return made;

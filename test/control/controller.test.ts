@@ -112,8 +112,17 @@ describe("what is told", () => {
     expect(destinations.map(({ km: id, paths, decided_by, routes }) => [id, paths, decided_by, routes])).toEqual([
       ["km-b", 1, "topology", [{ transit: [] }]],
       ["km-c", 1, "topology", [{ transit: [] }]],
-      ["km-d", 2, "topology", [{ transit: ["km-b"] }, { transit: ["km-c"] }]],
+      ["km-d", 1, "topology", [{ transit: ["km-b"] }]],
     ]);
+    await using both = await open(own, await node(2));
+    const told = (await ask(own, both, "destinations")).json as { destinations: unknown[] };
+    expect(told.destinations.at(-1)).toMatchObject({
+      paths: 2,
+      routes: [{ transit: ["km-b"] }, { transit: ["km-c"] }],
+    });
+    expect((await ask(own, both, "routes/km-d", { method: "PUT", body: over("km-b") })).json.message).toBe(
+      "routes must have 2 that share no KM, as paths says, not 1",
+    );
   });
 
   test("is how the last relays ended, from a number on", async () => {
@@ -184,7 +193,7 @@ describe("routes", () => {
     ["routes/km-d", "\ud800{", "not JSON"],
     ["routes/km-d", "{}", "routes must be an array"],
     ["routes/km-d", { routes: [], more: 1 }, 'the body has "more"; its one member is routes'],
-    ["routes/km-d", { routes: [] }, "routes must be 1 to 16, not 0"],
+    ["routes/km-d", { routes: [] }, "routes must be 1 to 12, not 0"],
     ["routes/km-d", { routes: ["km-b"] }, "routes[0] must be a JSON object"],
     ["routes/km-d", { routes: [{ transit: "km-b" }] }, "routes[0].transit must be an array"],
     ["routes/km-d", { routes: [{ transit: [1] }] }, "routes[0].transit[0] must be a KM's ID"],

@@ -1,7 +1,7 @@
 // The routes that the QKDN controller has set: checked, durable, back after a restart.
 
 import { describe, expect, test } from "vitest";
-import { kmId, linkId } from "../../src/core/ids.ts";
+import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import type { Route, TopologyLink } from "../../src/keys/routes.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { until } from "../support/until.ts";
@@ -20,23 +20,23 @@ const KM_D = kmId("km-d");
 const OVER_C: Route = [kmId("km-c")];
 const OVER_B: Route = [kmId("km-b")];
 
-function node(topology = DIAMOND): TestNode {
+function node(topology = DIAMOND, wanted?: ReadonlyMap<KmId, number>): TestNode {
   const peers = ["km-b", "km-c", "km-d", "km-e"].map(kmId);
-  const paths = new Map([[KM_D, 2]]);
+  const paths = wanted ?? new Map<KmId, number>();
   const settings = { id: kmId("km-a"), policy: POLICY, apps: [], links: [], peers, topology, paths };
   return new TestNode(new ManualClock(), settings);
 }
 
 /** Up, with nothing left to write. */
-async function booted(topology = DIAMOND): Promise<TestNode> {
-  const one = node(topology);
+async function booted(wanted?: ReadonlyMap<KmId, number>): Promise<TestNode> {
+  const one = node(DIAMOND, wanted);
   await one.boot();
   await until("the local stock is filled", () => one.km.local.stock.size > 0);
   return one;
 }
 
 test("without a controller the topology decides", async () => {
-  const { routeDesk } = (await booted()).km;
+  const { routeDesk } = (await booted(new Map([[KM_D, 2]]))).km;
   expect(routeDesk.destinations).toEqual(["km-b", "km-c", "km-d", "km-e"]);
   expect([routeDesk.paths(KM_D), routeDesk.paths(kmId("km-e"))]).toEqual([2, 1]);
   expect(routeDesk.given(KM_D)).toBeUndefined();
@@ -111,8 +111,8 @@ describe("what is wrong is refused with the reason", () => {
   test.each([
     ["km-x", [OVER_B], "no [[peers]] entry of this KM names km-x"],
     ["km-a", [OVER_B], "no [[peers]] entry of this KM names km-a"],
-    ["km-d", [], "routes must be 1 to 16, not 0"],
-    ["km-d", Array.from({ length: 17 }, () => OVER_B), "routes must be 1 to 16, not 17"],
+    ["km-d", [], "routes must be 1 to 12, not 0"],
+    ["km-d", Array.from({ length: 13 }, () => OVER_B), "routes must be 1 to 12, not 13"],
     ["km-d", [OVER_B, OVER_B], "the same route twice"],
     ["km-d", [OVER_B, route("km-z")], "routes[1]: no link of the topology leads to km-z"],
     ["km-d", [route("km-b", "km-a", "km-c")], "routes[0] has km-a twice"],
@@ -130,6 +130,15 @@ describe("what is wrong is refused with the reason", () => {
       message: expect.stringContaining(why),
     });
     expect([machine.commits, km.routeDesk.given(kmId(destination))]).toEqual([before, undefined]);
+  });
+
+  test("fewer that share no KM than the destination has paths", async () => {
+    const { routeDesk } = (await booted(new Map([[KM_D, 2]]))).km;
+    await expect(routeDesk.set(KM_D, [OVER_B])).rejects.toMatchObject({
+      message: "routes must have 2 that share no KM, as paths says, not 1",
+    });
+    await routeDesk.set(KM_D, [OVER_C, OVER_B]);
+    expect(routeDesk.current(KM_D)).toEqual([OVER_C, OVER_B]);
   });
 
   test("to give back what is no peer", async () => {

@@ -178,6 +178,17 @@ describe("routes from the controller", () => {
     expect(found.find(Z, 1, avoid("d-z", "a-c"))).toEqual([]);
   });
 
+  test("one over a link that cannot be used is passed over, one over a dry link comes after those that are not", () => {
+    const found = net();
+    set(found, "b", "c", "d");
+    const cost = (extra: Readonly<Record<string, number>>) => ({
+      costOf: ({ kms }: TopologyLink) => extra[kms.join("-")] ?? 0,
+    });
+    expect(text(found.find(Z, 1, cost({ "a-b": Number.POSITIVE_INFINITY })))).toEqual(["c"]);
+    expect(text(found.find(Z, 3, cost({ "a-b": 2 })))).toEqual(["c", "d", "b"]);
+    expect(text(found.find(Z, 2, cost({ "a-b": 2, "a-c": 2, "d-z": 1000 })))).toEqual(["b", "c"]);
+  });
+
   test("of routes that share KMs, a set of disjoint ones is chosen by priority", () => {
     const found = net();
     set(found, "b c", "b", "c", "d");
