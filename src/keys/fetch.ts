@@ -157,9 +157,10 @@ function select(keyIds: readonly string[], held: HeldKeys, parties: Parties): Wa
   for (const { key, parts } of wanted) {
     if (!nameFits(parts.tag, { ...parts, idKey: key.idKey }, parties)) throw new Fault("NOT_AUTHORIZED");
   }
-  if (wanted.some(({ key, range }) => key.isTaken(range)) || overlap(wanted)) throw new Fault("KEY_NOT_FOUND");
+  if (wanted.some(({ key, range }) => key.isTaken(range)) || (wanted.length > 1 && overlap(wanted)))
+    throw new Fault("KEY_NOT_FOUND");
   if (!fitAnswer(wanted.map(({ parts }) => parts.length))) throw new Fault("TOO_MANY_KEYS");
-  if (new Set(wanted.map(({ key }) => key)).size > MAX_PIECES) {
+  if (wanted.length > MAX_PIECES && new Set(wanted.map(({ key }) => key)).size > MAX_PIECES) {
     throw new Fault("TOO_MANY_KEYS", {
       text: `the keys lie in more than ${MAX_PIECES} KMA-keys; ask for them in parts`,
     });

@@ -1,6 +1,7 @@
 // Grants: keys on their way to an application, pinned in locked memory until they are written.
 
 import type { KeyIdKey, OpenBlock } from "../vault/vault.ts";
+import { writeKeyId } from "./key-id.ts";
 import { type Parties, writeName } from "./key-namer.ts";
 import type { Grant } from "./ports.ts";
 import type { Piece } from "./source-key.ts";
@@ -12,6 +13,8 @@ export interface GrantedKey {
   readonly open: OpenBlock;
   readonly offset: number;
   readonly length: number;
+  /** Of its ID, when that was checked already. */
+  readonly tag?: Uint8Array;
 }
 
 /** What happens at the end of a grant: `unwritten` keys did not reach their application. */
@@ -22,6 +25,9 @@ class KeyGrant implements Grant {
   readonly #keyAt: (index: number) => GrantedKey;
   readonly #parties: Parties;
   readonly #end: End;
+  /** The key that was looked at last, and its index. */
+  #key: GrantedKey | undefined;
+  #index = -1;
   #written = 0;
   #open = true;
 
@@ -32,16 +38,25 @@ class KeyGrant implements Grant {
     this.#end = end;
   }
 
+  #at(index: number): GrantedKey {
+    if (this.#key !== undefined && index === this.#index) return this.#key;
+    const key = this.#keyAt(index);
+    this.#key = key;
+    this.#index = index;
+    return key;
+  }
+
   size(index: number): number {
-    return this.#keyAt(index).length;
+    return this.#at(index).length;
   }
 
   writeId(index: number, target: Uint8Array, at: number): number {
-    return writeName(this.#keyAt(index), this.#parties, target, at);
+    const key = this.#at(index);
+    return key.tag === undefined ? writeName(key, this.#parties, target, at) : writeKeyId(key, key.tag, target, at);
   }
 
   writeKey(index: number, target: Uint8Array, at: number): number {
-    const { open, offset, length } = this.#keyAt(index);
+    const { open, offset, length } = this.#at(index);
     this.#written++;
     return open.emit({ offset, length }, target, at);
   }
@@ -50,7 +65,7 @@ class KeyGrant implements Grant {
     if (!this.#open) return;
     this.#open = false;
     for (let index = this.#written; index < this.count; index++) {
-      const { open, offset, length } = this.#keyAt(index);
+      const { open, offset, length } = this.#at(index);
       open.wipe({ offset, length });
     }
     this.#end(Math.max(0, this.count - this.#written));

@@ -22,6 +22,7 @@ export interface KeyIdParts {
 
 const HEX = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
 const HYPHEN = 0x2d;
+/** Bytes of a UUID that a hyphen stands before. */
 const HYPHENS = new Set([4, 6, 8, 10]);
 const NO_TAG = new Uint8Array(8);
 const scratch = new Uint8Array(16);
@@ -62,22 +63,41 @@ function layBits(parts: Pick<KeyIdParts, "serial" | "offset" | "length">, tag: U
   }
 }
 
-const SPELLING = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const ID_CHARS = 36;
+const VERSION = 0x80;
+const VARIANT = 0x80;
+/** By the code of a character: the value of its digit, or `NO_DIGIT`. */
+const NO_DIGIT = 0xff;
+const DIGITS = new Uint8Array(128).fill(NO_DIGIT);
+for (const [value, digit] of HEX.entries()) DIGITS[digit] = value;
 
 /** The parts of a key ID; `undefined` for any other spelling than lower-case hex with hyphens, version 8. */
 export function parseKeyId(text: string): KeyIdParts | undefined {
-  if (!SPELLING.test(text)) return undefined;
-  const bytes = Buffer.from(text.replaceAll("-", ""), "hex");
-  const at = (index: number): number => bytes[index] ?? 0;
+  if (!readBytes(text)) return undefined;
+  const at = (index: number): number => scratch[index] ?? 0;
+  if ((at(6) & 0xf0) !== VERSION || (at(8) & 0xc0) !== VARIANT) return undefined;
   const tag = new Uint8Array(8);
-  for (let index = 0; index < 8; index++)
-    tag[index] = ((at(8 + index) << 6) | (index < 7 ? at(9 + index) >> 2 : 0)) & 255;
+  for (let index = 0; index < 8; index++) tag[index] = (at(8 + index) << 6) | (index < 7 ? at(9 + index) >> 2 : 0);
   return {
-    serial: bytes.readUIntBE(0, 5),
+    serial: at(0) * 2 ** 32 + at(1) * 2 ** 24 + ((at(2) << 16) | (at(3) << 8) | at(4)),
     offset: ((at(5) << 4) | (at(6) & 15)) * STEP,
     length: (at(7) << 4) | ((at(8) >> 2) & 15),
     tag,
   };
+}
+
+/** Reads the 16 bytes of a UUID into `scratch`; false for any other spelling than lower-case hex with hyphens. */
+function readBytes(text: string): boolean {
+  if (text.length !== ID_CHARS) return false;
+  let position = 0;
+  for (let index = 0; index < 16; index++) {
+    if (HYPHENS.has(index) && text.charCodeAt(position++) !== HYPHEN) return false;
+    const high = DIGITS[text.charCodeAt(position++)] ?? NO_DIGIT;
+    const low = DIGITS[text.charCodeAt(position++)] ?? NO_DIGIT;
+    if ((high | low) > 15) return false;
+    scratch[index] = (high << 4) | low;
+  }
+  return true;
 }
 
 /** The name of a whole KMA-key on Kx: offset, length and tag 0. */

@@ -33,8 +33,23 @@ interface Template {
 const MAX_TEMPLATES = 1024;
 const templates = new Map<string, Template>();
 const tag = new Uint8Array(16);
+/** Whose template was wanted last: mostly theirs is wanted again. */
+let last: { readonly parties: Parties; readonly template: Template } | undefined;
 
-function templateOf({ source, destination, initiator, target }: Parties): Template {
+function templateOf(parties: Parties): Template {
+  if (last !== undefined && areSame(last.parties, parties)) return last.template;
+  const template = knownTemplate(parties);
+  last = { parties, template };
+  return template;
+}
+
+const areSame = (one: Parties, other: Parties): boolean =>
+  one.target === other.target &&
+  one.initiator === other.initiator &&
+  one.source === other.source &&
+  one.destination === other.destination;
+
+function knownTemplate({ source, destination, initiator, target }: Parties): Template {
   // IDs have no space, so the name is unambiguous.
   const name = `${source} ${destination} ${initiator} ${target}`;
   const known = templates.get(name);

@@ -148,13 +148,18 @@ export function writeHeader(
     throw new RangeError(`${messageId} is no message ID`);
   }
   if (at + HEADER_BYTES > target.length) throw new RangeError("no room for a header");
-  const high = Math.floor(messageId / 0x1_0000);
-  let position = at;
-  for (const field of [VERSION, high, messageId & 0xffff, code, payloadBytes]) {
-    target[position++] = field >>> 8;
-    target[position++] = field & 0xff;
-  }
-  return position;
+  setUint16(target, at, VERSION);
+  setUint16(target, at + 2, messageId >>> 16);
+  setUint16(target, at + 4, messageId);
+  setUint16(target, at + 6, code);
+  setUint16(target, at + 8, payloadBytes);
+  return at + HEADER_BYTES;
+}
+
+/** The low 16 bits of `value`. */
+function setUint16(target: Uint8Array, at: number, value: number): void {
+  target[at] = value >>> 8;
+  target[at + 1] = value;
 }
 
 /** A whole frame as new bytes. @throws RangeError when the payload is longer than a frame may carry */
