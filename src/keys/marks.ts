@@ -96,11 +96,11 @@ export class Marks {
     then();
   }
 
-  #aim({ count, step }: Demand): Targets {
+  #aim({ count, step, fits: isFit }: Demand): Targets {
     const targets = new Map<SourceKey, number>();
     let missing = count;
     for (const key of this.#keys.keys()) {
-      if (!isPiece(key.left, { count, step })) continue;
+      if (!isPiece(key.left, { count, step }) || isFit?.(key) === false) continue;
       const fits = Math.min(missing, Math.floor(key.left / step));
       missing -= fits;
       targets.set(key, Math.min(key.length, key.carved + fits * step + CHUNK));

@@ -2,9 +2,11 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
+import type { Provenance } from "../core/provenance.ts";
 import type { Context } from "./context.ts";
 import { grantPieces } from "./grants.ts";
 import type { NamedFor } from "./key-namer.ts";
+import { kindsOf, takeOfKind } from "./kinds.ts";
 import type { Answer, SupplyRequest } from "./ports.ts";
 import { type Quotas, quotaFault } from "./quota.ts";
 import { stepped } from "./sizes.ts";
@@ -68,23 +70,53 @@ export class SupplyDesk {
 
   /** Answers at once if the stock is at hand, refuses at once what cannot be in time, or lets it wait its turn. */
   request(request: DeskRequest, answer: Answer, mayWait: boolean): () => void {
-    const demand = { count: request.count, step: stepped(request.sizeBits / 8) };
-    const bits = request.count * request.sizeBits;
-    const refuse = (fault: Fault): (() => void) => {
-      this.#quotas.refund(request.app, bits);
-      answer.refused(fault);
-      return () => {};
-    };
-    const quotaMs = this.#quotas.take(request.app, bits);
+    const quotaMs = this.#quotas.take(request.app, request.count * request.sizeBits);
     if (quotaMs > 0) {
       answer.refused(quotaFault(quotaMs));
       return () => {};
     }
+    const kinds = kindsOf(request);
+    if (kinds.length === 0) return this.#begin(request, answer, mayWait);
+    return this.#choose(request, answer, kinds, () => this.#begin(request, answer, mayWait));
+  }
+
+  #begin(request: DeskRequest, answer: Answer, mayWait: boolean): () => void {
+    const demand = demandOf(request);
     if (this.#waiting.size === 0 && this.#serve(request, answer, demand)) return () => {};
     const fault = this.#hopeless(request.app, demand);
-    if (fault !== undefined) return refuse(fault);
-    if (!mayWait) return refuse(new Fault("BUSY", { retryAfterMs: 1000 }));
+    if (fault !== undefined) return this.#refuseNow(request, answer, fault);
+    if (!mayWait) return this.#refuseNow(request, answer, new Fault("BUSY", { retryAfterMs: 1000 }));
     return this.#wait(request, answer, demand);
+  }
+
+  #refuseNow({ app, count, sizeBits }: DeskRequest, answer: Answer, fault: Fault): () => void {
+    this.#quotas.refund(app, count * sizeBits);
+    answer.refused(fault);
+    return () => {};
+  }
+
+  /** Keys of a kind do not wait for stock: they are there, or the request is refused, or goes on as if it did not mind. */
+  #choose(request: DeskRequest, answer: Answer, kinds: readonly Provenance[], otherwise: () => () => void): () => void {
+    let giveUp: (() => void) | undefined = () => {};
+    const demand = demandOf(request);
+    const obstacle = this.#filling.obstacle();
+    const taken = obstacle === undefined ? takeOfKind(this.stock, demand, kinds, this.#context.ages.now()) : undefined;
+    Promise.resolve(taken).then(
+      (pieces) => {
+        if (pieces !== undefined) {
+          answer.granted(this.#grant(request, pieces, demand.step));
+          this.#filling.kick();
+        } else if (request.only !== undefined) {
+          this.#refuseNow(request, answer, obstacle ?? new Fault("EXTENSION_UNMET"));
+        } else if (giveUp !== undefined) giveUp = otherwise();
+        else this.#quotas.refund(request.app, request.count * request.sizeBits);
+      },
+      (thrown: unknown) => this.#refuseNow(request, answer, asFault(thrown)),
+    );
+    return () => {
+      giveUp?.();
+      giveUp = undefined;
+    };
   }
 
   #serve(request: DeskRequest, answer: Answer, demand: Demand): boolean {
@@ -199,3 +231,5 @@ export class SupplyDesk {
     for (const entry of [...this.#waiting]) this.#refuse(entry, fault);
   }
 }
+
+const demandOf = ({ count, sizeBits }: SupplyRequest): Demand => ({ count, step: stepped(sizeBits / 8) });

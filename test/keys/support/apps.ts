@@ -2,7 +2,7 @@
 
 import type { Fault } from "../../../src/core/fault.ts";
 import type { AppId } from "../../../src/core/ids.ts";
-import type { Answer, Grant, KeyDoor } from "../../../src/keys/ports.ts";
+import type { Answer, Grant, KeyDoor, SupplyRequest } from "../../../src/keys/ports.ts";
 
 export interface GivenKey {
   readonly id: string;
@@ -68,7 +68,7 @@ export function readGrant(grant: Grant): GivenKey[] {
   });
 }
 
-export interface Wish {
+export interface Wish extends Pick<SupplyRequest, "only" | "rather"> {
   readonly app: string;
   readonly to: string;
   readonly count?: number;
@@ -77,8 +77,9 @@ export interface Wish {
 }
 
 /** New keys for `app` and `to`. */
-export function ask(door: KeyDoor, { app, to, count = 1, bits = 256, manner = "read" }: Wish): Asked {
-  const request = { door: "ak", app: app as AppId, destination: to as AppId, count, sizeBits: bits } as const;
+export function ask(door: KeyDoor, { app, to, count = 1, bits = 256, manner = "read", ...kinds }: Wish): Asked {
+  const apps = { app: app as AppId, destination: to as AppId };
+  const request = { door: "ak", ...apps, count, sizeBits: bits, ...kinds } as const;
   return asked((answer) => door.supply(request, answer), manner);
 }
 
