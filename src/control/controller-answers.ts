@@ -65,6 +65,8 @@ export const linkAnswer = (link: LinkReport): Told<typeof LINK> => ({
   measured_bits_per_s: link.measuredBitsPerS,
   stated_bits_per_s: link.keyRateBitsPerS ?? null,
   qber: link.qber ?? null,
+  pad_bytes_out: link.padBytes.out,
+  pad_bytes_in: link.padBytes.in,
   alarms: link.alarms,
 });
 

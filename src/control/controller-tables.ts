@@ -60,6 +60,8 @@ export const LINK = {
   measured_bits_per_s: number("key that came lately; 0 before two blocks have come"),
   stated_bits_per_s: maybeNumber("secret key rate as the module states it"),
   qber: maybeNumber("quantum bit error rate as the module states it, 0 to 1"),
+  pad_bytes_out: number("bytes that served as pads for keys that left here, since the start"),
+  pad_bytes_in: number("bytes that served as pads for keys that came in"),
   alarms: texts("what the module complains of"),
 } as const satisfies Table;
 

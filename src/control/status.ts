@@ -27,6 +27,8 @@ export interface LinkReport extends LineStatus {
   readonly blockBytes: number;
   /** Key from the module over the last blocks, in bit/s; 0 before two have come. */
   readonly measuredBitsPerS: number;
+  /** Bytes that served as pads since the start, of what left here and of what came in. */
+  readonly padBytes: { readonly out: number; readonly in: number };
 }
 
 export interface PeerReport {
@@ -85,6 +87,7 @@ function linkReport(link: LinkBook, nowMs: number, line: LineStatus = { line: "d
     agreement: link.agreement,
     stored: link.stored,
     usable: link.usable,
+    padBytes: { ...link.padBytes },
     blockBytes,
     measuredBitsPerS: interval === undefined ? 0 : Math.round((blockBytes * 8 * 1000) / interval),
   };

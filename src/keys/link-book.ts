@@ -42,6 +42,8 @@ export class LinkBook {
   readonly pads: PadStream;
   /** How far the other end's blocks served as pads. */
   readonly padCopies: PadCopies;
+  /** Bytes that served as pads since the start, of what left here and of what came in. */
+  readonly padBytes = { out: 0, in: 0 };
   /** The last block that the module brought. */
   highest: Place | undefined;
   /** The last block that is durable here, with all before it. */

@@ -165,6 +165,7 @@ class NamedPads implements Incoming {
 
   use(change: Change): void {
     this.#context.meter.add("pad_bytes", this.#labels("in"), this.length + TAG_PAD);
+    this.#link.padBytes.in += this.length + TAG_PAD;
     this.#end(change);
   }
 

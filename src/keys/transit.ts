@@ -150,6 +150,7 @@ export class Transits {
       throw thrown;
     }
     meter.add("pad_bytes", labels, bytes);
+    passage.chain.link.padBytes.out += bytes;
   }
 
   #relay(

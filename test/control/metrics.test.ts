@@ -27,6 +27,7 @@ const REPORT: KmReport = {
       usable: 19,
       blockBytes: 32_768,
       measuredBitsPerS: 149_000,
+      padBytes: { out: 0, in: 0 },
     },
   ],
   peers: [

@@ -6,6 +6,7 @@ import type { KmReport } from "../../../src/control/status.ts";
 
 const peer = { reachable: true, connected: true, synchronised: true, kmaKeys: 8, held: 2, inFlight: 0, waiting: 0 };
 
+const NONE = { out: 0, in: 0 };
 const report = (km: string, other: string): KmReport => ({
   km,
   ready: true,
@@ -13,7 +14,7 @@ const report = (km: string, other: string): KmReport => ({
   links: [
     {
       ...{ id: "ab", peer: other, line: "up", module: "m", qber: 0.0214, keyRateBitsPerS: 2_000_000, alarms: [] },
-      ...{ agreement: "agreed", stored: 134, usable: 60, blockBytes: 32_768, measuredBitsPerS: 1_990_000 },
+      ...{ agreement: "agreed", stored: 134, usable: 60, blockBytes: 32_768, measuredBitsPerS: 1_990_000, padBytes: NONE },
     },
   ],
   peers: [
