@@ -17,7 +17,15 @@ const KMS = ["a", "b", "c", "d", "e"];
 
 const linkTold = (link: string, peer: string, more: Partial<LinkTold> = {}): LinkTold => ({
   ...{ link, peer, line: "up", module: null, agreement: "agreed", block_bytes: 4096, stored_blocks: 20 },
-  ...{ usable_blocks: 10, measured_bits_per_s: 1000, stated_bits_per_s: null, qber: null, pad_bytes_out: 0, pad_bytes_in: 0, alarms: [] },
+  ...{
+    usable_blocks: 10,
+    measured_bits_per_s: 1000,
+    stated_bits_per_s: null,
+    qber: null,
+    pad_bytes_out: 0,
+    pad_bytes_in: 0,
+    alarms: [],
+  },
   ...more,
 });
 

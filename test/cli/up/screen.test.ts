@@ -14,7 +14,14 @@ const report = (km: string, other: string): KmReport => ({
   links: [
     {
       ...{ id: "ab", peer: other, line: "up", module: "m", qber: 0.0214, keyRateBitsPerS: 2_000_000, alarms: [] },
-      ...{ agreement: "agreed", stored: 134, usable: 60, blockBytes: 32_768, measuredBitsPerS: 1_990_000, padBytes: NONE },
+      ...{
+        agreement: "agreed",
+        stored: 134,
+        usable: 60,
+        blockBytes: 32_768,
+        measuredBitsPerS: 1_990_000,
+        padBytes: NONE,
+      },
     },
   ],
   peers: [
