@@ -39,7 +39,7 @@ export class App implements Disposable {
   }
 
   /** A new connection over Ak, which the caller disposes. */
-  connectAk(options: Pick<AkClientOptions, "onSession"> = {}): Promise<AkClient> {
+  connectAk(options: Partial<AkClientOptions> = {}): Promise<AkClient> {
     const { host, port } = this.km.ak;
     return connectAk({ ...options, host, port, tls: this.tls, km: kmId(this.km.id) });
   }

@@ -1,0 +1,80 @@
+// Key relay over long lines, rings and a diamond while transit nodes are killed, every KM a process.
+
+import { expect, test } from "vitest";
+import { seeded } from "../keys/support/seeded.ts";
+import { eventually } from "./support/eventually.ts";
+import { Load } from "./support/load.ts";
+import { type Network, startNetwork } from "./support/network.ts";
+import { Oracle } from "./support/oracle.ts";
+import { padsOf, usedTwice } from "./support/pads.ts";
+import type { Plan } from "./support/plan.ts";
+import { diamond, line, ring } from "./support/shapes.ts";
+
+const MIN_KEYS = 50;
+const KILLS = 6;
+/** Within this time another route, or the same KM come back, brings keys again. */
+const AGAIN_MS = 20_000;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Keys of all pairs under load, until `work` has ended; then everything is fetched. */
+async function underLoad(plan: Plan, work: (network: Network, oracle: Oracle) => Promise<void>): Promise<void> {
+  const seed = Number(process.env.QKM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`QKM_SEED=${seed} makes the same choices again`);
+  await using network = await startNetwork(plan);
+  await network.stocked();
+  const oracle = new Oracle();
+  await using load = new Load(network, oracle, seeded(seed));
+  load.start();
+  await work(network, oracle);
+  await load.stop();
+  await eventually("every KM is up and synchronised", async () => {
+    const reports = await Promise.all(network.kms.map((km) => km.status()));
+    return reports.every(({ peers }) => peers.every(({ synchronised }) => synchronised));
+  });
+  await load.fetchAll();
+  expect(oracle.violations).toEqual([]);
+  expect(oracle.inState("supplied").filter(({ pair }) => pair.source !== pair.destination)).toEqual([]);
+  expect(usedTwice(padsOf(network.kms))).toEqual([]);
+}
+
+const between = (oracle: Oracle, source: string, destination: string): number =>
+  [...oracle.keys].filter(({ pair }) => pair.source === source && pair.destination === destination).length;
+
+test.each([2, 5, 8])(
+  "design 5: the ends of a line of %i KMs exchange keys under load",
+  { timeout: 600_000 },
+  async (kms) => {
+    await underLoad(line(kms), async (network, oracle) => {
+      const [first, last] = [network.kms[0]?.id ?? "", network.kms.at(-1)?.id ?? ""];
+      const bothWays = () => between(oracle, first, last) >= MIN_KEYS && between(oracle, last, first) >= MIN_KEYS;
+      await eventually("both ends have had keys", bothWays, 300_000);
+    });
+  },
+);
+
+test.each([
+  { shape: "a ring of 5", plan: ring(5), end: "km-c", transit: ["km-b", "km-d", "km-e"] },
+  { shape: "a diamond", plan: diamond(), end: "km-d", transit: ["km-b", "km-c"] },
+])(
+  "design 5: in $shape transit nodes are killed in the middle of relays, and keys go on",
+  {
+    timeout: 900_000,
+  },
+  async ({ plan, end, transit }) => {
+    await underLoad(plan, async (network, oracle) => {
+      for (let kill = 0; kill < KILLS; kill++) {
+        const victim = network.km(transit[kill % transit.length] ?? "");
+        await victim.kill();
+        const before = between(oracle, "km-a", end);
+        await eventually(
+          `keys come without ${victim.id}`,
+          () => between(oracle, "km-a", end) > before + MIN_KEYS,
+          AGAIN_MS,
+        );
+        await victim.start();
+        await pause(1_000);
+      }
+    });
+  },
+);
