@@ -7,6 +7,9 @@ import { MAX_MESSAGE_ID } from "../wire/frame.ts";
 /** What may be open at once on one connection. */
 export const MAX_OPEN_CALLS = 256;
 
+/** What applications may have open through their sessions: relays and what the two KMs tell each other go on beside it. */
+export const MAX_SESSION_CALLS = 192;
+
 /** Sees each answer, tells whether it is the last that the request waits for. @throws Fault, with which the request fails */
 export type IsLast = (answer: object) => boolean;
 

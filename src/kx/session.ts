@@ -18,7 +18,7 @@ import { parseKeyPayload } from "../wire/key-payload.ts";
 import { byCode, codeText } from "../wire/message.ts";
 import { encodePayload, parsePayload } from "../wire/payload.ts";
 import type { JsonObject } from "../wire/types.ts";
-import { type Call, type CallLimit, Calls, type IsLast, MAX_OPEN_CALLS } from "./calls.ts";
+import { type Call, type CallLimit, Calls, type IsLast, MAX_OPEN_CALLS, MAX_SESSION_CALLS } from "./calls.ts";
 import { packEntries } from "./entries.ts";
 import { KEEPALIVE, Keepalive, type KeepaliveTimes } from "./keepalive.ts";
 import { type Laid, laidFrame, plain } from "./laid.ts";
@@ -139,28 +139,29 @@ export class KxSession implements Peer {
    */
   async tell(entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
     const lists = packEntries(entries);
-    for (const list of lists.length === 0 ? [[]] : lists) await this.#notify(tellOf(list), timeoutMs);
+    for (const list of lists.length === 0 ? [[]] : lists) await this.#notify(tellOf(list), { timeoutMs });
   }
 
   async createSession(creation: SessionCreation, timeoutMs: number): Promise<void> {
-    await this.#notify(creationOf(creation), timeoutMs);
+    await this.#notify(creationOf(creation), { timeoutMs, most: MAX_SESSION_CALLS });
   }
 
   async notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]> {
     const receipts = new Receipts(wish, () => this.#ports.meter.add("answers_dropped", DOOR));
-    await this.#askNotification(wishOf(wish), timeoutMs, (answer) => receipts.take(answer));
+    const limit = { timeoutMs, most: MAX_SESSION_CALLS };
+    await this.#askNotification(wishOf(wish), limit, (answer) => receipts.take(answer));
     return receipts.keyIds;
   }
 
-  async #notify(payload: KeySupplyNotification, timeoutMs: number): Promise<void> {
-    const answer = await this.#askNotification(payload, timeoutMs);
+  async #notify(payload: KeySupplyNotification, limit: Omit<CallLimit, "late">): Promise<void> {
+    const answer = await this.#askNotification(payload, limit);
     const fault = faultOf(checkAnswer(KX.keySupplyNotificationResponse, answer).response);
     if (fault !== undefined) throw fault;
   }
 
-  #askNotification(payload: KeySupplyNotification, timeoutMs: number, isLast?: IsLast): Promise<object> {
+  #askNotification(payload: KeySupplyNotification, limit: Omit<CallLimit, "late">, isLast?: IsLast): Promise<object> {
     const late = new Fault("PEER_UNAVAILABLE", { text: `${this.id} does not answer in time` });
-    return this.#ask("keySupplyNotification", json(payload), { timeoutMs, late }, isLast).answered;
+    return this.#ask("keySupplyNotification", json(payload), { ...limit, late }, isLast).answered;
   }
 
   /** Why it has ended; `undefined` while it lives. */

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { appId } from "../../src/core/ids.ts";
 import type { SessionCreation, SessionWish } from "../../src/keys/ports.ts";
+import { MAX_SESSION_CALLS } from "../../src/kx/calls.ts";
 import { settled } from "../support/manual-clock.ts";
 import { until } from "../support/until.ts";
 import { type Dialogue, withHand } from "./dialogue.ts";
@@ -59,6 +60,19 @@ describe("sessions that we create", () => {
     ports.clock.advance(1_000);
     expect((await fault).code).toBe("PEER_UNAVAILABLE");
   });
+});
+
+it("sessions beyond their share of the open requests are BUSY, and leave room for what the two KMs tell each other", async () => {
+  const { session, hand } = withHand();
+  const open = Array.from({ length: MAX_SESSION_CALLS }, () => faultOf(session.notifySession(WISH, 1_000)));
+  expect((await faultOf(session.notifySession(WISH, 1_000))).code).toBe("BUSY");
+  expect((await faultOf(session.createSession(CREATION, 1_000))).code).toBe("BUSY");
+  const told = session.tell([{ name: "x" }], 1_000);
+  for (let wish = 0; wish < MAX_SESSION_CALLS; wish++) await hand.next(0x1103);
+  hand.answer(await hand.next(0x1103), 0x1104, { session_ID: "", key_ID: "", response: "success" });
+  await told;
+  session.close("end of test");
+  expect(new Set((await Promise.all(open)).map(({ code }) => code))).toEqual(new Set(["PEER_UNAVAILABLE"]));
 });
 
 describe("keys that we wish for in a session", () => {
