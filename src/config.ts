@@ -121,6 +121,8 @@ export interface PeerConfig {
   readonly id: KmId;
   readonly address: Endpoint;
   readonly dialect: "extended" | "strict";
+  /** Who may fetch what a strict peer relays to us; empty for an extended one. */
+  readonly fetchApps: readonly AppId[];
   /** Routes that share no KM, over which each KMA-key to it travels in parts; 1 for no parts. */
   readonly paths: number;
 }

@@ -223,6 +223,7 @@ const settingsOf = ({ supply, sessions, token, links, topology, peers, apps }: N
   peers: peers.map(({ id }) => id),
   topology,
   paths: new Map(peers.map(({ id, paths }) => [id, paths])),
+  strict: new Map(peers.filter(({ dialect }) => dialect === "strict").map(({ id, fetchApps }) => [id, { fetchApps }])),
   apps: apps.map(({ id, home, quotaBitsPerS, quotaBurstBits }) => ({
     id,
     home,

@@ -99,6 +99,7 @@ describe("a configuration that is right", () => {
       id: "km-b",
       address: { host: "kmb.example", port: 7103 },
       dialect: "extended",
+      fetchApps: [],
       paths: 1,
     });
     expect([config.topology, config.controller]).toEqual([[{ id: "ab", kms: ["km-a", "km-b"], cost: 1 }], undefined]);
@@ -216,6 +217,16 @@ describe("a configuration that is wrong", () => {
     ["a topology link named as one of the node's", RING.replace('"bc"', '"ab"'), "topology[0].link"],
     ["a topology link named twice", RING.replace('"bc"', '"dc"'), "topology[1].link"],
     ["more paths than there are routes", RING.replace("paths = 2", "paths = 3"), "peers[2].paths"],
+    [
+      "who fetches from an extended peer",
+      GOOD.replace('7103"', '7103"\nfetch_apps = ["app-a1"]'),
+      "peers[0].fetch_apps",
+    ],
+    [
+      "fetching by an application of another KM",
+      GOOD.replace('7103"', '7103"\ndialect = "strict"\nfetch_apps = ["app-a1", "app-b1"]'),
+      "peers[0].fetch_apps",
+    ],
     ["paths to a peer of another make", RING.replace("paths = 2", 'paths = 2\ndialect = "strict"'), "peers[2].paths"],
     ["a controller on a port that is taken", `${RING}\n${door("controller", 7001)}`, "controller.listen"],
     [

@@ -40,7 +40,8 @@ function stateOf(report: KmReport | undefined): string {
 function stockOf(peer: PeerReport, self: string): string {
   const name = peer.id === self ? "own" : peer.id;
   if (!peer.connected) return `${name} away`;
-  return peer.synchronised ? `${name} ${count(peer.storedKeys)}` : `${name} syncing`;
+  if (!peer.synchronised) return `${name} syncing`;
+  return `${name} ${count(peer.storedKeys)}${peer.strict ? " strict" : ""}`;
 }
 
 /** A link once, with what both ends say; ends that do not answer are left out. */

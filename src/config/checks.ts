@@ -23,6 +23,7 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkSupply(config, complain);
   checkLinks(config, known, complain);
   checkPeersAndApps(config, complain);
+  checkFetchApps(config, complain);
   if (checkTopology(config, complain)) checkPaths(config, complain);
 }
 
@@ -119,6 +120,18 @@ function checkPeersAndApps({ node, peers, apps, supply }: NodeConfig, complain: 
     if (!homes.has(app.home)) complain(["apps", at, "home"], `"${app.home}" is neither this node nor one of [[peers]]`);
     if (app.quotaBurstBits !== undefined && app.quotaBurstBits < supply.defaultKeyBits) {
       complain(["apps", at, "quota_burst_bits"], "must be enough for one key of default_key_bits");
+    }
+  }
+}
+
+function checkFetchApps({ node, peers, apps }: NodeConfig, complain: Complain): void {
+  for (const [at, { dialect, fetchApps }] of peers.entries()) {
+    const wrong = (sentence: string): void => complain(["peers", at, "fetch_apps"], sentence);
+    if (dialect === "extended" && fetchApps.length > 0) wrong("is for strict peers: others say themselves who fetches");
+    for (const name of fetchApps) {
+      if (!apps.some(({ id, home }) => id === name && home === node.id)) {
+        wrong(`no [[apps]] entry says that "${name}" is at home here`);
+      }
     }
   }
 }

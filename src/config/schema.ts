@@ -200,6 +200,15 @@ export const SCHEMA = v.strictObject({
           choice(["extended", "strict"], "`strict` for another make: keys travel under TLS alone"),
           "extended",
         ),
+        fetch_apps: v.optional(
+          v.pipe(
+            v.array(id(""), 'must be a list of IDs, for example ["app-a1"]'),
+            v.description(
+              "applications at home here that may fetch what a strict peer relays to this KM; without any it is refused",
+            ),
+          ),
+          [],
+        ),
         paths: v.optional(
           integer(
             1,

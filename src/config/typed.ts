@@ -62,7 +62,13 @@ export function configOf(from: Written, file: string): NodeConfig {
       pairingKeyFile: maybe(link.pairing_key_file),
     })),
     topology: topologyOf(from),
-    peers: from.peers.map(({ id, address, dialect, paths }) => ({ id: kmId(id), address, dialect, paths })),
+    peers: from.peers.map(({ id, address, dialect, fetch_apps, paths }) => ({
+      id: kmId(id),
+      address,
+      dialect,
+      fetchApps: fetch_apps.map(appId),
+      paths,
+    })),
     apps: from.apps.map((app) => ({
       id: appId(app.id),
       home: kmId(app.home),

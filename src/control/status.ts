@@ -4,6 +4,7 @@ import type { KmId } from "../core/ids.ts";
 import type { KeyManager } from "../keys/key-manager.ts";
 import type { LinkBook } from "../keys/link-book.ts";
 import type { Remote } from "../keys/remote.ts";
+import type { StrictPeer } from "../keys/strict.ts";
 
 /** The state of token, store and locked memory. */
 type VaultHealth = ReturnType<KeyManager["context"]["vault"]["health"]>;
@@ -37,8 +38,11 @@ export interface PeerReport {
   readonly reachable: boolean;
   readonly connected: boolean;
   readonly synchronised: boolean;
+  /** Of another make: its `success` counts, for nothing is proved. */
+  readonly strict?: true;
   /** Keys of the default size that can be supplied at once. */
   readonly storedKeys: number;
+  /** KMA-keys; with a strict peer whole keys. */
   readonly kmaKeys: number;
   readonly held: number;
   readonly inFlight: number;
@@ -72,7 +76,11 @@ export function reportOf(
     ready: true,
     vault,
     links: [...keys.links.values()].map((link) => linkReport(link, now, lineOf(link.settings.id))),
-    peers: [localReport(keys), ...[...keys.remotes.values()].map((remote) => peerReport(keys, remote))],
+    peers: [
+      localReport(keys),
+      ...[...keys.remotes.values()].map((remote) => peerReport(keys, remote)),
+      ...[...keys.strict].map(strictReport),
+    ],
     sessions: { initiator, destination },
   };
 }
@@ -111,6 +119,18 @@ function peerReport(keys: KeyManager, remote: Remote): PeerReport {
   return {
     ...{ id, reachable, connected: peer !== undefined, synchronised: phase === "synchronised" },
     ...amounts(keys, remote),
+  };
+}
+
+function strictReport({ id, peer, status, stock, held, desk }: StrictPeer): PeerReport {
+  const connected = peer !== undefined;
+  return {
+    ...{ id, reachable: true, connected, synchronised: connected, strict: true },
+    storedKeys: status.storedKeys,
+    kmaKeys: stock.book.size,
+    held: held.book.size,
+    inFlight: stock.allInFlight,
+    waiting: desk.waiting,
   };
 }
 

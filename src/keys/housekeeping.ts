@@ -10,6 +10,7 @@ import type { Remote } from "./remote.ts";
 import { TABLE } from "./rows.ts";
 import { stepped } from "./sizes.ts";
 import type { SourceStock } from "./stock.ts";
+import type { StrictPeers } from "./strict.ts";
 
 const TICK_MS = 1000;
 const SAVE_CLOCK_MS = 10_000;
@@ -29,6 +30,7 @@ export interface Keeping {
   readonly local: Pair & { kick(): void };
   readonly remotes: ReadonlyMap<string, Remote>;
   readonly links: ReadonlyMap<string, LinkBook>;
+  readonly strict: StrictPeers;
 }
 
 export class Housekeeping {
@@ -60,6 +62,7 @@ export class Housekeeping {
     const { ages, policy } = this.#context;
     const now = ages.now();
     const shortBytes = stepped(policy.defaultKeyBits / 8);
+    this.#books.strict.expire();
     for (const { stock, held } of this.#pairs()) {
       stock.tidy(now - policy.maxAgeMs, shortBytes);
       this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs);
@@ -72,6 +75,7 @@ export class Housekeeping {
     this.expire();
     this.#books.local.kick();
     for (const remote of this.#books.remotes.values()) remote.kick();
+    this.#books.strict.kick();
     this.#turnEpoch(now);
     if (now - this.#savedAt >= SAVE_CLOCK_MS) {
       this.saveClock().catch((err: unknown) => log.warn({ err }, "the age of keys could not be saved"));
@@ -130,6 +134,7 @@ export class Housekeeping {
       for (const key of stock.keys()) used.set(key.block, () => [{ offset: 0, length: key.carved }]);
       for (const key of held.keys()) used.set(key.block, () => key.used());
     }
+    for (const bundle of this.#books.strict.bundles()) used.set(bundle.block, () => bundle.used());
     for (const link of this.#books.links.values()) {
       const { begun } = link.pads;
       if (begun !== undefined) used.set(begun.block.id, () => [{ offset: 0, length: begun.offset }]);

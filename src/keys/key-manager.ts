@@ -37,6 +37,7 @@ import { readRow, TABLE } from "./rows.ts";
 import type { SessionHost } from "./session-host.ts";
 import { Sessions } from "./sessions.ts";
 import { keySizes, stepped } from "./sizes.ts";
+import { StrictPeers, type StrictSettings } from "./strict.ts";
 
 /** An application and the KM that serves it. */
 export interface AppEntry {
@@ -54,6 +55,8 @@ export interface KeyManagerSettings {
   readonly topology?: readonly TopologyLink[];
   /** Of a peer: routes that share no KM, over which each KMA-key travels in parts; 1 unless it is here. */
   readonly paths?: ReadonlyMap<KmId, number>;
+  /** Peers of another make, which know the tables of the standard alone. */
+  readonly strict?: ReadonlyMap<KmId, StrictSettings>;
 }
 
 type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog">;
@@ -72,6 +75,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly relays: RelayNetwork;
   /** What the QKDN controller sees and sets of them. */
   readonly routeDesk: RouteBook;
+  readonly strict: StrictPeers;
   /** The proactive mode. */
   readonly sessions: Sessions;
   readonly #apps: ReadonlyMap<AppId, AppEntry>;
@@ -84,7 +88,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly #stopHealth: () => void;
 
   private constructor(context: Context, settings: KeyManagerSettings) {
-    const { policy, links, peers, apps, paths } = settings;
+    const { policy, links, apps, paths, strict = new Map<KmId, StrictSettings>() } = settings;
+    const peers = settings.peers.filter((id) => !strict.has(id));
     this.context = context;
     this.#apps = new Map(apps.map((app) => [app.id, app]));
     const quotas = new Quotas(context.clock, (app) => this.#app(app).quota);
@@ -101,6 +106,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
       remotes: this.remotes,
       paths: (destination) => paths?.get(destination) ?? 1,
     });
+    this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#isServed(id) });
     this.#fetchDesk = new FetchDesk(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     this.#housekeeping = new Housekeeping(context, this);
@@ -119,7 +125,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
       await loadBooks(manager.context, {
         link: (id) => manager.links.get(id),
         pair: (peer) => manager.pair(peer as KmId),
+        others: manager.strict.load(),
       });
+      await manager.strict.begin(restored ? "restored" : ages.wentBack ? "clock" : undefined);
       if (restored) await manager.#housekeeping.destroyAll("restored");
       else if (ages.wentBack) await manager.#housekeeping.retireOwned();
       manager.#housekeeping.expire();
@@ -145,8 +153,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   #remote(id: KmId, quotas: Quotas): Remote {
     const remote = new Remote(this.context, id, quotas);
     remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
-    const homes = [...this.#apps.values()].map(({ home }) => home);
-    remote.isServed = homes.includes(id) && homes.includes(this.context.self);
+    remote.isServed = this.#isServed(id);
     remote.tellSoon = () => this.#connections.get(remote)?.tellSoon();
     return remote;
   }
@@ -169,6 +176,12 @@ export class KeyManager implements KeyDoor, PeerEvents {
       isCurrent: (peer) => this.remotes.get(peer.id)?.peer === peer,
       mayWait: () => this.waiting < this.context.policy.maxWaiting,
     };
+  }
+
+  /** Whether applications here may want keys with applications there. */
+  #isServed(id: KmId): boolean {
+    const homes = [...this.#apps.values()].map(({ home }) => home);
+    return homes.includes(id) && homes.includes(this.context.self);
   }
 
   /** What is shared with a peer, or with ourselves. */
@@ -210,17 +223,19 @@ export class KeyManager implements KeyDoor, PeerEvents {
       if (request.destination === request.app) {
         throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
       }
-      const pair = this.#pairFor(home);
-      checkSize(request, keySizes(this.sizes.defaultBits, pair.keyBytes + FRONT));
-      return pair.desk.request(request, answer, this.waiting < this.context.policy.maxWaiting);
+      const mayWait = this.waiting < this.context.policy.maxWaiting;
+      const strict = this.strict.get(home);
+      checkSize(request, strict?.sizes ?? keySizes(this.sizes.defaultBits, this.#pairFor(home).keyBytes + FRONT));
+      return (strict ?? this.#pairFor(home)).desk.request(request, answer, mayWait);
     } catch (thrown) {
       answer.refused(asFault(thrown));
       return NOTHING;
     }
   }
 
-  /** @throws Fault NO_ROUTE */
+  /** @throws Fault NO_ROUTE, EXTENSION_UNSUPPORTED */
   #pairFor(home: KmId): Remote | LocalStock {
+    if (this.strict.get(home) !== undefined) throw notWithStrict(home);
     const pair = this.pair(home);
     if (pair === undefined) throw new Fault("NO_ROUTE", { text: `${home} is no peer of this KM` });
     if (pair instanceof Remote && pair.unreachable !== undefined) throw pair.unreachable;
@@ -230,7 +245,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
   fetch(request: FetchRequest, answer: Answer): () => void {
     try {
       this.#checkWorking();
-      const held = this.pair(this.#app(request.initiator).home)?.held;
+      const { home } = this.#app(request.initiator);
+      const strict = this.strict.get(home);
+      if (strict !== undefined) return strict.held.request(request, answer);
+      const held = this.pair(home)?.held;
       if (held === undefined) throw new Fault("KEY_NOT_FOUND");
       return this.#fetchDesk.request(request, held, answer);
     } catch (thrown) {
@@ -241,6 +259,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   status(_app: AppId, other: AppId): SupplyStatus {
     const { home } = this.#app(other);
+    const strict = this.strict.get(home);
+    if (strict !== undefined) return strict.status;
     const pair = this.#pairFor(home);
     const sizes = keySizes(this.sizes.defaultBits, pair.keyBytes + FRONT);
     const step = stepped(sizes.defaultBits / 8);
@@ -268,8 +288,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
       this.#checkWorking();
       this.relays.recovered();
       for (const { desk } of this.#pairs()) desk.pump();
+      this.strict.recovered();
     } catch (thrown) {
       for (const { desk } of this.#pairs()) desk.refuseAll(asFault(thrown));
+      this.strict.refuseAll(asFault(thrown));
     }
   }
 
@@ -279,10 +301,11 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   /** Requests that wait for stock. */
   get waiting(): number {
-    return this.#pairs().reduce((sum, { desk }) => sum + desk.waiting, 0);
+    return this.#pairs().reduce((sum, { desk }) => sum + desk.waiting, this.strict.waiting);
   }
 
   connected(peer: Peer): void {
+    if (!this.#stopping && this.strict.connected(peer)) return;
     const remote = this.remotes.get(peer.id);
     if (remote === undefined || this.#stopping) {
       peer.close("no peer of this KM");
@@ -297,6 +320,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 
   disconnected(peer: Peer): void {
+    this.strict.disconnected(peer);
     const remote = this.remotes.get(peer.id);
     if (remote?.peer !== peer) return;
     remote.peer = undefined;
@@ -321,8 +345,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 
   /** @throws Fault */
-  async relayedWhole(_peer: Peer, _arrival: WholeArrival): Promise<void> {
-    throw new Fault("PROTECTION_REFUSED", { text: "keys without protection are not taken" });
+  async relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void> {
+    this.#checkWorking();
+    await this.strict.relayedWhole(peer, arrival);
   }
 
   /** @throws Fault */
@@ -339,6 +364,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
 
   #connection(peer: Peer): Connection {
     if (this.#stopping) throw new Fault("STOPPING");
+    if (this.strict.get(peer.id) !== undefined) throw notWithStrict(peer.id);
     const remote = this.remotes.get(peer.id);
     const connection = remote && this.#connections.get(remote);
     if (connection?.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
@@ -351,6 +377,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.#stopHealth();
     this.sessions.stop();
     for (const { desk } of this.#pairs()) desk.refuseAll(new Fault("STOPPING"));
+    this.strict.refuseAll(new Fault("STOPPING"));
   }
 
   /** Refuses, and writes the marks exactly: an orderly stop loses nothing. */
@@ -358,7 +385,12 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.refuse();
     this.#stopped.abort();
     for (const connection of this.#connections.values()) connection.end();
-    await Promise.all([this.relays.stop(), this.local.stop(), ...[...this.#intakes].map((intake) => intake.idle())]);
+    await Promise.all([
+      this.relays.stop(),
+      this.strict.stop(),
+      this.local.stop(),
+      ...[...this.#intakes].map((intake) => intake.idle()),
+    ]);
     await this.#housekeeping.stop();
   }
 }
@@ -367,12 +399,16 @@ export class KeyManager implements KeyDoor, PeerEvents {
 const DEFAULT_BLOCK = 4096;
 const FRONT = 96;
 
-function wholeTopology(self: KmId, { links, topology = [] }: KeyManagerSettings): readonly TopologyLink[] {
+const notWithStrict = (peer: KmId): Fault =>
+  new Fault("EXTENSION_UNSUPPORTED", { text: `${peer} is configured as strict: keys on demand are all that there is` });
+
+/** Without strict peers, which send nothing on. */
+function wholeTopology(self: KmId, { links, topology = [], strict }: KeyManagerSettings): readonly TopologyLink[] {
   const known = new Set(topology.map(({ id }) => id));
   const own = links
     .filter(({ id }) => !known.has(id))
     .map(({ id, peer }) => ({ id, kms: [self, peer] as const, cost: 1 }));
-  return [...own, ...topology];
+  return [...own, ...topology].filter(({ kms }) => !kms.some((km) => strict?.has(km)));
 }
 
 /** @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST */

@@ -16,6 +16,8 @@ export interface Books {
   link(id: string): LinkBook | undefined;
   /** Both directions with a peer, or with this KM itself. */
   pair(peer: string): { readonly stock: SourceStock; readonly held: HeldKeys } | undefined;
+  /** Blocks that belong to others. */
+  readonly others: Iterable<BlockId>;
 }
 
 /** @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; Error when a row is none of ours */
@@ -23,7 +25,7 @@ export async function loadBooks(context: Context, books: Books): Promise<void> {
   const { vault, log } = context;
   const change = vault.change();
   loadPeers(context, books);
-  const named = new Set<BlockId>(loadLinks(context, books, change));
+  const named = new Set<BlockId>(loadLinks(context, books, change)).union(new Set(books.others));
   const sources = [...vault.rows(TABLE.source)].map(([id, row]) => readRow("source", id, row));
   const helds = [...vault.rows(TABLE.held)].map(([id, row]) => readRow("held", id, row));
   for (const row of sources.sort(bySerial)) named.add(await loadSource(context, books, row, change));

@@ -13,6 +13,7 @@ export const TABLE = {
   peer: "peer",
   meta: "meta",
   route: "route",
+  whole: "whole",
 } as const;
 
 /** A link block that is stored and unused. */
@@ -90,6 +91,21 @@ export interface RouteRow extends Row {
   readonly routes: string;
 }
 
+/**
+ * Whole keys shared with a strict peer, in one block. Ours are `reserved`, then `ready`; theirs are `held`, and `gone` when
+ * all are fetched: their block is destroyed, their IDs are not accepted again.
+ */
+export interface WholeRow extends Row {
+  readonly peer: KmId;
+  readonly state: "reserved" | "ready" | "held" | "gone";
+  readonly block: BlockId;
+  readonly bornAt: number;
+  /** JSON: for each key its ID and its length in bytes, as they lie in the block. */
+  readonly keys: string;
+  /** One byte per key: 1 before it leaves. */
+  readonly taken: Uint8Array;
+}
+
 type Kinds = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
 
 const SHAPES = {
@@ -126,6 +142,7 @@ const SHAPES = {
   peer: { nextSerial: "number", proved: "number", givenUp: "string", accepted: "number", window: "string" },
   meta: { ageMs: "number", wallMs: "number" },
   route: { routes: "string" },
+  whole: { peer: "string", state: "string", block: "string", bornAt: "number", keys: "string", taken: "bytes" },
 } as const satisfies Record<keyof typeof TABLE, Record<string, Kinds>>;
 
 interface RowOf {
@@ -137,6 +154,7 @@ interface RowOf {
   peer: PeerRow;
   meta: ClockRow;
   route: RouteRow;
+  whole: WholeRow;
 }
 
 /** @throws Error that names table and field: a store that holds something else is not ours to guess at */
@@ -162,6 +180,8 @@ export const linkBlock = (link: LinkId, run: number, sequence: number): BlockId 
 /** The store's names for the two copies of a block of the token's random generator: one to supply from, one to fetch from. */
 export const localBlock = (serial: number, end: "source" | "destination"): BlockId =>
   `local:${end}:${serial}` as BlockId;
+/** The store's names for whole keys: ours as they are relayed and as they are supplied, and those of a strict peer. */
+export const wholeBlock = (copy: "relayed" | "own" | "held", id: string): BlockId => `whole:${copy}:${id}` as BlockId;
 /** The store's name for a KMA-key that came under a pad or in parts. */
 export const heldBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
 /** The store's name for one part of a KMA-key of which not all have come. */
