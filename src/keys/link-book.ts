@@ -174,8 +174,9 @@ export class LinkBook {
   overflow(): StoredBlock[] {
     const { keepBlocks } = this.settings;
     const copies = this.#copies.size - keepBlocks - Math.ceil(keepBlocks / SLACK);
+    // The other end goes on with the block in which its pads begin, however old that is.
     return [...oldest(this.#own, this.#own.size - keepBlocks), ...oldest(this.#copies, copies)].filter(
-      ({ id }) => !this.padCopies.isInUse(id),
+      (block) => !this.padCopies.isInUse(block.id) && !this.padCopies.isBegun(block),
     );
   }
 

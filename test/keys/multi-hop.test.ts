@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { TAG_PAD } from "../../src/keys/relay-incoming.ts";
 import { ask } from "./support/apps.ts";
-import { exchanged } from "./support/exchange.ts";
+import { asked, exchanged } from "./support/exchange.ts";
 import { expectOneUse } from "./support/ledger.ts";
 import { LINE_3, LINE_5, Mesh } from "./support/mesh.ts";
 import { expectPadsOnce, offersIn, paddedBytes } from "./support/pads.ts";
@@ -37,6 +37,17 @@ describe("km-a and km-c, which share no link", () => {
       first?.keyId,
       first?.transit,
     ]);
+  });
+
+  test("go on in the block in which the last pads ended, however many blocks have come since", async () => {
+    const mesh = await Mesh.up({ links: LINE_3, blocks: 8, keepBlocks: 16, policy: ON_DEMAND });
+    for (let round = 0; round < 4; round++) {
+      expect((await asked(mesh, "a", "c", 1, 24_000)).outcome).toBe("granted");
+      mesh.make(60);
+      await mesh.run(500);
+    }
+    expect(mesh.node("b").recorder.count("kma_keys_relayed", { link: "bc" })).toBeGreaterThan(1);
+    for (const node of mesh.nodes.values()) expect(node.recorder.count("relays_refused")).toBe(0);
   });
 
   test("remember of each KMA-key how it came", async () => {
