@@ -3,10 +3,12 @@
 import { X509Certificate } from "node:crypto";
 import type { AppId, KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
+import type { Provenance } from "../core/provenance.ts";
 import { dial } from "../net/dial.ts";
 import { identityOf } from "../net/identity.ts";
 import type { TlsMaterial } from "../net/options.ts";
 import { type Answered, type Asking, Dialogue, type RequestName } from "./dialogue.ts";
+import { extensionOf } from "./extension.ts";
 import { AkRefusal, AkUnanswered, Interruption } from "./failures.ts";
 import { type IncomingSession, IncomingSessions, type OnSession } from "./incoming.ts";
 import type { KeyResponse } from "./messages.ts";
@@ -54,6 +56,10 @@ export interface WantedKeys {
   readonly destination: AppId;
   readonly count?: number;
   readonly sizeBits?: number;
+  /** Only keys that came so, and are so young; refused when there are none in stock. */
+  readonly only?: Provenance;
+  /** Such keys if they are in stock, others if not. */
+  readonly rather?: Provenance;
 }
 
 /** What 0x2102 asks for: the keys that `initiator` was supplied with. */
@@ -83,7 +89,7 @@ export interface OpenSession {
    * 0x2108: keys that the other application has got and acknowledged, perhaps fewer than `count`; dispose each.
    * @throws AkRefusal; AkUnanswered
    */
-  getKeys(wanted?: Omit<WantedKeys, "destination">, options?: RequestOptions): Promise<readonly SuppliedKey[]>;
+  getKeys(wanted?: Pick<WantedKeys, "count" | "sizeBits">, options?: RequestOptions): Promise<readonly SuppliedKey[]>;
 }
 
 /**
@@ -153,8 +159,14 @@ class Client implements AkClient {
     return this.#line.group;
   }
 
-  async getKeys({ destination, count, sizeBits }: WantedKeys, options?: RequestOptions) {
-    const wanted = { application_destination_ID: destination, number_of_keys: count, size_of_key: sizeBits };
+  async getKeys({ destination, count, sizeBits, ...wishes }: WantedKeys, options?: RequestOptions) {
+    const extension = extensionOf(wishes);
+    const wanted = {
+      application_destination_ID: destination,
+      number_of_keys: count,
+      size_of_key: sizeBits,
+      extension: extension.length === 0 ? undefined : extension,
+    };
     return keysIn(await this.#ask("keyRequest", wanted, options));
   }
 

@@ -4,6 +4,7 @@ import { Fault } from "../core/fault.ts";
 import { type AppId, appId, ID_PATTERN } from "../core/ids.ts";
 import type { FetchRequest, KeySizes, SessionKeysRequest, SessionRequest, SupplyRequest } from "../keys/ports.ts";
 import { fitsAnswer, fitsSessionAnswer } from "./answer.ts";
+import { wishesOf } from "./extension.ts";
 import type { KeyRequest, KeyRequestWithId, SessionCreationRequest, SessionKeyRequest } from "./messages.ts";
 
 const DOOR = "ak";
@@ -19,7 +20,8 @@ export function supplyRequest(app: AppId, message: KeyRequest, sizes: KeySizes):
   const most = sizes.maxKeys(sizeBits);
   if (count > most)
     throw new Fault("TOO_MANY_KEYS", { text: `at most ${most} keys of ${sizeBits} bits fit one answer` });
-  return { door: DOOR, app, destination, count, sizeBits };
+  const asked = { door: DOOR, app, destination, count, sizeBits } as const;
+  return message.extension === undefined ? asked : { ...asked, ...wishesOf(message.extension) };
 }
 
 function checkCount(count: number): void {
