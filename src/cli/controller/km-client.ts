@@ -1,7 +1,7 @@
 // The controller endpoint of one KM, as a controller calls it.
 
 import { Agent, request } from "node:https";
-import type { DESTINATION, LINK, ROUTES_SET, Told } from "../../control/controller-tables.ts";
+import type { DESTINATION, LINK, RELAY, ROUTES_SET, Told } from "../../control/controller-tables.ts";
 import type { Route } from "../../core/topology.ts";
 import { identityOf } from "../../net/identity.ts";
 import { contextOptions, type TlsMaterial } from "../../net/options.ts";
@@ -14,6 +14,7 @@ const LONGEST_ANSWER = 16 << 20;
 
 export type LinkTold = Told<typeof LINK>;
 export type DestinationTold = Told<typeof DESTINATION>;
+type RelayTold = Told<typeof RELAY>;
 type RoutesTold = Told<typeof ROUTES_SET>;
 
 interface Call {
@@ -49,6 +50,12 @@ export class KmClient implements Disposable {
   async destinations(): Promise<readonly DestinationTold[]> {
     const told = await this.#call({ method: "GET", path: "destinations" });
     return (told as { destinations: readonly DestinationTold[] }).destinations;
+  }
+
+  /** How its last relays ended, oldest first. */
+  async relays(): Promise<readonly RelayTold[]> {
+    const { relays } = (await this.#call({ method: "GET", path: "relays" })) as { relays: readonly RelayTold[] };
+    return relays;
   }
 
   /** What a controller has set; undefined when the topology decides. */

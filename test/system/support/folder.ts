@@ -4,10 +4,19 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { parse, stringify } from "smol-toml";
 import { host } from "../../../boards/host.ts";
 import { endpointText, nodeToml } from "../../../src/cli/provision/node-toml.ts";
-import { appFiles, authorityFiles, networkPlaces, nodePlaces, type Ports } from "../../../src/cli/provision/plan.ts";
+import {
+  appFiles,
+  authorityFiles,
+  CONTROLLER,
+  controllerFiles,
+  networkPlaces,
+  nodePlaces,
+  type Ports,
+} from "../../../src/cli/provision/plan.ts";
 import {
   authoritiesIn,
   provisionApp,
+  provisionController,
   provisionIdentity,
   provisionPairingKey,
   provisionToken,
@@ -27,6 +36,10 @@ export async function provisionPlan(dir: string, plan: Plan, ports: readonly Por
   for (const { id } of plan.links) provisionPairingKey(places.pairingKey(id), quietly);
   for (const app of plan.kms.flatMap(({ apps }) => apps)) {
     await provisionApp(authorities, app, appFiles(places.apps, app), quietly);
+  }
+  if (plan.controller) {
+    const files = controllerFiles(places.controllers, CONTROLLER);
+    await provisionController(authorities, CONTROLLER, files, quietly);
   }
   for (const km of plan.kms) {
     const node = places.node(km.id);
@@ -58,6 +71,7 @@ function configText({ dir, plan, ports, km, token }: Writing): string {
     trust: {
       apps: authorityFiles(places.authorities, "apps").cert,
       kms: authorityFiles(places.authorities, "kms").cert,
+      ...(plan.controller && { controllers: authorityFiles(places.authorities, "controllers").cert }),
     },
     links: plan.links
       .filter(({ kms }) => kms.includes(km.id))

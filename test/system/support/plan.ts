@@ -42,6 +42,8 @@ export interface Plan {
   readonly links: readonly PlannedLink[];
   /** Every KM is told of all links, so that keys are relayed over several. */
   readonly topology?: true;
+  /** Every KM lets a controller in; its certificate is among those of the network. */
+  readonly controller?: true;
   /** For every KM. */
   readonly config?: Overrides;
 }
