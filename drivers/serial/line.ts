@@ -1,18 +1,28 @@
 // One opened serial line, on serialport's own binding, so that key bytes stay in one buffer that is zeroed.
 
+import { access, constants } from "node:fs/promises";
 import { SerialPort } from "serialport";
+import { PortError } from "../../src/core/usb-port.ts";
+import type { OpenLine } from "../../src/kq/keep.ts";
 
 type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;
 
 const READ_BYTES = 65_536;
 
 /** Bytes both ways until it is closed or the device goes away; it never comes back. */
-export class SerialLine implements AsyncDisposable {
+export class SerialLine implements OpenLine {
   readonly #port: Binding;
   readonly #chunk = Buffer.alloc(READ_BYTES);
 
-  /** @throws Error of the system: no such device, no permission, locked by another process */
+  /** @throws PortError without permission, or an error of the system: no such device, locked by another process */
   static async open(path: string, baudRate: number): Promise<SerialLine> {
+    await access(path, constants.R_OK | constants.W_OK).catch((cause: unknown) => {
+      if (!(cause instanceof Error && "code" in cause && cause.code === "EACCES")) return;
+      throw new PortError(
+        `no permission for ${path}: add the user to its group (usermod -aG dialout USER)`,
+        "no-permission",
+      );
+    });
     return new SerialLine(await SerialPort.binding.open({ path, baudRate, lock: true }));
   }
 

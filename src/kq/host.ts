@@ -6,7 +6,7 @@ import type { Secret, SecretPool } from "../core/secret.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
 import { Malformed } from "./codec.ts";
 import { Connection, type LineFault } from "./connection.ts";
-import { Deframer } from "./deframer.ts";
+import { COBS, type Decoder, type Framing } from "./framing.ts";
 import {
   freshNonce,
   helloFrame,
@@ -31,6 +31,8 @@ export interface HostOptions {
   /** 32 bytes; the caller disposes it after the host. */
   readonly pairingKey?: Secret | undefined;
   readonly limits?: Partial<Limits> | undefined;
+  /** How frames lie on the line; COBS unless said otherwise. */
+  readonly framing?: Framing | undefined;
 }
 
 export interface HostPorts {
@@ -62,7 +64,8 @@ export class Host {
   readonly #ports: HostPorts;
   readonly #limits: Limits;
   readonly #arrivals: Arrivals;
-  readonly #deframer: Deframer;
+  readonly #framing: Framing;
+  readonly #decoder: Decoder;
   #state: State = "down";
   #line: Line | undefined;
   #connection: Connection | undefined;
@@ -81,7 +84,8 @@ export class Host {
     this.#ports = ports;
     this.#limits = { ...LIMITS, ...options.limits };
     this.#own = freshNonce(ports.random);
-    this.#deframer = new Deframer(
+    this.#framing = options.framing ?? COBS;
+    this.#decoder = this.#framing.decoder(
       (frame) => this.#frame(frame),
       () => this.#damaged(),
     );
@@ -110,8 +114,8 @@ export class Host {
   /** A line is there; `write` takes what goes to the module. */
   attach(write: Write): void {
     this.#go("attached");
-    this.#line = new Line(write);
-    this.#deframer.reset();
+    this.#line = new Line(write, this.#framing);
+    this.#decoder.reset();
     this.#call(0);
     this.#armTick();
   }
@@ -122,12 +126,12 @@ export class Host {
     this.#cancelTick?.();
     this.#endConnection();
     this.#line = undefined;
-    this.#deframer.reset();
+    this.#decoder.reset();
   }
 
   /** Bytes from the module, lent until this returns. */
   received(chunk: Buffer): void {
-    this.#deframer.push(chunk);
+    this.#decoder.push(chunk);
     this.#connection?.settle();
   }
 

@@ -1,21 +1,23 @@
 // One attached line as an end writes to it: frames are coded into one buffer, which goes out in large pieces.
 
-import { codedBytes, encodeCobs } from "./cobs.ts";
-import { MAX_FRAME_BYTES } from "./limits.ts";
+import { COBS, type Coder, type Framing } from "./framing.ts";
 
 /** Takes bytes, which are its own from then on; `false` when it wants no more before `drained` is called. */
 export type Write = (bytes: Uint8Array) => boolean;
 
-const PIECE_BYTES = 32_768;
-
 export class Line {
-  readonly #out = Buffer.alloc(PIECE_BYTES + codedBytes(MAX_FRAME_BYTES) + 1);
+  readonly #out: Buffer;
+  readonly #pieceBytes: number;
+  readonly #coder: Coder;
   #length = 0;
   #writable = true;
   readonly #write: Write;
 
-  constructor(write: Write) {
+  constructor(write: Write, framing: Framing = COBS) {
     this.#write = write;
+    this.#pieceBytes = framing.pieceBytes;
+    this.#out = Buffer.alloc(framing.pieceBytes + framing.maxBytes);
+    this.#coder = framing.coder();
   }
 
   /** Whether it takes frames now. */
@@ -25,8 +27,8 @@ export class Line {
 
   /** Codes one frame; goes out with `flush`, or by itself when the piece is full. Only while `writable`. */
   put(frame: Buffer): void {
-    this.#length = encodeCobs(frame, this.#out, this.#length);
-    if (this.#length >= PIECE_BYTES) this.flush();
+    this.#length = this.#coder(frame, this.#out, this.#length);
+    if (this.#length >= this.#pieceBytes) this.flush();
   }
 
   flush(): void {

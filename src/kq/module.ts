@@ -5,7 +5,7 @@ import type { Clock, Log, Random } from "../core/ports.ts";
 import type { Secret } from "../core/secret.ts";
 import { Malformed } from "./codec.ts";
 import { Connection, type LineFault } from "./connection.ts";
-import { Deframer } from "./deframer.ts";
+import { COBS, type Decoder, type Framing } from "./framing.ts";
 import {
   freshNonce,
   helloFrame,
@@ -19,6 +19,7 @@ import {
   WRONG_VERSION,
 } from "./greeting.ts";
 import { plainGuard, SealedGuard } from "./guard.ts";
+import { type Health, statusOf } from "./health.ts";
 import { MODULE_LIFE, step } from "./life.ts";
 import { LIMITS, type Limits, MAX_FRAGMENT_BYTES } from "./limits.ts";
 import { Line, type Write } from "./line.ts";
@@ -38,6 +39,8 @@ export interface ModuleOptions {
   readonly pieceBytes?: number | undefined;
   readonly pairingKey?: Secret | undefined;
   readonly limits?: Partial<Limits> | undefined;
+  /** How frames lie on the line; COBS unless said otherwise. */
+  readonly framing?: Framing | undefined;
 }
 
 export interface ModulePorts {
@@ -45,14 +48,6 @@ export interface ModulePorts {
   readonly random: Random;
   readonly log: Log;
   fault?(kind: LineFault): void;
-}
-
-/** What a module reports of its optics. */
-export interface Health {
-  /** 0 to 1. */
-  readonly qber: number;
-  readonly keyRateBitsPerS: number;
-  readonly alarms: readonly string[];
 }
 
 const PIECE_BYTES = 2_048;
@@ -65,7 +60,8 @@ export class Module {
   readonly #ports: ModulePorts;
   readonly #limits: Limits;
   readonly #shelf: Shelf;
-  readonly #deframer: Deframer;
+  readonly #framing: Framing;
+  readonly #decoder: Decoder;
   #state: keyof typeof MODULE_LIFE = "down";
   #line: Line | undefined;
   #connection: Connection | undefined;
@@ -89,7 +85,8 @@ export class Module {
     this.#limits = { ...LIMITS, ...options.limits };
     this.#shelf = new Shelf(options.bufferBlocks, pieceBytes);
     this.#own = freshNonce(ports.random);
-    this.#deframer = new Deframer(
+    this.#framing = options.framing ?? COBS;
+    this.#decoder = this.#framing.decoder(
       (frame) => this.#frame(frame),
       () => this.#connection?.damaged(),
     );
@@ -118,8 +115,8 @@ export class Module {
 
   attach(write: Write): void {
     this.#go("attached");
-    this.#line = new Line(write);
-    this.#deframer.reset();
+    this.#line = new Line(write, this.#framing);
+    this.#decoder.reset();
     this.#armTick();
     this.#call();
   }
@@ -133,7 +130,7 @@ export class Module {
 
   /** Bytes from the host, lent until this returns. */
   received(chunk: Buffer): void {
-    this.#deframer.push(chunk);
+    this.#decoder.push(chunk);
     this.#connection?.settle();
   }
 
@@ -268,18 +265,13 @@ export class Module {
     const now = this.#ports.clock.monotonicMs();
     if (now >= this.#statusAt && connection.hasRoom) {
       this.#statusAt = now + this.#limits.statusMs;
-      connection.send("status", this.#statusOf(this.#health));
+      connection.send("status", statusOf(this.#health, this.held));
     }
     while (connection.hasRoom) {
       const piece = this.#shelf.next(this.#granted);
       if (piece === undefined) return;
       connection.send("fragment", piece.values, piece.arrived);
     }
-  }
-
-  #statusOf({ qber, keyRateBitsPerS, alarms }: Health) {
-    const { blocks: held, dropped } = this.held;
-    return { qber: Math.round(qber * 1e6), keyRate: Math.round(keyRateBitsPerS), held, dropped, alarms };
   }
 
   #lost(kind: LineFault): void {
