@@ -137,6 +137,7 @@ export class HeldKeys {
 
   /** Whether a serial may be accepted: never before, and not so far below the highest that nobody remembers. */
   isNew(serial: number): boolean {
+    if (this.#expected.has(serial)) return false;
     return serial > this.accepted || (serial > this.accepted - WINDOW && !this.#recent.has(serial));
   }
 
@@ -146,9 +147,8 @@ export class HeldKeys {
     for (const old of this.#recent) if (old <= this.accepted - WINDOW) this.#recent.delete(old);
   }
 
-  /** Accepts a serial whose relay is being taken in. */
+  /** A relay of this serial is being taken in: it is accepted when its tag is right, for a wrong one may lie about it. */
   expect(serial: number): void {
-    this.accept(serial);
     this.#expected.set(serial, true);
   }
 

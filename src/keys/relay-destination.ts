@@ -61,7 +61,7 @@ export async function acceptKey(context: Context, arrival: Arrival, incoming: In
     await keepKey(context, arrival, key, change);
     return { keyId: offer.keyId, tag };
   } catch (thrown) {
-    await lose(context, arrival, incoming, asFault(thrown));
+    await lose(context, incoming, asFault(thrown));
     throw thrown;
   }
 }
@@ -77,6 +77,7 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
   const row = { peer: source.id, serial, block, length, bornAt: context.ages.now(), fetched, witness: FIRST_OFFSET };
   const { key: idKey, sealed } = await key.keyIdKey();
   try {
+    source.held.accept(serial);
     change.keep(sealed).put(...source.peerRow());
     // What a KM on the way could have changed is not believed: it comes from the source itself too.
     if (offer.transit.length === 0) source.held.giveUp(offer.givenUp, change);
@@ -96,9 +97,9 @@ async function undo({ vault }: Context, { source, serial }: Arrival, { block }: 
   return new Fault("PEER_UNAVAILABLE");
 }
 
-/** Destroys what a key came in; its serial is durably refused from now on. @throws Fault STORE_UNAVAILABLE */
-export async function lose(context: Context, { source }: Arrival, incoming: Incoming, fault: Fault): Promise<void> {
-  const change = context.vault.change().put(...source.peerRow());
+/** Destroys what a key came in. @throws Fault STORE_UNAVAILABLE */
+export async function lose(context: Context, incoming: Incoming, fault: Fault): Promise<void> {
+  const change = context.vault.change();
   incoming.lose(change, fault.code === "BAD_TAG" ? "mismatch" : "given_up");
   await change.commit();
 }

@@ -91,16 +91,17 @@ export class Gatherings {
     const { source, serial } = gathering;
     const { vault } = this.#context;
     const block = incoming.nameOr(partBlock(source.id, serial, offer.part.part));
-    const change = vault.change().put(...source.peerRow());
+    const change = vault.change();
     try {
       using open = await vault.openJob(incoming.job);
       const part = incoming.open(open, block);
       if (part === undefined) throw new Fault("BAD_TAG");
       if (block !== incoming.job.blocks[0]?.block) change.keep(await part.seal());
       incoming.use(change, true);
-      await change.commit();
+      source.held.accept(serial);
+      await change.put(...source.peerRow()).commit();
     } catch (thrown) {
-      await lose(this.#context, gathering, incoming, asFault(thrown));
+      await lose(this.#context, incoming, asFault(thrown));
       throw thrown;
     }
     gathering.kept.push(block);

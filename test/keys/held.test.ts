@@ -106,11 +106,11 @@ describe("serials", () => {
     expect(held.accepted).toBe(10);
   });
 
-  test("that are expected are counted, until they are settled", () => {
+  test("that are expected are counted, until they are settled, and are new again if they were not accepted", () => {
     const held = heldKeys();
     held.expect(4);
     expect([held.expected, held.isExpected(4), held.isNew(4)]).toEqual([1, true, false]);
     held.settle(4);
-    expect([held.expected, held.isExpected(4), held.isNew(4)]).toEqual([0, false, false]);
+    expect([held.expected, held.isExpected(4), held.isNew(4)]).toEqual([0, false, true]);
   });
 });

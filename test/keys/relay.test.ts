@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { linkId } from "../../src/core/ids.ts";
-import { kmaSerial, MAX_SERIAL } from "../../src/keys/key-id.ts";
+import { kmaKeyId, kmaSerial, MAX_SERIAL } from "../../src/keys/key-id.ts";
 import type { LinkProtection, RelayOffer } from "../../src/keys/ports.ts";
 import { linkBlock } from "../../src/keys/rows.ts";
 import { ask, fetchKeys } from "./support/apps.ts";
@@ -309,12 +309,21 @@ describe("key-protocol 2: the destination refuses", () => {
     expect(await offered(network, onAnotherBlock(offer))).toBe("SERIAL_SEEN");
   });
 
-  test("a tag over anything else: the block is destroyed, and the serial cannot come again", async () => {
+  test("a tag over anything else: the block is destroyed", async () => {
     const { network, offer } = await intercepted();
     expect(await offered(network, { ...offer, requestId: "ffff" })).toBe("BAD_TAG");
     expect(await offered(network, offer)).toBe("BLOCK_NOT_HELD");
     expect(network.b.vault.has(linkBlock(LINK, 1, named(offer).sequence))).toBe(false);
-    expect(heldOf(network.b, network.a).isNew(1)).toBe(false);
+  });
+
+  test("a serial that was changed on the way: it is not accepted, or its source would seem a restored copy", async () => {
+    const { network, offer } = await intercepted();
+    expect(await offered(network, { ...offer, keyId: kmaKeyId(36_889) })).toBe("BAD_TAG");
+    network.wire.lose = () => false;
+    network.wire.connect();
+    await network.run(2000);
+    for (const { recorder } of [network.a, network.b]) expect(recorder.count("alarms")).toBe(0);
+    expect(stockOf(network.a, network.b).size).toBe(1);
   });
 
   test("an offer of an earlier connection, though nothing of it ever came", async () => {
