@@ -22,13 +22,19 @@ class Account {
 
 /** Counters that tell of something that ended unused, one for each call. */
 const ENDS: readonly CounterName[] = ["blocks_ended", "kma_keys_ended", "pad_bytes_lost"];
+/** Pads of one key lie in several blocks: a loss of pads explains as many. */
+const PAD_BLOCKS = 4;
 
 export class Accounts {
   readonly #checks: Checks;
   readonly #accounts = new Map<SimNode, Account>();
 
-  constructor(checks: Checks) {
+  readonly #isPad: (node: SimNode, block: string) => boolean;
+
+  /** `isPad`: whether a block was used as pad at a node. */
+  constructor(checks: Checks, isPad: (node: SimNode, block: string) => boolean) {
     this.#checks = checks;
+    this.#isPad = isPad;
   }
 
   #of(node: SimNode): Account {
@@ -43,7 +49,8 @@ export class Accounts {
     const account = this.#of(node);
     if (counter === "blocks_received") account.sums.received += amount;
     if (!ENDS.includes(counter)) return;
-    const things = counter === "pad_bytes_lost" ? 1 : amount;
+    const things = counter === "pad_bytes_lost" ? PAD_BLOCKS : amount;
+    if (counter === "pad_bytes_lost") account.isSmooth = false;
     account.counted += things;
     account.sums.counted += things;
   }
@@ -52,16 +59,18 @@ export class Accounts {
   applied(node: SimNode, steps: Steps): void {
     const account = this.#of(node);
     const named = new Set<unknown>();
+    const isPassing = steps.some((step) => step.op === "put" && step.table === "pad");
     for (const step of steps) {
       if (step.op !== "put") continue;
-      if (step.table === "source" || step.table === "held") named.add(step.row.block);
-      if (step.table === "pad") named.add("pad");
+      if (step.table === "source" || step.table === "held") named.add(kmaBlockOf(step.row));
       if (step.table === "block" && node.machine.row("block", step.id) === undefined) account.sums.entered++;
     }
     for (const step of steps) {
       if (step.op !== "remove") continue;
       const row = node.machine.row(step.table, step.id);
       if (row === undefined || !isUnused(step.table, step.id, row, named)) continue;
+      // It was pad; or the same change moves the mark of pads, and takes with them what goes on under them.
+      if (isPassing || this.#isPad(node, step.id)) continue;
       // The commit in which a process ends is nobody's to count any more.
       if (!node.isRunning) continue;
       account.lost++;
@@ -98,9 +107,13 @@ export class Accounts {
   }
 }
 
+/** A KMA-key that is no link block itself was made of those that the same change takes away. */
+const OF_PARTS = "parts";
+const kmaBlockOf = ({ block }: Row): unknown => (String(block).startsWith("link:") ? block : OF_PARTS);
+
 /** Whether a row goes with key in it that nobody had. `named`: what the same change turns into KMA-keys or pads. */
 function isUnused(table: string, id: string, row: Row, named: ReadonlySet<unknown>): boolean {
-  if (table === "block") return !named.has(id) && !named.has("pad");
+  if (table === "block") return !named.has(id) && !named.has(OF_PARTS);
   if (table === "source") return Number(row.mark) + STEP <= Number(row.length);
   return table === "held" && !isFetched(row);
 }

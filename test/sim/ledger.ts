@@ -39,7 +39,7 @@ interface PadUse {
 }
 
 /** Blocks of the simulator are no longer. */
-const LARGEST = 4096;
+const LARGEST = 16_384;
 
 export class Ledger {
   readonly #checks: Checks;
@@ -57,7 +57,7 @@ export class Ledger {
   }
 
   emitted(node: SimNode, block: string, range: Range): void {
-    const name = `${node.id}#${node.era} ${block}`;
+    const name = nameOf(node, block);
     const isFree = bitmapOf(this.#emitted, name).take(range);
     const { offset, length } = range;
     this.#checks.check("one_use", isFree, () => `${name}: bytes ${offset} to ${offset + length} left twice`);
@@ -87,11 +87,16 @@ export class Ledger {
 
   /** A tag is made: the keys of a block make one message's tag each, whatever restarts lie between. */
   tagged(node: SimNode, block: string, which: "hop" | "end", context: Uint8Array): void {
-    const name = `${node.id}#${node.era} ${block} ${which}`;
+    const name = `${nameOf(node, block)} ${which}`;
     const message = Buffer.from(context).toString("latin1");
     const before = this.#tags.get(name);
     this.#checks.check("one_use", before === undefined, () => `the tag key of ${name} is used a second time`);
     this.#tags.set(name, message);
+  }
+
+  /** Whether a part of a block served as pad at this node. */
+  isPad({ id }: SimNode, block: string): boolean {
+    return this.#pads.get(block)?.some(({ node }) => node === id) ?? false;
   }
 
   /** Parts of link blocks serve as pad: at each end for one message, and at both ends for the same. */
@@ -112,6 +117,10 @@ export class Ledger {
     uses.push(use);
   }
 }
+
+/** Names of link blocks come from the modules and never again; others begin anew with an empty or an old disk. */
+const nameOf = ({ id, era }: SimNode, block: string): string =>
+  block.startsWith("link:") ? `${id} ${block}` : `${id}#${era} ${block}`;
 
 function bitmapOf(map: Map<string, Bitmap>, name: string): Bitmap {
   const known = map.get(name);

@@ -4,7 +4,7 @@ import { KX } from "../../src/kx/messages.ts";
 import type { Dice } from "./dice.ts";
 import type { Lie } from "./wire.ts";
 
-const HEADER_BYTES = 10;
+export const HEADER_BYTES = 10;
 
 interface RawFrame {
   readonly code: number;
@@ -30,14 +30,15 @@ const LETTER = /[A-Za-z]/;
 /** Changes one character of some relays, so that the frame still is one. */
 export function tellLies(dice: Dice): Lie {
   return (bytes) => {
-    for (const frame of framesOf(bytes)) {
+    const copy = Buffer.from(bytes);
+    for (const frame of framesOf(copy)) {
       if (!isRelay(frame) || dice.once(2)) continue;
       const at = dice.between(HEADER_BYTES, frame.bytes.length - 1);
       const letter = String.fromCharCode(frame.bytes[at] ?? 0);
       if (DIGIT.test(letter)) frame.bytes[at] = 0x30 + dice.between(0, 9);
       else if (LETTER.test(letter)) frame.bytes[at] = 0x61 + dice.between(0, 25);
     }
-    return [bytes];
+    return [copy];
   };
 }
 

@@ -1,8 +1,7 @@
 // `npm run simulate`: one seeded run of a whole network, with every fault, under the eyes of the oracle.
 
 import { parseArgs } from "node:util";
-import { run } from "./run.ts";
-import { summary } from "./summary.ts";
+import { breakRule } from "./broken.ts";
 
 const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--trace STEP] [--runs R] [--plot FILE]
 
@@ -11,6 +10,7 @@ const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--t
   --hours   simulated hours with faults; some minutes without follow (default 1)
   --faults  how often faults strike: 1 as usual, 0 never (default 1)
   --trace   print every step from this one on
+  --break   a rule broken on purpose, which the oracle has to find (test/sim/broken.ts)
   --runs    so many runs with the seeds that follow
 
 Example: npm run simulate -- --seed 7 --nodes 10 --hours 2
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     hours: { type: "string", default: "1" },
     faults: { type: "string", default: "1" },
     trace: { type: "string" },
+    break: { type: "string" },
     runs: { type: "string", default: "1" },
     help: { type: "boolean", default: false },
   },
@@ -32,11 +33,15 @@ const { values } = parseArgs({
 
 async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(HELP);
+  if (values.break !== undefined) breakRule(values.break);
   const first = Number(values.seed ?? Date.now() % 1_000_000);
   for (let index = 0; index < Number(values.runs); index++) await once(first + index);
 }
 
 async function once(seed: number): Promise<void> {
+  // Loaded only now, for a rule may be broken first.
+  const { run } = await import("./run.ts");
+  const { summary } = await import("./summary.ts");
   const { nodes, hours, faults, trace } = values;
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   const outcome = await run({

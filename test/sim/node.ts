@@ -74,7 +74,7 @@ export class SimNode {
   #generation = 0;
   #diskGeneration = 0;
   boots = 0;
-  /** How often its disk was emptied: names begin anew then. */
+  /** How often its disk was emptied or replaced by an old one: names begin anew then. */
   era = 0;
   /** When key that it held was last lost with its disk, or may have aged too early. */
   lostAtMs = Number.NEGATIVE_INFINITY;
@@ -151,10 +151,10 @@ export class SimNode {
   async #open(life: { ended: boolean }): Promise<void> {
     const { watch, clock: sim } = this.#ports;
     this.boots++;
-    if (this.#jumped) this.lostAtMs = sim.nowMs;
-    this.#jumped = false;
     const restored = this.#diskGeneration < this.#generation;
     this.#diskGeneration = ++this.#generation;
+    if (restored || this.#jumped) this.lostAtMs = sim.nowMs;
+    this.#jumped = false;
     this.machine.reindex();
     const inner = this.machine.boot();
     const vault = new WatchedVault(inner, this.#watch());
@@ -336,6 +336,7 @@ export class SimNode {
     this.machine.restore(disk);
     this.machine.reindex();
     this.#diskGeneration = generation;
+    this.era++;
     this.lostAtMs = this.#ports.clock.nowMs;
   }
 

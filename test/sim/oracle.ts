@@ -4,10 +4,12 @@ import type { CounterName } from "../../src/core/counters.ts";
 import { parseKeyId, STEP } from "../../src/keys/key-id.ts";
 import type { BlockId, Range } from "../../src/vault/vault.ts";
 import { Accounts } from "./accounts.ts";
+import { checkBalance } from "./balance.ts";
 import { checkBounds } from "./bounds.ts";
 import type { SimClock } from "./clock.ts";
 import { Ledger } from "./ledger.ts";
 import type { Steps } from "./machine.ts";
+import { namedBy } from "./named.ts";
 import type { NodeWatch, SimNode } from "./node.ts";
 import { Checks } from "./rules.ts";
 import type { Trace } from "./trace.ts";
@@ -38,7 +40,7 @@ const SLACK_MS = 15_000;
 export class Oracle implements NodeWatch {
   readonly checks = new Checks();
   readonly #ledger = new Ledger(this.checks);
-  readonly #accounts = new Accounts(this.checks);
+  readonly #accounts = new Accounts(this.checks, (node, block) => this.#ledger.isPad(node, block));
   readonly #clock: SimClock;
   readonly #trace: Trace;
   readonly #issued = new Map<string, Issued>();
@@ -99,6 +101,17 @@ export class Oracle implements NodeWatch {
       if (step.op !== "put") continue;
       const plain = Object.entries(step.row).filter(([name, value]) => !isHarmless(name, value));
       this.checks.check("sealed", plain.length === 0, () => `${node.id} writes ${step.table} ${step.id} with ${plain}`);
+    }
+  }
+
+  /** A key relay leaves a node: what it names must be used on the disk. */
+  left(node: SimNode, frame: Buffer): void {
+    for (const { block, isUsed } of namedBy(node, frame)) {
+      this.checks.check(
+        "durable_first",
+        isUsed,
+        () => `${node.id} names ${block}, which its disk does not say is used`,
+      );
     }
   }
 
@@ -185,7 +198,10 @@ export class Oracle implements NodeWatch {
 
   /** When nothing is under way. @throws Violation */
   balance(nodes: readonly SimNode[]): void {
-    for (const node of nodes) this.#accounts.balance(node);
+    for (const node of nodes) {
+      this.#accounts.balance(node);
+      checkBalance(this.checks, node);
+    }
   }
 
   /** How many keys are in each state. */

@@ -12,7 +12,8 @@ const listed = (entries: Iterable<readonly [string, number]>): string =>
     .join(" · ") || "none";
 
 export function summary({ world, violation, simulatedMs, wallMs }: Outcome): string {
-  const { options, oracle, trace, topology, struck } = world;
+  const { options, oracle, trace, struck } = world;
+  const { topology } = world.plan;
   const counted = (prefix: string): [string, number][] =>
     [...oracle.counters]
       .filter(([name]) => name.startsWith(prefix))
@@ -36,6 +37,7 @@ export function summary({ world, violation, simulatedMs, wallMs }: Outcome): str
     ],
     ["requests refused", listed(world.refusals)],
     ["relays", `${sum("kma_keys_sent")} sent · ${sum("kma_keys_ready")} ready · ${sum("kma_keys_held")} held`],
+    ["transits", `${sum("transits ") || sum("transits")} · multipath parts and pads: ${listed(counted("pad_bytes"))}`],
     ["relays refused", listed(counted("relays_refused"))],
     ["blocks", `${sum("blocks_received")} received · ended unused: ${listed(counted("blocks_ended"))}`],
     ["KMA-keys ended", listed(counted("kma_keys_ended"))],

@@ -58,6 +58,10 @@ export class WatchedVault implements Vault {
     await this.#watch.pause();
     return this.#inner.seal(block, key);
   }
+  async sealLetters(block: BlockId, letters: readonly Uint8Array[]): ReturnType<Vault["sealLetters"]> {
+    await this.#watch.pause();
+    return this.#inner.sealLetters(block, letters);
+  }
   async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {
     await this.#watch.pause();
     return this.#inner.generate(blocks, length);

@@ -1,8 +1,5 @@
 // A whole simulated network: nodes, wires, modules, applications and faults, moved on step by step.
 
-import { appId, kmId, linkId } from "../../src/core/ids.ts";
-import type { KeysPolicy } from "../../src/keys/context.ts";
-import type { AppEntry, KeyManagerSettings } from "../../src/keys/key-manager.ts";
 import { AppPair } from "./apps.ts";
 import { SimClock, settled } from "./clock.ts";
 import { Dice } from "./dice.ts";
@@ -11,7 +8,8 @@ import { framesOf, isRelay } from "./liar.ts";
 import { LinkModules, type Trouble } from "./modules.ts";
 import { SimNode } from "./node.ts";
 import { Oracle, type Pair } from "./oracle.ts";
-import { type Edge, randomTopology, type Topology } from "./topology.ts";
+import { type Plan, planOf } from "./plan.ts";
+import type { Edge } from "./topology.ts";
 import { Trace, type TraceOptions } from "./trace.ts";
 import { Wire } from "./wire.ts";
 
@@ -23,25 +21,7 @@ export interface WorldOptions {
   readonly trace?: TraceOptions;
 }
 
-const BLOCK_BYTES = 4096;
-const KEEP_BLOCKS = 32;
-const QUOTA = { bitsPerS: 1e9, burstBits: 1e9 };
 const OLD_FRAMES = 20;
-
-function policyOf(dice: Dice): KeysPolicy {
-  return {
-    defaultKeyBits: 256,
-    timeoutMs: 5000,
-    maxWaiting: 50,
-    maxAgeMs: dice.between(5, 20) * 60_000,
-    fetchWindowMs: dice.between(2, 6) * 60_000,
-    relayTimeoutMs: dice.between(1, 5) * 1000,
-    stockLow: 2,
-    stockHigh: dice.between(3, 5),
-    maxHeld: dice.between(24, 96),
-    epochMs: dice.between(4, 15) * 60_000,
-  };
-}
 
 export class World {
   readonly options: WorldOptions;
@@ -49,7 +29,7 @@ export class World {
   readonly dice: Dice;
   readonly trace: Trace;
   readonly oracle: Oracle;
-  readonly topology: Topology;
+  readonly plan: Plan;
   readonly nodes = new Map<string, SimNode>();
   readonly wires: Wire[] = [];
   readonly modules: LinkModules[] = [];
@@ -65,7 +45,7 @@ export class World {
     this.dice = new Dice(options.seed);
     this.trace = new Trace(options.trace);
     this.oracle = new Oracle(this.clock, this.trace);
-    this.topology = randomTopology(options.nodes, this.dice.branch("topology"));
+    this.plan = planOf(options.nodes, this.dice);
     this.#build();
   }
 
@@ -82,31 +62,30 @@ export class World {
   }
 
   #build(): void {
-    const { topology, dice, clock, trace, oracle } = this;
-    const policy = policyOf(dice);
-    const apps: AppEntry[] = topology.nodes.flatMap((node) =>
-      ["x", "y"].map((name) => ({ id: appId(`app-${node.slice(3)}${name}`), home: kmId(node), quota: QUOTA })),
-    );
-    for (const name of topology.nodes) {
-      const settings = settingsOf(name, topology.edges, { policy, apps });
-      const node = new SimNode(settings, { clock, dice: dice.branch("nodes"), trace, watch: oracle });
+    const { clock, trace, oracle, plan } = this;
+    const dice = this.dice.branch("nodes");
+    for (const [id, settings] of plan.settings) {
+      const node = new SimNode(settings, { clock, dice, trace, watch: oracle });
       node.machine.applied = (steps) => oracle.applied(node, steps);
-      this.nodes.set(name, node);
+      this.nodes.set(id, node);
     }
-    for (const edge of topology.edges) this.#join(edge);
-    this.#employ(apps);
+    for (const [a, b] of plan.contacts) this.#connect(this.#node(a), this.#node(b));
+    for (const edge of plan.topology.edges) this.#link(edge);
+    this.#employ();
   }
 
-  #join({ link, a, b }: Edge): void {
-    const [one, other] = [this.#node(a), this.#node(b)];
-    const wire = new Wire(this.clock, this.dice.branch(`wire ${link}`), [one, other]);
+  #connect(one: SimNode, other: SimNode): void {
+    const wire = new Wire(this.clock, this.dice.branch(`wire ${one.id} ${other.id}`), [one, other]);
     this.wires.push(wire);
     one.wires.set(other.id, wire);
     other.wires.set(one.id, wire);
-    const modules = new LinkModules(link, BLOCK_BYTES, this.dice.between(1000, 6000), this);
+  }
+
+  #link({ link, a, b }: Edge): void {
+    const modules = new LinkModules(link, this.plan.blockBytes, this.dice.between(1000, 6000), this);
     this.modules.push(modules);
-    one.modules.set(link, { modules, end: 0 });
-    other.modules.set(link, { modules, end: 1 });
+    this.#node(a).modules.set(link, { modules, end: 0 });
+    this.#node(b).modules.set(link, { modules, end: 1 });
   }
 
   #node(name: string): SimNode {
@@ -115,25 +94,13 @@ export class World {
     return node;
   }
 
-  /** Applications of neighbours, and of the same KM, that ask for keys with one another. */
-  #employ(apps: readonly AppEntry[]): void {
-    const atOf = (app: AppEntry): SimNode => this.#node(app.home);
-    const strangers = apps.map((app) => ({ app: app.id, at: atOf(app) }));
-    const { clock, oracle, trace } = this;
+  #employ(): void {
+    const { clock, oracle, trace, plan } = this;
+    const strangers = plan.apps.map(({ id, home }) => ({ app: id, at: this.#node(home) }));
     const ports = { clock, oracle, trace, dice: this.dice.branch("apps"), strangers };
-    const pick = (home: string): AppEntry => this.dice.pick(apps.filter((app) => app.home === home));
-    const employ = (from: AppEntry, to: AppEntry): void => {
-      const pair: Pair = { app: from.id, at: atOf(from), to: to.id, toAt: atOf(to) };
+    for (const { from, to } of plan.pairs) {
+      const pair: Pair = { app: from.id, at: this.#node(from.home), to: to.id, toAt: this.#node(to.home) };
       this.pairs.push(new AppPair(pair, this.dice.between(1500, 15_000), ports));
-    };
-    for (const { a, b } of this.topology.edges) {
-      employ(pick(a), pick(b));
-      employ(pick(b), pick(a));
-    }
-    for (const node of this.topology.nodes) {
-      if (!this.dice.once(3)) continue;
-      const [one, other] = apps.filter((app) => app.home === node);
-      if (one !== undefined && other !== undefined) employ(one, other);
     }
   }
 
@@ -197,6 +164,7 @@ export class World {
       wire.heard.delete(node.id);
       const relays = framesOf(bytes).filter(isRelay);
       if (relays.length === 0) continue;
+      for (const { bytes } of relays) this.oracle.left(node, bytes);
       const kept = this.#oldFrames.get(node.id) ?? [];
       kept.push(...relays.map((frame) => Buffer.from(frame.bytes)));
       this.#oldFrames.set(node.id, kept.slice(-OLD_FRAMES));
@@ -260,21 +228,4 @@ export class World {
     for (const modules of this.modules) modules.stop();
     for (const pair of this.pairs) pair.intervalMs = 0;
   }
-}
-
-function settingsOf(
-  name: string,
-  edges: readonly Edge[],
-  common: Pick<KeyManagerSettings, "policy" | "apps">,
-): KeyManagerSettings & { readonly id: ReturnType<typeof kmId> } {
-  const own = edges.filter(({ a, b }) => a === name || b === name);
-  const peerOf = ({ a, b }: Edge) => kmId(a === name ? b : a);
-  const links = own.map((edge) => ({
-    id: linkId(edge.link),
-    peer: peerOf(edge),
-    blockBytes: BLOCK_BYTES,
-    share: [1, 1] as const,
-    keepBlocks: KEEP_BLOCKS,
-  }));
-  return { ...common, id: kmId(name), links, peers: own.map(peerOf) };
 }

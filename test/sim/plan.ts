@@ -1,0 +1,111 @@
+// What a simulated network consists of, drawn from its seed: links, settings of each KM, and who talks with whom.
+
+import { type AppId, appId, type KmId, kmId, linkId } from "../../src/core/ids.ts";
+import { Topology as Graph } from "../../src/core/topology.ts";
+import type { KeysPolicy } from "../../src/keys/context.ts";
+import type { AppEntry, KeyManagerSettings } from "../../src/keys/key-manager.ts";
+import type { Dice } from "./dice.ts";
+import { type Edge, randomTopology, type Topology } from "./topology.ts";
+
+/** An application that asks for keys with another. */
+export interface PlannedPair {
+  readonly from: AppEntry;
+  readonly to: AppEntry;
+}
+
+export interface Plan {
+  readonly topology: Topology;
+  readonly blockBytes: number;
+  readonly apps: readonly AppEntry[];
+  readonly pairs: readonly PlannedPair[];
+  /** KMs that have a Kx connection. */
+  readonly contacts: readonly (readonly [KmId, KmId])[];
+  readonly settings: ReadonlyMap<KmId, KeyManagerSettings & { readonly id: KmId }>;
+}
+
+/** Marks run ahead by chunks of 4 KiB: only larger blocks show them. */
+const BLOCK_BYTES = [4096, 4096, 16_384] as const;
+const KEEP_BLOCKS = 32;
+const QUOTA = { bitsPerS: 1e9, burstBits: 1e9 };
+/** Beyond so many nodes only some of them have applications. */
+const MOST_PAIRS = 60;
+
+export function planOf(nodes: number, dice: Dice): Plan {
+  const topology = randomTopology(nodes, dice.branch("topology"));
+  const blockBytes = dice.pick(BLOCK_BYTES);
+  const policy = policyOf(dice);
+  const entries = topology.nodes.flatMap((node) => ["x", "y"].map((name) => appOf(node, name)));
+  const pairs = pairsOf(topology, entries, dice.branch("pairs"));
+  const busy = new Set(pairs.flatMap(({ from, to }) => [from.home, to.home]));
+  const apps = entries.filter(({ home }) => busy.has(home));
+  const contacts = contactsOf(topology, pairs);
+  const common = {
+    policy,
+    apps,
+    topology: topology.edges.map(({ link, a, b }) => ({ id: linkId(link), kms: [kmId(a), kmId(b)] as const, cost: 1 })),
+  };
+  const graph = new Graph(common.topology);
+  const settings = topology.nodes.map((name) => {
+    const id = kmId(name);
+    const peers = contacts.flatMap(([a, b]) => (a === id ? [b] : b === id ? [a] : []));
+    const twofold = peers.filter((peer) => dice.once(4) && graph.disjoint(id, peer) > 1);
+    const paths = new Map(twofold.map((peer) => [peer, 2]));
+    return [id, { ...common, id, links: linksOf(name, topology.edges, blockBytes), peers, paths }] as const;
+  });
+  return { topology, blockBytes, apps, pairs, contacts, settings: new Map(settings) };
+}
+
+const appOf = (node: string, name: string): AppEntry => ({
+  id: appId(`app-${node.slice(3)}${name}`) satisfies AppId,
+  home: kmId(node),
+  quota: QUOTA,
+});
+
+function policyOf(dice: Dice): KeysPolicy {
+  return {
+    defaultKeyBits: 256,
+    timeoutMs: 5000,
+    maxWaiting: 50,
+    maxAgeMs: dice.between(5, 20) * 60_000,
+    fetchWindowMs: dice.between(2, 6) * 60_000,
+    relayTimeoutMs: dice.between(1, 5) * 1000,
+    stockLow: 2,
+    stockHigh: dice.between(3, 5),
+    maxHeld: dice.between(24, 96),
+    epochMs: dice.between(4, 15) * 60_000,
+  };
+}
+
+/** Neighbours, KMs far from one another, and applications of one KM. */
+function pairsOf({ nodes, edges }: Topology, apps: readonly AppEntry[], dice: Dice): readonly PlannedPair[] {
+  const at = (home: string): AppEntry => dice.pick(apps.filter((app) => app.home === home));
+  const wanted = Math.min(MOST_PAIRS, 2 * edges.length);
+  return Array.from({ length: wanted }, (): PlannedPair => {
+    const edge = dice.pick(edges);
+    const [a, b] = dice.once(2) ? [edge.a, edge.b] : [edge.b, edge.a];
+    const from = at(a);
+    const far = dice.once(2) ? at(dice.pick(nodes)) : at(b);
+    const other = apps.find(({ id, home }) => home === from.home && id !== from.id) ?? far;
+    return { from, to: far.id === from.id ? other : far };
+  });
+}
+
+/** Neighbours, and KMs whose applications talk to one another. */
+function contactsOf({ edges }: Topology, pairs: readonly PlannedPair[]): readonly (readonly [KmId, KmId])[] {
+  const ends = [...edges.map(({ a, b }) => [a, b]), ...pairs.map(({ from, to }) => [from.home, to.home])];
+  const sorted = ends.map((pair) => pair.toSorted().map(kmId));
+  const byName = new Map(sorted.map(([a, b]) => [`${a} ${b}`, [a, b] as const]));
+  return [...byName.values()].flatMap(([a, b]) => (a === undefined || b === undefined || a === b ? [] : [[a, b]]));
+}
+
+function linksOf(name: string, edges: readonly Edge[], blockBytes: number): KeyManagerSettings["links"] {
+  return edges
+    .filter(({ a, b }) => a === name || b === name)
+    .map(({ link, a, b }) => ({
+      id: linkId(link),
+      peer: kmId(a === name ? b : a),
+      blockBytes,
+      share: [1, 1] as const,
+      keepBlocks: KEEP_BLOCKS,
+    }));
+}
