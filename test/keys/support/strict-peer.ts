@@ -1,0 +1,124 @@
+// A key manager of another make at the far end of a wire: takes whole keys, relays its own, and proves nothing.
+
+import { Fault, type FaultCode } from "../../../src/core/fault.ts";
+import { appId, kmId } from "../../../src/core/ids.ts";
+import type { KeysPolicy } from "../../../src/keys/context.ts";
+import type { AppEntry, KeyManagerSettings } from "../../../src/keys/key-manager.ts";
+import type { Peer, PeerEvents, WholeArrival, WholeOffer } from "../../../src/keys/ports.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+import type { GivenKey } from "./apps.ts";
+import { POLICY, QUOTA } from "./network.ts";
+import { TestNode } from "./node.ts";
+import { Wire } from "./wire.ts";
+
+const [OURS, THEIRS] = [kmId("km-a"), kmId("km-s")];
+
+/** Bytes for applications of which every one is `fill`, as base64. */
+export const letters = (fill: number, bytes = 32): string => Buffer.alloc(bytes, fill).toString("base64");
+
+/** What it would send: keys by ID, each of bytes that are all the same. */
+export function offering(keys: readonly (readonly [id: string, letters: string])[], change = {}): WholeOffer {
+  return {
+    requestId: "r-s",
+    source: THEIRS,
+    destination: OURS,
+    transit: [],
+    keys: keys.map(([keyId, text]) => ({
+      keyId,
+      length: Buffer.from(text, "base64").length,
+      writeKey: (target: Uint8Array, at: number) => at + Buffer.from(text, "latin1").copy(target, at),
+    })),
+    ...change,
+  };
+}
+
+class StrictKm implements PeerEvents {
+  readonly id = THEIRS;
+  readonly events: PeerEvents = this;
+  peer: Peer | undefined;
+  /** What was relayed to it. */
+  readonly taken = new Map<string, string>();
+  /** Of each relay how many keys it had. */
+  readonly relays: number[] = [];
+  /** What it answers, if it is no success. */
+  refusal: FaultCode | undefined;
+
+  connected(peer: Peer): void {
+    this.peer = peer;
+  }
+  disconnected(): void {
+    this.peer = undefined;
+  }
+  async relayedWhole(_peer: Peer, { keys }: WholeArrival): Promise<void> {
+    this.relays.push(keys.length);
+    if (this.refusal !== undefined) throw new Fault(this.refusal);
+    for (const { keyId, letters: text } of keys) this.taken.set(keyId, Buffer.from(text).toString("latin1"));
+  }
+  relayed = (): Promise<never> => Promise.reject(new Fault("PROTECTION_REFUSED"));
+  told = (): Promise<never> => Promise.reject(new Fault("MALFORMED_REQUEST"));
+  sessionCreated = (): Promise<never> => Promise.reject(new Fault("MALFORMED_REQUEST"));
+  sessionNotified = (): Promise<never> => Promise.reject(new Fault("MALFORMED_REQUEST"));
+}
+
+const app = (id: string, home: string): AppEntry => ({ id: appId(id), home: kmId(home), quota: QUOTA });
+
+/** km-a, ours, and km-s, of another make. */
+export class StrictPair {
+  readonly clock = new ManualClock();
+  readonly a: TestNode;
+  readonly s = new StrictKm();
+  readonly wire: Wire;
+
+  constructor(policy: Partial<KeysPolicy> = {}, fetchApps: readonly string[] = ["app-a1"]) {
+    const settings: KeyManagerSettings = {
+      policy: { ...POLICY, ...policy },
+      links: [],
+      peers: [THEIRS],
+      apps: [app("app-a1", "km-a"), app("app-a2", "km-a"), app("app-s1", "km-s")],
+      strict: new Map([[THEIRS, { fetchApps: fetchApps.map(appId) }]]),
+    };
+    this.a = new TestNode(this.clock, { ...settings, id: OURS });
+    this.wire = new Wire(this.clock, [this.a, this.s]);
+  }
+
+  static async up(policy: Partial<KeysPolicy> = {}, fetchApps?: readonly string[]): Promise<StrictPair> {
+    const pair = new StrictPair(policy, fetchApps);
+    await pair.a.boot();
+    pair.wire.connect();
+    await pair.run(200);
+    return pair;
+  }
+
+  run(ms: number): Promise<void> {
+    return this.clock.run(ms);
+  }
+
+  /** km-a ends without a word, and starts again on what was durable. */
+  async reboot(): Promise<void> {
+    if (this.a.events !== undefined || this.a.crashed) this.a.crash();
+    this.wire.cut();
+    await this.a.boot();
+    this.wire.connect();
+    await this.run(200);
+  }
+
+  get stock() {
+    const strict = this.a.km.strict.get(THEIRS);
+    if (strict === undefined) throw new Error("km-s is no strict peer");
+    return strict;
+  }
+
+  /** Relays keys to km-a. */
+  async relay(keys: readonly (readonly [id: string, letters: string])[], change = {}): Promise<void> {
+    if (this.s.peer === undefined) throw new Error("not connected");
+    const relayed = this.s.peer.relayWhole(offering(keys, change), 2_000);
+    relayed.catch(() => {});
+    await this.run(0);
+    await relayed;
+  }
+
+  /** True when km-s has every one of these keys under its ID. */
+  has(given: readonly GivenKey[]): boolean {
+    return given.every(({ id, key }) => this.s.taken.get(id) === key);
+  }
+}
