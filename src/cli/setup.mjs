@@ -11,9 +11,16 @@ const PKCS11 = join(MODULES, "pkcs11js");
 const PKCS11_BUILT = join(PKCS11, "build/Release/pkcs11.node");
 const NODE_PACKAGE = `node-linux-${process.arch}`;
 
-/** Debian packages by the program that shows they are there. */
-const RUNTIME = { softhsm2: "softhsm2-util", socat: "socat" };
+/** Debian packages by the program or library that shows they are there. */
+const RUNTIME = { softhsm2: "softhsm2-util", socat: "socat", "libusb-1.0-0": "libusb-1.0.so.0" };
 const COMPILER = { "g++": "g++" };
+const LIBRARIES = [
+  "/usr/lib/x86_64-linux-gnu",
+  "/usr/lib/aarch64-linux-gnu",
+  "/usr/lib64",
+  "/usr/lib",
+  "/usr/local/lib",
+];
 
 const say = (line) => process.stderr.write(`set-up: ${line}\n`);
 
@@ -30,7 +37,7 @@ function run(program, args, options = {}) {
 }
 
 function onPath(program) {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/bin", "/bin", "/usr/sbin"];
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/bin", "/bin", "/usr/sbin", ...LIBRARIES];
   return folders.some((folder) => folder !== "" && existsSync(join(folder, program)));
 }
 
