@@ -62,6 +62,7 @@ export class StrictDesk {
     const quotaMs = this.#quotas.take(app, count * sizeBits);
     const wish = { count, size: sizeBits / 8 };
     if (quotaMs > 0) return refuse(answer, quotaFault(quotaMs));
+    if (count > this.#context.policy.maxHeld) return this.#refuseNow(request, answer, new Fault("TOO_MANY_KEYS"));
     const isFree = this.#waiting.size === 0 || only !== undefined;
     const claims = isFree && only?.routeType === undefined ? this.#stock.pick(wish, only) : undefined;
     if (claims !== undefined) return this.#grant(request, answer, claims);

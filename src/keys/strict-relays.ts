@@ -76,7 +76,7 @@ export class StrictRelays {
       const change = vault.change().destroy(wholeBlock("relayed", bundle.id));
       await change.put(TABLE.whole, bundle.id, rowOf(bundle, this.#needs.peer, "ready")).commit();
       this.#backOffMs = BACK_OFF_MS.first;
-      this.#stock.add(bundle);
+      this.#stock.book.add(bundle);
       this.#context.meter.add("kma_keys_ready", { peer: this.#needs.peer }, wish.count);
     } catch (thrown) {
       this.#giveUp(bundle, asFault(thrown), peer);
@@ -113,8 +113,6 @@ export class StrictRelays {
     using open = await vault.open(wholeBlock("relayed", bundle.id));
     if (peer !== this.#needs.connected()) throw new Fault("PEER_UNAVAILABLE");
     await peer.relayWhole(this.#offer(bundle, open), policy.relayTimeoutMs);
-    // What was said on a connection that is gone is for whoever dials again to say.
-    if (peer !== this.#needs.connected()) throw new Fault("PEER_UNAVAILABLE");
   }
 
   #offer(bundle: Bundle, open: OpenBlock): WholeOffer {

@@ -34,12 +34,16 @@ export class StrictStock {
     this.book.add(new Bundle(id, row));
   }
 
-  /** Keys that came into stock; the oldest of more than may be kept are ended. */
-  add(bundle: Bundle): void {
-    this.book.add(bundle);
+  /** For how many more keys there is room, those being relayed counted. */
+  get room(): number {
+    return Math.max(0, this.#context.policy.maxHeld - this.book.size - this.allInFlight);
+  }
+
+  /** Ends the oldest keys of other sizes until there is room for a wish, or there are none. */
+  makeRoom({ count, size }: KeyWish): void {
     for (const oldest of [...this.book.bundles]) {
-      if (this.book.size <= this.#context.policy.maxHeld) return;
-      this.book.end([oldest], "overflow");
+      if (this.room >= count) return;
+      if (oldest.lengthOf(0) !== size) this.book.end([oldest], "overflow");
     }
   }
 

@@ -38,6 +38,7 @@ export class StrictPeer {
   readonly relays: StrictRelays;
   readonly #context: Context;
   readonly #host: StrictHost;
+  readonly #marks: { readonly low: number; readonly high: number };
   #peer: Peer | undefined;
   #filling = true;
 
@@ -46,6 +47,8 @@ export class StrictPeer {
     this.sizes = keySizes(context.policy.defaultKeyBits, BUNDLE_BYTES + FIRST_OFFSET);
     this.#context = context;
     this.#host = host;
+    const { maxHeld } = context.policy;
+    this.#marks = { low: Math.min(STRICT_MARKS.low, maxHeld), high: Math.min(STRICT_MARKS.high, maxHeld) };
     this.stock = new StrictStock(context, id);
     this.held = new StrictHeld(context, id, fetchApps);
     this.relays = new StrictRelays(context, this.stock, {
@@ -64,15 +67,24 @@ export class StrictPeer {
     return this.#peer;
   }
 
-  /** First for those who wait, then from the low mark up to the high one. */
   #wanted(): KeyWish | undefined {
-    const { missing } = this.desk;
-    if (missing !== undefined || !this.#host.isServed(this.id)) return missing;
+    const wish = this.desk.missing ?? this.#unfilled();
+    if (wish === undefined) return undefined;
+    // Whatever is ready of other sizes was made for somebody who is gone, unless somebody waits.
+    if (this.desk.waiting === 0 || this.desk.missing !== undefined) this.stock.makeRoom(wish);
+    const count = Math.min(wish.count, this.stock.room);
+    return count > 0 ? { ...wish, count } : undefined;
+  }
+
+  /** From the low mark up to the high one. */
+  #unfilled(): KeyWish | undefined {
+    if (!this.#host.isServed(this.id)) return undefined;
+    const { low, high } = this.#marks;
     const size = this.sizes.defaultBits / 8;
     const count = this.stock.ready(size) + this.stock.inFlight(size);
-    if (count < STRICT_MARKS.low) this.#filling = true;
-    if (count >= STRICT_MARKS.high) this.#filling = false;
-    return this.#filling ? { count: STRICT_MARKS.high - count, size } : undefined;
+    if (count < low) this.#filling = true;
+    if (count >= high) this.#filling = false;
+    return this.#filling ? { count: high - count, size } : undefined;
   }
 
   connected(peer: Peer): void {
@@ -95,7 +107,7 @@ export class StrictPeer {
   /** What an ETSI 014 status shows. */
   get status(): SupplyStatus {
     const storedKeys = this.stock.ready(this.sizes.defaultBits / 8);
-    const maxStoredKeys = Math.max(STRICT_MARKS.high, storedKeys);
+    const maxStoredKeys = Math.max(this.#marks.high, storedKeys);
     return { sourceKm: this.#context.self, targetKm: this.id, storedKeys, maxStoredKeys, sizes: this.sizes };
   }
 

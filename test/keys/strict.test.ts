@@ -164,17 +164,32 @@ describe("keys that we relay to a strict peer", () => {
     expect(pair.a.recorder.count("kma_keys_ended", { peer: "km-s", role: "source", reason: "expired" })).toBe(64);
   });
 
+  it("are no more than may be kept, however small that is", async () => {
+    const pair = await StrictPair.up({ maxHeld: 10, stockLow: 1, stockHigh: 2 });
+    expect(pair.stock.status).toMatchObject({ storedKeys: 10, maxStoredKeys: 10 });
+    expect(pair.s.taken.size).toBe(10);
+    expect(ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 11 }).fault?.code).toBe("TOO_MANY_KEYS");
+    const asked = ["app-a1", "app-a2"].map((app) => ask(pair.a.km, { app, to: "app-s1", count: 8, bits: 128 }));
+    await pair.run(100);
+    expect(asked.map(({ keys }) => keys.length)).toEqual([8, 8]);
+    await pair.run(2_000);
+    expect(pair.stock.status.storedKeys).toBe(10);
+    expect(pair.s.taken.size).toBeLessThanOrEqual(10 + 16 + 10);
+  });
+
   it("are bounded: sizes that nobody wants any more make room, the oldest first", async () => {
     const pair = await StrictPair.up({ maxHeld: 70 });
-    for (let round = 0; round < 20; round++) {
-      pair.wire.lose = ({ kind }) => kind === "wholeTaken";
-      ask(pair.a.km, { app: "app-a1", to: "app-s1", bits: 512 + 8 * round }).cancel();
-      ask(pair.a.km, { app: "app-a1", to: "app-s1", bits: 512 + 8 * round });
-      pair.wire.lose = () => false;
-      await pair.run(10);
+    pair.wire.delayMs = 5;
+    for (let round = 0; round < 4; round++) {
+      const asked = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 4, bits: 512 + 64 * round });
+      await pair.run(7);
+      asked.cancel();
+      await pair.run(100);
     }
     expect(pair.stock.stock.book.size).toBeLessThanOrEqual(70);
-    expect(pair.a.vault.leases.blocks).toBe(0);
+    expect(pair.stock.stock.ready(64 + 8 * 3)).toBe(4);
+    const overflow = { peer: "km-s", role: "source", reason: "overflow" };
+    expect(pair.a.recorder.count("kma_keys_ended", overflow)).toBeGreaterThan(0);
   });
 });
 
@@ -399,6 +414,19 @@ describe("a restart", () => {
         expect(emittedTwice(pair.a)).toEqual([]);
       }
     }
+  });
+
+  it("supplies nothing that was supplied before", async () => {
+    const pair = await StrictPair.up();
+    const before = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 20 });
+    await pair.run(10);
+    await pair.reboot();
+    const after = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 64 });
+    await pair.run(100);
+    expect([before.keys.length, after.keys.length]).toEqual([20, 64]);
+    expect(new Set([...before.keys, ...after.keys].map(({ id }) => id)).size).toBe(84);
+    expect(pair.has(after.keys)).toBe(true);
+    expect(emittedTwice(pair.a)).toEqual([]);
   });
 
   it("of a restored copy destroys everything, and of a clock that went back what is ours", async () => {

@@ -71,7 +71,7 @@ export class StrictPair {
 
   constructor(policy: Partial<KeysPolicy> = {}, fetchApps: readonly string[] = ["app-a1"]) {
     const settings: KeyManagerSettings = {
-      policy: { ...POLICY, ...policy },
+      policy: { ...POLICY, maxHeld: 256, ...policy },
       links: [],
       peers: [THEIRS],
       apps: [app("app-a1", "km-a"), app("app-a2", "km-a"), app("app-s1", "km-s")],
