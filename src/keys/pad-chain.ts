@@ -46,7 +46,14 @@ export class PadChain implements Claimant {
     } finally {
       this.#inHand = undefined;
       this.pump();
+      this.#giveBack();
     }
+  }
+
+  /** What nobody needs now goes back to the link, where it is used in time or makes room. */
+  #giveBack(): void {
+    if (this.#waiting.length > 0 || this.#inHand !== undefined) return;
+    for (const block of this.#link.pads.giveBack()) this.#link.putBack(block);
   }
 
   #turn(bytes: number, waitMs: number): Promise<readonly Segment[]> {

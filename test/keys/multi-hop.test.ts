@@ -39,10 +39,16 @@ describe("km-a and km-c, which share no link", () => {
     ]);
   });
 
-  test("go on in the block in which the last pads ended, however many blocks have come since", async () => {
-    const mesh = await Mesh.up({ links: LINE_3, blocks: 8, keepBlocks: 16, policy: ON_DEMAND });
+  test.each([
+    ["one by one", ON_DEMAND, 1],
+    ["several at once", { stockLow: 3, stockHigh: 4 }, 2],
+  ])("whose keys go %s: pads go on where the last ended, however many blocks have come since", async (...given) => {
+    const [, policy, keys] = given;
+    const mesh = await Mesh.up({ links: LINE_3, blocks: 30, keepBlocks: 16, policy });
     for (let round = 0; round < 4; round++) {
-      expect((await asked(mesh, "a", "c", 1, 24_000)).outcome).toBe("granted");
+      for (let key = 0; key < keys; key++) {
+        expect((await asked(mesh, "a", "c", 1, 24_000)).outcome).toBe("granted");
+      }
       mesh.make(60);
       await mesh.run(500);
     }
