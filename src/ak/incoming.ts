@@ -99,7 +99,7 @@ export class IncomingSessions implements KmRequests {
   noticed(message: SessionNotification, reply: Reply): void {
     const { session_ID } = message;
     const answer = (response: string): boolean => reply.send({ session_ID, response });
-    if (this.#onSession === undefined || this.#closed) answer("SESSION_REFUSED: the application takes no sessions");
+    if (this.#onSession === undefined || this.#closed) answer("APP_UNAVAILABLE: this connection takes no sessions");
     else if (!ID_PATTERN.test(message.application_source_ID)) answer("MALFORMED_REQUEST: the initiator has no ID");
     else if (this.#sessions.has(session_ID)) answer("success");
     else if (this.#full) answer("BUSY: the application has as many sessions as it may");

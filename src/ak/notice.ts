@@ -1,6 +1,6 @@
 // 0x1206 on its way to an application, until 0x2107 answers it (Q.4161 8.2.3, 8.2.4).
 
-import { asFault, Fault } from "../core/fault.ts";
+import { asFault, Fault, type FaultCode } from "../core/fault.ts";
 import type { SessionCreation, SessionId } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { Asked } from "./app-line.ts";
@@ -22,7 +22,7 @@ export function notification(creation: SessionCreation): SessionNotification {
 }
 
 export class Notice implements Asked {
-  /** Rejects with a Fault: SESSION_REFUSED or BUSY with what the application says, MALFORMED_REQUEST, PEER_UNAVAILABLE. */
+  /** Rejects with a Fault: SESSION_REFUSED, BUSY or APP_UNAVAILABLE with what the application says, MALFORMED_REQUEST, PEER_UNAVAILABLE. */
   readonly answered: Promise<void>;
   readonly #sessionId: SessionId;
   readonly #resolve: () => void;
@@ -51,10 +51,12 @@ export class Notice implements Asked {
   }
 }
 
-/** An application may say that it is busy; whatever else it says is its own refusal, and no fault of a KM. */
+/** What an application may say in the words of the fault table; whatever else it says is its own refusal, and no fault of a KM. */
+const ITS_OWN: readonly FaultCode[] = ["BUSY", "APP_UNAVAILABLE"];
+
 function refusalOf(response: string): Fault {
   const [code = ""] = response.split(":");
   const sentence = response.slice(response.startsWith(`${code}: `) ? code.length + 2 : 0, MAX_SENTENCE).trim();
   const text = `the other application refuses the session${sentence === "" ? "" : `: ${sentence}`}`;
-  return new Fault(code === "BUSY" ? "BUSY" : "SESSION_REFUSED", { text });
+  return new Fault(ITS_OWN.find((own) => own === code) ?? "SESSION_REFUSED", { text });
 }

@@ -108,7 +108,7 @@ export interface SessionKeysRequest extends SessionWish {
 export interface AppLine {
   /** By its certificate; homed at this KM. */
   readonly app: AppId;
-  /** Sends 0x1206; resolves when 0x2107 says success. @throws Fault: what 0x2107 says, or PEER_UNAVAILABLE when it is late or gone */
+  /** Sends 0x1206; resolves when 0x2107 says success. @throws Fault: what 0x2107 says, APP_UNAVAILABLE when this connection takes no sessions, PEER_UNAVAILABLE when it is late or gone */
   notify(creation: SessionCreation, timeoutMs: number): Promise<void>;
   /**
    * Sends 0x120A with the keys, which it writes and disposes; resolves with the IDs that 0x210B acknowledged, in the
@@ -119,7 +119,7 @@ export interface AppLine {
 
 /** What ak sees of the proactive mode (Q.4161 8.2). */
 export interface SessionDoor {
-  /** A connection of an application is open; the function returned tells that it is gone. The newest is used. */
+  /** A connection of an application is open; the function returned tells that it is gone. Offers go to the newest that takes sessions. */
   attach(line: AppLine): () => void;
   /** The functions returned give the request up (the client is gone); harmless after the answer. */
   createSession(request: SessionRequest, answer: SessionAnswer): () => void;

@@ -35,11 +35,11 @@ export class SessionDestination {
     this.#check(teller, creation);
     const { sessionId: id, initiator, destination } = creation;
     const budget = budgetOf(creation.budget, this.#policy);
-    const line = this.#lines.newest(destination);
+    const lines = this.#lines.newestFirst(destination);
     const session = new Session({ id, peer: teller.id, initiator, destination, budget });
     this.#table.admit(session);
     try {
-      await line.notify(creation, this.#policy.notifyMs);
+      session.line = await this.#agreed(lines, creation);
       if (session.state === "ended") throw endFault("left");
       if (!teller.isCurrent()) throw new Fault("PEER_UNAVAILABLE");
     } catch (thrown) {
@@ -47,6 +47,21 @@ export class SessionDestination {
       throw thrown;
     }
     this.#table.opened(session);
+  }
+
+  /** The connection that takes part: the newest, but for those that take no sessions at all. @throws Fault */
+  async #agreed(lines: readonly AppLine[], creation: SessionCreation): Promise<AppLine> {
+    let takesNone: unknown;
+    for (const line of lines) {
+      try {
+        await line.notify(creation, this.#policy.notifyMs);
+        return line;
+      } catch (thrown) {
+        if (asFault(thrown).code !== "APP_UNAVAILABLE") throw thrown;
+        takesNone = thrown;
+      }
+    }
+    throw takesNone;
   }
 
   /** @throws Fault MALFORMED_REQUEST, NOT_AUTHORIZED, UNKNOWN_APPLICATION, NO_ROUTE */
@@ -122,7 +137,8 @@ export class SessionDestination {
     try {
       if (session.state === "ended") throw endFault("peer");
       if (!teller.isCurrent()) throw new Fault("PEER_UNAVAILABLE");
-      return this.#lines.newest(session.terms.destination);
+      session.line = this.#lines.lastOrNewest(session.terms.destination, session.line);
+      return session.line;
     } catch (thrown) {
       grant[Symbol.dispose]();
       throw thrown;

@@ -4,6 +4,9 @@ import { Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { AppLine } from "./ports.ts";
 
+/** Connections of one application that are asked whether they take a session. */
+const MAX_ASKED = 8;
+
 export class AppLines {
   /** The newest last. */
   readonly #lines = new Map<AppId, AppLine[]>();
@@ -33,6 +36,18 @@ export class AppLines {
     const line = this.#lines.get(app)?.at(-1);
     if (line === undefined) throw appGone(app);
     return line;
+  }
+
+  /** The connections to ask, the newest first, as many as are asked at most. @throws Fault APP_UNAVAILABLE */
+  newestFirst(app: AppId): readonly AppLine[] {
+    const lines = this.#lines.get(app)?.slice(-MAX_ASKED).toReversed();
+    if (lines === undefined) throw appGone(app);
+    return lines;
+  }
+
+  /** The connection that took part last, if it is still there, or the newest. @throws Fault APP_UNAVAILABLE */
+  lastOrNewest(app: AppId, last: AppLine | undefined): AppLine {
+    return last !== undefined && this.isOpen(last) ? last : this.newest(app);
   }
 
   isOpen(line: AppLine): boolean {

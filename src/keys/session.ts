@@ -5,7 +5,7 @@
 
 import { Fault } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
-import type { SessionId } from "./ports.ts";
+import type { AppLine, SessionId } from "./ports.ts";
 
 /** Who takes part, and how far. */
 interface SessionTerms {
@@ -21,6 +21,8 @@ interface SessionTerms {
 export class Session {
   readonly terms: SessionTerms;
   state: "opening" | "open" | "ended" = "opening";
+  /** At the destination's KM: the connection over which its application took part last. */
+  line: AppLine | undefined;
   /** When it was last used, on the monotonic clock. */
   usedAt = 0;
   #spent = 0;

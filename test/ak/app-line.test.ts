@@ -77,6 +77,7 @@ describe("Q.4161 8.2.3: a notice of a session", () => {
     ["SESSION_REFUSED: no vpn today", "SESSION_REFUSED", "the other application refuses the session: no vpn today"],
     ["I do not want it", "SESSION_REFUSED", "the other application refuses the session: I do not want it"],
     ["BUSY: later", "BUSY", "the other application refuses the session: later"],
+    ["APP_UNAVAILABLE: none", "APP_UNAVAILABLE", "the other application refuses the session: none"],
     ["INTERNAL: an internal error", "SESSION_REFUSED", "the other application refuses the session: an internal error"],
     ["", "SESSION_REFUSED", "the other application refuses the session"],
     ["x".repeat(9000), "SESSION_REFUSED", `the other application refuses the session: ${"x".repeat(200)}`],

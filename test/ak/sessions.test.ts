@@ -6,6 +6,7 @@ import {
   type AkClientOptions,
   AkRefusal,
   type IncomingSession,
+  type OnSession,
   type SessionOffer,
 } from "../../src/ak/client.ts";
 import { Fault } from "../../src/core/fault.ts";
@@ -105,20 +106,25 @@ describe("Q.4161 8.2.3: the destination", () => {
     expect(client.group).toBe("X25519MLKEM768");
   });
 
-  test.each<[string, AkClientOptions["onSession"], string]>([
-    ["takes none", undefined, "the application takes no sessions"],
+  test.each<[string, OnSession, string]>([
     ["refuses with a reason", (offer) => offer.refuse("not now"), "not now"],
     ["refuses without one", (offer) => offer.refuse(), "the application refuses the session"],
     ["does not decide", () => {}, "the application did not decide"],
     ["fails", () => Promise.reject(new Error("a secret of its own")), "the application failed to decide"],
   ])("that %s tells the other application so", async (_, onSession, reason) => {
     await using door = await openAk(own);
-    await using client = await connected(door, onSession === undefined ? {} : { onSession });
+    await using client = await connected(door, { onSession });
     await expect(door.sessions.line.notify(CREATION, 5000)).rejects.toMatchObject({
       code: "SESSION_REFUSED",
       message: `the other application refuses the session: ${reason}`,
     });
     expect(client.group).not.toBe("");
+  });
+
+  test("that takes no sessions at all says so, and its KM may ask another connection", async () => {
+    await using door = await openAk(own);
+    await using _client = await connected(door);
+    await expect(door.sessions.line.notify(CREATION, 5000)).rejects.toMatchObject({ code: "APP_UNAVAILABLE" });
   });
 
   test("decides once, and refuses as BUSY what is beyond its limit", async () => {

@@ -34,7 +34,7 @@ export class SessionApp {
     return this.pushes.flatMap(({ keys }) => keys);
   }
 
-  /** One more connection; the newest is used. */
+  /** One more connection; the newest is offered sessions. */
   connect(door: SessionDoor): this {
     const gone = new AbortController();
     const line: AppLine = {
