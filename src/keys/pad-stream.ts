@@ -113,4 +113,11 @@ export class PadStream {
   dropBegun(): void {
     if (this.begun !== undefined) this.#blocks.shift();
   }
+
+  /** Takes blocks out that cannot be read; returns the bytes that are lost with them. */
+  drop(segments: readonly Segment[]): number {
+    const before = this.bytes;
+    this.#blocks = this.#blocks.filter((block) => !segments.some((segment) => segment.block === block));
+    return before - this.bytes;
+  }
 }

@@ -1,6 +1,7 @@
 // A KMA-key under pads of the next hop: taken in their order, durable, and then masked.
 
 import type { Change, Job, OpenBlock } from "../vault/vault.ts";
+import type { Context } from "./context.ts";
 import type { LinkBook } from "./link-book.ts";
 import type { Segment } from "./pad-stream.ts";
 import type { OtpProtection, RelayOffer } from "./ports.ts";
@@ -19,6 +20,18 @@ export const padJob = ({ pads }: LinkBook, segments: readonly Segment[]): Job["b
 export function takePads(link: LinkBook, segments: readonly Segment[], change: Change): void {
   for (const block of link.pads.take(segments)) change.remove(TABLE.block, block.id).destroy(block.id);
   change.put(TABLE.pad, link.settings.id, link.padRow());
+}
+
+/** Destroys pads that cannot be read: others come after them. */
+export function dropPads({ vault, meter }: Context, link: LinkBook, segments: readonly Segment[]): void {
+  const bytes = link.pads.drop(segments);
+  if (bytes === 0) return;
+  meter.add("pad_bytes_lost", { link: link.settings.id, direction: "out", reason: "unreadable" }, bytes);
+  const change = vault.change();
+  for (const { block } of segments) change.remove(TABLE.block, block.id).destroy(block.id);
+  change.commit().catch(() => {
+    // A restart finds them, and drops them again.
+  });
 }
 
 /** Masks a KMA-key with pads that are taken durably, and whose blocks are `open`. */

@@ -11,7 +11,7 @@ import type { Remote } from "./remote.ts";
 import { heldBlock, partBlock } from "./rows.ts";
 
 /** Parts of one KMA-key: as many routes as share no KM in any sensible network. */
-const MAX_PARTS = 8;
+const MAX_PARTS = 16;
 
 type PartOffer = RelayOffer & { readonly part: Part };
 

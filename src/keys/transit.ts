@@ -2,13 +2,13 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
-import type { BlockId, OpenBlock, OpenJob } from "../vault/vault.ts";
+import type { BlockId, Change, OpenBlock, OpenJob } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import type { PadChain } from "./pad-chain.ts";
 import type { Segment } from "./pad-stream.ts";
 import type { Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
 import { type Incoming, TAG_PAD } from "./relay-incoming.ts";
-import { padJob, protect, takePads } from "./relay-outgoing.ts";
+import { dropPads, padJob, protect, takePads } from "./relay-outgoing.ts";
 import { answerMs, failedAt, padMs, type Station } from "./relay-route.ts";
 import type { Remote } from "./remote.ts";
 
@@ -119,7 +119,12 @@ export class Transits {
     const { vault } = this.#context;
     const { link } = chain;
     const asked = incoming.job;
-    using open = await vault.openJob({ ...asked, blocks: [...asked.blocks, ...padJob(link, pads)] });
+    const job = { ...asked, blocks: [...asked.blocks, ...padJob(link, pads)] };
+    using open = await vault.openJob(job).catch((thrown: unknown) => {
+      // Whichever record is damaged, the next key must not meet it again.
+      if (asFault(thrown).code === "INTERNAL") dropPads(this.#context, link, pads);
+      throw thrown;
+    });
     const key = incoming.open(open, TRANSIT);
     if (key === undefined) throw new Fault("BAD_TAG");
     this.#checkOpen(passage);
@@ -127,8 +132,7 @@ export class Transits {
     takePads(link, pads, change);
     incoming.use(change, false);
     used();
-    await change.commit();
-    this.#countPads(passage);
+    await this.#commit(passage, change);
     return this.#relay(passage, pads, key, open);
   }
 
@@ -139,11 +143,12 @@ export class Transits {
   }
 
   /** The pads are taken, whether or not anything leaves under them. @throws Fault when nothing may */
-  #countPads(passage: Passage): void {
+  async #commit(passage: Passage, change: Change): Promise<void> {
     const { meter } = this.#context;
     const bytes = passage.incoming.length + TAG_PAD;
     const labels = { link: passage.chain.link.settings.id, direction: "out" };
     try {
+      await change.commit();
       this.#checkOpen(passage);
     } catch (thrown) {
       meter.add("pad_bytes_lost", { ...labels, reason: "given_up" }, bytes);

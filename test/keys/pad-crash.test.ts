@@ -39,7 +39,7 @@ describe.each(NAMES)("km-%s ends in the middle of relays", (name) => {
     await traffic(quiet, { ac: [], ca: [] }, 3);
     const commits = quiet.node(name).machine.commits - before;
     expect(commits).toBeGreaterThan(20);
-    for (let nth = 1; nth <= commits; nth += 1 + Math.floor(commits / 60)) {
+    for (let nth = 1; nth <= commits; nth += 1 + Math.floor(commits / 20)) {
       const mesh = await up();
       const given = { ac: [], ca: [] };
       await crashAt(mesh, name, nth, fate);
@@ -49,6 +49,7 @@ describe.each(NAMES)("km-%s ends in the middle of relays", (name) => {
       await traffic(mesh, given, 3);
       await mesh.run(3000);
       expectPadsOnce(mesh);
+      for (const { recorder } of mesh.nodes.values()) expect([nth, recorder.count("alarms")]).toEqual([nth, 0]);
       expectAgreement(mesh.node("a"), mesh.node("c"));
       expectAgreement(mesh.node("c"), mesh.node("a"));
       const back = [...(await fetched(mesh, "a", "c", given.ac)), ...(await fetched(mesh, "c", "a", given.ca))];

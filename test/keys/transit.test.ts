@@ -245,3 +245,39 @@ test("design 4: transit pads and the stock of a neighbour have their turns on a 
   expect(own + passed).toBeGreaterThan(35);
   expect(Math.abs(own - passed)).toBeLessThan(8);
 });
+
+test("design 3.6: relays under way through a KM are bounded, and more are refused as BUSY", async () => {
+  const around = ["c", "d", "e", "f", "g"];
+  const links = ["ab", ...around.map((name) => `b${name}`)];
+  const mesh = new Mesh({ links, keepBlocks: 400, policy: { stockLow: 8, stockHigh: 8 } });
+  for (const name of around) mesh.wire("b", name).lose = ({ kind, from }) => kind === "relay" && from === "km-b";
+  for (const node of mesh.nodes.values()) await node.boot();
+  mesh.connect();
+  mesh.make(150);
+  await mesh.run(900);
+  const { recorder } = mesh.node("b");
+  expect(
+    offersIn(mesh).filter(({ source, protection }) => source === "km-a" && protection.scheme === "otp"),
+  ).toHaveLength(32);
+  expect(recorder.count("transits_failed", { from: "km-a", fault: "BUSY" })).toBeGreaterThan(0);
+  expect(recorder.count("blocks_ended", { link: "ab", reason: "given_up" })).toBe(
+    recorder.count("transits_failed", { from: "km-a", fault: "BUSY" }),
+  );
+  expectPadsOnce(mesh);
+});
+
+test("design 3.7: a pad that cannot be read is dropped and counted, and the next key does not meet it", async () => {
+  const mesh = await Mesh.up({ links: LINE_3, blocks: 20, policy: ON_DEMAND });
+  await exchanged(mesh, "a", "c");
+  const { begun } = mesh.link("b", "bc").pads;
+  if (begun === undefined) throw new Error("no pad is begun");
+  await mesh.reboot("b");
+  mesh.node("b").machine.records.delete(`block\n${begun.block.id}`);
+  await asked(mesh, "a", "c", 1, 32_000);
+  await mesh.run(500);
+  const labels = { link: "bc", direction: "out", reason: "unreadable" };
+  expect(mesh.node("b").recorder.count("pad_bytes_lost", labels)).toBeGreaterThanOrEqual(begun.length);
+  await mesh.run(3000);
+  await exchanged(mesh, "a", "c", 20);
+  expectPadsOnce(mesh);
+});
