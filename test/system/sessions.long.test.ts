@@ -196,6 +196,7 @@ test("design 6: budgets are exact, nothing leaks and memory returns, over three 
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     const megabytes = memory.at(-1)?.map((bytes) => (bytes / 2 ** 20).toFixed(0));
     const gone = done.records.filter(({ end }) => end === "gone").length;
+    expect(gone, "sessions that were over before their budget").toBeLessThan(done.records.length / 4);
     console.log(
       `wave ${number}: ${seconds} s, ${done.left} leavings, ${gone} sessions left alone, memory ${megabytes} MiB`,
     );

@@ -18,7 +18,7 @@ export interface SessionRecord {
   readonly got: Keys;
   /** Keys of requests that were sent and not answered: they may be spent. */
   unanswered: number;
-  /** Why its initiator asks no more. */
+  /** Why its initiator asks no more: its budget is spent, or it was over before, for want of its destination. */
   end: "spent" | "gone";
 }
 
@@ -128,7 +128,10 @@ export class Asker implements AsyncDisposable {
         if (thrown instanceof AkUnanswered && thrown.mayBeServed) record.unanswered += count;
         else if (thrown instanceof AkRefusal && thrown.code === "TOO_MANY_KEYS") most = Math.max(1, most - 1);
         else if (thrown instanceof AkRefusal && thrown.response.endsWith("its budget is spent")) return;
-        else if (!(thrown instanceof AkUnanswered) || this.#done) throw thrown;
+        else if (thrown instanceof AkRefusal && OVER.has(thrown.code ?? "")) {
+          record.end = "gone";
+          return;
+        } else if (!(thrown instanceof AkUnanswered) || this.#done) throw thrown;
       }
     }
   }
@@ -152,4 +155,6 @@ export class Asker implements AsyncDisposable {
   }
 }
 
+/** On a machine that is too busy a session is idle, or a key is acknowledged too late. */
+const OVER = new Set(["SESSION_ENDED", "NOT_ACKNOWLEDGED"]);
 const AGAIN = new Set(["APP_UNAVAILABLE", "INSUFFICIENT_KEYS", "BUSY", "QUOTA_EXCEEDED"]);
