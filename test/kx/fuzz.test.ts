@@ -4,16 +4,18 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { KxSession } from "../../src/kx/session.ts";
 import { ManualClock, settled } from "../support/manual-clock.ts";
-import { A, B, COMPLETION_JSON, faultOf, offer, RELAY_JSON, TestPorts } from "./fixture.ts";
+import { A, B, COMPLETION_JSON, faultOf, offer, RELAY_JSON, TAG_BASE64, TestPorts } from "./fixture.ts";
 import { HandPeer, handFrame } from "./hand-peer.ts";
 import { memoryPair } from "./memory-channel.ts";
 
 /** One dialogue with an open relay and an open tell, to which `bytes` are sent, in chunks. */
-async function dialogue(bytes: Buffer, chunkBytes: number) {
+async function dialogue(bytes: Buffer, chunkBytes: number, dialect: "extended" | "strict" = "extended") {
   const ports = new TestPorts(new ManualClock());
   const [near, far] = memoryPair(A, B, { chunkBytes });
-  const session = new KxSession(near, { self: A, peer: B, dialect: "extended", defaultKeyBits: 256 }, ports);
-  const calls = [session.relay(offer(), 1_000), session.tell([{ name: "x" }], 1_000)].map((call) =>
+  const session = new KxSession(near, { self: A, peer: B, dialect, defaultKeyBits: 256 }, ports);
+  const relay =
+    dialect === "strict" ? session.relayWhole({ ...offer(), keys: [] }, 1_000) : session.relay(offer(), 1_000);
+  const calls = [relay, session.tell([{ name: "x" }], 1_000)].map((call) =>
     call.then(
       () => "answered",
       () => "failed",
@@ -59,22 +61,37 @@ it("random JSON in well-formed frames is answered with a fault, dropped, or coun
   );
 });
 
-it("Q.4163 8.1: a relay with any one value replaced is refused or reaches the key manager, and is answered once", async () => {
-  const paths = pathsOf(RELAY_JSON);
-  await fc.assert(
-    fc.asyncProperty(fc.constantFrom(...paths), fc.jsonValue(), async (path, value) => {
-      const relay = replaced(RELAY_JSON, path, value) as object;
-      fc.pre(!hasEscapes(JSON.stringify(relay)));
-      const { ports, hand, endedBecause } = await dialogue(handFrame(0x1101, 9, relay), 16_384);
-      expect(endedBecause).toBeUndefined();
-      const answers = hand.frames.filter((frame) => frame.code === 0x1102);
-      expect(answers).toHaveLength(1);
-      const accepted = answers[0]?.json.response === "success";
-      expect(ports.events.offers.length).toBe(accepted ? 1 : 0);
-    }),
-    { numRuns: 200 },
-  );
-});
+const [ENTRY] = RELAY_JSON.keys;
+const OTP = { scheme: "otp", pads: [{ link: "ab", run: 1, sequence: 2, offset: 3, length: 35 }], tag: TAG_BASE64 };
+const OTP_JSON = {
+  ...RELAY_JSON,
+  keys: [{ ...ENTRY, key: "AAEC", key_extension: { protection: OTP, part: 1, parts: 2 } }],
+};
+const WHOLE_JSON = { ...RELAY_JSON, keys: ["one", "two"].map((key_ID) => ({ key_ID, key: "AAEC" })) };
+
+it.each([
+  ["under the scheme link", RELAY_JSON, "extended"],
+  ["under the scheme otp", OTP_JSON, "extended"],
+  ["of whole keys", WHOLE_JSON, "strict"],
+] as const)(
+  "Q.4163 8.1: a relay %s with any one value replaced is refused or arrives, and is answered once",
+  async (_, json, dialect) => {
+    const paths = pathsOf(json);
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...paths), fc.jsonValue(), async (path, value) => {
+        const relay = replaced(json, path, value) as object;
+        fc.pre(!hasEscapes(JSON.stringify(relay)));
+        const { ports, hand, endedBecause } = await dialogue(handFrame(0x1101, 9, relay), 16_384, dialect);
+        expect(endedBecause).toBeUndefined();
+        const answers = hand.frames.filter((frame) => frame.code === 0x1102);
+        expect(answers).toHaveLength(1);
+        const accepted = answers[0]?.json.response === "success";
+        expect(ports.events.offers.length + ports.events.arrivals.length).toBe(accepted ? 1 : 0);
+      }),
+      { numRuns: 150 },
+    );
+  },
+);
 
 it("Q.4163 8.2: a completion cut at any byte confirms nothing", async () => {
   const whole = handFrame(0x1102, 1, COMPLETION_JSON);

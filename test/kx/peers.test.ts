@@ -1,7 +1,7 @@
 // Kx over real TLS connections on the loopback address.
 
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type KmId, kmId } from "../../src/core/ids.ts";
+import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import { type Kx, type KxPeer, startKx } from "../../src/kx/peers.ts";
 import { dial } from "../../src/net/dial.ts";
 import type { SecureOptions, TlsMaterial } from "../../src/net/options.ts";
@@ -110,6 +110,38 @@ describe("two key managers", () => {
     expect(results.slice(0, 2)).toEqual([0, 1].map(() => ({ keyId: KEY_ID, tag: END_TAG })));
     expect(b.ports.events.offers).toEqual([offer()]);
     for (const { ports } of [a, b]) expect(ports.events.tells).toEqual(Array.from({ length: 20 }, () => [entry]));
+  });
+
+  it("key-protocol 2: keys of 32 KiB under pads cross both ways at once", async () => {
+    const { a, b } = await pair();
+    const key = Uint8Array.from({ length: 32_768 }, (_, index) => (index * 31 + 5) & 0xff);
+    const pads = [
+      { link: linkId("ab"), run: 1, sequence: 4, offset: 0, length: 32_768 },
+      { link: linkId("ab"), run: 1, sequence: 6, offset: 0, length: 32 },
+    ];
+    const asked = offer({ protection: { scheme: "otp", pads, tag: END_TAG }, key });
+    const relays = [a, b].flatMap(({ ports }) =>
+      Array.from({ length: 8 }, () => ports.events.peers[0]?.relay(asked, 5_000)),
+    );
+    expect(await Promise.all(relays)).toEqual(relays.map(() => ({ keyId: KEY_ID, tag: END_TAG })));
+    for (const { ports } of [a, b]) {
+      expect(ports.events.offers).toHaveLength(8);
+      for (const came of ports.events.offers) expect(Buffer.from(came.key).equals(key)).toBe(true);
+    }
+  });
+
+  it("design 5: whole keys cross between two that are configured as strict", async () => {
+    const b = await start("km-b", [peer(A, 1, "strict")]);
+    const a = await start("km-a", [peer(B, b.kx.port, "strict")]);
+    await connected(a, b);
+    const text = Buffer.alloc(4_088, 7).toString("base64");
+    const keys = Array.from({ length: 11 }, (_, index) => ({
+      keyId: `k-${index}`,
+      length: 4_088,
+      writeKey: (target: Uint8Array, at: number) => at + Buffer.from(text, "latin1").copy(target, at),
+    }));
+    await a.ports.events.peers[0]?.relayWhole({ requestId: "r", source: A, destination: B, transit: [], keys }, 5_000);
+    expect(b.ports.events.arrivals.map((arrival) => arrival.keys)).toEqual([keys.map(({ keyId }) => [keyId, text])]);
   });
 
   it("connect again when the other end was gone and is back", async () => {
