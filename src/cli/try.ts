@@ -12,5 +12,6 @@ export function commandsToTry(dir: string, given: string | undefined): string[] 
     `npx qkm app get-key-by-id --as app-b1 --from app-a1 KEY-ID${network}`,
     `npx qkm status${network}`,
     `npx qkm selftest${network}`,
+    `npx qkm controller --look${network}`,
   ];
 }

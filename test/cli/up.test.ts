@@ -1,5 +1,6 @@
 // The reference network as its users meet it: brought up, asked for keys, ended.
 
+import { once } from "node:events";
 import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -177,6 +178,15 @@ test("a controller sets routes, finds them kept, gives them back, and says which
   const lacking = await qkm("controller", domain, "--look");
   expect(lacking.code).toBe(69);
   expect(lacking.stdout).toContain("km-c does not answer: ");
+});
+
+test("a controller that watches ends with exit code 0 when it is told to", async () => {
+  const watching = start("controller", "--watch", "0.1", "--look", "--network", file);
+  const ended = once(watching, "exit");
+  const [first] = await once(watching.stdout, "data");
+  expect(String(first)).toMatch(/^\d{4}-/);
+  watching.kill("SIGTERM");
+  expect(await ended).toEqual([0, null]);
 });
 
 test("a second up in the same folder is refused, and says which process has it", async () => {

@@ -80,6 +80,22 @@ describe("who gets in", () => {
   });
 });
 
+test("more connections than the endpoint takes are refused, and those that are open go on", async () => {
+  const { certificate: cert, key } = own.controller;
+  const dial = () => {
+    const socket = connect({ host: "127.0.0.1", port: opened.server.port, cert, key, ca: own.servers.pem });
+    return socket.on("error", () => {});
+  };
+  const allowed = Array.from({ length: 16 }, dial);
+  await Promise.all(allowed.map((socket) => once(socket, "secureConnect")));
+  await new Promise((resolve) => dial().once("close", resolve));
+  expect(opened.seen.count("connections_refused", { door: "controller", reason: "too_many" })).toBe(1);
+  const [first] = allowed;
+  first?.write("GET /api/v1/node HTTP/1.1\r\nHost: x\r\n\r\n");
+  const [answer] = await once(first ?? dial(), "data");
+  expect(String(answer)).toMatch(/^HTTP\/1.1 200 /);
+});
+
 describe("what is told", () => {
   test("is the node, its links and its applications", async () => {
     expect((await get("node")).json).toEqual({
