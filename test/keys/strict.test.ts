@@ -429,6 +429,26 @@ describe("a restart", () => {
     expect(emittedTwice(pair.a)).toEqual([]);
   });
 
+  it("is not needed for a turn of epochs: what was used is gone from the disk, the rest is there", async () => {
+    const pair = await StrictPair.up({ epochMs: 60_000 });
+    await pair.relay([K1, K2]);
+    const before = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 20 });
+    fetchKeys(pair.a.km, "app-a1", "app-s1", ["k-1"]);
+    const isOnDisk = ({ key }: { readonly key: string }): boolean =>
+      [...pair.a.machine.records.values()].some((record) => Buffer.from(record).includes(Buffer.from(key, "base64")));
+    await pair.run(1_000);
+    expect(before.keys.filter(isOnDisk)).toHaveLength(20);
+    await pair.run(61_000);
+    expect(before.keys.filter(isOnDisk)).toEqual([]);
+    expect([K1, K2].map(([, key]) => isOnDisk({ key }))).toEqual([false, true]);
+    const after = [
+      ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 40 }),
+      fetchKeys(pair.a.km, "app-a1", "app-s1", ["k-2"]),
+    ];
+    await pair.run(10);
+    expect(after.map(({ keys }) => keys.length)).toEqual([40, 1]);
+  });
+
   it("of a restored copy destroys everything, and of a clock that went back what is ours", async () => {
     const pair = await StrictPair.up();
     await pair.relay([K1]);
