@@ -1,7 +1,7 @@
 // 1,000 sessions at a time over 100 connections of real processes, with applications that leave at random.
 
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { seeded } from "../keys/support/seeded.ts";
 import { eventually } from "./support/eventually.ts";
 import type { Km } from "./support/km.ts";
@@ -14,7 +14,9 @@ const PER_ASKER = 20;
 const LEAVING_FOR_GOOD = 5;
 const IDLE_S = 20;
 /** What a KM may have beyond what it had after the first wave: garbage that is not collected yet. */
-const TOLERANCE_BYTES = 48 * 2 ** 20;
+const TOLERANCE_BYTES = 32 * 2 ** 20;
+/** So little heap that V8 collects garbage all the while: what grows is kept. */
+const NODE_OPTIONS = "--max-old-space-size=64";
 
 const names = (prefix: string): string[] => Array.from({ length: APPS }, (_, index) => `app-${prefix}${index + 1}`);
 
@@ -24,6 +26,7 @@ let network: Network;
 
 beforeAll(async () => {
   console.log(`QKM_SEED=${SEED} chooses the same budgets and moments again`);
+  vi.stubEnv("NODE_OPTIONS", NODE_OPTIONS);
   network = await startNetwork({
     kms: [
       { id: "km-a", apps: names("a") },
@@ -32,6 +35,7 @@ beforeAll(async () => {
     links: [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 8_000_000 } }],
     config: { node: { log_level: "debug" }, sessions: { idle_s: IDLE_S } },
   });
+  vi.unstubAllEnvs();
   await network.stocked();
 });
 afterAll(async () => {
@@ -196,7 +200,7 @@ test("design 6: budgets are exact, nothing leaks and memory returns, over three 
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     const megabytes = memory.at(-1)?.map((bytes) => (bytes / 2 ** 20).toFixed(0));
     const gone = done.records.filter(({ end }) => end === "gone").length;
-    expect(gone, "sessions that were over before their budget").toBeLessThan(done.records.length / 4);
+    expect(gone, "sessions that were over before their budget").toBeLessThan(done.records.length / 2);
     console.log(
       `wave ${number}: ${seconds} s, ${done.left} leavings, ${gone} sessions left alone, memory ${megabytes} MiB`,
     );
