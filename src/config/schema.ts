@@ -165,7 +165,14 @@ export const SCHEMA = v.strictObject({
           ),
           [1, 1],
         ),
-        keep_blocks: v.optional(integer(2, 1_000_000, "blocks kept unused; the oldest are destroyed"), 512),
+        keep_blocks: v.optional(
+          integer(
+            2,
+            1_000_000,
+            "own blocks kept unused, and a quarter more of the other end's; the oldest are destroyed",
+          ),
+          512,
+        ),
         cost,
         baud_rate: v.optional(integer(300, 12_000_000, "bits a second, for lines that have a rate")),
         pairing_key_file: v.optional(text("file with the module's pairing key, not readable by others")),
