@@ -1,5 +1,6 @@
 // When nothing is under way: what was lent is given back, and memory, books and disk tell the same.
 
+import type { LinkBook } from "../../src/keys/link-book.ts";
 import type { SimNode } from "./node.ts";
 import type { Checks } from "./rules.ts";
 
@@ -27,7 +28,8 @@ export function checkBalance(checks: Checks, node: SimNode): void {
     rows("held"),
     pairs.reduce((sum, { held }) => sum + held.size, 0),
   );
-  const stored = [...km.links.values()].reduce((sum, link) => sum + link.stored, 0);
+  const padBlocks = ({ pads, settings }: LinkBook): number => Math.ceil(pads.bytes / settings.blockBytes);
+  const stored = [...km.links.values()].reduce((sum, link) => sum + link.stored + padBlocks(link), 0);
   const blocks = new Set(keys.map(({ block }) => block)).size;
   equal("blocks on its disk", [...machine.vault.blocks()].length, blocks + stored);
 }
