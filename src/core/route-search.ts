@@ -190,10 +190,13 @@ class Heap {
   }
 
   #swap(a: number, b: number): void {
-    for (const list of [this.#halves, this.#distances]) {
-      const kept = list[a] ?? 0;
-      list[a] = list[b] ?? 0;
-      list[b] = kept;
-    }
+    exchange(this.#halves, a, b);
+    exchange(this.#distances, a, b);
   }
+}
+
+function exchange(list: number[], a: number, b: number): void {
+  const kept = list[a] ?? 0;
+  list[a] = list[b] ?? 0;
+  list[b] = kept;
 }

@@ -13,7 +13,7 @@ export interface TopologyLink {
 /** The KMs between, in order; empty for a neighbour. */
 export type Route = readonly KmId[];
 
-/** How the network looks to one search; both are asked at most once for each link and hop. */
+/** How the network looks to one search; both are asked at most once for each hop, and answer the same for one search. */
 export interface RouteView {
   /** Adds to a link's own cost, such as for one without stock; infinite leaves the link out. */
   costOf?(link: TopologyLink): number;
@@ -100,44 +100,46 @@ export class Topology {
   }
 
   #graph(view: RouteView): Graph {
-    const extra = new Map<TopologyLink, number>();
-    const costOf = (link: TopologyLink): number => {
-      const known = extra.get(link);
-      if (known !== undefined) return link.cost + known;
-      const added = view.costOf?.(link) ?? 0;
-      if (!(added >= 0)) throw new RangeError(`the cost of link ${link.id} must not fall by ${added}`);
-      extra.set(link, added);
-      return link.cost + added;
-    };
-    const hopsOf = (from: KmId, edges: readonly Edge[]): Hop[] =>
-      edges.flatMap(({ to, links }) => {
-        const other = this.kms[to];
-        const cost = Math.min(...links.map(costOf));
-        if (cost > LARGEST_COST || other === undefined || view.avoid?.(from, other)) return [];
-        return { to, cost: Math.round(cost * COST_UNIT) * HOP_UNIT + 1 };
-      });
-    const known: (readonly Hop[] | undefined)[] = [];
+    const known: (readonly Hop[] | undefined)[] = new Array(this.kms.length);
     return {
       nodes: this.kms.length,
       hops: (number) => {
-        const km = this.kms[number];
-        if (km === undefined) throw new RangeError(`there is no KM number ${number}`);
-        const found = known[number] ?? hopsOf(km, this.#edges[number] ?? []);
+        const found = known[number] ?? this.#hops(number, view);
         known[number] = found;
         return found;
       },
     };
   }
 
+  #hops(number: number, view: RouteView): readonly Hop[] {
+    const from = this.kms[number];
+    if (from === undefined) throw new RangeError(`there is no KM number ${number}`);
+    const hops: Hop[] = [];
+    for (const { to, links } of this.#edges[number] ?? []) {
+      const other = this.kms[to];
+      let cost = Number.POSITIVE_INFINITY;
+      for (const link of links) cost = Math.min(cost, link.cost + extraOf(link, view));
+      if (cost > LARGEST_COST || other === undefined || view.avoid?.(from, other)) continue;
+      hops.push({ to, cost: Math.round(cost * COST_UNIT) * HOP_UNIT + 1 });
+    }
+    return hops;
+  }
+
   /** What a view adds to a hop over its best link; 0 where the topology has none. */
   extraCost(from: KmId, to: KmId, view: RouteView): number {
     const other = this.#number(to);
     const edge = this.#edges[this.#number(from)]?.find((one) => one.to === other);
-    return edge === undefined ? 0 : Math.min(...edge.links.map((link) => view.costOf?.(link) ?? 0));
+    return edge === undefined ? 0 : Math.min(...edge.links.map((link) => extraOf(link, view)));
   }
 
   /** How many routes that share no KM there are at all. */
   disjoint(from: KmId, to: KmId): number {
     return this.routes(from, to, Number.POSITIVE_INFINITY).length;
   }
+}
+
+function extraOf(link: TopologyLink, view: RouteView): number {
+  const extra = view.costOf?.(link) ?? 0;
+  if (extra >= 0) return extra;
+  throw new RangeError(`the cost of link ${link.id} must not fall by ${extra}`);
 }

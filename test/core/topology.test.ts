@@ -137,7 +137,7 @@ describe("routes from the topology", () => {
     );
   });
 
-  test("a node of 1,000 finds its routes to all others in under a second", () => {
+  test("a node of 1,000 finds its routes to all others in under a second of its processor", () => {
     const names = Array.from({ length: 1000 }, (_, number) => `n${String(number).padStart(4, "0")}`);
     let state = 1;
     const random = (below: number) => {
@@ -149,12 +149,12 @@ describe("routes from the topology", () => {
     );
     const net = new Topology(topology(...links));
     const self = kmId("n0000");
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     const found = net.kms.filter((km) => km !== self).map((km) => net.routes(self, km, 1));
-    const ms = performance.now() - begun;
+    const { user, system } = process.cpuUsage(begun);
     expect(found.every((list) => list.length === 1)).toBe(true);
     expect(Math.max(...found.map(([route]) => route?.length ?? 0))).toBeGreaterThan(3);
-    expect(ms).toBeLessThan(1000);
+    expect((user + system) / 1000).toBeLessThan(1000);
   });
 });
 
