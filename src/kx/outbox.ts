@@ -20,14 +20,14 @@ export const OUTBOX_LIMITS = { request: 1 << 20, answer: 2 << 20 } as const;
 export class Outbox {
   readonly #channel: Channel;
   readonly #clock: Clock;
-  readonly #broken: () => void;
+  readonly #broken: (thrown: unknown) => void;
   #frames: Laid[] = [];
   #bytes = 0;
   #writtenInTurn = 0;
   #cancelTurn: (() => void) | undefined;
 
   /** @param broken called when a write failed: mostly the channel is about to say that it is closed */
-  constructor(channel: Channel, clock: Clock, broken: () => void) {
+  constructor(channel: Channel, clock: Clock, broken: (thrown: unknown) => void) {
     this.#channel = channel;
     this.#clock = clock;
     this.#broken = broken;
@@ -75,8 +75,8 @@ export class Outbox {
     try {
       batch.reduce((at, frame) => frame.lay(bytes, at), 0);
       this.#channel.write(bytes);
-    } catch {
-      this.#broken();
+    } catch (thrown) {
+      this.#broken(thrown);
     } finally {
       bytes.fill(0);
     }

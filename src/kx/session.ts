@@ -89,7 +89,10 @@ export class KxSession implements Peer {
     this.#dialect = options.dialect;
     this.#ports = ports;
     this.#calls = new Calls(ports.clock, options.lastMessageId);
-    this.#outbox = new Outbox(channel, ports.clock, () => this.close("the connection takes no more"));
+    this.#outbox = new Outbox(channel, ports.clock, (err) => {
+      ports.log.warn({ peer: this.id, err }, "nothing more can be written on this Kx connection");
+      this.close("the connection takes no more");
+    });
     this.#reader = new FrameReader(ports.buffers);
     this.#server = new Server(this, options, ports);
     ({ promise: this.ended, resolve: this.#resolveEnded } = Promise.withResolvers<string>());

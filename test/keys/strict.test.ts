@@ -1,7 +1,9 @@
 // Peers of another make: whole keys under TLS alone, both ways, through everything that can go wrong.
 
 import { describe, expect, it } from "vitest";
+import { reportOf } from "../../src/control/status.ts";
 import { asFault } from "../../src/core/fault.ts";
+import { appId } from "../../src/core/ids.ts";
 import { parseKeyId } from "../../src/keys/key-id.ts";
 import { ask, fetchKeys } from "./support/apps.ts";
 import { emittedTwice } from "./support/ledger.ts";
@@ -388,6 +390,82 @@ describe("design 5: with a strict peer there is nothing but keys", () => {
     await expect(pair.a.km.relayedWhole(peer, { keys: [] } as never)).rejects.toMatchObject({
       code: "PROTECTION_REFUSED",
     });
+  });
+});
+
+describe("applications here", () => {
+  it("have their quota, and get back what a failed request took", async () => {
+    const pair = await StrictPair.up({}, ["app-a1"], { bitsPerS: 256, burstBits: 1_024 });
+    pair.s.refusal = "STORE_FULL";
+    const failed = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 2, bits: 512 });
+    expect(ask(pair.a.km, { app: "app-a1", to: "app-s1" }).fault?.code).toBe("QUOTA_EXCEEDED");
+    await pair.run(5_000);
+    expect(failed.fault?.code).toBe("INSUFFICIENT_KEYS");
+    const next = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 4 });
+    await pair.run(10);
+    expect(next.keys).toHaveLength(4);
+  });
+
+  it("take turns when they wait", async () => {
+    const pair = await StrictPair.up();
+    pair.wire.cut();
+    ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 62 });
+    const large = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 3 });
+    const [first, second, other] = ["app-a1", "app-a1", "app-a2"].map((app) => ask(pair.a.km, { app, to: "app-s1" }));
+    await pair.run(100);
+    const outcomes = () => [first, second, other].map((asked) => asked?.outcome);
+    expect(outcomes()).toEqual([undefined, undefined, undefined]);
+    large.cancel();
+    await pair.run(10);
+    expect(outcomes()).toEqual(["granted", undefined, "granted"]);
+    pair.wire.connect();
+    await pair.run(10);
+    expect(second?.keys).toHaveLength(1);
+    expect(pair.a.vault.leases.blocks).toBe(0);
+  });
+
+  it("hold keys that come of age meanwhile until they have them", async () => {
+    const pair = await StrictPair.up({ maxAgeMs: 60_000, fetchWindowMs: 30_000 });
+    await pair.relay([K1, K2]);
+    const ours = ask(pair.a.km, { app: "app-a1", to: "app-s1", manner: "hold" });
+    const theirs = fetchKeys(pair.a.km, "app-a1", "app-s1", ["k-1"], "hold");
+    await pair.run(95_000);
+    expect(fetchKeys(pair.a.km, "app-a1", "app-s1", ["k-2"]).fault?.code).toBe("KEY_NOT_FOUND");
+    for (const asked of [ours, theirs]) asked.release();
+    expect([pair.has(ours.keys), theirs.keys]).toEqual([true, [{ id: "k-1", key: K1[1] }]]);
+    await pair.run(10);
+    const ended = { peer: "km-s", role: "destination", reason: "expired" };
+    expect(pair.a.recorder.count("kma_keys_ended", ended)).toBe(1);
+    expect([...pair.a.vault.blocks()].filter((block) => block.startsWith("whole:held:"))).toEqual([]);
+  });
+
+  it("open no session with an application of a strict peer", async () => {
+    const pair = await StrictPair.up();
+    const faults: string[] = [];
+    const [app, destination] = [appId("app-a1"), appId("app-s1")];
+    pair.a.km.sessions.createSession(
+      { app, destination, applicationName: undefined, budget: undefined },
+      { opened: () => faults.push("opened"), refused: ({ code }) => faults.push(code) },
+    );
+    await pair.run(10);
+    expect(faults).toEqual(["EXTENSION_UNSUPPORTED"]);
+  });
+
+  it("are told by the status that the peer is strict", async () => {
+    const pair = await StrictPair.up();
+    await pair.relay([K1]);
+    const report = reportOf(pair.a.id, pair.a.vault.health(), pair.a.km, () => undefined);
+    const told = {
+      strict: true,
+      connected: true,
+      synchronised: true,
+      storedKeys: 64,
+      kmaKeys: 64,
+      held: 1,
+      waiting: 0,
+    };
+    expect(report.peers.find(({ id }) => id === "km-s")).toMatchObject(told);
+    expect(pair.a.km.status(appId("app-a1"), appId("app-s1"))).toMatchObject({ targetKm: "km-s", storedKeys: 64 });
   });
 });
 

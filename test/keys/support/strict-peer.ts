@@ -5,6 +5,7 @@ import { appId, kmId } from "../../../src/core/ids.ts";
 import type { KeysPolicy } from "../../../src/keys/context.ts";
 import type { AppEntry, KeyManagerSettings } from "../../../src/keys/key-manager.ts";
 import type { Peer, PeerEvents, WholeArrival, WholeOffer } from "../../../src/keys/ports.ts";
+import type { Quota } from "../../../src/keys/quota.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import type { GivenKey } from "./apps.ts";
 import { POLICY, QUOTA } from "./network.ts";
@@ -60,7 +61,7 @@ class StrictKm implements PeerEvents {
   sessionNotified = (): Promise<never> => Promise.reject(new Fault("MALFORMED_REQUEST"));
 }
 
-const app = (id: string, home: string): AppEntry => ({ id: appId(id), home: kmId(home), quota: QUOTA });
+const app = (id: string, home: string, quota: Quota): AppEntry => ({ id: appId(id), home: kmId(home), quota });
 
 /** km-a, ours, and km-s, of another make. */
 export class StrictPair {
@@ -69,20 +70,20 @@ export class StrictPair {
   readonly s = new StrictKm();
   readonly wire: Wire;
 
-  constructor(policy: Partial<KeysPolicy> = {}, fetchApps: readonly string[] = ["app-a1"]) {
+  constructor(policy: Partial<KeysPolicy> = {}, fetchApps: readonly string[] = ["app-a1"], quota = QUOTA) {
     const settings: KeyManagerSettings = {
       policy: { ...POLICY, maxHeld: 256, ...policy },
       links: [],
       peers: [THEIRS],
-      apps: [app("app-a1", "km-a"), app("app-a2", "km-a"), app("app-s1", "km-s")],
+      apps: [app("app-a1", "km-a", quota), app("app-a2", "km-a", quota), app("app-s1", "km-s", quota)],
       strict: new Map([[THEIRS, { fetchApps: fetchApps.map(appId) }]]),
     };
     this.a = new TestNode(this.clock, { ...settings, id: OURS });
     this.wire = new Wire(this.clock, [this.a, this.s]);
   }
 
-  static async up(policy: Partial<KeysPolicy> = {}, fetchApps?: readonly string[]): Promise<StrictPair> {
-    const pair = new StrictPair(policy, fetchApps);
+  static async up(policy?: Partial<KeysPolicy>, fetchApps?: readonly string[], quota?: Quota): Promise<StrictPair> {
+    const pair = new StrictPair(policy, fetchApps, quota);
     await pair.a.boot();
     pair.wire.connect();
     await pair.run(200);
