@@ -37,13 +37,7 @@ export function measureRelay(bench: Bench, { relaysPerSecond }: FilledNetwork): 
 
 export async function measureTransit(bench: Bench): Promise<void> {
   if (!bench.wants("relay-transit")) return;
-  bench.say("three KMs in a line, which know of no route: link blocks first");
-  await using network = await BenchNetwork.provision(join(bench.dir, "line"), bench.nodeFlags, LINE);
-  await network.start({ stock: STOCK, keepBlocks: KEEP_BLOCKS });
-  await network.modulesOn(FILL_BITS_PER_S);
-  await network.until("there are link blocks", ({ usable }) => usable >= STOCK + SPARE);
-  await network.modulesOff();
-  await network.stop();
+  await using network = await lineWithBlocks(bench);
   bench.say("relaying through the one in the middle, both ways");
   const measured = { of: "through one node, both directions together", values: [await transit(network)] };
   const reference = { of: "bare Kx echo", values: [await echo(network)] };
@@ -56,10 +50,31 @@ export async function measureTransit(bench: Bench): Promise<void> {
   });
 }
 
-/** Megabits of key a second that become ready at both ends. The node between serves no application: it has no stock to fill. */
-async function transit(network: BenchNetwork): Promise<number> {
+/** Three KMs, stopped, with link blocks and nothing relayed. */
+export async function lineWithBlocks(bench: Bench): Promise<BenchNetwork> {
+  bench.say("three KMs in a line, which know of no route: link blocks first");
+  const network = await BenchNetwork.provision(join(bench.dir, "line"), bench.nodeFlags, LINE);
+  try {
+    await network.start({ stock: STOCK, keepBlocks: KEEP_BLOCKS });
+    await network.modulesOn(FILL_BITS_PER_S);
+    await network.until("there are link blocks", ({ usable }) => usable >= STOCK + SPARE);
+    await network.modulesOff();
+    await network.stop();
+    return network;
+  } catch (thrown) {
+    await network[Symbol.asyncDispose]();
+    throw thrown;
+  }
+}
+
+/**
+ * Megabits of key a second that become ready at both ends. The node between serves no application: it has no stock to
+ * fill. `flags`: for that node.
+ */
+export async function transit(network: BenchNetwork, flags: readonly string[] = []): Promise<number> {
   const { a, b } = network;
-  await network.start({ stock: STOCK, keepBlocks: KEEP_BLOCKS, isRouted: true });
+  const settings = { stock: STOCK, keepBlocks: KEEP_BLOCKS, isRouted: true };
+  await Promise.all(network.kms.map((km) => km.start(settings, km === a || km === b ? [] : flags)));
   const counts = async () => {
     const ready = await Promise.all([a.counted("kma_keys_ready", LINE[2]), b.counted("kma_keys_ready", LINE[0])]);
     return { at: performance.now(), keys: ready.reduce((sum, keys) => sum + keys, 0) };

@@ -6,6 +6,7 @@ import type { Pattern } from "../duel.ts";
 import { BATCH, BATCHED, PIPELINED, someIds } from "../figures/ak.ts";
 import { PATTERN as ENC_KEYS } from "../figures/etsi014.ts";
 import { intake, KEEP_BLOCKS } from "../figures/intake.ts";
+import { lineWithBlocks, transit } from "../figures/relay.ts";
 import { bringBlocks, FilledNetwork, relay } from "../filled.ts";
 import { askOnce, Clients, type Target } from "../load.ts";
 import { type AppName, BenchNetwork } from "../network.ts";
@@ -83,6 +84,10 @@ export const LOADS = {
     await using network = await BenchNetwork.provision(join(bench.dir, "relay"), []);
     await bringBlocks(bench, network);
     return await during(network, () => relay(network, flags));
+  },
+  transit: async (bench, flags) => {
+    await using network = await lineWithBlocks(bench);
+    return await during(network, () => transit(network, flags));
   },
 } as const satisfies Record<string, Load>;
 
