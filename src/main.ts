@@ -10,6 +10,7 @@ import { startAk } from "./ak/server.ts";
 import { EXIT } from "./cli/exit.ts";
 import { ConfigError, type LinkConfig, loadConfig, type NodeConfig, type TlsFiles } from "./config.ts";
 import { type ControllerServer, startController } from "./control/controller.ts";
+import { Health, healthGauges } from "./control/health.ts";
 import { kmGauges } from "./control/km-gauges.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { measureLoop, processGauges } from "./control/loop.ts";
@@ -43,6 +44,7 @@ interface Base {
   readonly metrics: Metrics;
   readonly clock: typeof systemClock;
   readonly random: typeof systemRandom;
+  readonly health: Health;
   /** Ends every wait: SIGTERM, SIGINT, `qkm stop`, `qkm zeroise`, or the process that started us is gone. */
   readonly stop: AbortController;
 }
@@ -58,8 +60,10 @@ interface Node {
   zeroised: boolean;
 }
 
-const report = ({ config }: Pick<Base, "config">, { vault, keys, sources }: Node): KmReport =>
-  reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status());
+const report = ({ config, health }: Pick<Base, "config" | "health">, { vault, keys, sources }: Node): KmReport => ({
+  ...reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status()),
+  health: health.read(),
+});
 
 async function run(base: Base): Promise<void> {
   const { config, log, stop } = base;
@@ -150,6 +154,7 @@ async function openMetrics(base: Base, node: Node, parts: AsyncDisposableStack):
   const { config, log, metrics, clock } = base;
   const loop = parts.use(measureLoop(clock));
   metrics.collect(processGauges(loop));
+  metrics.collect(healthGauges(base.health));
   metrics.collect(kmGauges(() => ({ report: report(base, node), connections: node.connections() })));
   parts.use(await startMetrics(config.metrics.listen, metrics, log));
 }
@@ -176,14 +181,14 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
 
 /** Undefined when the configuration has none. */
 async function openController(
-  { config, log, metrics }: Base,
+  { config, health, log, metrics }: Base,
   node: Node,
   parts: AsyncDisposableStack,
 ): Promise<ControllerServer | undefined> {
   const { controller, topology, apps } = config;
   if (controller === undefined) return undefined;
   const state = {
-    report: () => report({ config }, node),
+    report: () => report({ config, health }, node),
     desk: () => node.keys?.routeDesk,
     version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
     board: config.node.board,
@@ -203,11 +208,15 @@ const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
 });
 
 async function openKeys(
-  { config, clock, random, log, metrics }: Base,
+  { config, clock, random, log, metrics, health }: Base,
   node: Node,
   restored: boolean,
 ): Promise<KeyManager> {
-  const ports = { self: config.node.id, vault: node.vault.vault, clock, random, log, meter: metrics.meter };
+  const beats = {
+    housekeeping: health.part("housekeeping", HOUSEKEEPING_WITHIN_MS),
+    store: health.part("store", STORE_WITHIN_MS),
+  };
+  const ports = { self: config.node.id, vault: node.vault.vault, clock, random, log, meter: metrics.meter, beats };
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const remote of keys.remotes.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
@@ -216,6 +225,10 @@ async function openKeys(
   node.door.open(keys);
   return keys;
 }
+
+/** The housekeeping ticks every second, and has the clock saved every ten. */
+const HOUSEKEEPING_WITHIN_MS = 10_000;
+const STORE_WITHIN_MS = 60_000;
 
 const settingsOf = ({ supply, sessions, token, links, topology, peers, apps }: NodeConfig): KeyManagerSettings => ({
   policy: { ...supply, sessions, epochMs: token.epochMs },
@@ -307,8 +320,9 @@ async function main(): Promise<void> {
     logFile[Symbol.dispose]();
     process.exit(EXIT.internal);
   });
+  using health = new Health(systemClock);
   try {
-    await run({ config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, stop });
+    await run({ config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, health, stop });
   } catch (err) {
     log.error({ err, fault: asFault(err).code }, "this key manager cannot run");
     process.exitCode = 1;

@@ -34,6 +34,7 @@ function stateOf(report: KmReport | undefined): string {
   const { token, store } = report.vault;
   if (token !== "ready") return `token ${token}`;
   if (store !== "ready") return `store ${store}`;
+  if (report.health?.healthy === false) return "stuck";
   return report.ready ? "ready" : "starting";
 }
 

@@ -23,6 +23,8 @@ export const GAUGES = {
   sessions: gauge("sessions open or being opened, by the role of the application at home here", "role"),
   requests_waiting: gauge("requests for keys that wait for stock", "peer"),
   connections: gauge("connections open or on their way", "door"),
+  healthy: gauge("1 while every part of the process has said in time that it is alive"),
+  part_silent_seconds: gauge("since a part last said that it is alive", "part"),
   token_ready: gauge("1 while the security module is ready"),
   store_ready: gauge("1 while the key store can be written"),
   epoch: gauge("number of the KEK epoch"),

@@ -5,6 +5,7 @@ import type { KeyManager } from "../keys/key-manager.ts";
 import type { LinkBook } from "../keys/link-book.ts";
 import type { Remote } from "../keys/remote.ts";
 import type { StrictPeer } from "../keys/strict.ts";
+import type { HealthReport } from "./health.ts";
 
 /** The state of token, store and locked memory. */
 type VaultHealth = ReturnType<KeyManager["context"]["vault"]["health"]>;
@@ -53,6 +54,8 @@ export interface KmReport {
   readonly km: string;
   readonly ready: boolean;
   readonly vault: VaultHealth;
+  /** Absent where nobody watches. */
+  readonly health?: HealthReport;
   readonly links: readonly LinkReport[];
   /** Peers with links; the KM itself stands for keys between its own applications. */
   readonly peers: readonly PeerReport[];

@@ -34,3 +34,6 @@ export interface Log {
 export interface Meter {
   add(counter: CounterName, labels: Readonly<Record<string, string>>, amount?: number): void;
 }
+
+/** Tells that a part of the process is alive; called again and again while it is. */
+export type Beat = () => void;

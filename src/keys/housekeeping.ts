@@ -80,6 +80,7 @@ export class Housekeeping {
     if (now - this.#savedAt >= SAVE_CLOCK_MS) {
       this.saveClock().catch((err: unknown) => log.warn({ err }, "the age of keys could not be saved"));
     }
+    this.#context.beats?.housekeeping();
   }
 
   /** The age at which the last epoch began, as saved. */
@@ -119,12 +120,12 @@ export class Housekeeping {
   }
 
   async saveClock(): Promise<void> {
-    const saved = this.#context.ages.saved();
+    const { ages, vault, beats } = this.#context;
+    const saved = ages.saved();
     this.#savedAt = saved.ageMs;
-    await this.#context.vault
-      .change()
-      .put(TABLE.meta, CLOCK_ROW, { ...saved })
-      .commit();
+    const change = vault.change().put(TABLE.meta, CLOCK_ROW, { ...saved });
+    // A store that refuses is a fault, one that does not answer holds everything up.
+    await change.commit().finally(() => beats?.store());
   }
 
   /** What of each block is used now, for the turn of an epoch. */

@@ -1,0 +1,73 @@
+// Whether this process turns as it should: every part has said so in time. What a watchdog may be kicked on.
+
+import type { Beat, Clock } from "../core/ports.ts";
+import type { Collect } from "./gauges.ts";
+
+export interface PartHealth {
+  readonly name: string;
+  readonly healthy: boolean;
+  /** Since it last said that it is alive, and how long that may be. */
+  readonly silentMs: number;
+  readonly withinMs: number;
+}
+
+export interface HealthReport {
+  readonly healthy: boolean;
+  readonly parts: readonly PartHealth[];
+}
+
+interface Part {
+  readonly withinMs: number;
+  heardAt: number;
+}
+
+const LOOP_TURNS_MS = 250;
+/** A loop that has not turned for so long serves nobody. */
+const LOOP_WITHIN_MS = 5_000;
+
+export class Health implements Disposable {
+  readonly #clock: Clock;
+  readonly #parts = new Map<string, Part>();
+  #endTimer: () => void = () => {};
+
+  /** Watches the event loop from now on. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    const turned = this.part("loop", LOOP_WITHIN_MS);
+    const turn = (): void => {
+      turned();
+      this.#endTimer = clock.after(LOOP_TURNS_MS, turn);
+    };
+    turn();
+  }
+
+  /** From now on the part is to call what is returned, at least once within that time. */
+  part(name: string, withinMs: number): Beat {
+    const part: Part = { withinMs, heardAt: this.#clock.monotonicMs() };
+    this.#parts.set(name, part);
+    return () => {
+      part.heardAt = this.#clock.monotonicMs();
+    };
+  }
+
+  read(): HealthReport {
+    const now = this.#clock.monotonicMs();
+    const parts = [...this.#parts].map(([name, { withinMs, heardAt }]) => {
+      const silentMs = Math.round(now - heardAt);
+      return { name, healthy: silentMs <= withinMs, silentMs, withinMs };
+    });
+    return { healthy: parts.every(({ healthy }) => healthy), parts };
+  }
+
+  [Symbol.dispose](): void {
+    this.#endTimer();
+  }
+}
+
+export const healthGauges =
+  (health: Health): Collect =>
+  (set) => {
+    const { healthy, parts } = health.read();
+    set("healthy", healthy ? 1 : 0);
+    for (const { name, silentMs } of parts) set("part_silent_seconds", silentMs / 1000, { part: name });
+  };
