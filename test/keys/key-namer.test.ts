@@ -8,7 +8,7 @@ import { nameFits, type Parties, writeName } from "../../src/keys/key-namer.ts";
 import { ModelMemory } from "../support/model-memory.ts";
 
 const KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
-const idKey = new ModelMemory(1).idKey(KEY);
+const idKey = new ModelMemory(1, 32_768).idKey(KEY);
 const PARTIES: Parties = {
   source: kmId("km-a"),
   destination: kmId("km-b"),
