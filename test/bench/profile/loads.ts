@@ -83,11 +83,11 @@ export const LOADS = {
   relay: async (bench, flags) => {
     await using network = await BenchNetwork.provision(join(bench.dir, "relay"), []);
     await bringBlocks(bench, network);
-    return await during(network, () => relay(network, flags));
+    return await afterStart(network, () => relay(network, flags));
   },
   transit: async (bench, flags) => {
     await using network = await lineWithBlocks(bench);
-    return await during(network, () => transit(network, flags));
+    return await afterStart(network, () => transit(network, flags));
   },
 } as const satisfies Record<string, Load>;
 
@@ -97,4 +97,14 @@ async function during(network: BenchNetwork, work: () => Promise<unknown>): Prom
   const to = now();
   await network.stop();
   return { from, to };
+}
+
+/** For work that begins with the start of the KMs. */
+async function afterStart(network: BenchNetwork, work: () => Promise<unknown>): Promise<Window> {
+  let readyMs = 0;
+  const { from, to } = await during(network, async () => {
+    await work();
+    readyMs = Math.max(...network.kms.map((km) => km.program.readyMs));
+  });
+  return { from: from + readyMs * 1_000, to };
 }
