@@ -5,10 +5,10 @@ import { describe, expect, test } from "vitest";
 import { appId, kmId } from "../../src/core/ids.ts";
 import { parseKeyId } from "../../src/keys/key-id.ts";
 import { nameFits, type Parties, writeName } from "../../src/keys/key-namer.ts";
-import { ModelMemory } from "../support/model-memory.ts";
+import { ModelIdKey } from "../support/model-memory.ts";
 
 const KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
-const idKey = new ModelMemory(1, 32_768).idKey(KEY);
+const idKey = new ModelIdKey(KEY, () => {});
 const PARTIES: Parties = {
   source: kmId("km-a"),
   destination: kmId("km-b"),

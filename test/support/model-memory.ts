@@ -142,7 +142,7 @@ export class ModelMemory {
   }
 }
 
-class ModelIdKey implements KeyIdKey {
+export class ModelIdKey implements KeyIdKey {
   #bytes: Uint8Array | undefined;
   readonly #released: () => void;
 
