@@ -7,7 +7,7 @@ import type { Answer, Grant, KeyDoor, SessionAnswer, SessionDoor, SessionId } fr
 import type { Channel, ChannelHandler } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader } from "../wire/frame.ts";
 import { byCode, check, codeText } from "../wire/message.ts";
-import { parsePayload } from "../wire/payload.ts";
+import { PayloadReader, parsePayload } from "../wire/payload.ts";
 import type { SupplyRing } from "../wire/ring.ts";
 import { type Occasion, openedFrame, refusalFrame } from "./answer.ts";
 import { ConnectionLine, type LinePorts } from "./app-line.ts";
@@ -67,6 +67,8 @@ export class AkConnection implements ChannelHandler {
   readonly #channel: Channel;
   readonly #ports: ConnectionPorts;
   readonly #reader: FrameReader;
+  /** Key requests, of which one is mostly like the other. */
+  readonly #requests = new PayloadReader();
   readonly #outbox: Outbox;
   readonly #line: ConnectionLine;
   readonly #detach: () => void;
@@ -131,7 +133,7 @@ export class AkConnection implements ChannelHandler {
     const row = ROWS.get(code);
     if (row === undefined) throw new FrameError("unknown_code", `${codeText(code)} is no message of Ak`);
     if (code >>> 8 !== FROM_APP) throw new FrameError("direction", `${codeText(code)} is for applications to receive`);
-    const json = parsePayload(frame.payload);
+    const json = row === AK.keyRequest ? this.#requests.read(frame.payload) : parsePayload(frame.payload);
     if (row === AK.sessionNotificationResponse || row === AK.proactiveSupplyResponse) {
       this.#line.heard(messageId, code, json);
       return;
