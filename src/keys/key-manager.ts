@@ -3,6 +3,7 @@
 import { asFault, Fault } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
 import { AgeClock } from "./age-clock.ts";
+import { type AppEntry, Apps } from "./apps.ts";
 import { Connection } from "./connection.ts";
 import type { Context, KeysPolicy } from "./context.ts";
 import { FetchDesk } from "./fetch.ts";
@@ -27,24 +28,20 @@ import type {
   SupplyStatus,
   WholeArrival,
 } from "./ports.ts";
-import { type Quota, Quotas } from "./quota.ts";
+import { Quotas } from "./quota.ts";
 import { RelayLog } from "./relay-log.ts";
 import { RelayNetwork } from "./relay-network.ts";
 import { Remote } from "./remote.ts";
 import { RouteBook } from "./route-book.ts";
-import { Routes, type TopologyLink } from "./routes.ts";
+import { Routes, type TopologyLink, wholeTopology } from "./routes.ts";
 import { readRow, TABLE } from "./rows.ts";
 import type { SessionHost } from "./session-host.ts";
 import { Sessions } from "./sessions.ts";
-import { keySizes, stepped } from "./sizes.ts";
+import { checkSize, keySizes } from "./sizes.ts";
 import { StrictPeers, type StrictSettings } from "./strict.ts";
+import { supplyStatus } from "./supply-status.ts";
 
-/** An application and the KM that serves it. */
-export interface AppEntry {
-  readonly id: AppId;
-  readonly home: KmId;
-  readonly quota: Quota;
-}
+export type { AppEntry };
 
 export interface KeyManagerSettings {
   readonly policy: KeysPolicy;
@@ -63,7 +60,6 @@ type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog">;
 
 const NOTHING = (): void => {};
 const BOOT_BYTES = 8;
-const MAX_INT32 = 2 ** 31 - 1;
 
 export class KeyManager implements KeyDoor, PeerEvents {
   readonly context: Context;
@@ -78,7 +74,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly strict: StrictPeers;
   /** The proactive mode. */
   readonly sessions: Sessions;
-  readonly #apps: ReadonlyMap<AppId, AppEntry>;
+  readonly #apps: Apps;
   readonly #connections = new Map<Remote, Connection>();
   readonly #fetchDesk: FetchDesk;
   readonly #housekeeping: Housekeeping;
@@ -91,8 +87,8 @@ export class KeyManager implements KeyDoor, PeerEvents {
     const { policy, links, apps, paths, strict = new Map<KmId, StrictSettings>() } = settings;
     const peers = settings.peers.filter((id) => !strict.has(id));
     this.context = context;
-    this.#apps = new Map(apps.map((app) => [app.id, app]));
-    const quotas = new Quotas(context.clock, (app) => this.#app(app).quota);
+    this.#apps = new Apps(context.self, apps);
+    const quotas = new Quotas(context.clock, (app) => this.#apps.get(app).quota);
     const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
     this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
     this.local = new LocalStock(context, blockBytes, quotas);
@@ -106,7 +102,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
       remotes: this.remotes,
       paths: (destination) => paths?.get(destination) ?? 1,
     });
-    this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#isServed(id) });
+    this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
     this.#fetchDesk = new FetchDesk(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     this.#housekeeping = new Housekeeping(context, this);
@@ -153,7 +149,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   #remote(id: KmId, quotas: Quotas): Remote {
     const remote = new Remote(this.context, id, quotas);
     remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
-    remote.isServed = this.#isServed(id);
+    remote.isServed = this.#apps.areServed(id);
     remote.tellSoon = () => this.#connections.get(remote)?.tellSoon();
     return remote;
   }
@@ -168,7 +164,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
       quotas,
       fetchDesk: this.#fetchDesk,
       checkWorking: () => this.#checkWorking(),
-      homeOf: (app) => this.#app(app).home,
+      homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#pairFor(home),
       checkSize: (wish, home) =>
         checkSize(wish, keySizes(this.sizes.defaultBits, this.#pairFor(home).keyBytes + FRONT)),
@@ -178,27 +174,14 @@ export class KeyManager implements KeyDoor, PeerEvents {
     };
   }
 
-  /** Whether applications here may want keys with applications there. */
-  #isServed(id: KmId): boolean {
-    const homes = [...this.#apps.values()].map(({ home }) => home);
-    return homes.includes(id) && homes.includes(this.context.self);
-  }
-
   /** What is shared with a peer, or with ourselves. */
   pair(peer: KmId): Remote | LocalStock | undefined {
     return peer === this.context.self ? this.local : this.remotes.get(peer);
   }
 
-  /** @throws Fault UNKNOWN_APPLICATION */
-  #app(id: AppId): AppEntry {
-    const app = this.#apps.get(id);
-    if (app === undefined) throw new Fault("UNKNOWN_APPLICATION", { text: `the application ${id} is not known here` });
-    return app;
-  }
-
   /** Whether an application is served here. */
   isHomed(id: string): boolean {
-    return this.#apps.get(id as AppId)?.home === this.context.self;
+    return this.#apps.isHomed(id);
   }
 
   /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
@@ -219,7 +202,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   supply(request: SupplyRequest, answer: Answer): () => void {
     try {
       this.#checkWorking();
-      const { home } = this.#app(request.destination);
+      const { home } = this.#apps.get(request.destination);
       if (request.destination === request.app) {
         throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
       }
@@ -245,7 +228,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   fetch(request: FetchRequest, answer: Answer): () => void {
     try {
       this.#checkWorking();
-      const { home } = this.#app(request.initiator);
+      const { home } = this.#apps.get(request.initiator);
       const strict = this.strict.get(home);
       if (strict !== undefined) return strict.held.request(request, answer);
       const held = this.pair(home)?.held;
@@ -258,21 +241,11 @@ export class KeyManager implements KeyDoor, PeerEvents {
   }
 
   status(_app: AppId, other: AppId): SupplyStatus {
-    const { home } = this.#app(other);
+    const { home } = this.#apps.get(other);
     const strict = this.strict.get(home);
     if (strict !== undefined) return strict.status;
     const pair = this.#pairFor(home);
-    const sizes = keySizes(this.sizes.defaultBits, pair.keyBytes + FRONT);
-    const step = stepped(sizes.defaultBits / 8);
-    const storedKeys = Math.min(pair.stock.count(step), MAX_INT32);
-    const most = this.context.policy.stockHigh * Math.floor(pair.keyBytes / step);
-    return {
-      sourceKm: this.context.self,
-      targetKm: home,
-      storedKeys,
-      maxStoredKeys: Math.min(Math.max(most, storedKeys), MAX_INT32),
-      sizes,
-    };
+    return supplyStatus(this.context, pair, this.sizes.defaultBits);
   }
 
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
@@ -401,35 +374,3 @@ const FRONT = 96;
 
 const notWithStrict = (peer: KmId): Fault =>
   new Fault("EXTENSION_UNSUPPORTED", { text: `${peer} is configured as strict: keys on demand are all that there is` });
-
-/** Without strict peers, which send nothing on. */
-function wholeTopology(self: KmId, { links, topology = [], strict }: KeyManagerSettings): readonly TopologyLink[] {
-  const known = new Set(topology.map(({ id }) => id));
-  const own = links
-    .filter(({ id }) => !known.has(id))
-    .map(({ id, peer }) => ({ id, kms: [self, peer] as const, cost: 1 }));
-  return [...own, ...topology].filter(({ kms }) => !kms.some((km) => strict?.has(km)));
-}
-
-/** @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST */
-function checkSize(
-  { count, sizeBits }: Pick<SupplyRequest, "count" | "sizeBits">,
-  { minBits, maxBits, maxKeys }: KeySizes,
-): void {
-  if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES");
-  if (sizeBits < minBits || sizeBits > maxBits) {
-    throw new Fault("KEY_SIZE_INVALID", {
-      text: `size shall be ${minBits} to ${maxBits} bits, not ${sizeBits}`,
-      details: [{ min_key_size: String(minBits), max_key_size: String(maxBits) }],
-    });
-  }
-  if (!Number.isSafeInteger(count) || count < 1) {
-    throw new Fault("MALFORMED_REQUEST", { text: "number shall be an integer of at least 1" });
-  }
-  if (count > maxKeys(sizeBits)) {
-    throw new Fault("TOO_MANY_KEYS", {
-      text: `at most ${maxKeys(sizeBits)} keys of ${sizeBits} bits fit one answer, not ${count}`,
-      details: [{ max_key_per_request: String(maxKeys(sizeBits)) }],
-    });
-  }
-}

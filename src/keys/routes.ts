@@ -1,6 +1,6 @@
 // Over which KMs this KM's keys travel: as the QKDN controller has set, else as the topology has it.
 
-import type { KmId } from "../core/ids.ts";
+import type { KmId, LinkId } from "../core/ids.ts";
 import { type Route, type RouteView, Topology, type TopologyLink } from "../core/topology.ts";
 
 export type { Route, RouteView, TopologyLink };
@@ -79,4 +79,21 @@ export function disjointOf(routes: readonly Route[], most: number): readonly Rou
   };
   extend([], 0);
   return best;
+}
+
+/** What the configuration knows of the network. */
+interface Known {
+  /** Our own. */
+  readonly links: readonly { readonly id: LinkId; readonly peer: KmId }[];
+  readonly topology?: readonly TopologyLink[];
+  readonly strict?: { has(peer: KmId): boolean };
+}
+
+/** The topology with our own links, without strict peers, which send nothing on. */
+export function wholeTopology(self: KmId, { links, topology = [], strict }: Known): readonly TopologyLink[] {
+  const known = new Set(topology.map(({ id }) => id));
+  const own = links
+    .filter(({ id }) => !known.has(id))
+    .map(({ id, peer }) => ({ id, kms: [self, peer] as const, cost: 1 }));
+  return [...own, ...topology].filter(({ kms }) => !kms.some((km) => strict?.has(km)));
 }

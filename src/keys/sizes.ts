@@ -1,7 +1,8 @@
 // How long keys may be, and how many fit an answer.
 
+import { Fault } from "../core/fault.ts";
 import { FIRST_OFFSET, MAX_KEY_BYTES, STEP } from "./key-id.ts";
-import type { KeySizes } from "./ports.ts";
+import type { KeySizes, SupplyRequest } from "./ports.ts";
 
 const FRAME_PAYLOAD = 65_535;
 // {"keys":[ … ],"response":"success"}
@@ -34,3 +35,26 @@ export const fitAnswer = (lengths: readonly number[], surplus = 0): boolean =>
 
 /** What a key of `bytes` takes off its KMA-key. */
 export const stepped = (bytes: number): number => Math.ceil(bytes / STEP) * STEP;
+
+/** @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST */
+export function checkSize(
+  { count, sizeBits }: Pick<SupplyRequest, "count" | "sizeBits">,
+  { minBits, maxBits, maxKeys }: KeySizes,
+): void {
+  if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES");
+  if (sizeBits < minBits || sizeBits > maxBits) {
+    throw new Fault("KEY_SIZE_INVALID", {
+      text: `size shall be ${minBits} to ${maxBits} bits, not ${sizeBits}`,
+      details: [{ min_key_size: String(minBits), max_key_size: String(maxBits) }],
+    });
+  }
+  if (!Number.isSafeInteger(count) || count < 1) {
+    throw new Fault("MALFORMED_REQUEST", { text: "number shall be an integer of at least 1" });
+  }
+  if (count > maxKeys(sizeBits)) {
+    throw new Fault("TOO_MANY_KEYS", {
+      text: `at most ${maxKeys(sizeBits)} keys of ${sizeBits} bits fit one answer, not ${count}`,
+      details: [{ max_key_per_request: String(maxKeys(sizeBits)) }],
+    });
+  }
+}
