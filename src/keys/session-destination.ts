@@ -7,7 +7,7 @@ import type { AppLine, Grant, SessionCreation, SessionWish } from "./ports.ts";
 import { Session } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
 import { type AppLines, appGone } from "./session-lines.ts";
-import { budgetOf, checkApps, checkFrames, type SessionPolicy } from "./session-rules.ts";
+import { budgetOf, checkApps, checkFrames, namedFor, type SessionPolicy } from "./session-rules.ts";
 import { endFault, type SessionTable, sessionKey } from "./session-table.ts";
 
 /** The KM that tells of a session, over a connection that may end meanwhile. */
@@ -111,7 +111,7 @@ export class SessionDestination {
   #carve(session: Session, { count, sizeBits }: SessionWish): Promise<Grant> {
     const { initiator, destination, peer } = session.terms;
     const { desk } = this.#host.pairFor(peer);
-    const apps = { initiator, target: destination };
+    const apps = namedFor(session.terms, this.#host.context.self);
     const request = { door: "session", app: destination, destination: initiator, count, sizeBits, apps } as const;
     return new Promise((resolve, reject) => {
       let giveUp = (): void => {};

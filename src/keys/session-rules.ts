@@ -1,7 +1,10 @@
 // What sessions may be: their limits, and what a request in one must keep to.
 
 import { Fault } from "../core/fault.ts";
+import type { KmId } from "../core/ids.ts";
+import type { NamedFor } from "./key-namer.ts";
 import type { SessionCreation, SessionWish } from "./ports.ts";
+import type { SessionTerms } from "./session.ts";
 import { sessionMaxKeys } from "./sizes.ts";
 
 /** Limits of the proactive mode (design 6). A KM has them for the sessions of its applications, whatever the peer's are. */
@@ -19,6 +22,13 @@ export interface SessionPolicy {
   /** How long an application may take to acknowledge the keys of one push (0x210B). */
   readonly acknowledgeMs: number;
 }
+
+/**
+ * For whom the keys of a session are named. Within one KM, where both are served from the same KMA-keys, the other way
+ * round: so the destination cannot fetch by ID what it was pushed, before the initiator has it.
+ */
+export const namedFor = ({ initiator, destination, peer }: SessionTerms, self: KmId): NamedFor =>
+  peer === self ? { initiator: destination, target: initiator } : { initiator, target: destination };
 
 export const DEFAULT_SESSIONS: SessionPolicy = {
   max: 4096,

@@ -7,7 +7,7 @@ import { quotaFault } from "./quota.ts";
 import { Session } from "./session.ts";
 import { Ask } from "./session-ask.ts";
 import type { SessionHost } from "./session-host.ts";
-import { ANSWER_MARGIN_MS, budgetOf, checkApps, checkFrames, type SessionPolicy } from "./session-rules.ts";
+import { ANSWER_MARGIN_MS, budgetOf, checkApps, checkFrames, namedFor, type SessionPolicy } from "./session-rules.ts";
 import { endFault, type SessionTable } from "./session-table.ts";
 
 /** How the KM at a session's other end is reached; ourselves, when both applications are at home here. */
@@ -140,10 +140,10 @@ export class SessionSource {
 
   /** Those that name keys of this session that nobody has had here yet, each once, and no more than were asked. */
   #sound(session: Session, { count, sizeBits }: SessionKeysRequest, named: readonly string[]): readonly string[] {
-    const { initiator, destination, peer } = session.terms;
+    const { peer } = session.terms;
     const { context, pairFor } = this.#host;
     const { held } = pairFor(peer);
-    const parties = { source: peer, destination: context.self, initiator, target: destination };
+    const parties = { source: peer, destination: context.self, ...namedFor(session.terms, context.self) };
     const fitting = [...new Set(named)].filter((keyId) => isFetchable(keyId, sizeBits / 8, held, parties));
     const sound = fitting.slice(0, count);
     if (sound.length === named.length) return sound;
@@ -161,9 +161,10 @@ export class SessionSource {
   }
 
   /** Supplies the initiator with this KM's copies of the keys. */
-  #supply({ terms: { initiator, destination, peer } }: Session, keyIds: readonly string[], answer: Answer, ask: Ask) {
-    const { fetchDesk, pairFor } = this.#host;
-    const apps = { initiator, target: destination };
+  #supply({ terms }: Session, keyIds: readonly string[], answer: Answer, ask: Ask) {
+    const { context, fetchDesk, pairFor } = this.#host;
+    const { initiator, peer } = terms;
+    const apps = namedFor(terms, context.self);
     fetchDesk.request({ door: "session", app: initiator, initiator, keyIds, apps }, pairFor(peer).held, {
       granted: (grant) => {
         if (ask.close()) answer.granted(grant);

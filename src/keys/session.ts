@@ -8,7 +8,7 @@ import type { AppId, KmId } from "../core/ids.ts";
 import type { AppLine, SessionId } from "./ports.ts";
 
 /** Who takes part, and how far. */
-interface SessionTerms {
+export interface SessionTerms {
   readonly id: SessionId;
   /** The KM at the other end; this one when both applications are at home here. */
   readonly peer: KmId;

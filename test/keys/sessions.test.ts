@@ -68,6 +68,27 @@ describe("Q.4161 7: a session", () => {
     expect(network.a.vault.leases.blocks).toBe(0);
   });
 
+  test("of one KM: what was pushed cannot be fetched by ID before the initiator has it, nor after", async () => {
+    const network = new Network();
+    await network.a.boot();
+    await network.run(10);
+    const { sessions } = network.a.km;
+    const other = new SessionApp(network.clock, "app-a2").connect(sessions);
+    other.delayMs = 1_000;
+    const opening = openSession(sessions, "app-a1", "app-a2", 3);
+    await network.run(1_010);
+    const first = askInSession(sessions, { app: "app-a1", sessionId: opening.sessionId });
+    await network.run(100);
+    const ids = other.keys.map(({ id }) => id);
+    expect(ids).toHaveLength(1);
+    const early = fetchKeys(network.a.km, "app-a2", "app-a1", ids);
+    await network.run(1_000);
+    const late = fetchKeys(network.a.km, "app-a2", "app-a1", ids);
+    await network.run(10);
+    expect([early.fault?.code, late.fault?.code]).toEqual(["NOT_AUTHORIZED", "NOT_AUTHORIZED"]);
+    expect(first.keys).toEqual(other.keys);
+  });
+
   test("of KMs without a link between them gets keys that were relayed", async () => {
     const mesh = await Mesh.up({ links: LINE_3, blocks: 48 });
     const [a, c] = [mesh.node("a"), mesh.node("c")];
