@@ -6,11 +6,12 @@ const ALPHABET = Uint8Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
   letter.charCodeAt(0),
 );
 const PAD = 0x3d;
-const NONE = 0xff;
+/** Negative, however far it is shifted. */
+const NONE = -1;
 const VALUES = valuesOf(ALPHABET);
 
-function valuesOf(alphabet: Uint8Array): Uint8Array {
-  const values = new Uint8Array(256).fill(NONE);
+function valuesOf(alphabet: Uint8Array): Int8Array {
+  const values = new Int8Array(256).fill(NONE);
   for (const [value, letter] of alphabet.entries()) values[letter] = value;
   return values;
 }
@@ -48,22 +49,46 @@ export function encodeBase64(source: Uint8Array, start: number, end: number, tar
 export function decodeBase64(source: Uint8Array, target: Uint8Array): number {
   const bytes = decodedLength(source);
   if (bytes > target.length) throw new RangeError("the bytes do not fit the target");
-  let to = 0;
-  for (let from = 0; from < source.length; from += 4) {
-    const wanted = Math.min(3, bytes - to);
-    const bits = groupAt(source, from, wanted);
-    const excess = bits & (0xffffff >> (8 * wanted));
-    if (bits < 0 || excess !== 0) {
-      target.fill(0, 0, to);
-      throw malformed();
-    }
-    for (let index = 0; index < wanted; index += 1) target[to + index] = bits >> (16 - 8 * index);
-    to += wanted;
+  const whole = Math.floor(bytes / 3);
+  const isRight = decodeGroups(source, whole, target) && decodeRest(source, whole, target, bytes % 3);
+  if (isRight) return bytes;
+  target.fill(0, 0, bytes);
+  throw malformed();
+}
+
+/** So many groups of three bytes. False when a letter is none: what was written then is nothing. */
+function decodeGroups(source: Uint8Array, groups: number, target: Uint8Array): boolean {
+  let all = 0;
+  for (let group = 0; group < groups; group += 1) {
+    const from = 4 * group;
+    const to = 3 * group;
+    const bits =
+      (valueAt(source, from) << 18) |
+      (valueAt(source, from + 1) << 12) |
+      (valueAt(source, from + 2) << 6) |
+      valueAt(source, from + 3);
+    all |= bits;
+    target[to] = bits >> 16;
+    target[to + 1] = bits >> 8;
+    target[to + 2] = bits;
   }
-  return bytes;
+  return all >= 0;
+}
+
+/** The last group, of one or two bytes, if there is one: no bits may be set behind them. */
+function decodeRest(source: Uint8Array, group: number, target: Uint8Array, bytes: number): boolean {
+  if (bytes === 0) return true;
+  const from = 4 * group;
+  const third = bytes === 2 ? valueAt(source, from + 2) : 0;
+  const bits = (valueAt(source, from) << 18) | (valueAt(source, from + 1) << 12) | (third << 6);
+  if (bits < 0 || (bits & (0xffffff >> (8 * bytes))) !== 0) return false;
+  target[3 * group] = bits >> 16;
+  if (bytes === 2) target[3 * group + 1] = bits >> 8;
+  return true;
 }
 
 const byteAt = (bytes: Uint8Array, index: number): number => bytes[index] ?? 0;
+const valueAt = (source: Uint8Array, index: number): number => VALUES[byteAt(source, index)] ?? NONE;
 
 const malformed = () => new Fault("MALFORMED_REQUEST", { text: "a value is not base64 (RFC 4648 4, padded)" });
 
@@ -73,15 +98,4 @@ function decodedLength(source: Uint8Array): number {
   if (length % 4 !== 0) throw malformed();
   const pads = length > 0 && source[length - 1] === PAD ? (source[length - 2] === PAD ? 2 : 1) : 0;
   return (length / 4) * 3 - pads;
-}
-
-/** The 24 bits of the group at `from` that holds `wanted` bytes; negative when a letter is none. */
-function groupAt(source: Uint8Array, from: number, wanted: number): number {
-  let bits = 0;
-  for (let index = 0; index < 4; index += 1) {
-    const value = index <= wanted ? byteAt(VALUES, byteAt(source, from + index)) : 0;
-    if (value === NONE) return -1;
-    bits = (bits << 6) | value;
-  }
-  return bits;
 }

@@ -133,13 +133,18 @@ class Scanner {
   /** Reads a string; its span is without the quotes. */
   #string(): Span {
     const start = this.#at + 1;
-    let at = start;
-    while (this.#bytes[at] !== QUOTE) {
-      if (at >= this.#bytes.length) throw broken("a string has no end");
-      at += this.#bytes[at] === BACKSLASH ? 2 : 1;
-    }
-    this.#at = at + 1;
-    return { start, end: at };
+    let end = this.#bytes.indexOf(QUOTE, start);
+    while (end >= 0 && this.#isEscaped(start, end)) end = this.#bytes.indexOf(QUOTE, end + 1);
+    if (end < 0) throw broken("a string has no end");
+    this.#at = end + 1;
+    return { start, end };
+  }
+
+  /** Whether backslashes in odd number stand before a quote of the string that begins at `start`. */
+  #isEscaped(start: number, quote: number): boolean {
+    let at = quote;
+    while (at > start && this.#bytes[at - 1] === BACKSLASH) at -= 1;
+    return (quote - at) % 2 === 1;
   }
 
   /** Passes over one value, whatever it is. */
