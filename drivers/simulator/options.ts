@@ -2,6 +2,7 @@
 
 import type { LinkId } from "../../src/core/ids.ts";
 import type { Secret } from "../../src/core/secret.ts";
+import type { Framing } from "../../src/kq/framing.ts";
 
 export interface PairOptions {
   readonly link: LinkId;
@@ -13,6 +14,8 @@ export interface PairOptions {
   /** Blocks that each module holds for its KM at most. */
   readonly bufferBlocks: number;
   readonly pairingKey?: Secret | undefined;
+  /** How frames lie on the lines; COBS unless said otherwise. */
+  readonly framing?: Framing | undefined;
   /** Makes key and faults repeatable; without it key comes from the system's generator. Never for real use. */
   readonly seed?: string | undefined;
   readonly faults: Faults;

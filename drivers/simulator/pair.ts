@@ -19,7 +19,8 @@ export interface PairPorts {
 }
 
 const ROLES = { a: "tx", b: "rx" } as const;
-type Ends = { readonly [E in keyof typeof ROLES]: End };
+/** The modules that are simulated here; one may be elsewhere. */
+export type Ends = { readonly [E in keyof typeof ROLES]?: End | undefined };
 
 /** Blocks made in one go at most; a process that was held up longer skips the rest. */
 const CATCH_UP = 64;
@@ -54,20 +55,20 @@ export class ModulePair implements Disposable {
     this.#frozen = false;
     this.#cancel.get("thaw")?.();
     this.#nextAt = this.#ports.clock.monotonicMs() + this.#gapMs();
-    for (const end of ["a", "b"] as const) this.#ends[end].power(this.#module(ROLES[end]));
+    for (const end of ["a", "b"] as const) this.#ends[end]?.power(this.#module(ROLES[end]));
     this.#report();
     this.#ports.log.info({ link: this.#options.link, run: this.#run }, "the modules have started");
   }
 
   [Symbol.dispose](): void {
     for (const cancel of this.#cancel.values()) cancel();
-    this.#ends.a.off();
-    this.#ends.b.off();
+    this.#ends.a?.off();
+    this.#ends.b?.off();
   }
 
   #module(role: "tx" | "rx"): Module {
-    const { link, blockBytes, bufferBlocks, pairingKey } = this.#options;
-    const about = { link, blockBytes, bufferBlocks, pairingKey, role, run: this.#run };
+    const { link, blockBytes, bufferBlocks, pairingKey, framing } = this.#options;
+    const about = { link, blockBytes, bufferBlocks, pairingKey, framing, role, run: this.#run };
     return new Module({ ...about, name: `Simulated ${role === "tx" ? "Tx" : "Rx"}` }, this.#ports);
   }
 
@@ -75,8 +76,8 @@ export class ModulePair implements Disposable {
     const { qber, rateBitsPerS } = this.#options;
     const seen = qber * (0.9 + 0.2 * this.#ports.chance.fraction());
     const health = { qber: seen, keyRateBitsPerS: this.#frozen ? 0 : rateBitsPerS, alarms: [] };
-    this.#ends.a.module?.report(health);
-    this.#ends.b.module?.report(health);
+    this.#ends.a?.module?.report(health);
+    this.#ends.b?.module?.report(health);
   }
 
   #every(what: string, ms: number, then: () => void, firstMs = ms): void {
@@ -94,10 +95,10 @@ export class ModulePair implements Disposable {
 
   #stall(ms: number): void {
     this.#frozen = true;
-    for (const end of [this.#ends.a, this.#ends.b]) end.freeze();
+    for (const end of [this.#ends.a, this.#ends.b]) end?.freeze();
     this.#after("thaw", ms, () => {
       this.#frozen = false;
-      for (const end of [this.#ends.a, this.#ends.b]) end.thaw();
+      for (const end of [this.#ends.a, this.#ends.b]) end?.thaw();
     });
   }
 
@@ -131,7 +132,7 @@ export class ModulePair implements Disposable {
       other[at] = (other[at] ?? 0) ^ (1 << Math.floor(chance.fraction() * 8));
     }
     const lost = hit(faults.loseBlocks) ? Math.floor(chance.fraction() * 2) : -1;
-    if (lost !== 0) this.#ends.a.module?.offer({ ...name, key });
-    if (lost !== 1) this.#ends.b.module?.offer({ ...name, key: other });
+    if (lost !== 0) this.#ends.a?.module?.offer({ ...name, key });
+    if (lost !== 1) this.#ends.b?.module?.offer({ ...name, key: other });
   }
 }

@@ -64,21 +64,28 @@ export class KeptHost implements AsyncDisposable {
     this.#host.close();
   }
 
-  /** One line after the other, until `stop`. */
+  /** One line after the other, until `stop`; one that is gone as soon as it is open is no better than none. */
   async #serve(stop: AbortSignal): Promise<void> {
-    const { link, port } = this.#port;
+    const { clock } = this.#ports;
     let retryMs = RETRY_MS;
     while (!stop.aborted) {
-      const line = await this.#opened();
-      if (line === undefined) {
-        await pause(this.#ports.clock, retryMs, stop);
-        retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
+      const openedAt = clock.monotonicMs();
+      await this.#useLine(stop);
+      if (clock.monotonicMs() >= openedAt + RETRY_MAX_MS) {
+        retryMs = RETRY_MS;
         continue;
       }
-      retryMs = RETRY_MS;
-      await this.#carry(line, stop);
-      if (!stop.aborted) this.#ports.log.warn({ link, port }, "the line is gone; opening it again");
+      await pause(clock, retryMs, stop);
+      retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
     }
+  }
+
+  async #useLine(stop: AbortSignal): Promise<void> {
+    const { link, port } = this.#port;
+    const line = await this.#opened();
+    if (line === undefined) return;
+    await this.#carry(line, stop);
+    if (!stop.aborted) this.#ports.log.warn({ link, port }, "the line is gone; opening it again");
   }
 
   async #opened(): Promise<OpenLine | undefined> {
