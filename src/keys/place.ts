@@ -21,7 +21,3 @@ export function isBeyond(a: PadMark | undefined, b: PadMark | undefined): boolea
   if (a === undefined || b === undefined) return a !== undefined;
   return isAfter(a, b) || (isSamePlace(a, b) && a.offset > b.offset);
 }
-
-/** The mark that lies further. */
-export const further = (a: PadMark | undefined, b: PadMark | undefined): PadMark | undefined =>
-  isBeyond(b, a) ? b : a;

@@ -32,6 +32,8 @@ export interface Ways {
   drought(): Fault | undefined;
 }
 
+const NO_LINKS = { links: [], bytes: Number.POSITIVE_INFINITY };
+
 export class Remote implements Filling {
   readonly id: KmId;
   readonly links: LinkBook[] = [];
@@ -56,6 +58,7 @@ export class Remote implements Filling {
   /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
   statedRate: (link: LinkBook) => number | undefined = () => undefined;
   readonly #context: Context;
+  #smallest: { readonly links: readonly LinkBook[]; readonly bytes: number } = NO_LINKS;
 
   constructor(context: Context, id: KmId, quotas: Quotas) {
     this.id = id;
@@ -68,7 +71,12 @@ export class Remote implements Filling {
 
   /** Bytes for applications in one KMA-key to it: of the smallest block of a first hop's links. */
   get keyBytes(): number {
-    return Math.min(...this.ways.sources().map((link) => link.settings.blockBytes)) - FIRST_OFFSET;
+    const links = this.ways.sources();
+    // Asked for with each request: the list is another one only when the routes have changed.
+    if (links !== this.#smallest.links) {
+      this.#smallest = { links, bytes: Math.min(...links.map(({ settings }) => settings.blockBytes)) };
+    }
+    return this.#smallest.bytes - FIRST_OFFSET;
   }
 
   /** Why no key for it can ever come as the routes are, if so, and none is in stock. */
@@ -90,7 +98,9 @@ export class Remote implements Filling {
   obstacle(): Fault | undefined {
     if (!this.reconciled) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
     if (this.stock.size > 0) return undefined;
-    if (this.ways.sources().some((link) => link.agreement !== "refused")) return this.ways.obstacle();
+    const unreachable = this.ways.obstacle();
+    if (unreachable !== undefined) return unreachable;
+    if (this.ways.sources().some((link) => link.agreement !== "refused")) return undefined;
     return new Fault("NO_ROUTE", {
       text: `no link that leads to ${this.id} may be used: its two ends are configured differently`,
     });

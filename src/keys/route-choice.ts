@@ -49,6 +49,7 @@ export class RouteChoice {
   /** Routes as they were found last, as long as nothing changes. */
   readonly #found = new Map<KmId, Found>();
   readonly #unseen = new Map<KmId, Found>();
+  readonly #sources = new Map<KmId, { readonly routes: readonly Route[]; readonly links: readonly LinkBook[] }>();
   readonly #lastFaults = new Map<KmId, Fault>();
 
   constructor(context: Context, around: Surroundings) {
@@ -118,10 +119,14 @@ export class RouteChoice {
     return `${[...costs].join()} ${this.#around.faults.resting}`;
   }
 
-  /** Links from which KMA-keys for a destination are taken when all is well. */
+  /** Links from which KMA-keys for a destination are taken when all is well; another list only when they have changed. */
   sources(destination: KmId): readonly LinkBook[] {
     const routes = this.#find(this.#unseen, destination, "");
-    return routes.flatMap((route) => this.#around.remotes.get(route[0] ?? destination)?.links ?? []);
+    const known = this.#sources.get(destination);
+    if (known?.routes === routes) return known.links;
+    const links = routes.flatMap((route) => this.#around.remotes.get(route[0] ?? destination)?.links ?? []);
+    this.#sources.set(destination, { routes, links });
+    return links;
   }
 
   /** Why no key can ever come to a destination as things are configured, if so. */
