@@ -104,7 +104,7 @@ export interface LinkConfig {
   readonly id: LinkId;
   readonly peer: KmId;
   readonly driver: string;
-  /** Device path of the module. */
+  /** Device path of the module, or `usb:VENDOR:PRODUCT:SERIAL`. */
   readonly port: string;
   readonly blockBytes: number;
   /** Parts of the link's blocks owned by the KM whose ID sorts first, and by the other. */

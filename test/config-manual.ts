@@ -20,7 +20,7 @@ const NOTES: Readonly<Record<string, string>> = {
   sessions:
     "Of the proactive mode (Q.4161 8.2); see [ak.md](ak.md). They hold for the applications at home here, as initiators and as destinations each; the other KM has its own.",
   links:
-    "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm.",
+    "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in).",
   controller:
     "Leave it out where no QKDN controller tells routes. Its trust anchor is for controllers alone; see [controller.md](controller.md).",
   topology:

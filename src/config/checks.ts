@@ -4,6 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import type { NodeConfig } from "../config.ts";
 import { Topology } from "../core/topology.ts";
 import type { Path } from "./lines.ts";
+import { checkPorts } from "./ports.ts";
 
 /** Told of each thing that is wrong, and where. */
 export type Complain = (path: Path, sentence: string) => void;
@@ -22,6 +23,7 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkListeners(config, complain);
   checkSupply(config, complain);
   checkLinks(config, known, complain);
+  checkPorts(config, complain);
   checkPeersAndApps(config, complain);
   checkFetchApps(config, complain);
   if (checkTopology(config, complain)) checkPaths(config, complain);
@@ -63,10 +65,8 @@ function checkSupply({ supply }: NodeConfig, complain: Complain): void {
 
 function checkLinks({ links, peers }: NodeConfig, known: Known, complain: Complain): void {
   const ids = once("a link", complain);
-  const ports = once("the module of a link", complain);
   for (const [at, link] of links.entries()) {
     ids(link.id, ["links", at, "id"]);
-    ports(link.port, ["links", at, "port"]);
     if (!peers.some((peer) => peer.id === link.peer)) {
       complain(["links", at, "peer"], `"${link.peer}" is not one of [[peers]]`);
     }

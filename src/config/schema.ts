@@ -149,8 +149,10 @@ export const SCHEMA = v.strictObject({
       v.strictObject({
         id: id("the link's ID, the same at both ends"),
         peer: id("the KM at its other end, one of `[[peers]]`"),
-        driver: v.optional(text("what speaks to the module: one of `drivers/`"), "serial"),
-        port: text("device of the module, for example /dev/ttyUSB0"),
+        driver: v.optional(text("what speaks to the module: `serial` or `hid`"), "serial"),
+        port: text(
+          "where the module is plugged in: /dev/serial/by-id/…, any other path, or `usb:VENDOR:PRODUCT:SERIAL`",
+        ),
         block_bytes: v.optional(
           v.pipe(integer(4_096, 32_768, "size of a link block, the same at both ends"), powerOfTwo),
           32_768,

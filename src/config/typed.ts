@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import type { NodeConfig, TlsFiles } from "../config.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
 import type { TopologyLink } from "../core/topology.ts";
+import { isUsbPort } from "../core/usb-port.ts";
 import type { Written } from "./schema.ts";
 
 /** @throws Fault when an ID is none, which the schema excludes */
@@ -53,7 +54,7 @@ export function configOf(from: Written, file: string): NodeConfig {
       id: linkId(link.id),
       peer: kmId(link.peer),
       driver: link.driver,
-      port: at(link.port),
+      port: isUsbPort(link.port) ? link.port : at(link.port),
       blockBytes: link.block_bytes,
       share: link.share,
       keepBlocks: link.keep_blocks,

@@ -8,7 +8,7 @@ import type { KeySource } from "./key-source.ts";
 /** Which module, on which line. */
 export interface SourceOptions {
   readonly link: LinkId;
-  /** Device path, for example `/dev/ttyACM0`. */
+  /** Device path, for example `/dev/ttyACM0`, or `usb:VENDOR:PRODUCT:SERIAL`. */
   readonly port: string;
   /** Size of every link block; a module that says otherwise delivers nothing, with an alarm. */
   readonly blockBytes: number;

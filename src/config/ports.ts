@@ -1,0 +1,35 @@
+// Where the modules of links are plugged in: what a port of each driver looks like, and that no two are one.
+
+import type { LinkConfig, NodeConfig } from "../config.ts";
+import { isUsbPort, mayBeSame, parseUsbPort, USB_PORT_FORM } from "../core/usb-port.ts";
+import type { Complain } from "./checks.ts";
+
+/** Devices that are another driver's, by the driver that is named. */
+const FOREIGN: Readonly<Record<string, { readonly device: RegExp; readonly sentence: string }>> = {
+  serial: { device: /^\/dev\/hidraw/, sentence: 'is a HID device: write driver = "hid", or name a serial port' },
+  hid: {
+    device: /^\/dev\/(tty|serial\/)/,
+    sentence: 'is a serial port: write driver = "serial", or name a HID device',
+  },
+};
+
+export function checkPorts({ links }: NodeConfig, complain: Complain): void {
+  for (const [at, link] of links.entries()) {
+    const path = ["links", at, "port"];
+    const foreign = FOREIGN[link.driver];
+    if (isUsbPort(link.port) && parseUsbPort(link.port) === undefined) {
+      complain(path, `"${link.port}" must be a path or ${USB_PORT_FORM}`);
+    }
+    if (foreign?.device.test(link.port)) complain(path, `${link.port} ${foreign.sentence}`);
+    if (link.driver === "hid" && link.baudRate !== undefined) {
+      complain(["links", at, "baud_rate"], "a HID device has no rate: remove it");
+    }
+    const other = links.slice(0, at).find((one) => isSamePort(one, link));
+    if (other !== undefined) complain(path, `"${link.port}" is the module of a link already, "${other.id}"`);
+  }
+}
+
+function isSamePort(a: LinkConfig, b: LinkConfig): boolean {
+  const [usbA, usbB] = [parseUsbPort(a.port), parseUsbPort(b.port)];
+  return a.port === b.port || (usbA !== undefined && usbB !== undefined && mayBeSame(usbA, usbB));
+}

@@ -1,0 +1,109 @@
+// Ports of modules in the configuration: paths, USB ids, and what is wrong with them.
+
+import { expect, test } from "vitest";
+import { ConfigError, parseConfig } from "../../src/config.ts";
+
+const FILE = "/etc/qkm/node.toml";
+
+const door = (name: string, port: number) =>
+  `[${name}]\nlisten = "127.0.0.1:${port}"\ncertificate = "a"\nkey = "b"\ntrust = "c"\n`;
+
+/** One link to each of two neighbours, with these lines. */
+const node = (ab: string, ad: string): string => `[node]
+id = "km-a"
+[token]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+label = "qkm km-a"
+${door("ak", 7001)}${door("etsi014", 7002)}${door("kx", 7003)}
+[metrics]
+listen = "127.0.0.1:7004"
+[[links]]
+id = "ab"
+peer = "km-b"
+${ab}
+[[links]]
+id = "ad"
+peer = "km-d"
+${ad}
+[[peers]]
+id = "km-b"
+address = "kmb.example:7103"
+[[peers]]
+id = "km-d"
+address = "kmd.example:7403"
+`;
+
+const OTHER = 'port = "/dev/ttyUSB7"';
+
+function complaints(ab: string, ad = OTHER): string[] {
+  try {
+    parseConfig(node(ab, ad), FILE, { drivers: ["serial", "hid"] });
+    return [];
+  } catch (thrown) {
+    if (!(thrown instanceof ConfigError)) throw thrown;
+    return thrown.complaints.map(({ key, sentence }) => `${key}: ${sentence}`);
+  }
+}
+
+test.each([
+  [
+    'port = "/dev/serial/by-id/usb-FTDI_FT232R_A50285BI-if00-port0"',
+    "/dev/serial/by-id/usb-FTDI_FT232R_A50285BI-if00-port0",
+  ],
+  ['port = "modules/ab"', "/etc/qkm/modules/ab"],
+  ['port = "usb:0403:6001:A50285BI"', "usb:0403:6001:A50285BI"],
+  ['port = "usb:1209:7a1b"\ndriver = "hid"', "usb:1209:7a1b"],
+  ['port = "/dev/hidraw0"\ndriver = "hid"', "/dev/hidraw0"],
+])("%s is %s", (written, port) => {
+  expect(complaints(written)).toEqual([]);
+  expect(parseConfig(node(written, OTHER), FILE).links[0]?.port).toBe(port);
+});
+
+test.each([
+  [
+    "USB ids that are none",
+    'port = "usb:403:6001"',
+    'links[0].port: "usb:403:6001" must be a path or usb:VENDOR:PRODUCT:SERIAL',
+  ],
+  [
+    "a HID device on a serial line",
+    'port = "/dev/hidraw0"',
+    'links[0].port: /dev/hidraw0 is a HID device: write driver = "hid"',
+  ],
+  [
+    "a serial port as HID",
+    'driver = "hid"\nport = "/dev/ttyACM0"',
+    "links[0].port: /dev/ttyACM0 is a serial port: write driver",
+  ],
+  [
+    "the same by its id",
+    'driver = "hid"\nport = "/dev/serial/by-id/x"',
+    "links[0].port: /dev/serial/by-id/x is a serial port",
+  ],
+  [
+    "a rate for HID",
+    'driver = "hid"\nport = "usb:1209:7a1b"\nbaud_rate = 9600',
+    "links[0].baud_rate: a HID device has no rate",
+  ],
+  [
+    "an unknown driver",
+    'driver = "fax"\nport = "x"',
+    'links[0].driver: there is no driver "fax"; there is serial, hid',
+  ],
+])("%s is one complaint", (_what, written, sentence) => {
+  expect(complaints(written)).toEqual([expect.stringContaining(sentence)]);
+});
+
+test.each([
+  ["a path", 'port = "/dev/ttyUSB7"'],
+  ["the same ids, in other letters", 'port = "usb:0403:60AB:X"', 'port = "usb:0403:60ab:X"'],
+  ["ids without a serial number", 'port = "usb:0403:60ab"', 'port = "usb:0403:60ab:X"'],
+])("two links on one module are a complaint: %s", (_what, ab, ad = OTHER) => {
+  expect(complaints(ab, ad)).toEqual([
+    expect.stringMatching(/^links\[1\]\.port: ".*" is the module of a link already, "ab"$/),
+  ]);
+});
+
+test("two modules of a kind are told apart by their serial numbers", () => {
+  expect(complaints('port = "usb:0403:60ab:X"', 'port = "usb:0403:60ab:Y"')).toEqual([]);
+});
