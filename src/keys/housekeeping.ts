@@ -57,7 +57,7 @@ export class Housekeeping {
     return [this.#books.local, ...this.#books.remotes.values()];
   }
 
-  /** Ends what is too old: before another KM is told what is held here, too. */
+  /** Ends what is too old or too much: before another KM is told what is held here, too. */
   expire(): void {
     const { ages, policy } = this.#context;
     const now = ages.now();
@@ -67,6 +67,8 @@ export class Housekeeping {
       stock.tidy(now - policy.maxAgeMs, shortBytes);
       this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs);
     }
+    // What could not be taken off the disk when it was too much is back after a start.
+    for (const link of this.#books.links.values()) endBlocks(this.#context, link, link.overflow(), "overflow");
   }
 
   #tick(): void {
