@@ -35,7 +35,8 @@ interface PadUse {
   readonly node: string;
   readonly first: number;
   readonly end: number;
-  readonly message: string;
+  /** What leaves under it; undefined where what came is taken out of it, which may have been changed on the way. */
+  readonly message: string | undefined;
 }
 
 /** Blocks of the simulator are no longer. */
@@ -99,15 +100,17 @@ export class Ledger {
     return this.#pads.get(block)?.some(({ node }) => node === id) ?? false;
   }
 
-  /** Parts of link blocks serve as pad: at each end for one message, and at both ends for the same. */
-  padded(node: SimNode, block: string, { offset, length }: Range, context: Uint8Array): void {
-    const message = Buffer.from(context).toString("latin1");
+  /** Parts of link blocks serve as pad: at each end once, and of both ends only one sends under them. */
+  padded(node: SimNode, block: string, { offset, length }: Range, context: Uint8Array | undefined): void {
+    const message = context && Buffer.from(context).toString("latin1");
     const uses = this.#pads.get(block) ?? [];
     this.#pads.set(block, uses);
     const use = { node: node.id, first: offset, end: offset + length, message };
     const clash = uses.find(
       (other) =>
-        other.first < use.end && use.first < other.end && (other.node === use.node || other.message !== message),
+        other.first < use.end &&
+        use.first < other.end &&
+        (other.node === use.node || (other.message !== undefined && message !== undefined)),
     );
     this.#checks.check(
       "one_use",

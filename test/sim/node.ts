@@ -22,7 +22,7 @@ import type { Wire } from "./wire.ts";
 export interface NodeWatch {
   emitted(node: SimNode, block: string, range: Range): void;
   tagged(node: SimNode, block: string, which: "hop" | "end", context: Uint8Array): void;
-  padded(node: SimNode, block: string, pads: readonly Pad[], context: Uint8Array): void;
+  padded(node: SimNode, block: string, pads: readonly Pad[], context: Uint8Array | undefined): void;
   counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void;
   logged(node: SimNode, level: keyof Log, fields: Readonly<Record<string, unknown>>, sentence: string): void;
   /** The process has ended, or the disk has rejected a commit. */
@@ -74,6 +74,8 @@ export class SimNode {
   #generation = 0;
   #diskGeneration = 0;
   boots = 0;
+  /** The disk rejected a commit of this process: what was to go may still be there, until the next start. */
+  hadRejection = false;
   /** How often its disk was emptied or replaced by an old one: names begin anew then. */
   era = 0;
   /** When key that it held was last lost with its disk, or may have aged too early. */
@@ -151,6 +153,7 @@ export class SimNode {
   async #open(life: { ended: boolean }): Promise<void> {
     const { watch, clock: sim } = this.#ports;
     this.boots++;
+    this.hadRejection = false;
     const restored = this.#diskGeneration < this.#generation;
     this.#diskGeneration = ++this.#generation;
     if (restored || this.#jumped) this.lostAtMs = sim.nowMs;
@@ -350,6 +353,7 @@ export class SimNode {
   /** What a store does that rejected a commit: it is opened again, and again until there is room. */
   #reopenStore(): void {
     this.#ports.watch.disturbed(this, false);
+    this.hadRejection = true;
     this.after(REOPEN_MS, "opens its store again", () => {
       if (this.machine.vault?.health().store === "failing") this.machine.vault.store("ready");
     });

@@ -69,7 +69,7 @@ export class Oracle implements NodeWatch {
     this.#ledger.tagged(node, block, which, context);
   }
 
-  padded(node: SimNode, _block: string, pads: readonly Pad[], context: Uint8Array): void {
+  padded(node: SimNode, _block: string, pads: readonly Pad[], context: Uint8Array | undefined): void {
     for (const { block, range } of pads) this.#ledger.padded(node, block, range, context);
   }
 
@@ -96,6 +96,7 @@ export class Oracle implements NodeWatch {
   /** A commit reaches the disk of a node. */
   applied(node: SimNode, steps: Steps): void {
     this.#touched.add(node);
+    this.#trace.remark(() => `${node.id} writes ${steps.map(stepText).join("; ")}`);
     this.#accounts.applied(node, steps);
     for (const step of steps) {
       if (step.op !== "put") continue;
@@ -234,6 +235,11 @@ function isMarked({ machine }: SimNode, block: BlockId, { offset, length }: Rang
     if (((fetched[step >> 3] ?? 0) & (1 << (step & 7))) === 0) return false;
   }
   return true;
+}
+
+function stepText(step: Steps[number]): string {
+  if (step.op === "put" || step.op === "remove") return `${step.op} ${step.table} ${step.id}`;
+  return `${step.op} ${step.op === "keep" ? `${step.sealed.kind} ${step.sealed.block}` : step.block}`;
 }
 
 /** Numbers, short names, and the bitmap of what was fetched. */

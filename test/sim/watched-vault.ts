@@ -30,8 +30,8 @@ export interface Watch {
   emitted(block: BlockId, range: Range): void;
   /** A tag is made with one of the one-time keys of the block. */
   tagged(block: BlockId, which: "hop" | "end", context: Uint8Array): void;
-  /** A block is masked, or unmasked, with parts of others. */
-  padded(block: BlockId, pads: readonly Pad[], context: Uint8Array): void;
+  /** A block is masked with parts of others, under a tag over `context`; or unmasked, and there is no context. */
+  padded(block: BlockId, pads: readonly Pad[], context: Uint8Array | undefined): void;
   /** Resolves when the token or the disk has done its part. */
   pause(): Promise<void>;
 }
@@ -173,7 +173,7 @@ function watchedJob(job: OpenJob, watch: Watch): OpenJob {
 const watchedBlank = (blank: Blank, watch: Watch): Blank => ({
   unmask(block, masked, pads, context) {
     const made = blank.unmask(block, masked, bare(pads), context);
-    watch.padded(block, pads.map(padOf), context);
+    watch.padded(block, pads.map(padOf), undefined);
     return made && new WatchedBlock(made, watch);
   },
   combine: (block, parts) => new WatchedBlock(blank.combine(block, parts.map(bareBlock)), watch),

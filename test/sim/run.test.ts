@@ -1,0 +1,67 @@
+// The simulator itself: fixed seeds and new ones, the same run from the same seed, and rules broken on purpose found.
+
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { run } from "./run.ts";
+import { summary } from "./summary.ts";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+const BEFORE = [
+  // A wall clock that jumped while the node was off: what came of age was told as held.
+  { seed: 5, nodes: 4, hours: 0.2 },
+  // A relay with a changed serial made its source look like a restored copy.
+  { seed: 8, nodes: 6, hours: 0.1 },
+  // Pads that were too old at the other end.
+  { seed: 6, nodes: 5, hours: 0.1 },
+];
+
+const anew = Date.now() % 1_000_000;
+
+describe("a simulated network in which everything goes wrong", () => {
+  test.each([...BEFORE, { seed: anew, nodes: 3, hours: 0.2 }, { seed: anew + 1, nodes: 5, hours: 0.1 }])(
+    "design 3: holds every rule with seed $seed, $nodes nodes and $hours hours",
+    async (options) => {
+      const outcome = await run({ ...options, faults: 2 });
+      expect(outcome.violation?.message, summary(outcome)).toBeUndefined();
+      expect(outcome.world.oracle.keys.fetched).toBeGreaterThan(10);
+      expect([...outcome.world.struck.values()].length).toBeGreaterThan(5);
+    },
+  );
+
+  test("design 9: replays exactly from its seed", async () => {
+    const digests = [7, 7, 8].map(async (seed) => {
+      const { world } = await run({ seed, nodes: 3, hours: 0.05, faults: 4 });
+      return `${world.trace.digest} ${world.trace.steps}`;
+    });
+    const [one, again, other] = await Promise.all(digests);
+    expect(again).toBe(one);
+    expect(other).not.toBe(one);
+  });
+});
+
+/** Runs the command; what it prints, and how it ends. */
+async function simulate(...args: readonly string[]): Promise<{ readonly text: string; readonly code: unknown }> {
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args]);
+    return { text: stdout, code: 0 };
+  } catch (thrown) {
+    const { stdout, stderr, code } = thrown as { stdout: string; stderr: string; code: unknown };
+    return { text: stdout + stderr, code };
+  }
+}
+
+describe("a rule broken on purpose", () => {
+  test.each([
+    ["lets a key be fetched again", "one_use"],
+    ["hands out what was fetched before that is durable", "durable_first"],
+    ["gives keys to whoever knows their IDs", "identity"],
+    ["destroys blocks without a word", "accounted"],
+  ])("is found when the code %s", async (name, rule) => {
+    const { text, code } = await simulate("--seed", "1", "--nodes", "2", "--hours", "0.5", "--break", name);
+    expect(text).toMatch(new RegExp(`^verdict +${rule}: `, "m"));
+    expect(text).toContain("again: npm run simulate -- --seed 1 ");
+    expect(code).toBe(1);
+  });
+});
