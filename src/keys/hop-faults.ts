@@ -54,6 +54,12 @@ export class HopFaults {
     return this.#rests.values().some((rest) => rest.hop === hop && rest.untilMs > now);
   }
 
+  /** Whether a hop has failed and no relay has got over it since. */
+  isDoubtful(from: KmId, to: KmId): boolean {
+    const hop = hopName(from, to);
+    return this.#rests.values().some((rest) => rest.hop === hop);
+  }
+
   /** All that are to be left alone now, as one text that changes when they do. */
   get resting(): string {
     const now = this.#clock.monotonicMs();

@@ -47,6 +47,8 @@ export class SourceRelays implements Claimant {
       this.#plan = this.#choice.legs(this.#remote.id);
       this.#plannedMs = clock.monotonicMs();
     }
+    // What is sent over a dry hop is lost on all the links before it.
+    if (this.#remote.stock.inFlight > 0 && this.#choice.areDoubtful(this.#remote.id, this.#plan)) return [];
     return this.#plan.filter((leg) => !this.#loaded.some(({ route }) => route === leg.route));
   }
 

@@ -77,6 +77,15 @@ export class RouteChoice {
     );
   }
 
+  /** Whether a hop of theirs has failed lately and is being tried again: one relay is enough for that. */
+  areDoubtful(destination: KmId, legs: readonly Leg[]): boolean {
+    const { faults } = this.#around;
+    return (
+      faults.isDoubtful(destination, destination) ||
+      legs.some(({ path }) => path.some((to, at) => at > 0 && faults.isDoubtful(path[at - 1] ?? to, to)))
+    );
+  }
+
   #find(known: Map<KmId, Found>, destination: KmId, situation: string, view?: RouteView): readonly Route[] {
     const { routes, paths } = this.#around;
     const given = routes.given(destination);

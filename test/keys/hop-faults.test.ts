@@ -28,6 +28,7 @@ test("several faults at a time count once, other hops and reasons for themselves
   for (let time = 0; time < 5; time++) faults.note(A, B, "RELAY_TIMEOUT");
   clock.advance(1000);
   expect([faults.isResting(A, B), faults.isResting(B, A), faults.resting]).toEqual([false, false, ""]);
+  expect([faults.isDoubtful(A, B), faults.isDoubtful(B, A)]).toEqual([true, false]);
   faults.note(A, B, "BUSY");
   faults.note(B, C, "BUSY");
   clock.advance(999);
@@ -39,7 +40,7 @@ test("a relay that gets over it, a new connection, and the end forget it", () =>
   const faults = new HopFaults(clock, () => {});
   faults.note(A, B, "BUSY");
   faults.passed(A, B);
-  expect(faults.isResting(A, B)).toBe(false);
+  expect([faults.isResting(A, B), faults.isDoubtful(A, B)]).toEqual([false, false]);
   faults.note(A, B, "BUSY");
   faults.note(B, C, "BUSY");
   faults.clear(A);

@@ -281,3 +281,19 @@ test("design 3.7: a pad that cannot be read is dropped and counted, and the next
   await exchanged(mesh, "a", "c", 20);
   expectPadsOnce(mesh);
 });
+
+test("design 5: a hop that was dry is tried with one key, however many are wanted", async () => {
+  const mesh = await Mesh.up({ links: LINE_3, blocks: 0, policy: { stockLow: 8, stockHigh: 8 } });
+  mesh.modules("ab").make(60);
+  await mesh.run(1000);
+  const first = mesh.node("a").km.context.relayLog.totals(mesh.node("c").id).failed;
+  await mesh.run(20_000);
+  const then = mesh.node("a").km.context.relayLog.totals(mesh.node("c").id).failed - first;
+  expect(first).toBeLessThanOrEqual(8);
+  expect(then).toBeGreaterThan(2);
+  expect(then).toBeLessThanOrEqual(5);
+  mesh.modules("bc").make(60);
+  await mesh.run(20_000);
+  expect(mesh.remote("a", "c").stock.size).toBe(8);
+  expectPadsOnce(mesh);
+});
