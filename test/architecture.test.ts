@@ -28,7 +28,7 @@ const MAY: Readonly<Record<string, string>> = {
   "drivers/index.ts": "drivers/ type src/device/",
   "boards/": "type drivers/",
 };
-const FREE = ["src/main.ts", "src/cli/", "test/"];
+const FREE = ["src/main.ts", "src/node.ts", "src/cli/", "test/"];
 /** Parts of Node that touch nothing outside the process. */
 const PURE = /^node:(util|crypto|path|buffer|events|string_decoder|perf_hooks|zlib)$/;
 const IMPORT = /^(?:import|export) (type )?[^"';]*from "([^"]+)"|^import (")([^"]+)"|\bimport\((")([^"]+)"\)/gm;

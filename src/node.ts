@@ -1,0 +1,295 @@
+// One KM: opens its parts in their order, closes them in the reverse.
+
+import { readFileSync } from "node:fs";
+import { DRIVERS, type DriverName } from "../drivers/index.ts";
+import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
+import { startAk } from "./ak/server.ts";
+import type { LinkConfig, NodeConfig, TlsFiles } from "./config.ts";
+import { type ControllerServer, startController } from "./control/controller.ts";
+import { type Health, healthGauges } from "./control/health.ts";
+import { kmGauges } from "./control/km-gauges.ts";
+import { measureLoop, processGauges } from "./control/loop.ts";
+import type { Metrics } from "./control/metrics.ts";
+import { startMetrics } from "./control/metrics-server.ts";
+import { startControl } from "./control/socket.ts";
+import { type KmReport, reportOf } from "./control/status.ts";
+import type { systemClock, systemRandom } from "./control/system.ts";
+import { asFault, Fault } from "./core/fault.ts";
+import type { Log } from "./core/ports.ts";
+import type { Secret } from "./core/secret.ts";
+import type { KeySource } from "./device/key-source.ts";
+import { startEtsi014 } from "./etsi014/server.ts";
+import { KeyManager, type KeyManagerSettings } from "./keys/key-manager.ts";
+import { LateDoor } from "./keys/late-door.ts";
+import { parsePairingKey } from "./kq/pairing.ts";
+import { startKx } from "./kx/peers.ts";
+import type { TlsMaterial } from "./net/options.ts";
+import { type OpenVault, openVault } from "./vault/open.ts";
+import { SupplyRing } from "./wire/ring.ts";
+
+/** Slots of locked memory for the blocks that one link's driver fills. */
+const INTAKE_SLOTS = 6;
+const LARGEST_BLOCK = 32_768;
+
+/** What all parts are given. */
+export interface Base {
+  readonly config: NodeConfig;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: typeof systemClock;
+  readonly random: typeof systemRandom;
+  readonly health: Health;
+  /** Ends every wait: SIGTERM, SIGINT, `qkm stop`, `qkm zeroise`, or the process that started us is gone. */
+  readonly stop: AbortController;
+}
+
+/** The parts that others look at, as far as they are open. */
+interface Node {
+  readonly vault: OpenVault;
+  readonly door: LateDoor;
+  readonly sources: Map<string, KeySource>;
+  keys: KeyManager | undefined;
+  /** Connections open, by door. */
+  connections: () => Readonly<Record<string, number>>;
+  zeroised: boolean;
+}
+
+const report = ({ config, health }: Pick<Base, "config" | "health">, { vault, keys, sources }: Node): KmReport => ({
+  ...reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status()),
+  health: health.read(),
+});
+
+/** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
+export async function runNode(base: Base): Promise<void> {
+  const { config, log, stop } = base;
+  await using parts = new AsyncDisposableStack();
+  const vault = await openNodeVault(base);
+  parts.use(vault.vault);
+  checkSlots(config, vault);
+  const door = new LateDoor(config.supply.defaultKeyBits, blockBytesOf(config));
+  const node: Node = {
+    vault,
+    door,
+    sources: new Map(),
+    keys: undefined,
+    connections: () => ({}),
+    zeroised: false,
+  };
+  parts.use(await startControl(config.node.controlSocket, commandsOf(base, node), log));
+  await openMetrics(base, node, parts);
+  await openDoors(base, node, parts);
+  const verdict = await Promise.race([vault.ready, aborted(stop.signal)]);
+  if (verdict === undefined) return;
+  const keys = await openKeys(base, node, verdict.restored);
+  parts.defer(() => stopKeys(node, keys, log));
+  await openKx(base, keys, parts);
+  for (const link of config.links) await openLink(base, node, { link, keys, parts });
+  log.info({ km: config.node.id, links: config.links.map(({ id }) => id) }, "ready");
+  process.stdout.write("ready\n");
+  await aborted(stop.signal);
+  log.info({ km: config.node.id, why: String(stop.signal.reason) }, "stopping");
+  // While the connections stand: whoever waits is refused, and peers are told of sessions' ends.
+  keys.refuse();
+}
+
+function openNodeVault({ config, log, metrics, clock }: Base): Promise<OpenVault> {
+  const { node, token, memory, supply, peers } = config;
+  const options = {
+    km: node.id,
+    dir: node.storeDir,
+    maxBytes: node.storeMaxBytes,
+    blockBytes: blockBytesOf(config),
+    slabBytes: memory.slabBytes,
+    allowUnlocked: memory.allowUnlocked,
+    mode: token.seal,
+    epochSeals: token.epochSeals,
+    keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld + KEY_ID_SPARE),
+  };
+  return openVault(options, { openToken: () => openPkcs11Token(token, log), clock, log, meter: metrics.meter });
+}
+
+/** Of each peer: relays under way, and rests of KMA-keys beside the stock. */
+const KEY_ID_SPARE = 64;
+/** Blocks that the largest request may reach into, the turn of an epoch, and a few relays. */
+const LEAST_SLOTS = 32;
+
+/** @throws Error when the largest request could wait for ever */
+function checkSlots({ links, memory }: NodeConfig, { vault }: OpenVault): void {
+  const { all } = vault.health().slots;
+  const least = LEAST_SLOTS + links.length * INTAKE_SLOTS;
+  if (all >= least) return;
+  const bytes = Math.ceil((memory.slabBytes / all) * least);
+  throw new Error(`[memory] slab_bytes holds ${all} blocks and this node needs ${least}: set it to ${bytes} or more`);
+}
+
+/** Of the links here; or the largest there is, where keys may come that were made of other KMs' links. */
+const blockBytesOf = ({ links, topology }: NodeConfig): number =>
+  links.length === 0 || topology.length > links.length
+    ? LARGEST_BLOCK
+    : Math.max(...links.map((link) => link.blockBytes));
+
+function commandsOf(base: Base, node: Node) {
+  const { stop } = base;
+  const { vault } = node.vault;
+  return {
+    status: async () => report(base, node),
+    stop: async () => {
+      stop.abort("told to stop");
+      return {};
+    },
+    zeroise: async () => {
+      const begun = performance.now();
+      node.zeroised = true;
+      node.keys?.refuse();
+      await vault.zeroise();
+      setImmediate(() => stop.abort("zeroised"));
+      return { zeroisedInMs: performance.now() - begun };
+    },
+  };
+}
+
+async function openMetrics(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
+  const { config, log, metrics, clock } = base;
+  const loop = parts.use(measureLoop(clock));
+  metrics.collect(processGauges(loop));
+  metrics.collect(healthGauges(base.health));
+  metrics.collect(kmGauges(() => ({ report: report(base, node), connections: node.connections() })));
+  parts.use(await startMetrics(config.metrics.listen, metrics, log));
+}
+
+/** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */
+async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
+  const { config, log, metrics, clock } = base;
+  const homed = new Set<string>(config.apps.filter(({ home }) => home === config.node.id).map(({ id }) => id));
+  const admit = (id: string): Fault | undefined =>
+    homed.has(id)
+      ? undefined
+      : new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry says that ${id} is at home here` });
+  const ports = { door: node.door, sessions: node.door, admit, clock, log, meter: metrics.meter };
+  const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
+  const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
+  const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
+  const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
+  const controller = await openController(base, node, parts);
+  node.connections = () => ({
+    ...{ ak: ak.connections, etsi014: etsi.connections },
+    ...(controller && { controller: controller.connections }),
+  });
+}
+
+/** Undefined when the configuration has none. */
+async function openController(
+  { config, health, log, metrics }: Base,
+  node: Node,
+  parts: AsyncDisposableStack,
+): Promise<ControllerServer | undefined> {
+  const { controller, topology, apps } = config;
+  if (controller === undefined) return undefined;
+  const state = {
+    report: () => report({ config, health }, node),
+    desk: () => node.keys?.routeDesk,
+    version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
+    board: config.node.board,
+    topology,
+    apps: apps.filter(({ home }) => home === config.node.id),
+  };
+  const options = { listen: controller.listen, tls: readTls(controller.tls) };
+  return parts.use(await startController(options, { state, log, meter: metrics.meter }));
+}
+
+const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);
+
+const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
+  certificate: readFileSync(certificate, "utf8"),
+  key: readFileSync(key, "utf8"),
+  trust: readFileSync(trust, "utf8"),
+});
+
+async function openKeys(
+  { config, clock, random, log, metrics, health }: Base,
+  node: Node,
+  restored: boolean,
+): Promise<KeyManager> {
+  const beats = {
+    housekeeping: health.part("housekeeping", HOUSEKEEPING_WITHIN_MS),
+    store: health.part("store", STORE_WITHIN_MS),
+  };
+  const ports = { self: config.node.id, vault: node.vault.vault, clock, random, log, meter: metrics.meter, beats };
+  const keys = await KeyManager.open(ports, settingsOf(config), restored);
+  for (const remote of keys.remotes.values()) {
+    remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
+  }
+  node.keys = keys;
+  node.door.open(keys);
+  return keys;
+}
+
+/** The housekeeping ticks every second, and has the clock saved every ten. */
+const HOUSEKEEPING_WITHIN_MS = 10_000;
+const STORE_WITHIN_MS = 60_000;
+
+const settingsOf = ({ supply, sessions, token, links, topology, peers, apps }: NodeConfig): KeyManagerSettings => ({
+  policy: { ...supply, sessions, epochMs: token.epochMs },
+  links,
+  peers: peers.map(({ id }) => id),
+  topology,
+  paths: new Map(peers.map(({ id, paths }) => [id, paths])),
+  strict: new Map(peers.filter(({ dialect }) => dialect === "strict").map(({ id, fetchApps }) => [id, { fetchApps }])),
+  apps: apps.map(({ id, home, quotaBitsPerS, quotaBurstBits }) => ({
+    id,
+    home,
+    quota: {
+      bitsPerS: quotaBitsPerS ?? supply.quotaBitsPerS,
+      burstBits: quotaBurstBits ?? supply.quotaBurstBits,
+    },
+  })),
+});
+
+async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
+  await keys.stop().catch((err: unknown) => {
+    if (!node.zeroised) log.error({ err }, "the marks could not be written at the stop");
+  });
+}
+
+async function openKx(
+  { config, clock, random, log, metrics }: Base,
+  keys: KeyManager,
+  parts: AsyncDisposableStack,
+): Promise<void> {
+  const { kx, peers, node, supply } = config;
+  const { defaultKeyBits } = supply;
+  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits };
+  parts.use(await startKx(options, { events: keys, clock, random, log, meter: metrics.meter }));
+}
+
+/** Opens a link's driver and takes its blocks until the stop. */
+async function openLink(
+  base: Base,
+  node: Node,
+  { link, keys, parts }: { readonly link: LinkConfig; readonly keys: KeyManager; readonly parts: AsyncDisposableStack },
+): Promise<void> {
+  const { log, metrics, clock, random, stop } = base;
+  const book = keys.links.get(link.id);
+  if (book === undefined) throw new Error(`the key manager has no link ${link.id}`);
+  const pairingKey = link.pairingKeyFile === undefined ? undefined : parts.use(readPairingKey(link.pairingKeyFile));
+  const pool = node.vault.vault.pool(INTAKE_SLOTS, link.blockBytes);
+  const driver = DRIVERS[link.driver as DriverName];
+  const source = await driver(
+    { ...link, link: link.id, pairingKey },
+    { pool, clock, random, log, meter: metrics.meter },
+  );
+  parts.use(source);
+  node.sources.set(link.id, source);
+  keys.attach(book, source, stop.signal).catch((err: unknown) => {
+    log.error({ link: link.id, err }, "a defect ended the intake of this link");
+    stop.abort(asFault(err));
+  });
+}
+
+const readPairingKey = (path: string): Secret => parsePairingKey(readFileSync(path));
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
