@@ -39,6 +39,17 @@ test.each([
   },
 );
 
+test("design 2: links with blocks of 32 KiB and of 4 KiB follow one another, both ways", {
+  timeout: 120_000,
+}, async () => {
+  const plan = line(3);
+  const links = { ab: { block_bytes: 32_768 }, bc: { block_bytes: 4_096 } };
+  await using network = await startNetwork({ ...plan, config: { ...plan.config, links } });
+  await network.stocked();
+  await exchange(network, "app-a", "app-c");
+  expect(usedTwice(padsOf(network.kms))).toEqual([]);
+});
+
 test("key-protocol 2: a hop costs the block and 32 bytes of link key, no more", { timeout: 120_000 }, async () => {
   await using network = await startNetwork(line(3));
   await exchange(network, "app-a", "app-c");
