@@ -72,8 +72,9 @@ export class AppPair {
       granted: (grant) => {
         expect.answered();
         if (at.km !== km) return;
-        if (holdMs === 0) this.#take(grant, leaves);
-        else at.after(holdMs, `${app} takes its keys`, () => this.#take(grant, leaves));
+        const grantedMs = clock.nowMs;
+        if (holdMs === 0) this.#take(grant, leaves, grantedMs);
+        else at.after(holdMs, `${app} takes its keys`, () => this.#take(grant, leaves, grantedMs));
       },
       refused: (fault) => {
         expect.answered();
@@ -94,7 +95,11 @@ export class AppPair {
     const { oracle } = this.#ports;
     let isAnswered = false;
     const stop = at.after(ms, "checks its answers", () => {
-      oracle.checks.check("answered", isAnswered, () => `${at.id} did not answer ${this.pair.app} for ${ms} ms`);
+      oracle.checks.check("answered", isAnswered, () => {
+        const { slots, token, store } = at.machine.vault?.health() ?? {};
+        const state = `${slots?.pinned} of ${slots?.all} blocks in memory are pinned, token ${token}, store ${store}`;
+        return `${at.id} did not answer ${this.pair.app} for ${ms} ms: ${state}`;
+      });
     });
     return {
       answered() {
@@ -117,7 +122,7 @@ export class AppPair {
   }
 
   /** Reads a grant; one who `leaves` hears the names and not all keys. */
-  #take(grant: Grant, leaves: boolean): void {
+  #take(grant: Grant, leaves: boolean, grantedMs: number): void {
     const { oracle, trace } = this.#ports;
     const { pair } = this;
     const got: Got[] = [];
@@ -126,11 +131,11 @@ export class AppPair {
       const idEnd = grant.writeId(index, target, 0);
       const id = target.toString("latin1", 0, idEnd);
       if (index >= read) {
-        oracle.supplied(pair, id, "", false);
+        oracle.supplied(pair, { id, key: undefined }, grantedMs);
         continue;
       }
       const key = target.toString("latin1", idEnd, grant.writeKey(index, target, idEnd));
-      oracle.supplied(pair, id, key, true);
+      oracle.supplied(pair, { id, key }, grantedMs);
       got.push({ id, key });
     }
     grant[Symbol.dispose]();

@@ -78,8 +78,10 @@ export class SimNode {
   hadRejection = false;
   /** How often its disk was emptied or replaced by an old one: names begin anew then. */
   era = 0;
-  /** When key that it held was last lost with its disk, or may have aged too early. */
+  /** When key that it held was last lost with its disk, or by a wrong clock. */
   lostAtMs = Number.NEGATIVE_INFINITY;
+  /** When a process last began with a wall clock that had jumped: what it held then may seem older than it is. */
+  agedAtMs = Number.NEGATIVE_INFINITY;
   readonly connectedAtMs = new Map<string, number>();
   /** Called once when the process ends. */
   readonly atEnd = new Set<() => void>();
@@ -156,7 +158,8 @@ export class SimNode {
     this.hadRejection = false;
     const restored = this.#diskGeneration < this.#generation;
     this.#diskGeneration = ++this.#generation;
-    if (restored || this.#jumped) this.lostAtMs = sim.nowMs;
+    if (restored) this.lostAtMs = sim.nowMs;
+    if (this.#jumped) this.agedAtMs = this.lostAtMs = sim.nowMs;
     this.#jumped = false;
     this.machine.reindex();
     const inner = this.machine.boot();

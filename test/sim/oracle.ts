@@ -29,6 +29,7 @@ export interface Issued {
   /** Base64. Only tests hold keys so. */
   readonly key: string;
   readonly pair: Pair;
+  readonly serial: number;
   readonly atMs: number;
   /** `doubtful`: a fetch of it may have been marked and was not answered. */
   state: "supplied" | "fetched" | "doubtful" | "undelivered";
@@ -44,6 +45,8 @@ export class Oracle implements NodeWatch {
   readonly #clock: SimClock;
   readonly #trace: Trace;
   readonly #issued = new Map<string, Issued>();
+  /** When a KMA-key came to its destination. */
+  readonly #heldAtMs = new Map<string, number>();
   /** By counter and reason. */
   readonly counters = new Map<string, number>();
   /** Nodes touched in this step. */
@@ -100,6 +103,8 @@ export class Oracle implements NodeWatch {
     this.#accounts.applied(node, steps);
     for (const step of steps) {
       if (step.op !== "put") continue;
+      const isNew = step.table === "held" && node.machine.row("held", step.id) === undefined;
+      if (isNew) this.#heldAtMs.set(`${node.id} ${step.id}`, this.#clock.nowMs);
       const plain = Object.entries(step.row).filter(([name, value]) => !isHarmless(name, value));
       this.checks.check("sealed", plain.length === 0, () => `${node.id} writes ${step.table} ${step.id} with ${plain}`);
     }
@@ -118,27 +123,41 @@ export class Oracle implements NodeWatch {
 
   // What applications do.
 
-  /** A key was given to its initiator; or was named to it and never given. */
-  supplied(pair: Pair, id: string, key: string, isGiven: boolean): void {
+  /** A key that was granted at a time is given to its initiator; or named to it and never given. */
+  supplied(
+    pair: Pair,
+    { id, key }: { readonly id: string; readonly key: string | undefined },
+    grantedMs: number,
+  ): void {
     const parts = parseKeyId(id);
     this.checks.check("sound", parts !== undefined, () => `${id} is no key ID`);
     if (parts === undefined) return;
     const { serial, offset, length } = parts;
-    const bytes = Buffer.from(key, "base64");
+    const bytes = Buffer.from(key ?? "", "base64");
     const range = { offset, length: Math.ceil(length / STEP) * STEP };
     this.#ledger.supplied(streamOf(pair, serial), range, id, bytes);
-    const issued: Issued = { id, key, pair, atMs: this.#clock.nowMs, state: isGiven ? "supplied" : "undelivered" };
+    const state = key === undefined ? "undelivered" : "supplied";
+    const issued: Issued = { id, key: key ?? "", pair, serial, atMs: this.#clock.nowMs, state };
     this.#issued.set(id, issued);
-    if (!isGiven) return;
+    if (key === undefined) return;
     const isThere = isHeld(pair, serial, offset, bytes);
-    // What was lost with a disk is known to the source when they have connected again.
-    const isUnknown = (pair.at.connectedAtMs.get(pair.toAt.id) ?? 0) <= pair.toAt.lostAtMs;
-    this.checks.check("synchronised", isThere || isUnknown, () => {
+    this.checks.check("synchronised", isThere || this.#isLossUnknown(pair, grantedMs) || this.#isAged(issued), () => {
       return `${pair.at.id} supplies ${id} (serial ${serial}, ${offset}) that ${pair.toAt.id} does not hold`;
     });
     if (isThere) return;
     issued.state = "doubtful";
     this.excused++;
+  }
+
+  /** What was lost with a disk is known to the source when they have connected again. */
+  #isLossUnknown({ at, toAt }: Pair, grantedMs: number): boolean {
+    const connectedMs = at.connectedAtMs.get(toAt.id) ?? 0;
+    return connectedMs <= toAt.lostAtMs || (grantedMs <= connectedMs && toAt.lostAtMs > Number.NEGATIVE_INFINITY);
+  }
+
+  /** The destination believes that it was off for longer than it was: what it held then goes too early. */
+  #isAged({ pair: { at, toAt }, serial }: Issued): boolean {
+    return (this.#heldAtMs.get(`${toAt.id} ${at.id}/${serial}`) ?? 0) <= toAt.agedAtMs;
   }
 
   /** `app` was given keys by their IDs, as keys that `from` was supplied. */
@@ -170,6 +189,7 @@ export class Oracle implements NodeWatch {
     const { toAt, at } = issued.pair;
     if (toAt.lostAtMs >= issued.atMs) return "lost with its disk";
     if (at === toAt && at.lostAtMs >= issued.atMs) return "lost with its disk";
+    if (this.#isAged(issued)) return "aged too fast";
     const ageMs = this.#clock.nowMs - issued.atMs;
     return ageMs > toAt.settings.policy.fetchWindowMs - SLACK_MS ? "expired" : undefined;
   }
