@@ -1,19 +1,24 @@
-// `qkm module`: both modules of one link, simulated in a process of their own, on two pseudo-terminals.
+// `qkm module`: both modules of one link, simulated in a process of their own, or one of them on a USB HID gadget.
 
 import { readFileSync } from "node:fs";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { pino } from "pino";
+import { startAlone } from "../../drivers/simulator/alone.ts";
 import { NO_FAULTS } from "../../drivers/simulator/options.ts";
-import { type SimulatorOptions, startSimulator } from "../../drivers/simulator/simulator.ts";
+import { type SimulatorPorts, startSimulator } from "../../drivers/simulator/simulator.ts";
 import { systemClock, systemRandom } from "../control/system.ts";
 import { linkId } from "../core/ids.ts";
+import type { Secret } from "../core/secret.ts";
 import { parsePairingKey } from "../kq/pairing.ts";
 import { CommandError, EXIT } from "./exit.ts";
 
 interface Flags {
   readonly link: string;
-  readonly a: string;
-  readonly b: string;
+  readonly a?: string;
+  readonly b?: string;
+  readonly hidGadget?: string;
+  readonly role: "tx" | "rx";
+  readonly run: number;
   readonly blockBytes: number;
   readonly rateBitsPerS: number;
   readonly bufferBlocks: number;
@@ -35,16 +40,25 @@ const EXAMPLE = `
 Example:
   qkm module --link ab --a /run/qkm/ab-a --b /run/qkm/ab-b --rate-bits-per-s 1000000 --run-file /var/lib/qkm/ab.run
 
-  One KM then has  port = "/run/qkm/ab-a",  the other  port = "/run/qkm/ab-b".  docs/kq.md explains the faults.`;
+  One KM then has  port = "/run/qkm/ab-a",  the other  port = "/run/qkm/ab-b".  docs/kq.md explains the faults.
+
+  On the USB HID gadget of two machines, each of which is plugged into its KM:
+  qkm module --link ab --hid-gadget /dev/hidg0 --role tx --seed SECRET --run 1
+  qkm module --link ab --hid-gadget /dev/hidg0 --role rx --seed SECRET --run 1`;
 
 /** Adds `module` to the commands. */
 export function registerModuleCommand(program: Command): void {
   program
     .command("module")
-    .description("simulate the two QKD modules of one link, on two pseudo-terminals, until SIGTERM or SIGINT")
+    .description(
+      "simulate the QKD modules of one link, on pseudo-terminals or a USB HID gadget, until SIGTERM or SIGINT",
+    )
     .requiredOption("--link <id>", "the link's ID")
-    .requiredOption("--a <path>", "where the Tx module's port appears")
-    .requiredOption("--b <path>", "where the Rx module's port appears")
+    .option("--a <path>", "where the Tx module's port appears")
+    .option("--b <path>", "where the Rx module's port appears")
+    .option("--hid-gadget <path>", "instead: one module, on a gadget's character device; needs --seed")
+    .addOption(new Option("--role <role>", "which module that is").choices(["tx", "rx"]).default("tx"))
+    .option("--run <n>", "number of that module's start, the same at the other module", whole, 1)
     .option("--block-bytes <n>", "size of a link block, 4096 to 32768, a power of two", blockSize, 32_768)
     .option("--rate-bits-per-s <n>", "secret key rate", positive, 1_000_000)
     .option("--buffer-blocks <n>", "blocks that each module holds for its KM", whole, 256)
@@ -68,23 +82,45 @@ async function run(flags: Flags): Promise<void> {
   using signals = signalled();
   const log = pino({ base: { part: "module" } }, pino.destination({ dest: 2, sync: true }));
   using pairingKey = flags.pairingKeyFile === undefined ? undefined : parsePairingKey(readKey(flags.pairingKeyFile));
-  const options = { ...optionsOf(flags), pairingKey };
   const ports = { clock: systemClock, random: systemRandom, log };
-  await using simulator = await startSimulator(options, ports).catch((cause: unknown) => {
-    throw new CommandError(EXIT.unavailable, cause instanceof Error ? cause.message : String(cause), cause);
-  });
-  process.stdout.write(`module ready ${options.link}\n`);
-  const failure = await Promise.race([simulator.failed, signals.first]);
+  await using parts = new AsyncDisposableStack();
+  const failures = await started({ ...flags, pairingKey }, ports, parts);
+  process.stdout.write(`module ready ${flags.link}\n`);
+  const failure = await Promise.race([...failures, signals.first]);
   if (failure) throw new CommandError(EXIT.unavailable, failure.message, failure);
 }
 
-function optionsOf(flags: Flags): SimulatorOptions {
+/** What is started belongs to `parts`; gives promises that resolve when it fails. */
+async function started(
+  flags: Flags & { readonly pairingKey: Secret | undefined },
+  ports: SimulatorPorts,
+  parts: AsyncDisposableStack,
+): Promise<Promise<Error>[]> {
+  const { a, b, hidGadget: gadget, role, run, seed, pairingKey } = flags;
+  const options = { ...optionsOf(flags), pairingKey };
+  if (gadget !== undefined && a === undefined && b === undefined) {
+    if (seed === undefined)
+      throw new CommandError(EXIT.usage, "--hid-gadget needs --seed, the same at the other module");
+    parts.use(startAlone({ ...options, seed, gadget, role, run }, ports));
+    return [];
+  }
+  if (gadget !== undefined || a === undefined || b === undefined) {
+    throw new CommandError(EXIT.usage, "name two ports with --a and --b, or one with --hid-gadget");
+  }
+  const simulator = await startSimulator({ ...options, a, b }, ports).catch((cause: unknown) => {
+    throw new CommandError(EXIT.unavailable, cause instanceof Error ? cause.message : String(cause), cause);
+  });
+  parts.use(simulator);
+  return [simulator.failed];
+}
+
+function optionsOf(flags: Flags) {
   const { jitter, loseBlocks, disagree, flipBytes, dropBytes } = flags;
   const [stallEveryMs, stallForMs] = [flags.stallEveryS * 1_000, flags.stallForS * 1_000];
   const times = { stallEveryMs, stallForMs, restartEveryMs: flags.restartEveryS * 1_000 };
   const faults = { jitter, loseBlocks, disagree, flipBytes, dropBytes, ...times };
-  const { a, b, seed, runFile, blockBytes, rateBitsPerS, bufferBlocks, qber } = flags;
-  return { link: linkId(flags.link), a, b, seed, runFile, blockBytes, rateBitsPerS, bufferBlocks, qber, faults };
+  const { seed, runFile, blockBytes, rateBitsPerS, bufferBlocks, qber } = flags;
+  return { link: linkId(flags.link), seed, runFile, blockBytes, rateBitsPerS, bufferBlocks, qber, faults };
 }
 
 /** `first` resolves at the first SIGTERM or SIGINT. */
