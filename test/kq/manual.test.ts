@@ -8,6 +8,7 @@ import { helloFrame, type Self } from "../../src/kq/greeting.ts";
 import { type Guard, plainGuard, SealedGuard } from "../../src/kq/guard.ts";
 import { LIMITS } from "../../src/kq/limits.ts";
 import { encode, KQ, type KqName, type PayloadOf } from "../../src/kq/messages.ts";
+import { REPORT_BYTES, REPORT_DESCRIPTOR, REPORTS } from "../../src/kq/reports.ts";
 
 const MANUAL = new URL("../../docs/kq.md", import.meta.url);
 
@@ -89,12 +90,38 @@ function table(): string {
   return `| message | code | from, order | field | bytes | what it says |\n| --- | --- | --- | --- | --- | --- |\n${rows.join("\n")}`;
 }
 
+function reports(): string {
+  const code = REPORTS.coder();
+  const shownIn = (title: string, frame: Buffer): string => {
+    const target = Buffer.alloc(REPORTS.maxBytes);
+    const end = code(Buffer.from(frame), target, 0);
+    const each = Array.from({ length: end / REPORT_BYTES }, (_, at) =>
+      hex(target.subarray(at * REPORT_BYTES, (at + 1) * REPORT_BYTES)),
+    );
+    return `${title}\n\n\`\`\`\n${each.join("\n\n")}\n\`\`\``;
+  };
+  return [
+    shownIn(
+      "3. The host confirms, as above: two reports, of 62 and 14 bytes:",
+      helloFrame(host, nonces.host, nonces.module),
+    ),
+    shownIn("4. The host grants room for 4 blocks: one report:", made(plainGuard(nonces), "credit", 0, { blocks: 4 })),
+    `The report descriptor of a module:\n\n\`\`\`\n${hex(Buffer.from(REPORT_DESCRIPTOR))}\n\`\`\``,
+  ].join("\n\n");
+}
+
 const limits = (): string =>
   `| limit | value |\n| --- | --- |\n${Object.entries(LIMITS)
     .map(([name, value]) => `| \`${name}\` | ${value.toLocaleString("en")} |`)
     .join("\n")}`;
 
-const PARTS: Readonly<Record<string, () => string>> = { table, plain: plainFrames, sealed: sealedFrames, limits };
+const PARTS: Readonly<Record<string, () => string>> = {
+  table,
+  plain: plainFrames,
+  sealed: sealedFrames,
+  reports,
+  limits,
+};
 
 test("docs/kq.md shows the messages, limits and frames that the code makes", () => {
   const manual = readFileSync(MANUAL, "utf8");
