@@ -1,5 +1,6 @@
 // `npm run simulate`: one seeded run of a whole network, with every fault, under the eyes of the oracle.
 
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { breakRule } from "./broken.ts";
 
@@ -10,6 +11,7 @@ const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--t
   --hours   simulated hours with faults; some minutes without follow (default 1)
   --faults  how often faults strike: 1 as usual, 0 never (default 1)
   --trace   print every step from this one on
+  --plot    draws the network and its stock over time into this file (SVG)
   --break   a rule broken on purpose, which the oracle has to find (test/sim/broken.ts)
   --runs    so many runs with the seeds that follow
 
@@ -17,6 +19,7 @@ Example: npm run simulate -- --seed 7 --nodes 10 --hours 2
 `;
 
 const LAST_STEPS = 60;
+const SAMPLES = 800;
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +28,7 @@ const { values } = parseArgs({
     hours: { type: "string", default: "1" },
     faults: { type: "string", default: "1" },
     trace: { type: "string" },
+    plot: { type: "string" },
     break: { type: "string" },
     runs: { type: "string", default: "1" },
     help: { type: "boolean", default: false },
@@ -41,6 +45,7 @@ async function main(): Promise<void> {
 async function once(seed: number): Promise<void> {
   // Loaded only now, for a rule may be broken first.
   const { run } = await import("./run.ts");
+  const { plot } = await import("./plot.ts");
   const { summary } = await import("./summary.ts");
   const { nodes, hours, faults, trace } = values;
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -49,9 +54,11 @@ async function once(seed: number): Promise<void> {
     nodes: Number(nodes),
     hours: Number(hours),
     faults: Number(faults),
+    ...(values.plot === undefined ? {} : { samples: SAMPLES }),
     trace: { ...(trace === undefined ? {} : { from: Number(trace) }), print },
   });
   print(summary(outcome));
+  if (values.plot !== undefined) writeFileSync(values.plot, plot(outcome.world, outcome.world.samples));
   if (outcome.violation === undefined) return;
   print(`\n${outcome.violation.message}\n\nthe last steps:`);
   for (const line of outcome.world.trace.last(LAST_STEPS)) print(line);

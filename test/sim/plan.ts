@@ -29,6 +29,8 @@ const KEEP_BLOCKS = 32;
 const QUOTA = { bitsPerS: 1e9, burstBits: 1e9 };
 /** Beyond so many nodes only some of them have applications. */
 const MOST_PAIRS = 60;
+/** In the order of names, whose neighbours are near: a few hops. */
+const FAR = 12;
 
 export function planOf(nodes: number, dice: Dice): Plan {
   const topology = randomTopology(nodes, dice.branch("topology"));
@@ -84,7 +86,8 @@ function pairsOf({ nodes, edges }: Topology, apps: readonly AppEntry[], dice: Di
     const edge = dice.pick(edges);
     const [a, b] = dice.once(2) ? [edge.a, edge.b] : [edge.b, edge.a];
     const from = at(a);
-    const far = dice.once(2) ? at(dice.pick(nodes)) : at(b);
+    const near = nodes.slice(Math.max(0, nodes.indexOf(a) - FAR), nodes.indexOf(a) + FAR);
+    const far = dice.once(2) ? at(dice.pick(near)) : at(b);
     const other = apps.find(({ id, home }) => home === from.home && id !== from.id) ?? far;
     return { from, to: far.id === from.id ? other : far };
   });

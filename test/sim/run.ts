@@ -7,6 +7,8 @@ import { World, type WorldOptions } from "./world.ts";
 export interface RunOptions extends WorldOptions {
   /** Simulated time with faults. */
   readonly hours: number;
+  /** Takes so many samples of the stock for a plot; none unless it is here. */
+  readonly samples?: number;
 }
 
 export interface Outcome {
@@ -33,7 +35,9 @@ export async function run(options: RunOptions): Promise<Outcome> {
   };
   process.on("unhandledRejection", caught);
   try {
-    await live(world, options.hours * HOUR_MS);
+    const ms = options.hours * HOUR_MS;
+    if (options.samples !== undefined) world.watchStock((ms + REST_MS) / options.samples);
+    await live(world, ms);
   } catch (thrown) {
     caught(thrown);
   } finally {
@@ -50,6 +54,7 @@ async function live(world: World, ms: number): Promise<void> {
   await world.runUntil(ms);
   world.heal();
   world.trace.note("faults end");
+  world.rest();
   await world.runUntil(ms + REST_MS);
   await revive(world);
   world.quieten();

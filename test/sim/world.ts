@@ -9,6 +9,7 @@ import { LinkModules, type Trouble } from "./modules.ts";
 import { SimNode } from "./node.ts";
 import { Oracle, type Pair } from "./oracle.ts";
 import { type Plan, planOf } from "./plan.ts";
+import { type Sample, sampleOf } from "./plot.ts";
 import type { Edge } from "./topology.ts";
 import { Trace, type TraceOptions } from "./trace.ts";
 import { Wire } from "./wire.ts";
@@ -34,6 +35,7 @@ export class World {
   readonly wires: Wire[] = [];
   readonly modules: LinkModules[] = [];
   readonly pairs: AppPair[] = [];
+  readonly samples: Sample[] = [];
   /** How often each fault struck. */
   readonly struck = new Map<FaultName, number>();
   readonly #backups = new Map<SimNode, ReturnType<SimNode["backup"]>[]>();
@@ -138,6 +140,12 @@ export class World {
     });
   }
 
+  /** From now on takes samples for a plot. */
+  watchStock(everyMs: number): void {
+    this.samples.push(sampleOf(this));
+    this.clock.after(everyMs, "plot", "takes a sample", () => this.watchStock(everyMs));
+  }
+
   /** Runs all events until then. @throws Violation */
   async runUntil(untilMs: number): Promise<void> {
     const { clock, trace, oracle } = this;
@@ -223,9 +231,13 @@ export class World {
     }
   }
 
-  /** Applications ask no more and modules bring no more. */
+  /** Applications ask no more by themselves. */
+  rest(): void {
+    for (const pair of this.pairs) pair.intervalMs = 0;
+  }
+
+  /** Modules bring no more. */
   quieten(): void {
     for (const modules of this.modules) modules.stop();
-    for (const pair of this.pairs) pair.intervalMs = 0;
   }
 }
