@@ -11,6 +11,7 @@ const FETCHING = 2;
 const MOST_WAITING = 200;
 const SIZES = [64, 128, 256, 256, 512, 1000, 2048, 8192, 32_704] as const;
 const LARGEST_ANSWER_BITS = 100_000;
+const REFUSED_LATELY_MS = 10_000;
 
 export class Load implements AsyncDisposable {
   readonly #oracle: Oracle;
@@ -23,6 +24,7 @@ export class Load implements AsyncDisposable {
   readonly answers = new Map<string, number>();
   /** Bytes asked for in requests that were not answered, by source and destination KM. */
   readonly unanswered = new Map<string, number>();
+  readonly #refused: { readonly way: string; readonly bytes: number; readonly at: number }[] = [];
   #on = false;
 
   constructor(network: Network, oracle: Oracle, random: Seeded) {
@@ -82,12 +84,11 @@ export class Load implements AsyncDisposable {
     try {
       return await this.#door(pair.initiator).supply(pair.target, wish);
     } catch (thrown) {
-      if (thrown instanceof Unanswered) {
-        const bytes = wish.number * Math.ceil(wish.size / 64) * 8;
-        this.#count(this.unanswered, `${pair.source} ${pair.destination}`, bytes);
-      } else if (!(thrown instanceof Refused && thrown.again)) {
-        throw thrown;
-      }
+      const way = `${pair.source} ${pair.destination}`;
+      const bytes = wish.number * Math.ceil(wish.size / 64) * 8;
+      if (thrown instanceof Unanswered) this.#count(this.unanswered, way, bytes);
+      else if (thrown instanceof Refused && thrown.again) this.#refused.push({ way, bytes, at: performance.now() });
+      else throw thrown;
       await pause(20);
       return undefined;
     }
@@ -107,6 +108,13 @@ export class Load implements AsyncDisposable {
       at += size;
     }
     return batches;
+  }
+
+  /** The most bytes that one request asked for which was refused a short while ago: marks may have been moved for it. */
+  refusedLately(source: string, destination: string): number {
+    const since = performance.now() - REFUSED_LATELY_MS;
+    const lately = this.#refused.filter(({ way, at }) => way === `${source} ${destination}` && at > since);
+    return Math.max(0, ...lately.map(({ bytes }) => bytes));
   }
 
   async #fetchOne(): Promise<void> {
