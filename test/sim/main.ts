@@ -62,7 +62,8 @@ async function once(seed: number): Promise<void> {
   if (outcome.violation === undefined) return;
   print(`\n${outcome.violation.message}\n\nthe last steps:`);
   for (const line of outcome.world.trace.last(LAST_STEPS)) print(line);
-  print(`\nagain: npm run simulate -- --seed ${seed} --nodes ${nodes} --hours ${hours} --faults ${faults}`);
+  const broken = values.break === undefined ? "" : ` --break '${values.break}'`;
+  print(`\nagain: npm run simulate -- --seed ${seed} --nodes ${nodes} --hours ${hours} --faults ${faults}${broken}`);
   process.exitCode = 1;
 }
 

@@ -11,6 +11,9 @@ const listed = (entries: Iterable<readonly [string, number]>): string =>
     .map(([name, count]) => `${name} ${count}`)
     .join(" · ") || "none";
 
+const perHop = (ms: number, hops: number): string =>
+  hops === 0 ? "no relays" : `${(ms / hops).toFixed(2)} ms per hop relayed`;
+
 export function summary({ world, violation, simulatedMs, wallMs }: Outcome): string {
   const { options, oracle, trace, struck } = world;
   const { topology } = world.plan;
@@ -22,6 +25,7 @@ export function summary({ world, violation, simulatedMs, wallMs }: Outcome): str
   const { supplied, fetched, doubtful, undelivered } = oracle.keys;
   const checks = [...oracle.checks.counts.values()].reduce((total, count) => total + count, 0);
   const hours = simulatedMs / HOUR_MS;
+  const memory = `${Math.round(process.memoryUsage().rss / 1024 / topology.nodes.length)} KiB`;
   const rows: readonly (readonly [string, string])[] = [
     [
       "run",
@@ -38,6 +42,7 @@ export function summary({ world, violation, simulatedMs, wallMs }: Outcome): str
     ["requests refused", listed(world.refusals)],
     ["relays", `${sum("kma_keys_sent")} sent · ${sum("kma_keys_ready")} ready · ${sum("kma_keys_held")} held`],
     ["transits", `${sum("transits ") || sum("transits")} · multipath parts and pads: ${listed(counted("pad_bytes"))}`],
+    ["cost", `${perHop(wallMs, sum("kma_keys_ready") + sum("transits"))} · ${memory} of memory per node`],
     ["relays refused", listed(counted("relays_refused"))],
     ["blocks", `${sum("blocks_received")} received · ended unused: ${listed(counted("blocks_ended"))}`],
     ["KMA-keys ended", listed(counted("kma_keys_ended"))],

@@ -59,6 +59,12 @@ export class World {
     return sums;
   }
 
+  /** Bytes of pad that one passing-on took in this run, on average. */
+  get padBytesPerHop(): number {
+    const counted = (name: string): number => this.oracle.counters.get(name) ?? 0;
+    return counted("pad_bytes out") / counted("kma_keys_relayed");
+  }
+
   get nodeList(): readonly SimNode[] {
     return [...this.nodes.values()];
   }

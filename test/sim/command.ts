@@ -1,0 +1,28 @@
+// The simulator as a process of its own, for tests in which a rule is broken.
+
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect } from "vitest";
+
+const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
+
+/** Runs the command; what it prints, and how it ends. */
+async function simulate(...args: readonly string[]): Promise<{ readonly text: string; readonly code: unknown }> {
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args]);
+    return { text: stdout, code: 0 };
+  } catch (thrown) {
+    const { stdout, stderr, code } = thrown as { stdout: string; stderr: string; code: unknown };
+    return { text: stdout + stderr, code };
+  }
+}
+
+/** The simulator finds what is broken, says which rule it is, and how to see it again. */
+export async function expectFound(name: string, rule: string, seed: number, faults = 2): Promise<void> {
+  const options = ["--seed", String(seed), "--nodes", "3", "--hours", "1", "--faults", String(faults)];
+  const { text, code } = await simulate(...options, "--break", name);
+  expect(text).toMatch(new RegExp(`^verdict +${rule}: `, "m"));
+  expect(text).toContain(`again: npm run simulate -- ${options.join(" ")} --break '${name}'`);
+  expect(code).toBe(1);
+}

@@ -1,0 +1,40 @@
+// The simulator for minutes: many seeds, large networks, and every rule broken once.
+
+import { describe, expect, test } from "vitest";
+import { BREAKS } from "./broken.ts";
+import { expectFound } from "./command.ts";
+import { run } from "./run.ts";
+import { summary } from "./summary.ts";
+
+/** Which seed shows what is broken soonest, and how many faults it takes. */
+const SHOWN: Readonly<Record<string, readonly [seed: number, faults: number]>> = {
+  "carves beyond the durable mark": [3, 2],
+  "supplies what the other end has lost": [12, 3],
+};
+
+describe("design 3: every rule broken on purpose", () => {
+  test.each(Object.entries(BREAKS).map(([name, { rule }]) => [name, rule] as const))(
+    "is found when the code %s: %s",
+    async (name, rule) => {
+      const [seed, faults] = SHOWN[name] ?? [1, 2];
+      await expectFound(name, rule, seed, faults);
+    },
+  );
+});
+
+test.each(Array.from({ length: 20 }, (_, index) => 100 + index))(
+  "design 3: every rule holds with seed %i",
+  async (seed) => {
+    const outcome = await run({ seed, nodes: 2 + (seed % 8), hours: 1, faults: 1 });
+    expect(outcome.violation?.message, summary(outcome)).toBeUndefined();
+  },
+);
+
+test("design 5: a relay costs what its hops cost, in a small network as in a large one", async () => {
+  for (const nodes of [10, 100]) {
+    const outcome = await run({ seed: 2, nodes, hours: 0.02, faults: 0 });
+    expect(outcome.violation?.message, summary(outcome)).toBeUndefined();
+    // key-protocol 2: the block and 32 bytes.
+    expect(outcome.world.padBytesPerHop).toBe(outcome.world.plan.blockBytes + 32);
+  }
+});
