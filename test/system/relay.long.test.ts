@@ -53,6 +53,17 @@ test.each([2, 5, 8])(
   },
 );
 
+test("design 2: links with blocks of 32 KiB and of 4 KiB follow one another, both ways", {
+  timeout: 300_000,
+}, async () => {
+  const plan = line(3);
+  const links = { ab: { block_bytes: 32_768 }, bc: { block_bytes: 4_096 } };
+  await underLoad({ ...plan, config: { ...plan.config, links } }, async (_network, oracle) => {
+    const bothWays = () => between(oracle, "km-a", "km-c") >= MIN_KEYS && between(oracle, "km-c", "km-a") >= MIN_KEYS;
+    await eventually("both ends have had keys", bothWays, 200_000);
+  });
+});
+
 test.each([
   { shape: "a ring of 5", plan: ring(5), end: "km-c", transit: ["km-b", "km-d", "km-e"] },
   { shape: "a diamond", plan: diamond(), end: "km-d", transit: ["km-b", "km-c"] },
