@@ -7,6 +7,8 @@ import type { Steps } from "./machine.ts";
 import type { SimNode } from "./node.ts";
 import type { Checks } from "./rules.ts";
 
+type Labels = Readonly<Record<string, string>>;
+
 /** What one node's disk lost unused, and what the node counted as ended. */
 class Account {
   /** Of this process; a process that ends takes with it what it counted and did not get onto the disk. */
@@ -47,10 +49,12 @@ export class Accounts {
     return made;
   }
 
-  counted(node: SimNode, counter: CounterName, amount: number): void {
+  counted(node: SimNode, counter: CounterName, { role, reason }: Labels, amount: number): void {
     const account = this.#of(node);
     if (counter === "blocks_received") account.sums.received += amount;
-    if (OF_SEVERAL.test(counter)) account.isSmooth = false;
+    // Parts that never became a KMA-key are in no row.
+    const isOfParts = counter === "kma_keys_ended" && role === "destination" && reason === "given_up";
+    if (isOfParts || OF_SEVERAL.test(counter)) account.isSmooth = false;
     if (!ENDS.includes(counter)) return;
     const things = counter === "pad_bytes_lost" ? PAD_BLOCKS : amount;
     account.counted += things;

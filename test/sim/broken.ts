@@ -96,8 +96,6 @@ export const BREAKS = {
   },
 } as const satisfies Record<string, Break>;
 
-export type BreakName = keyof typeof BREAKS;
-
 /**
  * From now on the file is loaded with its line changed: call it before anything imports the file.
  * @throws Error when there is no such break, or not exactly one such line

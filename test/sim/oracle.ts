@@ -78,7 +78,7 @@ export class Oracle implements NodeWatch {
 
   counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void {
     this.#touched.add(node);
-    this.#accounts.counted(node, counter, amount);
+    this.#accounts.counted(node, counter, labels, amount);
     const name = [counter, labels.role, labels.direction, labels.alarm ?? labels.reason ?? labels.fault]
       .filter((part) => part !== undefined)
       .join(" ");
