@@ -141,11 +141,25 @@ export class RouteChoice {
   /** Why no key can ever come to a destination as things are configured, if so. */
   obstacle(destination: KmId): Fault | undefined {
     const paths = this.#around.paths(destination);
-    const { length } = this.#find(this.#unseen, destination, "");
-    if (length >= paths) return undefined;
+    const routes = this.#find(this.#unseen, destination, "");
+    const { length } = routes;
+    if (length >= paths) return paths > 1 ? this.#unlike(destination, routes) : undefined;
     if (length === 0) return new Fault("NO_ROUTE", { text: `no link and no route leads to ${destination}` });
     return new Fault("NO_ROUTE", {
       text: `keys for ${destination} are to travel over ${paths} routes that share no KM, and there are only ${length}`,
+    });
+  }
+
+  /** Parts of one KMA-key are blocks of one size: a fault when the first links of the routes have none in common. */
+  #unlike(destination: KmId, routes: readonly Route[]): Fault | undefined {
+    const sizes = routes.map((route) => {
+      const { links = [] } = this.#around.remotes.get(route[0] ?? destination) ?? {};
+      return new Set(links.map(({ settings }) => settings.blockBytes));
+    });
+    const common = sizes.reduce((all, some) => all.intersection(some));
+    if (common.size > 0) return undefined;
+    return new Fault("NO_ROUTE", {
+      text: `keys for ${destination} are to travel in parts, and block_bytes of the links that they begin with differ`,
     });
   }
 

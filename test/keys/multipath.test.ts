@@ -180,6 +180,18 @@ describe("paths = 2 where there is one route", () => {
   });
 });
 
+describe("paths = 2 over links with blocks of different sizes", () => {
+  test("is refused at once, with a sentence that says why", async () => {
+    const mesh = await up({ blockBytesOf: { ac: 8192 } });
+    const refused = ask(mesh.node("a").km, { app: "app-a", to: "app-d" });
+    expect([refused.fault?.code, refused.fault?.message]).toEqual([
+      "NO_ROUTE",
+      "keys for km-d are to travel in parts, and block_bytes of the links that they begin with differ",
+    ]);
+    expect(toD(mesh).filter(({ source }) => source === "km-a")).toEqual([]);
+  });
+});
+
 describe.each(["a", "d"])("km-%s ends in the middle of a key in parts", (name) => {
   test.each(CRASHES)(
     "at each commit, which is %s: nothing is used twice, nothing is left, keys come again",
