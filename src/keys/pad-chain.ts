@@ -2,12 +2,16 @@
 
 import { Fault } from "../core/fault.ts";
 import type { Clock } from "../core/ports.ts";
+import { InTurn } from "./in-turn.ts";
 import type { LinkBook } from "./link-book.ts";
 import type { Claimant, LinkTurns, Urgency } from "./link-turns.ts";
 import type { Segment } from "./pad-stream.ts";
 
 /** Frames that may wait for pads of one link. */
 const MAX_WAITING = 64;
+
+/** The second half of a job: waits until its pads are taken durably, and sends. */
+export type Leave<T> = () => Promise<T>;
 
 interface Waiting {
   readonly bytes: number;
@@ -22,6 +26,7 @@ export class PadChain implements Claimant {
   readonly #waiting: Waiting[] = [];
   /** Bytes of pad that the job under way may take. */
   #inHand: number | undefined;
+  readonly #departures = new InTurn();
 
   constructor(clock: Clock, link: LinkBook, turns: LinkTurns) {
     this.#clock = clock;
@@ -36,13 +41,24 @@ export class PadChain implements Claimant {
 
   /**
    * Runs `job` with the next `bytes` of pad when its turn has come and they are there; the next waits until it has ended.
-   * `job` takes them off the link's `pads`, or leaves them to the next.
-   * @throws Fault INSUFFICIENT_KEYS when there are none within `waitMs`, BUSY; what `job` throws
+   * `job` takes them off the link's `pads`, or leaves them to the next. What it returns waits until that is durable, and
+   * sends: in the order of the pads, while the next jobs are at work, so that several share one commit.
+   * @throws Fault INSUFFICIENT_KEYS when there are none within `waitMs`, BUSY; what `job` and the sending throw
    */
-  async use<T>(bytes: number, waitMs: number, job: (segments: readonly Segment[]) => Promise<T>): Promise<T> {
-    const segments = await this.#turn(bytes, waitMs);
+  async use<T>(bytes: number, waitMs: number, job: (segments: readonly Segment[]) => Promise<Leave<T>>): Promise<T> {
+    const leave = await this.#prepare(await this.#turn(bytes, waitMs), job);
+    return await leave();
+  }
+
+  async #prepare<T>(
+    segments: readonly Segment[],
+    job: (segments: readonly Segment[]) => Promise<Leave<T>>,
+  ): Promise<Leave<T>> {
     try {
-      return await job(segments);
+      const departure = this.#departures.run(await job(segments));
+      // Whoever awaits it meets its failure.
+      departure.catch(() => {});
+      return () => departure;
     } finally {
       this.#inHand = undefined;
       this.pump();

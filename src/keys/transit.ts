@@ -2,9 +2,9 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
-import type { BlockId, Change, OpenBlock, OpenJob } from "../vault/vault.ts";
+import type { BlockId, OpenBlock, OpenJob } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
-import type { PadChain } from "./pad-chain.ts";
+import type { Leave, PadChain } from "./pad-chain.ts";
 import type { Segment } from "./pad-stream.ts";
 import type { Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
 import { type Incoming, TAG_PAD } from "./relay-incoming.ts";
@@ -113,27 +113,38 @@ export class Transits {
     return { next, peer: next.peer, chain };
   }
 
-  /** Incoming and outgoing ranges are used in one transaction, before the frame leaves. `used` is called with it. */
-  async #forward(passage: Passage, pads: readonly Segment[], used: () => void): Promise<Sent> {
+  /** Incoming and outgoing ranges are used in one transaction, before anything is masked. `used` is called with it. */
+  async #forward(passage: Passage, pads: readonly Segment[], used: () => void): Promise<Leave<Sent>> {
     const { incoming, chain } = passage;
     const { vault } = this.#context;
-    const { link } = chain;
-    const asked = incoming.job;
-    const job = { ...asked, blocks: [...asked.blocks, ...padJob(link, pads)] };
-    using open = await vault.openJob(job).catch((thrown: unknown) => {
-      // Whichever record is damaged, the next key must not meet it again.
-      if (asFault(thrown).code === "INTERNAL") dropPads(this.#context, link, pads);
-      throw thrown;
-    });
+    using memory = new DisposableStack();
+    const open = memory.use(await this.#open(passage, pads));
     const key = incoming.open(open, TRANSIT);
     if (key === undefined) throw new Fault("BAD_TAG");
     this.#checkOpen(passage);
     const change = vault.change();
-    takePads(link, pads, change);
+    takePads(chain.link, pads, change);
     incoming.use(change, false);
     used();
-    await this.#commit(passage, change);
-    return this.#relay(passage, pads, key, open);
+    const durable = change.commit();
+    // Whoever waits for it meets its failure.
+    durable.catch(() => {});
+    const held = memory.move();
+    return async () => {
+      using _held = held;
+      await this.#committed(passage, durable);
+      return this.#relay(passage, pads, key, open);
+    };
+  }
+
+  async #open({ incoming, chain: { link } }: Passage, pads: readonly Segment[]): Promise<OpenJob> {
+    const asked = incoming.job;
+    const job = { ...asked, blocks: [...asked.blocks, ...padJob(link, pads)] };
+    return await this.#context.vault.openJob(job).catch((thrown: unknown) => {
+      // Whichever record is damaged, the next key must not meet it again.
+      if (asFault(thrown).code === "INTERNAL") dropPads(this.#context, link, pads);
+      throw thrown;
+    });
   }
 
   /** The pads are good on the connection that they were taken for, and a late key is of no use. @throws Fault */
@@ -143,12 +154,12 @@ export class Transits {
   }
 
   /** The pads are taken, whether or not anything leaves under them. @throws Fault when nothing may */
-  async #commit(passage: Passage, change: Change): Promise<void> {
+  async #committed(passage: Passage, durable: Promise<void>): Promise<void> {
     const { meter } = this.#context;
     const bytes = passage.incoming.length + TAG_PAD;
     const labels = { link: passage.chain.link.settings.id, direction: "out" };
     try {
-      await change.commit();
+      await durable;
       this.#checkOpen(passage);
     } catch (thrown) {
       meter.add("pad_bytes_lost", { ...labels, reason: "given_up" }, bytes);

@@ -32,8 +32,9 @@ test("blocks set aside for one who waits no more go back to the link, or they wo
   const used = chain.use(1000, 100, async (segments) => {
     await first.promise;
     link.pads.take(segments);
+    return async () => {};
   });
-  const waiting = chain.use(2 * BLOCK_BYTES, 100, async () => {});
+  const waiting = chain.use(2 * BLOCK_BYTES, 100, async () => async () => {});
   expect(link.pads.bytes).toBe(3 * BLOCK_BYTES);
   chain.failAll(new Fault("PEER_UNAVAILABLE"));
   await expect(waiting).rejects.toThrow(Fault);
@@ -41,4 +42,30 @@ test("blocks set aside for one who waits no more go back to the link, or they wo
   await used;
   expect(link.pads.bytes).toBe(BLOCK_BYTES - 1000);
   expect(link.usable).toBe(7);
+});
+
+test("a job begins when the one before has taken its pads, and sends only after that, durable or not", async () => {
+  const link = agreedLink(8);
+  const chain = new PadChain(new ManualClock(), link, new LinkTurns(link, () => true));
+  const sent: string[] = [];
+  const use = (name: string, durable: Promise<void>): Promise<void> =>
+    chain.use(BLOCK_BYTES, 100, async (segments) => {
+      link.pads.take(segments);
+      return async () => {
+        await durable;
+        sent.push(name);
+      };
+    });
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const all = Promise.allSettled([use("first", first.promise), use("second", second.promise)]);
+  const third = use("third", Promise.resolve());
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([link.pads.mark?.sequence, sent]).toEqual([2, []]);
+  second.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(sent).toEqual([]);
+  first.reject(new Fault("STORE_UNAVAILABLE"));
+  await third;
+  expect(sent).toEqual(["second", "third"]);
+  expect((await all).map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
 });
