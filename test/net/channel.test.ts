@@ -76,6 +76,41 @@ test("what has arrived is zeroed when its handler returns", async () => {
   expect(told.chunks).toEqual([Buffer.alloc(6)]);
 });
 
+test("what has arrived waits for the end of its turn of the event loop, and is not lost with what comes between", async () => {
+  await using door = await openDoor(own);
+  const socket = door.connect({ cert: own.app.certificate, key: own.app.key });
+  await until("the door has it", () => door.channels.length === 1);
+  const [server] = door.channels;
+  if (server === undefined) throw new Error("no channel");
+  const told = start(server);
+  // Two records that come together: the second finds the first waiting. Then the end of the connection does.
+  for (const text of ["one ", "two ", "three "]) socket.write(text);
+  socket.end("four");
+  await until("it is closed", () => told.events.at(-1)?.startsWith("closed") === true);
+  expect(told.text).toBe("one two three four");
+  expect(told.chunks.every((chunk) => chunk.every((byte) => byte === 0))).toBe(true);
+});
+
+test("a write of our own may come before what waits for the end of the turn, and nothing of that is lost", async () => {
+  await using door = await openDoor(own);
+  const socket = door.connect({ cert: own.app.certificate, key: own.app.key });
+  await until("the door has it", () => door.channels.length === 1);
+  const [server] = door.channels;
+  if (server === undefined) throw new Error("no channel");
+  const told = start(server);
+  socket.resume();
+  const asked = Array.from({ length: 100 }, (_, index) => `${index},`);
+  for (const text of asked) {
+    socket.write(text);
+    // Begun before the turn in which something has arrived, this comes before its end.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (!server.writing) server.write(Buffer.alloc(1 << 20));
+  }
+  await until("all has arrived", () => told.text.length >= asked.join("").length);
+  expect(told.text).toBe(asked.join(""));
+  socket.destroy();
+});
+
 test.each([
   ["X25519MLKEM768", "X25519MLKEM768"],
   ["X25519", "X25519"],
