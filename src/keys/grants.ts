@@ -20,9 +20,16 @@ export interface GrantedKey {
 /** What happens at the end of a grant: `unwritten` keys did not reach their application. */
 type End = (unwritten: number) => void;
 
-class KeyGrant implements Grant {
+/** The keys of a grant, made as they are asked for: an answer may have hundreds. */
+interface Keys {
   readonly count: number;
-  readonly #keyAt: (index: number) => GrantedKey;
+  /** In bytes. */
+  size(index: number): number;
+  at(index: number): GrantedKey;
+}
+
+class KeyGrant implements Grant {
+  readonly #keys: Keys;
   readonly #parties: Parties;
   readonly #end: End;
   /** The key that was looked at last, and its index. */
@@ -31,23 +38,26 @@ class KeyGrant implements Grant {
   #written = 0;
   #open = true;
 
-  constructor(count: number, keyAt: (index: number) => GrantedKey, parties: Parties, end: End) {
-    this.count = count;
-    this.#keyAt = keyAt;
+  constructor(keys: Keys, parties: Parties, end: End) {
+    this.#keys = keys;
     this.#parties = parties;
     this.#end = end;
   }
 
+  get count(): number {
+    return this.#keys.count;
+  }
+
   #at(index: number): GrantedKey {
     if (this.#key !== undefined && index === this.#index) return this.#key;
-    const key = this.#keyAt(index);
+    const key = this.#keys.at(index);
     this.#key = key;
     this.#index = index;
     return key;
   }
 
   size(index: number): number {
-    return this.#at(index).length;
+    return this.#keys.size(index);
   }
 
   writeId(index: number, target: Uint8Array, at: number): number {
@@ -75,7 +85,7 @@ class KeyGrant implements Grant {
 /** A grant of keys of one size, carved from pieces of the stock. */
 export function grantPieces(pieces: readonly Piece[], length: number, step: number, parties: Parties, end: End): Grant {
   const count = pieces.reduce((sum, piece) => sum + piece.count, 0);
-  const keyAt = (index: number): GrantedKey => {
+  const at = (index: number): GrantedKey => {
     let rest = index;
     for (const { key, open, offset, count: inPiece } of pieces) {
       if (rest < inPiece) {
@@ -85,15 +95,15 @@ export function grantPieces(pieces: readonly Piece[], length: number, step: numb
     }
     throw new RangeError(`a grant of ${count} keys has no key ${index}`);
   };
-  return new KeyGrant(count, keyAt, parties, end);
+  return new KeyGrant({ count, at, size: () => length }, parties, end);
 }
 
 /** A grant of keys as they were asked by their IDs. */
 export function grantKeys(keys: readonly GrantedKey[], parties: Parties, end: End): Grant {
-  const keyAt = (index: number): GrantedKey => {
+  const at = (index: number): GrantedKey => {
     const key = keys[index];
     if (key === undefined) throw new RangeError(`a grant of ${keys.length} keys has no key ${index}`);
     return key;
   };
-  return new KeyGrant(keys.length, keyAt, parties, end);
+  return new KeyGrant({ count: keys.length, at, size: (index) => at(index).length }, parties, end);
 }

@@ -67,6 +67,10 @@ export class LocalStock implements Filling {
     );
   }
 
+  taken(): void {
+    this.kick();
+  }
+
   #retry(): void {
     this.#stopRetry = undefined;
     this.kick();

@@ -35,6 +35,8 @@ export class Marks {
   #moving: Promise<void> | undefined;
   /** Bytes carved since the marks that are being moved began to move. */
   #carvedMeanwhile = 0;
+  /** So many bytes may be carved before it can be that little is left. */
+  #untilLook = 0;
   /** How far all marks are to run ahead: some times what is carved while they are moved once. They move when half is left. */
   #aheadBytes = AHEAD;
   /** Somebody waits for marks, though KMA-keys are open: they do not run far enough ahead. */
@@ -48,9 +50,11 @@ export class Marks {
   /** `bytes` were carved: moves marks in the background when little is left below them. */
   carved(bytes: number): void {
     this.#carvedMeanwhile += bytes;
-    if (this.#moving !== undefined) return;
+    this.#untilLook -= bytes;
+    if (this.#moving !== undefined || this.#untilLook > 0) return;
     const left = this.#keys.open.reduce((sum, key) => sum + key.durable - key.carved, 0);
-    if (left >= this.#aheadBytes / 2) return;
+    this.#untilLook = left - this.#aheadBytes / 2;
+    if (this.#untilLook >= 0) return;
     this.#begin(
       (pinned) => this.#bring(this.#aimAhead(), pinned),
       () => {},
@@ -91,6 +95,7 @@ export class Marks {
       this.#aheadBytes = Math.min(Math.max(AHEAD, least, 8 * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#moving = undefined;
+      this.#untilLook = 0;
       this.#areAwaited = false;
     }
     then();

@@ -25,7 +25,8 @@ export class SourceStock {
   readonly #context: Context;
   readonly #ready: SourceKey[] = [];
   readonly #open: SourceKey[] = [];
-  #readyBytes = 0;
+  /** Counted as they come and go: asked for with each request. */
+  #bytes = 0;
   readonly #marks: Marks;
   nextSerial = 1;
   /** The highest serial proved equal at both ends. */
@@ -60,7 +61,7 @@ export class SourceStock {
 
   /** Bytes that can be carved. */
   get bytes(): number {
-    return this.#open.reduce((sum, key) => sum + key.left, this.#readyBytes);
+    return this.#bytes;
   }
 
   /** Keys of `step` bytes that can be carved. */
@@ -107,7 +108,7 @@ export class SourceStock {
   /** A KMA-key proved equal at both ends, and durable as such. */
   add(key: SourceKey): void {
     this.#ready.push(key);
-    this.#readyBytes += key.left;
+    this.#bytes += key.left;
   }
 
   /** A KMA-key as it was when the process ended: carving goes on at the durable mark. */
@@ -118,6 +119,7 @@ export class SourceStock {
     } else {
       key.state = "open";
       this.#open.push(key);
+      this.#bytes += key.left;
     }
   }
 
@@ -149,6 +151,7 @@ export class SourceStock {
 
   #carve({ key, count }: Piece, step: number): void {
     key.carved += count * step;
+    this.#bytes -= count * step;
     key.pins++;
     if (this.peer !== this.#context.self) this.#moved.set(key.serial, key.carved);
   }
@@ -190,14 +193,14 @@ export class SourceStock {
     const index = this.#ready.indexOf(key);
     if (index < 0) return false;
     this.#ready.splice(index, 1);
-    this.#readyBytes -= key.left;
     return true;
   }
 
   #leave(key: SourceKey): void {
     const open = this.#open.indexOf(key);
     if (open >= 0) this.#open.splice(open, 1);
-    else this.#leaveReady(key);
+    else if (!this.#leaveReady(key)) return;
+    this.#bytes -= key.left;
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */

@@ -30,6 +30,8 @@ interface Waiting extends Demand {
 export interface Filling {
   /** Begins whatever relays may begin now. */
   kick(): void;
+  /** Keys were taken off the stock, and nobody waits for more. */
+  taken(): void;
   /** Milliseconds until `bytes` more will have come at the measured rate; undefined when no rate is known. */
   expectedMs(bytes: number): number | undefined;
   /** Why nothing can be carved now, if so. */
@@ -105,7 +107,7 @@ export class SupplyDesk {
       (pieces) => {
         if (pieces !== undefined) {
           answer.granted(this.#grant(request, pieces, demand.step));
-          this.#filling.kick();
+          this.#filling.taken();
         } else if (request.only !== undefined) {
           this.#refuseNow(request, answer, obstacle ?? new Fault("EXTENSION_UNMET"));
         } else if (giveUp !== undefined) giveUp = otherwise();
@@ -123,7 +125,7 @@ export class SupplyDesk {
     if (this.#filling.obstacle() !== undefined) return false;
     const pieces = this.stock.take(demand);
     if (pieces === undefined) return false;
-    this.#filling.kick();
+    this.#filling.taken();
     answer.granted(this.#grant(request, pieces, demand.step));
     return true;
   }
