@@ -57,12 +57,6 @@ export function frameBytes({ code, sessionId, grant }: Omit<ReadyKeys, "messageI
   return HEADER_BYTES + bytesOf(grant, wrappingOf(code, sessionId));
 }
 
-/** Whether keys of these sizes, in bytes, fit one 0x1203. */
-export function fitsAnswer(sizes: readonly number[]): boolean {
-  const letters = sizes.reduce((sum, bytes) => sum + base64Length(bytes), 0);
-  return payloadBytes(sizes.length, letters, ON_DEMAND) <= MAX_PAYLOAD_BYTES;
-}
-
 /** Whether so many keys of `bytes` each fit one 0x1209 of the session, and one 0x120A, which is shorter. */
 export function fitsSessionAnswer(sessionId: string, count: number, bytes: number): boolean {
   const wrapping = wrappingOf(AK.sessionKeyRequest.code, sessionId);
@@ -84,16 +78,15 @@ const payloadBytes = (count: number, letters: number, { front, back }: Wrapping)
   front.length + letters + count * (BEFORE_ID.length + ID_BYTES) + (count - 1) * BETWEEN.length + back.length;
 
 /**
- * Lays the frame with the keys of a grant at `at`, writing each of them; returns the position behind it.
+ * Lays the frame with the keys of a grant, of so many bytes, at `at`, writing each of them; returns the position behind.
  * @throws RangeError when it does not fit the target or a frame
  */
-export function layKeys(target: Uint8Array, at: number, ready: ReadyKeys): number {
+export function layKeys(target: Uint8Array, at: number, ready: ReadyKeys, bytes = frameBytes(ready)): number {
   const { messageId, grant } = ready;
   const wrapping = wrappingOf(ready.code, ready.sessionId);
-  const bytes = bytesOf(grant, wrapping);
-  const end = at + HEADER_BYTES + bytes;
+  const end = at + bytes;
   if (grant.count < 1 || end > target.length) throw new RangeError("the keys do not fit the target");
-  let position = writeHeader(target, at, { code: wrapping.code, messageId }, bytes);
+  let position = writeHeader(target, at, { code: wrapping.code, messageId }, bytes - HEADER_BYTES);
   for (let index = 0; index < grant.count; index++) {
     position = lay(target, position, index === 0 ? wrapping.front : BETWEEN);
     position = grant.writeKey(index, target, position);

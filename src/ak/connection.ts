@@ -3,7 +3,7 @@
 import { asFault, Fault } from "../core/fault.ts";
 import { type AppId, appId, type KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
-import type { Answer, Grant, KeyDoor, SessionAnswer, SessionDoor, SessionId } from "../keys/ports.ts";
+import type { Answer, Grant, KeyDoor, SessionAnswer, SessionDoor, SessionId, SupplyRequest } from "../keys/ports.ts";
 import type { Channel, ChannelHandler } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader } from "../wire/frame.ts";
 import { byCode, check, codeText } from "../wire/message.ts";
@@ -69,6 +69,7 @@ export class AkConnection implements ChannelHandler {
   readonly #reader: FrameReader;
   /** Key requests, of which one is mostly like the other. */
   readonly #requests = new PayloadReader();
+  #last: { readonly json: object; readonly asked: SupplyRequest } | undefined;
   readonly #outbox: Outbox;
   readonly #line: ConnectionLine;
   readonly #detach: () => void;
@@ -153,10 +154,7 @@ export class AkConnection implements ChannelHandler {
     if (this.#open.size + this.#outbox.waiting > MAX_OUTSTANDING) throw new Fault("BUSY");
     const { door, sessions } = this.#ports;
     if (request.code === AK.keyRequest.code) {
-      const message = check(AK.keyRequest, json);
-      const asked = supplyRequest(this.#app, message, door.sizes);
-      this.#note("application_source_ID", message.application_source_ID);
-      request.giveUp = door.supply(asked, request);
+      request.giveUp = door.supply(this.#supplyRequest(json), request);
     } else if (request.code === AK.keyRequestWithId.code) {
       const message = check(AK.keyRequestWithId, json);
       const asked = fetchRequest(this.#app, message);
@@ -172,6 +170,16 @@ export class AkConnection implements ChannelHandler {
       request.sessionId = message.session_ID;
       request.giveUp = sessions.sessionKeys(sessionKeysRequest(this.#app, message, door.sizes), request);
     }
+  }
+
+  /** What the same JSON asked last, when it comes again, is not checked again. @throws Fault */
+  #supplyRequest(json: object): SupplyRequest {
+    if (this.#last?.json === json) return this.#last.asked;
+    const message = check(AK.keyRequest, json);
+    const asked = supplyRequest(this.#app, message, this.#ports.door.sizes);
+    this.#note("application_source_ID", message.application_source_ID);
+    this.#last = { json, asked };
+    return asked;
   }
 
   /** A name in the message that is not the certificate's changes nothing; it is logged once. */

@@ -101,7 +101,7 @@ export class Outbox {
     if (bytes > MAX_FRAME_BYTES) return this.#layTooLong(ready);
     if (!ring.fits(bytes)) return false;
     try {
-      ring.advance(layKeys(ring.memory, ring.end, ready));
+      ring.advance(layKeys(ring.memory, ring.end, ready, bytes));
     } finally {
       ready.grant[Symbol.dispose]();
     }

@@ -1,5 +1,6 @@
 // A connection over a channel without a socket: what is asked of the key manager, what is answered, when and in how many writes.
 
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { AkConnection, MAX_OUTSTANDING } from "../../src/ak/connection.ts";
 import { Fault } from "../../src/core/fault.ts";
@@ -148,18 +149,37 @@ test("the most keys of each size that are allowed fit their answer, and one more
   }
 });
 
-test("a fetch of keys that do not fit one answer is refused before anything is consumed", () => {
-  const { channel, door } = open();
-  const fetch = (messageId: number, count: number): Buffer =>
-    frame(0x2102, messageId, {
-      application_source_ID: "app-c1",
-      key_IDs: Array.from({ length: count }, (_, index) => ({ key_ID: keyIdOf(0, index, 4088) })),
-    });
-  channel.receive(fetch(1, 12));
-  expect(door.asked).toEqual([]);
-  expect(channel.answers()[0]?.json.response).toMatch(/^TOO_MANY_KEYS: /);
-  channel.receive(fetch(2, 11));
-  expect(door.asked).toHaveLength(1);
+test("a request that is byte for byte the last asks the same as if it came alone, whatever came between", () => {
+  const json = fc.record(
+    {
+      application_destination_ID: fc.constantFrom("app-c1", "app-c2", "", 7),
+      number_of_keys: fc.constantFrom(1, 2, 0, -1, "1", null),
+      size_of_key: fc.constantFrom(256, 512, 255, 8, 1e9),
+      extension: fc.constantFrom([], [{ unknown: 1 }], {}),
+      other: fc.object({ maxDepth: 1 }),
+    },
+    { requiredKeys: [] },
+  );
+  const few = fc.array(json, { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(few, fc.array(fc.nat(3), { maxLength: 12 }), (payloads, order) => {
+      const one = open();
+      const asked = order.flatMap((at) => payloads[at] ?? []);
+      for (const [messageId, payload] of asked.entries()) {
+        const alone = open();
+        alone.channel.receive(frame(0x2101, messageId, payload));
+        const before = one.door.asked.length;
+        one.channel.receive(frame(0x2101, messageId, payload));
+        expect(one.door.asked.slice(before)).toEqual(alone.door.asked);
+        const [own] = alone.channel.answers();
+        const both = one.channel.answers().at(-1);
+        expect(both?.messageId).toBe(messageId);
+        // Keys are others with each grant; a refusal is the same.
+        if (own?.json.response === "success") expect(both?.json.response).toBe("success");
+        else expect(both).toEqual(own);
+      }
+    }),
+  );
 });
 
 test("a grant that fits no answer after all is refused and disposed", () => {
