@@ -19,8 +19,8 @@ export interface ConnectionPorts {
   readonly guard: Guard;
   /** A numbered message, once and in order; views in it are lent until this returns. Throws Malformed if it makes no sense. */
   accept(message: Incoming): void;
-  /** Adds to the outbox what should go out now, while it has room. */
-  fill(connection: Connection): void;
+  /** Adds to the outbox what should go out, while it has room. `due`: small things too, which wait for company. */
+  fill(connection: Connection, due: boolean): void;
   fault(kind: LineFault): void;
   /** The other end breaks the rules, or the numbers are spent: begin again. */
   lost(kind: LineFault): void;
@@ -37,6 +37,8 @@ export class Connection implements Disposable {
   #ackOut = 0;
   #ackIn = -1;
   #cancelGather: (() => void) | undefined;
+  /** What waited for company should go out, as soon as the line takes it. */
+  #due = false;
   #ended = false;
 
   constructor(ports: ConnectionPorts) {
@@ -86,7 +88,6 @@ export class Connection implements Disposable {
     if (this.#ended) return;
     this.#cancelGather ??= this.#ports.clock.after(this.#ports.limits.gatherMs, () => {
       this.#cancelGather = undefined;
-      this.#ports.fill(this);
       this.#pump(true);
     });
   }
@@ -103,7 +104,6 @@ export class Connection implements Disposable {
     }
     if (quietMs >= limits.nudgeMs) this.#inbox.owe();
     this.#outbox.tick(now);
-    this.#ports.fill(this);
     this.#pump(true);
   }
 
@@ -141,9 +141,12 @@ export class Connection implements Disposable {
 
   #pump(all = false): void {
     const { line, guard, clock } = this.#ports;
+    this.#due ||= all;
     if (this.#ended || !line.writable) return;
     const { owes } = this.#inbox;
-    if (owes === "now" || (all && owes)) {
+    const due = this.#due || owes === "now";
+    this.#due = false;
+    if (due && owes) {
       const values = this.#inbox.acknowledge();
       for (let times = values.resend === 1 ? ASK_TIMES : 1; times > 0; times--) {
         line.put(guard.seal("acknowledgement", this.#ackOut++, (to) => encode("acknowledgement", values, to)));
@@ -151,7 +154,7 @@ export class Connection implements Disposable {
     }
     const now = clock.monotonicMs();
     while (line.writable) {
-      this.#ports.fill(this);
+      this.#ports.fill(this, due);
       const parcel = this.#outbox.next(now);
       if (parcel === undefined) break;
       line.put(guard.seal(parcel.name, parcel.number, parcel.put));

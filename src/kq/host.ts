@@ -231,10 +231,11 @@ export class Host {
       line,
       guard: pairingKey ? new SealedGuard("host", pairingKey, nonces) : plainGuard(nonces),
       accept: (message) => this.#accept(message),
-      fill: (connection) => this.#fill(connection),
+      fill: (connection, due) => due && this.#fill(connection),
       fault: (kind) => this.#fault(kind),
       lost: (kind) => this.#lost(kind, this.#limits.helloMs),
     });
+    this.#connection.gather();
     this.#hello(hello.own);
     this.#ports.log.info({ link, module: hello.name, run: hello.run, role: sideOf(hello) }, "the module is connected");
   }
