@@ -1,5 +1,6 @@
 // One opened serial line, on serialport's own binding, so that key bytes stay in one buffer that is zeroed.
 
+import { readSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { SerialPort } from "serialport";
 import { PortError } from "../../src/core/usb-port.ts";
@@ -8,6 +9,8 @@ import type { OpenLine } from "../../src/kq/keep.ts";
 type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;
 
 const READ_BYTES = 65_536;
+/** A terminal gives at most so many bytes at a time: there may be more behind as many. */
+const FULL_BYTES = 4_095;
 
 /** Bytes both ways until it is closed or the device goes away; it never comes back. */
 export class SerialLine implements OpenLine {
@@ -39,9 +42,25 @@ export class SerialLine implements OpenLine {
         () => 0,
       );
       if (bytes === 0) return;
-      each(this.#chunk.subarray(0, bytes));
-      this.#chunk.fill(0, 0, bytes);
+      const all = bytes < FULL_BYTES ? bytes : this.#more(bytes);
+      each(this.#chunk.subarray(0, all));
+      this.#chunk.fill(0, 0, all);
     }
+  }
+
+  /** Adds what is there already to the first `length` bytes, without a turn of the loop for each piece. */
+  #more(length: number): number {
+    const fd = "fd" in this.#port ? this.#port.fd : undefined;
+    if (typeof fd !== "number") return length;
+    let all = length;
+    try {
+      for (let bytes = length; bytes >= FULL_BYTES && all < READ_BYTES; all += bytes) {
+        bytes = readSync(fd, this.#chunk, all, READ_BYTES - all, null);
+      }
+    } catch {
+      // There is no more yet, or the device is gone, as the next read finds out.
+    }
+    return all;
   }
 
   /** Resolves when the system has taken all; a device that refuses is closed. One at a time. */
