@@ -1,6 +1,7 @@
 // A simulated module pair: makes the same key at both ends, steadily, with the faults it was told; no I/O.
 
 import type { Clock, Log, Random } from "../../src/core/ports.ts";
+import { MAX_FRAGMENT_BYTES } from "../../src/kq/limits.ts";
 import { Module } from "../../src/kq/module.ts";
 import type { End } from "./end.ts";
 import type { MakeKey } from "./material.ts";
@@ -68,7 +69,9 @@ export class ModulePair implements Disposable {
 
   #module(role: "tx" | "rx"): Module {
     const { link, blockBytes, bufferBlocks, pairingKey, framing } = this.#options;
-    const about = { link, blockBytes, bufferBlocks, pairingKey, framing, role, run: this.#run };
+    // On a pseudo-terminal long pieces cost least; if it is made to lose bytes, the module cuts shorter ones.
+    const pieceBytes = framing === undefined ? MAX_FRAGMENT_BYTES : undefined;
+    const about = { link, blockBytes, bufferBlocks, pairingKey, framing, role, run: this.#run, pieceBytes };
     return new Module({ ...about, name: `Simulated ${role === "tx" ? "Tx" : "Rx"}` }, this.#ports);
   }
 
