@@ -30,7 +30,7 @@ export function makeHandler(ports: HandlerPorts): Handler {
   const waiting = new WeakMap<object, number>();
   return (app, request, response) => {
     if (response.socket !== null) {
-      serve({ ...ports, app, request, response });
+      serve({ ...ports, app, request, response, isAnswered: false });
       return;
     }
     const { socket } = request;
@@ -43,7 +43,7 @@ export function makeHandler(ports: HandlerPorts): Handler {
     waiting.set(socket, before + 1);
     response.once("socket", () => {
       waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
-      serve({ ...ports, app, request, response });
+      serve({ ...ports, app, request, response, isAnswered: false });
     });
   };
 }
@@ -53,6 +53,7 @@ interface Call extends HandlerPorts {
   readonly app: AppId;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  isAnswered: boolean;
 }
 
 function serve(call: Call): void {
@@ -113,11 +114,16 @@ function fetchKeys(call: Call, initiator: AppId, keyIds: readonly string[]): voi
   giveUpWhenGone(call, call.door.fetch(request, answerTo(call)));
 }
 
-/** Also runs after an answer, where it is harmless. */
-const giveUpWhenGone = (call: Call, giveUp: () => void): unknown => call.response.once("close", giveUp);
+/** Also runs after an answer, where it is harmless; one that was there at once is spared a listener. */
+function giveUpWhenGone(call: Call, giveUp: () => void): void {
+  if (!call.isAnswered) call.response.once("close", giveUp);
+}
 
 const answerTo = (call: Call): Answer => ({
-  granted: (grant) => sendKeys(call.outlet, call.response, grant, (thrown) => refuse(call, thrown)),
+  granted(grant) {
+    call.isAnswered = true;
+    sendKeys(call.outlet, call.response, grant, (thrown) => refuse(call, thrown));
+  },
   refused: (fault) => refuse(call, fault),
 });
 

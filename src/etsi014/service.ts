@@ -34,8 +34,8 @@ export interface ServicePorts {
 
 interface Connection {
   readonly app: AppId;
-  /** Requests whose answer is not out. */
-  unanswered: number;
+  /** Of the request that came last; they are answered in order. */
+  last: ServerResponse | undefined;
 }
 
 /** Serves connections whose certificate was examined. */
@@ -66,7 +66,7 @@ export class Service {
       socket.destroy();
       return;
     }
-    this.#connections.set(socket, { app, unanswered: 0 });
+    this.#connections.set(socket, { app, last: undefined });
     socket.once("close", () => {
       this.#connections.delete(socket);
       this.#checkGone();
@@ -89,10 +89,7 @@ export class Service {
     const connection = this.#connections.get(socket);
     // node:http goes on with what the last chunk held after the socket is destroyed.
     if (connection === undefined || socket.destroyed) return;
-    connection.unanswered += 1;
-    response.once("close", () => {
-      connection.unanswered -= 1;
-    });
+    connection.last = response;
     this.#handle(connection.app, request, response);
   }
 
@@ -103,8 +100,8 @@ export class Service {
       return;
     }
     this.#ports.meter.add("frames_refused", { door: "etsi014", reason: REASONS[error.code ?? ""] ?? "malformed" });
-    const unanswered = this.#connections.get(socket)?.unanswered ?? 0;
-    if (socket.writable && unanswered === 0) socket.end(BROKEN_ANSWER, () => socket.destroy());
+    const isAnswered = this.#connections.get(socket)?.last?.destroyed ?? true;
+    if (socket.writable && isAnswered) socket.end(BROKEN_ANSWER, () => socket.destroy());
     else socket.destroy();
   }
 
