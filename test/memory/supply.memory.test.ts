@@ -5,6 +5,7 @@ import type { HandedKey } from "../system/support/doors.ts";
 import { eventually } from "../system/support/eventually.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";
 import { type Overrides, PAIR, type PlannedLink } from "../system/support/plan.ts";
+import { line } from "../system/support/shapes.ts";
 import { stallAk, stallEtsi } from "../system/support/stalled.ts";
 import { Apps, type Errand } from "./support/apps.ts";
 import { memoryHolds } from "./support/hold.ts";
@@ -61,6 +62,22 @@ test.for(WAYS)("design 3.5: no key is left in memory where %s", async ([, planne
   await quiet(network);
   await memoryHolds(network, { handedOut: () => apps.fetched });
   await Promise.all(network.kms.map((km) => km.kill("SIGTERM").then(() => km.start())));
+  await memoryHolds(network, { handedOut: () => apps.fetched });
+});
+
+test("design 3.5: no key is left in memory of keys relayed through another KM, by its transit least, nor of sessions", async (context) => {
+  const plan = line(3, BITS_PER_S);
+  await using network = await startNetwork(seededPlan(plan));
+  skipIfBlind(context, network);
+  await network.stocked();
+  await using apps = new Apps(network);
+  for (const door of ["ak", "etsi014"] as const) {
+    await apps.run({ door, from: "app-a", to: "app-c", keys: 1_000, atOnce: 50 });
+    await apps.run({ door, from: "app-c", to: "app-a", keys: 1_000, atOnce: 50 });
+  }
+  await apps.session("app-a", "app-c", 1_000);
+  await apps.session("app-c", "app-b", 500);
+  await quiet(network);
   await memoryHolds(network, { handedOut: () => apps.fetched });
 });
 

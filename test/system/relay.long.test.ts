@@ -11,9 +11,10 @@ import type { Plan } from "./support/plan.ts";
 import { diamond, line, ring } from "./support/shapes.ts";
 
 const MIN_KEYS = 50;
+const LARGEST_BITS = 8_192;
 const KILLS = 6;
 /** Within this time another route, or the same KM come back, brings keys again. */
-const AGAIN_MS = 20_000;
+const AGAIN_MS = 60_000;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -24,7 +25,7 @@ async function underLoad(plan: Plan, work: (network: Network, oracle: Oracle) =>
   await using network = await startNetwork(plan);
   await network.stocked();
   const oracle = new Oracle();
-  await using load = new Load(network, oracle, seeded(seed));
+  await using load = new Load(network, oracle, seeded(seed), LARGEST_BITS);
   load.start();
   await work(network, oracle);
   await load.stop();

@@ -1,5 +1,7 @@
 // Applications at work on a network whose memory is read afterwards: what they were handed out.
 
+import type { IncomingSession, SessionOffer, SuppliedKey } from "../../../src/ak/client.ts";
+import { appId } from "../../../src/core/ids.ts";
 import { AkDoor, type Door, EtsiDoor, type HandedKey, type Wish } from "../../system/support/doors.ts";
 import { ask } from "../../system/support/https.ts";
 import type { Network } from "../../system/support/network.ts";
@@ -55,6 +57,28 @@ export class Apps implements AsyncDisposable {
     await this.fetch({ door: "etsi014", from, to }, keys);
   }
 
+  /** A session in which so many keys are pushed to `to` and supplied to `from`. @throws Error when the ends differ */
+  async session(from: string, to: string, keys: number, atOnce = 50): Promise<void> {
+    const accepted = Promise.withResolvers<IncomingSession>();
+    const onSession = (offer: SessionOffer) => accepted.resolve(offer.accept());
+    await using listener = await this.#network.app(to).connectAk({ onSession });
+    await using asker = await this.#network.app(from).connectAk();
+    const session = await asker.openSession({ destination: appId(to), maxKeys: keys });
+    const pushed = (await accepted.promise)[Symbol.asyncIterator]();
+    for (let left = keys; left > 0; left -= atOnce) {
+      const supplied = session.getKeys({ count: Math.min(atOnce, left) });
+      const taken: HandedKey[] = [];
+      while (taken.length < Math.min(atOnce, left)) {
+        const { value, done } = await pushed.next();
+        if (done) throw new Error(`the session of ${listener.group} ended early`);
+        taken.push(copied(value.take()));
+      }
+      const had = (await supplied).map(copied);
+      if (!had.every(({ key }, index) => taken[index]?.key.equals(key))) throw new Error("the two ends differ");
+      this.fetched.push(...had);
+    }
+  }
+
   #door(name: Door["name"], app: string): Door {
     const known = this.#doors.get(`${name} ${app}`);
     if (known !== undefined) return known;
@@ -67,4 +91,9 @@ export class Apps implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const door of this.#doors.values()) await door.disconnect();
   }
+}
+
+function copied(one: SuppliedKey): HandedKey {
+  using held = one;
+  return { id: held.keyId, key: held.key.lend((bytes) => Buffer.from(bytes)) };
 }

@@ -25,9 +25,12 @@ export class Load implements AsyncDisposable {
   /** Bytes asked for in requests that were not answered, by source and destination KM. */
   readonly unanswered = new Map<string, number>();
   readonly #refused: { readonly way: string; readonly bytes: number; readonly at: number }[] = [];
+  readonly #sizes: readonly number[];
   #on = false;
 
-  constructor(network: Network, oracle: Oracle, random: Seeded) {
+  /** `largestBits`: of one key; less than usual where blocks are small. */
+  constructor(network: Network, oracle: Oracle, random: Seeded, largestBits = Number.POSITIVE_INFINITY) {
+    this.#sizes = SIZES.filter((size) => size <= largestBits);
     this.#network = network;
     this.#oracle = oracle;
     this.#random = random;
@@ -75,7 +78,7 @@ export class Load implements AsyncDisposable {
   }
 
   #someWish(): Wish {
-    const size = SIZES[this.#random.between(0, SIZES.length - 1)] ?? 256;
+    const size = this.#sizes[this.#random.between(0, this.#sizes.length - 1)] ?? 256;
     const most = Math.max(1, Math.min(24, Math.floor(LARGEST_ANSWER_BITS / size)));
     return { number: this.#random.between(1, most), size };
   }
