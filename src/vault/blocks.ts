@@ -10,6 +10,7 @@ import { type BlockHome, KEY_ID_KEY, OpenedBlock } from "./open-block.ts";
 import { type Reader, readRecord } from "./reader.ts";
 import { type Resident, Residents, type Used } from "./residents.ts";
 import type { Slab } from "./slab.ts";
+import { Slices } from "./slices.ts";
 import { checkName } from "./store.ts";
 import type { TokenLink } from "./token-link.ts";
 import type { BlockId, Job, KeyIdKey, OpenBlock, OpenJob, Sealed, Vault } from "./vault.ts";
@@ -25,8 +26,12 @@ export interface BlocksParts extends Reader {
   readonly blockBytes: number;
 }
 
+/** Of what drivers bring, sealed in one turn of the event loop: a millisecond or so. */
+const SLICE_BYTES = 262_144;
+
 export class Blocks {
   readonly #parts: BlocksParts;
+  readonly #slices = new Slices(SLICE_BYTES);
   readonly #residents: Residents;
   readonly #home: BlockHome;
 
@@ -51,9 +56,10 @@ export class Blocks {
     return all - free - this.#residents.idle;
   }
 
-  seal(block: BlockId, key: Secret): Promise<Sealed> {
+  async seal(block: BlockId, key: Secret): Promise<Sealed> {
     this.#check(block, key.length);
-    return key.lend((plain) => this.#parts.sealer.seal("block", block, plain));
+    await this.#slices.take(key.length);
+    return await key.lend((plain) => this.#parts.sealer.seal("block", block, plain));
   }
 
   async sealLetters(block: BlockId, letters: readonly Uint8Array[]): ReturnType<Vault["sealLetters"]> {
