@@ -4,7 +4,7 @@ import type { Context } from "./context.ts";
 import type { HeldKey, HeldKeys } from "./held.ts";
 import { kmaRow, TABLE } from "./rows.ts";
 
-/** What a fetch is told, once. */
+/** What a fetch is told, once. What it throws concerns no other. */
 export interface Fetching {
   /** Its marks are durable. */
   durable(): void;
@@ -14,13 +14,15 @@ export interface Fetching {
 
 export class FetchCommits {
   readonly #vault: Context["vault"];
+  readonly #log: Context["log"];
   /** What the next change has to write, and who waits for it. */
   #keys = new Map<HeldKey, HeldKeys>();
   #waiting: Fetching[] = [];
   #isRunning = false;
 
-  constructor({ vault }: Pick<Context, "vault">) {
+  constructor({ vault, log }: Pick<Context, "vault" | "log">) {
     this.#vault = vault;
+    this.#log = log;
   }
 
   /** The ranges are marked in memory; those that come in the same turn of the event loop share a change. */
@@ -41,12 +43,18 @@ export class FetchCommits {
         () => undefined,
         (thrown: unknown) => ({ thrown }),
       );
-      for (const fetching of fetchings) {
-        if (failed === undefined) fetching.durable();
-        else fetching.failed(failed.thrown);
-      }
+      for (const fetching of fetchings) this.#tell(fetching, failed);
     }
     this.#isRunning = false;
+  }
+
+  #tell(fetching: Fetching, failed: { readonly thrown: unknown } | undefined): void {
+    try {
+      if (failed === undefined) fetching.durable();
+      else fetching.failed(failed.thrown);
+    } catch (err) {
+      this.#log.error({ err }, "a fetch broke off when it was answered");
+    }
   }
 
   async #commit(keys: ReadonlyMap<HeldKey, HeldKeys>): Promise<void> {

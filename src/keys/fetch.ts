@@ -8,7 +8,7 @@ import { type GrantedKey, grantKeys } from "./grants.ts";
 import type { HeldKey, HeldKeys } from "./held.ts";
 import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId } from "./key-id.ts";
 import { type NamedFor, nameFits, type Parties } from "./key-namer.ts";
-import type { Answer, FetchRequest } from "./ports.ts";
+import type { Answer, FetchRequest, Grant } from "./ports.ts";
 import { fitAnswer, stepped } from "./sizes.ts";
 import { MAX_PIECES } from "./source-key.ts";
 
@@ -57,7 +57,7 @@ export class FetchDesk {
         durable: (blocks) => {
           const grant = this.#grant(request, parties, wanted, blocks, held);
           if (givenUp) grant[Symbol.dispose]();
-          else answer.granted(grant);
+          else give(grant, answer);
         },
         failed: (thrown) => {
           if (!givenUp) answer.refused(asFault(thrown));
@@ -135,6 +135,16 @@ export class FetchDesk {
       this.#context.meter.add("keys_fetched", { app, door }, keys.length - unwritten);
       if (unwritten > 0) this.#context.meter.add("keys_undelivered", { app }, unwritten);
     });
+  }
+}
+
+/** Who breaks off while taking keys has none of the rest, and leaves nothing pinned. */
+function give(grant: Grant, answer: Answer): void {
+  try {
+    answer.granted(grant);
+  } catch (thrown) {
+    grant[Symbol.dispose]();
+    throw thrown;
   }
 }
 

@@ -1,6 +1,7 @@
 // Fetches that come together share a change, and each of them is told.
 
 import { describe, expect, test } from "vitest";
+import { appId } from "../../src/core/ids.ts";
 import { type Asked, ask, fetchKeys, type GivenKey } from "./support/apps.ts";
 import { Network } from "./support/network.ts";
 
@@ -64,6 +65,28 @@ describe("a fetched range is durable before the reply", () => {
     await network.run(10);
     expect(again.map(({ fault }) => fault?.code)).toEqual(Array(6).fill("KEY_NOT_FOUND"));
     expect(network.b.vault.leases.blocks).toBe(0);
+  });
+
+  test("one whose application breaks off leaves the others, and those that come later, alone", async () => {
+    const { network, keys } = await supplied(3);
+    const [broken, ...others] = keys;
+    const request = {
+      door: "ak",
+      app: appId("app-b1"),
+      initiator: appId("app-a1"),
+      keyIds: [broken?.id ?? ""],
+    } as const;
+    const granted = (): void => {
+      throw new Error("the application is gone");
+    };
+    network.b.km.fetch(request, { granted, refused: () => {} });
+    const first = fetchEach(network, others.slice(0, 1));
+    await network.run(10);
+    const later = fetchEach(network, others.slice(1));
+    await network.run(10);
+    expect(keysOf([...first, ...later])).toEqual(others);
+    expect(network.b.vault.leases.blocks).toBe(0);
+    expect(network.b.recorder.lines.filter(({ level }) => level === "error")).toHaveLength(1);
   });
 
   test("the same key twice in one turn is given once", async () => {
