@@ -9,6 +9,7 @@ export type Steps = Parameters<ModelMachine["apply"]>[0];
 const USES = ["source", "held"] as const;
 
 export class SimMachine extends ModelMachine {
+  override isShared = true;
   /** Called before a commit changes the disk. */
   applied: (steps: Steps) => void = () => {};
   readonly #rowOf = new Map<string, string>();

@@ -49,6 +49,8 @@ export class ModelMachine {
   fate: (n: number) => CommitFate = () => "durable";
   /** Every commit waits for it first. */
   pace: () => Promise<void> = () => Promise.resolve();
+  /** Commits that wait while the disk is at work share its next turn, as in a real store; otherwise each has its own. */
+  isShared = false;
   /** Commits that reached the disk. */
   commits = 0;
   /** All that was ever emitted, with the boot in which it was. */
@@ -290,15 +292,17 @@ export class ModelVault implements Vault, BlockHome {
   async #drain(): Promise<void> {
     this.#draining = true;
     await Promise.resolve();
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.splice(0, this.#machine.isShared ? this.#queue.length : 1);
       await this.#machine.pace();
+      for (let next = batch.shift(); next !== undefined && !this.#dead; next = batch.shift()) this.#write(next, batch);
       if (this.#dead) return;
-      this.#write(next);
     }
     this.#draining = false;
   }
 
-  #write(commit: Pending): void {
+  /** `others` share its turn of the disk. */
+  #write(commit: Pending, others: Pending[]): void {
     const fate = this.#machine.fate(++this.#machine.commits);
     if (!fate.endsWith("lost")) this.#machine.apply(commit.steps);
     if (fate.startsWith("crash")) this.#machine.crash();
@@ -307,7 +311,8 @@ export class ModelVault implements Vault, BlockHome {
         if (step.op === "keep" && step.sealed.kind === "block") this.#blocks.add(step.sealed.block);
       commit.resolve();
     } else {
-      for (const { reject } of [commit, ...this.#queue.splice(0)]) reject(new Fault("STORE_UNAVAILABLE"));
+      for (const { reject } of [commit, ...others.splice(0), ...this.#queue.splice(0)])
+        reject(new Fault("STORE_UNAVAILABLE"));
       this.#blocks = this.#stored();
       this.store("failing");
     }
