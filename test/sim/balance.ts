@@ -1,8 +1,18 @@
 // When nothing is under way: what was lent is given back, and memory, books and disk tell the same.
 
+import type { HeldKey } from "../../src/keys/held.ts";
+import type { KeyManager } from "../../src/keys/key-manager.ts";
+import type { SourceKey } from "../../src/keys/source-key.ts";
 import type { BlockId } from "../../src/vault/vault.ts";
 import type { SimNode } from "./node.ts";
 import type { Checks } from "./rules.ts";
+
+/** Whether as many key-ID keys are in memory as the books say: a relay under way has one that is in no book yet. */
+export const isIdle = ({ km, machine }: SimNode): boolean =>
+  km !== undefined && machine.vault?.leases.idKeys === keysOf(km).length;
+
+const keysOf = (km: KeyManager): readonly (SourceKey | HeldKey)[] =>
+  [km.local, ...km.remotes.values()].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
 
 /** @throws Violation */
 export function checkBalance(checks: Checks, node: SimNode): void {
@@ -11,7 +21,7 @@ export function checkBalance(checks: Checks, node: SimNode): void {
   if (km === undefined || machine.vault === undefined) return;
   const { leases } = machine.vault;
   const pairs = [km.local, ...km.remotes.values()];
-  const keys = pairs.flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
+  const keys = keysOf(km);
   const equal = (what: string, is: number, shouldBe: number): void =>
     checks.check("balanced", is === shouldBe, () => `${node.id} has ${is} ${what}, and its books say ${shouldBe}`);
   equal("blocks lent", leases.blocks, 0);

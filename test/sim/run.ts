@@ -1,6 +1,7 @@
 // One run of the simulator from its seed to its summary: faults for some hours, then rest, then everything works again.
 
 import type { AppPair } from "./apps.ts";
+import { isIdle } from "./balance.ts";
 import { Violation } from "./trace.ts";
 import { World, type WorldOptions } from "./world.ts";
 
@@ -23,8 +24,12 @@ const HOUR_MS = 3_600_000;
 /** Back-off of relays ends after a minute, of dialling after half of one. */
 const REST_MS = 180_000;
 const QUIET_MS = 120_000;
-const LIVE_ROUNDS = 20;
 const LIVE_ROUND_MS = 15_000;
+/** Beyond the age at which the last KMA-key from the time of faults is gone: relays over dry links come by, sometime. */
+const LIVE_BEYOND_MS = 300_000;
+/** Relays that were begun with the last blocks end, well or not. */
+const SETTLE_ROUNDS = 60;
+const SETTLE_ROUND_MS = 1000;
 
 export async function run(options: RunOptions): Promise<Outcome> {
   const began = performance.now();
@@ -59,8 +64,19 @@ async function live(world: World, ms: number): Promise<void> {
   await revive(world);
   world.quieten();
   await world.runUntil(world.clock.nowMs + QUIET_MS);
-  world.oracle.balance(world.nodeList);
+  await settle(world);
   world.oracle.checks.raise();
+}
+
+/** Nodes are balanced one by one, each when nothing is under way there; at the end whatever is. */
+async function settle(world: World): Promise<void> {
+  let busy = world.nodeList;
+  for (let round = 0; round < SETTLE_ROUNDS && busy.length > 0; round++) {
+    world.oracle.balance(busy.filter(isIdle));
+    busy = busy.filter((node) => !isIdle(node));
+    if (busy.length > 0) await world.runUntil(world.clock.nowMs + SETTLE_ROUND_MS);
+  }
+  world.oracle.balance(busy);
 }
 
 /** Every pair is served, and its keys are fetched. */
@@ -70,7 +86,9 @@ async function revive(world: World): Promise<void> {
     const had = before.get(pair);
     return had !== undefined && pair.served.supplied > had.supplied && pair.served.fetched > had.fetched;
   };
-  for (let round = 0; round < LIVE_ROUNDS; round++) {
+  const ages = world.nodeList.map(({ settings }) => settings.policy.maxAgeMs);
+  const endMs = world.clock.nowMs + Math.max(...ages) + LIVE_BEYOND_MS;
+  while (world.clock.nowMs < endMs) {
     const missing = world.pairs.filter((pair) => !isServed(pair));
     if (missing.length === 0) break;
     for (const pair of missing) pair.ask(true);
