@@ -48,11 +48,10 @@ test("design 5: when a transit KM is gone the keys go round the other way within
   await using network = await startNetwork(ring(4));
   await network.stocked();
   await exchange(network, "app-a", "app-c");
-  for (const victim of ["km-b", "km-d"]) {
-    await network.km(victim).kill();
-    await exchange(network, "app-a", "app-c");
-    await network.km(victim).start();
-    await network.stocked();
-  }
+  await network.km("km-b").kill();
+  await exchange(network, "app-a", "app-c");
+  await network.km("km-b").start();
+  await network.stocked();
+  await exchange(network, "app-a", "app-b");
   expect(usedTwice(padsOf(network.kms))).toEqual([]);
 });
