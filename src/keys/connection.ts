@@ -23,6 +23,7 @@ import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "./port
 import { reconcile } from "./reconcile.ts";
 import type { RelayNetwork } from "./relay-network.ts";
 import type { Remote } from "./remote.ts";
+import { TABLE } from "./rows.ts";
 
 const TELL_TIMEOUT_MS = 10_000;
 /** Marks and arrivals are told at most 20 times a second. */
@@ -59,12 +60,24 @@ export class Connection {
     this.#remote.isHeard = false;
     this.#remote.stock.takeMoved();
     try {
-      await this.peer.tell([bootEntry(this.#context), ...stateEntries(this.#remote)], TELL_TIMEOUT_MS);
+      const entries = [bootEntry(this.#context), ...stateEntries(this.#remote)];
+      await this.#makeDurable();
+      await this.peer.tell(entries, TELL_TIMEOUT_MS);
       this.#exchanged.told = true;
       this.#synchronise();
     } catch (thrown) {
       this.#fail("the state exchange failed", thrown);
     }
+  }
+
+  /**
+   * What a rejected commit left in memory alone is told to nobody: after a crash the other KM would know more of this one
+   * than it does itself, as of a restored copy. @throws Fault STORE_UNAVAILABLE
+   */
+  async #makeDurable(): Promise<void> {
+    const change = this.#context.vault.change().put(...this.#remote.peerRow());
+    for (const link of this.#remote.links) change.put(TABLE.pad, link.settings.id, link.padRow());
+    await change.commit();
   }
 
   #fail(sentence: string, thrown: unknown): void {

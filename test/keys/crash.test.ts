@@ -177,3 +177,23 @@ describe("the intake", () => {
     },
   );
 });
+
+test("design 7: what a rejected commit left in memory is told to no peer, so that a crash looks like no restored copy", async () => {
+  const network = await Network.up();
+  const { a, wire } = network;
+  const told = (): number => wire.log.filter(({ from, kind }) => from === a.id && kind === "tell").length;
+  a.machine.fate = () => "rejected, lost";
+  network.modules.make(4);
+  await network.run(200);
+  wire.cut();
+  const before = told();
+  wire.connect();
+  await network.run(200);
+  expect(a.vault.health().store).toBe("failing");
+  expect(told()).toBe(before);
+  a.machine.fate = () => "durable";
+  a.vault.store("ready");
+  await network.reboot(a);
+  expect(told()).toBeGreaterThan(before);
+  expect(a.recorder.count("alarms")).toBe(0);
+});
