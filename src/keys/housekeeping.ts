@@ -7,7 +7,7 @@ import type { HeldKeys } from "./held.ts";
 import { endBlocks } from "./intake.ts";
 import type { LinkBook } from "./link-book.ts";
 import type { Remote } from "./remote.ts";
-import { TABLE } from "./rows.ts";
+import { kmaRow, TABLE } from "./rows.ts";
 import { stepped } from "./sizes.ts";
 import type { SourceStock } from "./stock.ts";
 import type { StrictPeers } from "./strict.ts";
@@ -94,8 +94,8 @@ export class Housekeeping {
     const { policy, vault, log, ages } = this.#context;
     if (this.#epochAt === undefined || (now - this.#epochAt < policy.epochMs && !vault.epochSpent)) return;
     this.#epochAt = undefined;
-    vault
-      .rotate(this.used())
+    this.#makeUsedDurable()
+      .then(() => vault.rotate(this.used()))
       .then(() =>
         vault
           .change()
@@ -111,6 +111,16 @@ export class Housekeeping {
           this.#epochAt = ages.now() - policy.epochMs + RETRY_EPOCH_MS;
         },
       );
+  }
+
+  /** What an epoch zeroes must be used on the disk too: a rejected commit may have left it used in memory alone. */
+  async #makeUsedDurable(): Promise<void> {
+    const change = this.#context.vault.change();
+    for (const { held } of this.#pairs()) {
+      for (const key of held.keys()) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
+    }
+    for (const link of this.#books.links.values()) change.put(TABLE.pad, link.settings.id, link.padRow());
+    await change.commit();
   }
 
   #expire(held: HeldKeys, oldestBorn: number): void {
