@@ -10,6 +10,7 @@ import { summary } from "./summary.ts";
 const SHOWN: Readonly<Record<string, readonly [seed: number, faults: number]>> = {
   "carves beyond the durable mark": [3, 2],
   "supplies what the other end has lost": [12, 3],
+  "dials only once": [2, 2],
 };
 
 describe("design 3: every rule broken on purpose", () => {
