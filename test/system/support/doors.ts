@@ -113,7 +113,7 @@ export class AkDoor implements Door {
 
 const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
 
-const TRY_AGAIN = new Set(["HSM_UNAVAILABLE", "PEER_UNAVAILABLE", "INSUFFICIENT_KEYS", "STOPPING", "BUSY"]);
+const TRY_AGAIN = new Set(["HSM_UNAVAILABLE", "PEER_UNAVAILABLE", "INSUFFICIENT_KEYS", "STOPPING", "BUSY", "NO_ROUTE"]);
 
 async function asked<T>(answer: Promise<T>): Promise<T> {
   try {

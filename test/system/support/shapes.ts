@@ -8,7 +8,7 @@ const kmAt = (at: number): string => `km-${LETTERS[at]}`;
 /** Blocks of 4 KiB, so that a few hundred kbit/s make many KMA-keys. */
 const CONFIG = {
   node: { log_level: "debug" },
-  supply: { stock_low: 2, stock_high: 3, relay_timeout_ms: 3_000 },
+  supply: { stock_low: 2, stock_high: 3, relay_timeout_ms: 5_000 },
   links: { "*": { block_bytes: 4_096, keep_blocks: 1_024 } },
 } as const;
 
