@@ -1,4 +1,4 @@
-// XOR of key bytes by words of four: any of them is a small integer, of which V8 leaves no copy in its heap (8 would be a BigInt).
+// XOR of key bytes by words of four: each word is a small integer, of which V8 leaves no copy in its heap (8 would be a BigInt).
 
 /** Both begin at a multiple of four: then `Int32Array` may look at them. */
 const areAligned = (one: Uint8Array, other: Uint8Array): boolean => ((one.byteOffset | other.byteOffset) & 3) === 0;
