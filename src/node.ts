@@ -259,7 +259,7 @@ async function openKx(
   const { kx, peers, node, supply } = config;
   const { defaultKeyBits } = supply;
   const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits };
-  parts.use(await startKx(options, { events: keys, clock, random, log, meter: metrics.meter }));
+  parts.use(await startKx(options, { events: keys.peers, clock, random, log, meter: metrics.meter }));
 }
 
 /** Opens a link's driver and takes its blocks until the stop. */

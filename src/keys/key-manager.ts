@@ -4,7 +4,6 @@ import { asFault, Fault } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
 import { AgeClock } from "./age-clock.ts";
 import { type AppEntry, Apps } from "./apps.ts";
-import { Connection } from "./connection.ts";
 import type { Context, KeysPolicy } from "./context.ts";
 import { FetchDesk } from "./fetch.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
@@ -12,22 +11,8 @@ import { type BlockFeed, Intake } from "./intake.ts";
 import { LinkBook, type LinkSettings } from "./link-book.ts";
 import { loadBooks } from "./load.ts";
 import { LocalStock } from "./local-stock.ts";
-import type {
-  Answer,
-  ExtensionEntry,
-  FetchRequest,
-  KeyDoor,
-  KeySizes,
-  Peer,
-  PeerEvents,
-  RelayConfirmation,
-  RelayOffer,
-  SessionCreation,
-  SessionWish,
-  SupplyRequest,
-  SupplyStatus,
-  WholeArrival,
-} from "./ports.ts";
+import { PeerDesk } from "./peer-desk.ts";
+import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "./ports.ts";
 import { Quotas } from "./quota.ts";
 import { RelayLog } from "./relay-log.ts";
 import { RelayNetwork } from "./relay-network.ts";
@@ -38,7 +23,7 @@ import { readRow, TABLE } from "./rows.ts";
 import type { SessionHost } from "./session-host.ts";
 import { Sessions } from "./sessions.ts";
 import { checkSize, keySizes } from "./sizes.ts";
-import { StrictPeers, type StrictSettings } from "./strict.ts";
+import { notWithStrict, StrictPeers, type StrictSettings } from "./strict.ts";
 import { supplyStatus } from "./supply-status.ts";
 
 export type { AppEntry };
@@ -61,7 +46,7 @@ type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog">;
 const NOTHING = (): void => {};
 const BOOT_BYTES = 8;
 
-export class KeyManager implements KeyDoor, PeerEvents {
+export class KeyManager implements KeyDoor {
   readonly context: Context;
   readonly sizes: KeySizes;
   readonly local: LocalStock;
@@ -74,8 +59,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
   readonly strict: StrictPeers;
   /** The proactive mode. */
   readonly sessions: Sessions;
+  /** What other KMs ask of this one. */
+  readonly peers: PeerDesk;
   readonly #apps: Apps;
-  readonly #connections = new Map<Remote, Connection>();
   readonly #fetchDesk: FetchDesk;
   readonly #housekeeping: Housekeeping;
   readonly #intakes = new Set<Intake>();
@@ -105,6 +91,9 @@ export class KeyManager implements KeyDoor, PeerEvents {
     this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
     this.#fetchDesk = new FetchDesk(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
+    const { remotes, relays, sessions } = this;
+    const checkWorking = () => this.#checkWorking();
+    this.peers = new PeerDesk(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
     this.#housekeeping = new Housekeeping(context, this);
     this.#stopHealth = context.vault.onHealth(() => this.#healthChanged());
   }
@@ -150,7 +139,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
     const remote = new Remote(this.context, id, quotas);
     remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
     remote.isServed = this.#apps.areServed(id);
-    remote.tellSoon = () => this.#connections.get(remote)?.tellSoon();
+    remote.tellSoon = () => this.peers.tellSoon(remote);
     return remote;
   }
 
@@ -277,76 +266,10 @@ export class KeyManager implements KeyDoor, PeerEvents {
     return this.#pairs().reduce((sum, { desk }) => sum + desk.waiting, this.strict.waiting);
   }
 
-  connected(peer: Peer): void {
-    if (!this.#stopping && this.strict.connected(peer)) return;
-    const remote = this.remotes.get(peer.id);
-    if (remote === undefined || this.#stopping) {
-      peer.close("no peer of this KM");
-      return;
-    }
-    this.#connections.get(remote)?.end();
-    this.sessions.disconnected(peer.id);
-    const connection = new Connection(this.context, remote, peer, this.relays);
-    this.#connections.set(remote, connection);
-    remote.peer = peer;
-    void connection.begin();
-  }
-
-  disconnected(peer: Peer): void {
-    this.strict.disconnected(peer);
-    const remote = this.remotes.get(peer.id);
-    if (remote?.peer !== peer) return;
-    remote.peer = undefined;
-    remote.phase = "down";
-    remote.isHeard = false;
-    this.relays.disconnected(peer.id);
-    this.#connections.get(remote)?.end();
-    this.#connections.delete(remote);
-    this.sessions.disconnected(peer.id);
-  }
-
-  /** @throws Fault */
-  async relayed(peer: Peer, offer: RelayOffer): Promise<RelayConfirmation> {
-    return await this.#connection(peer).relayed(offer);
-  }
-
-  /** @throws Fault */
-  async told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
-    const connection = this.#connection(peer);
-    this.sessions.told(peer.id, entries);
-    await connection.told(entries);
-  }
-
-  /** @throws Fault */
-  async relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void> {
-    this.#checkWorking();
-    await this.strict.relayedWhole(peer, arrival);
-  }
-
-  /** @throws Fault */
-  async sessionCreated(peer: Peer, creation: SessionCreation): Promise<void> {
-    this.#connection(peer);
-    await this.sessions.created(peer, creation);
-  }
-
-  /** @throws Fault */
-  async sessionNotified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
-    this.#connection(peer);
-    return await this.sessions.notified(peer, wish);
-  }
-
-  #connection(peer: Peer): Connection {
-    if (this.#stopping) throw new Fault("STOPPING");
-    if (this.strict.get(peer.id) !== undefined) throw notWithStrict(peer.id);
-    const remote = this.remotes.get(peer.id);
-    const connection = remote && this.#connections.get(remote);
-    if (connection?.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
-    return connection;
-  }
-
   /** From now on refuses who waits and what comes. */
   refuse(): void {
     this.#stopping = true;
+    this.peers.refuse();
     this.#stopHealth();
     this.sessions.stop();
     for (const { desk } of this.#pairs()) desk.refuseAll(new Fault("STOPPING"));
@@ -357,7 +280,7 @@ export class KeyManager implements KeyDoor, PeerEvents {
   async stop(): Promise<void> {
     this.refuse();
     this.#stopped.abort();
-    for (const connection of this.#connections.values()) connection.end();
+    this.peers.end();
     await Promise.all([
       this.relays.stop(),
       this.strict.stop(),
@@ -371,6 +294,3 @@ export class KeyManager implements KeyDoor, PeerEvents {
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */
 const DEFAULT_BLOCK = 4096;
 const FRONT = 96;
-
-const notWithStrict = (peer: KmId): Fault =>
-  new Fault("EXTENSION_UNSUPPORTED", { text: `${peer} is configured as strict: keys on demand are all that there is` });

@@ -232,3 +232,6 @@ export class StrictPeers {
     }
   }
 }
+
+export const notWithStrict = (peer: KmId): Fault =>
+  new Fault("EXTENSION_UNSUPPORTED", { text: `${peer} is configured as strict: keys on demand are all that there is` });

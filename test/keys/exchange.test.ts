@@ -246,7 +246,7 @@ describe("before the exchange has ended", () => {
     const peer = pair(network.a, network.b).peer;
     if (peer === undefined) throw new Error("not connected");
     const entries = [{ part: "begin" }, { part: "given", given: 0, proved: 0, given_up: "" }, member, { part: "end" }];
-    const told = network.a.km.told(
+    const told = network.a.km.peers.told(
       peer,
       entries.map((entry) => ({ name: "qkm_state", ...entry })),
     );
@@ -325,9 +325,9 @@ describe("connections that come and go", () => {
     if (old === undefined) throw new Error("not connected");
     network.wire.connect();
     await network.run(100);
-    network.a.km.disconnected(old);
+    network.a.km.peers.disconnected(old);
     expect(pair(network.a, network.b).phase).toBe("synchronised");
-    await expect(network.a.km.told(old, [])).rejects.toMatchObject({ code: "PEER_UNAVAILABLE" });
+    await expect(network.a.km.peers.told(old, [])).rejects.toMatchObject({ code: "PEER_UNAVAILABLE" });
   });
 });
 

@@ -156,7 +156,7 @@ describe("a part that", () => {
     if (offer === undefined || peer === undefined) throw new Error("nothing came");
     const outcome = mesh
       .node("d")
-      .km.relayed(peer, change(offer))
+      .km.peers.relayed(peer, change(offer))
       .then(
         () => "accepted",
         (thrown: unknown) => asFault(thrown).code,

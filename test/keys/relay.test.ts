@@ -30,7 +30,7 @@ const offers = ({ wire }: Network): RelayOffer[] =>
 async function offered(network: Network, offer: RelayOffer): Promise<string> {
   const peer = remote(network.b, network.a).peer;
   if (peer === undefined) throw new Error("not connected");
-  const outcome = network.b.km.relayed(peer, offer).then(
+  const outcome = network.b.km.peers.relayed(peer, offer).then(
     () => "accepted",
     (thrown: unknown) => (thrown instanceof Fault ? thrown.code : String(thrown)),
   );
@@ -379,7 +379,7 @@ describe("a relay that fails on the way leaves nothing behind", () => {
     const { network, offer } = await intercepted();
     const peer = remote(network.b, network.a).peer;
     if (peer === undefined) throw new Error("not connected");
-    const answer = network.b.km.relayed(peer, offer).catch(() => {});
+    const answer = network.b.km.peers.relayed(peer, offer).catch(() => {});
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     network.b.vault.token("gone");
     await answer;

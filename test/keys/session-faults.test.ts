@@ -380,9 +380,9 @@ describe("a peer that lies", () => {
     const one = await scene.session(10);
     await scene.taken(one, 1);
     const [spent] = scene.b.keys;
-    const { km } = scene.network.b;
-    const honest = km.sessionNotified.bind(km);
-    km.sessionNotified = async (peer, wish) => {
+    const { peers } = scene.network.b.km;
+    const honest = peers.sessionNotified.bind(peers);
+    peers.sessionNotified = async (peer, wish) => {
       const [first = ""] = await honest(peer, wish);
       return [spent?.id ?? "", first, first, "nonsense", first.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))];
     };
@@ -395,9 +395,9 @@ describe("a peer that lies", () => {
   test("about more keys than were asked supplies no more than were asked", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session(4);
-    const { km } = scene.network.b;
-    const honest = km.sessionNotified.bind(km);
-    km.sessionNotified = (peer, wish) => honest(peer, { ...wish, count: wish.count + 1 });
+    const { peers } = scene.network.b.km;
+    const honest = peers.sessionNotified.bind(peers);
+    peers.sessionNotified = (peer, wish) => honest(peer, { ...wish, count: wish.count + 1 });
     expect((await scene.taken(sessionId, 1)).keys).toHaveLength(1);
     expect(scene.network.a.recorder.count("key_ids_refused")).toBe(1);
     scene.expectSound();

@@ -42,9 +42,9 @@ async function together() {
   const [near, far] = memoryPair(A, S);
   const { buffers } = new TestPorts(clock);
   const options = { self: A, peer: S, dialect: "strict", defaultKeyBits: 256 } as const;
-  const session = new KxSession(near, options, { events: km, buffers, ...ports });
-  km.connected(session);
-  void session.ended.then(() => km.disconnected(session));
+  const session = new KxSession(near, options, { events: km.peers, buffers, ...ports });
+  km.peers.connected(session);
+  void session.ended.then(() => km.peers.disconnected(session));
   opened.push(async () => {
     session.close("end of test");
     await session.gone;

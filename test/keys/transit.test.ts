@@ -32,7 +32,7 @@ async function offered(mesh: Mesh, from: string, at: string, offer: RelayOffer):
   let outcome = "pending";
   mesh
     .node(at)
-    .km.relayed(peer, offer)
+    .km.peers.relayed(peer, offer)
     .then(
       () => {
         outcome = "accepted";

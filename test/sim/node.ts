@@ -188,7 +188,7 @@ export class SimNode {
     const entries = peers.map((id) => ({ id, dialect: "extended" as const }));
     const roster = new Roster(
       { km: this.id, peers: entries, defaultKeyBits },
-      { events: this.#events(km), clock, log, meter, buffers },
+      { events: this.#events(km.peers), clock, log, meter, buffers },
     );
     this.#roster = roster;
     for (const peer of peers) {
@@ -205,10 +205,10 @@ export class SimNode {
     }
   }
 
-  #events(km: KeyManager): KeyManager {
+  #events(peers: KeyManager["peers"]): KeyManager["peers"] {
     const life = this.#life;
     const { clock } = this.#ports;
-    return new Proxy(km, {
+    return new Proxy(peers, {
       get: (target, name) => {
         const member: unknown = Reflect.get(target, name, target);
         if (typeof member !== "function") return member;

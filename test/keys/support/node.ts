@@ -42,7 +42,7 @@ export class TestNode {
   }
 
   get events(): PeerEvents | undefined {
-    return this.#life.ended ? undefined : this.#up?.km;
+    return this.#life.ended ? undefined : this.#up?.km.peers;
   }
 
   get vault(): ModelVault {

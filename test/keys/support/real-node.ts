@@ -42,7 +42,7 @@ export class RealNode {
   }
 
   get events(): PeerEvents | undefined {
-    return this.#up?.km;
+    return this.#up?.km.peers;
   }
 
   get vault(): Bench["vault"] {
