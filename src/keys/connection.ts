@@ -190,7 +190,7 @@ export class Connection {
     if (!this.#current) return;
     const marks = this.#remote.stock.takeMoved();
     const arrivals = this.#remote.links.flatMap(arrivedEntries);
-    const givenUp = this.#remote.hasGivenUp ? this.#remote.stock.peerRow().givenUp : "";
+    const givenUp = this.#remote.hasGivenUp ? `${this.#remote.stock.givenUp}` : "";
     this.#remote.hasGivenUp = false;
     const entries = [
       ...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })),
@@ -201,7 +201,7 @@ export class Connection {
     this.#telling = true;
     try {
       await this.peer.tell(entries, TELL_TIMEOUT_MS);
-      this.#remote.stock.forgetGivenUp(givenUp);
+      this.#remote.stock.givenUp.told(givenUp);
     } catch (thrown) {
       this.#remote.hasGivenUp ||= givenUp !== "";
       this.#fail("the peer does not take marks and arrivals", thrown);

@@ -43,7 +43,7 @@ function loadPeers({ vault }: Context, books: Books): void {
     if (pair === undefined) continue;
     pair.stock.nextSerial = nextSerial;
     pair.stock.proved = proved;
-    pair.stock.restoreGivenUp(givenUp);
+    pair.stock.givenUp.restore(givenUp);
     pair.held.restoreAcceptance({ accepted, window });
   }
 }
@@ -78,7 +78,7 @@ async function loadSource(context: Context, books: Books, row: SourceRow, change
   const key = idKey && new SourceKey(row, idKey);
   if (row.state === "reserved") {
     // The destination may keep it in vain.
-    stock.noteGivenUp(row.serial);
+    stock.givenUp.add(row.serial);
     change.put(TABLE.peer, row.peer, stock.peerRow());
   }
   if (key === undefined) {

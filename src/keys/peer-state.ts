@@ -57,7 +57,7 @@ export function stateEntries(remote: Remote): ExtensionEntry[] {
   return [
     entry("begin", {}),
     ...links.flatMap(linkEntries),
-    entry("given", { given: stock.nextSerial - 1, proved: stock.proved, given_up: stock.peerRow().givenUp }),
+    entry("given", { given: stock.nextSerial - 1, proved: stock.proved, given_up: `${stock.givenUp}` }),
     ...inParts(
       stock.keys().filter((key) => key.state === "open"),
       MAX_MARKS,

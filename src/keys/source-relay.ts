@@ -129,7 +129,7 @@ export class SourceRelay {
         key: NO_BYTES,
         ...(this.#legs.length > 1 && { part: { part: at + 1, parts: this.#legs.length } }),
         // Told directly when KMs are between, who might change it.
-        givenUp: this.#route === "direct" ? stock.peerRow().givenUp : "",
+        givenUp: this.#route === "direct" ? `${stock.givenUp}` : "",
       };
     });
   }
@@ -148,7 +148,7 @@ export class SourceRelay {
   async #ready(key: SourceKey, { givenUp }: RelayOffer): Promise<void> {
     const { vault, meter } = this.#context;
     const { stock } = this.#remote;
-    stock.forgetGivenUp(givenUp);
+    stock.givenUp.told(givenUp);
     stock.proved = Math.max(stock.proved, key.serial);
     const change = vault.change().put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "ready", 0));
     await change.put(...this.#remote.peerRow()).commit();
@@ -184,7 +184,7 @@ export class SourceRelay {
     const reason = reasonOf(code);
     const { serial, block } = key;
     log.warn({ peer: stock.peer, serial, block, fault: code, failedAt, reason }, "a key relay was given up");
-    if (this.#route === "multipath" || !NOTHING_KEPT.includes(code)) stock.noteGivenUp(serial);
+    if (this.#route === "multipath" || !NOTHING_KEPT.includes(code)) stock.givenUp.add(serial);
     const change = vault.change().put(...this.#remote.peerRow());
     stock.drop(key, reason, change);
     await change.commit().catch((err: unknown) => {

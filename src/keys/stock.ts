@@ -5,9 +5,9 @@
 
 import type { EndReason } from "../core/counters.ts";
 import type { KmId } from "../core/ids.ts";
-import { formatRuns, inRuns, parseRuns } from "../core/runs.ts";
 import type { Change } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
+import { GivenUp } from "./given-up.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import { Marks } from "./marks.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
@@ -17,8 +17,6 @@ import { type Demand, isPiece, type Piece, type SourceKey, type Total } from "./
 const MAX_TAILS = 8;
 /** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
 const MAX_OPEN = 32;
-/** Serials given up that are remembered until told; what is forgotten expires at the destination by its age. */
-const MAX_GIVEN_UP = 1024;
 
 export class SourceStock {
   readonly peer: KmId;
@@ -31,8 +29,7 @@ export class SourceStock {
   nextSerial = 1;
   /** The highest serial proved equal at both ends. */
   proved = 0;
-  /** Given up and not yet told to the destination. */
-  readonly givenUp = new Set<number>();
+  readonly givenUp = new GivenUp();
   /** Relays under way. */
   inFlight = 0;
   /** The destination's part of the peer row, which lies in one row with ours. */
@@ -95,9 +92,8 @@ export class SourceStock {
   }
 
   peerRow(): PeerRow {
-    const { nextSerial, proved } = this;
-    const givenUp = formatRuns([...this.givenUp].sort((a, b) => a - b));
-    return { nextSerial, proved, givenUp, ...this.acceptance() };
+    const { nextSerial, proved, givenUp } = this;
+    return { nextSerial, proved, givenUp: `${givenUp}`, ...this.acceptance() };
   }
 
   sourceRow(key: SourceKey, state: SourceRow["state"], mark: number): SourceRow {
@@ -233,19 +229,6 @@ export class SourceStock {
     }
   }
 
-  /** Remembers a serial that the destination may have kept in vain. */
-  noteGivenUp(serial: number): void {
-    this.givenUp.add(serial);
-    const [oldest] = this.givenUp;
-    if (this.givenUp.size > MAX_GIVEN_UP && oldest !== undefined) this.givenUp.delete(oldest);
-  }
-
-  /** The destination was told of these serials, in runs. */
-  forgetGivenUp(told: string): void {
-    const isTold = inRuns(parseRuns(told));
-    for (const serial of this.givenUp) if (isTold(serial)) this.givenUp.delete(serial);
-  }
-
   /** Ends what is too old to carve, and all but the newest rests that are too short for the default key. */
   tidy(oldestBorn: number, shortBytes: number): void {
     const change = this.#context.vault.change();
@@ -273,12 +256,6 @@ export class SourceStock {
     change.commit().catch((fault: unknown) => {
       this.#context.log.warn({ peer: this.peer, err: fault }, "ended KMA-keys are still on the disk");
     });
-  }
-
-  restoreGivenUp(runs: string): void {
-    for (const { first, last } of parseRuns(runs)) {
-      for (let serial = first; serial <= last; serial++) this.noteGivenUp(serial);
-    }
   }
 
   /** Marks that moved since the last call, for the destination as a witness. */

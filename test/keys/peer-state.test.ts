@@ -51,7 +51,7 @@ function neighbourOf({ copies, held, open, givenUp }: Books): Remote {
     remote.stock.restore(new SourceKey(row, ID_KEY), row);
     remote.stock.nextSerial = serial + 1;
   }
-  for (const serial of givenUp) remote.stock.noteGivenUp(serial);
+  for (const serial of givenUp) remote.stock.givenUp.add(serial);
   return remote;
 }
 
