@@ -89,7 +89,7 @@ export async function runNode(base: Base): Promise<void> {
   await aborted(stop.signal);
   log.info({ km: config.node.id, why: String(stop.signal.reason) }, "stopping");
   // While the connections stand: whoever waits is refused, and peers are told of sessions' ends.
-  keys.refuse();
+  await keys.refuse();
 }
 
 function openNodeVault({ config, log, metrics, clock }: Base): Promise<OpenVault> {
@@ -140,7 +140,7 @@ function commandsOf(base: Base, node: Node) {
     zeroise: async () => {
       const begun = performance.now();
       node.zeroised = true;
-      node.keys?.refuse();
+      void node.keys?.refuse();
       await vault.zeroise();
       setImmediate(() => stop.abort("zeroised"));
       return { zeroisedInMs: performance.now() - begun };

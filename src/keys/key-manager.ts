@@ -266,19 +266,20 @@ export class KeyManager implements KeyDoor {
     return this.#pairs().reduce((sum, { desk }) => sum + desk.waiting, this.strict.waiting);
   }
 
-  /** From now on refuses who waits and what comes. */
-  refuse(): void {
+  /** From now on refuses who waits and what comes; resolves when peers were told of the sessions that end. */
+  async refuse(): Promise<void> {
     this.#stopping = true;
     this.peers.refuse();
     this.#stopHealth();
-    this.sessions.stop();
+    const told = this.sessions.stop();
     for (const { desk } of this.#pairs()) desk.refuseAll(new Fault("STOPPING"));
     this.strict.refuseAll(new Fault("STOPPING"));
+    await told;
   }
 
   /** Refuses, and writes the marks exactly: an orderly stop loses nothing. */
   async stop(): Promise<void> {
-    this.refuse();
+    void this.refuse();
     this.#stopped.abort();
     this.peers.end();
     await Promise.all([

@@ -32,22 +32,26 @@ export class Farewells {
     const entries = this.#pending.get(peer) ?? [];
     entries.push({ name: NAME, session_ID: id, reason });
     this.#pending.set(peer, entries);
-    this.#stopTimer ??= this.#context.clock.after(TELL_AFTER_MS, () => this.flush());
+    this.#stopTimer ??= this.#context.clock.after(TELL_AFTER_MS, () => void this.flush(TELL_TIMEOUT_MS));
   }
 
-  /** Tells all that is to be told. */
-  flush(): void {
+  /** Tells all that is to be told; resolves when the peers have it, or the time is over. */
+  async flush(timeoutMs: number): Promise<void> {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
-    for (const [km, entries] of this.#pending) {
-      const peer = this.#peerOf(km);
-      if (peer !== undefined) for (const part of inParts(entries, MAX_ENTRIES)) this.#tell(km, peer, part);
-    }
+    const pending = [...this.#pending];
     this.#pending.clear();
+    const told = pending.flatMap(([km, entries]) => {
+      const peer = this.#peerOf(km);
+      return peer === undefined
+        ? []
+        : inParts(entries, MAX_ENTRIES).map((part) => this.#tell(km, peer, part, timeoutMs));
+    });
+    await Promise.all(told);
   }
 
-  #tell(km: KmId, peer: Tellable, entries: readonly ExtensionEntry[]): void {
-    peer.tell(entries, TELL_TIMEOUT_MS).catch((thrown: unknown) => {
+  #tell(km: KmId, peer: Tellable, entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
+    return peer.tell(entries, timeoutMs).catch((thrown: unknown) => {
       this.#context.log.debug({ peer: km, fault: asFault(thrown).response }, "a peer was not told of sessions' ends");
     });
   }

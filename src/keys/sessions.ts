@@ -26,6 +26,9 @@ import { DEFAULT_SESSIONS } from "./session-rules.ts";
 import { SessionSource } from "./session-source.ts";
 import { type SessionRole, SessionTable } from "./session-table.ts";
 
+/** How long an orderly stop waits for peers to hear of the sessions that it ends. */
+const STOP_TELLS_MS = 1000;
+
 export class Sessions implements SessionDoor {
   readonly #host: SessionHost;
   readonly #tables: Readonly<Record<SessionRole, SessionTable>>;
@@ -98,11 +101,11 @@ export class Sessions implements SessionDoor {
     this.#destination.disconnected(peer);
   }
 
-  /** Ends everything: sessions live in memory only. */
-  stop(): void {
+  /** Ends everything: sessions live in memory only. Resolves when the peers were told, or soon after in vain. */
+  async stop(): Promise<void> {
     this.#source.refuseAll(new Fault("STOPPING"));
     this.#endAll("stopped");
-    this.#farewells.flush();
+    await this.#farewells.flush(STOP_TELLS_MS);
   }
 
   /** Ends all sessions, or those that the peer has lost. */

@@ -305,7 +305,7 @@ export class SimNode {
   /** Everything that the node has is destroyed; the process ends. */
   async zeroise(): Promise<void> {
     const { km, machine } = this;
-    km?.refuse();
+    void km?.refuse();
     await machine.vault?.zeroise();
     machine.rows.clear();
     machine.records.clear();
