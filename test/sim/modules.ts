@@ -1,15 +1,9 @@
 // The two QKD modules of a simulated link: they distil the same blocks at a rate, and do all that modules may do wrong.
 
-import { secretOf } from "../../src/core/secret.ts";
-import type { BlockFeed, FedBlock } from "../../src/keys/intake.ts";
+import type { BlockFeed } from "../../src/keys/intake.ts";
+import { type MadeBlock, ModuleEnd } from "../keys/support/module-end.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
-
-interface Distilled {
-  readonly run: number;
-  readonly sequence: number;
-  readonly bytes: Uint8Array;
-}
 
 /** What may go wrong with the next block. */
 export type Trouble = "lost" | "differs" | "repeated" | "wrong size" | "old number" | "restart";
@@ -17,57 +11,15 @@ export type Trouble = "lost" | "differs" | "repeated" | "wrong size" | "old numb
 /** What a module holds that was not acknowledged; the oldest is lost beyond it. */
 const BUFFER = 32;
 
-class End {
-  held: Distilled[] = [];
-  #wake: () => void = () => {};
-  #reader = 0;
-
-  push(block: Distilled): void {
-    this.held.push(block);
-    if (this.held.length > BUFFER) this.held.shift();
-    this.#wake();
-  }
-
-  async *read(): AsyncGenerator<FedBlock> {
-    const reader = ++this.#reader;
-    const given = new Set<Distilled>();
-    this.#wake();
-    while (reader === this.#reader) {
-      const block = this.held.find((candidate) => !given.has(candidate));
-      if (block === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        continue;
-      }
-      given.add(block);
-      yield this.#fed(block);
-    }
-  }
-
-  #fed(block: Distilled): FedBlock {
-    const { run, sequence, bytes } = block;
-    const acknowledge = (): void => {
-      this.held = this.held.filter((other) => other !== block);
-    };
-    return { run, sequence, key: secretOf(Uint8Array.from(bytes)), acknowledge };
-  }
-
-  leave(): void {
-    this.#reader++;
-    this.#wake();
-  }
-}
-
 export class LinkModules {
   readonly link: string;
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #blockBytes: number;
-  readonly #ends = [new End(), new End()] as const;
+  readonly #ends = [new ModuleEnd(BUFFER), new ModuleEnd(BUFFER)] as const;
   #run = 1;
   #sequence = 0;
-  #last: Distilled | undefined;
+  #last: MadeBlock | undefined;
   /** Mean time between blocks. */
   intervalMs: number;
   /** Nothing comes before. */
@@ -119,7 +71,7 @@ export class LinkModules {
     this.#last = block;
   }
 
-  #wrong(block: Distilled, trouble: Trouble): readonly Distilled[] {
+  #wrong(block: MadeBlock, trouble: Trouble): readonly MadeBlock[] {
     const { bytes } = block;
     if (trouble === "lost") return [];
     if (trouble === "repeated") return [block, { ...block }];
@@ -137,6 +89,6 @@ export class LinkModules {
 
   /** Nobody reads at that end any more. */
   leave(end: 0 | 1): void {
-    this.#ends[end].leave();
+    this.#ends[end].end();
   }
 }

@@ -1,14 +1,8 @@
 // The two QKD modules of a link: the same blocks at both ends, unless the test wants otherwise.
 
-import { secretOf } from "../../../src/core/secret.ts";
-import type { BlockFeed, FedBlock } from "../../../src/keys/intake.ts";
+import type { BlockFeed } from "../../../src/keys/intake.ts";
+import { ModuleEnd } from "./module-end.ts";
 import type { Seeded } from "./seeded.ts";
-
-interface Made {
-  readonly run: number;
-  readonly sequence: number;
-  readonly bytes: Uint8Array;
-}
 
 /** What goes wrong with the blocks of one call of `make`. */
 export interface Trouble {
@@ -18,54 +12,10 @@ export interface Trouble {
   readonly spoiltAt?: 0 | 1;
 }
 
-/** One end: blocks wait here until they are acknowledged, as a module holds them. */
-class End {
-  readonly held: Made[] = [];
-  #wake: () => void = () => {};
-  #reader = 0;
-
-  push(block: Made): void {
-    this.held.push(block);
-    this.#wake();
-  }
-
-  /** From the oldest block that was not acknowledged; a new reader ends the one before. */
-  async *read(): AsyncGenerator<FedBlock> {
-    const reader = ++this.#reader;
-    const given = new Set<Made>();
-    this.#wake();
-    while (reader === this.#reader) {
-      const block = this.held.find((candidate) => !given.has(candidate));
-      if (block === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        continue;
-      }
-      given.add(block);
-      yield this.#fed(block);
-    }
-  }
-
-  #fed(block: Made): FedBlock {
-    const { run, sequence, bytes } = block;
-    const acknowledge = (): void => {
-      const index = this.held.indexOf(block);
-      if (index >= 0) this.held.splice(index, 1);
-    };
-    return { run, sequence, key: secretOf(Uint8Array.from(bytes)), acknowledge };
-  }
-
-  end(): void {
-    this.#reader++;
-    this.#wake();
-  }
-}
-
 export class Modules {
   readonly #seeded: Seeded;
   readonly #blockBytes: number;
-  readonly #ends = [new End(), new End()] as const;
+  readonly #ends = [new ModuleEnd(), new ModuleEnd()] as const;
   run = 1;
   #sequence = 0;
 
