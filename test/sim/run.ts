@@ -22,8 +22,9 @@ export interface Outcome {
 
 const HOUR_MS = 3_600_000;
 /** Back-off of relays ends after a minute, of dialling after half of one. */
-const REST_MS = 180_000;
-const QUIET_MS = 120_000;
+const HURT = { restMs: 180_000, quietMs: 120_000 } as const;
+/** Without faults there is nothing to get over. */
+const UNHURT = { restMs: 0, quietMs: 15_000 } as const;
 const LIVE_ROUND_MS = 15_000;
 /** Beyond the age at which the last KMA-key from the time of faults is gone: relays over dry links come by, sometime. */
 const LIVE_BEYOND_MS = 300_000;
@@ -41,8 +42,8 @@ export async function run(options: RunOptions): Promise<Outcome> {
   process.on("unhandledRejection", caught);
   try {
     const ms = options.hours * HOUR_MS;
-    if (options.samples !== undefined) world.watchStock((ms + REST_MS) / options.samples);
-    await live(world, ms);
+    if (options.samples !== undefined) world.watchStock((ms + HURT.restMs) / options.samples);
+    await live(world, ms, options.faults === 0 ? UNHURT : HURT);
   } catch (thrown) {
     caught(thrown);
   } finally {
@@ -54,16 +55,20 @@ export async function run(options: RunOptions): Promise<Outcome> {
 const stackOf = (thrown: unknown): string =>
   thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
 
-async function live(world: World, ms: number): Promise<void> {
+async function live(
+  world: World,
+  ms: number,
+  { restMs, quietMs }: { readonly restMs: number; readonly quietMs: number },
+): Promise<void> {
   world.start();
   await world.runUntil(ms);
   world.heal();
   world.trace.note("faults end");
   world.rest();
-  await world.runUntil(ms + REST_MS);
+  await world.runUntil(ms + restMs);
   await revive(world);
   world.quieten();
-  await world.runUntil(world.clock.nowMs + QUIET_MS);
+  await world.runUntil(world.clock.nowMs + quietMs);
   await settle(world);
   world.oracle.checks.raise();
 }
