@@ -27,6 +27,8 @@ export interface Duel {
   readonly km: Program;
   /** A new one for each round: the same requests, or those that are next. */
   readonly wish: () => Wish;
+  /** Before each of our rounds: sees to it that they find enough key. */
+  readonly prepare: () => Promise<void>;
   /** Measured against nothing when there is no rival. */
   readonly rival: ((first: Wish, answer: Buffer) => Promise<Rival>) | undefined;
 }
@@ -50,8 +52,10 @@ export async function duel(plan: Duel): Promise<Outcomes> {
   await using rival = await plan.rival?.(first, answer);
   using clients = await Clients.connect(target, connections, depth * first.requestBytes);
   const cpu = () => km.cpuSeconds();
-  const ours = (ms: number) =>
-    clients.run({ depth, warmMs: WARM_MS, measureMs: ms, shape: { ...plan.wish(), ...sizes }, cpu });
+  const ours = async (ms: number) => {
+    await plan.prepare();
+    return clients.run({ depth, warmMs: WARM_MS, measureMs: ms, shape: { ...plan.wish(), ...sizes }, cpu });
+  };
   await ours(heatMs);
   await rival?.run(heatMs);
   const sides = await alternate(

@@ -5,6 +5,8 @@ import { BenchNetwork } from "./network.ts";
 
 /** 1,000 KMA-keys of 32 KiB hold 1,021,000 keys of 256 bits. */
 export const STOCK = 1_000;
+/** KMA-keys that the hungriest round of a figure finds; it takes some 400. */
+export const ROUND_STOCK = 700;
 const KEEP_BLOCKS = 3 * STOCK;
 /** Which two KMs and the modules take on two cores. */
 const FILL_BITS_PER_S = 45_000_000;

@@ -110,19 +110,21 @@ export class Clients implements Disposable {
   }
 
   /** One round. @throws Error when a connection ends or an answer is wrong */
-  run(load: Load): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      const round = new Round(load, this.#connections, resolve);
-      this.#failed = reject;
-      this.#received = (connection, chunk) => {
-        try {
-          round.received(connection, chunk);
-        } catch (thrown) {
-          reject(thrown);
-        }
-      };
-      round.begin();
-    });
+  async run(load: Load): Promise<Outcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    const round = new Round(load, this.#connections, resolve);
+    const late = new Error("answers stopped coming: look whether the stock is spent, and at the KM's log");
+    const deadline = setTimeout(() => reject(late), load.warmMs + load.measureMs + DRAIN_MS);
+    this.#failed = reject;
+    this.#received = (connection, chunk) => {
+      try {
+        round.received(connection, chunk);
+      } catch (thrown) {
+        reject(thrown);
+      }
+    };
+    round.begin();
+    return await promise.finally(() => clearTimeout(deadline));
   }
 
   [Symbol.dispose](): void {

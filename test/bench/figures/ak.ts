@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import type { Bench } from "../bench.ts";
 import { compared, duel, type Outcomes, type Pattern, type Rival, serverRival } from "../duel.ts";
-import type { FilledNetwork } from "../filled.ts";
+import { type FilledNetwork, ROUND_STOCK } from "../filled.ts";
 import { answers, askOnce, type Outcome } from "../load.ts";
 import { Program } from "../program.ts";
 import type { FramesPlan } from "../reference/frames.ts";
@@ -100,7 +100,7 @@ function echoDuel({ rounds }: Bench, filled: FilledNetwork, plan: Plan): Promise
     const program = await Program.start({ args: [FRAMES, JSON.stringify(args)], log });
     return await serverRival(program, plan.pattern, target, { ...first, answerBytes });
   };
-  return duel({ rounds, km, target, ...plan, rival });
+  return duel({ rounds, km, target, ...plan, rival, prepare: () => filled.atLeast(ROUND_STOCK) });
 }
 
 /** Redis pops one value a request whatever the KM is asked for. */
@@ -117,7 +117,8 @@ async function redisDuel({ rounds }: Bench, filled: FilledNetwork, plan: Plan): 
       answerBytes: ofOneKey.length,
       dir: network.dir,
     });
-  return await duel({ rounds, km, target, ...plan, rival: redisMissing() === undefined ? rival : undefined });
+  const prepare = () => (plan.app === "a" ? filled.atLeast(ROUND_STOCK) : Promise.resolve());
+  return await duel({ rounds, km, target, ...plan, prepare, rival: redisMissing() === undefined ? rival : undefined });
 }
 
 function addAgainstRedis(

@@ -2,7 +2,7 @@
 
 import type { Bench } from "../bench.ts";
 import { duel } from "../duel.ts";
-import type { FilledNetwork } from "../filled.ts";
+import { type FilledNetwork, ROUND_STOCK } from "../filled.ts";
 import { askOnce } from "../load.ts";
 import { paced } from "../paced.ts";
 import { keyRequest, SeenKeys } from "../requests.ts";
@@ -25,7 +25,15 @@ export async function measureBusy(bench: Bench, filled: FilledNetwork): Promise<
   const seen = new SeenKeys();
   const wish = () => keyRequest(1, seen);
   const pattern = { connections: CONNECTIONS, depth: 1, heatMs: 2_000, measureMs: 1_500 };
-  const { ours } = await duel({ rounds: 1, pattern, target, km: km.program, wish, rival: undefined });
+  const { ours } = await duel({
+    rounds: 1,
+    pattern,
+    target,
+    km: km.program,
+    wish,
+    rival: undefined,
+    prepare: () => filled.atLeast(ROUND_STOCK),
+  });
   const perSecond = median(ours.map((outcome) => outcome.perSecond)) / 2;
   await filled.full();
   const asked = wish();

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { HTTP_LIMITS } from "../../../src/etsi014/service.ts";
 import type { Bench } from "../bench.ts";
 import { compared, duel, type Pattern, serverRival } from "../duel.ts";
-import type { FilledNetwork } from "../filled.ts";
+import { type FilledNetwork, ROUND_STOCK } from "../filled.ts";
 import { Program } from "../program.ts";
 import type { HttpsPlan } from "../reference/https.ts";
 import { encKeys, httpParts, SeenKeys } from "../requests.ts";
@@ -26,6 +26,7 @@ export async function measureEtsi014(bench: Bench, filled: FilledNetwork): Promi
     target,
     km: network.a.program,
     wish: () => encKeys(seen),
+    prepare: () => filled.atLeast(ROUND_STOCK),
     rival: async (first, answer) => {
       const parts = httpParts(answer);
       const plan: HttpsPlan = { files: network.server, ...parts, keepAliveMs: HTTP_LIMITS.keepAliveTimeout };
