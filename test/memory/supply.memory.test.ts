@@ -62,6 +62,8 @@ test.for(WAYS)("design 3.5: no key is left in memory where %s", async ([, planne
   await quiet(network);
   await memoryHolds(network, { handedOut: () => apps.fetched });
   await Promise.all(network.kms.map((km) => km.kill("SIGTERM").then(() => km.start())));
+  await network.stocked();
+  await quiet(network);
   await memoryHolds(network, { handedOut: () => apps.fetched });
 });
 

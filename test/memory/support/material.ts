@@ -23,10 +23,10 @@ export const seededPlan = (plan: Plan): Plan => ({
   links: plan.links.map((link) => ({ ...link, module: { ...link.module, seed: seedOf(link.id) } })),
 });
 
-/** Ends the modules and waits until no more blocks come in. */
+/** Ends the modules and waits until no more blocks come in, and nothing is relayed: what works may hold key for a moment. */
 export async function quiet(network: Network): Promise<void> {
   await Promise.all(network.links.map((link) => link.kill()));
-  await rest("the intake", () => received(network));
+  await rest("the work with blocks and KMA-keys", () => worked(network));
 }
 
 /** Waits until a number stays the same for a while. */
@@ -41,10 +41,13 @@ export async function rest(what: string, count: () => Promise<number>): Promise<
   });
 }
 
-/** Blocks that came in, over all KMs. */
-async function received(network: Network): Promise<number> {
+const WORK = ["blocks_received", "kma_keys_sent", "kma_keys_ready", "kma_keys_held", "kma_keys_ended", "transits"];
+
+/** Steps that blocks and KMA-keys have taken, over all KMs. */
+async function worked(network: Network): Promise<number> {
   const pages = await Promise.all(network.kms.map((km) => km.metrics()));
-  return pages.reduce((sum, page) => sum + page.sum("qkm_blocks_received_total"), 0);
+  const sums = pages.flatMap((page) => WORK.map((counter) => page.sum(`qkm_${counter}_total`)));
+  return sums.reduce((sum, each) => sum + each, 0);
 }
 
 /** Blocks of one link that came in, at the end that has more. */
