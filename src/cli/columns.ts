@@ -18,6 +18,13 @@ export const fitted = (line: string): string => (line.length <= WIDTH ? line : `
 
 export const count = (amount: number | undefined): string => (amount === undefined ? "–" : amount.toLocaleString("en"));
 
+/** Such as `1.5 MB`. */
+export function amount(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} B`;
+}
+
 /** Such as `2.00 Mbit/s`. */
 export function bitRate(bitsPerS: number | undefined): string {
   if (bitsPerS === undefined) return "–";

@@ -1,7 +1,7 @@
 // KMs and their links as tables, for `qkm status` and the live table.
 
 import type { KmReport, LinkReport, PeerReport } from "../control/status.ts";
-import { bitRate, columns, count, percent } from "./columns.ts";
+import { amount, bitRate, columns, count, percent } from "./columns.ts";
 import type { KeyCounts } from "./control.ts";
 
 /** One KM as far as it is known; `report` is undefined when it does not answer. */
@@ -45,7 +45,7 @@ function stockOf(peer: PeerReport, self: string): string {
   return `${name} ${count(peer.storedKeys)}${peer.strict ? " strict" : ""}`;
 }
 
-/** A link once, with what both ends say; ends that do not answer are left out. */
+/** A link once, with what both ends say; ends that do not answer are left out. Pads: link key that relays over hops took. */
 export function linkTable(kms: readonly KmView[]): string[] {
   const ends = new Map<string, (LinkReport & { readonly km: string })[]>();
   for (const { id, report } of kms) {
@@ -60,8 +60,9 @@ export function linkTable(kms: readonly KmView[]): string[] {
       bitRate(first?.keyRateBitsPerS),
       percent(first?.qber),
       reports.map(({ stored }) => stored).join("/"),
+      amount(reports.reduce((sum, { padBytes }) => sum + padBytes.out, 0)),
       reports.flatMap(({ alarms, agreement }) => [...alarms, ...(agreement === "agreed" ? [] : [agreement])])[0] ?? "",
     ];
   });
-  return columns([["link", "between", "line", "key rate", "QBER", "blocks", ""], ...rows]);
+  return columns([["link", "between", "line", "key rate", "QBER", "blocks", "as pads", ""], ...rows]);
 }
