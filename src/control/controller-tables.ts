@@ -52,7 +52,7 @@ export const LINK = {
   line: text("line to the module: `up` or `down`"),
   module: maybeText("what the module calls itself"),
   agreement: text(
-    "`agreed` when both ends are configured alike, `refused` when not, `unverified` before they have compared",
+    "`agreed` when both ends are configured alike, `refused` when not or out of use, `unverified` before they have compared",
   ),
   block_bytes: number("size of a link block"),
   stored_blocks: number("blocks stored, of both ends"),

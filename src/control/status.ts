@@ -22,6 +22,7 @@ interface LineStatus {
 export interface LinkReport extends LineStatus {
   readonly id: string;
   readonly peer: string;
+  /** `refused` too while an operator has it out of use, which `alarms` begins with: `out-of-use`. */
   readonly agreement: LinkBook["agreement"];
   /** Blocks stored, and own ones that can be used now. */
   readonly stored: number;
@@ -93,6 +94,7 @@ function linkReport(link: LinkBook, nowMs: number, line: LineStatus = { line: "d
   const interval = link.interval(nowMs);
   return {
     ...line,
+    alarms: link.use.isOn ? line.alarms : ["out-of-use", ...line.alarms],
     id,
     peer,
     agreement: link.agreement,

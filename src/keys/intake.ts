@@ -48,6 +48,7 @@ export class Intake {
   /** Takes blocks until the feed or the signal ends. @throws whatever but a want of token or store ends it */
   async run(feed: BlockFeed, signal: AbortSignal): Promise<void> {
     for await (const block of feed.blocks()) {
+      await this.#book.use.whenOn(signal);
       if (signal.aborted) return block.key[Symbol.dispose]();
       await this.#take(block, signal);
       this.#check();

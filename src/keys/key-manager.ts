@@ -9,6 +9,7 @@ import { FetchDesk } from "./fetch.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { type BlockFeed, Intake } from "./intake.ts";
 import { LinkBook, type LinkSettings } from "./link-book.ts";
+import { setLinkUse } from "./link-use.ts";
 import { loadBooks } from "./load.ts";
 import { LocalStock } from "./local-stock.ts";
 import { PeerDesk } from "./peer-desk.ts";
@@ -186,6 +187,15 @@ export class KeyManager implements KeyDoor {
     } finally {
       this.#intakes.delete(intake);
     }
+  }
+
+  /** Takes a link out of use, until it is put back or the KM starts again. False when it was so. @throws Fault MALFORMED_REQUEST */
+  useLink(id: string, isUsed: boolean): boolean {
+    const link = this.links.get(id);
+    if (link === undefined) throw new Fault("MALFORMED_REQUEST", { text: `this KM has no link ${id}` });
+    const isChanged = setLinkUse(this.context, link, isUsed);
+    if (isChanged) this.#healthChanged();
+    return isChanged;
   }
 
   supply(request: SupplyRequest, answer: Answer): () => void {

@@ -2,6 +2,7 @@
 
 import { compareIds, type KmId, type LinkId } from "../core/ids.ts";
 import type { BlockId } from "../vault/vault.ts";
+import { LinkUse } from "./link-use.ts";
 import { PadCopies } from "./pad-copies.ts";
 import { PadStream } from "./pad-stream.ts";
 import { isAfter, type PadMark, type Place } from "./place.ts";
@@ -32,12 +33,13 @@ export interface Telling {
   held(most: number): readonly Place[];
 }
 
-/** `unverified` until the peer has told its settings; `refused` when they differ from ours. */
+/** `unverified` until the peer has told its settings; `refused` when they differ from ours, or while out of use. */
 export type Agreement = "unverified" | "agreed" | "refused";
 
 export class LinkBook {
   readonly settings: LinkSettings;
-  agreement: Agreement = "unverified";
+  /** Whether an operator lets it be used. */
+  readonly use = new LinkUse();
   /** Own blocks that serve as pads; they are in no other book. */
   readonly pads: PadStream;
   /** How far the other end's blocks served as pads. */
@@ -62,12 +64,21 @@ export class LinkBook {
   /** How far the other end told what it holds. */
   #heardTo: Place | undefined;
   readonly #arrivals: number[] = [];
+  #agreement: Agreement = "unverified";
 
   constructor(self: KmId, settings: LinkSettings) {
     this.settings = settings;
     this.pads = new PadStream(settings.blockBytes);
     this.padCopies = new PadCopies(this, settings.blockBytes);
     this.#sortsFirst = compareIds(self, settings.peer) < 0;
+  }
+
+  get agreement(): Agreement {
+    return this.use.isOn ? this.#agreement : "refused";
+  }
+
+  set agreement(found: Agreement) {
+    this.#agreement = found;
   }
 
   /** Whether a block of this sequence is ours to decide on. */

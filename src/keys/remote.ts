@@ -112,7 +112,7 @@ export class Remote implements Filling {
     if (unreachable !== undefined) return unreachable;
     if (this.ways.sources().some((link) => link.agreement !== "refused")) return undefined;
     return new Fault("NO_ROUTE", {
-      text: `no link that leads to ${this.id} may be used: its two ends are configured differently`,
+      text: `no link that leads to ${this.id} may be used: its two ends are configured differently, or an operator took it out of use`,
     });
   }
 
