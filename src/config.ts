@@ -52,6 +52,11 @@ export interface NodeConfig {
     readonly ringBytes: number;
     readonly allowUnlocked: boolean;
   };
+  readonly watchdog: {
+    /** Path of the device, or `none`; undefined for the board's. */
+    readonly device: string | undefined;
+    readonly required: boolean;
+  };
   readonly ak: {
     readonly listen: Endpoint;
     readonly tls: TlsFiles;

@@ -2,16 +2,19 @@
 //
 //   node src/main.ts NODE.toml      says `ready` on stdout when all listen; the log is JSON lines on stderr
 
+import type { Board } from "../boards/board.ts";
 import { BOARDS } from "../boards/index.ts";
 import { DRIVERS } from "../drivers/index.ts";
+import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
 import { EXIT } from "./cli/exit.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import { Health } from "./control/health.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { makeMetrics } from "./control/metrics.ts";
 import { systemClock, systemRandom } from "./control/system.ts";
-import { asFault } from "./core/fault.ts";
-import { runNode } from "./node.ts";
+import { WatchdogKeeper, watchdogGauges } from "./control/watchdog.ts";
+import { asFault, Fault } from "./core/fault.ts";
+import { type Base, runNode } from "./node.ts";
 
 const FORCED_EXIT_MS = 7000;
 
@@ -21,6 +24,27 @@ function watchParent(stop: AbortController): void {
   process.stdin.on("end", () => stop.abort("the process that started this one has ended"));
   process.stdin.on("error", () => stop.abort("the process that started this one has ended"));
   process.stdin.resume();
+}
+
+/** Undefined where neither the configuration nor the board names one. @throws Fault WATCHDOG_UNAVAILABLE when it is required */
+function armWatchdog({ config, health, clock, log, metrics }: Base): WatchdogKeeper | undefined {
+  const { required } = config.watchdog;
+  const device = config.watchdog.device ?? watchdogOf(config.node.board);
+  if (device !== undefined && device !== "none") {
+    const ports = { open: openLinuxWatchdog, health, clock, log, meter: metrics.meter };
+    const keeper = new WatchdogKeeper({ device, required }, ports);
+    metrics.collect(watchdogGauges(keeper));
+    return keeper;
+  }
+  if (!required) return undefined;
+  throw new Fault("WATCHDOG_UNAVAILABLE", {
+    text: "[watchdog] is required, and neither it nor the board names a device",
+  });
+}
+
+function watchdogOf(board: string): string | undefined {
+  const boards: Readonly<Record<string, Board>> = BOARDS;
+  return boards[board]?.watchdog?.device;
 }
 
 async function main(): Promise<void> {
@@ -40,12 +64,17 @@ async function main(): Promise<void> {
     process.exit(EXIT.internal);
   });
   using health = new Health(systemClock);
+  const base: Base = { config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, health, stop };
+  let watchdog: WatchdogKeeper | undefined;
   try {
-    await runNode({ config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, health, stop });
+    watchdog = armWatchdog(base);
+    await runNode(base);
   } catch (err) {
     log.error({ err, fault: asFault(err).code }, "this key manager cannot run");
     process.exitCode = 1;
   }
+  // Whoever could end in order needs no reset, not even to say why it cannot run. All other ends leave it armed.
+  watchdog?.disarm();
   process.stdin.destroy();
 }
 

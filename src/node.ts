@@ -31,6 +31,9 @@ import { SupplyRing } from "./wire/ring.ts";
 const INTAKE_SLOTS = 6;
 const LARGEST_BLOCK = 32_768;
 
+/** A start that takes longer hangs; a token that is not there may be waited for without an end. */
+const START_WITHIN_MS = 120_000;
+
 /** What all parts are given. */
 export interface Base {
   readonly config: NodeConfig;
@@ -61,8 +64,9 @@ const report = ({ config, health }: Pick<Base, "config" | "health">, { vault, ke
 
 /** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
 export async function runNode(base: Base): Promise<void> {
-  const { config, log, stop } = base;
+  const { config, log, health, stop } = base;
   await using parts = new AsyncDisposableStack();
+  const opened = health.task("start", START_WITHIN_MS);
   const vault = await openNodeVault(base);
   parts.use(vault.vault);
   checkSlots(config, vault);
@@ -78,12 +82,15 @@ export async function runNode(base: Base): Promise<void> {
   parts.use(await startControl(config.node.controlSocket, commandsOf(base, node), log));
   await openMetrics(base, node, parts);
   await openDoors(base, node, parts);
+  opened();
   const verdict = await Promise.race([vault.ready, aborted(stop.signal)]);
   if (verdict === undefined) return;
+  const begun = health.task("books", START_WITHIN_MS);
   const keys = await openKeys(base, node, verdict.restored);
   parts.defer(() => stopKeys(node, keys, log));
   await openKx(base, keys, parts);
   for (const link of config.links) await openLink(base, node, { link, keys, parts });
+  begun();
   log.info({ km: config.node.id, links: config.links.map(({ id }) => id) }, "ready");
   process.stdout.write("ready\n");
   await aborted(stop.signal);

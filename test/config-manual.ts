@@ -15,6 +15,8 @@ const NOTES: Readonly<Record<string, string>> = {
   token: "The PIN is tried once: after a wrong one the KM stays up without a token until it is started again.",
   memory:
     "Slab and ring are locked, 5 MiB unless said otherwise, which the usual limit of 8 MiB allows; for more raise `ulimit -l` or `LimitMEMLOCK=`.",
+  watchdog:
+    "It resets the machine when this KM hangs: see [operations.md](operations.md#the-hardware-watchdog). Its timeout is that of its kernel module.",
   supply:
     "A KMA-key of 32 KiB holds 1,021 keys of 256 bits. Stock is what is ready before anyone asks: `stock_high = 1000` keeps about a million keys per destination, if the links bring them and `keep_blocks` and `store_max_bytes` leave room.",
   sessions:

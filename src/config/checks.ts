@@ -29,7 +29,10 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   if (checkTopology(config, complain)) checkPaths(config, complain);
 }
 
-function checkNode({ node, memory, links }: NodeConfig, known: Known, complain: Complain): void {
+function checkNode({ node, memory, links, watchdog }: NodeConfig, known: Known, complain: Complain): void {
+  if (watchdog.required && watchdog.device === "none") {
+    complain(["watchdog", "required"], 'must be false where device is "none"');
+  }
   if (known.boards && !known.boards.includes(node.board)) {
     complain(["node", "board"], `there is no board "${node.board}"; there is ${known.boards.join(", ")}`);
   }

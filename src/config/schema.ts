@@ -100,6 +100,13 @@ export const SCHEMA = v.strictObject({
     }),
     {},
   ),
+  watchdog: v.optional(
+    v.strictObject({
+      device: v.optional(text("the hardware watchdog, such as `/dev/watchdog0`, or `none`; the board's when left out")),
+      required: v.optional(flag("refuse to start without it"), false),
+    }),
+    {},
+  ),
   ak: v.strictObject({ listen: endpoint("where applications connect (Q.4161)"), ...door }),
   etsi014: v.strictObject({ listen: endpoint("where applications connect (ETSI GS QKD 014, HTTPS)"), ...door }),
   kx: v.strictObject({ listen: endpoint("where other KMs connect (Q.4163)"), ...tls }),

@@ -43,6 +43,10 @@ export function configOf(from: Written, file: string): NodeConfig {
       epochSeals: token.epoch_seals,
     },
     memory: { slabBytes: memory.slab_bytes, ringBytes: memory.ring_bytes, allowUnlocked: memory.allow_unlocked },
+    watchdog: {
+      device: from.watchdog.device === "none" ? "none" : maybe(from.watchdog.device),
+      required: from.watchdog.required,
+    },
     ak: door(from.ak),
     etsi014: door(from.etsi014),
     kx: { listen: from.kx.listen, tls: tls(from.kx) },

@@ -25,6 +25,7 @@ export const GAUGES = {
   connections: gauge("connections open or on their way", "door"),
   healthy: gauge("1 while every part of the process has said in time that it is alive"),
   part_silent_seconds: gauge("since a part last said that it is alive", "part"),
+  watchdog_armed: gauge("1 while the hardware watchdog is open and resets the machine when it is not kicked"),
   token_ready: gauge("1 while the security module is ready"),
   store_ready: gauge("1 while the key store can be written"),
   epoch: gauge("number of the KEK epoch"),

@@ -50,6 +50,12 @@ export class Health implements Disposable {
     };
   }
 
+  /** Something that must have ended within that time; the function returned ends it. */
+  task(name: string, withinMs: number): () => void {
+    this.part(name, withinMs);
+    return () => void this.#parts.delete(name);
+  }
+
   read(): HealthReport {
     const now = this.#clock.monotonicMs();
     const parts = [...this.#parts].map(([name, { withinMs, heardAt }]) => {

@@ -63,7 +63,11 @@ export const COUNTERS = {
   line_faults: counter("frames of a module that were damaged, repeated or out of order", "link", "kind"),
   token_faults: counter("times the token went away or failed", "kind"),
   store_faults: counter("commits that the store rejected", "kind"),
+  audit_batches: counter("batches of events sealed and durable in the audit log"),
+  audit_faults: counter("times the audit log could not be sealed or written", "kind"),
   epochs: counter("KEK epochs begun"),
+  watchdog_kicks: counter("kicks of the hardware watchdog"),
+  watchdog_kicks_withheld: counter("kicks that the hardware watchdog did not get, for a part was silent"),
   alarms: counter("alarms raised", "alarm"),
 } as const satisfies Record<string, CounterRow>;
 

@@ -129,6 +129,12 @@ export const FAULTS = {
     "the key store cannot be written",
     "The disk is full or failing. Make room; supply goes on by itself.",
   ),
+  AUDIT_UNAVAILABLE: row(
+    503,
+    true,
+    "the audit log cannot be written",
+    "The disk of the audit log is full or failing, or the log may grow no more. Nothing that affects keys is done until it can be written again; make room, and all goes on by itself.",
+  ),
   SESSION_REFUSED: row(
     400,
     false,
@@ -199,6 +205,12 @@ export const FAULTS = {
     false,
     "memory cannot be locked",
     "Raise the limit (ulimit -l, LimitMEMLOCK=) to at least the slab and ring, or allow unlocked memory on a development board.",
+  ),
+  WATCHDOG_UNAVAILABLE: row(
+    503,
+    true,
+    "the hardware watchdog cannot be used",
+    "Nothing resets the machine if the KM hangs; it is tried again every 10 s. Is the kernel's module loaded, is another process using it, may this user write to it? With `required = true` under [watchdog] the KM does not start without it.",
   ),
 } as const satisfies Record<string, FaultRow>;
 

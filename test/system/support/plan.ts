@@ -7,6 +7,7 @@ export interface Overrides {
   readonly node?: Table;
   readonly token?: Table;
   readonly memory?: Table;
+  readonly watchdog?: Table;
   readonly ak?: Table;
   readonly etsi014?: Table;
   readonly kx?: Table;

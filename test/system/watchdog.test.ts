@@ -1,0 +1,75 @@
+// A whole KM and a model of its watchdog: what stops the kicks, and which end disarms it.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ModelWatchdog } from "../support/model-watchdog.ts";
+import { eventually } from "./support/eventually.ts";
+import type { Km } from "./support/km.ts";
+import { type Network, startNetwork } from "./support/network.ts";
+
+const TIMEOUT_MS = 2_500;
+
+let watchdog: ModelWatchdog;
+let network: Network;
+let km: Km;
+beforeAll(async () => {
+  watchdog = new ModelWatchdog(TIMEOUT_MS);
+  const config = { watchdog: { device: watchdog.device, required: true } };
+  network = await startNetwork({ kms: [{ id: "km-a", apps: ["app-a1", "app-a2"] }], links: [], config });
+  km = network.km("km-a");
+});
+afterAll(async () => {
+  await network?.[Symbol.asyncDispose]();
+  watchdog?.[Symbol.dispose]();
+});
+
+/** Waits until the running KM has kicked it some times more. */
+async function kicked(): Promise<void> {
+  const before = watchdog.kicks;
+  await eventually("the watchdog is kicked", () => watchdog.kicks >= before + 2);
+  expect(watchdog).toMatchObject({ isHeld: true, hasReset: false });
+}
+
+test("a KM that runs kicks its watchdog all the time, and says so", async () => {
+  await kicked();
+  const page = await km.metrics();
+  expect(page.sum("qkm_watchdog_armed")).toBe(1);
+  expect(page.sum("qkm_watchdog_kicks_total")).toBeGreaterThan(0);
+  expect((await km.status()).health).toMatchObject({ healthy: true });
+});
+
+test("design 9: a KM that is frozen kicks no more: the watchdog resets the machine", async () => {
+  process.kill(km.pid, "SIGSTOP");
+  try {
+    await eventually("the watchdog resets the machine", () => watchdog.hasReset);
+  } finally {
+    process.kill(km.pid, "SIGCONT");
+  }
+  await kicked();
+});
+
+test("a KM that is killed leaves it armed, and the next one kicks on", async () => {
+  await km.kill("SIGKILL");
+  expect(watchdog).toMatchObject({ isHeld: false, isDisarmed: false });
+  await km.start();
+  await kicked();
+});
+
+test("an orderly stop disarms it", async () => {
+  expect(await km.kill("SIGTERM")).toBe(0);
+  expect(watchdog.isDisarmed).toBe(true);
+});
+
+test("a KM that is zeroised has ended in order too: it is disarmed", async () => {
+  await km.start();
+  await kicked();
+  await expect(km.control("zeroise")).resolves.toBeDefined();
+  await km.exited;
+  expect(watchdog.isDisarmed).toBe(true);
+});
+
+test("a KM that requires a watchdog does not start without one", async () => {
+  watchdog.pull();
+  const from = km.logBytes;
+  await expect(km.start()).rejects.toThrow("before it was ready");
+  expect(km.logLines(from)).toContainEqual(expect.objectContaining({ fault: "WATCHDOG_UNAVAILABLE" }));
+});
