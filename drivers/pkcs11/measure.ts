@@ -11,10 +11,18 @@ const RUNS = 5;
 /** A busy machine makes a quick token look slow: it gets this long to show one quick seal. */
 const PATIENCE_MS = 250;
 
+/** For KEKs, and for the key of the audit log. */
+const MECHANISMS = {
+  CKM_AES_KEY_GEN: pkcs11js.CKM_AES_KEY_GEN,
+  CKM_AES_GCM: pkcs11js.CKM_AES_GCM,
+  CKM_GENERIC_SECRET_KEY_GEN: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN,
+  CKM_SHA256_HMAC: pkcs11js.CKM_SHA256_HMAC,
+} as const;
+
 /** @throws Fault HSM_UNAVAILABLE naming the mechanisms that qkm needs and the token lacks */
 export function checkMechanisms(pkcs11: PKCS11, slot: Handle): void {
   const has = new Set(pkcs11.C_GetMechanismList(slot));
-  const missing = Object.entries({ CKM_AES_KEY_GEN: pkcs11js.CKM_AES_KEY_GEN, CKM_AES_GCM: pkcs11js.CKM_AES_GCM })
+  const missing = Object.entries(MECHANISMS)
     .filter(([, mechanism]) => !has.has(mechanism))
     .map(([name]) => name);
   if (missing.length === 0) return;

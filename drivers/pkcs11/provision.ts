@@ -54,6 +54,20 @@ export function initToken({ dir, label, pinFile, soPinFile, module = findSofthsm
   }
 }
 
+/** Whether SoftHSM's folder has a token of that label; writes its configuration. @throws as `initToken` */
+export function hasToken({
+  dir,
+  label,
+  module = findSofthsm(),
+}: Pick<TokenPlace, "dir" | "label" | "module">): boolean {
+  const lease = borrowLibrary(module, writeConf(dir));
+  try {
+    return listTokens(lease.pkcs11).some((token) => token.label === label);
+  } finally {
+    lease.release();
+  }
+}
+
 const LABEL_BYTES = 32;
 
 /** Where Debian and its kin put SoftHSM. @throws Fault HSM_UNAVAILABLE when it is in none of these places */

@@ -5,7 +5,7 @@ import type { Handle } from "pkcs11js";
 import { Fault } from "../../src/core/fault.ts";
 import type { Log } from "../../src/core/ports.ts";
 import type { Secret } from "../../src/core/secret.ts";
-import type { Kek, Token, TokenInfo } from "../../src/device/token.ts";
+import type { Kek, MacKey, Token, TokenInfo } from "../../src/device/token.ts";
 import type { Connection } from "./connection.ts";
 import { connect } from "./connection.ts";
 import { readCounter, writeCounter } from "./counter.ts";
@@ -15,6 +15,7 @@ import { checkOpen, checkSeal, open, seal, view } from "./gcm.ts";
 import type { FoundKek } from "./kek.ts";
 import { destroyObject, findKeks, generateKek } from "./kek.ts";
 import { borrowLibrary } from "./library.ts";
+import { findMacKey, generateMacKey, sign } from "./mac.ts";
 import { checkMechanisms, measureSeal } from "./measure.ts";
 
 export interface Pkcs11Options {
@@ -95,8 +96,20 @@ async function settleOf({ found }: Connection, { softhsmConf }: Pkcs11Options, l
 function tokenOf(context: Context, info: TokenInfo): Token {
   const { line, settle } = context;
   const { pkcs11 } = line;
+  async function macKey(label: string, make: true): Promise<MacKey>;
+  async function macKey(label: string, make?: boolean): Promise<MacKey | undefined>;
+  async function macKey(label: string, make = false): Promise<MacKey | undefined> {
+    return await line.runSeen(async (session) => {
+      const known = findMacKey(pkcs11, session, label);
+      if (known !== undefined || !make) return known && macKeyOf(context, label, known);
+      const key = generateMacKey(pkcs11, session, label);
+      await settle();
+      return macKeyOf(context, label, key);
+    });
+  }
   return {
     info,
+    macKey,
     generate: (label) =>
       line.runSeen(async (session) => {
         const key = await generateKek(pkcs11, session, label);
@@ -141,6 +154,27 @@ function kekOf({ line, synchronous, settle, log }: Context, { label, key, wrong 
       await line.run((session) => {
         present();
         return open({ pkcs11, session, key, synchronous }, job);
+      });
+    },
+    destroy: () =>
+      line.runSeen((session) => {
+        destroyed = true;
+        destroyObject(pkcs11, session, key);
+        return settle();
+      }),
+  };
+}
+
+function macKeyOf({ line, synchronous, settle }: Context, label: string, key: Handle): MacKey {
+  const { pkcs11 } = line;
+  let destroyed = false;
+  return {
+    label,
+    async mac(message) {
+      if (message.length === 0) throw new RangeError("a message must have at least one byte");
+      return await line.run((session) => {
+        if (destroyed) throw new Fault("HSM_UNAVAILABLE", { text: `the key ${label} was destroyed` });
+        return sign({ pkcs11, session, key, synchronous }, message);
       });
     },
     destroy: () =>

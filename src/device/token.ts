@@ -34,6 +34,14 @@ export class SealBroken extends Error {
   override readonly name = "SealBroken";
 }
 
+/** One key for HMAC-SHA256: non-extractable, in the token under its label, good for nothing else. */
+export interface MacKey {
+  readonly label: string;
+  /** HMAC-SHA256 (32 bytes) of a message of at least one byte. @throws Fault HSM_UNAVAILABLE, when it was destroyed too */
+  mac(message: Uint8Array): Promise<Uint8Array>;
+  destroy(): Promise<void>;
+}
+
 /**
  * An open, logged-in token. When it goes away every call rejects with HSM_UNAVAILABLE, `check` too;
  * a token that is back is a new object.
@@ -44,6 +52,9 @@ export interface Token extends AsyncDisposable {
   generate(label: string): Promise<Kek>;
   /** KEKs whose label begins with `prefix`, in the order of their labels. */
   find(prefix: string): Promise<readonly Kek[]>;
+  /** The HMAC key of that label; with `make` it is made when it is not there, its attributes as carefully as a KEK's. */
+  macKey(label: string, make: true): Promise<MacKey>;
+  macKey(label: string, make?: boolean): Promise<MacKey | undefined>;
   /** Fills the secret from the token's random generator. */
   random(into: Secret): Promise<void>;
   /** A number that lives in the token (a data object): its value, 0 at first, after `set` if given. */

@@ -18,6 +18,7 @@ export function exerciseToken(name: string, open: () => Promise<Token>): void {
     });
     afterAll(async () => {
       for (const one of await token.find("contract:")) await one.destroy();
+      await (await token.macKey("contract:mac"))?.destroy();
       await token[Symbol.asyncDispose]();
     });
 
@@ -156,6 +157,39 @@ export function exerciseToken(name: string, open: () => Promise<Token>): void {
       await token.check();
     });
 
+    test("RFC 2104: a MAC is the same for the same message and key, another for others, and 32 bytes long", async () => {
+      expect(await token.macKey("contract:mac")).toBeUndefined();
+      const key = await token.macKey("contract:mac", true);
+      const other = await token.macKey("contract:other-mac", true);
+      const message = randomBytes(200);
+      const mac = await key.mac(message);
+      expect(mac).toHaveLength(32);
+      expect(await (await token.macKey("contract:mac"))?.mac(message)).toEqual(mac);
+      expect(await (await token.macKey("contract:mac", true)).mac(message)).toEqual(mac);
+      expect(await other.mac(message)).not.toEqual(mac);
+      expect(await key.mac(flipped(message, 100))).not.toEqual(mac);
+      await other.destroy();
+    });
+
+    test("it makes many MACs at once without mixing them up, beside seals", async () => {
+      const key = await token.macKey("contract:mac", true);
+      const messages = Array.from({ length: 32 }, (_, index) => randomBytes(1 + index * 100));
+      const [macs] = await Promise.all([
+        Promise.all(messages.map((message) => key.mac(message))),
+        Promise.all(messages.map(() => kek.seal(jobOf(3000)))),
+      ]);
+      for (const [index, message] of messages.entries()) expect(await key.mac(message)).toEqual(macs[index]);
+      expect(new Set(macs.map((mac) => Buffer.from(mac).toString("hex"))).size).toBe(32);
+    });
+
+    test("it refuses an empty message, and a MAC key that is destroyed", async () => {
+      const key = await token.macKey("contract:doomed-mac", true);
+      await expect(key.mac(new Uint8Array(0))).rejects.toBeInstanceOf(RangeError);
+      await key.destroy();
+      await expect(key.mac(Buffer.from("late"))).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
+      expect(await token.macKey("contract:doomed-mac")).toBeUndefined();
+    });
+
     test("a counter is 0 at first, takes what it is given, and is apart from other counters", async () => {
       expect(await token.counter("contract:unknown")).toBe(0);
       expect(await token.counter("contract:a", 7)).toBe(7);
@@ -195,6 +229,7 @@ export function exerciseToken(name: string, open: () => Promise<Token>): void {
       await expect(before.token.find("")).rejects.toMatchObject(refused);
       await expect(before.token.generate("contract:late")).rejects.toMatchObject(refused);
       await expect(before.token.counter("contract:kept")).rejects.toMatchObject(refused);
+      await expect(before.token.macKey("contract:mac", true)).rejects.toMatchObject(refused);
       await expect(before.token.random(secretOf(Buffer.alloc(8)))).rejects.toMatchObject(refused);
 
       token = await open();

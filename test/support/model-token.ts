@@ -1,9 +1,9 @@
 // A token in memory that keeps the contract of src/device/token.ts, and can be told to vanish, return, be slow or refuse the PIN.
 
-import { createCipheriv, createDecipheriv, randomFillSync } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, randomFillSync } from "node:crypto";
 import { Fault } from "../../src/core/fault.ts";
 import { compareIds } from "../../src/core/ids.ts";
-import type { Kek, Token, TokenInfo } from "../../src/device/token.ts";
+import type { Kek, MacKey, Token, TokenInfo } from "../../src/device/token.ts";
 import { SealBroken } from "../../src/device/token.ts";
 
 export interface ModelTokenOptions {
@@ -34,6 +34,7 @@ export interface ModelToken {
 /** What the hardware keeps. `generation` moves when it vanishes: a Token of an older one is dead. */
 interface Hardware {
   readonly keks: Map<string, Uint8Array>;
+  readonly macKeys: Map<string, Uint8Array>;
   readonly counters: Map<string, number>;
   readonly random: (bytes: Uint8Array) => void;
   readonly suggests: TokenInfo["suggests"];
@@ -48,6 +49,7 @@ interface Hardware {
 export function makeModelToken(options: ModelTokenOptions = {}): ModelToken {
   const hardware: Hardware = {
     keks: new Map(),
+    macKeys: new Map(),
     counters: new Map(),
     random: options.random ?? ((bytes) => void randomFillSync(bytes)),
     suggests: options.suggests ?? "direct",
@@ -122,7 +124,34 @@ function modelToken(hardware: Hardware): Token {
     };
   };
 
+  const macKey = (label: string): MacKey => ({
+    label,
+    mac: (message) =>
+      when(() => {
+        const key = hardware.macKeys.get(label);
+        if (key === undefined) throw gone();
+        if (message.length === 0) throw new RangeError("a message must have at least one byte");
+        return Uint8Array.from(createHmac("sha256", key).update(message).digest());
+      }),
+    destroy: () => when(() => void hardware.macKeys.delete(label)),
+  });
+
+  async function openMacKey(label: string, make: true): Promise<MacKey>;
+  async function openMacKey(label: string, make?: boolean): Promise<MacKey | undefined>;
+  async function openMacKey(label: string, make = false): Promise<MacKey | undefined> {
+    return await when(() => {
+      if (!hardware.macKeys.has(label)) {
+        if (!make) return undefined;
+        const key = new Uint8Array(32);
+        hardware.random(key);
+        hardware.macKeys.set(label, key);
+      }
+      return macKey(label);
+    });
+  }
+
   return {
+    macKey: openMacKey,
     info: {
       label: "model",
       model: "model token",
