@@ -1,6 +1,8 @@
 // What the deterministic core is given from outside: time, randomness, log, counters.
 
+import type { AuditExtent, AuditFields, AuditKind } from "./audit-events.ts";
 import type { CounterName } from "./counters.ts";
+import type { Fault } from "./fault.ts";
 
 /** Time. The appliance gives the machine's; the simulator gives its own. */
 export interface Clock {
@@ -37,3 +39,16 @@ export interface Meter {
 
 /** Tells that a part of the process is alive; called again and again while it is. */
 export type Beat = () => void;
+
+/** The audit log: what became of each byte of key, who asked, and what people did. Never a key byte. */
+export interface Audit {
+  /** Notes an event, in no time: it is on the disk soon after. Events that differ in their extents alone share a line. */
+  note<Kind extends AuditKind>(kind: Kind, fields: AuditFields<Kind>, extent?: AuditExtent): void;
+  /** Why nothing that affects keys may be done now, if so: the log could not take it. */
+  obstacle(): Fault | undefined;
+  /** Called when an obstacle comes or goes; the function returned ends it. */
+  onChange(listener: () => void): () => void;
+}
+
+/** For what keeps no audit log. */
+export const NO_AUDIT: Audit = { note: () => {}, obstacle: () => undefined, onChange: () => () => {} };

@@ -1,0 +1,255 @@
+// The events of the audit log: one table; its lines, its documentation and the types follow from it.
+
+interface EventRow {
+  /** What happened, for the manual. */
+  readonly help: string;
+  /** By name, with the meaning for the manual. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** What `runs` tells the places of. */
+  readonly runs?: string;
+  /** What `count` counts; it is 1 where it is absent. */
+  readonly counts?: string;
+}
+
+const event = <const Fields extends Readonly<Record<string, string>>>(
+  help: string,
+  fields: Fields,
+  more: Pick<EventRow, "runs" | "counts"> = {},
+): EventRow & { readonly fields: Fields } => ({ help, fields, ...more });
+
+const BLOCK = { link: "the link's ID", run: "the module pair's start, as in the block's name" };
+const KMA_KEY = { peer: "the other KM", serial: "of the KMA-key" };
+const ROLE = "`source`: we carve it; `destination`: we hold it for the other KM";
+const REASON = "why, one of the reasons in [metrics.md](metrics.md)";
+const KEYS = {
+  door: "`ak`, `etsi014` or `session`",
+  initiator: "the application that is supplied first",
+  target: "the application that fetches by ID",
+  ...KMA_KEY,
+  bits: "size of each key",
+};
+const WHOLE = { peer: "the strict peer", block: "the stored block that they lie in" };
+
+export const AUDIT_EVENTS = {
+  log_begun: event("a log was begun: nothing lies before it", { km: "the KM's ID" }),
+  started: event("the process began", {
+    km: "the KM's ID",
+    version: "of qkm",
+    board: "as configured",
+    configuration: "SHA-256 of the configuration file",
+  }),
+  stopping: event("the process was told to end", { why: "a signal, a command" }),
+  tail_cut: event("the process had ended in the middle of a write: what no seal covers was cut off", {
+    file: "the segment",
+    bytes: "that were cut off",
+  }),
+  chain_broken: event("at the start the newest segment was found changed; the log goes on in a new one", {
+    file: "the segment",
+    why: "what is wrong, and where",
+  }),
+  log_behind: event("at the start the log was found shorter than, or other than, it is known to have been", {
+    sequence: "of its last seal",
+    witness: "`store` or `token`",
+    known: "the sequence of a seal that there was",
+  }),
+  segments_removed: event("the oldest segments were removed, for there were more than `max_bytes`", {
+    first: "sequence of the first seal removed",
+    last: "and of the last",
+  }),
+  events_lost: event(
+    "neither token nor disk took anything for so long that events did not fit the memory",
+    {},
+    {
+      counts: "events",
+    },
+  ),
+  blocks_stored: event("link blocks came from the module, sealed and durable", BLOCK, {
+    runs: "sequences of the blocks",
+    counts: "blocks",
+  }),
+  blocks_ended: event(
+    "link blocks were destroyed unused",
+    { ...BLOCK, reason: REASON },
+    {
+      runs: "sequences of the blocks",
+      counts: "blocks",
+    },
+  ),
+  pads_used: event(
+    "bytes of a link block served as pad for a KMA-key on this hop",
+    {
+      ...BLOCK,
+      sequence: "of the block",
+      direction: "`out`: the key left here; `in`: it came",
+      source: "the KMA-key's source",
+      destination: "and its destination",
+      serial: "of the KMA-key",
+    },
+    { runs: "bytes of the block" },
+  ),
+  pads_lost: event(
+    "bytes of link blocks that were to be pads protect nothing",
+    { link: "the link's ID", direction: "`out` or `in`", reason: REASON },
+    { counts: "bytes" },
+  ),
+  kma_key_made: event("a KMA-key was made of link blocks, or by the token; its relay begins", {
+    ...KMA_KEY,
+    route: "`direct`, `relayed`, `multipath`, or `local`: between two applications of this KM",
+    blocks: "its link blocks, as `link:run:sequence`",
+    via: "the KMs between, by route",
+    bytes: "its length",
+  }),
+  kma_keys_ready: event(
+    "KMA-keys were proved equal at both ends",
+    { peer: "the other KM" },
+    {
+      runs: "serials",
+      counts: "KMA-keys",
+    },
+  ),
+  kma_key_held: event("a KMA-key came from its source and is held here", {
+    ...KMA_KEY,
+    block: "the stored block that it lies in: `link:…` when it is a link block",
+    bytes: "its length",
+  }),
+  kma_part_held: event("a part of a KMA-key came", {
+    ...KMA_KEY,
+    part: "which",
+    parts: "of how many",
+    block: "the stored block that it lies in",
+  }),
+  kma_parts_ended: event("the parts of a KMA-key that had come were destroyed", { ...KMA_KEY, reason: REASON }),
+  kma_key_ended: event("a KMA-key ended: what was left of it is destroyed", {
+    ...KMA_KEY,
+    role: ROLE,
+    reason: REASON,
+    bytes: "that nobody got",
+  }),
+  kma_keys_spent: event(
+    "KMA-keys were used up",
+    { peer: "the other KM", role: ROLE },
+    {
+      runs: "serials",
+      counts: "KMA-keys",
+    },
+  ),
+  lost_at_restart: event(
+    "the process had ended without a stop: below the durable mark it is not known which keys were supplied, and none is again",
+    { ...KMA_KEY, mark: "everything before it counts as used", most: "bytes in doubt at most" },
+  ),
+  relay_given_up: event("a key relay that began here failed", {
+    ...KMA_KEY,
+    fault: "its code, see [faults.md](faults.md)",
+    failed_at: "the KM that could not go on, where it is known",
+  }),
+  relay_passed: event(
+    "a key relay of others went through here and was completed",
+    {
+      from: "the hop before",
+      to: "the next hop",
+      source: "the KMA-key's source",
+      destination: "and its destination",
+    },
+    { runs: "serials" },
+  ),
+  relay_failed: event("a key relay of others failed here or beyond", {
+    from: "the hop before",
+    to: "the next hop",
+    source: "the KMA-key's source",
+    destination: "and its destination",
+    serial: "of the KMA-key",
+    fault: "its code",
+  }),
+  keys_supplied: event("keys were supplied, or pushed to the destination of a session", KEYS, {
+    runs: "bytes of the KMA-key",
+    counts: "keys",
+  }),
+  keys_fetched: event("keys were fetched by ID, or supplied to the initiator of a session", KEYS, {
+    runs: "bytes of the KMA-key",
+    counts: "keys",
+  }),
+  keys_undelivered: event(
+    "the application of the last keys supplied or fetched had gone: they are destroyed",
+    { door: "as above", app: "the application", peer: "the other KM" },
+    { counts: "keys" },
+  ),
+  keys_unacknowledged: event(
+    "keys pushed in a session were not acknowledged: they are destroyed, and supplied to nobody",
+    { app: "the application", session: "its ID" },
+    { counts: "keys" },
+  ),
+  whole_keys_made: event("whole keys of the token's random generator were relayed to a strict peer", WHOLE, {
+    counts: "keys",
+  }),
+  whole_keys_held: event("whole keys came from a strict peer", WHOLE, { counts: "keys" }),
+  whole_keys_supplied: event(
+    "whole keys were supplied",
+    { door: "as above", app: "who asked", ...WHOLE },
+    {
+      runs: "places of the keys in the block, from 0",
+      counts: "keys",
+    },
+  ),
+  whole_keys_fetched: event(
+    "whole keys were fetched by ID",
+    { door: "as above", app: "who asked", ...WHOLE },
+    {
+      runs: "places of the keys in the block, from 0",
+      counts: "keys",
+    },
+  ),
+  whole_keys_ended: event("whole keys ended unused", { ...WHOLE, role: ROLE, reason: REASON }, { counts: "keys" }),
+  session_opened: event("a session was opened", {
+    session: "its ID",
+    role: "of the application at home here: `initiator` or `destination`",
+    initiator: "the application that opened it",
+    target: "the other",
+    peer: "the other KM",
+  }),
+  session_ended: event("a session ended", {
+    session: "its ID",
+    role: "as above",
+    peer: "the other KM",
+    reason: "why, one of the reasons in [metrics.md](metrics.md)",
+    keys: "that it supplied",
+  }),
+  peer_synchronised: event("a peer is connected and both ends know what the other holds", { peer: "the other KM" }),
+  peer_lost: event("the connection with a peer has ended", { peer: "the other KM" }),
+  connection_opened: event("a connection was admitted", {
+    door: "the listener, or `kx` also when we dialled",
+    id: "who, by the certificate",
+    certificate: "its serial number",
+  }),
+  connection_refused: event("a connection was refused", {
+    door: "the listener",
+    reason: "why",
+    who: "the names in the certificate, as far as there is one",
+  }),
+  routes_set: event("the controller set the routes to a KM, or gave them back to the topology", {
+    destination: "the KM",
+    routes: "the KMs between, by route; empty for those of the topology",
+  }),
+  alarm: event("an alarm was raised", { alarm: "its name, as in the counter `qkm_alarms_total`" }),
+  epoch_begun: event("a KEK epoch began", {}),
+  token: event("the security module came or went", { state: "`ready`, `gone` or `wrong-pin`" }),
+  zeroised: event("all keys were destroyed", { outcome: "`done`, or the fault" }),
+  console: event("a person did something at the console or by a command", {
+    actor: "who logged in, or the operating system's user",
+    what: "the command",
+  }),
+} as const satisfies Record<string, EventRow>;
+
+export type AuditKind = keyof typeof AUDIT_EVENTS;
+
+/** The fields of an event; one that is undefined is left out. */
+export type AuditFields<Kind extends AuditKind> = Readonly<
+  Record<keyof (typeof AUDIT_EVENTS)[Kind]["fields"], string | number | undefined>
+>;
+
+/** Where it lies, from `first` up to but without `end`, and how many things it is; all optional. */
+export interface AuditExtent {
+  readonly first?: number;
+  readonly end?: number;
+  /** 1 when absent. */
+  readonly count?: number;
+}
