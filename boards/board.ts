@@ -4,18 +4,66 @@ export interface Board {
   readonly name: string;
   /** One sentence for people. */
   readonly about: string;
-  /** Device of the serial console, if it has one. */
+  /** What machine code it runs: an image is built on a machine of the same. */
+  readonly architecture: "amd64" | "arm64" | "any";
+  /** Device of the serial console, if it has one; 8 data bits, no parity, 1 stop bit. */
   readonly console: string | undefined;
-  /** Devices where QKD modules are plugged in, in the order of the connectors. */
+  /** Bits per second on the serial console. */
+  readonly consoleBaud: number;
+  /** Where QKD modules are plugged in, in the order of the connectors: devices, or `usb:VENDOR:PRODUCT:SERIAL`. */
   readonly modulePorts: readonly string[];
   /** USB HID modules to look for. */
   readonly hidIds: readonly { readonly vendorId: number; readonly productId: number }[];
   /** The security module's PKCS#11 library, and whether it is SoftHSM, which wants a configuration file. */
   readonly token: { readonly module: string; readonly softhsm: boolean };
-  /** Device of the hardware watchdog, if it has one, and the time after which it resets the board. */
-  readonly watchdog: { readonly device: string; readonly timeoutS: number } | undefined;
+  /** The hardware watchdog, if it has one: its device, the time after which it resets the board, and its driver. */
+  readonly watchdog:
+    | { readonly device: string; readonly timeoutS: number; readonly kernelModule: string | undefined }
+    | undefined;
+  /** Lights, by their names in /sys/class/leds. */
+  readonly indicators: { readonly healthy: string | undefined; readonly fault: string | undefined };
   /** Locked memory; `allowUnlocked` is for development only. */
   readonly memory: { readonly slabBytes: number; readonly ringBytes: number; readonly allowUnlocked: boolean };
-  /** What makes its image, a path below boards/, if one is made. */
-  readonly image: string | undefined;
+  /** What its image is made of, if one is made. */
+  readonly image: BoardImage | undefined;
+}
+
+/** What `npm run image` makes the board's image of, beside what every image has. */
+export interface BoardImage {
+  readonly kernel: {
+    /** The Debian package that names the newest kernel. */
+    readonly package: string;
+    /** Modules that must be loaded to reach the disk. */
+    readonly disk: readonly string[];
+    /** Modules that are loaded at the start. */
+    readonly load: readonly string[];
+    /** Modules that are there for when their device is. */
+    readonly more: readonly string[];
+    /** Options of modules, as in modprobe.d. */
+    readonly options: readonly string[];
+    /** Further words of the kernel's command line. */
+    readonly commandLine: string;
+  };
+  /** Debian packages beside those of every image. */
+  readonly packages: readonly string[];
+  readonly boot: {
+    /** GRUB's platform and the file that the firmware looks for. */
+    readonly platform: "x86_64-efi" | "arm64-efi";
+    readonly file: string;
+    /** The Debian package with GRUB for it. */
+    readonly package: string;
+    /** A new system that is not in order after this time is given up. */
+    readonly trialS: number;
+  };
+  /** Partitions, in MiB: the rest of the disk, but no less than `dataMiB`, is for data. */
+  readonly storage: {
+    readonly espMiB: number;
+    readonly bootMiB: number;
+    readonly systemMiB: number;
+    readonly dataMiB: number;
+  };
+  /** Memory for logs, /tmp and the like, in MiB. */
+  readonly volatileMiB: number;
+  /** The gadget that stands for a HID module where there is no hardware. */
+  readonly hidGadget: boolean;
 }

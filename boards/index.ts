@@ -1,5 +1,13 @@
 // The boards that there are.
 
+import { genericX86 } from "./generic-x86_64.ts";
 import { host } from "./host.ts";
+import { raspberryPiCm4 } from "./raspberrypi-cm4.ts";
+import { virtX86 } from "./virt-x86_64.ts";
 
-export const BOARDS = { host } as const;
+export const BOARDS = {
+  host,
+  "virt-x86_64": virtX86,
+  "generic-x86_64": genericX86,
+  "raspberrypi-cm4": raspberryPiCm4,
+} as const;

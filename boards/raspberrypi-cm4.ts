@@ -1,0 +1,32 @@
+// A Raspberry Pi Compute Module 4 on a carrier board, with UEFI firmware (EDK II) in front of the image.
+
+import type { Board } from "./board.ts";
+
+export const raspberryPiCm4 = {
+  name: "raspberrypi-cm4",
+  about: "a Raspberry Pi Compute Module 4 with UEFI firmware, modules on USB, and the chip's watchdog",
+  architecture: "arm64",
+  console: "/dev/ttyAMA0",
+  consoleBaud: 115_200,
+  modulePorts: ["/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/ttyACM0"],
+  hidIds: [{ vendorId: 0x1209, productId: 0x7a1b }],
+  token: { module: "/usr/lib/softhsm/libsofthsm2.so", softhsm: true },
+  watchdog: { device: "/dev/watchdog0", timeoutS: 15, kernelModule: "bcm2835_wdt" },
+  indicators: { healthy: "ACT", fault: "PWR" },
+  memory: { slabBytes: 4 << 20, ringBytes: 1 << 20, allowUnlocked: false },
+  image: {
+    kernel: {
+      package: "linux-image-arm64",
+      disk: ["sdhci_iproc", "mmc_block", "xhci_pci", "usb_storage", "sd_mod"],
+      load: ["bcm2835_wdt"],
+      more: ["genet", "usbhid", "ftdi_sio", "cp210x", "pl2303", "ch341", "cdc_acm", "leds_gpio"],
+      options: ["bcm2835_wdt heartbeat=15"],
+      commandLine: "",
+    },
+    packages: [],
+    boot: { platform: "arm64-efi", file: "BOOTAA64.EFI", package: "grub-efi-arm64-bin", trialS: 300 },
+    storage: { espMiB: 34, bootMiB: 48, systemMiB: 160, dataMiB: 1024 },
+    volatileMiB: 64,
+    hidGadget: false,
+  },
+} as const satisfies Board;
