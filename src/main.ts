@@ -8,6 +8,7 @@ import { DRIVERS } from "../drivers/index.ts";
 import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
 import { EXIT } from "./cli/exit.ts";
 import { ConfigError, loadConfig } from "./config.ts";
+import { GraveLines } from "./control/grave-lines.ts";
 import { Health } from "./control/health.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { makeMetrics } from "./control/metrics.ts";
@@ -52,7 +53,8 @@ async function main(): Promise<void> {
   if (file === undefined) throw new Error("usage: main.ts NODE.toml");
   const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) });
   using logFile = openLogFile(2);
-  const log = makeLog(config.node.logLevel, logFile);
+  const faults = new GraveLines(logFile);
+  const log = makeLog(config.node.logLevel, faults);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(signal));
   stop.signal.addEventListener("abort", () => setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref());
@@ -64,7 +66,8 @@ async function main(): Promise<void> {
     process.exit(EXIT.internal);
   });
   using health = new Health(systemClock);
-  const base: Base = { config, log, metrics: makeMetrics(), clock: systemClock, random: systemRandom, health, stop };
+  const metrics = makeMetrics();
+  const base: Base = { config, log, faults, metrics, clock: systemClock, random: systemRandom, health, stop };
   let watchdog: WatchdogKeeper | undefined;
   try {
     watchdog = armWatchdog(base);

@@ -6,11 +6,14 @@ import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
 import { startAk } from "./ak/server.ts";
 import type { LinkConfig, NodeConfig, TlsFiles } from "./config.ts";
 import { type ControllerServer, startController } from "./control/controller.ts";
+import type { GraveLines } from "./control/grave-lines.ts";
 import { type Health, healthGauges } from "./control/health.ts";
 import { kmGauges } from "./control/km-gauges.ts";
+import type { SettableLog } from "./control/log.ts";
 import { measureLoop, processGauges } from "./control/loop.ts";
 import type { Metrics } from "./control/metrics.ts";
 import { startMetrics } from "./control/metrics-server.ts";
+import { operatorCommands } from "./control/operator-commands.ts";
 import { startControl } from "./control/socket.ts";
 import { type KmReport, reportOf } from "./control/status.ts";
 import type { systemClock, systemRandom } from "./control/system.ts";
@@ -37,7 +40,9 @@ const START_WITHIN_MS = 120_000;
 /** What all parts are given. */
 export interface Base {
   readonly config: NodeConfig;
-  readonly log: Log;
+  readonly log: SettableLog;
+  /** What the log has of warnings and errors. */
+  readonly faults: Pick<GraveLines, "read">;
   readonly metrics: Metrics;
   readonly clock: typeof systemClock;
   readonly random: typeof systemRandom;
@@ -139,6 +144,7 @@ function commandsOf(base: Base, node: Node) {
   const { stop } = base;
   const { vault } = node.vault;
   return {
+    ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
     status: async () => report(base, node),
     stop: async () => {
       stop.abort("told to stop");

@@ -4,7 +4,13 @@ import { write, writeSync } from "node:fs";
 import { pino } from "pino";
 import type { Log } from "../core/ports.ts";
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A log whose level, one of `LOG_LEVELS`, can be set while it is written. */
+export interface SettableLog extends Log {
+  level: string;
+}
 
 /** Where lines go: each call has one line, with its line end. */
 export interface LogDestination {
@@ -18,7 +24,7 @@ const DEEPEST = 6;
  * A log with ISO time. `alarm` is the field of a line that an operator must see; its value names the alarm, as in the
  * counter `alarms`. A `Secret` is written as `[secret]`, bytes of any kind as `[bytes]`, an error with its causes.
  */
-export function makeLog(level: LogLevel, destination: LogDestination): Log {
+export function makeLog(level: LogLevel, destination: LogDestination): SettableLog {
   return pino(
     {
       level,

@@ -60,6 +60,15 @@ export class Sessions implements SessionDoor {
     return { initiator: initiator.size, destination: destination.size, asks: this.#source.asks };
   }
 
+  /** Those there are, at most so many of each role; the most recently used first. */
+  list(most: number): readonly SessionView[] {
+    const now = this.#host.context.clock.monotonicMs();
+    return Object.entries(this.#tables).flatMap(([role, table]) => {
+      const latest = table.all().slice(-most).reverse();
+      return latest.map((session) => viewOf(role as SessionRole, session, now));
+    });
+  }
+
   attach(line: AppLine): () => void {
     return this.#lines.attach(line);
   }
@@ -138,4 +147,24 @@ export class Sessions implements SessionDoor {
     if (peer !== this.#host.context.self) this.#farewells.add(session, reason);
     else this.#tables[role === "initiator" ? "destination" : "initiator"].heard(peer, id, reason);
   }
+}
+
+/** One session, for people. */
+export interface SessionView {
+  readonly id: string;
+  /** Of the application at home here. */
+  readonly role: SessionRole;
+  readonly initiator: string;
+  readonly destination: string;
+  readonly peer: string;
+  readonly state: Session["state"];
+  /** Keys supplied, and how many may be. */
+  readonly spent: number;
+  readonly budget: number;
+  readonly idleMs: number;
+}
+
+function viewOf(role: SessionRole, { terms, state, spent, usedAt }: Session, nowMs: number): SessionView {
+  const { id, initiator, destination, peer, budget } = terms;
+  return { id, role, initiator, destination, peer, state, spent, budget, idleMs: Math.round(nowMs - usedAt) };
 }
