@@ -23,7 +23,7 @@ import { provisionReference } from "./provision/reference.ts";
 import { quoted } from "./shell.ts";
 
 /** Ports of a single node, where nothing else usually listens. */
-const NODE_PORTS = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414, controller: 4164 } as const;
+export const NODE_PORTS = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414, controller: 4164 } as const;
 
 interface InitOptions {
   readonly dir?: string;
@@ -69,7 +69,7 @@ async function init(options: InitOptions): Promise<void> {
 }
 
 /** @throws CommandError naming the boards that there are */
-function boardOf(name: string): Board {
+export function boardOf(name: string): Board {
   const found = Object.entries<Board>(BOARDS).find(([known]) => known === name);
   if (found !== undefined) return found[1];
   throw new CommandError(EXIT.usage, `there is no board "${name}"; there is ${Object.keys(BOARDS).join(", ")}.`);

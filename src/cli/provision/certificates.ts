@@ -13,6 +13,7 @@ import {
   type JsonGeneralName,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,
@@ -76,29 +77,53 @@ async function openAuthority(files: PemFiles): Promise<Authority> {
 export async function issue(from: Authority, files: PemFiles, subject: Subject): Promise<boolean> {
   if (existsSync(files.cert) && existsSync(files.key)) return false;
   const keys = await newKeys();
-  const certificate = await X509CertificateGenerator.create({
-    serialNumber: serialNumber(),
-    subject: `CN=${subject.uri.split(":").slice(3).join(":")}`,
-    issuer: from.certificate.subject,
-    ...validity(CERTIFICATE_YEARS),
-    publicKey: keys.publicKey,
-    signingKey: from.privateKey,
-    signingAlgorithm: ALGORITHM,
-    extensions: await extensionsOf(from, keys.publicKey, subject),
-  });
-  await write(files, certificate, keys.privateKey);
+  await write(files, await certify(from, keys.publicKey, subject), keys.privateKey);
   return true;
 }
 
-async function extensionsOf(from: Authority, own: webcrypto.CryptoKey, subject: Subject): Promise<Extension[]> {
+/** A certificate for a key that was made elsewhere, valid for two years. */
+export const certify = async (
+  from: Authority,
+  publicKey: webcrypto.CryptoKey,
+  subject: Subject,
+): Promise<X509Certificate> =>
+  X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: commonName(subject),
+    issuer: from.certificate.subject,
+    ...validity(CERTIFICATE_YEARS),
+    publicKey,
+    signingKey: from.privateKey,
+    signingAlgorithm: ALGORITHM,
+    extensions: await extensionsOf(from, publicKey, subject),
+  });
+
+const commonName = ({ uri }: Subject): string => `CN=${uri.split(":").slice(3).join(":")}`;
+
+/** RFC 2986: asks an authority for the certificate of a key pair; PEM. */
+export async function requestCertificate(keys: webcrypto.CryptoKeyPair, subject: Subject): Promise<string> {
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    name: commonName(subject),
+    keys,
+    signingAlgorithm: ALGORITHM,
+    extensions: [...wishesOf(subject)],
+  });
+  return `${request.toString("pem")}\n`;
+}
+
+/** What a certificate says of its subject, and a request asks for. */
+function wishesOf(subject: Subject): readonly Extension[] {
   const usages = subject.usages.map((usage) => ExtendedKeyUsage[`${usage}Auth`]);
   const names: JsonGeneralName[] = [{ type: "url", value: subject.uri }];
   for (const host of subject.hosts ?? []) names.push({ type: isAddress(host) ? "ip" : "dns", value: host });
+  return [new ExtendedKeyUsageExtension(usages), new SubjectAlternativeNameExtension(names)];
+}
+
+async function extensionsOf(from: Authority, own: webcrypto.CryptoKey, subject: Subject): Promise<Extension[]> {
   return [
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-    new ExtendedKeyUsageExtension(usages),
-    new SubjectAlternativeNameExtension(names),
+    ...wishesOf(subject),
     await AuthorityKeyIdentifierExtension.create(from.certificate.publicKey),
     await SubjectKeyIdentifierExtension.create(own),
   ];

@@ -75,4 +75,5 @@ export const nodePlaces = (dir: string) => ({
   pin: join(dir, "pin"),
   soPin: join(dir, "so-pin"),
   log: join(dir, "km.log"),
+  audit: join(dir, "audit"),
 });

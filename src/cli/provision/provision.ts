@@ -78,7 +78,7 @@ export async function provisionIdentity(from: Authorities, { id, dir, hosts }: I
 
 /** Largest label of a PKCS#11 token, in bytes. */
 const LABEL_BYTES = 32;
-const labelOf = (id: string): string => `qkm ${id}`.slice(0, LABEL_BYTES);
+export const labelOf = (id: string): string => `qkm ${id}`.slice(0, LABEL_BYTES);
 
 /** A SoftHSM token for a node, with a random PIN, if its board has SoftHSM; what its configuration says of it. */
 export function provisionToken(id: string, dir: string, board: Board, say: Progress) {

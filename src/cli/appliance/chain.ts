@@ -1,0 +1,33 @@
+// Certificates in PEM files, and whether one leads to a trust anchor.
+
+import { X509Certificate } from "node:crypto";
+import { CommandError, EXIT } from "../exit.ts";
+
+const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
+/** Anchors in a file, or certificates in a chain. */
+const MOST = 32;
+
+/** All certificates of a text, in its order, at least one. @throws CommandError naming `what` */
+export function certificatesIn(text: string, what: string): readonly X509Certificate[] {
+  const blocks = text.match(PEM) ?? [];
+  if (blocks.length === 0 || blocks.length > MOST) {
+    throw new CommandError(EXIT.config, `${what} has ${blocks.length} certificates (PEM), not 1 to ${MOST}.`);
+  }
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch (cause) {
+    throw new CommandError(EXIT.config, `${what} has a certificate that cannot be read; copy it anew.`, cause);
+  }
+}
+
+/** Whether the first of a chain leads to one of the anchors, over the others; by signature, not by date. */
+export function leadsTo(anchors: readonly X509Certificate[], chain: readonly X509Certificate[]): boolean {
+  const [leaf, ...others] = chain;
+  if (leaf === undefined) return false;
+  if (anchors.some((anchor) => isIssuer(anchor, leaf))) return true;
+  const next = others.filter((other) => isIssuer(other, leaf));
+  return next.some((issuer) => leadsTo(anchors, [issuer, ...others.filter((other) => other !== issuer)]));
+}
+
+const isIssuer = (issuer: X509Certificate, of: X509Certificate): boolean =>
+  issuer.ca && of.checkIssued(issuer) && of.verify(issuer.publicKey);

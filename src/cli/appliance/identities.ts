@@ -1,0 +1,176 @@
+// Who the node is to others: for each of its private keys the doors, the certificate, and what a request asks for.
+
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, type webcrypto } from "node:crypto";
+import { hostname } from "node:os";
+import { basename, join, resolve, sep } from "node:path";
+import type { NodeConfig } from "../../config.ts";
+import { CommandError, EXIT } from "../exit.ts";
+import { requestCertificate, type Subject } from "../provision/certificates.ts";
+import { readText, writeWhole } from "./files.ts";
+import type { Medium } from "./medium.ts";
+import { configIn } from "./node-config.ts";
+import { type AppliancePlaces, appliancePlaces, ON_MEDIUM } from "./places.ts";
+import { type RequestContent, readRequest } from "./request.ts";
+import type { Screen } from "./screen.ts";
+
+export interface NodeIdentity {
+  /** Of its files: `server` or `kx` unless the configuration names others. */
+  readonly name: string;
+  readonly key: string;
+  readonly certificate: string;
+  /** What its certificate must chain to, if that file is there. */
+  readonly anchor: string;
+  readonly subject: Subject;
+}
+
+/** A certificate request that waits to be signed, or was. */
+export interface WaitingRequest {
+  readonly name: string;
+  readonly file: string;
+  readonly pem: string;
+  readonly content: RequestContent;
+}
+
+/** One for applications and controllers, one for other KMs. `hosts`: what the former know the node by. */
+export function identitiesOf(config: NodeConfig, places: AppliancePlaces): readonly NodeIdentity[] {
+  const uri = `urn:qkm:km:${config.node.id}`;
+  const hosts = hostsIn(places) ?? usualHosts(config);
+  const { ak, etsi014, controller, kx } = config;
+  const found = new Map<string, NodeIdentity>();
+  for (const { tls } of [ak, etsi014, ...(controller === undefined ? [] : [controller])]) {
+    const subject = { uri, usages: ["server"], hosts } as const;
+    found.set(tls.key, identity(tls, places.trust("km_servers"), subject));
+  }
+  found.set(kx.tls.key, identity(kx.tls, kx.tls.trust, { uri, usages: ["server", "client"] }));
+  return [...found.values()];
+}
+
+const identity = (tls: NodeConfig["kx"]["tls"], anchor: string, subject: Subject): NodeIdentity => ({
+  name: basename(tls.key).replace(/\.[^.]*$/, ""),
+  key: tls.key,
+  certificate: tls.certificate,
+  anchor,
+  subject,
+});
+
+const HOST = /^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$/;
+const MOST_HOSTS = 32;
+
+/** Takes the medium's `hosts`. @throws CommandError naming the line that is wrong */
+export function takeHosts(places: AppliancePlaces, medium: Medium, screen: Screen): void {
+  const text = medium.text(ON_MEDIUM.hosts);
+  if (text === undefined) return;
+  const hosts = linesOf(text);
+  const wrong = hosts.find((host) => !HOST.test(host));
+  if (wrong !== undefined || hosts.length > MOST_HOSTS) {
+    const what = wrong === undefined ? `more than ${MOST_HOSTS} lines` : `"${wrong}"`;
+    throw new CommandError(EXIT.config, `the medium's "hosts" has ${what}: write one host name or address a line.`);
+  }
+  const content = `${hosts.join("\n")}\n`;
+  if (readText(places.hosts) === content) return;
+  writeWhole(places.hosts, content);
+  screen.say(`names of this node for applications: ${hosts.join(", ")}`);
+}
+
+function hostsIn(places: AppliancePlaces): readonly string[] | undefined {
+  const text = readText(places.hosts);
+  return text === undefined ? undefined : linesOf(text);
+}
+
+const linesOf = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim())
+    .filter((line) => line !== "");
+
+/** Where the doors listen, or what the system is called if they listen everywhere. */
+function usualHosts({ ak, etsi014, controller }: NodeConfig): readonly string[] {
+  const listened = [ak, etsi014, controller].flatMap((door) => door?.listen.host ?? []);
+  const named = listened.filter((host) => host !== "0.0.0.0" && host !== "::");
+  return [...new Set(named.length > 0 ? named : [hostname()].filter((name) => HOST.test(name)))];
+}
+
+/** Makes private keys and requests that are missing, and puts the requests on the medium. */
+export async function takeIdentities(
+  identities: readonly NodeIdentity[],
+  places: AppliancePlaces,
+  medium: Medium | undefined,
+  screen: Screen,
+): Promise<void> {
+  for (const one of identities) {
+    const key = keyOf(one, places) ?? makeKey(one, screen);
+    const file = join(places.requests, `${one.name}.csr`);
+    const present = readText(file);
+    const fits = present !== undefined && (await isRequestFor(present, key, one.subject));
+    const pem = fits ? present : await requestCertificate(await keyPair(key), one.subject);
+    if (!fits) writeWhole(file, pem, 0o644);
+    if (!fits) screen.say(`certificate request ${one.name}: ${one.subject.uri}`);
+    if (medium !== undefined && readText(one.certificate) === undefined) putRequest(one, pem, medium, screen);
+  }
+}
+
+function putRequest({ name, subject }: NodeIdentity, pem: string, medium: Medium, screen: Screen): void {
+  const id = subject.uri.split(":").slice(3).join("-");
+  const file = join(ON_MEDIUM.requests, `${id}-${name}.csr`.replaceAll(/[^\w.@-]/g, "_"));
+  if (medium.put(file, pem)) screen.say(`request on the medium: ${file}`);
+  else screen.say(`the medium cannot be written: have the console print the request ${name}`);
+}
+
+/** Its private key. Undefined when there is none yet. @throws CommandError when it is none or outside the folder */
+export function keyOf({ key }: NodeIdentity, places: AppliancePlaces): KeyObject | undefined {
+  const home = resolve(places.config, "..");
+  if (!key.startsWith(home + sep)) {
+    throw new CommandError(EXIT.config, `node.toml wants the private key ${key}: name a file in ${home}, or none.`);
+  }
+  const pem = readText(key);
+  return pem === undefined ? undefined : parseKey(pem, key);
+}
+
+function parseKey(pem: string, path: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    throw new CommandError(EXIT.config, `${path} holds no private key: remove it to have a new one made.`, cause);
+  }
+}
+
+function makeKey({ key, name }: NodeIdentity, screen: Screen): KeyObject {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  writeWhole(key, privateKey.export({ type: "pkcs8", format: "pem" }));
+  screen.say(`private key ${name} made; it never leaves this node`);
+  return privateKey;
+}
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
+
+const keyPair = async (key: KeyObject): Promise<webcrypto.CryptoKeyPair> => ({
+  privateKey: key.toCryptoKey(ALGORITHM, false, ["sign"]),
+  publicKey: createPublicKey(key).toCryptoKey(ALGORITHM, true, ["verify"]),
+});
+
+const spkiOf = (key: KeyObject): Buffer => createPublicKey(key).export({ type: "spki", format: "der" });
+
+/** Of the same key, name and hosts: a request is not made anew at each start. */
+async function isRequestFor(pem: string, key: KeyObject, { uri, hosts = [] }: Subject): Promise<boolean> {
+  const content = await readRequest(pem).catch(() => undefined);
+  if (content === undefined) return false;
+  return (
+    spkiOf(key).equals(content.spki) &&
+    content.uri === uri &&
+    content.hosts.toSorted().join() === [...hosts].toSorted().join()
+  );
+}
+
+/** The node's certificate requests; none before it has a configuration. For the console. */
+export async function requestsOf(dir: string): Promise<readonly WaitingRequest[]> {
+  const places = appliancePlaces(dir);
+  const config = configIn(places);
+  if (config === undefined) return [];
+  const found: WaitingRequest[] = [];
+  for (const { name } of identitiesOf(config, places)) {
+    const file = join(places.requests, `${name}.csr`);
+    const pem = readText(file);
+    if (pem !== undefined) found.push({ name, file, pem, content: await readRequest(pem) });
+  }
+  return found;
+}
