@@ -89,6 +89,12 @@ export interface NodeConfig {
     readonly quotaBitsPerS: number;
     readonly quotaBurstBits: number;
   };
+  readonly audit: {
+    readonly dir: string;
+    readonly maxBytes: number;
+    readonly keep: "newest" | "all";
+    readonly gatherMs: number;
+  };
   readonly sessions: {
     readonly max: number;
     readonly maxPerApp: number;

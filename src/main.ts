@@ -15,7 +15,7 @@ import { makeMetrics } from "./control/metrics.ts";
 import { systemClock, systemRandom } from "./control/system.ts";
 import { WatchdogKeeper, watchdogGauges } from "./control/watchdog.ts";
 import { asFault, Fault } from "./core/fault.ts";
-import { type Base, runNode } from "./node.ts";
+import { type Given, runNode } from "./node.ts";
 
 const FORCED_EXIT_MS = 7000;
 
@@ -28,7 +28,7 @@ function watchParent(stop: AbortController): void {
 }
 
 /** Undefined where neither the configuration nor the board names one. @throws Fault WATCHDOG_UNAVAILABLE when it is required */
-function armWatchdog({ config, health, clock, log, metrics }: Base): WatchdogKeeper | undefined {
+function armWatchdog({ config, health, clock, log, metrics }: Given): WatchdogKeeper | undefined {
   const { required } = config.watchdog;
   const device = config.watchdog.device ?? watchdogOf(config.node.board);
   if (device !== undefined && device !== "none") {
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
   });
   using health = new Health(systemClock);
   const metrics = makeMetrics();
-  const base: Base = { config, log, faults, metrics, clock: systemClock, random: systemRandom, health, stop };
+  const base: Given = { config, log, faults, metrics, clock: systemClock, random: systemRandom, health, stop };
   let watchdog: WatchdogKeeper | undefined;
   try {
     watchdog = armWatchdog(base);

@@ -5,6 +5,8 @@ import { DRIVERS, type DriverName } from "../drivers/index.ts";
 import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
 import { startAk } from "./ak/server.ts";
 import type { LinkConfig, NodeConfig, TlsFiles } from "./config.ts";
+import { auditCommands } from "./control/audit-commands.ts";
+import type { AuditKeeper, LateAudit } from "./control/audit-keeper.ts";
 import { type ControllerServer, startController } from "./control/controller.ts";
 import type { GraveLines } from "./control/grave-lines.ts";
 import { type Health, healthGauges } from "./control/health.ts";
@@ -27,6 +29,7 @@ import { LateDoor } from "./keys/late-door.ts";
 import { parsePairingKey } from "./kq/pairing.ts";
 import { startKx } from "./kx/peers.ts";
 import type { TlsMaterial } from "./net/options.ts";
+import { lateAudit, openAudit, versionOf } from "./node-audit.ts";
 import { type OpenVault, openVault } from "./vault/open.ts";
 import { SupplyRing } from "./wire/ring.ts";
 
@@ -37,8 +40,11 @@ const LARGEST_BLOCK = 32_768;
 /** A start that takes longer hangs; a token that is not there may be waited for without an end. */
 const START_WITHIN_MS = 120_000;
 
-/** What all parts are given. */
-export interface Base {
+/** How long a zeroisation waits until the audit log has it. */
+const AUDIT_LAST_MS = 100;
+
+/** What a KM is given. */
+export interface Given {
   readonly config: NodeConfig;
   readonly log: SettableLog;
   /** What the log has of warnings and errors. */
@@ -51,9 +57,15 @@ export interface Base {
   readonly stop: AbortController;
 }
 
+/** What all parts are given. */
+interface Base extends Given {
+  readonly audit: LateAudit;
+}
+
 /** The parts that others look at, as far as they are open. */
 interface Node {
   readonly vault: OpenVault;
+  readonly keeper: AuditKeeper;
   readonly door: LateDoor;
   readonly sources: Map<string, KeySource>;
   keys: KeyManager | undefined;
@@ -62,22 +74,25 @@ interface Node {
   zeroised: boolean;
 }
 
-const report = ({ config, health }: Pick<Base, "config" | "health">, { vault, keys, sources }: Node): KmReport => ({
+const report = ({ config, health }: Pick<Given, "config" | "health">, { vault, keys, sources }: Node): KmReport => ({
   ...reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status()),
   health: health.read(),
 });
 
 /** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
-export async function runNode(base: Base): Promise<void> {
+export async function runNode(given: Given): Promise<void> {
+  const base = lateAudit(given);
   const { config, log, health, stop } = base;
   await using parts = new AsyncDisposableStack();
   const opened = health.task("start", START_WITHIN_MS);
   const vault = await openNodeVault(base);
   parts.use(vault.vault);
   checkSlots(config, vault);
+  const keeper = parts.use(await openAudit(base, vault));
   const door = new LateDoor(config.supply.defaultKeyBits, blockBytesOf(config));
   const node: Node = {
     vault,
+    keeper,
     door,
     sources: new Map(),
     keys: undefined,
@@ -100,6 +115,7 @@ export async function runNode(base: Base): Promise<void> {
   process.stdout.write("ready\n");
   await aborted(stop.signal);
   log.info({ km: config.node.id, why: String(stop.signal.reason) }, "stopping");
+  base.audit.note("stopping", { why: String(stop.signal.reason) });
   // While the connections stand: whoever waits is refused, and peers are told of sessions' ends.
   await keys.refuse();
 }
@@ -144,6 +160,7 @@ function commandsOf(base: Base, node: Node) {
   const { stop } = base;
   const { vault } = node.vault;
   return {
+    ...auditCommands(node.keeper),
     ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
     status: async () => report(base, node),
     stop: async () => {
@@ -154,6 +171,8 @@ function commandsOf(base: Base, node: Node) {
       const begun = performance.now();
       node.zeroised = true;
       void node.keys?.refuse();
+      base.audit.note("zeroised", {});
+      await node.keeper.audit.flush(AUDIT_LAST_MS);
       await vault.zeroise();
       setImmediate(() => stop.abort("zeroised"));
       return { zeroisedInMs: performance.now() - begun };
@@ -209,8 +228,6 @@ async function openController(
   const options = { listen: controller.listen, tls: readTls(controller.tls) };
   return parts.use(await startController(options, { state, log, meter: metrics.meter }));
 }
-
-const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);
 
 const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
   certificate: readFileSync(certificate, "utf8"),

@@ -19,6 +19,7 @@ const NOTES: Readonly<Record<string, string>> = {
     "It resets the machine when this KM hangs: see [operations.md](operations.md#the-hardware-watchdog). Its timeout is that of its kernel module.",
   supply:
     "A KMA-key of 32 KiB holds 1,021 keys of 256 bits. Stock is what is ready before anyone asks: `stock_high = 1000` keeps about a million keys per destination, if the links bring them and `keep_blocks` and `store_max_bytes` leave room.",
+  audit: "What became of each byte of key; see [audit.md](audit.md).",
   sessions:
     "Of the proactive mode (Q.4161 8.2); see [ak.md](ak.md). They hold for the applications at home here, as initiators and as destinations each; the other KM has its own.",
   links:

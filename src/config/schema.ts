@@ -131,6 +131,21 @@ export const SCHEMA = v.strictObject({
     }),
     {},
   ),
+  audit: v.optional(
+    v.strictObject({
+      dir: v.optional(text("folder of the audit log"), "audit"),
+      max_bytes: v.optional(integer(1 << 20, 2 ** 44, "largest size of the audit log on disk"), 2 ** 30),
+      keep: v.optional(
+        choice(
+          ["newest", "all"],
+          "at `max_bytes`: `newest` removes the oldest segment and notes it; `all` removes nothing, and nothing is done with keys until segments are moved away",
+        ),
+        "newest",
+      ),
+      gather_ms: v.optional(integer(10, 1_000, "how long events are gathered before they are sealed and written"), 100),
+    }),
+    {},
+  ),
   sessions: v.optional(
     v.strictObject({
       max: v.optional(

@@ -53,6 +53,12 @@ export function configOf(from: Written, file: string): NodeConfig {
     metrics: { listen: from.metrics.listen },
     controller: from.controller && { listen: from.controller.listen, tls: tls(from.controller) },
     supply: supplyOf(from.supply),
+    audit: {
+      dir: at(from.audit.dir),
+      maxBytes: from.audit.max_bytes,
+      keep: from.audit.keep,
+      gatherMs: from.audit.gather_ms,
+    },
     sessions: sessionsOf(from.sessions),
     links: from.links.map((link) => ({
       id: linkId(link.id),

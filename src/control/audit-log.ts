@@ -97,9 +97,13 @@ export class AuditLog implements Audit, AsyncDisposable {
   async checkLastSeal(): Promise<void> {
     const { last, file } = this.#found;
     if (last === undefined) return;
-    const mac = await this.#ports.mac(macMessage(this.#options.km, Buffer.from(last.hash, "hex")));
-    if (hex(mac) === last.mac) return;
-    this.#changed(file, `seal ${last.seal} was not made by this token's key`);
+    const [isOurs] = await this.check([last]);
+    if (isOurs !== true) this.#changed(file, `seal ${last.seal} was not made by this token's key`);
+  }
+
+  /** Whether each of the seals was made by the token's key. @throws Fault HSM_UNAVAILABLE */
+  check(seals: readonly Pick<Seal, "hash" | "mac">[]): Promise<boolean[]> {
+    return checkSeals(this.#options.km, this.#ports.mac, seals);
   }
 
   #changed(file: string, why: string): void {
@@ -140,8 +144,12 @@ export class AuditLog implements Audit, AsyncDisposable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Resolves when what was noted before is on the disk, or could not be written now. */
-  async flush(): Promise<void> {
+  /** Resolves when what was noted before is on the disk, or could not be written now, or after `mostMs`. */
+  async flush(mostMs = STOP_MS): Promise<void> {
+    await this.#within(mostMs, this.#flushed());
+  }
+
+  async #flushed(): Promise<void> {
     await this.#writing;
     this.#begin();
     await this.#writing;
@@ -227,8 +235,9 @@ export class AuditLog implements Audit, AsyncDisposable {
 
   /** Writes what waits, if it can be written within a few seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#within(STOP_MS, this.flush());
+    await this.flush();
     this.#stopTimer?.();
     this.#stopTimer = undefined;
     if (!this.#gather.isEmpty || this.#pending !== undefined) {
@@ -245,3 +254,14 @@ export class AuditLog implements Audit, AsyncDisposable {
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
+/** Whether each of the seals has the MAC that `mac` makes. @throws what `mac` throws */
+export async function checkSeals(
+  km: string,
+  mac: AuditPorts["mac"],
+  seals: readonly Pick<Seal, "hash" | "mac">[],
+): Promise<boolean[]> {
+  const checked: boolean[] = [];
+  for (const seal of seals) checked.push(hex(await mac(macMessage(km, Buffer.from(seal.hash, "hex")))) === seal.mac);
+  return checked;
+}

@@ -181,7 +181,7 @@ export class Segments implements AsyncDisposable {
     if (keep === "all" && this.bytes + ROOM.least > maxBytes) {
       return unavailable(`the audit log has ${this.bytes} bytes, as many as max_bytes allows: move old segments away`);
     }
-    if (this.#file === undefined || this.#filled - this.#end >= ROOM.least) return undefined;
+    if (this.#file === undefined || this.#isSpoilt || this.#filled - this.#end >= ROOM.least) return undefined;
     this.#filled = await fill(this.#file, this.#filled, this.#end + ROOM.step);
     if (this.#filled - this.#end >= ROOM.least) return undefined;
     return unavailable(`the disk of the audit log (${dir}) is full: make room`);

@@ -232,7 +232,7 @@ export const AUDIT_EVENTS = {
   alarm: event("an alarm was raised", { alarm: "its name, as in the counter `qkm_alarms_total`" }),
   epoch_begun: event("a KEK epoch began", {}),
   token: event("the security module came or went", { state: "`ready`, `gone` or `wrong-pin`" }),
-  zeroised: event("all keys were destroyed", { outcome: "`done`, or the fault" }),
+  zeroised: event("all keys are destroyed from here on: memory, keys in the token, store", {}),
   console: event("a person did something at the console or by a command", {
     actor: "who logged in, or the operating system's user",
     what: "the command",

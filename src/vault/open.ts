@@ -1,6 +1,7 @@
 // Opens the vault of one KM: memory, store, then the token whenever it comes.
 
 import type { KmId } from "../core/ids.ts";
+import { Pace } from "../core/pace.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
 import type { SecretPool } from "../core/secret.ts";
 import type { Token } from "../device/token.ts";
@@ -45,6 +46,8 @@ export interface VaultPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
+  /** What all that can wait in this process shares; one of its own when absent. */
+  readonly pace?: Pace;
   /** Another store than LMDB in `dir`. */
   readonly openStore?: () => Promise<Store>;
 }
@@ -56,6 +59,8 @@ export interface OpenVault {
   readonly ready: Promise<GuardVerdict>;
   /** Locked memory for the supply ring, zeroed with the rest by `zeroise`. @throws Fault MEMORY_NOT_LOCKED */
   lockedRegion(bytes: number): Uint8Array;
+  /** Runs a job on the token that is no business of the vault. @throws Fault HSM_UNAVAILABLE, and what the job throws */
+  useToken<T>(job: (token: Token) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -73,7 +78,12 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
     const { vault, life, link } = assemble({ options, ports, memory, slab, keeper, release, changed: () => changed() });
     changed = () => vault.changed();
     link.start();
-    return { vault, ready: life.opened, lockedRegion: (bytes) => memory.region(bytes) };
+    return {
+      vault,
+      ready: life.opened,
+      lockedRegion: (bytes) => memory.region(bytes),
+      useToken: (job) => link.use(job),
+    };
   } catch (thrown) {
     release();
     memory[Symbol.dispose]();
@@ -109,13 +119,14 @@ interface Ground {
 function assemble({ options, ports, memory, slab, keeper, release, changed }: Ground) {
   const { km, blockBytes, mode, epochSeals } = options;
   const { clock, log, meter, openToken } = ports;
+  const pace = ports.pace ?? new Pace({ turn: (then) => void setImmediate(then) });
   const epochs = new Epochs(clock);
   const dataKeys = new DataKeys(memory.region(DATA_KEY_REGION_BYTES));
   const keyIds = new KeyIdKeys(memory.region(keyIdRegionBytes(options.keyIdKeys)));
   const tagState = memory.region(POLY1305_STATE_BYTES);
   const link: TokenLink = new TokenLink({ openToken, adopt: (token) => life.adopt(token), clock, log, meter, changed });
   const sealer: Sealer = new Sealer({ km, link, epochs, dataKeys, scheme: () => life.mode });
-  const shared = { keeper, sealer, link, epochs, dataKeys, clock, log };
+  const shared = { keeper, sealer, link, epochs, dataKeys, clock, log, pace };
   const life = new EpochLife({ ...shared, km, meter, mode, epochSeals, slot: slab.reserve() });
   const scratch = memory.region(slab.slotBytes);
   const blocks = new Blocks({ ...shared, slab, keyIds, tagState, scratch, blockBytes });

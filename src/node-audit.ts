@@ -1,0 +1,81 @@
+// The audit log of one KM: opened behind the vault, closed before it, told of the start and of the end.
+
+import { readFileSync } from "node:fs";
+import type { NodeConfig } from "./config.ts";
+import { AuditKeeper, auditedMeter, digestOf, LateAudit } from "./control/audit-keeper.ts";
+import type { Witness } from "./control/audit-log.ts";
+import type { Metrics } from "./control/metrics.ts";
+import type { Audit, Clock, Log } from "./core/ports.ts";
+import type { OpenVault } from "./vault/open.ts";
+
+/** Row of the store that keeps the place of the log. */
+const ROW = { table: "audit", id: "last" } as const;
+
+/** What is given to the parts before the log can be open. */
+export function lateAudit<Given extends { readonly metrics: Metrics }>(
+  given: Given,
+): Given & { readonly audit: LateAudit } {
+  const audit = new LateAudit();
+  return { ...given, audit, metrics: { ...given.metrics, meter: auditedMeter(given.metrics.meter, audit) } };
+}
+
+interface Ports {
+  readonly config: NodeConfig;
+  readonly audit: LateAudit;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** @throws Error when the folder cannot be used */
+export async function openAudit(
+  { config, audit, metrics, clock, log }: Ports,
+  { vault, useToken, ready }: OpenVault,
+): Promise<AuditKeeper> {
+  const { node } = config;
+  const keeper = await AuditKeeper.open(
+    { km: node.id, ...config.audit },
+    {
+      useToken,
+      stored: witnessOf(vault),
+      store: (witness) =>
+        vault
+          .change()
+          .put(ROW.table, ROW.id, { ...witness })
+          .commit(),
+      clock,
+      log,
+      meter: metrics.meter,
+    },
+  );
+  audit.open(keeper.audit);
+  audit.note("started", {
+    km: node.id,
+    version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
+    board: node.board,
+    configuration: digestOf(readFileSync(config.file)),
+  });
+  noteToken(audit, vault);
+  ready
+    .then(() => keeper.tokenReady())
+    .catch((err: unknown) => log.debug({ err }, "the audit log could not be compared with what the token knows"));
+  return keeper;
+}
+
+export const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);
+
+function witnessOf(vault: OpenVault["vault"]): Witness | undefined {
+  const [, row] = [...vault.rows(ROW.table)].find(([id]) => id === ROW.id) ?? [];
+  if (typeof row?.sequence !== "number" || typeof row.hash !== "string") return undefined;
+  return { sequence: row.sequence, hash: row.hash };
+}
+
+/** The security module came or went. */
+function noteToken(audit: Audit, vault: OpenVault["vault"]): void {
+  let before = vault.health().token;
+  vault.onHealth(() => {
+    const { token: state } = vault.health();
+    if (state !== before) audit.note("token", { state });
+    before = state;
+  });
+}
