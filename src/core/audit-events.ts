@@ -133,6 +133,9 @@ export const AUDIT_EVENTS = {
       counts: "KMA-keys",
     },
   ),
+  orphan_destroyed: event("a block that no row of the store names was destroyed at the start", {
+    block: "its name in the store",
+  }),
   lost_at_restart: event(
     "the process had ended without a stop: below the durable mark it is not known which keys were supplied, and none is again",
     { ...KMA_KEY, mark: "everything before it counts as used", most: "bytes in doubt at most" },

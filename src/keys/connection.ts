@@ -92,6 +92,7 @@ export class Connection {
     const remote = this.#remote;
     remote.phase = "synchronised";
     remote.reconciled = true;
+    this.#context.audit.note("peer_synchronised", { peer: remote.id });
     const { size, bytes } = remote.stock;
     this.#context.log.info(
       { peer: remote.id, kmaKeys: size, bytes, held: remote.held.size },

@@ -1,7 +1,7 @@
 // What every part of the key manager is given: its own name, policy, and the ports to the world.
 
 import type { KmId } from "../core/ids.ts";
-import type { Beat, Clock, Log, Meter, Random } from "../core/ports.ts";
+import type { Audit, Beat, Clock, Log, Meter, Random } from "../core/ports.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { AgeClock } from "./age-clock.ts";
 import type { RelayLog } from "./relay-log.ts";
@@ -42,6 +42,7 @@ export interface Context {
   readonly random: Random;
   readonly log: Log;
   readonly meter: Meter;
+  readonly audit: Audit;
   /** Told at each tick of the housekeeping, and whenever the store has answered. */
   readonly beats?: { readonly housekeeping: Beat; readonly store: Beat };
 }

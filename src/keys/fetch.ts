@@ -129,11 +129,19 @@ export class FetchDesk {
       const open = blocks.get(key);
       return open === undefined ? [] : [{ ...parts, idKey: key.idKey, open }];
     });
+    const { audit, meter } = this.#context;
+    const { initiator, target } = parties;
+    for (const { key, parts, range } of wanted) {
+      const fields = { door, initiator, target, peer: held.peer, serial: key.serial, bits: parts.length * 8 };
+      audit.note("keys_fetched", fields, { first: range.offset, end: range.offset + range.length });
+    }
     return grantKeys(keys, parties, (unwritten) => {
       close(blocks);
       settle(wanted, held);
-      this.#context.meter.add("keys_fetched", { app, door }, keys.length - unwritten);
-      if (unwritten > 0) this.#context.meter.add("keys_undelivered", { app }, unwritten);
+      meter.add("keys_fetched", { app, door }, keys.length - unwritten);
+      if (unwritten === 0) return;
+      meter.add("keys_undelivered", { app }, unwritten);
+      audit.note("keys_undelivered", { door, app, peer: held.peer }, { count: unwritten });
     });
   }
 }

@@ -207,8 +207,9 @@ export class HeldKeys {
   }
 
   #drop(key: HeldKey, reason: EndReason, change: Change): void {
-    const { log, meter } = this.#context;
+    const { audit, log, meter } = this.#context;
     const labels = { peer: this.peer, role: "destination", reason };
+    audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });
     meter.add("kma_keys_ended", labels);
     meter.add("kma_bytes_lost", labels, key.left);
     log.info({ peer: this.peer, serial: key.serial, reason, bytes: key.left }, "a held KMA-key ended");
@@ -223,12 +224,19 @@ export class HeldKeys {
     const change = this.#context.vault.change();
     for (const key of over) {
       const reason = this.#ending.get(key);
-      if (reason === undefined) this.#forget(key, change);
+      if (reason === undefined) this.#spent(key, change);
       else this.#drop(key, reason, change);
     }
     change.commit().catch((err: unknown) => {
       this.#context.log.warn({ peer: this.peer, err }, "fetched KMA-keys are still on the disk");
     });
+  }
+
+  #spent(key: HeldKey, change: Change): void {
+    const { serial } = key;
+    const fields = { peer: this.peer, role: "destination" };
+    this.#context.audit.note("kma_keys_spent", fields, { first: serial, end: serial + 1 });
+    this.#forget(key, change);
   }
 
   /** Raises the highest serial accepted: nothing up to it is accepted again. */

@@ -111,7 +111,7 @@ export class Intake {
   }
 
   #enter(stored: StoredBlock): void {
-    const { clock, meter } = this.#context;
+    const { audit, clock, meter } = this.#context;
     const { settings } = this.#book;
     const labels = { link: settings.id };
     const isShared = this.#book.enter(stored);
@@ -119,16 +119,20 @@ export class Intake {
     this.#book.arrived(clock.monotonicMs());
     meter.add("blocks_received", labels);
     meter.add("bytes_received", labels, settings.blockBytes);
+    const { run, sequence } = stored;
+    audit.note("blocks_stored", { link: settings.id, run }, { first: sequence, end: sequence + 1 });
     if (!isShared) endBlocks(this.#context, this.#book, [stored], "gap");
     const oldest = this.#book.overflow();
     if (oldest.length > 0) endBlocks(this.#context, this.#book, oldest, "overflow");
     this.#entered();
   }
 
-  /** Repeats what fails for want of token or store until it is back; undefined when the signal ends it. */
+  /** Repeats what fails for want of token, store or audit log until it is back; undefined when the signal ends it. */
   async #persist<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
     while (!signal.aborted) {
       try {
+        const obstacle = this.#context.audit.obstacle();
+        if (obstacle !== undefined) throw obstacle;
         return await attempt();
       } catch (thrown) {
         const fault = asFault(thrown);
@@ -142,16 +146,18 @@ export class Intake {
 
   /** Waits for a change of the vault's health, or a while: whichever comes first. */
   #healthChange(signal: AbortSignal): Promise<void> {
-    const { vault, clock } = this.#context;
+    const { vault, clock, audit } = this.#context;
     return new Promise((resolve) => {
       const done = (): void => {
         stopTimer();
         stopListening();
+        stopAudit();
         signal.removeEventListener("abort", done);
         resolve();
       };
       const stopTimer = clock.after(RETRY_MS, done);
       const stopListening = vault.onHealth(done);
+      const stopAudit = audit.onChange(done);
       signal.addEventListener("abort", done);
     });
   }
@@ -167,9 +173,12 @@ const RETRY_MS = 1000;
 /** Destroys link blocks unused, counted under their reason. */
 export function endBlocks(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
   if (blocks.length === 0) return;
-  const { log, meter, vault } = context;
+  const { audit, log, meter, vault } = context;
+  const { id: link } = book.settings;
   const change = vault.change();
   for (const block of blocks) {
+    const { run, sequence } = block;
+    audit.note("blocks_ended", { link, run, reason }, { first: sequence, end: sequence + 1 });
     book.leave(block.id);
     change.remove(TABLE.block, block.id).destroy(block.id);
   }

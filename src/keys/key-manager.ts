@@ -2,6 +2,7 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
+import { type Audit, NO_AUDIT } from "../core/ports.ts";
 import { AgeClock } from "./age-clock.ts";
 import { type AppEntry, Apps } from "./apps.ts";
 import type { Context, KeysPolicy } from "./context.ts";
@@ -26,6 +27,7 @@ import { Sessions } from "./sessions.ts";
 import { checkSize, keySizes } from "./sizes.ts";
 import { notWithStrict, StrictPeers, type StrictSettings } from "./strict.ts";
 import { supplyStatus } from "./supply-status.ts";
+import { whyNotWorking } from "./working.ts";
 
 export type { AppEntry };
 
@@ -42,7 +44,8 @@ export interface KeyManagerSettings {
   readonly strict?: ReadonlyMap<KmId, StrictSettings>;
 }
 
-type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog">;
+/** Without an audit log nothing is noted. */
+type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog" | "audit"> & { readonly audit?: Audit };
 
 const NOTHING = (): void => {};
 const BOOT_BYTES = 8;
@@ -96,7 +99,11 @@ export class KeyManager implements KeyDoor {
     const checkWorking = () => this.#checkWorking();
     this.peers = new PeerDesk(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
     this.#housekeeping = new Housekeeping(context, this);
-    this.#stopHealth = context.vault.onHealth(() => this.#healthChanged());
+    const changed = () => this.#healthChanged();
+    const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed)];
+    this.#stopHealth = () => {
+      for (const stop of stopListening) stop();
+    };
   }
 
   /** Reads the books. `restored`: the store is an old copy, and nothing in it may be used. @throws Fault, Error */
@@ -104,7 +111,14 @@ export class KeyManager implements KeyDoor {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
     const relayLog = new RelayLog(() => ports.clock.wallMs());
-    const context = { ...ports, boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
+    const context = {
+      audit: NO_AUDIT,
+      ...ports,
+      boot: ports.random.hex(BOOT_BYTES),
+      policy: settings.policy,
+      ages,
+      relayLog,
+    };
     const manager = new KeyManager(context, settings);
     manager.routeDesk.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
@@ -247,12 +261,11 @@ export class KeyManager implements KeyDoor {
     return supplyStatus(this.context, pair, this.sizes.defaultBits);
   }
 
-  /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
+  /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE, AUDIT_UNAVAILABLE */
   #checkWorking(): void {
     if (this.#stopping) throw new Fault("STOPPING");
-    const { token, store } = this.context.vault.health();
-    if (token !== "ready") throw new Fault("HSM_UNAVAILABLE", { retryAfterMs: 1000 });
-    if (store !== "ready") throw new Fault("STORE_UNAVAILABLE", { retryAfterMs: 1000 });
+    const fault = whyNotWorking(this.context);
+    if (fault !== undefined) throw fault;
   }
 
   #healthChanged(): void {

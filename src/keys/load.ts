@@ -31,7 +31,10 @@ export async function loadBooks(context: Context, books: Books): Promise<void> {
   for (const row of sources.sort(bySerial)) named.add(await loadSource(context, books, row, change));
   for (const row of helds.sort(bySerial)) named.add(await loadHeld(context, books, row, change));
   const orphans = [...vault.blocks()].filter((block) => !named.has(block));
-  for (const block of orphans) change.destroy(block);
+  for (const block of orphans) {
+    change.destroy(block);
+    context.audit.note("orphan_destroyed", { block });
+  }
   if (orphans.length > 0) log.info({ blocks: orphans.length }, "blocks that no row names were destroyed");
   await change.commit();
 }
@@ -82,7 +85,7 @@ async function loadSource(context: Context, books: Books, row: SourceRow, change
     change.put(TABLE.peer, row.peer, stock.peerRow());
   }
   if (key === undefined) {
-    context.meter.add("kma_keys_ended", { peer: row.peer, role: "source", reason: "unreadable" });
+    noteUnreadable(context, row, "source", row.length - row.mark);
     change.remove(TABLE.source, `${row.peer}/${row.serial}`).destroy(row.block);
   } else if (row.state === "reserved") {
     stock.drop(key, "lost_at_restart", change);
@@ -95,8 +98,9 @@ async function loadSource(context: Context, books: Books, row: SourceRow, change
 }
 
 /** The mark ran ahead of what was supplied, by two chunks at most: how much of them was supplied nobody knows. */
-function countLost({ log, meter }: Context, { peer, serial, mark }: SourceRow): void {
+function countLost({ audit, log, meter }: Context, { peer, serial, mark }: SourceRow): void {
   const atMostBytes = 2 * CHUNK;
+  audit.note("lost_at_restart", { peer, serial, mark, most: atMostBytes });
   meter.add("kma_bytes_lost", { peer, role: "source", reason: "lost_at_restart" }, atMostBytes);
   log.warn(
     { peer, serial, mark, atMostBytes },
@@ -109,12 +113,24 @@ async function loadHeld(context: Context, books: Books, row: HeldRow, change: Ch
   if (held === undefined) return row.block;
   const idKey = await openIdKey(context, row.block);
   if (idKey === undefined) {
-    context.meter.add("kma_keys_ended", { peer: row.peer, role: "destination", reason: "unreadable" });
+    noteUnreadable(context, row, "destination", row.length);
     change.remove(TABLE.held, `${row.peer}/${row.serial}`).destroy(row.block);
   } else {
     held.add(new HeldKey(row, idKey));
   }
   return row.block;
+}
+
+/** `bytes`: at most, for what was fetched of it nobody had. */
+function noteUnreadable(
+  { audit, meter }: Context,
+  { peer, serial }: Pick<SourceRow, "peer" | "serial">,
+  role: "source" | "destination",
+  bytes: number,
+): void {
+  const labels = { peer, role, reason: "unreadable" };
+  meter.add("kma_keys_ended", labels);
+  audit.note("kma_key_ended", { ...labels, serial, bytes });
 }
 
 /** Undefined when the record is not what was sealed. @throws Fault HSM_UNAVAILABLE */

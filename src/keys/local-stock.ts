@@ -52,7 +52,7 @@ export class LocalStock implements Filling {
 
   kick(): void {
     const wanted = this.stock.size < STOCK || (this.desk.waiting > 0 && this.desk.missing > 0);
-    const full = this.held.size >= this.#context.policy.maxHeld;
+    const full = this.held.size >= this.#context.policy.maxHeld || this.#context.audit.obstacle() !== undefined;
     if (!wanted || full || this.#stopped || this.#making !== undefined || this.#stopRetry !== undefined) return;
     this.#making = this.#make().then(
       () => {
@@ -117,6 +117,8 @@ export class LocalStock implements Filling {
     const held = new HeldKey(row, idKeys.use(await this.#idKey(atDestination, change)));
     change.put(TABLE.held, kmaRow(self, serial), row);
     await change.put(TABLE.source, kmaRow(self, serial), this.stock.sourceRow(key, "ready", 0)).commit();
+    const made = { peer: self, serial, route: "local", blocks: undefined, via: undefined, bytes: length };
+    this.#context.audit.note("kma_key_made", made);
     idKeys.move();
     this.held.add(held);
     this.stock.add(key);

@@ -61,6 +61,7 @@ export class PeerDesk implements PeerEvents {
     strict.disconnected(peer);
     const remote = remotes.get(peer.id);
     if (remote?.peer !== peer) return;
+    this.#context.audit.note("peer_lost", { peer: peer.id });
     remote.peer = undefined;
     remote.phase = "down";
     remote.isHeard = false;

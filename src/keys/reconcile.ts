@@ -4,6 +4,7 @@ import type { Change } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import { endBlocks } from "./intake.ts";
 import type { LinkBook } from "./link-book.ts";
+import { countPadsLost } from "./pad-notes.ts";
 import type { LinkState, PeerState } from "./peer-state.ts";
 import { isAfter, isBeyond, type PadMark } from "./place.ts";
 import type { Remote } from "./remote.ts";
@@ -92,11 +93,11 @@ function endPads(context: Context, link: LinkBook, told: PadsTold, change: Chang
   if (begun !== undefined && (isBeyond(told.seen, pads.mark) || !told.holds(begun.block))) {
     pads.dropBegun();
     change.remove(TABLE.block, begun.block.id).destroy(begun.block.id);
-    context.meter.add("pad_bytes_lost", { link: id, direction: "out", reason: "gap" }, begun.length);
+    countPadsLost(context, { link: id, direction: "out", reason: "gap" }, begun.length);
   }
   if (told.seen !== undefined && isBeyond(told.seen, pads.mark)) pads.raise(told.seen);
   const skipped = told.pads === undefined ? 0 : padCopies.raise(told.pads);
-  if (skipped > 0) context.meter.add("pad_bytes_lost", { link: id, direction: "in", reason: "gap" }, skipped);
+  if (skipped > 0) countPadsLost(context, { link: id, direction: "in", reason: "gap" }, skipped);
   padCopies.clear(change);
   change.put(TABLE.pad, id, link.padRow());
 }

@@ -33,6 +33,8 @@ export class RelayArrivals {
    * blocks again. @throws Fault that becomes the 0x1102
    */
   async take(from: Remote, offer: RelayOffer): Promise<RelayConfirmation> {
+    const obstacle = this.#context.audit.obstacle();
+    if (obstacle !== undefined) throw obstacle;
     const station = stationOf(offer, this.#context.self, from.id);
     if (station.at === station.path.length - 1) return await this.#accept(from, offer, station);
     const takeBlocks = checkIncoming(this.#context, from, offer);

@@ -89,10 +89,15 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
   }
   source.held.add(new HeldKey(row, idKey));
   context.meter.add("kma_keys_held", { peer: source.id });
+  context.audit.note("kma_key_held", { peer: source.id, serial, block, bytes: length });
 }
 
 /** What was given up while it was made durable is not kept: its source may never name it again. */
-async function undo({ vault }: Context, { source, serial }: Arrival, { block }: OpenBlock): Promise<Fault> {
+async function undo({ audit, vault }: Context, { source, serial }: Arrival, open: OpenBlock): Promise<Fault> {
+  const { block, length } = open;
+  const fields = { peer: source.id, serial, role: "destination", reason: "given_up" };
+  audit.note("kma_key_held", { peer: source.id, serial, block, bytes: length });
+  audit.note("kma_key_ended", { ...fields, bytes: length - FIRST_OFFSET });
   await vault.change().remove(TABLE.held, kmaRow(source.id, serial)).destroy(block).commit();
   return new Fault("PEER_UNAVAILABLE");
 }

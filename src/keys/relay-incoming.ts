@@ -8,6 +8,7 @@ import type { Context } from "./context.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import type { LinkBook, StoredBlock } from "./link-book.ts";
 import type { TakenPads } from "./pad-copies.ts";
+import { countPadsLost, notePads } from "./pad-notes.ts";
 import type { LinkProtection, OtpProtection, RelayOffer } from "./ports.ts";
 import { linkContext, otpContext } from "./relay-tags.ts";
 import type { Remote } from "./remote.ts";
@@ -127,7 +128,10 @@ class NamedBlock implements Incoming {
 
   lose(change: Change, reason: EndReason): void {
     this.use(change, false);
-    this.#context.meter.add("blocks_ended", { link: this.#link.settings.id, reason });
+    const { id: link } = this.#link.settings;
+    const { run, sequence } = this.#block;
+    this.#context.meter.add("blocks_ended", { link, reason });
+    this.#context.audit.note("blocks_ended", { link, run, reason }, { first: sequence, end: sequence + 1 });
   }
 }
 
@@ -166,6 +170,7 @@ class NamedPads implements Incoming {
   use(change: Change): void {
     this.#context.meter.add("pad_bytes", this.#labels("in"), this.length + TAG_PAD);
     this.#link.padBytes.in += this.length + TAG_PAD;
+    notePads(this.#context, "in", this.#taken.segments, this.#offer);
     this.#end(change);
   }
 
@@ -180,7 +185,7 @@ class NamedPads implements Incoming {
   }
 
   #count(reason: EndReason, bytes: number): void {
-    if (bytes > 0) this.#context.meter.add("pad_bytes_lost", { ...this.#labels("in"), reason }, bytes);
+    if (bytes > 0) countPadsLost(this.#context, { ...this.#labels("in"), reason }, bytes);
   }
 
   #labels(direction: "in") {

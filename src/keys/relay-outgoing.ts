@@ -3,6 +3,7 @@
 import type { Change, Job, OpenBlock } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
 import type { LinkBook } from "./link-book.ts";
+import { countPadsLost } from "./pad-notes.ts";
 import type { Segment } from "./pad-stream.ts";
 import type { OtpProtection, RelayOffer } from "./ports.ts";
 import { pieces } from "./relay-incoming.ts";
@@ -23,11 +24,11 @@ export function takePads(link: LinkBook, segments: readonly Segment[], change: C
 }
 
 /** Destroys pads that cannot be read: others come after them. */
-export function dropPads({ vault, meter }: Context, link: LinkBook, segments: readonly Segment[]): void {
+export function dropPads(context: Context, link: LinkBook, segments: readonly Segment[]): void {
   const bytes = link.pads.drop(segments);
   if (bytes === 0) return;
-  meter.add("pad_bytes_lost", { link: link.settings.id, direction: "out", reason: "unreadable" }, bytes);
-  const change = vault.change();
+  countPadsLost(context, { link: link.settings.id, direction: "out", reason: "unreadable" }, bytes);
+  const change = context.vault.change();
   for (const { block } of segments) change.remove(TABLE.block, block.id).destroy(block.id);
   change.commit().catch(() => {
     // A restart finds them, and drops them again.

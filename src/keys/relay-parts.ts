@@ -104,6 +104,8 @@ export class Gatherings {
       await lose(this.#context, incoming, asFault(thrown));
       throw thrown;
     }
+    const { part, parts } = offer.part;
+    this.#context.audit.note("kma_part_held", { peer: source.id, serial, part, parts, block });
     gathering.kept.push(block);
     if (gathering.isOver) this.#destroy([block]);
     else if (gathering.kept.length === gathering.parts) await this.#combine(gathering);
@@ -129,6 +131,8 @@ export class Gatherings {
     gathering.outcome.reject(fault);
     const labels = { peer: gathering.source.id, role: "destination", reason: "given_up" };
     this.#context.meter.add("kma_keys_ended", labels);
+    const { source, serial } = gathering;
+    this.#context.audit.note("kma_parts_ended", { peer: source.id, serial, reason: "given_up" });
     this.#destroy(gathering.kept);
   }
 

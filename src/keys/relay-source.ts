@@ -7,6 +7,7 @@ import type { Claimant, LinkTurns, Urgency } from "./link-turns.ts";
 import type { Remote } from "./remote.ts";
 import type { Leg, RouteChoice } from "./route-choice.ts";
 import { type LoadedLeg, SourceRelay } from "./source-relay.ts";
+import { whyNotWorking } from "./working.ts";
 
 /** Relays under way to one destination. */
 const WINDOW = 8;
@@ -52,12 +53,11 @@ export class SourceRelays implements Claimant {
     return this.#plan.filter((leg) => !this.#loaded.some(({ route }) => route === leg.route));
   }
 
-  /** Whether token and store are there: a relay that is begun without them costs a block. */
+  /** Whether token, store and audit log are there: a relay that is begun without them costs a block. */
   #isAble(): boolean {
     const { peer, phase, stock } = this.#remote;
     if (this.#stopped || peer === undefined || phase !== "synchronised" || stock.inFlight >= WINDOW) return false;
-    const { token, store } = this.#context.vault.health();
-    return token === "ready" && store === "ready";
+    return whyNotWorking(this.#context) === undefined;
   }
 
   /** First for those who wait, then from the low mark up to the high one. */

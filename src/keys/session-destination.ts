@@ -159,7 +159,10 @@ export class SessionDestination {
     grant[Symbol.dispose]();
     const acknowledged = pushed.filter((keyId) => told.includes(keyId));
     const lost = pushed.length - acknowledged.length;
-    if (lost > 0) this.#host.context.meter.add("keys_unacknowledged", { app: destination }, lost);
+    if (lost === 0) return acknowledged;
+    const { audit, meter } = this.#host.context;
+    meter.add("keys_unacknowledged", { app: destination }, lost);
+    audit.note("keys_unacknowledged", { app: destination, session: id }, { count: lost });
     return acknowledged;
   }
 

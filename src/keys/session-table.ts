@@ -22,7 +22,7 @@ interface TableSettings {
 }
 
 export class SessionTable {
-  readonly #context: Pick<Context, "clock" | "log" | "meter">;
+  readonly #context: Pick<Context, "audit" | "clock" | "log" | "meter">;
   readonly #settings: TableSettings;
   /** The least recently used first. */
   readonly #sessions = new Map<string, Session>();
@@ -30,7 +30,7 @@ export class SessionTable {
   readonly #ended = new Map<string, SessionEnd>();
   #stopTimer: (() => void) | undefined;
 
-  constructor(context: Pick<Context, "clock" | "log" | "meter">, settings: TableSettings) {
+  constructor(context: Pick<Context, "audit" | "clock" | "log" | "meter">, settings: TableSettings) {
     this.#context = context;
     this.#settings = settings;
   }
@@ -69,7 +69,11 @@ export class SessionTable {
 
   opened(session: Session): void {
     session.state = "open";
-    this.#context.meter.add("sessions_opened", { role: this.#settings.role });
+    const { audit, meter } = this.#context;
+    const { role } = this.#settings;
+    const { id, initiator, destination, peer } = session.terms;
+    meter.add("sessions_opened", { role });
+    audit.note("session_opened", { session: id, role, initiator, target: destination, peer });
     this.use(session);
   }
 
@@ -128,11 +132,14 @@ export class SessionTable {
   /** Ends a session, whatever state it is in; `by` the other KM when it told so. */
   end(session: Session, reason: SessionEnd, by: "here" | "there" = "here"): void {
     if (session.state === "ended") return;
-    const { log, meter } = this.#context;
+    const { audit, log, meter } = this.#context;
     const { terms, state, spent } = session;
     const { role, ended } = this.#settings;
     this.#leave(session);
-    if (state === "open") meter.add("sessions_ended", { role, reason });
+    if (state === "open") {
+      meter.add("sessions_ended", { role, reason });
+      audit.note("session_ended", { session: terms.id, role, peer: terms.peer, reason, keys: spent });
+    }
     log.debug({ session: terms.id, peer: terms.peer, app: this.#app(session), role, reason, spent }, "a session ended");
     this.#remember(this.#key(session), reason);
     session.failAll(endFault(reason));

@@ -113,6 +113,14 @@ export class SourceRelay {
     if (key.sealed !== undefined) change.keep(key.sealed);
     change.put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "reserved", 0));
     await change.put(...this.#remote.peerRow()).commit();
+    this.#context.audit.note("kma_key_made", {
+      peer: stock.peer,
+      serial: key.serial,
+      route: this.#route,
+      blocks: this.#legs.map(({ block: { link, run, sequence } }) => `${link}:${run}:${sequence}`).join(),
+      via: this.#legs.map(({ route }) => route.join(" ")).join(),
+      bytes: key.length,
+    });
   }
 
   #offers(key: SourceKey, open: readonly OpenBlock[]): RelayOffer[] {
@@ -146,7 +154,7 @@ export class SourceRelay {
   }
 
   async #ready(key: SourceKey, { givenUp }: RelayOffer): Promise<void> {
-    const { vault, meter } = this.#context;
+    const { vault, meter, audit } = this.#context;
     const { stock } = this.#remote;
     stock.givenUp.told(givenUp);
     stock.proved = Math.max(stock.proved, key.serial);
@@ -156,6 +164,7 @@ export class SourceRelay {
     if (this.#direct === undefined || this.#direct !== this.#remote.peer) throw new Fault("PEER_UNAVAILABLE");
     stock.add(key);
     meter.add("kma_keys_ready", { peer: stock.peer });
+    audit.note("kma_keys_ready", { peer: stock.peer }, { first: key.serial, end: key.serial + 1 });
     for (const { path } of this.#legs) this.#choice.succeeded(path);
   }
 
@@ -178,12 +187,13 @@ export class SourceRelay {
 
   /** The KMA-key is destroyed, and its serial told to the destination if that may have kept it. Never a second try. */
   async #giveUp(key: SourceKey, fault: Fault): Promise<void> {
-    const { log, vault } = this.#context;
+    const { audit, log, vault } = this.#context;
     const { stock } = this.#remote;
     const { code, failedAt } = fault;
     const reason = reasonOf(code);
     const { serial, block } = key;
     log.warn({ peer: stock.peer, serial, block, fault: code, failedAt, reason }, "a key relay was given up");
+    audit.note("relay_given_up", { peer: stock.peer, serial, fault: code, failed_at: failedAt });
     if (this.#route === "multipath" || !NOTHING_KEPT.includes(code)) stock.givenUp.add(serial);
     const change = vault.change().put(...this.#remote.peerRow());
     stock.drop(key, reason, change);

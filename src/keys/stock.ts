@@ -160,9 +160,12 @@ export class SourceStock {
     if (key.pins > 0) return;
     const reason = this.#ending.get(key);
     if (reason === undefined && (key.left >= STEP || !this.#open.includes(key))) return;
-    const change = this.#context.vault.change();
-    if (reason === undefined) this.forget(key, change);
-    else this.drop(key, reason, change);
+    const { audit, vault } = this.#context;
+    const change = vault.change();
+    if (reason === undefined) {
+      audit.note("kma_keys_spent", { peer: this.peer, role: "source" }, { first: key.serial, end: key.serial + 1 });
+      this.forget(key, change);
+    } else this.drop(key, reason, change);
     this.#commitQuietly(change);
   }
 
@@ -209,8 +212,9 @@ export class SourceStock {
 
   /** Ends one KMA-key unused, counted under its reason, whether or not it came into the stock. */
   drop(key: SourceKey, reason: EndReason, change: Change): void {
-    const { log, meter } = this.#context;
+    const { audit, log, meter } = this.#context;
     const labels = { peer: this.peer, role: "source", reason };
+    audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });
     meter.add("kma_keys_ended", labels);
     meter.add("kma_bytes_lost", labels, key.left);
     log.info({ peer: this.peer, serial: key.serial, reason, bytes: key.left }, "a KMA-key ended unused");

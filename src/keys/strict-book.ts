@@ -27,6 +27,10 @@ export class BundleBook {
     this.#options = options;
   }
 
+  get peer(): KmId {
+    return this.#options.peer;
+  }
+
   /** In the order of their birth, as far as they were added so. */
   get bundles(): Iterable<Bundle> {
     return this.#bundles;
@@ -96,14 +100,15 @@ export class BundleBook {
 
 /** Keys that ended neither supplied nor fetched. */
 export function countEnded(
-  { log, meter }: Context,
+  { log, meter, audit }: Context,
   { peer, role }: Pick<BookOptions, "peer" | "role">,
-  { left, bytesLeft }: Pick<Bundle, "left" | "bytesLeft">,
+  { block, left, bytesLeft }: Pick<Bundle, "block" | "left" | "bytesLeft">,
   reason: EndReason,
 ): void {
   if (left === 0) return;
   meter.add("kma_keys_ended", { peer, role, reason }, left);
   meter.add("kma_bytes_lost", { peer, role, reason }, bytesLeft);
+  audit.note("whole_keys_ended", { peer, block, role, reason }, { count: left });
   log.info({ peer, role, reason, keys: left }, "whole keys ended unused");
 }
 

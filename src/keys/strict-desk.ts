@@ -4,7 +4,7 @@ import { asFault, Fault } from "../core/fault.ts";
 import type { Context } from "./context.ts";
 import type { Answer, SupplyRequest } from "./ports.ts";
 import { type Quotas, quotaFault } from "./quota.ts";
-import { type Claim, grantClaims } from "./strict-grant.ts";
+import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
 import type { KeyWish, StrictStock } from "./strict-stock.ts";
 import { Turns } from "./turns.ts";
 
@@ -77,15 +77,21 @@ export class StrictDesk {
   }
 
   #grant(request: SupplyRequest, answer: Answer, claims: readonly Claim[]): () => void {
-    const { meter } = this.#context;
+    const { meter, audit } = this.#context;
     const { app, door, count, sizeBits } = request;
     let givenUp = false;
     const end = (unwritten: number): void => {
       meter.add("keys_supplied", { app, door }, count - unwritten);
-      if (unwritten > 0) meter.add("keys_undelivered", { app }, unwritten);
+      if (unwritten === 0) return;
+      meter.add("keys_undelivered", { app }, unwritten);
+      audit.note("keys_undelivered", { door, app, peer: this.#stock.book.peer }, { count: unwritten });
     };
     grantClaims(this.#context, this.#stock.book, claims, end).then(
-      (grant) => (givenUp ? grant[Symbol.dispose]() : answer.granted(grant)),
+      (grant) => {
+        noteClaims(this.#context, "whole_keys_supplied", { door, app, peer: this.#stock.book.peer }, claims);
+        if (givenUp) grant[Symbol.dispose]();
+        else answer.granted(grant);
+      },
       (thrown: unknown) => {
         this.#quotas.refund(app, count * sizeBits);
         if (!givenUp) answer.refused(asFault(thrown));

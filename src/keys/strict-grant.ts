@@ -1,8 +1,9 @@
 // Whole keys on their way to an application: taken, their blocks open, the mark durable, granted.
 
+import type { AppId, KmId } from "../core/ids.ts";
 import type { OpenBlock, OpenJob } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
-import type { Grant } from "./ports.ts";
+import type { Door, Grant } from "./ports.ts";
 import type { BundleBook } from "./strict-book.ts";
 import type { Bundle } from "./strict-bundle.ts";
 
@@ -50,6 +51,18 @@ export async function grantClaims(
     settle();
     end(unwritten);
   });
+}
+
+/** Notes which keys somebody asked for and is given, or was. */
+export function noteClaims(
+  { audit }: Context,
+  kind: "whole_keys_supplied" | "whole_keys_fetched",
+  { door, app, peer }: { readonly door: Door; readonly app: AppId; readonly peer: KmId },
+  claims: readonly Claim[],
+): void {
+  for (const { bundle, index } of claims) {
+    audit.note(kind, { door, app, peer, block: bundle.block }, { first: index, end: index + 1 });
+  }
 }
 
 const openOf = (bundle: Bundle, open: OpenBlock | undefined): [Bundle, OpenBlock][] =>

@@ -12,7 +12,7 @@ import { fitAnswer } from "./sizes.ts";
 import { MAX_PIECES } from "./source-key.ts";
 import { BundleBook, rowOf } from "./strict-book.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
-import { type Claim, grantClaims } from "./strict-grant.ts";
+import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
 
 /** Bytes of one block of keys: no more than the smallest block of a link, so that every slot holds it. */
 export const BUNDLE_BYTES = 4096;
@@ -146,7 +146,11 @@ export class StrictHeld {
       this.#undo(bundles);
       throw thrown;
     });
-    for (const bundle of bundles) this.#enter(bundle);
+    for (const bundle of bundles) {
+      const { block, keys: entered } = bundle;
+      this.#context.audit.note("whole_keys_held", { peer: this.#peer, block }, { count: entered.length });
+      this.#enter(bundle);
+    }
   }
 
   /** A commit that was rejected may have happened, but the peer is told that it did not. */
@@ -164,12 +168,18 @@ export class StrictHeld {
     try {
       const claims = this.#select(app, keyIds);
       const end = (unwritten: number): void => {
-        const { meter } = this.#context;
+        const { meter, audit } = this.#context;
         meter.add("keys_fetched", { app, door }, claims.length - unwritten);
-        if (unwritten > 0) meter.add("keys_undelivered", { app }, unwritten);
+        if (unwritten === 0) return;
+        meter.add("keys_undelivered", { app }, unwritten);
+        audit.note("keys_undelivered", { door, app, peer: this.#peer }, { count: unwritten });
       };
       grantClaims(this.#context, this.book, claims, end).then(
-        (grant) => (givenUp ? grant[Symbol.dispose]() : answer.granted(grant)),
+        (grant) => {
+          noteClaims(this.#context, "whole_keys_fetched", { door, app, peer: this.#peer }, claims);
+          if (givenUp) grant[Symbol.dispose]();
+          else answer.granted(grant);
+        },
         (thrown: unknown) => {
           if (!givenUp) answer.refused(asFault(thrown));
         },

@@ -12,6 +12,7 @@ import { countEnded, rowOf } from "./strict-book.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
 import { BUNDLE_BYTES } from "./strict-held.ts";
 import type { KeyWish, StrictStock } from "./strict-stock.ts";
+import { whyNotWorking } from "./working.ts";
 
 /** Relays under way at a time. */
 const WINDOW = 4;
@@ -63,8 +64,7 @@ export class StrictRelays {
   }
 
   #isAble(): boolean {
-    const { token, store } = this.#context.vault.health();
-    return token === "ready" && store === "ready";
+    return whyNotWorking(this.#context) === undefined;
   }
 
   async #relay(peer: Peer, wish: KeyWish): Promise<void> {
@@ -98,7 +98,7 @@ export class StrictRelays {
 
   /** Two copies under two names: one to relay, one to supply. Durable before any byte leaves. */
   async #reserve(bundle: Bundle): Promise<void> {
-    const { vault, meter } = this.#context;
+    const { vault, meter, audit } = this.#context;
     const { peer } = this.#needs;
     const bytes = bundle.keys.reduce((sum, { length }) => sum + length, 0);
     const change = vault.change().put(TABLE.whole, bundle.id, rowOf(bundle, peer, "reserved"));
@@ -106,6 +106,7 @@ export class StrictRelays {
       change.keep(sealed);
     await change.commit();
     meter.add("kma_keys_sent", { peer }, bundle.keys.length);
+    audit.note("whole_keys_made", { peer, block: bundle.block }, { count: bundle.keys.length });
   }
 
   async #send(peer: Peer, bundle: Bundle): Promise<void> {

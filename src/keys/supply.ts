@@ -131,14 +131,22 @@ export class SupplyDesk {
   }
 
   #grant(request: DeskRequest, pieces: readonly Piece[], step: number) {
-    const { self, meter } = this.#context;
+    const { self, meter, audit } = this.#context;
+    const { peer } = this.stock;
     const { app, destination, door, sizeBits } = request;
     const apps = request.apps ?? { initiator: app, target: destination };
-    const parties = { source: self, destination: this.stock.peer, ...apps };
+    const { initiator, target } = apps;
+    for (const { key, offset, count } of pieces) {
+      const fields = { door, initiator, target, peer, serial: key.serial, bits: sizeBits };
+      audit.note("keys_supplied", fields, { first: offset, end: offset + count * step, count });
+    }
+    const parties = { source: self, destination: peer, ...apps };
     return grantPieces(pieces, sizeBits / 8, step, parties, (unwritten) => {
       for (const piece of pieces) this.stock.release(piece);
       meter.add("keys_supplied", { app, door }, request.count - unwritten);
-      if (unwritten > 0) meter.add("keys_undelivered", { app }, unwritten);
+      if (unwritten === 0) return;
+      meter.add("keys_undelivered", { app }, unwritten);
+      audit.note("keys_undelivered", { door, app, peer }, { count: unwritten });
     });
   }
 

@@ -4,7 +4,9 @@ import { asFault, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { BlockId, OpenBlock, OpenJob } from "../vault/vault.ts";
 import type { Context } from "./context.ts";
+import { kmaSerial } from "./key-id.ts";
 import type { Leave, PadChain } from "./pad-chain.ts";
+import { countPadsLost, notePads } from "./pad-notes.ts";
 import type { Segment } from "./pad-stream.ts";
 import type { Peer, RelayConfirmation, RelayOffer } from "./ports.ts";
 import { type Incoming, TAG_PAD } from "./relay-incoming.ts";
@@ -51,7 +53,7 @@ export class Transits {
 
   /** Passes a key on; what it came in is used or destroyed, whatever happens. @throws Fault with the hop that failed */
   async pass(from: Remote, offer: RelayOffer, station: Station, incoming: Incoming): Promise<RelayConfirmation> {
-    const { meter } = this.#context;
+    const { audit, meter } = this.#context;
     const labels = { from: from.id, to: nextOf(station) };
     const isBusy = this.#isBusy(from.id);
     this.#count(from.id, 1);
@@ -61,9 +63,15 @@ export class Transits {
         throw failedAt(asFault(thrown), labels.to);
       });
       meter.add("transits", labels);
+      const serial = kmaSerial(offer.keyId);
+      const extent = serial === undefined ? {} : { first: serial, end: serial + 1 };
+      audit.note("relay_passed", { ...labels, source: offer.source, destination: offer.destination }, extent);
       return confirmation;
     } catch (thrown) {
-      meter.add("transits_failed", { ...labels, fault: asFault(thrown).code });
+      const failed = { ...labels, fault: asFault(thrown).code };
+      meter.add("transits_failed", failed);
+      const { source, destination, keyId } = offer;
+      audit.note("relay_failed", { ...failed, source, destination, serial: kmaSerial(keyId) });
       throw thrown;
     } finally {
       this.#count(from.id, -1);
@@ -132,7 +140,7 @@ export class Transits {
     const held = memory.move();
     return async () => {
       using _held = held;
-      await this.#committed(passage, durable);
+      await this.#committed(passage, pads, durable);
       return this.#relay(passage, pads, key, open);
     };
   }
@@ -154,18 +162,19 @@ export class Transits {
   }
 
   /** The pads are taken, whether or not anything leaves under them. @throws Fault when nothing may */
-  async #committed(passage: Passage, durable: Promise<void>): Promise<void> {
+  async #committed(passage: Passage, pads: readonly Segment[], durable: Promise<void>): Promise<void> {
     const { meter } = this.#context;
     const bytes = passage.incoming.length + TAG_PAD;
-    const labels = { link: passage.chain.link.settings.id, direction: "out" };
+    const labels = { link: passage.chain.link.settings.id, direction: "out" } as const;
     try {
       await durable;
       this.#checkOpen(passage);
     } catch (thrown) {
-      meter.add("pad_bytes_lost", { ...labels, reason: "given_up" }, bytes);
+      countPadsLost(this.#context, { ...labels, reason: "given_up" }, bytes);
       throw thrown;
     }
     meter.add("pad_bytes", labels, bytes);
+    notePads(this.#context, "out", pads, passage.offer);
     passage.chain.link.padBytes.out += bytes;
   }
 

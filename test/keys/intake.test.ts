@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { kmId, linkId } from "../../src/core/ids.ts";
+import { NO_AUDIT } from "../../src/core/ports.ts";
 import { secretOf } from "../../src/core/secret.ts";
 import { AgeClock } from "../../src/keys/age-clock.ts";
 import type { Context } from "../../src/keys/context.ts";
@@ -61,6 +62,7 @@ function bench() {
     random: seeded(1),
     log,
     meter,
+    audit: NO_AUDIT,
   };
   const intake = new Intake(context, book, () => {});
   return { hand, clock, book, intake };

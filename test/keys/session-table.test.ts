@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import type { SessionEnd } from "../../src/core/counters.ts";
 import { asFault } from "../../src/core/fault.ts";
 import type { AppId, KmId } from "../../src/core/ids.ts";
+import { NO_AUDIT } from "../../src/core/ports.ts";
 import { Session } from "../../src/keys/session.ts";
 import { DEFAULT_SESSIONS } from "../../src/keys/session-rules.ts";
 import { type SessionRole, SessionTable, sessionKey } from "../../src/keys/session-table.ts";
@@ -14,7 +15,10 @@ function made(role: SessionRole = "initiator", idleMs = 1000) {
   const clock = new ManualClock();
   const told: (readonly [string, SessionEnd])[] = [];
   const ended = ({ terms }: Session, reason: SessionEnd): void => void told.push([terms.id, reason]);
-  const table = new SessionTable({ clock, ...recorder() }, { role, policy: { ...DEFAULT_SESSIONS, idleMs }, ended });
+  const table = new SessionTable(
+    { clock, audit: NO_AUDIT, ...recorder() },
+    { role, policy: { ...DEFAULT_SESSIONS, idleMs }, ended },
+  );
   const open = (id: string, peer = "km-b"): Session => {
     const terms = { initiator: "app-a1" as AppId, destination: "app-b1" as AppId, budget: 10 };
     const session = new Session({ id, peer: peer as KmId, ...terms });
