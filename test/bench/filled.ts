@@ -1,16 +1,23 @@
 // The network that keys are supplied from: a million keys in stock at each KM, and how they come there.
 
 import type { Bench } from "./bench.ts";
+import { answers } from "./load.ts";
 import { BenchNetwork } from "./network.ts";
+import { keyRequest, keysOf, SeenKeys } from "./requests.ts";
 
 /** 1,000 KMA-keys of 32 KiB hold 1,021,000 keys of 256 bits. */
 export const STOCK = 1_000;
-/** KMA-keys that the hungriest round of a figure finds; it takes some 400. */
-export const ROUND_STOCK = 700;
+/** KMA-keys that a round of a figure finds before a relay begins: more than the hungriest takes. */
+export const ROUND_STOCK = 400;
+const LOW = STOCK - ROUND_STOCK;
+/** Keys that are asked for at a time when the stock is drained. */
+const DRAINED = 50_000;
+const BATCH = 128;
 const KEEP_BLOCKS = 3 * STOCK;
 /** Which two KMs and the modules take on two cores. */
 const FILL_BITS_PER_S = 45_000_000;
 const POLL_MS = 20;
+const SETTINGS = { stock: STOCK, keepBlocks: KEEP_BLOCKS } as const;
 
 export class FilledNetwork implements AsyncDisposable {
   readonly network: BenchNetwork;
@@ -46,17 +53,42 @@ export class FilledNetwork implements AsyncDisposable {
   }
 
   full(): Promise<void> {
-    return this.atLeast(STOCK);
+    return this.ready(ROUND_STOCK);
   }
 
-  /** Sees to it that km-a has so many KMA-keys in stock. */
-  async atLeast(kmaKeys: number): Promise<void> {
-    const [a] = await this.network.amounts();
-    if (a !== undefined && a.stock >= kmaKeys) return;
-    this.#bench.say(`filling the stock again, of which ${a?.stock} KMA-keys are left`);
+  /** Sees to it that km-a can supply so many KMA-keys, at most ROUND_STOCK, with no relay under way before they are gone. */
+  async ready(kmaKeys: number): Promise<void> {
+    let left = await this.#stock();
+    if (left >= LOW + kmaKeys) return;
+    this.#bench.say(`filling the stock again, of which ${left} KMA-keys are left`);
+    for (; left >= LOW; left = await this.#stock()) await this.drain(DRAINED);
     await this.network.modulesOn(FILL_BITS_PER_S);
     await this.network.until("the stock is full again", ({ stock }) => stock >= STOCK);
     await this.network.modulesOff();
+  }
+
+  /** Has km-a supply so many keys. */
+  async drain(keys: number): Promise<void> {
+    const { network } = this;
+    const target = { port: network.a.plan.ports.ak, tls: network.client("a") };
+    const { request, isWhole } = keyRequest(BATCH, new SeenKeys());
+    let had = 0;
+    for await (const answer of answers(target, request, isWhole)) {
+      had += keysOf(answer).length;
+      if (had >= keys) return;
+    }
+  }
+
+  /** Both KMs again, with a stock that is filled as soon as a KMA-key is gone, or only when it is low. */
+  async restart(filling: "always" | "when low"): Promise<void> {
+    await this.network.stop();
+    await this.network.start(filling === "always" ? SETTINGS : { ...SETTINGS, low: LOW });
+    await this.network.until("the KMs are synchronised again", ({ synchronised }) => synchronised);
+  }
+
+  async #stock(): Promise<number> {
+    const [a] = await this.network.amounts();
+    return a?.stock ?? 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,8 +110,7 @@ export async function bringBlocks(bench: Bench, network: BenchNetwork): Promise<
 
 /** Starts both KMs with blocks and a stock to fill, and measures until it is full. `flags`: for the first KM. */
 export async function relay(network: BenchNetwork, flags: readonly string[] = []): Promise<number> {
-  const settings = { stock: STOCK, keepBlocks: KEEP_BLOCKS };
-  await Promise.all(network.kms.map((km) => km.start(settings, km === network.a ? flags : [])));
+  await Promise.all(network.kms.map((km) => km.start({ ...SETTINGS, low: LOW }, km === network.a ? flags : [])));
   const ready = async () => (await network.a.counted("kma_keys_ready")) + (await network.b.counted("kma_keys_ready"));
   let first: { readonly at: number; readonly keys: number } | undefined;
   let last = { at: 0, keys: 0 };

@@ -33,6 +33,8 @@ export interface KmPlan {
 export interface KmSettings {
   /** KMA-keys ready for each destination. */
   readonly stock: number;
+  /** Relays begin when so many are left; without it, as soon as one is gone. */
+  readonly low?: number;
   readonly keepBlocks: number;
   /** Whether it is told of all links, so that it relays through transit nodes. */
   readonly isRouted?: boolean;
@@ -104,7 +106,11 @@ const MAX_CONNECTIONS = 1_100;
 
 const text = (value: string): string => JSON.stringify(value);
 
-function toml(plan: KmPlan, { stock, keepBlocks, isRouted = false }: KmSettings): string {
+/** Keys that were supplied and that nobody fetches: ten millions of them in the longest figure. */
+const MAX_HELD = 16_384;
+const STORE_MAX_BYTES = 2 ** 32;
+
+function toml(plan: KmPlan, { stock, low = stock, keepBlocks, isRouted = false }: KmSettings): string {
   const { id, ports, trust, tokenLabel, softhsmConf } = plan;
   const door = (name: "ak" | "kx" | "etsi014") => {
     const own = name === "kx" ? "kx" : "server";
@@ -114,12 +120,12 @@ function toml(plan: KmPlan, { stock, keepBlocks, isRouted = false }: KmSettings)
     return [`[${name}]`, `listen = "127.0.0.1:${ports[name]}"`, ...files, anchor, ...most];
   };
   const lines = [
-    ...["[node]", `id = ${text(id)}`, 'log_level = "warn"'],
+    ...["[node]", `id = ${text(id)}`, 'log_level = "warn"', `store_max_bytes = ${STORE_MAX_BYTES}`],
     ...["[token]", `module = ${text(host.token.module)}`, `label = ${text(tokenLabel)}`],
     ...(softhsmConf === undefined ? [] : [`softhsm_conf = ${text(softhsmConf)}`]),
     ...[...door("ak"), ...door("etsi014"), ...door("kx")],
     ...["[metrics]", `listen = "127.0.0.1:${ports.metrics}"`],
-    ...["[supply]", `stock_low = ${stock}`, `stock_high = ${stock}`],
+    ...["[supply]", `stock_low = ${low}`, `stock_high = ${stock}`, `max_held = ${MAX_HELD}`],
     ...["quota_bits_per_s = 1_000_000_000_000", "quota_burst_bits = 1_000_000_000_000"],
     ...plan.links.flatMap((link) => [
       ...["[[links]]", `id = ${text(link.id)}`, `peer = ${text(link.peer)}`, `port = ${text(link.port)}`],

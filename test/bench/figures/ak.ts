@@ -20,8 +20,10 @@ export const PIPELINED: Pattern = { connections: 8, depth: 64, heatMs: 500, meas
 export const BATCH = 128;
 /** The same number of keys in flight. */
 export const BATCHED: Pattern = { connections: 4, depth: 1, heatMs: 300, measureMs: 300 };
+/** KMA-keys that one request at a time takes in a round. */
+const LONELY_STOCK = 60;
 /** More than are fetched in one round. */
-const FETCHES = 40_000;
+const FETCHES = 80_000;
 
 const perSecond = (outcome: Outcome): number => outcome.perSecond;
 const atLeast = (ratio: number): readonly Aim[] => [{ of: "ratio", atLeast: ratio }];
@@ -33,20 +35,17 @@ export async function measureAk(bench: Bench, filled: FilledNetwork): Promise<vo
   await againstEcho(bench, filled, single);
   if (bench.wants("ak-pipelined")) {
     bench.say("Ak: 8 connections, 64 requests in flight on each");
-    await filled.atLeast(700);
     const outcomes = await redisDuel(bench, filled, { app: "a", wish: single, pattern: PIPELINED });
     addAgainstRedis(bench, "ak-pipelined", outcomes, { keys: 1, aims: atLeast(0.6) });
   }
   if (bench.wants("ak-batch")) {
     bench.say(`Ak: 4 connections, ${BATCH} keys in each answer`);
-    await filled.atLeast(900);
     const wish = () => keyRequest(BATCH, seen);
     const outcomes = await redisDuel(bench, filled, { app: "a", wish, pattern: BATCHED });
     addAgainstRedis(bench, "ak-batch", outcomes, { keys: BATCH, aims: atLeast(1) });
   }
   if (bench.wants("ak-fetch")) {
     bench.say("Ak: keys by their IDs at the other KM, 8 connections, 64 requests in flight on each");
-    await filled.atLeast(400);
     const ids = await someIds(filled, (bench.rounds + 2) * FETCHES);
     const wish = () => keyRequestById(ids.splice(0, FETCHES));
     const outcomes = await redisDuel(bench, filled, { app: "b", wish, pattern: PIPELINED });
@@ -57,7 +56,6 @@ export async function measureAk(bench: Bench, filled: FilledNetwork): Promise<vo
 async function againstEcho(bench: Bench, filled: FilledNetwork, wish: () => Wish): Promise<void> {
   if (bench.wants("ak-supply") || bench.wants("ak-supply-cpu")) {
     bench.say("Ak: 32 connections, one request in flight on each");
-    await filled.atLeast(900);
     const pattern = { connections: 32, depth: 1, heatMs: 4_000, measureMs: 1_500 };
     const outcomes = await echoDuel(bench, filled, { app: "a", wish, pattern });
     const aims = atLeast(0.9);
@@ -67,9 +65,8 @@ async function againstEcho(bench: Bench, filled: FilledNetwork, wish: () => Wish
   }
   if (bench.wants("ak-latency-p50") || bench.wants("ak-latency-p99")) {
     bench.say("Ak: one request at a time");
-    await filled.atLeast(100);
     const pattern = { connections: 1, depth: 1, heatMs: 1_000, measureMs: 1_000 };
-    const outcomes = await echoDuel(bench, filled, { app: "a", wish, pattern });
+    const outcomes = await echoDuel(bench, filled, { app: "a", wish, pattern, roundStock: LONELY_STOCK });
     const micros =
       (part: number) =>
       ({ latencies: ms }: Outcome) =>
@@ -84,6 +81,8 @@ interface Plan {
   readonly app: "a" | "b";
   readonly wish: () => Wish;
   readonly pattern: Pattern;
+  /** KMA-keys that a round takes at most. */
+  readonly roundStock?: number;
 }
 
 function sidesOf({ network }: FilledNetwork, { app }: Plan) {
@@ -100,7 +99,7 @@ function echoDuel({ rounds }: Bench, filled: FilledNetwork, plan: Plan): Promise
     const program = await Program.start({ args: [FRAMES, JSON.stringify(args)], log });
     return await serverRival(program, plan.pattern, target, { ...first, answerBytes });
   };
-  return duel({ rounds, km, target, ...plan, rival, prepare: () => filled.atLeast(ROUND_STOCK) });
+  return duel({ rounds, km, target, ...plan, rival, prepare: () => filled.ready(plan.roundStock ?? ROUND_STOCK) });
 }
 
 /** Redis pops one value a request whatever the KM is asked for. */
@@ -117,7 +116,7 @@ async function redisDuel({ rounds }: Bench, filled: FilledNetwork, plan: Plan): 
       answerBytes: ofOneKey.length,
       dir: network.dir,
     });
-  const prepare = () => (plan.app === "a" ? filled.atLeast(ROUND_STOCK) : Promise.resolve());
+  const prepare = () => filled.full();
   return await duel({ rounds, km, target, ...plan, prepare, rival: redisMissing() === undefined ? rival : undefined });
 }
 

@@ -2,7 +2,7 @@
 
 import type { Bench } from "../bench.ts";
 import { duel } from "../duel.ts";
-import { type FilledNetwork, ROUND_STOCK } from "../filled.ts";
+import type { FilledNetwork } from "../filled.ts";
 import { askOnce } from "../load.ts";
 import { paced } from "../paced.ts";
 import { keyRequest, SeenKeys } from "../requests.ts";
@@ -32,10 +32,10 @@ export async function measureBusy(bench: Bench, filled: FilledNetwork): Promise<
     km: km.program,
     wish,
     rival: undefined,
-    prepare: () => filled.atLeast(ROUND_STOCK),
+    prepare: () => filled.full(),
   });
   const perSecond = median(ours.map((outcome) => outcome.perSecond)) / 2;
-  await filled.full();
+  await filled.restart("always");
   const asked = wish();
   const answer = await askOnce(target, asked.request, asked.isWhole);
   await network.modulesOn(MODULE_BITS_PER_S);
@@ -45,6 +45,7 @@ export async function measureBusy(bench: Bench, filled: FilledNetwork): Promise<
   const delayMs = (await km.gauge("loop_delay_seconds", 'quantile="0.99"')) * MS_PER_S;
   const after = await worked(filled);
   await network.modulesOff();
+  await filled.restart("when low");
   for (const what of ["bytes_received", "kma_keys_ready"] as const) {
     if (after[what] <= before[what]) throw new Error(`nothing else ran beside the supply: ${what} has not grown`);
   }

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { HTTP_LIMITS } from "../../../src/etsi014/service.ts";
 import type { Bench } from "../bench.ts";
 import { compared, duel, type Pattern, serverRival } from "../duel.ts";
-import { type FilledNetwork, ROUND_STOCK } from "../filled.ts";
+import type { FilledNetwork } from "../filled.ts";
 import { Program } from "../program.ts";
 import type { HttpsPlan } from "../reference/https.ts";
 import { encKeys, httpParts, SeenKeys } from "../requests.ts";
@@ -16,7 +16,6 @@ const SIDES = { ours: "the KM", theirs: "bare node:https" } as const;
 export async function measureEtsi014(bench: Bench, filled: FilledNetwork): Promise<void> {
   if (!bench.wants("etsi014-enc-keys") && !bench.wants("etsi014-enc-keys-cpu")) return;
   bench.say("ETSI 014: 16 connections, one enc_keys in flight on each");
-  await filled.atLeast(700);
   const { network } = filled;
   const seen = new SeenKeys();
   const target = { port: network.a.plan.ports.etsi014, tls: network.client("a") };
@@ -26,7 +25,7 @@ export async function measureEtsi014(bench: Bench, filled: FilledNetwork): Promi
     target,
     km: network.a.program,
     wish: () => encKeys(seen),
-    prepare: () => filled.atLeast(ROUND_STOCK),
+    prepare: () => filled.full(),
     rival: async (first, answer) => {
       const parts = httpParts(answer);
       const plan: HttpsPlan = { files: network.server, ...parts, keepAliveMs: HTTP_LIMITS.keepAliveTimeout };

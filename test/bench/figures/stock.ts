@@ -5,9 +5,8 @@ import type { TLSSocket } from "node:tls";
 import type { Bench } from "../bench.ts";
 import type { FilledNetwork } from "../filled.ts";
 import type { Km } from "../km.ts";
-import { answers, openSocket } from "../load.ts";
+import { openSocket } from "../load.ts";
 import { BenchNetwork } from "../network.ts";
-import { keyRequest, keysOf, SeenKeys } from "../requests.ts";
 import { alternate } from "../result.ts";
 
 const MEBI = 1 << 20;
@@ -15,9 +14,10 @@ const SETTLE_MS = 3_000;
 const IDLE_APPLICATIONS = 1_000;
 /** Handshakes at a time. */
 const AT_ONCE = 16;
-const BATCH = 128;
 const MILLION = 1_000_000;
 const LONG_KEYS = 10 * MILLION;
+/** The stock does not hold a million keys that are supplied without a relay. */
+const PARTS = 4;
 
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 
@@ -69,7 +69,10 @@ export async function measureFlat(bench: Bench, filled: FilledNetwork): Promise<
   const values: number[] = [];
   for (let supplied = 0; supplied < LONG_KEYS; supplied += MILLION) {
     bench.say(`supplying the keys above ${supplied.toLocaleString("en")}`);
-    await supply(filled, MILLION);
+    for (let part = 0; part < PARTS; part++) {
+      await filled.full();
+      await filled.drain(MILLION / PARTS);
+    }
     await filled.full();
     await settled();
     values.push(a.program.residentBytes() / MEBI);
@@ -79,21 +82,6 @@ export async function measureFlat(bench: Bench, filled: FilledNetwork): Promise<
   const measured = { of: "resident after ten million keys", values: values.slice(-1) };
   const reference = { of: "after the first million", values: [first] };
   bench.add({ name: "memory-flat", unit: "MiB", measured, reference, aims: [{ of: "ratio", atMost: 1.1 }] });
-}
-
-/** The stock does not hold so many keys at once: half of them each time. */
-async function supply(filled: FilledNetwork, keys: number): Promise<void> {
-  const { network } = filled;
-  const target = { port: network.a.plan.ports.ak, tls: network.client("a") };
-  const { request, isWhole } = keyRequest(BATCH, new SeenKeys());
-  for (const part of [keys / 2, keys / 2]) {
-    await filled.full();
-    let had = 0;
-    for await (const answer of answers(target, request, isWhole)) {
-      had += keysOf(answer).length;
-      if (had >= part) break;
-    }
-  }
 }
 
 /** From the start of the process to `ready`: with a million keys, and with none. */
