@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   init: async () => (await import("./init.ts")).registerInitCommand,
   check: async () => (await import("./run.ts")).registerCheckCommand,
   run: async () => (await import("./run.ts")).registerRunCommand,
+  console: async () => (await import("./console/command.ts")).registerConsoleCommand,
   zeroise: async () => (await import("./zeroise.ts")).registerZeroiseCommand,
   appliance: async () => (await import("./appliance/command.ts")).registerApplianceCommand,
   module: async () => (await import("./module.ts")).registerModuleCommand,

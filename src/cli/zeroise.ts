@@ -31,9 +31,13 @@ export function registerZeroiseCommand(program: Command): void {
 async function zeroise(path: string, options: { readonly yes?: true }): Promise<void> {
   const config = openConfig(path);
   if (!options.yes) await confirm(config);
-  const how = (await byTheKm(config)) ?? (await here(config));
+  const how = await zeroiseNode(config);
   process.stdout.write(`${config.node.id} is zeroised: ${how}\n`);
 }
+
+/** Destroys all key of a KM, whether it runs or not. @returns how @throws Fault, Error */
+export const zeroiseNode = async (config: NodeConfig): Promise<string> =>
+  (await byTheKm(config)) ?? (await here(config));
 
 /** @throws CommandError unless the person types the KM's ID */
 async function confirm({ node }: NodeConfig): Promise<void> {

@@ -1,0 +1,44 @@
+// The running key manager as the console asks it: over its control socket, and its metrics over HTTP.
+
+import type { NodeConfig } from "../../config.ts";
+import { KmDown, type RunningKm } from "../../console/node.ts";
+import { callControl, NotRunning } from "../../control/client.ts";
+import type { GraveLine } from "../../control/grave-lines.ts";
+import type { KmReport } from "../../control/status.ts";
+import type { SessionView } from "../../keys/sessions.ts";
+import { endpointText } from "../provision/node-toml.ts";
+
+const METRICS_TIMEOUT_MS = 5_000;
+
+/** `config` is asked at each call; it is undefined while the node has none. */
+export function runningKm(config: () => NodeConfig | undefined): RunningKm {
+  const ask = (command: string, args = {}) => askKm(config(), command, args);
+  return {
+    status: async () => (await ask("status")) as KmReport,
+    sessions: async () => (await ask("sessions")) as readonly SessionView[],
+    faults: async () => (await ask("faults")) as readonly GraveLine[],
+    metrics: async () => await metricsOf(config()),
+    setLink: async (link, use) => ((await ask("link", { link, use })) as { readonly changed: boolean }).changed,
+    logLevel: async (level) => ((await ask("log_level", { level })) as { readonly level: string }).level,
+  };
+}
+
+/** @throws KmDown; Fault as it answered */
+export async function askKm(config: NodeConfig | undefined, command: string, args: object = {}): Promise<unknown> {
+  if (config === undefined) throw new KmDown("this node has no configuration yet");
+  try {
+    return await callControl(config.node.controlSocket, command, { ...args });
+  } catch (thrown) {
+    if (thrown instanceof NotRunning) throw new KmDown("nobody answers at its control socket");
+    throw thrown;
+  }
+}
+
+async function metricsOf(config: NodeConfig | undefined): Promise<string> {
+  if (config === undefined) throw new KmDown("this node has no configuration yet");
+  const { host, port } = config.metrics.listen;
+  const url = `http://${endpointText(host, port)}/metrics`;
+  const answer = await fetch(url, { signal: AbortSignal.timeout(METRICS_TIMEOUT_MS) }).catch(() => undefined);
+  if (answer === undefined) throw new KmDown("nobody answers where its metrics are");
+  return await answer.text();
+}

@@ -1,0 +1,133 @@
+// What the console asks of the node that it stands on: the running key manager, its files, and the system below.
+
+import type { SessionView } from "../keys/sessions.ts";
+import type { Operator } from "./operators.ts";
+
+export interface LinkFacts {
+  readonly id: string;
+  readonly peer: string;
+  readonly line: "up" | "down";
+  /** What the module calls itself. */
+  readonly module?: string;
+  readonly qber?: number;
+  readonly keyRateBitsPerS?: number;
+  readonly alarms: readonly string[];
+  readonly agreement: string;
+  readonly stored: number;
+  readonly usable: number;
+  readonly blockBytes: number;
+  readonly measuredBitsPerS: number;
+  readonly padBytes: { readonly out: number; readonly in: number };
+}
+
+export interface PeerFacts {
+  readonly id: string;
+  readonly reachable: boolean;
+  readonly connected: boolean;
+  readonly synchronised: boolean;
+  readonly strict?: true;
+  readonly storedKeys: number;
+  readonly kmaKeys: number;
+  readonly held: number;
+  readonly inFlight: number;
+  readonly waiting: number;
+}
+
+/** What a running key manager says of itself. */
+export interface KmFacts {
+  readonly km: string;
+  readonly ready: boolean;
+  readonly vault: {
+    readonly token: string;
+    readonly store: string;
+    readonly mode: string;
+    readonly epoch: number;
+    readonly slots: { readonly all: number; readonly pinned: number };
+  };
+  readonly health?: {
+    readonly healthy: boolean;
+    readonly parts: readonly { readonly name: string; readonly healthy: boolean; readonly silentMs: number }[];
+  };
+  readonly links: readonly LinkFacts[];
+  readonly peers: readonly PeerFacts[];
+  readonly sessions: { readonly initiator: number; readonly destination: number };
+}
+
+export interface FaultLine {
+  readonly level: string;
+  /** ISO 8601. */
+  readonly time: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface AuditEntry {
+  /** ISO 8601. */
+  readonly time: string;
+  readonly event: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** Where a link's module is plugged in, as configured. */
+export interface ModuleFacts {
+  readonly link: string;
+  readonly driver: string;
+  readonly port: string;
+}
+
+/** One thing that the self-test looks at. */
+export interface Check {
+  readonly what: string;
+  readonly passed: boolean;
+  readonly found: string;
+}
+
+/** The running key manager. Every call throws `KmDown` while nobody answers, and Fault as it answered. */
+export interface RunningKm {
+  status(): Promise<KmFacts>;
+  sessions(): Promise<readonly SessionView[]>;
+  /** The last warnings and errors, oldest first. */
+  faults(): Promise<readonly FaultLine[]>;
+  metrics(): Promise<string>;
+  /** False when it was so. */
+  setLink(link: string, use: boolean): Promise<boolean>;
+  logLevel(level?: string): Promise<string>;
+}
+
+/** Nobody answers at the key manager's control socket. */
+export class KmDown extends Error {
+  override readonly name = "KmDown";
+}
+
+export interface ConsoleNode {
+  /** By its configuration; undefined while there is none. */
+  readonly id: string | undefined;
+  readonly board: string;
+  readonly version: string;
+  readonly km: RunningKm;
+  /** @throws Error when the list cannot be read */
+  operators(): readonly Operator[];
+  /** What people did goes to the audit log. @throws Fault when that cannot take it: nothing may be changed then */
+  note(actor: string, what: string): Promise<void>;
+  /** @throws Error when there is no configuration that can be read */
+  configuration(): string;
+  modules(): readonly ModuleFacts[];
+  /** The last so many, oldest first; also while the key manager is down. */
+  audit(count: number): Promise<readonly AuditEntry[]>;
+  /** The end of the key manager's log, lines of text. @throws Error that says why there is none */
+  logs(count: number): Promise<readonly string[]>;
+  /** Beyond what the key manager says of itself. */
+  checks(): Promise<readonly Check[]>;
+  /** Destroys all key, by the key manager or, while that is down, here. @returns how */
+  zeroise(): Promise<string>;
+  /** PEM of each certificate request, by the name of its key. */
+  requests(): Promise<readonly { readonly name: string; readonly pem: string }[]>;
+  /** @returns what a person is told @throws Error that says what is wrong with it */
+  installCertificate(pem: string): Promise<readonly string[]>;
+  /** Files with updates on the config medium. */
+  updates(): readonly string[];
+  /** Tells lines of progress; resolves when it is installed. @throws Error that says why it is not */
+  update(file: string, said: (line: string) => void, signal: AbortSignal): Promise<void>;
+  /** Begins a restart of the machine. @throws Error where that cannot be done from here */
+  reboot(): void;
+}
