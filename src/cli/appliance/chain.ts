@@ -2,6 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { CommandError, EXIT } from "../exit.ts";
+import { readText } from "./files.ts";
 
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 /** Anchors in a file, or certificates in a chain. */
@@ -17,6 +18,16 @@ export function certificatesIn(text: string, what: string): readonly X509Certifi
     return blocks.map((block) => new X509Certificate(block));
   } catch (cause) {
     throw new CommandError(EXIT.config, `${what} has a certificate that cannot be read; copy it anew.`, cause);
+  }
+}
+
+/** The first certificate of a file. Undefined when it is not there or spoilt. */
+export function leafOf(path: string): X509Certificate | undefined {
+  const [block] = readText(path)?.match(PEM) ?? [];
+  try {
+    return block === undefined ? undefined : new X509Certificate(block);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 // `qkm appliance`: first boot of an appliance, its counterpart at the authority, and the ports for its firewall.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import type { Command } from "commander";
 import { BOARDS } from "../../../boards/index.ts";
 import { type NodeConfig, parseConfig } from "../../config.ts";
@@ -53,7 +53,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function provision({ board, dir, medium }: ProvisionOptions): Promise<void> {
   const { provisionAppliance } = await import("./provision.ts");
-  const { refused } = await provisionAppliance(dir, boardOf(board), medium, say);
+  const write = (line: string): void => void writeSync(process.stdout.fd, `${line}\n`);
+  const { refused } = await provisionAppliance(dir, boardOf(board), medium, write);
   if (refused > 0) process.exitCode = EXIT.failed;
 }
 

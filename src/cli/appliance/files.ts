@@ -23,14 +23,23 @@ export function writeWhole(path: string, content: string | Uint8Array, mode = 0o
   const beside = `${path}.new`;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   rmSync(beside, { force: true });
-  const file = openSync(beside, "wx", mode);
+  try {
+    writeDurably(beside, content, mode);
+  } catch (thrown) {
+    rmSync(beside, { force: true });
+    throw thrown;
+  }
+  moveWhole(beside, path);
+}
+
+function writeDurably(path: string, content: string | Uint8Array, mode: number): void {
+  const file = openSync(path, "wx", mode);
   try {
     writeFileSync(file, content);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  moveWhole(beside, path);
 }
 
 /** Renames, and makes that durable. */

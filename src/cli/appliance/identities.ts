@@ -1,12 +1,15 @@
 // Who the node is to others: for each of its private keys the doors, the certificate, and what a request asks for.
 
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, type webcrypto } from "node:crypto";
+import { existsSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
 import type { NodeConfig } from "../../config.ts";
 import { CommandError, EXIT } from "../exit.ts";
 import { requestCertificate, type Subject } from "../provision/certificates.ts";
-import { readText, writeWhole } from "./files.ts";
+import { leafOf } from "./chain.ts";
+import { moveWhole, readText, writeWhole } from "./files.ts";
 import type { Medium } from "./medium.ts";
 import { configIn } from "./node-config.ts";
 import { type AppliancePlaces, appliancePlaces, ON_MEDIUM } from "./places.ts";
@@ -81,7 +84,8 @@ const linesOf = (text: string): string[] =>
   text
     .split("\n")
     .map((line) => line.replace(/#.*/, "").trim())
-    .filter((line) => line !== "");
+    .filter((line) => line !== "")
+    .map((host) => (isIPv6(host) ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host));
 
 /** Where the doors listen, or what the system is called if they listen everywhere. */
 function usualHosts({ ak, etsi014, controller }: NodeConfig): readonly string[] {
@@ -97,17 +101,33 @@ export async function takeIdentities(
   medium: Medium | undefined,
   screen: Screen,
 ): Promise<void> {
-  for (const one of identities) {
-    const key = keyOf(one, places) ?? makeKey(one, screen);
-    const file = join(places.requests, `${one.name}.csr`);
-    const present = readText(file);
-    const fits = present !== undefined && (await isRequestFor(present, key, one.subject));
-    const pem = fits ? present : await requestCertificate(await keyPair(key), one.subject);
-    if (!fits) writeWhole(file, pem, 0o644);
-    if (!fits) screen.say(`certificate request ${one.name}: ${one.subject.uri}`);
-    if (medium !== undefined && readText(one.certificate) === undefined) putRequest(one, pem, medium, screen);
-  }
+  for (const one of identities) await screen.attempt(() => takeIdentity(one, places, medium, screen));
 }
+
+async function takeIdentity(
+  one: NodeIdentity,
+  places: AppliancePlaces,
+  medium: Medium | undefined,
+  screen: Screen,
+): Promise<void> {
+  const key = keyOf(one, places) ?? makeKey(one, screen);
+  const file = join(places.requests, `${one.name}.csr`);
+  const present = readText(file);
+  const fits = present !== undefined && (await isRequestFor(present, key, one.subject));
+  const pem = fits ? present : await requestCertificate(await keyPair(key), one.subject);
+  if (!fits) writeWhole(file, pem, 0o644);
+  if (!fits) screen.say(`certificate request ${one.name}: ${one.subject.uri}`);
+  const leaf = leafOf(one.certificate);
+  const ends = leaf !== undefined && leaf.validToDate.getTime() < Date.now() + SOON_MS;
+  if (ends)
+    screen.say(
+      `certificate ${one.name} ends on ${leaf.validToDate.toISOString().slice(0, 10)}: have the request signed anew`,
+    );
+  if (medium !== undefined && (!fits || leaf === undefined || ends)) putRequest(one, pem, medium, screen);
+}
+
+/** Time enough to have a request signed. */
+const SOON_MS = 60 * 86_400_000;
 
 function putRequest({ name, subject }: NodeIdentity, pem: string, medium: Medium, screen: Screen): void {
   const id = subject.uri.split(":").slice(3).join("-");
@@ -116,25 +136,25 @@ function putRequest({ name, subject }: NodeIdentity, pem: string, medium: Medium
   else screen.say(`the medium cannot be written: have the console print the request ${name}`);
 }
 
-/** Its private key. Undefined when there is none yet. @throws CommandError when it is none or outside the folder */
+/** Its private key. Undefined when there is none, or none that can be read. @throws CommandError when it is elsewhere */
 export function keyOf({ key }: NodeIdentity, places: AppliancePlaces): KeyObject | undefined {
   const home = resolve(places.config, "..");
   if (!key.startsWith(home + sep)) {
     throw new CommandError(EXIT.config, `node.toml wants the private key ${key}: name a file in ${home}, or none.`);
   }
   const pem = readText(key);
-  return pem === undefined ? undefined : parseKey(pem, key);
-}
-
-function parseKey(pem: string, path: string): KeyObject {
   try {
-    return createPrivateKey(pem);
-  } catch (cause) {
-    throw new CommandError(EXIT.config, `${path} holds no private key: remove it to have a new one made.`, cause);
+    return pem === undefined ? undefined : createPrivateKey(pem);
+  } catch {
+    return undefined;
   }
 }
 
 function makeKey({ key, name }: NodeIdentity, screen: Screen): KeyObject {
+  if (existsSync(key)) {
+    moveWhole(key, `${key}.before`);
+    screen.refuse(`the private key ${name} cannot be read: it is ${key}.before now.`);
+  }
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   writeWhole(key, privateKey.export({ type: "pkcs8", format: "pem" }));
   screen.say(`private key ${name} made; it never leaves this node`);

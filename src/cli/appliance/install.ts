@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { identityOf } from "../../net/identity.ts";
 import { Refusal } from "../../net/refusal.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import { certificatesIn, leadsTo } from "./chain.ts";
+import { certificatesIn, leadsTo, leafOf } from "./chain.ts";
 import { readText, writeWhole } from "./files.ts";
 import { identitiesOf, keyOf, type NodeIdentity } from "./identities.ts";
 import type { Medium } from "./medium.ts";
@@ -65,6 +65,7 @@ export async function takeCertificates(
     await screen.attempt(() => {
       const chain = certificatesIn(medium.text(file) ?? "", `the medium's ${file}`);
       const identity = ownerOf(chain, identities, places);
+      if (identity === undefined) checkOthers(chain, identities, file);
       if (identity === undefined || !isLater(chain, identity)) return;
       const until = examine(chain, identity);
       keep(chain, identity);
@@ -73,6 +74,7 @@ export async function takeCertificates(
   }
 }
 
+/** Such as 2028-11-21. */
 export const day = (date: Date): string => date.toISOString().slice(0, 10);
 
 const subjectOf = ([leaf]: readonly X509Certificate[]): string => leaf?.subject ?? "nobody";
@@ -89,12 +91,21 @@ function ownerOf(
   });
 }
 
+/** Other nodes' certificates may lie on the same medium; one with this node's name is for a key that it had before. */
+function checkOthers([leaf]: readonly X509Certificate[], identities: readonly NodeIdentity[], file: string): void {
+  const uri = leaf === undefined ? undefined : `urn:qkm:km:${identityOf(leaf, "km")}`;
+  if (!identities.some(({ subject }) => subject.uri === uri)) return;
+  throw new CommandError(
+    EXIT.failed,
+    `the medium's ${file} is ${uri}, but for no key that this node has: have the request on the medium signed.`,
+  );
+}
+
 /** Whether there is none yet, or one that ends before. */
 function isLater([leaf]: readonly X509Certificate[], { certificate }: NodeIdentity): boolean {
-  const present = readText(certificate);
-  if (present === undefined || leaf === undefined) return true;
-  const [kept] = certificatesIn(present, certificate);
-  return kept === undefined || leaf.validToDate.getTime() > kept.validToDate.getTime();
+  const kept = leafOf(certificate);
+  if (kept === undefined || leaf === undefined) return true;
+  return leaf.validToDate.getTime() > kept.validToDate.getTime();
 }
 
 /** Until when it is valid. @throws CommandError */

@@ -67,7 +67,8 @@ function unlessReadOnly(write: () => unknown): boolean {
     write();
     return true;
   } catch (thrown) {
-    if (CANNOT.includes(codeOf(thrown) ?? "")) return false;
+    const code = codeOf(thrown instanceof CommandError ? thrown.cause : thrown);
+    if (CANNOT.includes(code ?? "")) return false;
     throw thrown;
   }
 }

@@ -48,22 +48,37 @@ export function takeConfig(places: AppliancePlaces, board: Board, medium: Medium
   try {
     const text = completed(written, board);
     const config = parseConfig(text, places.config, KNOWN);
-    if (existsSync(places.provisioned)) checkSameNode(places, config);
+    const running = runningConfig(places);
+    if (running !== undefined) checkSameNode(running, config);
     writeWhole(places.candidate, text);
-    if (existsSync(places.provisioned)) completeConfig(places.candidate);
+    if (running !== undefined) completeConfig(places.candidate);
   } catch (thrown) {
     rmSync(places.candidate, { force: true });
     throw named(thrown);
   }
   if (present !== undefined) writeWhole(places.before, present);
   moveWhole(places.candidate, places.config);
-  screen.say(`configuration taken from the medium${present === undefined ? "" : "; the old one is node.toml.before"}`);
+  screen.say(
+    present === undefined
+      ? "configuration taken from the medium"
+      : "configuration taken from the medium, for the next start; the one before is node.toml.before",
+  );
+}
+
+/** What a provisioned node has now, unless it was spoilt: then any right one is better. */
+function runningConfig(places: AppliancePlaces): NodeConfig | undefined {
+  if (!existsSync(places.provisioned)) return undefined;
+  try {
+    return configIn(places);
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) return undefined;
+    throw thrown;
+  }
 }
 
 /** Its token, certificates and peers know the node by its ID. */
-function checkSameNode(places: AppliancePlaces, { node }: NodeConfig): void {
-  const id = configIn(places)?.node.id;
-  if (id === undefined || id === node.id) return;
+function checkSameNode({ node: { id } }: NodeConfig, { node }: NodeConfig): void {
+  if (id === node.id) return;
   throw new CommandError(
     EXIT.config,
     `this appliance is ${id}, and the medium's node.toml is for ${node.id}: take the medium of ${id}.`,

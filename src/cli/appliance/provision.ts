@@ -4,14 +4,13 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Board } from "../../../boards/board.ts";
 import type { NodeConfig } from "../../config.ts";
-import type { Progress } from "../provision/provision.ts";
 import { identitiesOf, takeHosts, takeIdentities } from "./identities.ts";
 import { takeCertificates } from "./install.ts";
 import { type Medium, openMedium } from "./medium.ts";
 import { configIn, takeConfig } from "./node-config.ts";
 import { needOperator, takeOperators } from "./operators.ts";
 import { type AppliancePlaces, appliancePlaces } from "./places.ts";
-import { Screen } from "./screen.ts";
+import { Screen, type WriteLine } from "./screen.ts";
 import { type Missing, settle } from "./state.ts";
 import { takeToken } from "./token.ts";
 import { takePairingKeys, takeTrust } from "./trust.ts";
@@ -32,7 +31,7 @@ export async function provisionAppliance(
   dir: string,
   board: Board,
   mediumDir: string | undefined,
-  write: Progress,
+  write: WriteLine,
 ): Promise<Outcome> {
   const home = resolve(dir);
   const places = appliancePlaces(home);
@@ -42,9 +41,9 @@ export async function provisionAppliance(
   if (medium !== undefined) await takeMedium(places, board, medium, screen);
   const config = await screen.attempt(() => configIn(places));
   const known = config === undefined ? [] : await equip(config, places, medium, screen);
-  await needOperator(places, screen);
+  await screen.attempt(() => needOperator(places, screen));
   const missing = settle(home, known);
-  conclude(config, missing, write);
+  conclude(config, missing, screen);
   return { missing, refused: screen.refused };
 }
 
@@ -72,13 +71,13 @@ async function equip(
   return hasToken ? [] : [{ kind: "token", sentence: `the token "${config.token.label}"` }];
 }
 
-function conclude(config: NodeConfig | undefined, missing: readonly Missing[], write: Progress): void {
+function conclude(config: NodeConfig | undefined, missing: readonly Missing[], screen: Screen): void {
   if (missing.length === 0) {
-    write(`KM ${config?.node.id} is provisioned.`);
+    screen.line(`KM ${config?.node.id} is provisioned.`);
     return;
   }
-  write("Before this node can run it needs:");
-  for (const sentence of new Set(missing.map((one) => one.sentence))) write(`  - ${sentence}`);
-  write("Bring it on a FAT volume labelled QKM-CONFIG and start again (docs/provisioning.md);");
-  write("certificates may also come in on the console: certificate install");
+  screen.line("Before this node can run it needs:");
+  for (const sentence of new Set(missing.map((one) => one.sentence))) screen.line(`  - ${sentence}`);
+  screen.line("Bring it on a FAT volume labelled QKM-CONFIG (docs/provisioning.md);");
+  screen.line("certificates may also come in on the console: certificate install");
 }

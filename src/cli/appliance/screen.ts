@@ -1,33 +1,50 @@
 // What provisioning says to the person at the console: steps, refusals, and PINs that are shown once.
 
 import { randomInt } from "node:crypto";
-import { CommandError } from "../exit.ts";
-import type { Progress } from "../provision/provision.ts";
+import { CommandError, EXIT } from "../exit.ts";
 
-/** One run: lines for the person, and how many things were refused. */
+/** Writes one line. @throws Error of the system when the line goes nowhere */
+export type WriteLine = (line: string) => void;
+
+/** One run: lines for the person, and how many things were refused. A screen that is gone stops no node. */
 export class Screen {
-  readonly #write: Progress;
+  readonly #write: WriteLine;
   refused = 0;
 
-  constructor(write: Progress) {
+  constructor(write: WriteLine) {
     this.#write = write;
   }
 
+  line(text: string): void {
+    try {
+      this.#write(text);
+    } catch (thrown) {
+      if (!(thrown instanceof Error && "syscall" in thrown)) throw thrown;
+    }
+  }
+
   say(sentence: string): void {
-    this.#write(`  ${sentence}`);
+    this.line(`  ${sentence}`);
   }
 
   refuse(sentence: string): void {
     this.refused += 1;
-    for (const line of sentence.split("\n")) this.#write(`! ${line}`);
+    for (const line of sentence.split("\n")) this.line(`! ${line}`);
   }
 
-  /** Before the PIN is used: killed in between, another is made and shown at the next start. */
+  /**
+   * Before the PIN is used: killed in between, another is made and shown at the next start.
+   * @throws CommandError when the screen does not take it, so that no PIN is used that nobody saw
+   */
   showPin(whose: string, pin: string): void {
     const lines = [`The PIN of ${whose} is  ${pin}`, "Write it down now: it is not shown again."];
     const width = Math.max(...lines.map((line) => line.length));
     const edge = `  +${"-".repeat(width + 4)}+`;
-    for (const line of ["", edge, ...lines.map((line) => `  |  ${line.padEnd(width)}  |`), edge, ""]) this.#write(line);
+    try {
+      for (const line of ["", edge, ...lines.map((one) => `  |  ${one.padEnd(width)}  |`), edge, ""]) this.#write(line);
+    } catch (cause) {
+      throw new CommandError(EXIT.failed, `the PIN of ${whose} cannot be shown here: bring one on the medium.`, cause);
+    }
   }
 
   /** Does a step; what it refuses is said, and the next one goes on. A defect is thrown. */

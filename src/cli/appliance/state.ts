@@ -5,8 +5,8 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { ConfigError, type NodeConfig } from "../../config.ts";
 import { CommandError } from "../exit.ts";
-import { certificatesIn } from "./chain.ts";
-import { readText, syncPath, writeWhole } from "./files.ts";
+import { leafOf } from "./chain.ts";
+import { syncPath, writeWhole } from "./files.ts";
 import { identitiesOf, keyOf, type NodeIdentity } from "./identities.ts";
 import { completeConfig, configIn } from "./node-config.ts";
 import { operatorsIn } from "./operators.ts";
@@ -66,10 +66,9 @@ function missingCertificate(identity: NodeIdentity, places: AppliancePlaces): re
     { kind: "certificate", sentence: `certificate ${name}${what}: have the request ${name} signed and bring it` },
   ];
   const key = keyOf(identity, places);
-  const pem = readText(certificate);
-  if (key === undefined || pem === undefined) return missing("");
-  const [leaf] = certificatesIn(pem, certificate);
-  return leaf?.publicKey.equals(createPublicKey(key)) ? [] : missing(" for the key that is there");
+  const leaf = leafOf(certificate);
+  if (key === undefined || leaf === undefined) return missing("");
+  return leaf.publicKey.equals(createPublicKey(key)) ? [] : missing(" for the key that is there");
 }
 
 function missingTrust(config: NodeConfig, places: AppliancePlaces): readonly Missing[] {
@@ -77,6 +76,6 @@ function missingTrust(config: NodeConfig, places: AppliancePlaces): readonly Mis
   const doors = [ak, etsi014, kx, ...(controller === undefined ? [] : [controller])];
   const files = new Set(doors.map(({ tls }) => tls.trust));
   return [...files]
-    .filter((file) => !existsSync(file))
+    .filter((file) => leafOf(file) === undefined)
     .map((file) => ({ kind: "trust", sentence: `trust anchor ${relative(dirname(places.config), file)}` }));
 }
