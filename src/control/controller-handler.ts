@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { asFault, FAULTS, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
-import type { Log, Meter } from "../core/ports.ts";
+import type { Audit, Log, Meter } from "../core/ports.ts";
 import {
   appAnswer,
   type ControllerState,
@@ -22,6 +22,7 @@ export interface HandlerPorts {
   readonly state: ControllerState;
   readonly log: Log;
   readonly meter: Meter;
+  readonly audit?: Audit;
 }
 
 /** An answer before it is written. */

@@ -2,6 +2,7 @@
 
 import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
+import type { Audit } from "../core/ports.ts";
 import type { TlsMaterial } from "../net/options.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { Service, type ServicePorts } from "./service.ts";
@@ -21,6 +22,7 @@ export interface Etsi014Options {
 export interface Etsi014Ports extends ServicePorts {
   /** Whether the application of a certificate may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
+  readonly audit?: Audit;
 }
 
 export interface Etsi014Server extends AsyncDisposable {

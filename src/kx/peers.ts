@@ -2,7 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
-import type { Random } from "../core/ports.ts";
+import { type Audit, NO_AUDIT, type Random } from "../core/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import { dial } from "../net/dial.ts";
 import { listen } from "../net/listen.ts";
@@ -41,6 +41,7 @@ export interface KxOptions {
 
 export interface KxPorts extends Omit<RosterPorts, "buffers"> {
   readonly random: Random;
+  readonly audit?: Audit;
 }
 
 export interface Kx extends AsyncDisposable {
@@ -83,7 +84,7 @@ export async function startKx(options: KxOptions, ports: KxPorts): Promise<Kx> {
   };
 }
 
-function startListener(options: KxOptions, { log, meter }: KxPorts, roster: Roster) {
+function startListener(options: KxOptions, { log, meter, audit = NO_AUDIT }: KxPorts, roster: Roster) {
   const { tls, peers } = options;
   const strict = peers.some(({ dialect }) => dialect === "strict");
   const groups = groupsFor(strict ? "strict" : "extended");
@@ -96,13 +97,14 @@ function startListener(options: KxOptions, { log, meter }: KxPorts, roster: Rost
     const peer = peers.find(({ id }) => id === channel.id);
     if (peer?.dialect === "extended" && channel.group !== HYBRID) {
       meter.add("connections_refused", { door: "kx", reason: "group" });
+      audit.note("connection_refused", { door: "kx", reason: "group", who: channel.id });
       log.warn({ peer: peer.id, group: channel.group }, `an extended peer must offer ${HYBRID}`);
       channel.close("the key exchange group is not allowed");
     } else if (peer !== undefined) roster.attach(peer.id, channel);
   };
   return listen(
     { ...options.listen, door: "kx", tls, kind: "km", groups, maxConnections },
-    { log, meter, admit, opened },
+    { log, meter, audit, admit, opened },
   );
 }
 

@@ -6,7 +6,7 @@ import type { Channel } from "./channel.ts";
 import { GROUPS, type Group } from "./client-hello.ts";
 import { examine, type Peer } from "./identity.ts";
 import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./options.ts";
-import { certificateFields, Refusal, refusalOfError } from "./refusal.ts";
+import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { TlsChannel } from "./tls-channel.ts";
 
 export interface DialOptions extends SecureOptions {
@@ -90,6 +90,7 @@ function opened(socket: TLSSocket, peer: KnownPeer, dialling: Dialling & { reado
   const { door, host, port } = options;
   ports.meter.add("connections_opened", { door, group: peer.group });
   const { id, group, certificate } = peer;
+  ports.audit?.note("connection_opened", { door, id, certificate });
   ports.log.info({ door, to: `${host}:${port}`, id, group, certificate }, "connection opened");
   return new TlsChannel(socket, peer, writeMs);
 }
@@ -99,5 +100,6 @@ function refused(socket: TLSSocket, refusal: Refusal, { options, ports }: Dialli
   const { reason } = refusal;
   ports.meter.add("connections_refused", { door, reason });
   const certificate = certificateFields(socket.getPeerX509Certificate());
+  ports.audit?.note("connection_refused", { door, reason, who: nameIn(certificate) });
   ports.log.warn({ door, to: `${host}:${port}`, reason, ...certificate }, `connection refused: ${refusal.message}`);
 }

@@ -5,7 +5,7 @@ import { createServer, type Server, type TLSSocket } from "node:tls";
 import { GROUPS, type Group, peekGroups } from "./client-hello.ts";
 import { examine, type Peer } from "./identity.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING, type Timing } from "./options.ts";
-import { certificateFields, Refusal, refusalOfError } from "./refusal.ts";
+import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { refuseTickets } from "./tickets.ts";
 
 /** A peer whose certificate was examined and admitted. */
@@ -142,7 +142,7 @@ export class Gate {
 
   #examine(socket: TLSSocket, { from, group }: Arrival): void {
     const { door, kind } = this.#options;
-    const { log, meter, admit } = this.#ports;
+    const { audit, log, meter, admit } = this.#ports;
     const peer = examine(socket, kind, admit);
     if (peer instanceof Refusal) {
       this.#refuse(peer, from, certificateFields(socket.getPeerX509Certificate()));
@@ -150,6 +150,7 @@ export class Gate {
       return;
     }
     meter.add("connections_opened", { door, group });
+    audit?.note("connection_opened", { door, id: peer.id, certificate: peer.certificate });
     log.info({ door, from, id: peer.id, group, certificate: peer.certificate }, "connection opened");
     this.#admitted(socket, { ...peer, group });
   }
@@ -157,6 +158,7 @@ export class Gate {
   #refuse(refusal: Refusal, from: string, certificate: Readonly<Record<string, unknown>> = {}): void {
     const { door } = this.#options;
     this.#ports.meter.add("connections_refused", { door, reason: refusal.reason });
+    this.#ports.audit?.note("connection_refused", { door, reason: refusal.reason, who: nameIn(certificate) });
     this.#ports.log.warn(
       { door, from, reason: refusal.reason, ...certificate },
       `connection refused: ${refusal.message}`,

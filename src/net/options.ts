@@ -1,7 +1,7 @@
 // What listeners and diallers are told, and the TLS settings that all of them share.
 
 import type { SecureContextOptions } from "node:tls";
-import type { Log, Meter } from "../core/ports.ts";
+import type { Audit, Log, Meter } from "../core/ports.ts";
 import type { Group } from "./client-hello.ts";
 import type { Admit, PeerKind } from "./identity.ts";
 
@@ -48,6 +48,7 @@ export interface ListenOptions extends SecureOptions {
 export interface NetPorts {
   readonly log: Log;
   readonly meter: Meter;
+  readonly audit?: Audit;
   readonly admit: Admit;
 }
 

@@ -66,6 +66,14 @@ export const certificateFields = (certificate: Certificate | undefined): Readonl
         validTo: certificate.validTo,
       };
 
+const LONGEST_NAME = 200;
+
+/** Who a certificate says it is, for the audit log; undefined where there was none. */
+export function nameIn({ san, subject }: Readonly<Record<string, unknown>>): string | undefined {
+  const name = san ?? subject;
+  return name === undefined ? undefined : String(name).slice(0, LONGEST_NAME);
+}
+
 /** The same in one line. */
 export const certificateLine = (certificate: Certificate): string =>
   `${oneLine(certificate.subject)} serial ${certificate.serialNumber} SHA-256 ${certificate.fingerprint256}`;
