@@ -12,7 +12,7 @@ import { GraveLines } from "./control/grave-lines.ts";
 import { Health } from "./control/health.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { makeMetrics } from "./control/metrics.ts";
-import { systemClock, systemRandom } from "./control/system.ts";
+import { systemClock, systemPace, systemRandom } from "./control/system.ts";
 import { WatchdogKeeper, watchdogGauges } from "./control/watchdog.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import { type Given, runNode } from "./node.ts";
@@ -67,7 +67,8 @@ async function main(): Promise<void> {
   });
   using health = new Health(systemClock);
   const metrics = makeMetrics();
-  const base: Given = { config, log, faults, metrics, clock: systemClock, random: systemRandom, health, stop };
+  const world = { clock: systemClock, random: systemRandom, pace: systemPace() };
+  const base: Given = { config, log, faults, metrics, ...world, health, stop };
   let watchdog: WatchdogKeeper | undefined;
   try {
     watchdog = armWatchdog(base);

@@ -20,6 +20,7 @@ import { startControl } from "./control/socket.ts";
 import { type KmReport, reportOf } from "./control/status.ts";
 import type { systemClock, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
+import type { Pace } from "./core/pace.ts";
 import type { Log } from "./core/ports.ts";
 import type { Secret } from "./core/secret.ts";
 import type { KeySource } from "./device/key-source.ts";
@@ -52,6 +53,7 @@ export interface Given {
   readonly metrics: Metrics;
   readonly clock: typeof systemClock;
   readonly random: typeof systemRandom;
+  readonly pace: Pace;
   readonly health: Health;
   /** Ends every wait: SIGTERM, SIGINT, `qkm stop`, `qkm zeroise`, or the process that started us is gone. */
   readonly stop: AbortController;
@@ -120,7 +122,7 @@ export async function runNode(given: Given): Promise<void> {
   await keys.refuse();
 }
 
-function openNodeVault({ config, log, metrics, clock }: Base): Promise<OpenVault> {
+function openNodeVault({ config, log, metrics, clock, pace }: Base): Promise<OpenVault> {
   const { node, token, memory, supply, peers } = config;
   const options = {
     km: node.id,
@@ -133,7 +135,7 @@ function openNodeVault({ config, log, metrics, clock }: Base): Promise<OpenVault
     epochSeals: token.epochSeals,
     keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld + KEY_ID_SPARE),
   };
-  return openVault(options, { openToken: () => openPkcs11Token(token, log), clock, log, meter: metrics.meter });
+  return openVault(options, { openToken: () => openPkcs11Token(token, log), clock, pace, log, meter: metrics.meter });
 }
 
 /** Of each peer: relays under way, and rests of KMA-keys beside the stock. */
@@ -197,7 +199,7 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
     homed.has(id)
       ? undefined
       : new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry says that ${id} is at home here` });
-  const ports = { door: node.door, sessions: node.door, admit, clock, log, meter: metrics.meter };
+  const ports = { door: node.door, sessions: node.door, admit, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
   const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
@@ -211,7 +213,7 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
 
 /** Undefined when the configuration has none. */
 async function openController(
-  { config, health, log, metrics }: Base,
+  { config, health, log, metrics, audit }: Base,
   node: Node,
   parts: AsyncDisposableStack,
 ): Promise<ControllerServer | undefined> {
@@ -226,7 +228,7 @@ async function openController(
     apps: apps.filter(({ home }) => home === config.node.id),
   };
   const options = { listen: controller.listen, tls: readTls(controller.tls) };
-  return parts.use(await startController(options, { state, log, meter: metrics.meter }));
+  return parts.use(await startController(options, { state, log, meter: metrics.meter, audit }));
 }
 
 const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
@@ -236,7 +238,7 @@ const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
 });
 
 async function openKeys(
-  { config, clock, random, log, metrics, health }: Base,
+  { config, clock, random, pace, log, metrics, health, audit }: Base,
   node: Node,
   restored: boolean,
 ): Promise<KeyManager> {
@@ -244,7 +246,9 @@ async function openKeys(
     housekeeping: health.part("housekeeping", HOUSEKEEPING_WITHIN_MS),
     store: health.part("store", STORE_WITHIN_MS),
   };
-  const ports = { self: config.node.id, vault: node.vault.vault, clock, random, log, meter: metrics.meter, beats };
+  const { vault } = node.vault;
+  const told = { log, meter: metrics.meter, audit };
+  const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats };
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const remote of keys.remotes.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
@@ -282,14 +286,14 @@ async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
 }
 
 async function openKx(
-  { config, clock, random, log, metrics }: Base,
+  { config, clock, random, log, metrics, audit }: Base,
   keys: KeyManager,
   parts: AsyncDisposableStack,
 ): Promise<void> {
   const { kx, peers, node, supply } = config;
   const { defaultKeyBits } = supply;
   const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits };
-  parts.use(await startKx(options, { events: keys.peers, clock, random, log, meter: metrics.meter }));
+  parts.use(await startKx(options, { events: keys.peers, clock, random, log, meter: metrics.meter, audit }));
 }
 
 /** Opens a link's driver and takes its blocks until the stop. */

@@ -1,6 +1,7 @@
-// The machine's clock and randomness, as the ports that the deterministic core takes.
+// The machine's clock, event loop and randomness, as the ports that the deterministic core takes.
 
 import { randomBytes } from "node:crypto";
+import { Pace } from "../core/pace.ts";
 import type { Clock, Random } from "../core/ports.ts";
 
 export const systemClock: Clock = {
@@ -16,3 +17,6 @@ export const systemRandom: Random = {
   fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
   hex: (bytes) => randomBytes(bytes).toString("hex"),
 };
+
+export const systemPace = (): Pace =>
+  new Pace({ turn: (then) => void setImmediate(then), nowUs: () => performance.now() * 1_000 });

@@ -1,6 +1,7 @@
 // What every part of the key manager is given: its own name, policy, and the ports to the world.
 
 import type { KmId } from "../core/ids.ts";
+import type { Pace } from "../core/pace.ts";
 import type { Audit, Beat, Clock, Log, Meter, Random } from "../core/ports.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { AgeClock } from "./age-clock.ts";
@@ -40,6 +41,8 @@ export interface Context {
   /** How relays that began here ended. */
   readonly relayLog: RelayLog;
   readonly random: Random;
+  /** What can wait takes its turn here. */
+  readonly pace: Pace;
   readonly log: Log;
   readonly meter: Meter;
   readonly audit: Audit;

@@ -2,6 +2,7 @@
 
 import type { EndReason } from "../core/counters.ts";
 import type { BlockId, Range } from "../vault/vault.ts";
+import { ENDED_US, inSlices, PART } from "./bulk.ts";
 import type { Context } from "./context.ts";
 import type { HeldKeys } from "./held.ts";
 import { endBlocks } from "./intake.ts";
@@ -15,6 +16,8 @@ import type { StrictPeers } from "./strict.ts";
 const TICK_MS = 1000;
 const SAVE_CLOCK_MS = 10_000;
 const RETRY_EPOCH_MS = 10_000;
+/** What it costs about to see what a KM's stock lacks and over which route it comes. */
+const KICK_US = 100;
 /** Rows of the table `meta`. */
 export const CLOCK_ROW = "clock";
 export const EPOCH_ROW = "epoch";
@@ -37,6 +40,9 @@ export class Housekeeping {
   readonly #context: Context;
   readonly #books: Keeping;
   #stopTick: () => void = () => {};
+  /** The tick under way. */
+  #ticking: Promise<void> = Promise.resolve();
+  #isStopped = false;
   #savedAt = Number.NEGATIVE_INFINITY;
   /** When the epoch began, by the age clock; undefined while a turn of epochs is under way. */
   #epochAt: number | undefined;
@@ -48,8 +54,7 @@ export class Housekeeping {
 
   start(): void {
     this.#stopTick = this.#context.clock.after(TICK_MS, () => {
-      this.#tick();
-      this.start();
+      this.#ticking = this.#tick();
     });
   }
 
@@ -58,31 +63,43 @@ export class Housekeeping {
   }
 
   /** Ends what is too old or too much: before another KM is told what is held here, too. */
-  expire(): void {
+  async expire(): Promise<void> {
     const { ages, policy } = this.#context;
     const now = ages.now();
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     this.#books.strict.expire();
     for (const { stock, held } of this.#pairs()) {
-      stock.tidy(now - policy.maxAgeMs, shortBytes);
-      this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs);
+      await this.#untilDone(() => stock.tidy(now - policy.maxAgeMs, shortBytes, PART));
+      await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs));
     }
     // What could not be taken off the disk when it was too much is back after a start.
     for (const link of this.#books.links.values()) endBlocks(this.#context, link, link.overflow(), "overflow");
   }
 
-  #tick(): void {
-    const { ages, log } = this.#context;
+  /** Some at a time, when housekeeping has its turn, until there are no more. */
+  async #untilDone(some: () => boolean): Promise<void> {
+    for (let isDone = false; !isDone && !this.#isStopped; isDone = some()) {
+      await this.#context.pace.take("housekeeping", PART * ENDED_US);
+    }
+  }
+
+  async #tick(): Promise<void> {
+    const { ages, log, pace } = this.#context;
     const now = ages.now();
-    this.expire();
+    await this.expire();
     this.#books.local.kick();
-    for (const remote of this.#books.remotes.values()) remote.kick();
+    for (const remote of this.#books.remotes.values()) {
+      await pace.take("housekeeping", KICK_US);
+      if (this.#isStopped) return;
+      remote.kick();
+    }
     this.#books.strict.kick();
     this.#turnEpoch(now);
     if (now - this.#savedAt >= SAVE_CLOCK_MS) {
       this.saveClock().catch((err: unknown) => log.warn({ err }, "the age of keys could not be saved"));
     }
     this.#context.beats?.housekeeping();
+    if (!this.#isStopped) this.start();
   }
 
   /** The age at which the last epoch began, as saved. */
@@ -115,20 +132,29 @@ export class Housekeeping {
 
   /** What an epoch zeroes must be used on the disk too: a rejected commit may have left it used in memory alone. */
   async #makeUsedDurable(): Promise<void> {
-    const change = this.#context.vault.change();
+    const { vault } = this.#context;
     for (const { held } of this.#pairs()) {
-      for (const key of held.keys()) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
+      await inSlices(this.#context, [...held.keys()], async (part) => {
+        const rows = vault.change();
+        for (const key of part.filter((one) => held.get(one.serial) === one)) {
+          rows.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
+        }
+        await rows.commit();
+      });
     }
+    const change = vault.change();
     for (const link of this.#books.links.values()) change.put(TABLE.pad, link.settings.id, link.padRow());
     await change.commit();
   }
 
-  #expire(held: HeldKeys, oldestBorn: number): void {
+  /** False when there may be more. */
+  #expire(held: HeldKeys, oldestBorn: number): boolean {
     const old = [...held.keys()].filter((key) => key.bornAt <= oldestBorn);
-    if (old.length === 0) return;
+    if (old.length === 0) return true;
     const change = this.#context.vault.change();
-    held.end(old, "expired", change);
+    held.end(old.slice(0, PART), "expired", change);
     change.commit().catch((err: unknown) => this.#context.log.warn({ err }, "expired KMA-keys are still on the disk"));
+    return old.length <= PART;
   }
 
   async saveClock(): Promise<void> {
@@ -195,6 +221,8 @@ export class Housekeeping {
   /** Writes marks and clock exactly. */
   async stop(): Promise<void> {
     this.#stopTick();
+    this.#isStopped = true;
+    await this.#ticking;
     await Promise.all(this.#pairs().map(({ stock }) => stock.stop()));
     const change = this.#context.vault.change();
     for (const { stock } of this.#pairs()) stock.settle(change);

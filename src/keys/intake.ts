@@ -4,6 +4,7 @@ import type { EndReason } from "../core/counters.ts";
 import { asFault } from "../core/fault.ts";
 import type { Secret } from "../core/secret.ts";
 import type { Sealed } from "../vault/vault.ts";
+import { inSlices, PART } from "./bulk.ts";
 import type { Context } from "./context.ts";
 import type { LinkBook, StoredBlock } from "./link-book.ts";
 import { isAfter, type Place } from "./place.ts";
@@ -170,21 +171,30 @@ export class Intake {
 
 const RETRY_MS = 1000;
 
-/** Destroys link blocks unused, counted under their reason. */
+/**
+ * Destroys link blocks unused, counted under their reason. Nobody finds them in the book any more; many go off the disk in
+ * slices, unless they may have been used: those all at once.
+ */
 export function endBlocks(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
+  for (const { id } of blocks) book.leave(id);
+  const atOnce = reason === "restored" ? blocks.length : PART;
+  const end = (part: readonly StoredBlock[]) => endSome(context, book, part, reason);
+  end(blocks.slice(0, atOnce));
+  if (blocks.length > atOnce) void inSlices(context, blocks.slice(atOnce), end);
+}
+
+function endSome(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
   if (blocks.length === 0) return;
   const { audit, log, meter, vault } = context;
   const { id: link } = book.settings;
   const change = vault.change();
-  for (const block of blocks) {
-    const { run, sequence } = block;
+  for (const { id, run, sequence } of blocks) {
     audit.note("blocks_ended", { link, run, reason }, { first: sequence, end: sequence + 1 });
-    book.leave(block.id);
-    change.remove(TABLE.block, block.id).destroy(block.id);
+    change.remove(TABLE.block, id).destroy(id);
   }
-  meter.add("blocks_ended", { link: book.settings.id, reason }, blocks.length);
-  log.debug({ link: book.settings.id, reason, blocks: blocks.map(({ id }) => id) }, "link blocks ended unused");
+  meter.add("blocks_ended", { link, reason }, blocks.length);
+  log.debug({ link, reason, blocks: blocks.map(({ id }) => id) }, "link blocks ended unused");
   change.commit().catch((err: unknown) => {
-    log.warn({ link: book.settings.id, err }, "ended link blocks are still on the disk");
+    log.warn({ link, err }, "ended link blocks are still on the disk");
   });
 }

@@ -71,6 +71,8 @@ export class KeyManager implements KeyDoor {
   readonly #intakes = new Set<Intake>();
   readonly #stopped = new AbortController();
   #stopping = false;
+  /** The books are read: before, nothing may be entered in them. */
+  #isRead = false;
   readonly #stopHealth: () => void;
 
   private constructor(context: Context, settings: KeyManagerSettings) {
@@ -130,13 +132,14 @@ export class KeyManager implements KeyDoor {
       await manager.strict.begin(restored ? "restored" : ages.wentBack ? "clock" : undefined);
       if (restored) await manager.#housekeeping.destroyAll("restored");
       else if (ages.wentBack) await manager.#housekeeping.retireOwned();
-      manager.#housekeeping.expire();
+      await manager.#housekeeping.expire();
       manager.#housekeeping.restoreEpoch(meta.get(EPOCH_ROW)?.ageMs ?? ages.now());
       await manager.#housekeeping.saveClock();
     } catch (thrown) {
       manager.#forget();
       throw thrown;
     }
+    manager.#isRead = true;
     manager.#housekeeping.start();
     manager.local.kick();
     return manager;
@@ -269,6 +272,7 @@ export class KeyManager implements KeyDoor {
   }
 
   #healthChanged(): void {
+    if (!this.#isRead) return;
     try {
       this.#checkWorking();
       this.relays.recovered();

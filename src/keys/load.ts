@@ -2,6 +2,7 @@
 
 import { asFault } from "../core/fault.ts";
 import type { BlockId, Change, KeyIdKey } from "../vault/vault.ts";
+import { inSlices, readTable } from "./bulk.ts";
 import type { Context } from "./context.ts";
 import { HeldKey, type HeldKeys } from "./held.ts";
 import { STEP } from "./key-id.ts";
@@ -22,14 +23,20 @@ export interface Books {
 
 /** @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; Error when a row is none of ours */
 export async function loadBooks(context: Context, books: Books): Promise<void> {
-  const { vault, log } = context;
+  const { vault, log, pace } = context;
   const change = vault.change();
   loadPeers(context, books);
-  const named = new Set<BlockId>(loadLinks(context, books, change)).union(new Set(books.others));
-  const sources = [...vault.rows(TABLE.source)].map(([id, row]) => readRow("source", id, row));
-  const helds = [...vault.rows(TABLE.held)].map(([id, row]) => readRow("held", id, row));
-  for (const row of sources.sort(bySerial)) named.add(await loadSource(context, books, row, change));
-  for (const row of helds.sort(bySerial)) named.add(await loadHeld(context, books, row, change));
+  const named = new Set<BlockId>(await loadLinks(context, books, change)).union(new Set(books.others));
+  const sources = (await readTable(context, "source")).map(([, row]) => row);
+  const helds = (await readTable(context, "held")).map(([, row]) => row);
+  for (const row of sources.sort(bySerial)) {
+    await pace.take("housekeeping", OPENED_US);
+    named.add(await loadSource(context, books, row, change));
+  }
+  for (const row of helds.sort(bySerial)) {
+    await pace.take("housekeeping", OPENED_US);
+    named.add(await loadHeld(context, books, row, change));
+  }
   const orphans = [...vault.blocks()].filter((block) => !named.has(block));
   for (const block of orphans) {
     change.destroy(block);
@@ -51,7 +58,8 @@ function loadPeers({ vault }: Context, books: Books): void {
   }
 }
 
-function* loadLinks({ vault, log }: Context, books: Books, change: Change): Iterable<BlockId> {
+async function loadLinks(context: Context, books: Books, change: Change): Promise<BlockId[]> {
+  const { vault, log } = context;
   for (const [id, row] of vault.rows(TABLE.link)) {
     const { run, highest } = readRow("link", id, row);
     const book = books.link(id);
@@ -60,16 +68,17 @@ function* loadLinks({ vault, log }: Context, books: Books, change: Change): Iter
     else book.highest = book.settled = { run, sequence: highest };
   }
   for (const [id, row] of vault.rows(TABLE.pad)) books.link(id)?.restorePads(readRow("pad", id, row));
-  const blocks = [...vault.rows(TABLE.block)].map(([id, row]) => ({ ...readRow("block", id, row), id: id as BlockId }));
-  for (const block of blocks.sort((a, b) => a.run - b.run || a.sequence - b.sequence)) {
-    if (vault.has(block.id)) {
-      books.link(block.link)?.restore(block);
-      yield block.id;
-    } else {
-      change.remove(TABLE.block, block.id);
-    }
-  }
+  const blocks = (await readTable(context, "block")).map(([id, row]) => ({ ...row, id: id as BlockId }));
+  const stored = blocks.sort((a, b) => a.run - b.run || a.sequence - b.sequence).filter(({ id }) => vault.has(id));
+  await inSlices(context, stored, (part) => {
+    for (const block of part) books.link(block.link)?.restore(block);
+  });
+  for (const { id } of blocks) if (!vault.has(id)) change.remove(TABLE.block, id);
+  return stored.map(({ id }) => id);
 }
+
+/** What opening a KMA-key's record costs about. */
+const OPENED_US = 100;
 
 // Oldest first, which the store's order of names is not.
 const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }): number => a.serial - b.serial;

@@ -1,6 +1,7 @@
 // The state exchange applied: what only one end has is destroyed, what both have is confirmed (key-protocol 5).
 
 import type { Change } from "../vault/vault.ts";
+import { inSlices, PART } from "./bulk.ts";
 import type { Context } from "./context.ts";
 import { endBlocks } from "./intake.ts";
 import type { LinkBook } from "./link-book.ts";
@@ -23,14 +24,21 @@ export async function reconcile(context: Context, remote: Remote, state: PeerSta
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));
-  stock.end(
-    stock.keys().filter((key) => !state.isHeld(key.serial)),
-    "gap",
-    change,
-  );
+  const gaps = stock.keys().filter((key) => !state.isHeld(key.serial));
+  stock.end(gaps.slice(0, PART), "gap", change);
   held.giveUp(state.givenUp, change);
   for (const mark of state.marks) held.witness(mark, change);
   await change.put(...remote.peerRow()).commit();
+  // Nothing is carved before this has ended; after a crash the next exchange finds what is left.
+  await inSlices(context, gaps.slice(PART), async (part) => {
+    const more = context.vault.change();
+    stock.end(
+      part.filter((key) => stock.holds(key)),
+      "gap",
+      more,
+    );
+    await more.commit();
+  });
   return true;
 }
 

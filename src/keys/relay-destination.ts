@@ -12,6 +12,9 @@ import { endContext } from "./relay-tags.ts";
 import type { Remote } from "./remote.ts";
 import { heldBlock, kmaRow, TABLE } from "./rows.ts";
 
+/** What taking a key in costs about, with its commit. */
+const ACCEPTED_US = 200;
+
 /** A KMA-key that is being taken in. */
 export interface Arrival {
   readonly source: Remote;
@@ -52,6 +55,7 @@ export async function acceptKey(context: Context, arrival: Arrival, incoming: In
   const block = incoming.nameOr(heldBlock(source.id, serial));
   const change = context.vault.change();
   try {
+    await context.pace.take("kx", ACCEPTED_US);
     using open = await context.vault.openJob(incoming.job);
     const key = incoming.open(open, block);
     if (key === undefined) throw new Fault("BAD_TAG");

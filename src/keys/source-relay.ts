@@ -24,6 +24,9 @@ const NOTHING_KEPT: readonly FaultCode[] = [
   "NOT_ON_ROUTE",
 ];
 
+/** What a relay costs here about, with its two commits. */
+const RELAY_US = 200;
+
 /** A route and the block that goes over it: the KMA-key, or one part of it. */
 export interface LoadedLeg extends Leg {
   readonly block: StoredBlock;
@@ -60,6 +63,7 @@ export class SourceRelay {
     let key: SourceKey | undefined;
     let outcomes: readonly Outcome[] = [];
     try {
+      await this.#context.pace.take("kx", RELAY_US);
       const blocks = this.#legs.map(({ block }) => ({ block: block.id }));
       using open = await this.#context.vault.openJob({ blocks, blanks: this.#route === "multipath" ? 1 : 0 });
       const serial = this.#remote.stock.nextSerial++;

@@ -233,15 +233,24 @@ export class SourceStock {
     }
   }
 
-  /** Ends what is too old to carve, and all but the newest rests that are too short for the default key. */
-  tidy(oldestBorn: number, shortBytes: number): void {
+  /**
+   * Ends what is too old to carve, and all but the newest rests that are too short for the default key, `most` of each.
+   * False when there may be more.
+   */
+  tidy(oldestBorn: number, shortBytes: number, most: number): boolean {
     const change = this.#context.vault.change();
     const expired = this.keys().filter((key) => key.bornAt <= oldestBorn);
     const excess = this.#excess(shortBytes).filter((key) => key.bornAt > oldestBorn);
-    if (expired.length + excess.length === 0) return;
-    this.end(expired, "expired", change);
-    this.end(excess, "tail", change);
+    if (expired.length + excess.length === 0) return true;
+    this.end(expired.slice(0, most), "expired", change);
+    this.end(excess.slice(0, most), "tail", change);
     this.#commitQuietly(change);
+    return Math.max(expired.length, excess.length) <= most;
+  }
+
+  /** Whether it may still be carved of. */
+  holds(key: SourceKey): boolean {
+    return this.#open.includes(key) || this.#ready.includes(key);
   }
 
   /** All but the newest of the rests too short for the default key, and the shortest of too many open ones. */

@@ -1,6 +1,7 @@
 // Blocks and key-ID keys on their way between drivers, the store and locked memory.
 
 import { Fault } from "../core/fault.ts";
+import type { Pace } from "../core/pace.ts";
 import { type Secret, secretOf } from "../core/secret.ts";
 import { decodeBase64 } from "../wire/base64.ts";
 import { isStored } from "./index-of-records.ts";
@@ -10,7 +11,6 @@ import { type BlockHome, KEY_ID_KEY, OpenedBlock } from "./open-block.ts";
 import { type Reader, readRecord } from "./reader.ts";
 import { type Resident, Residents, type Used } from "./residents.ts";
 import type { Slab } from "./slab.ts";
-import { Slices } from "./slices.ts";
 import { checkName } from "./store.ts";
 import type { TokenLink } from "./token-link.ts";
 import type { BlockId, Job, KeyIdKey, OpenBlock, OpenJob, Sealed, Vault } from "./vault.ts";
@@ -19,6 +19,7 @@ export interface BlocksParts extends Reader {
   readonly link: TokenLink;
   readonly slab: Slab;
   readonly keyIds: KeyIdKeys;
+  readonly pace: Pace;
   /** Locked memory in which Poly1305 works. */
   readonly tagState: Uint8Array;
   /** Locked memory in which pads are gathered: a slot's bytes. */
@@ -26,12 +27,11 @@ export interface BlocksParts extends Reader {
   readonly blockBytes: number;
 }
 
-/** Of what drivers bring, sealed in one turn of the event loop: a millisecond or so. */
-const SLICE_BYTES = 262_144;
+/** What sealing costs: some 250 µs for 32 KiB, with its commit. */
+const SEALED_BYTES_PER_US = 128;
 
 export class Blocks {
   readonly #parts: BlocksParts;
-  readonly #slices = new Slices(SLICE_BYTES);
   readonly #residents: Residents;
   readonly #home: BlockHome;
 
@@ -58,7 +58,7 @@ export class Blocks {
 
   async seal(block: BlockId, key: Secret): Promise<Sealed> {
     this.#check(block, key.length);
-    await this.#slices.take(key.length);
+    await this.#parts.pace.take("intake", key.length / SEALED_BYTES_PER_US);
     return await key.lend((plain) => this.#parts.sealer.seal("block", block, plain));
   }
 

@@ -63,8 +63,8 @@ export class Keeper {
     return this.#index;
   }
 
-  rows(table: string): Iterable<readonly [string, Row]> {
-    return this.#store.rows(table);
+  rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+    return this.#store.rows(table, after);
   }
 
   /** One of the vault's own rows. */

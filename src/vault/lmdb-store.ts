@@ -98,11 +98,12 @@ class LmdbStore implements Store {
     }
   }
 
-  *rows(table: string): Iterable<readonly [string, Row]> {
-    for (const { key, value } of this.#databases.rows.getRange({ start: [table] })) {
+  *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+    const start = after === undefined ? [table] : [table, after];
+    for (const { key, value } of this.#databases.rows.getRange({ start })) {
       const [of, id] = key as [string, string];
       if (of !== table) return;
-      yield [id, deserialize(value) as Row];
+      if (id !== after) yield [id, deserialize(value) as Row];
     }
   }
 

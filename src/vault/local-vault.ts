@@ -114,8 +114,8 @@ export class LocalVault implements Vault, AsyncDisposable {
     return new PendingChange((ops) => this.#commit(ops));
   }
 
-  rows(table: string): Iterable<readonly [string, Row]> {
-    return this.#open().keeper.rows(table);
+  rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+    return this.#open().keeper.rows(table, after);
   }
 
   has(block: BlockId): boolean {

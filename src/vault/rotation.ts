@@ -1,5 +1,6 @@
 // What an epoch's end is made of: every older record sealed anew without its used ranges, then the older KEKs destroyed.
 
+import type { Pace } from "../core/pace.ts";
 import type { Clock, Log } from "../core/ports.ts";
 import { type Kek, SealBroken } from "../device/token.ts";
 import type { Epochs } from "./epochs.ts";
@@ -8,9 +9,10 @@ import { type Reader, readRecord } from "./reader.ts";
 import type { SealedRecord } from "./sealed.ts";
 import type { BlockId, Range } from "./vault.ts";
 
-/** After so long, or so many records, the event loop has its turn. */
-const SLICE_MS = 2;
-const SLICE_RECORDS = 16;
+/** What one record costs about, with its part of the commit. */
+const RECORD_US = 300;
+/** Records that one commit replaces. */
+const COMMIT_RECORDS = 16;
 
 export interface RotationParts extends Reader {
   readonly epochs: Epochs;
@@ -18,6 +20,7 @@ export interface RotationParts extends Reader {
   readonly slot: Uint8Array;
   readonly clock: Clock;
   readonly log: Log;
+  readonly pace: Pace;
 }
 
 export type Used = (block: BlockId) => readonly Range[];
@@ -54,18 +57,19 @@ interface Job {
 
 async function resealAll(parts: RotationParts, due: readonly IndexEntry[], job: Job): Promise<void> {
   const queue = due.values();
-  while (await resealSlice(parts, queue, job)) await turn();
+  while (await resealSome(parts, queue, job));
 }
 
 /** False when nothing is left. */
-async function resealSlice(parts: RotationParts, queue: Iterator<IndexEntry>, job: Job): Promise<boolean> {
-  const { keeper, clock, epochs } = parts;
-  const untilMs = clock.monotonicMs() + SLICE_MS;
+async function resealSome(parts: RotationParts, queue: Iterator<IndexEntry>, job: Job): Promise<boolean> {
+  const { keeper, epochs, pace } = parts;
   const pairs: { old: IndexEntry; fresh: SealedRecord }[] = [];
+  let done = 0;
   try {
-    for (let done = 0; done < SLICE_RECORDS && clock.monotonicMs() < untilMs; done += 1) {
+    for (; done < COMMIT_RECORDS; done += 1) {
       const next = queue.next();
       if (next.done) break;
+      await pace.take("housekeeping", RECORD_US);
       const fresh = await resealOne(parts, next.value, job);
       if (fresh !== undefined) pairs.push({ old: next.value, fresh });
     }
@@ -74,7 +78,7 @@ async function resealSlice(parts: RotationParts, queue: Iterator<IndexEntry>, jo
     // Nobody else waits for these, durable or not.
     for (const { fresh } of pairs) epochs.kept(fresh);
   }
-  return pairs.length > 0;
+  return done > 0;
 }
 
 /** Undefined when it is gone meanwhile, or cannot be opened: then it stays as it is, for the key manager to find. */
@@ -96,5 +100,3 @@ async function resealOne(parts: RotationParts, entry: IndexEntry, job: Job): Pro
     slot.fill(0);
   }
 }
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));

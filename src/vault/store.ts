@@ -14,8 +14,8 @@ export type StoreOp =
 export interface Store {
   /** Heads of all records, read without reading the records. */
   heads(): Iterable<Head>;
-  /** All rows of a table, in the order of their IDs. */
-  rows(table: string): Iterable<readonly [id: string, row: Row]>;
+  /** All rows of a table whose IDs come after `after`, in the order of their IDs. */
+  rows(table: string, after?: string): Iterable<readonly [id: string, row: Row]>;
   /** A copy of one record. */
   read(head: Head): Uint8Array | undefined;
   /**

@@ -167,8 +167,11 @@ export interface Vault {
   keyIdKey(block: BlockId): Promise<KeyIdKey>;
 
   change(): Change;
-  /** All rows of a table as of the start; read once, before the first change. */
-  rows(table: string): Iterable<readonly [id: string, row: Row]>;
+  /**
+   * All rows of a table as of the start, in the order of their IDs, from behind `after`; read once, before the first change,
+   * and to the end before anything is waited for: what is left is asked for again.
+   */
+  rows(table: string, after?: string): Iterable<readonly [id: string, row: Row]>;
   /** Whether a sealed block of that name is stored. */
   has(block: BlockId): boolean;
   /** Names of all stored blocks. */

@@ -86,6 +86,9 @@ export function exerciseStore(name: string, makeBench: () => StoreBench): void {
         ["b", { n: 2 }],
       ]);
       expect([...store.rows("key")]).toEqual([["z", { n: 3 }]]);
+      expect([...store.rows("keys", "a")]).toEqual([["b", { n: 2 }]]);
+      expect([...store.rows("keys", "aa")]).toEqual([["b", { n: 2 }]]);
+      expect([...store.rows("keys", "b")]).toEqual([]);
     });
 
     test("reads a row when write is called, not later", async () => {

@@ -12,6 +12,7 @@ import { LinkBook } from "../../src/keys/link-book.ts";
 import { RelayLog } from "../../src/keys/relay-log.ts";
 import type { Change, Row, Sealed, Vault } from "../../src/vault/vault.ts";
 import { ManualClock, settled } from "../support/manual-clock.ts";
+import { turnPace } from "../support/pace.ts";
 import { recorder } from "../support/recorder.ts";
 import { POLICY } from "./support/network.ts";
 import { seeded } from "./support/seeded.ts";
@@ -60,6 +61,7 @@ function bench() {
     ages: new AgeClock(clock, undefined),
     relayLog: new RelayLog(() => 0),
     random: seeded(1),
+    pace: turnPace(),
     log,
     meter,
     audit: NO_AUDIT,

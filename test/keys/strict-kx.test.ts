@@ -8,6 +8,7 @@ import { TestPorts } from "../kx/fixture.ts";
 import { type HandFrame, HandPeer, handFrame } from "../kx/hand-peer.ts";
 import { memoryPair } from "../kx/memory-channel.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+import { turnPace } from "../support/pace.ts";
 import { recorder } from "../support/recorder.ts";
 import { until } from "../support/until.ts";
 import { readyBench } from "../vault/harness.ts";
@@ -35,7 +36,7 @@ afterEach(async () => {
 async function together() {
   const clock = new ManualClock();
   const { log, meter } = recorder();
-  const ports = { clock, log, meter };
+  const ports = { clock, log, meter, pace: turnPace() };
   const bench = await readyBench({ options: { km: A, allowUnlocked: true }, clock, ports });
   const { restored } = await bench.ready;
   const km = await KeyManager.open({ self: A, vault: bench.vault, random: seeded(5), ...ports }, SETTINGS, restored);

@@ -67,7 +67,7 @@ export const BREAKS = {
   "destroys blocks without a word": {
     rule: "accounted",
     file: "src/keys/intake.ts",
-    line: 'meter.add("blocks_ended", { link: book.settings.id, reason }, blocks.length);',
+    line: 'meter.add("blocks_ended", { link, reason }, blocks.length);',
     becomes: "",
   },
   "keeps no copy for the fetch window": {

@@ -2,6 +2,7 @@
 
 import type { CounterName } from "../../src/core/counters.ts";
 import { compareIds, type KmId } from "../../src/core/ids.ts";
+import { Pace } from "../../src/core/pace.ts";
 import type { Clock, Log, Meter } from "../../src/core/ports.ts";
 import { KeyManager, type KeyManagerSettings } from "../../src/keys/key-manager.ts";
 import { keepDialled } from "../../src/kx/redial.ts";
@@ -167,7 +168,8 @@ export class SimNode {
     const wall = () => WALL_START_MS + sim.nowMs + this.wallAheadMs;
     const after = (ms: number, then: () => void) => this.after(ms, "timer", then);
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
-    const ports = { self: this.id, vault, clock, random: this.#dice, log: this.#log(), meter: this.#meter() };
+    const pace = new Pace({ turn: (then) => void this.after(0, "turn", then) });
+    const ports = { self: this.id, vault, clock, pace, random: this.#dice, log: this.#log(), meter: this.#meter() };
     try {
       const km = await KeyManager.open(ports, this.settings, restored);
       if (life.ended) return;

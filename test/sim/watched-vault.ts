@@ -85,8 +85,8 @@ export class WatchedVault implements Vault {
   change(): Change {
     return this.#inner.change();
   }
-  rows(table: string): Iterable<readonly [id: string, row: Row]> {
-    return this.#inner.rows(table);
+  rows(table: string, after?: string): Iterable<readonly [id: string, row: Row]> {
+    return this.#inner.rows(table, after);
   }
   has(block: BlockId): boolean {
     return this.#inner.has(block);

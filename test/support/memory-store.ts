@@ -111,11 +111,11 @@ class MemoryStore implements Store {
     for (const { kind, epoch, bytes, block } of this.#disk.records.values()) yield { kind, epoch, bytes, block };
   }
 
-  *rows(table: string): Iterable<readonly [string, Row]> {
+  *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
     for (const key of [...this.#disk.rows.keys()].sort()) {
       const [of, id] = JSON.parse(key) as [string, string];
       const row = this.#disk.rows.get(key);
-      if (of === table && row !== undefined) yield [id, structuredClone(row)];
+      if (of === table && row !== undefined && (after === undefined || id > after)) yield [id, structuredClone(row)];
     }
   }
 

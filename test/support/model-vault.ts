@@ -318,10 +318,10 @@ export class ModelVault implements Vault, BlockHome {
     }
   }
 
-  *rows(table: string): Iterable<readonly [string, Row]> {
+  *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
     for (const [key, row] of [...this.#machine.rows].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const [of, id = ""] = key.split("\n");
-      if (of === table) yield [id, structuredClone(row)];
+      if (of === table && (after === undefined || id > after)) yield [id, structuredClone(row)];
     }
   }
 

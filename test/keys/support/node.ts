@@ -5,6 +5,7 @@ import type { Clock } from "../../../src/core/ports.ts";
 import { KeyManager, type KeyManagerSettings } from "../../../src/keys/key-manager.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import { ModelMachine, type ModelVault } from "../../support/model-vault.ts";
+import { turnPace } from "../../support/pace.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";
 import type { Modules } from "./modules.ts";
 import { type Seeded, seeded } from "./seeded.ts";
@@ -64,7 +65,15 @@ export class TestNode {
       after: (ms, then) => this.#clock.after(ms, () => life.ended || then()),
     };
     const { log, meter } = this.recorder;
-    const ports = { self: this.id, vault: this.machine.boot(), clock, random: this.#seeded, log, meter };
+    const ports = {
+      self: this.id,
+      vault: this.machine.boot(),
+      clock,
+      random: this.#seeded,
+      log,
+      meter,
+      pace: turnPace(),
+    };
     const km = await KeyManager.open(ports, this.settings, restored);
     const stop = new AbortController();
     this.#up = { km, stop };

@@ -7,6 +7,7 @@ import type { VaultOptions } from "../../../src/vault/open.ts";
 import type { ManualClock } from "../../support/manual-clock.ts";
 import { type MemoryDisk, makeMemoryDisk } from "../../support/memory-store.ts";
 import { type ModelToken, makeModelToken } from "../../support/model-token.ts";
+import { turnPace } from "../../support/pace.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";
 import { type Bench, readyBench } from "../../vault/harness.ts";
 import type { Modules } from "./modules.ts";
@@ -60,7 +61,7 @@ export class RealNode {
     };
     const { log, meter } = this.recorder;
     const { disk, token } = this;
-    const ports = { clock, log, meter };
+    const ports = { clock, log, meter, pace: turnPace() };
     const bench = await readyBench({ options: this.#options, disk, token, clock: this.#clock, ports });
     const random = seeded(1);
     const { restored } = await bench.ready;
