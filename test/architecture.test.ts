@@ -26,6 +26,8 @@ const MAY: Readonly<Record<string, string>> = {
   "drivers/watchdog/": "src/core/ src/kq/ node: type src/device/",
   "drivers/simulator/": "src/core/ src/kq/ serialport node: type src/device/",
   "drivers/index.ts": "drivers/ type src/device/",
+  "boards/image/": "boards/ node:",
+  "boards/qemu/": "boards/ node:",
   "boards/": "type drivers/",
 };
 const FREE = ["src/main.ts", "src/node.ts", "src/node-audit.ts", "src/cli/", "test/"];

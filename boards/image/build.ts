@@ -1,0 +1,130 @@
+// Makes a board's image, step by step; what was made of the same sources is not made again.
+
+import { createHash } from "node:crypto";
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Board } from "../board.ts";
+import { BOARDS } from "../index.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { makeBoot, makeDisk, makeEsp, makeSystem, workFolder } from "./disk.ts";
+import { makeInitramfs } from "./initramfs.ts";
+import { BUILD_PACKAGES } from "./packages.ts";
+import { addProgram, PROGRAM } from "./program.ts";
+import { addSystem } from "./system.ts";
+import { ImageError, installPackages, run, say, step } from "./tools.ts";
+import { keyringOf, updateKeys } from "./updates.ts";
+
+export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface BuildOptions {
+  /** Name of the board. */
+  readonly board: string;
+  /** Where Debian's part and the image's parts are kept. */
+  readonly cache?: string | undefined;
+  /** Folder of the key that signs updates. */
+  readonly keys?: string | undefined;
+  /** Make all of it anew. */
+  readonly fresh?: boolean | undefined;
+}
+
+export interface BuiltImage {
+  /** The disk image. */
+  readonly disk: string;
+  /** A slot's two partitions, as updates bring them. */
+  readonly boot: string;
+  readonly system: string;
+  readonly version: string;
+  /** Folder of the key that signs updates. */
+  readonly keys: string;
+}
+
+const CACHE = join(REPOSITORY, "node_modules/.cache/qkm-image");
+
+/** Builds the image, or finds it built. @throws ImageError */
+export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
+  const { board: name, fresh = false, cache = CACHE } = options;
+  const board = Object.values<Board>(BOARDS).find((known) => known.name === name);
+  const image = board?.image;
+  if (board === undefined || image === undefined) {
+    const known = Object.values<Board>(BOARDS).filter((known) => known.image !== undefined);
+    throw new ImageError(
+      `there is no image for a board "${name}"; boards: ${known.map(({ name }) => name).join(", ")}`,
+    );
+  }
+  const folder = join(cache, board.name);
+  const built = {
+    ...{ disk: join(folder, "disk.img"), boot: join(folder, "boot.img"), system: join(folder, "system.img") },
+    ...{ version: versionOf(), keys: options.keys ?? join(cache, "keys") },
+  };
+  installPackages({ ...BUILD_PACKAGES, [image.boot.package]: `/usr/lib/grub/${image.boot.platform}/linux.mod` });
+  if (process.getuid?.() !== 0) throw new ImageError("an image holds files of many owners: run this as root");
+  mkdirSync(folder, { recursive: true });
+  const epoch = epochOf();
+  const tar = await bootstrap({ board, image, cache, epoch, fresh });
+  const keyring = keyringOf(updateKeys(built.keys));
+  const stamp = JSON.stringify({ tar: basename(tar), epoch, keyring, sources: sourcesHash(), version: built.version });
+  const stamped = join(folder, "stamp");
+  if (!fresh && existsSync(stamped) && readFileSync(stamped, "utf8") === stamp) {
+    say(`nothing has changed: ${built.disk}`);
+    return built;
+  }
+  rmSync(stamped, { force: true });
+  const work = workFolder(join(folder, "work"));
+  try {
+    const [root, disk] = [join(work, "root"), { board, image, epoch }];
+    mkdirSync(root);
+    await step("unpacking Debian's part", () => run("tar", ["--numeric-owner", "-C", root, "-xpf", tar]));
+    await step("adding the program", () => addProgram(REPOSITORY, root, board));
+    addSystem(root, { board, image, version: built.version, keyring });
+    const initramfs = join(work, "initrd.img");
+    await step("making the initial RAM disk", () => makeInitramfs(root, join(work, "initramfs"), initramfs, disk));
+    const verity = await step("packing the system", () => makeSystem(root, built.system, disk));
+    await step("making the disk", () => {
+      makeBoot(built.boot, { kernel: join(root, "kernel/vmlinuz"), initramfs, verity, work }, disk);
+      makeEsp(join(work, "esp.img"), work, disk);
+      makeDisk(built.disk, { ...built, esp: join(work, "esp.img") }, disk);
+    });
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  writeFileSync(stamped, stamp);
+  const mib = (path: string): string => `${(statSync(path).size / (1 << 20)).toFixed(0)} MiB`;
+  say(`${built.disk}: ${mib(built.disk)}, of which the system is ${mib(built.system)}`);
+  return built;
+}
+
+/** Of what is in the image and what makes it. */
+function sourcesHash(): string {
+  const hash = createHash("sha256");
+  const folders = PROGRAM.map((name) => join(REPOSITORY, name));
+  const files = folders.flatMap((path) => (statSync(path).isDirectory() ? globSync(`${path}/**/*`) : [path]));
+  for (const path of [...files, join(REPOSITORY, "package-lock.json")].sort()) {
+    if (!statSync(path).isFile()) continue;
+    hash.update(`${path.slice(REPOSITORY.length)}\0${statSync(path).mode}\0`).update(readFileSync(path));
+  }
+  return hash.digest("hex");
+}
+
+/** Seconds since 1970 of the last commit: the time of every file in the image. */
+function epochOf(): number {
+  const given = process.env.SOURCE_DATE_EPOCH;
+  if (given !== undefined) return Number(given);
+  const commit = gitOr("", ["log", "-1", "--format=%ct"]);
+  return commit === "" ? Math.floor(statSync(join(REPOSITORY, "package.json")).mtimeMs / 1_000) : Number(commit);
+}
+
+function versionOf(): string {
+  const { version } = JSON.parse(readFileSync(join(REPOSITORY, "package.json"), "utf8"));
+  const commit = gitOr("", ["rev-parse", "--short=8", "HEAD"]);
+  return commit === "" ? String(version) : `${version}-${commit}`;
+}
+
+function gitOr(otherwise: string, args: readonly string[]): string {
+  try {
+    return run("git", args, { cwd: REPOSITORY }).trim();
+  } catch (thrown) {
+    if (thrown instanceof ImageError) return otherwise;
+    throw thrown;
+  }
+}
