@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   check: async () => (await import("./run.ts")).registerCheckCommand,
   run: async () => (await import("./run.ts")).registerRunCommand,
   console: async () => (await import("./console/command.ts")).registerConsoleCommand,
+  audit: async () => (await import("./audit.ts")).registerAuditCommand,
   zeroise: async () => (await import("./zeroise.ts")).registerZeroiseCommand,
   appliance: async () => (await import("./appliance/command.ts")).registerApplianceCommand,
   module: async () => (await import("./module.ts")).registerModuleCommand,

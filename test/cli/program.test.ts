@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { programFor } from "../../src/cli/program.ts";
 
 const COMMANDS =
-  "up,init,run,check,console,app get-key,app get-key-by-id,app session,app listen,status,selftest,zeroise,module,bench,controller,appliance provision,appliance sign,appliance ports".split(
+  "up,init,run,check,console,app get-key,app get-key-by-id,app session,app listen,status,selftest,audit verify,audit show,audit trace,zeroise,module,bench,controller,appliance provision,appliance sign,appliance ports".split(
     ",",
   );
 
