@@ -1,11 +1,13 @@
 // One node of a test network: a machine that can crash, and the key manager that runs on it.
 
 import type { KmId } from "../../../src/core/ids.ts";
+import type { Pace } from "../../../src/core/pace.ts";
 import type { Clock } from "../../../src/core/ports.ts";
 import { KeyManager, type KeyManagerSettings } from "../../../src/keys/key-manager.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import { ModelMachine, type ModelVault } from "../../support/model-vault.ts";
 import { turnPace } from "../../support/pace.ts";
+import { ModelAudit } from "../../support/model-audit.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";
 import type { Modules } from "./modules.ts";
 import { type Seeded, seeded } from "./seeded.ts";
@@ -22,7 +24,11 @@ export class TestNode {
   readonly machine: ModelMachine;
   /** What all boots of this node logged and counted. */
   readonly recorder: Recorder = recorder();
+  /** The same of its audit log. */
+  readonly audit = new ModelAudit();
   settings: KeyManagerSettings;
+  /** For what can wait. */
+  pace: Pace = turnPace();
   readonly #clock: Clock;
   readonly #seeded: Seeded;
   readonly attached: Attached[] = [];
@@ -72,7 +78,7 @@ export class TestNode {
       random: this.#seeded,
       log,
       meter,
-      pace: turnPace(),
+      pace: this.pace,
     };
     const km = await KeyManager.open(ports, this.settings, restored);
     const stop = new AbortController();
