@@ -29,8 +29,8 @@ export function openMedium(dir: string): Medium | undefined {
   if (namesIn(dir).length === 0 && !isMounted(dir)) return undefined;
   return {
     dir,
-    text: (name) => readText(at(name)),
-    bytes: (name) => readBytes(at(name)),
+    text: (name) => (isDestroyed(at(name)) ? undefined : readText(at(name))),
+    bytes: (name) => (isDestroyed(at(name)) ? undefined : readBytes(at(name))),
     list(folder, ending) {
       const names = namesIn(at(folder)).filter((name) => name.endsWith(ending) && !name.startsWith("."));
       if (names.length <= MOST_FILES) return names.toSorted().map((name) => join(folder, name));
@@ -71,6 +71,18 @@ function unlessReadOnly(write: () => unknown): boolean {
     if (CANNOT.includes(code ?? "")) return false;
     throw thrown;
   }
+}
+
+/** Zeros at the beginning that tell a secret whose overwriting was begun; no secret and no text begins with so many. */
+const ZEROS = 32;
+
+/** Whether a secret was being destroyed when the power went; then that is brought to its end. */
+function isDestroyed(path: string): boolean {
+  const bytes = readBytes(path);
+  const begun = bytes !== undefined && bytes.length > 0 && bytes.subarray(0, ZEROS).every((byte) => byte === 0);
+  bytes?.fill(0);
+  if (begun) unlessReadOnly(() => overwrite(path));
+  return begun;
 }
 
 function overwrite(path: string): void {

@@ -6,6 +6,8 @@ import { type AuthorityName, nodePlaces } from "../provision/plan.ts";
 /** What lies in the appliance's folder beside the files of any node. */
 export const appliancePlaces = (dir: string) => ({
   ...nodePlaces(dir),
+  /** SoftHSM's configuration, if the token is this node's own and not one that somebody made elsewhere. */
+  softhsmConf: join(dir, "token", "softhsm2.conf"),
   /** A new configuration until it is found right, and the one before it. */
   candidate: join(dir, "node.toml.candidate"),
   before: join(dir, "node.toml.before"),

@@ -36,7 +36,7 @@ export function missingIn(places: AppliancePlaces): readonly Missing[] {
     const config = configIn(places);
     if (config === undefined) return [{ kind: "configuration", sentence: "node.toml, on a config medium" }];
     const own = [
-      ...missingToken(config),
+      ...missingToken(config, places),
       ...identitiesOf(config, places).flatMap((identity) => missingCertificate(identity, places)),
       ...missingTrust(config, places),
       ...(operatorsIn(places) === undefined
@@ -51,10 +51,11 @@ export function missingIn(places: AppliancePlaces): readonly Missing[] {
   }
 }
 
-function missingToken({ token }: NodeConfig): readonly Missing[] {
+function missingToken({ token }: NodeConfig, places: AppliancePlaces): readonly Missing[] {
   const missing = (sentence: string): Missing => ({ kind: "token", sentence });
-  const folder = token.softhsmConf === undefined ? undefined : join(dirname(token.softhsmConf), "tokens");
-  if (folder !== undefined && (!existsSync(folder) || readdirSync(folder).length === 0)) {
+  const tokens = join(places.token, "tokens");
+  const own = token.softhsmConf === places.softhsmConf;
+  if (own && (!existsSync(tokens) || readdirSync(tokens).length === 0)) {
     return [missing(`the token "${token.label}"`)];
   }
   return existsSync(token.pinFile) ? [] : [missing(`the PIN of the token "${token.label}": file "pin" on the medium`)];

@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { hasToken, initToken } from "../../../drivers/pkcs11/provision.ts";
 import type { NodeConfig } from "../../config.ts";
 import { CommandError, EXIT } from "../exit.ts";
@@ -14,7 +14,7 @@ import { newPin, type Screen } from "./screen.ts";
 const PIN_FORM = /^[\x21-\x7e]{6,64}$/;
 
 /**
- * Makes a SoftHSM token unless it is there; for any other token takes the PIN only.
+ * Makes the node's own SoftHSM token unless it is there; for any other token takes the PIN only.
  * @throws CommandError, Fault HSM_UNAVAILABLE
  */
 export function takeToken(
@@ -25,8 +25,9 @@ export function takeToken(
 ): true {
   const { token } = config;
   const given = pinOn(medium);
-  const there = token.softhsmConf === undefined || hasToken({ ...token, dir: dirname(token.softhsmConf) });
-  if (there) takePin(token.pinFile, given, token.softhsmConf === undefined, screen);
+  const own = token.softhsmConf === places.softhsmConf;
+  if (own) rmSync(freshOf(places), { recursive: true, force: true });
+  if (!own || hasToken({ ...token, dir: places.token })) takePin(token.pinFile, given, !own, screen);
   else makeToken(config, places, given, screen);
   if (medium !== undefined && given !== undefined) forget(medium, ON_MEDIUM.pin, screen);
   return true;
@@ -53,6 +54,9 @@ function takePin(pinFile: string, given: string | undefined, replace: boolean, s
   screen.say(`the token's PIN was taken from the medium${kept === undefined ? "" : " and replaces the one before"}`);
 }
 
+/** Where a token is made; what a kill left there is of no use. */
+const freshOf = ({ token }: AppliancePlaces): string => `${token}.new`;
+
 /** In a folder of its own, moved to its place when it is whole; so a kill leaves no half of a token. */
 function makeToken(
   { token, node }: NodeConfig,
@@ -66,9 +70,7 @@ function makeToken(
       `the token "${token.label}" is gone, but the key store that it opens is there: put the token back, or remove ${node.storeDir} to begin without its keys.`,
     );
   }
-  const home = dirname(token.softhsmConf ?? places.token);
-  const fresh = `${home}.new`;
-  rmSync(fresh, { recursive: true, force: true });
+  const fresh = freshOf(places);
   if (given === undefined) screen.say("making the token; its PIN is kept here, so that the node starts by itself");
   const pin = given ?? newPin();
   if (given === undefined) screen.showPin(`the token "${token.label}"`, pin);
@@ -76,11 +78,12 @@ function makeToken(
   writeWhole(places.soPin, randomBytes(16).toString("hex"));
   initToken({ ...token, dir: fresh, soPinFile: places.soPin });
   syncTree(fresh);
-  mkdirSync(join(home, "tokens"), { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(join(fresh, "tokens")))
-    moveWhole(join(fresh, "tokens", name), join(home, "tokens", name));
+  const tokens = join(places.token, "tokens");
+  mkdirSync(tokens, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(join(fresh, "tokens"))) moveWhole(join(fresh, "tokens", name), join(tokens, name));
   rmSync(fresh, { recursive: true });
-  if (!hasToken({ ...token, dir: home })) throw new Error(`the token ${token.label} is not there after it was made`);
+  if (!hasToken({ ...token, dir: places.token }))
+    throw new Error(`the token ${token.label} is not there after it was made`);
   screen.say(`token "${token.label}" made${given === undefined ? "" : " with the PIN of the medium"}`);
 }
 

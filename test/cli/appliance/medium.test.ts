@@ -79,4 +79,17 @@ describe("a medium", () => {
     expect(readFileSync(join(dir, "same blocks"))).toEqual(Buffer.alloc(10));
     expect(medium.destroy("pin")).toBe(false);
   });
+
+  test("has no secret whose overwriting was cut short, and brings that to its end", () => {
+    const medium = opened();
+    for (const read of [medium.text, medium.bytes]) {
+      writeFileSync(join(dir, "operators.toml"), Buffer.concat([Buffer.alloc(512), Buffer.from('pin = "4711"')]));
+      linkSync(join(dir, "operators.toml"), join(dir, read.name));
+      expect(read("operators.toml")).toBeUndefined();
+      expect(existsSync(join(dir, "operators.toml"))).toBe(false);
+      expect(readFileSync(join(dir, read.name)).every((byte) => byte === 0)).toBe(true);
+    }
+    writeFileSync(join(dir, "key"), Buffer.alloc(32).fill(1, 31));
+    expect(medium.bytes("key")).toHaveLength(32);
+  });
 });

@@ -102,8 +102,22 @@ describe("the token", () => {
   });
 });
 
-describe("a token that is not SoftHSM's", () => {
-  test("is left to its maker's tools; its PIN comes from the medium and may be replaced", async () => {
+describe("a token that is not the node's own", () => {
+  test("because SoftHSM keeps it elsewhere is not made, and SoftHSM's file there is left as it is", async () => {
+    using appliance = withConfig();
+    const conf = join(appliance.root, "softhsm2.conf");
+    writeFileSync(conf, "directories.tokendir = /nowhere\n");
+    appliance.put("node.toml", `${NODE_TOML}[token]\nsofthsm_conf = "${conf}"\n`);
+    appliance.put("pin", "123456");
+    const { missing, refused } = await appliance.provision();
+    expect(refused).toBe(0);
+    expect(missing.map(({ kind }) => kind)).not.toContain("token");
+    expect(readFileSync(conf, "utf8")).toBe("directories.tokendir = /nowhere\n");
+    expect(readFileSync(appliance.places.pin, "utf8")).toBe("123456");
+    expect(existsSync(appliance.places.token)).toBe(false);
+  });
+
+  test("because it is a device's is left to its maker's tools; its PIN comes from the medium and may be replaced", async () => {
     using appliance = withConfig();
     const first = await appliance.provision(STORED);
     expect(first.missing.map(({ sentence }) => sentence)).toContain(
