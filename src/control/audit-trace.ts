@@ -42,15 +42,16 @@ const isIn = ({ runs = "" }: AuditLine, value: number): boolean =>
 
 /** What tells of KMA-keys in one direction alone; serials are given by each end for itself. */
 const AT_SOURCE = ["kma_key_made", "kma_keys_ready", "relay_given_up", "lost_at_restart", "keys_supplied"];
-const AT_DESTINATION = ["kma_key_held", "kma_part_held", "kma_parts_ended", "keys_fetched"];
+const AT_DESTINATION = ["kma_key_held", "kma_part_held", "kma_parts_ended", "keys_fetched", "fetched_found"];
+/** Their runs are serials. */
+const OF_SERIALS = ["kma_keys_ready", "kma_keys_spent", "kma_keys_found"];
 
 /** The events that tell of a KMA-key, in each of its two directions. */
 export function traceKmaKey(dir: string, key: KmaName): Readonly<Record<"source" | "destination", AuditLine[]>> {
   const found: Record<"source" | "destination", AuditLine[]> = { source: [], destination: [] };
   for (const line of eventsOf(dir)) {
     if (line.peer !== key.peer) continue;
-    const isOfSerials = line.kind === "kma_keys_ready" || line.kind === "kma_keys_spent";
-    if (isOfSerials ? !isIn(line, key.serial) : line.serial !== key.serial) continue;
+    if (OF_SERIALS.includes(line.kind) ? !isIn(line, key.serial) : line.serial !== key.serial) continue;
     if (AT_SOURCE.includes(line.kind) || line.role === "source") found.source.push(line);
     else if (AT_DESTINATION.includes(line.kind) || line.role === "destination") found.destination.push(line);
   }

@@ -67,6 +67,14 @@ export const AUDIT_EVENTS = {
     runs: "sequences of the blocks",
     counts: "blocks",
   }),
+  blocks_found: event(
+    "link blocks were in the store at a start: also those whose arrival a kill kept from the log",
+    BLOCK,
+    {
+      runs: "sequences of the blocks",
+      counts: "blocks",
+    },
+  ),
   blocks_ended: event(
     "link blocks were destroyed unused",
     { ...BLOCK, reason: REASON },
@@ -119,6 +127,19 @@ export const AUDIT_EVENTS = {
     block: "the stored block that it lies in",
   }),
   kma_parts_ended: event("the parts of a KMA-key that had come were destroyed", { ...KMA_KEY, reason: REASON }),
+  kma_keys_found: event(
+    "KMA-keys were in the store at a start",
+    { peer: "the other KM", role: ROLE },
+    {
+      runs: "serials",
+      counts: "KMA-keys",
+    },
+  ),
+  fetched_found: event(
+    "bytes of a KMA-key that the store says are fetched, at a start: also those whose fetching a kill kept from the log",
+    KMA_KEY,
+    { runs: "bytes of the KMA-key" },
+  ),
   kma_key_ended: event("a KMA-key ended: what was left of it is destroyed", {
     ...KMA_KEY,
     role: ROLE,

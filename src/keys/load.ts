@@ -5,7 +5,7 @@ import type { BlockId, Change, KeyIdKey } from "../vault/vault.ts";
 import { inSlices, readTable } from "./bulk.ts";
 import type { Context } from "./context.ts";
 import { HeldKey, type HeldKeys } from "./held.ts";
-import { STEP } from "./key-id.ts";
+import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import type { LinkBook } from "./link-book.ts";
 import { CHUNK } from "./marks.ts";
 import { type HeldRow, readRow, type SourceRow, TABLE } from "./rows.ts";
@@ -71,7 +71,11 @@ async function loadLinks(context: Context, books: Books, change: Change): Promis
   const blocks = (await readTable(context, "block")).map(([id, row]) => ({ ...row, id: id as BlockId }));
   const stored = blocks.sort((a, b) => a.run - b.run || a.sequence - b.sequence).filter(({ id }) => vault.has(id));
   await inSlices(context, stored, (part) => {
-    for (const block of part) books.link(block.link)?.restore(block);
+    for (const block of part) {
+      const { link, run, sequence } = block;
+      context.audit.note("blocks_found", { link, run }, { first: sequence, end: sequence + 1 });
+      books.link(link)?.restore(block);
+    }
   });
   for (const { id } of blocks) if (!vault.has(id)) change.remove(TABLE.block, id);
   return stored.map(({ id }) => id);
@@ -100,6 +104,7 @@ async function loadSource(context: Context, books: Books, row: SourceRow, change
     stock.drop(key, "lost_at_restart", change);
   } else {
     stock.restore(key, row);
+    noteFound(context, row, "source");
     if (row.state === "open" && !row.exact) countLost(context, row);
     if (key.left < STEP) stock.end([key], "lost_at_restart", change);
   }
@@ -125,9 +130,26 @@ async function loadHeld(context: Context, books: Books, row: HeldRow, change: Ch
     noteUnreadable(context, row, "destination", row.length);
     change.remove(TABLE.held, `${row.peer}/${row.serial}`).destroy(row.block);
   } else {
-    held.add(new HeldKey(row, idKey));
+    const key = new HeldKey(row, idKey);
+    held.add(key);
+    noteFound(context, row, "destination");
+    const { peer, serial } = row;
+    for (const { offset, length } of key.used()) {
+      if (offset + length <= FIRST_OFFSET) continue;
+      const extent = { first: Math.max(offset, FIRST_OFFSET), end: offset + length };
+      context.audit.note("fetched_found", { peer, serial }, extent);
+    }
   }
   return row.block;
+}
+
+/** What a kill kept from the audit log is told by what the store has at the next start. */
+function noteFound(
+  { audit }: Context,
+  { peer, serial }: Pick<SourceRow, "peer" | "serial">,
+  role: "source" | "destination",
+): void {
+  audit.note("kma_keys_found", { peer, role }, { first: serial, end: serial + 1 });
 }
 
 /** `bytes`: at most, for what was fetched of it nobody had. */

@@ -21,6 +21,7 @@ const NOTHING_KEPT: readonly FaultCode[] = [
   "BLOCK_USED",
   "BLOCK_NOT_YOURS",
   "STORE_FULL",
+  "AUDIT_UNAVAILABLE",
   "NOT_ON_ROUTE",
 ];
 

@@ -5,9 +5,9 @@ import type { Pace } from "../../../src/core/pace.ts";
 import type { Clock } from "../../../src/core/ports.ts";
 import { KeyManager, type KeyManagerSettings } from "../../../src/keys/key-manager.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
+import { ModelAudit } from "../../support/model-audit.ts";
 import { ModelMachine, type ModelVault } from "../../support/model-vault.ts";
 import { turnPace } from "../../support/pace.ts";
-import { ModelAudit } from "../../support/model-audit.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";
 import type { Modules } from "./modules.ts";
 import { type Seeded, seeded } from "./seeded.ts";
@@ -73,6 +73,7 @@ export class TestNode {
     const { log, meter } = this.recorder;
     const ports = {
       self: this.id,
+      audit: this.audit,
       vault: this.machine.boot(),
       clock,
       random: this.#seeded,
