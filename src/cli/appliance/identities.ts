@@ -13,7 +13,7 @@ import { moveWhole, readText, writeWhole } from "./files.ts";
 import type { Medium } from "./medium.ts";
 import { configIn } from "./node-config.ts";
 import { type AppliancePlaces, appliancePlaces, ON_MEDIUM } from "./places.ts";
-import { type RequestContent, readRequest } from "./request.ts";
+import { fingerprintLine, type RequestContent, readRequest } from "./request.ts";
 import type { Screen } from "./screen.ts";
 
 export interface NodeIdentity {
@@ -117,6 +117,7 @@ async function takeIdentity(
   const pem = fits ? present : await requestCertificate(await keyPair(key), one.subject);
   if (!fits) writeWhole(file, pem, 0o644);
   if (!fits) screen.say(`certificate request ${one.name}: ${one.subject.uri}`);
+  if (!fits) screen.say(fingerprintLine(spkiOf(key)));
   const leaf = leafOf(one.certificate);
   const ends = leaf !== undefined && leaf.validToDate.getTime() < Date.now() + SOON_MS;
   if (ends)

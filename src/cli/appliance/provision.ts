@@ -66,8 +66,8 @@ async function equip(
 ): Promise<readonly Missing[]> {
   const hasToken = await screen.attempt(() => takeToken(config, places, medium, screen));
   const identities = identitiesOf(config, places);
-  await screen.attempt(() => takeIdentities(identities, places, medium, screen));
   if (medium !== undefined) await takeCertificates(identities, places, medium, screen);
+  await takeIdentities(identities, places, medium, screen);
   return hasToken ? [] : [{ kind: "token", sentence: `the token "${config.token.label}"` }];
 }
 

@@ -18,8 +18,6 @@ export interface RequestContent extends Subject {
   readonly publicKey: webcrypto.CryptoKey;
   /** The public key, DER. */
   readonly spki: Buffer;
-  /** SHA-256 of the public key, to compare with what the other screen shows. */
-  readonly fingerprint: string;
 }
 
 const URI = /^urn:qkm:(?:km|app|controller):(.+)$/;
@@ -37,14 +35,12 @@ export async function readRequest(pem: string, file = "the request"): Promise<Re
   if (uris.length !== 1 || !ID_PATTERN.test(URI.exec(uri)?.[1] ?? "")) {
     throw wrong(`asks for ${uris.length === 0 ? "no name" : uris.join(", ")}, not one urn:qkm:<kind>:<id>`);
   }
-  const spki = Buffer.from(request.publicKey.rawData);
   return {
     uri,
     usages: usagesOf(request),
     hosts: names.filter(({ type }) => type === "dns" || type === "ip").map(({ value }) => value),
     publicKey: await request.publicKey.export(),
-    spki,
-    fingerprint: createHash("sha256").update(spki).digest("hex"),
+    spki: Buffer.from(request.publicKey.rawData),
   };
 }
 
@@ -62,9 +58,13 @@ function usagesOf(request: Pkcs10CertificateRequest): Subject["usages"] {
 }
 
 /** Lines for a screen of 80 columns. */
-export const requestLines = ({ uri, usages, hosts, fingerprint }: RequestContent): readonly string[] => [
+export const requestLines = ({ uri, usages, hosts, spki }: RequestContent): readonly string[] => [
   `name:   ${uri}`,
   `for:    ${usages.join(" and ")}${hosts.length === 0 ? "" : ` at ${hosts.join(", ")}`}`,
-  `key:    SHA-256 ${fingerprint.slice(0, 32)}`,
-  `                ${fingerprint.slice(32)}`,
+  "key:",
+  fingerprintLine(spki),
 ];
+
+/** The same on the node's screen and at the authority, so that people can compare. */
+export const fingerprintLine = (spki: Uint8Array): string =>
+  `  SHA-256 ${createHash("sha256").update(spki).digest("hex")}`;
