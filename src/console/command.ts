@@ -2,6 +2,10 @@
 
 import { mayAct, type Role } from "./operators.ts";
 import type { Session } from "./session.ts";
+import { cut } from "./text.ts";
+
+/** Of what was typed, in a refusal. */
+const SHOWN = 32;
 
 export interface Argument {
   readonly name: string;
@@ -63,8 +67,8 @@ function narrow(commands: readonly Command[], tokens: readonly string[]): Narrow
     if (names.length === 0) return { left, words: at };
     const found = fitting(names, token);
     const [name] = found;
-    if (name === undefined) return { left, words: at, problem: `unknown: ${token}`, next: names };
-    if (found.length > 1) return { left, words: at, problem: `${token} may be ${found.join(", ")}` };
+    if (name === undefined) return { left, words: at, problem: `unknown: ${cut(token, SHOWN)}`, next: names };
+    if (found.length > 1) return { left, words: at, problem: `${cut(token, SHOWN)} may be ${found.join(", ")}` };
     left = left.filter(({ words }) => words[at] === name);
   }
   return { left, words: tokens.length };
@@ -84,13 +88,13 @@ function withArgs(command: Command, given: readonly string[]): Understood {
   const problem = (sentence: string): Understood => ({ problem: sentence, next: [usageOf(command)] });
   const missing = args.slice(given.length).find(({ optional }) => !optional);
   if (missing !== undefined) return problem(`${missing.name} is missing`);
-  if (given.length > args.length) return problem(`too much: ${given.slice(args.length).join(" ")}`);
+  if (given.length > args.length) return problem(`too much: ${cut(given.slice(args.length).join(" "), SHOWN)}`);
   const found = given.map((text, at) => {
     const choice = args[at]?.choice;
     return choice === undefined ? [text] : fitting(choice, text);
   });
   const wrong = found.findIndex((one) => one.length !== 1);
-  if (wrong >= 0) return problem(`${given[wrong]} is none of ${args[wrong]?.choice?.join(", ")}`);
+  if (wrong >= 0) return problem(`${cut(given[wrong] ?? "", SHOWN)} is none of ${args[wrong]?.choice?.join(", ")}`);
   return { command, args: found.flat() };
 }
 

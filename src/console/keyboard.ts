@@ -8,6 +8,8 @@ import { createInterface, type Interface } from "node:readline";
 import type { Readable } from "node:stream";
 import { PassThrough, Writable } from "node:stream";
 
+import { Escapes } from "./escapes.ts";
+
 /** The person left, was idle for too long, or gave a line up. */
 export class Ended extends Error {
   override readonly name = "Ended";
@@ -96,8 +98,9 @@ export class Keyboard {
     const editor = createInterface({
       ...{ input, output: screen, terminal: true, prompt: secret ? "" : prompt, historySize: history ? HISTORY : 0 },
       ...(history && { history: [...history], removeHistoryDuplicates: true }),
-      ...(complete && { completer: completerOf(complete) }),
+      ...(complete && { completer: completerOf(complete, () => isOpen) }),
     });
+    let isOpen = true;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const abort = (): void => reject(ended.reason);
     ended.addEventListener("abort", abort, { once: true });
@@ -111,6 +114,7 @@ export class Keyboard {
       this.#feed(input);
       return await promise;
     } finally {
+      isOpen = false;
       this.#reader = undefined;
       ended.removeEventListener("abort", abort);
       this.#close(editor, input, secret === true);
@@ -126,11 +130,13 @@ export class Keyboard {
   /** Gives bytes to the editor up to the end of one line. */
   #feed(input: PassThrough): void {
     let typed = 0;
+    const escapes = new Escapes();
     this.#read((byte) => {
-      const isEnd = byte === RETURN || byte === NEWLINE;
+      const characters = escapes.next(String.fromCharCode(byte));
+      if (characters === "") return;
       if (byte >= 32 && byte < DELETE && ++typed > MOST_TYPED) return;
-      if (isEnd) this.#reader = undefined;
-      input.write(Uint8Array.of(byte));
+      if (byte === RETURN || byte === NEWLINE) this.#reader = undefined;
+      input.write(characters);
     });
   }
 
@@ -179,11 +185,14 @@ export class Keyboard {
 
 type Answer = (error: Error | null, result?: [string[], string]) => void;
 
+/** An editor that was closed meanwhile must not be answered. */
 const completerOf =
-  (complete: Completer) =>
+  (complete: Completer, isOpen: () => boolean) =>
   (line: string, answer: Answer): void => {
-    complete(line).then(
-      (found) => answer(null, found),
-      () => answer(null, [[], line]),
-    );
+    const nothing: Awaited<ReturnType<Completer>> = [[], line];
+    void complete(line)
+      .catch(() => nothing)
+      .then((found) => {
+        if (isOpen()) answer(null, found);
+      });
   };

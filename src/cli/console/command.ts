@@ -60,12 +60,15 @@ async function consoleCommand(options: ConsoleOptions): Promise<void> {
   if (!existsSync(places.dir)) throw new CommandError(EXIT.config, `there is no folder ${places.dir}.`);
   const isFree = isHost && !existsSync(join(places.dir, "operators.json"));
   const stop = stopAtSignals();
+  const mayLeave = isHost && options.pty === undefined && options.line === undefined;
+  const manner = { charset: options.charset ?? usualCharset(), isFree, mayLeave };
   do {
-    await using line = await openLine(options, board);
-    stop.signal.addEventListener("abort", () => line.input.destroy(), { once: true });
-    if (stop.signal.aborted) line.input.destroy();
-    const mayLeave = isHost && options.pty === undefined && options.line === undefined;
-    await serve({ node, login, line }, { charset: options.charset ?? usualCharset(), isFree, mayLeave });
+    await using line = await openLine(options, board, stop.signal);
+    if (line === undefined) return;
+    const hangUp = (): void => void line.input.destroy();
+    stop.signal.addEventListener("abort", hangUp, { once: true });
+    if (!stop.signal.aborted) await serve({ node, login, line }, manner);
+    stop.signal.removeEventListener("abort", hangUp);
   } while (options.pty !== undefined && !stop.signal.aborted);
 }
 
@@ -83,8 +86,9 @@ function stopAtSignals(): AbortController {
 const usualCharset = (): Charset =>
   /utf-?8/i.test(process.env.LC_ALL || process.env.LC_CTYPE || process.env.LANG || "") ? "utf8" : "ascii";
 
-async function openLine({ pty, line }: ConsoleOptions, board: Board): Promise<Line> {
-  if (pty !== undefined) return await pseudoTerminal(resolve(pty));
+/** Undefined when the signal aborts while nobody has come. */
+async function openLine({ pty, line }: ConsoleOptions, board: Board, stop: AbortSignal): Promise<Line | undefined> {
+  if (pty !== undefined) return await pseudoTerminal(resolve(pty), stop);
   if (line !== undefined) return serialDevice(line, board.consoleBaud);
   return process.stdin.isTTY || board.console === undefined
     ? ownTerminal()

@@ -2,7 +2,10 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { constants, openSync } from "node:fs";
+import { constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { ReadStream, WriteStream } from "node:tty";
 import { CommandError, EXIT } from "../exit.ts";
@@ -51,31 +54,45 @@ export function serialDevice(path: string, baud: number): Line {
 
 const escaped = (path: string): string => path.replace(/[\\,:!"'([{]/g, "\\$&");
 
-/** A new pseudo-terminal, found at `link`; it begins when somebody opens it and hangs up when nobody has it open. @throws CommandError */
-export async function pseudoTerminal(link: string): Promise<Line> {
-  const terminal = `PTY,rawer,mode=600,wait-slave,pty-interval=0.05,link=${escaped(link)}`;
-  const socat = spawn("socat", ["-t", "0", terminal, "STDIO"], { stdio: ["pipe", "pipe", "inherit"] });
-  const failed = once(socat, "error");
-  await Promise.race([once(socat, "spawn"), failed.then(([cause]) => Promise.reject(cause))]).catch(
-    (cause: unknown) => {
-      throw new CommandError(
-        EXIT.unavailable,
-        "socat cannot be started, which makes pseudo-terminals; install it.",
-        cause,
-      );
-    },
-  );
-  failed.catch(() => {});
-  socat.stdin.on("error", () => {});
-  const exit = once(socat, "exit");
+/**
+ * A new pseudo-terminal, found at `path`: resolves when somebody has opened it, and hangs up when nobody has it open.
+ * Undefined when the signal aborts before.
+ *
+ *     who opens PATH ── /dev/pts/N ── socat ── Unix socket, which socat connects then ── this process
+ *
+ * @throws CommandError
+ */
+export async function pseudoTerminal(path: string, signal: AbortSignal): Promise<Line | undefined> {
+  const dir = mkdtempSync(join(tmpdir(), "qkm-console-"));
+  const door = createServer().listen(join(dir, "line"));
+  await once(door, "listening");
+  const terminal = `PTY,rawer,mode=600,wait-slave,pty-interval=0.05,link=${escaped(path)}`;
+  const socat = spawn("socat", ["-t", "0", terminal, `UNIX-CONNECT:${escaped(join(dir, "line"))}`], {
+    stdio: ["ignore", "ignore", "inherit"],
+    signal,
+  });
+  const ended = new Promise<Error>((resolve) => {
+    socat.once("error", (cause) =>
+      resolve(new Error("socat cannot be started, which makes pseudo-terminals", { cause })),
+    );
+    socat.once("close", (code) => resolve(new Error(`socat ended (${code}): can ${path} be made?`)));
+  });
+  const opened = once(door, "connection").then(([socket]) => socket as Socket);
+  const socket = await Promise.race([opened, ended]);
+  door.close();
+  rmSync(dir, { recursive: true });
+  if (signal.aborted) {
+    await ended;
+    return undefined;
+  }
+  if (socket instanceof Error) throw new CommandError(EXIT.unavailable, socket.message, socket);
   return {
-    input: socat.stdout,
-    output: socat.stdin,
+    input: socket,
+    output: socket,
     async [Symbol.asyncDispose]() {
+      socket.destroy();
       if (socat.exitCode === null && socat.signalCode === null) socat.kill("SIGTERM");
-      await exit;
-      socat.stdin.destroy();
-      socat.stdout.destroy();
+      await ended;
     },
   };
 }
