@@ -32,7 +32,7 @@ export interface Seal {
   readonly mac: string;
 }
 
-/** SHA-256 over a mark of this format, the hash of the batch before, the sequence (8 bytes) and the lines. */
+/** SHA-256 over a mark of this format, the link to the seal before, the sequence (8 bytes) and the lines. */
 export function batchHash(previous: Uint8Array, sequence: number, lines: Uint8Array): Buffer {
   const number = Buffer.alloc(8);
   number.writeBigUInt64BE(BigInt(sequence));
@@ -43,7 +43,11 @@ export function batchHash(previous: Uint8Array, sequence: number, lines: Uint8Ar
 export const macMessage = (km: string, hash: Uint8Array): Buffer =>
   Buffer.concat([Buffer.from(`qkm audit seal 1\n${km}\n`), hash]);
 
-export const sealLine = (seal: Seal): string => `${JSON.stringify(seal)}\n`;
+export const sealLine = ({ seal, previous, hash, mac }: Seal): string =>
+  `${JSON.stringify({ seal, previous, hash, mac })}\n`;
+
+/** What the next seal has as `previous`: SHA-256 of the whole line, so that not even a MAC can be changed. */
+export const linkOf = (seal: Seal): Buffer => createHash("sha256").update(sealLine(seal)).digest();
 
 /** One batch as it was read. */
 export interface Batch {
@@ -72,7 +76,7 @@ export function readBatches(segment: Uint8Array): Reading {
   for (let at = 0; at < written; ) {
     const end = bytes.indexOf(LINE_END, at);
     if (end < 0 || end >= written) break;
-    const seal = bytes.compare(SEAL, 0, SEAL.length, at, at + SEAL.length) === 0 ? sealOf(bytes, at, end) : undefined;
+    const seal = SEAL.equals(bytes.subarray(at, at + SEAL.length)) ? sealOf(bytes, at, end) : undefined;
     if (seal !== undefined) {
       batches.push({ seal, lines: bytes.subarray(begin, at), at: begin });
       begin = end + 1;
@@ -86,12 +90,14 @@ const HEX = /^[0-9a-f]{64}$/;
 
 /** Undefined when it is none. */
 function sealOf(bytes: Buffer, from: number, to: number): Seal | undefined {
-  const value = parsed(bytes.toString("utf8", from, to));
+  const text = bytes.toString("utf8", from, to);
+  const value = parsed(text);
   if (value === undefined) return undefined;
   const { seal, previous, hash, mac } = value;
   const isNumber = typeof seal === "number" && Number.isSafeInteger(seal) && seal > 0;
   if (!isNumber || !isHash(previous) || !isHash(hash) || !isHash(mac)) return undefined;
-  return { seal, previous, hash, mac };
+  const found = { seal, previous, hash, mac };
+  return sealLine(found) === `${text}\n` ? found : undefined;
 }
 
 const isHash = (value: unknown): value is string => typeof value === "string" && HEX.test(value);
@@ -115,12 +121,12 @@ export function linesOf({ lines }: Pick<Batch, "lines">): AuditLine[] {
 }
 
 /** Why a batch is not the one that was sealed after `previous`, if so. */
-export function whyBroken(batch: Batch, previous: { readonly seal: number; readonly hash: string } | undefined) {
+export function whyBroken(batch: Batch, previous: Seal | undefined): string | undefined {
   const { seal, lines } = batch;
   if (previous !== undefined && seal.seal !== previous.seal + 1) {
     return `seal ${seal.seal} comes after seal ${previous.seal}: batches are missing or moved`;
   }
-  if (previous !== undefined && seal.previous !== previous.hash)
+  if (previous !== undefined && seal.previous !== linkOf(previous).toString("hex"))
     return `batch ${seal.seal} does not follow the one before`;
   const hash = batchHash(Buffer.from(seal.previous, "hex"), seal.seal, lines).toString("hex");
   return hash === seal.hash ? undefined : `batch ${seal.seal} was changed: its hash does not fit its lines`;

@@ -4,7 +4,7 @@ import type { AuditExtent, AuditFields, AuditKind } from "../core/audit-events.t
 import { asFault, Fault } from "../core/fault.ts";
 import type { Audit, Clock, Log, Meter } from "../core/ports.ts";
 import { lastEvents } from "./audit-folder.ts";
-import { type AuditLine, batchHash, macMessage, NO_HASH, type Seal, sealLine } from "./audit-format.ts";
+import { type AuditLine, batchHash, linkOf, macMessage, NO_HASH, type Seal, sealLine } from "./audit-format.ts";
 import { AuditGather } from "./audit-gather.ts";
 import { type Found, type SegmentOptions, Segments } from "./audit-segments.ts";
 
@@ -53,7 +53,7 @@ export class AuditLog implements Audit, AsyncDisposable {
   readonly #gather: AuditGather;
   readonly #listeners = new Set<() => void>();
   readonly #found: Found;
-  #last: { readonly sequence: number; readonly hash: Uint8Array };
+  #last: { readonly sequence: number; readonly hash: string; readonly link: Uint8Array };
   #pending: Pending | undefined;
   #obstacle: Fault | undefined;
   #writing: Promise<void> | undefined;
@@ -69,7 +69,11 @@ export class AuditLog implements Audit, AsyncDisposable {
     this.#found = found;
     this.#gatherMs = options.gatherMs;
     this.#gather = new AuditGather(() => ports.clock.wallMs(), WAITING.mostBytes);
-    this.#last = { sequence: last?.seal ?? 0, hash: last === undefined ? NO_HASH : Buffer.from(last.hash, "hex") };
+    this.#last = {
+      sequence: last?.seal ?? 0,
+      hash: last?.hash ?? "",
+      link: last === undefined ? NO_HASH : linkOf(last),
+    };
   }
 
   /** Goes on where the log ended. @throws Error when the folder cannot be used */
@@ -90,7 +94,8 @@ export class AuditLog implements Audit, AsyncDisposable {
 
   /** The last seal that is on the disk; sequence 0 before the first. */
   get last(): Required<Witness> {
-    return { sequence: this.#last.sequence, hash: Buffer.from(this.#last.hash).toString("hex") };
+    const { sequence, hash } = this.#last;
+    return { sequence, hash };
   }
 
   /** Whether the token made the last seal that was found; alarms when it did not. @throws Fault HSM_UNAVAILABLE */
@@ -192,10 +197,10 @@ export class AuditLog implements Audit, AsyncDisposable {
     this.#pending ??= this.#batch();
     const { sequence, lines, hash } = this.#pending;
     const mac = await this.#ports.mac(macMessage(this.#options.km, hash));
-    const seal: Seal = { seal: sequence, previous: this.last.hash, hash: hex(hash), mac: hex(mac) };
+    const seal: Seal = { seal: sequence, previous: hex(this.#last.link), hash: hex(hash), mac: hex(mac) };
     const removed = await this.#segments.append(Buffer.concat([lines, Buffer.from(sealLine(seal))]), sequence);
     this.#pending = undefined;
-    this.#last = { sequence, hash };
+    this.#last = { sequence, hash: seal.hash, link: linkOf(seal) };
     this.#ports.meter.add("audit_batches", {});
     if (removed !== undefined) this.#gather.add("segments_removed", removed);
   }
@@ -203,7 +208,7 @@ export class AuditLog implements Audit, AsyncDisposable {
   #batch(): Pending {
     const sequence = this.#last.sequence + 1;
     const lines = this.#gather.take();
-    return { sequence, lines, hash: batchHash(this.#last.hash, sequence, lines) };
+    return { sequence, lines, hash: batchHash(this.#last.link, sequence, lines) };
   }
 
   /** Whether there is room for more. */
