@@ -1,7 +1,7 @@
 // Makes a SoftHSM token: directory, configuration, PINs and the token itself, without a PIN on any command line.
 
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Handle, PKCS11 } from "pkcs11js";
 import pkcs11js from "pkcs11js";
@@ -84,8 +84,9 @@ function writeConf(dir: string): string {
   const tokens = join(dir, "tokens");
   mkdirSync(tokens, { recursive: true, mode: 0o700 });
   const conf = join(dir, "softhsm2.conf");
-  const lines = [`directories.tokendir = ${tokens}`, "objectstore.backend = file", "log.level = ERROR", ""];
-  writeFileSync(conf, lines.join("\n"), { mode: 0o600 });
+  const text = `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`;
+  // Left alone when it is right: a key manager that runs may read it at any time.
+  if (!existsSync(conf) || readFileSync(conf, "utf8") !== text) writeFileSync(conf, text, { mode: 0o600 });
   return conf;
 }
 

@@ -117,7 +117,7 @@ export function snapshot(dir: string): readonly string[] {
     .toSorted()
     .map((path) => {
       const { mode, mtimeNs } = statSync(path, { bigint: true });
-      const changed = path.includes("/token/") ? "" : mtimeNs;
+      const changed = path.includes("/tokens/") ? "" : mtimeNs;
       return `${path} ${mode.toString(8)} ${changed} ${readFileSync(path, "base64")}`;
     });
 }
