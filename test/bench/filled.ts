@@ -8,8 +8,10 @@ import { keyRequest, keysOf, SeenKeys } from "./requests.ts";
 /** 1,000 KMA-keys of 32 KiB hold 1,021,000 keys of 256 bits. */
 export const STOCK = 1_000;
 /** KMA-keys that a round of a figure finds before a relay begins: more than the hungriest takes. */
-export const ROUND_STOCK = 400;
+const ROUND_STOCK = 400;
 const LOW = STOCK - ROUND_STOCK;
+/** A KMA-key that was given up on the way to the high mark is made up for only below the low one. */
+const FULL = STOCK - 20;
 /** Keys that are asked for at a time when the stock is drained. */
 const DRAINED = 50_000;
 const BATCH = 128;
@@ -53,17 +55,17 @@ export class FilledNetwork implements AsyncDisposable {
   }
 
   full(): Promise<void> {
-    return this.ready(ROUND_STOCK);
+    return this.ready(FULL - LOW);
   }
 
-  /** Sees to it that km-a can supply so many KMA-keys, at most ROUND_STOCK, with no relay under way before they are gone. */
+  /** Sees to it that km-a can supply so many KMA-keys, at most ROUND_STOCK less a few, with no relay under way before they are gone. */
   async ready(kmaKeys: number): Promise<void> {
     let left = await this.#stock();
     if (left >= LOW + kmaKeys) return;
     this.#bench.say(`filling the stock again, of which ${left} KMA-keys are left`);
     for (; left >= LOW; left = await this.#stock()) await this.drain(DRAINED);
     await this.network.modulesOn(FILL_BITS_PER_S);
-    await this.network.until("the stock is full again", ({ stock }) => stock >= STOCK);
+    await this.network.until("the stock is full again", ({ stock }) => stock >= FULL);
     await this.network.modulesOff();
   }
 
@@ -114,12 +116,12 @@ export async function relay(network: BenchNetwork, flags: readonly string[] = []
   const ready = async () => (await network.a.counted("kma_keys_ready")) + (await network.b.counted("kma_keys_ready"));
   let first: { readonly at: number; readonly keys: number } | undefined;
   let last = { at: 0, keys: 0 };
-  while (last.keys < 2 * (STOCK - 1)) {
+  while (last.keys < 2 * FULL) {
     const keys = await ready();
     last = { at: performance.now(), keys };
     if (keys > 0) first ??= last;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  await network.until("the stock is full", ({ stock, held }) => stock >= STOCK && held >= STOCK);
+  await network.until("the stock is full", ({ stock, held }) => stock >= FULL && held >= FULL);
   return first === undefined ? Number.NaN : (last.keys - first.keys) / ((last.at - first.at) / 1000);
 }

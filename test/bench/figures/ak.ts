@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import type { Bench } from "../bench.ts";
 import { compared, duel, type Outcomes, type Pattern, type Rival, serverRival } from "../duel.ts";
-import { type FilledNetwork, ROUND_STOCK } from "../filled.ts";
+import type { FilledNetwork } from "../filled.ts";
 import { answers, askOnce, type Outcome } from "../load.ts";
 import { Program } from "../program.ts";
 import type { FramesPlan } from "../reference/frames.ts";
@@ -81,7 +81,7 @@ interface Plan {
   readonly app: "a" | "b";
   readonly wish: () => Wish;
   readonly pattern: Pattern;
-  /** KMA-keys that a round takes at most. */
+  /** KMA-keys that a round takes at most; without it, a full stock. */
   readonly roundStock?: number;
 }
 
@@ -99,8 +99,11 @@ function echoDuel({ rounds }: Bench, filled: FilledNetwork, plan: Plan): Promise
     const program = await Program.start({ args: [FRAMES, JSON.stringify(args)], log });
     return await serverRival(program, plan.pattern, target, { ...first, answerBytes });
   };
-  return duel({ rounds, km, target, ...plan, rival, prepare: () => filled.ready(plan.roundStock ?? ROUND_STOCK) });
+  return duel({ rounds, km, target, ...plan, rival, prepare: () => preparedFor(filled, plan) });
 }
+
+const preparedFor = (filled: FilledNetwork, { roundStock }: Plan): Promise<void> =>
+  roundStock === undefined ? filled.full() : filled.ready(roundStock);
 
 /** Redis pops one value a request whatever the KM is asked for. */
 async function redisDuel({ rounds }: Bench, filled: FilledNetwork, plan: Plan): Promise<Outcomes> {
@@ -116,7 +119,7 @@ async function redisDuel({ rounds }: Bench, filled: FilledNetwork, plan: Plan): 
       answerBytes: ofOneKey.length,
       dir: network.dir,
     });
-  const prepare = () => filled.full();
+  const prepare = () => preparedFor(filled, plan);
   return await duel({ rounds, km, target, ...plan, prepare, rival: redisMissing() === undefined ? rival : undefined });
 }
 
