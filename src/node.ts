@@ -19,6 +19,7 @@ import { operatorCommands } from "./control/operator-commands.ts";
 import { startControl } from "./control/socket.ts";
 import { type KmReport, reportOf } from "./control/status.ts";
 import type { systemClock, systemRandom } from "./control/system.ts";
+import { vitalsOf } from "./control/vitals.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import type { Pace } from "./core/pace.ts";
 import type { Log } from "./core/ports.ts";
@@ -243,8 +244,9 @@ async function openKeys(
   restored: boolean,
 ): Promise<KeyManager> {
   const beats = {
-    housekeeping: health.part("housekeeping", HOUSEKEEPING_WITHIN_MS),
-    store: health.part("store", STORE_WITHIN_MS),
+    // Before the books are read there is nothing to keep; how long that may take is watched by itself.
+    housekeeping: health.part("housekeeping", HOUSEKEEPING_WITHIN_MS, () => node.keys === undefined),
+    store: health.part("store", STORE_WITHIN_MS, () => node.keys === undefined),
   };
   const { vault } = node.vault;
   const told = { log, meter: metrics.meter, audit };
@@ -253,6 +255,7 @@ async function openKeys(
   for (const remote of keys.remotes.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
   }
+  for (const { name, withinMs, progress } of vitalsOf(keys)) health.work(name, withinMs, progress);
   node.keys = keys;
   node.door.open(keys);
   return keys;

@@ -19,7 +19,12 @@ export interface HealthReport {
 interface Part {
   readonly withinMs: number;
   heardAt: number;
+  /** Asked at each turn whether it lives, where it does not say so itself. */
+  readonly lives: () => boolean;
 }
+
+/** What a part has done so far, in pieces of any kind; undefined while it has nothing to do. */
+export type Progress = () => number | undefined;
 
 const LOOP_TURNS_MS = 250;
 /** A loop that has not turned for so long serves nobody. */
@@ -36,18 +41,35 @@ export class Health implements Disposable {
     const turned = this.part("loop", LOOP_WITHIN_MS);
     const turn = (): void => {
       turned();
+      this.#look();
       this.#endTimer = clock.after(LOOP_TURNS_MS, turn);
     };
     turn();
   }
 
-  /** From now on the part is to call what is returned, at least once within that time. */
-  part(name: string, withinMs: number): Beat {
-    const part: Part = { withinMs, heardAt: this.#clock.monotonicMs() };
+  #look(): void {
+    const now = this.#clock.monotonicMs();
+    for (const part of this.#parts.values()) if (part.lives()) part.heardAt = now;
+  }
+
+  /** From now on the part is to call what is returned, at least once within that time, unless `rests` says that it need not. */
+  part(name: string, withinMs: number, rests: () => boolean = () => false): Beat {
+    const part: Part = { withinMs, heardAt: this.#clock.monotonicMs(), lives: rests };
     this.#parts.set(name, part);
     return () => {
       part.heardAt = this.#clock.monotonicMs();
     };
+  }
+
+  /** From now on the part is to get on within that time, as long as it has something to do. */
+  work(name: string, withinMs: number, progress: Progress): void {
+    let before: number | undefined;
+    this.part(name, withinMs, () => {
+      const done = progress();
+      const stands = done !== undefined && done === before;
+      before = done;
+      return !stands;
+    });
   }
 
   /** Something that must have ended within that time; the function returned ends it. */

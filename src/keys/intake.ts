@@ -33,6 +33,10 @@ export class Intake {
   /** Ends when every block taken so far is durable and entered, in order. */
   #tail: Promise<void> = Promise.resolve();
   #pending = 0;
+  #isSealing = false;
+  /** For token, store or audit log, or for room. */
+  #isWaiting = false;
+  #done = 0;
   /** The last block whose commit was begun. */
   #newest: Place | undefined;
   #defect: { readonly thrown: unknown } | undefined;
@@ -58,6 +62,11 @@ export class Intake {
     this.#check();
   }
 
+  /** Blocks done with so far; undefined while none is at hand, or nothing can be done with it. */
+  progress(): number | undefined {
+    return this.#isWaiting || (this.#pending === 0 && !this.#isSealing) ? undefined : this.#done;
+  }
+
   #check(): void {
     if (this.#defect !== undefined) throw this.#defect.thrown;
   }
@@ -79,7 +88,9 @@ export class Intake {
     this.#book.highest = { run, sequence };
     const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence) };
     const stored: StoredBlock = { ...row, id: linkBlock(settings.id, run, sequence) };
+    this.#isSealing = true;
     const sealed = await this.#persist(() => this.#context.vault.seal(stored.id, key), signal);
+    this.#isSealing = false;
     if (sealed !== undefined) await this.#store(block, stored, sealed, signal);
   }
 
@@ -93,6 +104,7 @@ export class Intake {
     this.#tail = this.#tail.then(async () => {
       const done = await durable;
       this.#pending--;
+      this.#done++;
       this.#room?.();
       if (done === undefined) return;
       this.#enter(stored);
@@ -139,7 +151,9 @@ export class Intake {
         const fault = asFault(thrown);
         if (fault.code === "INTERNAL") throw thrown;
         this.#context.log.warn({ link: this.#book.settings.id, fault: fault.code }, "intake waits");
+        this.#isWaiting = true;
         await this.#healthChange(signal);
+        this.#isWaiting = false;
       }
     }
     return undefined;

@@ -68,7 +68,7 @@ export class KeyManager implements KeyDoor {
   readonly #apps: Apps;
   readonly #fetchDesk: FetchDesk;
   readonly #housekeeping: Housekeeping;
-  readonly #intakes = new Set<Intake>();
+  readonly #intakes = new Map<string, Intake>();
   readonly #stopped = new AbortController();
   #stopping = false;
   /** The books are read: before, nothing may be entered in them. */
@@ -198,11 +198,11 @@ export class KeyManager implements KeyDoor {
       this.relays.dispense(link);
       remote?.tellSoon();
     });
-    this.#intakes.add(intake);
+    this.#intakes.set(link.settings.id, intake);
     try {
       await intake.run(feed, AbortSignal.any([signal, this.#stopped.signal]));
     } finally {
-      this.#intakes.delete(intake);
+      this.#intakes.delete(link.settings.id);
     }
   }
 
@@ -213,6 +213,16 @@ export class KeyManager implements KeyDoor {
     const isChanged = setLinkUse(this.context, link, isUsed);
     if (isChanged) this.#healthChanged();
     return isChanged;
+  }
+
+  /** Blocks of a link taken in so far; undefined while none is at hand, or nothing can be done with it. */
+  intakeProgress(link: string): number | undefined {
+    return this.#intakes.get(link)?.progress();
+  }
+
+  /** Whether anything may be done with keys now. */
+  get isAble(): boolean {
+    return !this.#stopping && whyNotWorking(this.context) === undefined;
   }
 
   supply(request: SupplyRequest, answer: Answer): () => void {
@@ -313,7 +323,7 @@ export class KeyManager implements KeyDoor {
       this.relays.stop(),
       this.strict.stop(),
       this.local.stop(),
-      ...[...this.#intakes].map((intake) => intake.idle()),
+      ...[...this.#intakes.values()].map((intake) => intake.idle()),
     ]);
     await this.#housekeeping.stop();
   }

@@ -30,8 +30,9 @@ export class SourceStock {
   /** The highest serial proved equal at both ends. */
   proved = 0;
   readonly givenUp = new GivenUp();
-  /** Relays under way. */
+  /** Relays under way, and those that have ended, well or not. */
   inFlight = 0;
+  relaysEnded = 0;
   /** The destination's part of the peer row, which lies in one row with ours. */
   acceptance: () => Pick<PeerRow, "accepted" | "window"> = () => ({ accepted: 0, window: "" });
   /** Ended, but a grant still writes keys of them. */

@@ -53,6 +53,8 @@ export class SupplyDesk {
   /** Of all that wait. */
   #total = NO_DEMAND;
   #preparing = false;
+  /** Requests that have waited, and were served, refused or given up. */
+  waited = 0;
 
   constructor(context: Context, stock: SourceStock, filling: Filling, quotas: Quotas) {
     this.#context = context;
@@ -199,6 +201,7 @@ export class SupplyDesk {
   }
 
   #subtract({ count, step }: Demand): void {
+    this.waited++;
     const { bytes, rest } = this.#total;
     this.#total = this.#waiting.size === 0 ? NO_DEMAND : { bytes: bytes - count * step, rest };
   }

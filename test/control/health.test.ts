@@ -39,3 +39,33 @@ test("tells each part's silence as a gauge, and ends its timer at dispose", () =
   health[Symbol.dispose]();
   expect(clock.waiting).toBe(0);
 });
+
+test("a part that rests need not speak, and has its whole time when it rests no more", () => {
+  const clock = new ManualClock();
+  using health = new Health(clock);
+  let rests = true;
+  health.part("books", 1_000, () => rests);
+  clock.advance(10_000);
+  expect(health.read().healthy).toBe(true);
+  rests = false;
+  clock.advance(1_000);
+  expect(health.read().healthy).toBe(true);
+  clock.advance(250);
+  expect(health.read().healthy).toBe(false);
+});
+
+test("design 9: a part that has something to do and does not get on is silent; one that gets on, or has nothing to do, is not", () => {
+  const clock = new ManualClock();
+  using health = new Health(clock);
+  let done: number | undefined;
+  health.work("intake ab", 1_000, () => done);
+  clock.advance(10_000);
+  expect(health.read().healthy).toBe(true);
+  for (done = 0; done < 20; done++) clock.advance(750);
+  expect(health.read().healthy).toBe(true);
+  clock.advance(1_500);
+  expect(health.read()).toMatchObject({ healthy: false, parts: [{ name: "loop" }, { name: "intake ab" }] });
+  done += 1;
+  clock.advance(250);
+  expect(health.read().healthy).toBe(true);
+});
