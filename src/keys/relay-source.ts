@@ -96,9 +96,17 @@ export class SourceRelays implements Claimant {
   #begin(): void {
     const relay = new SourceRelay(this.#context, this.#remote, this.#choice, this.#loaded);
     this.#loaded = [];
-    this.#remote.stock.inFlight++;
-    const run = relay.run().finally(() => {
-      this.#remote.stock.inFlight--;
+    const { stock } = this.#remote;
+    stock.inFlight++;
+    // What has come into the stock is under way no more: counted twice, it would end the filling too soon.
+    let isUnderWay = true;
+    const landed = (): void => {
+      if (isUnderWay) stock.inFlight--;
+      isUnderWay = false;
+    };
+    const run = relay.run(landed).finally(() => {
+      landed();
+      stock.relaysEnded++;
       this.#underWay.delete(run);
       this.#remote.desk.pump();
     });

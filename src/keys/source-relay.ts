@@ -59,8 +59,8 @@ export class SourceRelay {
     this.#begunMs = context.clock.monotonicMs();
   }
 
-  /** Ends with the KMA-key in the stock, or with all that it was made of given up or given back. */
-  async run(): Promise<void> {
+  /** Ends with the KMA-key in the stock, and `landed` called as it comes there, or with all that it was made of given up or given back. */
+  async run(landed: () => void): Promise<void> {
     let key: SourceKey | undefined;
     let outcomes: readonly Outcome[] = [];
     try {
@@ -77,7 +77,7 @@ export class SourceRelay {
       outcomes = await Promise.all(this.#legs.map((leg, at) => this.#relay(leg, first(offers.slice(at)), endTag)));
       const fault = worst(outcomes, this.#remote.id);
       if (fault !== undefined) throw fault;
-      await this.#ready(key, first(offers));
+      await this.#ready(key, first(offers), landed);
       this.#note(outcomes);
     } catch (thrown) {
       const fault = asFault(thrown);
@@ -158,7 +158,7 @@ export class SourceRelay {
     }
   }
 
-  async #ready(key: SourceKey, { givenUp }: RelayOffer): Promise<void> {
+  async #ready(key: SourceKey, { givenUp }: RelayOffer, landed: () => void): Promise<void> {
     const { vault, meter, audit } = this.#context;
     const { stock } = this.#remote;
     stock.givenUp.told(givenUp);
@@ -168,6 +168,7 @@ export class SourceRelay {
     // The state exchange of a newer connection knew nothing of it.
     if (this.#direct === undefined || this.#direct !== this.#remote.peer) throw new Fault("PEER_UNAVAILABLE");
     stock.add(key);
+    landed();
     meter.add("kma_keys_ready", { peer: stock.peer });
     audit.note("kma_keys_ready", { peer: stock.peer }, { first: key.serial, end: key.serial + 1 });
     for (const { path } of this.#legs) this.#choice.succeeded(path);
