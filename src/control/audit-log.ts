@@ -202,7 +202,7 @@ export class AuditLog implements Audit, AsyncDisposable {
     this.#pending = undefined;
     this.#last = { sequence, hash: seal.hash, link: linkOf(seal) };
     this.#ports.meter.add("audit_batches", {});
-    if (removed !== undefined) this.#gather.add("segments_removed", removed);
+    if (removed !== undefined) this.#gather.add("segments_removed", { ...removed });
   }
 
   #batch(): Pending {
@@ -213,6 +213,10 @@ export class AuditLog implements Audit, AsyncDisposable {
 
   /** Whether there is room for more. */
   async #look(): Promise<void> {
+    const obstacle = await this.#segments.reserve();
+    const moved = obstacle && this.#segments.moved();
+    if (moved === undefined) return this.#become(obstacle);
+    this.#gather.add("segments_removed", { ...moved });
     this.#become(await this.#segments.reserve());
   }
 

@@ -31,6 +31,12 @@ export interface Found {
   readonly broken: string | undefined;
 }
 
+/** Sequences of the first and the last seal of what is there no more. */
+export interface Removed {
+  readonly first: number;
+  readonly last: number;
+}
+
 /** Room kept ahead: below `least` nothing new is begun, and what was begun still fits. */
 const ROOM = { least: 192 * 1024, step: 384 * 1024 };
 const SEGMENTS = { parts: 16, leastBytes: 256 * 1024, mostBytes: 16 * 1024 * 1024 };
@@ -103,10 +109,7 @@ export class Segments implements AsyncDisposable {
    * @returns the sequences that were removed for it, if any
    * @throws Fault AUDIT_UNAVAILABLE
    */
-  async append(
-    batch: Buffer,
-    sequence: number,
-  ): Promise<{ readonly first: number; readonly last: number } | undefined> {
+  async append(batch: Buffer, sequence: number): Promise<Removed | undefined> {
     try {
       const isFull = this.#end > 0 && this.#end + batch.length > this.#segmentBytes;
       if (this.#file === undefined || isFull || this.#isSpoilt) await this.#begin(sequence);
@@ -161,9 +164,9 @@ export class Segments implements AsyncDisposable {
     this.#file = undefined;
   }
 
-  async #removeOldest(): Promise<{ readonly first: number; readonly last: number } | undefined> {
+  async #removeOldest(): Promise<Removed | undefined> {
     const { dir, keep, maxBytes } = this.#options;
-    const removed: { readonly first: number; readonly last: number }[] = [];
+    const removed: Removed[] = [];
     while (keep === "newest" && this.bytes > maxBytes) {
       const oldest = this.#closed.shift();
       if (oldest === undefined) break;
@@ -171,8 +174,19 @@ export class Segments implements AsyncDisposable {
       await fs.rm(join(dir, oldest.file), { force: true }).catch(() => {});
       removed.push(oldest);
     }
-    const [oldest] = removed;
-    return oldest && { first: oldest.first, last: removed.at(-1)?.last ?? oldest.last };
+    return spanOf(removed);
+  }
+
+  /** Segments that somebody moved away. @returns the sequences, if any */
+  moved(): Removed | undefined {
+    const { dir } = this.#options;
+    const gone: Removed[] = [];
+    for (let oldest = this.#closed[0]; oldest !== undefined; oldest = this.#closed[0]) {
+      if (statSync(join(dir, oldest.file), { throwIfNoEntry: false }) !== undefined) break;
+      gone.push(oldest);
+      this.#closed.shift();
+    }
+    return spanOf(gone);
   }
 
   /** Takes room ahead. @returns why there is none, if so */
@@ -195,6 +209,11 @@ export class Segments implements AsyncDisposable {
     if (!this.#isSpoilt) await file.truncate(this.#end).catch(() => {});
     await file.close();
   }
+}
+
+function spanOf(removed: readonly Removed[]): Removed | undefined {
+  const [first, last] = [removed[0], removed.at(-1)];
+  return first && last && { first: first.first, last: last.last };
 }
 
 /** Writes zeros as far as there is room; returns how far. */

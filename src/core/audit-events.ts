@@ -52,7 +52,7 @@ export const AUDIT_EVENTS = {
     witness: "`store` or `token`",
     known: "the sequence of a seal that there was",
   }),
-  segments_removed: event("the oldest segments were removed, for there were more than `max_bytes`", {
+  segments_removed: event("the oldest segments were removed, for there were more than `max_bytes`; or somebody had moved them away", {
     first: "sequence of the first seal removed",
     last: "and of the last",
   }),

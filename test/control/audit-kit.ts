@@ -12,8 +12,9 @@ import { type Recorder, recorder } from "../support/recorder.ts";
 
 export const KM = "km-a";
 export const GATHER_MS = 100;
+export const TOKEN_KEY = "the token's key";
 
-const hmac = (message: Uint8Array): Uint8Array => createHmac("sha256", "the token's key").update(message).digest();
+const hmac = (message: Uint8Array): Uint8Array => createHmac("sha256", TOKEN_KEY).update(message).digest();
 
 export class AuditKit implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), "qkm-audit-"));

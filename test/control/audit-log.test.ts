@@ -1,5 +1,6 @@
 // The audit log: gathered, sealed and durable, found again after a crash, and in nobody's way until it cannot be written.
 
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -8,6 +9,8 @@ import { verifyAudit } from "../../src/control/audit-verify.ts";
 import { until } from "../support/until.ts";
 import { AuditKit, GATHER_MS } from "./audit-kit.ts";
 
+const CHILD = new URL("./audit-child.ts", import.meta.url).pathname;
+const hasPrlimit = spawnSync("prlimit", ["--version"]).status === 0;
 const KEYS = { door: "ak", initiator: "app-a1", target: "app-b1", peer: "km-b", serial: 17, bits: 256 } as const;
 const kinds = (kit: AuditKit): string[] => lastEvents(kit.dir, 100).map(({ kind }) => kind);
 
@@ -182,10 +185,28 @@ describe("without token or disk", () => {
     expect(changes).toBe(2);
   });
 
+  test.skipIf(!hasPrlimit)(
+    "a full disk is noticed while there is still room for what was begun; when there is room again nothing is missing",
+    async () => {
+      using kit = new AuditKit();
+      const said = execFileSync(process.execPath, [CHILD, kit.dir], { encoding: "utf8" });
+      const { code, before, noted, sealed, last } = JSON.parse(said);
+      expect(code).toBe("AUDIT_UNAVAILABLE");
+      expect(before).toBeGreaterThan(200);
+      expect(sealed).toBeGreaterThan(before / 50);
+      expect(last).toBeGreaterThan(sealed);
+      const told = lastEvents(kit.dir, 10_000).filter(({ kind }) => kind === "console");
+      expect(told.map(({ what }) => Number(String(what).split(" ")[1]))).toEqual(
+        Array.from({ length: noted }, (_, at) => at + 1),
+      );
+      expect((await verifyAudit(kit.dir, kit.check)).problems).toEqual([]);
+    },
+  );
+
   test("keep = all: at max_bytes it takes what was begun, and nothing new is begun", async () => {
     using kit = new AuditKit();
-    await using audit = await kit.open({ maxBytes: 256 * 1024, keep: "all" });
-    for (let serial = 1; audit.obstacle() === undefined && serial < 2000; serial++) {
+    await using audit = await kit.open({ maxBytes: 600 * 1024, keep: "all" });
+    for (let serial = 1; audit.obstacle() === undefined && serial < 8000; serial++) {
       audit.note("keys_supplied", { ...KEYS, serial }, { first: 96, end: 128 });
       if (serial % 100 === 0) await audit.flush();
     }
@@ -193,6 +214,12 @@ describe("without token or disk", () => {
     audit.note("zeroised", {});
     await audit.flush();
     expect(kinds(kit).at(-1)).toBe("zeroised");
+    for (const file of kit.files().slice(0, -1)) rmSync(join(kit.dir, file));
+    kit.clock.advance(1000);
+    await until("old segments are seen to be moved away", () => audit.obstacle() === undefined);
+    await audit.flush();
+    expect(kinds(kit).at(-1)).toBe("segments_removed");
+    expect((await verifyAudit(kit.dir, kit.check)).problems).toEqual([]);
   });
 });
 

@@ -13,6 +13,7 @@ export interface Overrides {
   readonly kx?: Table;
   readonly metrics?: Table;
   readonly supply?: Table;
+  readonly audit?: Table;
   readonly sessions?: Table;
   /** By the ID of the link, peer or app; `*` is for all. */
   readonly links?: Readonly<Record<string, Table>>;
