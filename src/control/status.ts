@@ -120,7 +120,7 @@ function amounts(keys: KeyManager, { stock, held, desk }: Pair) {
 
 function peerReport(keys: KeyManager, remote: Remote): PeerReport {
   const { id, peer, phase } = remote;
-  const reachable = Number.isFinite(remote.keyBytes) && keys.routes.find(id, 1).length > 0;
+  const reachable = Number.isFinite(remote.keyBytes) && keys.routes.reaches(id);
   return {
     ...{ id, reachable, connected: peer !== undefined, synchronised: phase === "synchronised" },
     ...amounts(keys, remote),

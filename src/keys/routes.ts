@@ -10,6 +10,7 @@ export class Routes {
   readonly topology: Topology;
   readonly #set = new Map<KmId, readonly Route[]>();
   readonly #disjoint = new Map<KmId, number>();
+  readonly #reachable = new Map<KmId, boolean>();
 
   /** @throws RangeError when a link has a negative cost or joins a KM with itself */
   constructor(self: KmId, topology: readonly TopologyLink[]) {
@@ -43,6 +44,14 @@ export class Routes {
       if (from === undefined) return sum;
       return view.avoid?.(from, to) ? Number.POSITIVE_INFINITY : sum + this.topology.extraCost(from, to, view);
     }, 0);
+  }
+
+  /** Whether any route leads there. The topology does not change, so what it says is looked up once. */
+  reaches(destination: KmId): boolean {
+    if (this.#set.has(destination)) return this.find(destination, 1).length > 0;
+    const known = this.#reachable.get(destination) ?? this.find(destination, 1).length > 0;
+    this.#reachable.set(destination, known);
+    return known;
   }
 
   /** How many routes that share no KM the topology has at all. */

@@ -1,6 +1,6 @@
 // Over which KMs keys travel: what the controller has set, else what the topology has.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import { type Route, Routes, type TopologyLink } from "../../src/keys/routes.ts";
 
@@ -16,6 +16,19 @@ function topology(...links: readonly string[]): TopologyLink[] {
 const A = kmId("a");
 const routes = (...links: readonly string[]) => new Routes(A, topology(...links));
 const text = (found: readonly Route[]) => found.map((route) => route.join(" "));
+
+test("whether a KM can be reached is asked with every scrape of the metrics, and looked up in the topology once", () => {
+  const found = routes("a-b", "b-z", "x-y");
+  const search = vi.spyOn(found.topology, "routes");
+  for (let scrape = 0; scrape < 3; scrape++) {
+    expect(["b", "z", "y"].map((id) => found.reaches(kmId(id)))).toEqual([true, true, false]);
+  }
+  expect(search).toHaveBeenCalledTimes(3);
+  found.set(kmId("y"), [[kmId("b")]]);
+  expect(found.reaches(kmId("y"))).toBe(found.find(kmId("y"), 1).length > 0);
+  found.set(kmId("y"), undefined);
+  expect(found.reaches(kmId("y"))).toBe(false);
+});
 
 describe("routes from the controller", () => {
   const Z = kmId("z");
