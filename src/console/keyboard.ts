@@ -44,7 +44,7 @@ const EDITING = new Set([1, 2, CTRL_C, 4, 5, 6, 8, 9, NEWLINE, 11, 12, RETURN, 1
 /** As much as a certificate with those that sign it, pasted at once. */
 const MOST_HELD = 65_536;
 /** Characters typed for one line; what comes beyond is dropped, but for its end. */
-const MOST_TYPED = 1_024;
+const MOST_TYPED = 512;
 const HISTORY = 100;
 
 const isAccepted = (byte: number): boolean => (byte >= 32 && byte < DELETE) || EDITING.has(byte);

@@ -112,8 +112,8 @@ export interface ConsoleNode {
   /** @throws Error when there is no configuration that can be read */
   configuration(): string;
   modules(): readonly ModuleFacts[];
-  /** The last so many, oldest first; also while the key manager is down. */
-  audit(count: number): Promise<readonly AuditEntry[]>;
+  /** The last so many with `part` in their name or fields, oldest first; also while the key manager is down. */
+  audit(count: number, part: string): Promise<readonly AuditEntry[]>;
   /** The end of the key manager's log, lines of text. @throws Error that says why there is none */
   logs(count: number): Promise<readonly string[]>;
   /** Beyond what the key manager says of itself. */

@@ -158,8 +158,8 @@ async function faultLines({ node }: Session): Promise<readonly string[]> {
   );
 }
 
-async function auditLines({ node }: Session, [count]: readonly string[]): Promise<readonly string[]> {
-  const entries = await node.audit(countOf(count, AUDIT_SHOWN, AUDIT_MOST));
+async function auditLines({ node }: Session, [count, part = ""]: readonly string[]): Promise<readonly string[]> {
+  const entries = await node.audit(countOf(count, AUDIT_SHOWN, AUDIT_MOST), part);
   return orNone(entries.map(({ time, event, fields }) => `${second(time)} ${event}  ${fieldText(fields)}`));
 }
 
@@ -176,6 +176,7 @@ export function countOf(text: string | undefined, usual: number, most: number): 
 }
 
 const COUNT = { name: "N", about: "how many lines", optional: true } as const;
+const PART = { name: "PART", about: "only those that have this in them", optional: true } as const;
 
 export const SHOW: readonly Command[] = [
   show("status", "the key manager, its token, store and memory", statusLines),
@@ -185,9 +186,7 @@ export const SHOW: readonly Command[] = [
   show("sessions", "open sessions of applications", sessionLines),
   show("peers", "other KMs and their connections", peerLines),
   show("faults", "the last warnings and errors since the start", faultLines),
-  show("audit", "the end of the audit log", auditLines, [COUNT]),
-  show("metrics", "counters and gauges", metricLines, [
-    { name: "PART", about: "only those with this in their name", optional: true },
-  ]),
+  show("audit", "the end of the audit log", auditLines, [COUNT, PART]),
+  show("metrics", "counters and gauges", metricLines, [PART]),
   show("configuration", "the node's configuration file", async ({ node }) => node.configuration().split("\n")),
 ];

@@ -6,7 +6,6 @@ import { type NodeConfig, parseConfig } from "../../config.ts";
 import { type ConsoleNode, KmDown } from "../../console/node.ts";
 import { readOperators } from "../../console/operators.ts";
 import { lastEvents } from "../../control/audit-folder.ts";
-import type { AuditLine } from "../../control/audit-format.ts";
 import { appliancePlaces } from "../appliance/places.ts";
 import { nodeChecks } from "./checks.ts";
 import { logTail } from "./journal.ts";
@@ -42,7 +41,7 @@ export function consoleNode(places: ConsolePlaces, journal: Journal): ConsoleNod
     note: (actor, what) => note(config(), { actor, what }, journal),
     configuration: () => readFileSync(files.config, "utf8"),
     modules: () => (config()?.links ?? []).map(({ id, driver, port }) => ({ link: id, driver, port })),
-    audit: async (count) => await auditEntries(config(), files.audit, count),
+    audit: async (count, part) => await auditEntries(config(), files.audit, { count, part }),
     logs: (count) => logTail(count, files.log),
     checks: () => nodeChecks(config(), places.dir),
     zeroise: async () => await (await import("../zeroise.ts")).zeroiseNode(needed(config())),
@@ -74,13 +73,21 @@ function parsed(path: string): NodeConfig | undefined {
   }
 }
 
-/** From the running key manager, which writes first what it has gathered; while it is down, from the files. */
-async function auditEntries(config: NodeConfig | undefined, usualDir: string, count: number) {
-  const lines = await askKm(config, "audit", { count }).catch((thrown: unknown) => {
+/** Events that are looked through for those that are wanted. */
+const MOST_EVENTS = 20_000;
+
+/** A key manager that runs writes first what it has gathered. */
+async function auditEntries(
+  config: NodeConfig | undefined,
+  usualDir: string,
+  { count, part }: { readonly count: number; readonly part: string },
+) {
+  await askKm(config, "audit", { count: 1 }).catch((thrown: unknown) => {
     if (!(thrown instanceof KmDown)) throw thrown;
-    return lastEvents(config?.audit.dir ?? usualDir, count);
   });
-  return (lines as readonly AuditLine[]).map(({ at, kind, ...fields }) => ({ time: at, event: kind, fields }));
+  const lines = lastEvents(config?.audit.dir ?? usualDir, part === "" ? count : MOST_EVENTS);
+  const wanted = lines.filter((line) => part === "" || JSON.stringify(Object.values(line)).includes(part));
+  return wanted.slice(-count).map(({ at, kind, ...fields }) => ({ time: at, event: kind, fields }));
 }
 
 function needed(config: NodeConfig | undefined): NodeConfig {
