@@ -146,6 +146,7 @@ function compileAhead(root: string): void {
     run("chroot", [...command, ...args]);
   }
   run("chown", ["-R", "0:0", cache]);
+  run("chmod", ["-R", "a+rX", cache]);
   say(`compiled ahead: ${globSync(join(cache, "*/*")).length} modules`);
   if (readdirSync(cache).length === 0) throw new ImageError("Node kept nothing of what it compiled");
 }

@@ -1,0 +1,191 @@
+// An appliance in QEMU: its disk, its medium, its lines and its ports, from start to end.
+
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { installPackages, isThere, run } from "../image/tools.ts";
+import { makeMedium } from "./medium.ts";
+import { Qmp } from "./qmp.ts";
+
+export interface GuestOptions {
+  /** The disk image. It is not changed: what the guest writes goes to an overlay in `dir`. */
+  readonly disk: string;
+  /** Folder of this guest's disk, medium and sockets. Its path is short: sockets lie in it. */
+  readonly dir: string;
+  /** Folder whose files the config medium gets; without one no medium is plugged in. */
+  readonly medium?: string | undefined;
+  /** Ports of 127.0.0.1 that lead to ports of the guest. */
+  readonly forward?: readonly { readonly host: number; readonly guest: number }[];
+  /** The second network card: the end that listens, or that connects, on this port of 127.0.0.1. */
+  readonly wire?: { readonly listen: number } | { readonly connect: number } | undefined;
+  /** USB serial adapters, by the Unix socket that is plugged in: QEMU connects to it when `plug` is called. */
+  readonly usbSerial?: readonly { readonly id: string; readonly socket: string }[];
+  /** Number that tells guests on one wire apart, 1 to 250. */
+  readonly number?: number;
+  readonly memoryMiB?: number;
+  readonly diskMiB?: number;
+  readonly processors?: number;
+  /** What the guest's first serial line is connected to: a Unix socket `serial.sock`, or this terminal. */
+  readonly terminal?: "socket" | "stdio";
+  /** Further words of QEMU's own. */
+  readonly more?: readonly string[];
+}
+
+const PACKAGES = {
+  "qemu-system-x86": "qemu-system-x86_64",
+  "qemu-utils": "qemu-img",
+  mtools: "mcopy",
+  dosfstools: "mkfs.vfat",
+  ovmf: "/usr/share/OVMF/OVMF_CODE.fd",
+};
+const [FIRMWARE, VARIABLES] = ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"];
+const DISK_MIB = 1536;
+
+/** A running machine. Disposing pulls the plug: nothing is shut down in order. */
+export class Guest implements AsyncDisposable {
+  readonly dir: string;
+  readonly pid: number;
+  readonly qmp: Qmp;
+  /** When QEMU has ended. */
+  readonly ended: Promise<void>;
+  readonly #child: ChildProcess;
+
+  private constructor(dir: string, child: ChildProcess, ended: Promise<void>, qmp: Qmp) {
+    this.dir = dir;
+    this.pid = child.pid ?? 0;
+    this.qmp = qmp;
+    this.ended = ended;
+    this.#child = child;
+  }
+
+  /**
+   * Starts it: a new disk the first time, the same one when `dir` has it, as after a power cut. The machine runs when this
+   * resolves; it takes about half a minute to its console. @throws Error with what QEMU complains of
+   */
+  static async start(options: GuestOptions): Promise<Guest> {
+    installPackages(PACKAGES);
+    const { dir } = options;
+    mkdirSync(dir, { recursive: true });
+    prepareDisk(options);
+    if (options.medium !== undefined) makeMedium(join(dir, "medium.img"), options.medium);
+    for (const name of ["qmp.sock", "serial.sock"]) rmSync(join(dir, name), { force: true });
+    const stdio = options.terminal === "stdio" ? "inherit" : "ignore";
+    const child = spawn("qemu-system-x86_64", qemuArgs(options), { stdio: [stdio, stdio, "pipe"] });
+    let complaints = "";
+    child.stderr?.on("data", (chunk: Buffer) => {
+      complaints = `${complaints}${chunk}`.slice(-4_000);
+      if (stdio === "inherit") process.stderr.write(chunk);
+    });
+    const ended = once(child, "close").then(() => undefined);
+    const failed = ended.then(() => Promise.reject(new Error(`QEMU ended at once: ${complaints.trim()}`)));
+    const qmp = await Promise.race([Qmp.open(join(dir, "qmp.sock"), ended), failed]);
+    failed.catch(() => undefined);
+    return new Guest(dir, child, ended, qmp);
+  }
+
+  /** The first serial line: what is typed and what the screen shows. One at a time. */
+  async serial(): Promise<Socket> {
+    const socket = connect(join(this.dir, "serial.sock"));
+    await once(socket, "connect");
+    return socket;
+  }
+
+  /** Plugs a USB serial adapter in: its line is the Unix socket, at which somebody listens. */
+  async plug(id: string, socket: string): Promise<void> {
+    await this.qmp.ask("chardev-add", {
+      id: `line-${id}`,
+      backend: { type: "socket", data: { addr: { type: "unix", data: { path: socket } }, server: false } },
+    });
+    await this.qmp.ask("device_add", {
+      driver: "usb-serial",
+      id: `usb-${id}`,
+      chardev: `line-${id}`,
+      serial: id,
+      bus: "usb.0",
+    });
+  }
+
+  /** Pulls it out again. */
+  async unplug(id: string): Promise<void> {
+    const gone = this.qmp.event("DEVICE_DELETED", ({ device }) => device === `usb-${id}`);
+    await this.qmp.ask("device_del", { id: `usb-${id}` });
+    await gone;
+    await this.qmp.ask("chardev-remove", { id: `line-${id}` });
+  }
+
+  /** The button at the front: the machine starts again without warning. */
+  async reset(): Promise<void> {
+    await this.qmp.ask("system_reset");
+  }
+
+  /** The plug: what was not on the disk is gone. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.ended;
+    this.qmp[Symbol.dispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+function prepareDisk({ dir, disk, diskMiB = DISK_MIB }: GuestOptions): void {
+  const [overlay, variables] = [join(dir, "disk.qcow2"), join(dir, "variables.fd")];
+  if (!existsSync(overlay))
+    run("qemu-img", ["create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw", overlay, `${diskMiB}M`]);
+  if (!existsSync(variables)) copyFileSync(VARIABLES, variables);
+}
+
+/** QEMU's words for the board virt-x86_64. */
+export function qemuArgs(options: GuestOptions): string[] {
+  const {
+    dir,
+    medium,
+    forward = [],
+    wire,
+    usbSerial = [],
+    number = 1,
+    memoryMiB = 768,
+    processors = 2,
+    more = [],
+  } = options;
+  const mac = (card: number): string => `52:54:00:71:${number.toString(16).padStart(2, "0")}:0${card}`;
+  const forwards = forward.map(({ host, guest }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`).join("");
+  const ends = wire && ("listen" in wire ? `listen=127.0.0.1:${wire.listen}` : `connect=127.0.0.1:${wire.connect}`);
+  const drive = (id: string, file: string, format: string, rest = ""): string[] => [
+    ...["-drive", `if=none,id=${id},file=${file},format=${format}${rest}`],
+    ...["-device", `virtio-blk-pci,drive=${id},bootindex=${id === "disk" ? 0 : 9}`],
+  ];
+  return [
+    ...["-machine", "q35", "-accel", process.env.QKM_QEMU_ACCEL ?? "tcg,thread=multi", "-cpu", "max"],
+    ...["-smp", String(processors), "-m", String(memoryMiB), "-nodefaults", "-no-user-config", "-display", "none"],
+    ...["-drive", `if=pflash,format=raw,readonly=on,file=${FIRMWARE}`],
+    ...["-drive", `if=pflash,format=raw,file=${join(dir, "variables.fd")}`],
+    ...drive("disk", join(dir, "disk.qcow2"), "qcow2", ",cache=writeback,discard=unmap"),
+    ...(medium === undefined ? [] : drive("medium", join(dir, "medium.img"), "raw")),
+    ...["-netdev", `user,id=net0,ipv6=off${forwards}`, "-device", `virtio-net-pci,netdev=net0,romfile=,mac=${mac(0)}`],
+    ...(ends === undefined
+      ? []
+      : ["-netdev", `socket,id=net1,${ends}`, "-device", `virtio-net-pci,netdev=net1,romfile=,mac=${mac(1)}`]),
+    ...["-device", "qemu-xhci,id=usb", "-device", "virtio-rng-pci", "-device", "i6300esb", "-watchdog-action", "reset"],
+    ...usbSerial.flatMap(({ id, socket }) => [
+      ...["-chardev", `socket,id=line-${id},path=${socket}`],
+      ...["-device", `usb-serial,id=usb-${id},chardev=line-${id},serial=${id},bus=usb.0`],
+    ]),
+    ...(options.terminal === "stdio"
+      ? ["-chardev", "stdio,id=console,mux=off,signal=off"]
+      : [
+          "-chardev",
+          `socket,id=console,path=${join(dir, "serial.sock")},server=on,wait=off,logfile=${join(dir, "serial.log")},logappend=on`,
+        ]),
+    ...["-serial", "chardev:console", "-qmp", `unix:${join(dir, "qmp.sock")},server=on,wait=off`, ...more],
+  ];
+}
+
+/** Whether machines can be started here: QEMU is there, or may be installed. */
+export const canRunGuests = (): boolean =>
+  process.arch === "x64" &&
+  (isThere("qemu-system-x86_64") || (process.getuid?.() === 0 && spawnSync("apt-get", ["--version"]).status === 0));
