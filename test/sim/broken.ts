@@ -39,6 +39,18 @@ export const BREAKS = {
     line: "this.#commits.add(blocks.keys(), fetch.held, {",
     becomes: "fetch.durable(blocks); this.#commits.add(new Set(), fetch.held, {",
   },
+  "supplies without a word to the audit log": {
+    rule: "audited",
+    file: "src/keys/supply.ts",
+    line: 'audit.note("keys_supplied", fields, { first: offset, end: offset + count * step, count });',
+    becomes: "void [audit, fields, offset, count, key];",
+  },
+  "ends a KMA-key without a word to the audit log": {
+    rule: "audited",
+    file: "src/keys/held.ts",
+    line: 'audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });',
+    becomes: "void audit;",
+  },
   "supplies what the other end has lost": {
     rule: "synchronised",
     file: "src/keys/reconcile.ts",

@@ -11,6 +11,7 @@ import type { Channel } from "../../src/net/channel.ts";
 import type { Range } from "../../src/vault/vault.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import type { CommitFate, DiskCopy } from "../support/model-vault.ts";
+import { SimAudit } from "./audit.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
 import { SimMachine } from "./machine.ts";
@@ -51,6 +52,7 @@ export class SimNode {
   readonly id: KmId;
   readonly settings: KeyManagerSettings;
   readonly machine: SimMachine;
+  readonly audit = new SimAudit();
   /** To each neighbour. */
   readonly wires = new Map<KmId, Wire>();
   readonly modules = new Map<string, { readonly modules: LinkModules; readonly end: 0 | 1 }>();
@@ -169,7 +171,9 @@ export class SimNode {
     const after = (ms: number, then: () => void) => this.after(ms, "timer", then);
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
     const pace = new Pace({ turn: (then) => void this.after(0, "turn", then) });
-    const ports = { self: this.id, vault, clock, pace, random: this.#dice, log: this.#log(), meter: this.#meter() };
+    const audit = this.audit.port(() => life.ended);
+    const told = { log: this.#log(), meter: this.#meter(), audit };
+    const ports = { self: this.id, vault, clock, pace, random: this.#dice, ...told };
     try {
       const km = await KeyManager.open(ports, this.settings, restored);
       if (life.ended) return;

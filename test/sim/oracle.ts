@@ -45,6 +45,8 @@ export class Oracle implements NodeWatch {
   readonly #clock: SimClock;
   readonly #trace: Trace;
   readonly #issued = new Map<string, Issued>();
+  /** What nodes have counted as ended unused. */
+  readonly #ends = new Map<SimNode, Map<CounterName, number>>();
   /** When a KMA-key came to its destination. */
   readonly #heldAtMs = new Map<string, number>();
   /** By counter and reason. */
@@ -79,6 +81,10 @@ export class Oracle implements NodeWatch {
   counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void {
     this.#touched.add(node);
     this.#accounts.counted(node, counter, labels, amount);
+    if (counter === "blocks_ended" || counter === "kma_keys_ended") {
+      const ends = this.#ends.get(node) ?? new Map<CounterName, number>();
+      this.#ends.set(node, ends.set(counter, (ends.get(counter) ?? 0) + amount));
+    }
     const name = [counter, labels.role, labels.direction, labels.alarm ?? labels.reason ?? labels.fault]
       .filter((part) => part !== undefined)
       .join(" ");
@@ -136,6 +142,10 @@ export class Oracle implements NodeWatch {
     const bytes = Buffer.from(key ?? "", "base64");
     const range = { offset, length: Math.ceil(length / STEP) * STEP };
     this.#ledger.supplied(streamOf(pair, serial), range, id, bytes);
+    const told = { peer: pair.toAt.id, serial, initiator: pair.app, target: pair.to };
+    this.checks.check("audited", pair.at.audit.tells("keys_supplied", told, range), () => {
+      return `${pair.at.id} supplies ${id} to ${pair.app}, which its audit log does not tell`;
+    });
     const state = key === undefined ? "undelivered" : "supplied";
     const issued: Issued = { id, key: key ?? "", pair, serial, atMs: this.#clock.nowMs, state };
     this.#issued.set(id, issued);
@@ -168,6 +178,12 @@ export class Oracle implements NodeWatch {
     const { pair } = issued;
     const isParty = pair.to === app && pair.app === from && pair.toAt === node;
     this.checks.check("identity", isParty, () => `${app} fetched ${id}, which ${pair.app} was given for ${pair.to}`);
+    const { offset = 0, length = 0 } = parseKeyId(id) ?? {};
+    const told = { peer: pair.at.id, serial: issued.serial, initiator: from, target: app };
+    const range = { offset, length: Math.ceil(length / STEP) * STEP };
+    this.checks.check("audited", node.audit.tells("keys_fetched", told, range), () => {
+      return `${app} fetches ${id} at ${node.id}, which its audit log does not tell`;
+    });
     const isFirst = issued.state !== "fetched";
     this.checks.check("one_use", isFirst, () => `${app} fetched ${id} a second time`);
     const isSame = issued.state === "undelivered" || issued.key === key;
@@ -221,7 +237,17 @@ export class Oracle implements NodeWatch {
   balance(nodes: readonly SimNode[]): void {
     for (const node of nodes) {
       this.#accounts.balance(node);
+      this.#checkEnds(node);
       checkBalance(this.checks, node);
+    }
+  }
+
+  #checkEnds(node: SimNode): void {
+    for (const [counter, counted] of this.#ends.get(node) ?? []) {
+      const noted = node.audit.ended.get(counter) ?? 0;
+      this.checks.check("audited", noted >= counted, () => {
+        return `${node.id} has counted ${counted} of ${counter}, and its audit log tells of ${noted}`;
+      });
     }
   }
 

@@ -10,6 +10,7 @@ export const RULES = {
   sealed: "design 3.4: no key byte in what the store sees in plain",
   bounded: "design 3.6: queues, stocks and stores stay within their bounds",
   accounted: "design 3.7: each block and key that ends unused is counted with its reason",
+  audited: "design 3.7: the audit log tells of every key that was handed out, to whom, and of everything that ended",
   fetchable: "design 6: what was supplied can be fetched by its application until the window ends",
   balanced: "design 8: memory lent is given back, books and disk agree",
   answered: "design 6: every request is answered in time",

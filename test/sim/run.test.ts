@@ -44,6 +44,7 @@ describe("a rule broken on purpose", () => {
     ["hands out what was fetched before that is durable", "durable_first"],
     ["gives keys to whoever knows their IDs", "identity"],
     ["destroys blocks without a word", "accounted"],
+    ["supplies without a word to the audit log", "audited"],
   ])("is found when the code %s", async (name, rule) => {
     await expectFound(name, rule, 1);
   });
