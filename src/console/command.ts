@@ -26,8 +26,8 @@ export interface Command {
   readonly about: string;
   /** Further sentences for its own help. */
   readonly more?: string;
-  /** It changes the node: whoever gave it goes to the audit log before it is done. */
-  readonly changes?: true;
+  /** It changes the node: who gave it goes to the audit log before it is done, or, where that is urgent, if it can. */
+  readonly changes?: true | "urgent";
   /** `args` as typed, choices in full; an optional one that was not typed is absent. */
   readonly run: (session: Session, args: readonly string[]) => Promise<void>;
 }

@@ -114,6 +114,8 @@ export interface ConsoleNode {
   modules(): readonly ModuleFacts[];
   /** The last so many with `part` in their name or fields, oldest first; also while the key manager is down. */
   audit(count: number, part: string): Promise<readonly AuditEntry[]>;
+  /** Verifies the audit log, with the token. @returns what was found @throws Error that says what is wrong with it */
+  verifyAudit(signal: AbortSignal): Promise<readonly string[]>;
   /** The end of the key manager's log, lines of text. @throws Error that says why there is none */
   logs(count: number): Promise<readonly string[]>;
   /** Beyond what the key manager says of itself. */

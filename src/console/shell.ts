@@ -174,7 +174,7 @@ class Conversation {
   }
 
   async #obey(line: string): Promise<void> {
-    const { screen, node } = this.#parts;
+    const { screen } = this.#parts;
     const tokens = tokensOf(line);
     if (tokens.length === 0) return;
     const session = this.#session();
@@ -186,9 +186,17 @@ class Conversation {
       screen.say(...(isForbidden ? ["Only an operator may do this."] : problemLines(found)));
       return;
     }
-    if (found.command.changes) await node.note(this.#user.name, [...found.command.words, ...found.args].join(" "));
+    await this.#note(found.command, found.args);
     await orAborted(found.command.run(session, found.args), session.signal);
     this.#lookAgain();
+  }
+
+  /** @throws Fault when nothing may be changed, for the audit log cannot tell of it */
+  async #note({ changes, words }: Command, args: readonly string[]): Promise<void> {
+    const { name } = this.#user;
+    const what = [...words, ...args].join(" ");
+    if (changes === "urgent") await noted(this.#parts, name, what);
+    else if (changes) await this.#parts.node.note(name, what);
   }
 
   async #tellNext(session: Session, tokens: readonly string[]): Promise<void> {

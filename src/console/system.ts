@@ -89,6 +89,14 @@ export const SYSTEM: readonly Command[] = [
     run: selftest,
   },
   {
+    words: ["audit", "verify"],
+    args: [],
+    role: "auditor",
+    about: "verify the audit log, from its first byte to its last",
+    more: "The token confirms the seals, so it takes a while for a long log.",
+    run: async ({ node, print, signal }) => await print(await node.verifyAudit(signal)),
+  },
+  {
     words: ["logs"],
     args: [{ name: "N", about: "how many lines", optional: true }],
     role: "auditor",
@@ -125,7 +133,7 @@ export const SYSTEM: readonly Command[] = [
     role: "operator",
     about: "destroy all key of this node, after a code",
     more: "The code is shown and must be typed within 30 s. Works while the key manager is down, too.",
-    changes: true,
+    changes: "urgent",
     run: zeroise,
   },
 ];

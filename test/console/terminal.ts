@@ -57,6 +57,7 @@ export const madeNode = (more: Partial<ConsoleNode> = {}, notes: string[] = []):
   configuration: () => '[node]\nid = "km-a"\n',
   modules: () => [{ link: "ab", driver: "serial", port: "/dev/ttyUSB0" }],
   audit: async () => [],
+  verifyAudit: async () => ["the audit log is whole"],
   logs: async () => [],
   checks: async () => [],
   zeroise: down,

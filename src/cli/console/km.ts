@@ -8,6 +8,8 @@ import type { KmReport } from "../../control/status.ts";
 import type { SessionView } from "../../keys/sessions.ts";
 import { endpointText } from "../provision/node-toml.ts";
 
+/** A person waits for it. */
+const TIMEOUT_MS = 3_000;
 const METRICS_TIMEOUT_MS = 5_000;
 
 /** `config` is asked at each call; it is undefined while the node has none. */
@@ -27,7 +29,7 @@ export function runningKm(config: () => NodeConfig | undefined): RunningKm {
 export async function askKm(config: NodeConfig | undefined, command: string, args: object = {}): Promise<unknown> {
   if (config === undefined) throw new KmDown("this node has no configuration yet");
   try {
-    return await callControl(config.node.controlSocket, command, { ...args });
+    return await callControl(config.node.controlSocket, command, { ...args }, TIMEOUT_MS);
   } catch (thrown) {
     if (thrown instanceof NotRunning) throw new KmDown("nobody answers at its control socket");
     throw thrown;

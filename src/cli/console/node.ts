@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { type NodeConfig, parseConfig } from "../../config.ts";
 import { type ConsoleNode, KmDown } from "../../console/node.ts";
 import { readOperators } from "../../console/operators.ts";
-import { lastEvents } from "../../control/audit-folder.ts";
 import { appliancePlaces } from "../appliance/places.ts";
+import { auditEntries, verifyAuditLog } from "./audit.ts";
 import { nodeChecks } from "./checks.ts";
 import { logTail } from "./journal.ts";
 import { askKm, runningKm } from "./km.ts";
@@ -42,6 +42,7 @@ export function consoleNode(places: ConsolePlaces, journal: Journal): ConsoleNod
     configuration: () => readFileSync(files.config, "utf8"),
     modules: () => (config()?.links ?? []).map(({ id, driver, port }) => ({ link: id, driver, port })),
     audit: async (count, part) => await auditEntries(config(), files.audit, { count, part }),
+    verifyAudit: (signal) => verifyAuditLog(files.config, signal),
     logs: (count) => logTail(count, files.log),
     checks: () => nodeChecks(config(), places.dir),
     zeroise: async () => await (await import("../zeroise.ts")).zeroiseNode(needed(config())),
@@ -71,23 +72,6 @@ function parsed(path: string): NodeConfig | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Events that are looked through for those that are wanted. */
-const MOST_EVENTS = 20_000;
-
-/** A key manager that runs writes first what it has gathered. */
-async function auditEntries(
-  config: NodeConfig | undefined,
-  usualDir: string,
-  { count, part }: { readonly count: number; readonly part: string },
-) {
-  await askKm(config, "audit", { count: 1 }).catch((thrown: unknown) => {
-    if (!(thrown instanceof KmDown)) throw thrown;
-  });
-  const lines = lastEvents(config?.audit.dir ?? usualDir, part === "" ? count : MOST_EVENTS);
-  const wanted = lines.filter((line) => part === "" || JSON.stringify(Object.values(line)).includes(part));
-  return wanted.slice(-count).map(({ at, kind, ...fields }) => ({ time: at, event: kind, fields }));
 }
 
 function needed(config: NodeConfig | undefined): NodeConfig {

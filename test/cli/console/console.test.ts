@@ -110,6 +110,7 @@ test("a link is taken out of use, which an alarm shows, and put back, which the 
   expect(await person.command("link up ab")).toContain("link ab is in use now");
   await eventually("the link is used", async () => ((await network.km("km-a").status()).links[0]?.usable ?? 0) > 0);
   expect(await person.command("show audit 9 console")).toMatch(/what=link down ab[\s\S]*what=link up ab/);
+  expect(await person.command("audit verify")).toMatch(/confirmed by the KM's token/);
   expect(await person.command("link down xy")).toContain("this KM has no link xy");
 });
 
