@@ -10,6 +10,7 @@ const gauge = (help: string, ...labels: string[]): GaugeRow => ({ help, labels }
 /** Prometheus names get the prefix `qkm_`; the unit, where there is one, is in the name. */
 export const GAUGES = {
   link_up: gauge("1 while the module's line is up", "link"),
+  link_out_of_use: gauge("1 while an operator has the link out of use", "link"),
   link_key_rate_bits_per_second: gauge("secret key rate as the module states it", "link"),
   link_measured_bits_per_second: gauge("key that the module brought lately", "link"),
   link_qber_ratio: gauge("quantum bit error rate as the module states it, 0 to 1", "link"),

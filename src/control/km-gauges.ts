@@ -29,6 +29,7 @@ export const kmGauges =
 function linkGauges(set: SetGauge, report: LinkReport): void {
   const link = { link: report.id };
   set("link_up", Number(report.line === "up"), link);
+  set("link_out_of_use", Number(report.alarms.includes("out-of-use")), link);
   if (report.keyRateBitsPerS !== undefined) set("link_key_rate_bits_per_second", report.keyRateBitsPerS, link);
   if (report.qber !== undefined) set("link_qber_ratio", report.qber, link);
   set("link_measured_bits_per_second", report.measuredBitsPerS, link);
