@@ -3,8 +3,16 @@
 import type { AuditExtent, AuditFields, AuditKind } from "../core/audit-events.ts";
 import { asFault, Fault } from "../core/fault.ts";
 import type { Audit, Clock, Log, Meter } from "../core/ports.ts";
-import { lastEvents } from "./audit-folder.ts";
-import { type AuditLine, batchHash, linkOf, macMessage, NO_HASH, type Seal, sealLine } from "./audit-format.ts";
+import {
+  type AuditLine,
+  batchHash,
+  linesOf,
+  linkOf,
+  macMessage,
+  NO_HASH,
+  type Seal,
+  sealLine,
+} from "./audit-format.ts";
 import { AuditGather } from "./audit-gather.ts";
 import { type Found, type SegmentOptions, Segments } from "./audit-segments.ts";
 
@@ -39,6 +47,7 @@ interface Pending {
 const BATCH_BYTES = 65_536;
 /** So much may wait for token and disk before nothing more is begun, and before events are lost. */
 const WAITING = { obstacleBytes: 512 * 1024, mostBytes: 4 * 1024 * 1024 };
+const TAIL_BYTES = 256 * 1024;
 const RETRY_MS = 1000;
 const LONGEST_GATHER_MS = 1000;
 /** The part of the time that sealing and writing may take. */
@@ -60,6 +69,9 @@ export class AuditLog implements Audit, AsyncDisposable {
   #stopTimer: (() => void) | undefined;
   #gatherMs: number;
   #isClosed = false;
+  /** Lines of the last batches, for whoever looks. */
+  readonly #tail: Uint8Array[] = [];
+  #tailBytes = 0;
 
   private constructor(options: AuditOptions, ports: AuditPorts, segments: Segments, found: Found) {
     const { last } = found;
@@ -80,6 +92,7 @@ export class AuditLog implements Audit, AsyncDisposable {
   static async open(options: AuditOptions, ports: AuditPorts): Promise<AuditLog> {
     const { segments, found } = await Segments.open(options);
     const audit = new AuditLog(options, ports, segments, found);
+    for (const lines of found.tail) audit.#remember(Uint8Array.from(lines));
     audit.#tellFound();
     await audit.#look();
     return audit;
@@ -160,9 +173,20 @@ export class AuditLog implements Audit, AsyncDisposable {
     await this.#writing;
   }
 
-  /** The last events that are on the disk, oldest first. */
+  /** The last events that are on the disk, oldest first: those of the last 256 KiB at most. */
   recent(most: number): readonly AuditLine[] {
-    return lastEvents(this.#options.dir, most);
+    const events: AuditLine[] = [];
+    for (const lines of this.#tail.toReversed()) {
+      if (events.length >= most) break;
+      events.unshift(...linesOf({ lines }));
+    }
+    return events.slice(-most);
+  }
+
+  #remember(lines: Uint8Array): void {
+    this.#tail.push(lines);
+    this.#tailBytes += lines.length;
+    while (this.#tailBytes > TAIL_BYTES && this.#tail.length > 1) this.#tailBytes -= this.#tail.shift()?.length ?? 0;
   }
 
   #arm(ms: number): void {
@@ -200,6 +224,7 @@ export class AuditLog implements Audit, AsyncDisposable {
     const seal: Seal = { seal: sequence, previous: hex(this.#last.link), hash: hex(hash), mac: hex(mac) };
     const removed = await this.#segments.append(Buffer.concat([lines, Buffer.from(sealLine(seal))]), sequence);
     this.#pending = undefined;
+    this.#remember(lines);
     this.#last = { sequence, hash: seal.hash, link: linkOf(seal) };
     this.#ports.meter.add("audit_batches", {});
     if (removed !== undefined) this.#gather.add("segments_removed", { ...removed });

@@ -22,6 +22,8 @@ export interface SegmentOptions {
 export interface Found {
   /** The last seal; undefined when the log begins now. */
   readonly last: Seal | undefined;
+  /** Lines of the newest segment, by batches. */
+  readonly tail: readonly Uint8Array[];
   /** The seals of the newest segment, by their sequence. */
   readonly seals: ReadonlyMap<number, string>;
   /** Bytes behind the last seal that were cut off. */
@@ -30,6 +32,8 @@ export interface Found {
   /** Why the newest segment is not as it was written, if so. */
   readonly broken: string | undefined;
 }
+
+const NOTHING_FOUND: Found = { last: undefined, tail: [], seals: new Map(), cut: 0, file: "", broken: undefined };
 
 /** Sequences of the first and the last seal of what is there no more. */
 export interface Removed {
@@ -78,7 +82,7 @@ export class Segments implements AsyncDisposable {
       this.#closed.push({ ...segment, bytes: statSync(join(dir, segment.file)).size, last });
     }
     const newest = all.at(-1);
-    if (newest === undefined) return { last: undefined, seals: new Map(), cut: 0, file: "", broken: undefined };
+    if (newest === undefined) return NOTHING_FOUND;
     const { batches, end, rest } = readSegment(dir, newest);
     const broken = batches.map((batch, at) => whyBroken(batch, batches[at - 1]?.seal)).find((why) => why !== undefined);
     this.#open = newest;
@@ -90,7 +94,8 @@ export class Segments implements AsyncDisposable {
     this.#filled = (await this.#file.stat()).size;
     const last = batches.at(-1)?.seal ?? (await this.#lastBefore());
     const seals = new Map(batches.map(({ seal }) => [seal.seal, seal.hash]));
-    return { last, seals, cut: broken === undefined ? rest : 0, file: newest.file, broken };
+    const tail = batches.map(({ lines }) => lines);
+    return { last, tail, seals, cut: broken === undefined ? rest : 0, file: newest.file, broken };
   }
 
   /** The last seal of the segment before, when the newest has none yet. */

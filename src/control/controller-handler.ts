@@ -69,7 +69,7 @@ async function answerTo(ports: HandlerPorts, controller: string, request: Incomi
 
 /** PUT or DELETE of routes. */
 async function change(
-  { state, log }: HandlerPorts,
+  { state, log, audit }: HandlerPorts,
   controller: string,
   destination: KmId,
   request: IncomingMessage,
@@ -77,6 +77,8 @@ async function change(
   const desk = deskOf(state);
   if (request.method === "PUT") await desk.set(destination, routesOf(await readBody(request)));
   else await desk.giveBack(destination);
+  const routes = desk.given(destination)?.map((route) => route.join(" "));
+  audit?.note("routes_set", { controller, destination, routes: routes?.join() });
   log.info({ controller, destination, method: request.method }, "a controller has changed routes");
 }
 

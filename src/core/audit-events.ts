@@ -52,10 +52,13 @@ export const AUDIT_EVENTS = {
     witness: "`store` or `token`",
     known: "the sequence of a seal that there was",
   }),
-  segments_removed: event("the oldest segments were removed, for there were more than `max_bytes`; or somebody had moved them away", {
-    first: "sequence of the first seal removed",
-    last: "and of the last",
-  }),
+  segments_removed: event(
+    "the oldest segments were removed, for there were more than `max_bytes`; or somebody had moved them away",
+    {
+      first: "sequence of the first seal removed",
+      last: "and of the last",
+    },
+  ),
   events_lost: event(
     "neither token nor disk took anything for so long that events did not fit the memory",
     {},
@@ -250,12 +253,13 @@ export const AUDIT_EVENTS = {
     who: "the names in the certificate, as far as there is one",
   }),
   routes_set: event("the controller set the routes to a KM, or gave them back to the topology", {
+    controller: "who, by the certificate",
     destination: "the KM",
-    routes: "the KMs between, by route; empty for those of the topology",
+    routes: "the KMs between, by route; absent for those of the topology",
   }),
   alarm: event("an alarm was raised", { alarm: "its name, as in the counter `qkm_alarms_total`" }),
   epoch_begun: event("a KEK epoch began", {}),
-  token: event("the security module came or went", { state: "`ready`, `gone` or `wrong-pin`" }),
+  token: event("the security module came or went", { state: "as `qkm status` tells it" }),
   zeroised: event("all keys are destroyed from here on: memory, keys in the token, store", {}),
   console: event("a person did something at the console or by a command", {
     actor: "who logged in, or the operating system's user",

@@ -13,7 +13,7 @@ import { type RouteRow, TABLE } from "./rows.ts";
 export const MOST_ROUTES = 12;
 export const MOST_TRANSITS = 32;
 
-type Ports = Pick<Context, "audit" | "vault" | "log" | "relayLog">;
+type Ports = Pick<Context, "vault" | "log" | "relayLog">;
 
 export class RouteBook implements RouteDesk {
   readonly #ports: Ports;
@@ -76,7 +76,6 @@ export class RouteBook implements RouteDesk {
       const row: RouteRow = { routes: writeRoutes(routes) };
       await this.#ports.vault.change().put(TABLE.route, destination, row).commit();
       this.#routes.set(destination, routes);
-      this.#ports.audit.note("routes_set", { destination, routes: row.routes });
       this.#ports.log.info({ destination, routes: row.routes }, "the controller has set routes");
     });
   }
@@ -86,7 +85,6 @@ export class RouteBook implements RouteDesk {
       this.#checkDestination(destination);
       await this.#ports.vault.change().remove(TABLE.route, destination).commit();
       this.#routes.set(destination, undefined);
-      this.#ports.audit.note("routes_set", { destination, routes: undefined });
       this.#ports.log.info({ destination }, "the controller has given routes back to the topology");
     });
   }

@@ -7,9 +7,11 @@ import type { Network } from "./network.ts";
 import type { Oracle } from "./oracle.ts";
 import { rawNeedles, spelledNeedles } from "./scan.ts";
 
-/** No log has a key or its SHA-256, in any usual spelling. @throws when one has, or when there is nothing to look at */
+/** No log, and no audit log, has a key or its SHA-256, in any usual spelling. @throws when one has, or when there is nothing to look at */
 export function logsHoldNoKey(network: Network, oracle: Oracle): void {
-  const logs = [...network.kms, ...network.links].map(({ logPath }) => logPath);
+  const audits = network.kms.flatMap(({ config }) => globSync(join(config.audit.dir, "*.jsonl")));
+  expect(audits.length).toBeGreaterThan(0);
+  const logs = [...network.kms, ...network.links].map(({ logPath }) => logPath).concat(audits);
   expect(oracle.count).toBeGreaterThan(0);
   const needles = [spelledNeedles(oracle.keys), rawNeedles(oracle.words)];
   for (const path of logs) {
