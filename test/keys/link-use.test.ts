@@ -1,10 +1,14 @@
 // A link that an operator takes out of use, and puts back.
 
 import { expect, test } from "vitest";
+import { kmId } from "../../src/core/ids.ts";
 import { LinkUse } from "../../src/keys/link-use.ts";
 import { ask } from "./support/apps.ts";
+import { exchanged } from "./support/exchange.ts";
 import { expectAgreement, expectOneUse } from "./support/ledger.ts";
+import { Mesh } from "./support/mesh.ts";
 import { Network } from "./support/network.ts";
+import { offersIn } from "./support/pads.ts";
 
 const wish = { app: "app-a1", to: "app-b1" } as const;
 
@@ -87,4 +91,26 @@ test("waiting for use ends with use and with the signal", async () => {
   await use.whenOn(stop.signal);
   use.set(true);
   await both[1];
+});
+
+test("keys go around a link out of use, in both directions, and over it again when it is back", async () => {
+  const mesh = await Mesh.up({ links: ["ab", "bc", "ac"], blocks: 40 });
+  const nodes = [...mesh.nodes.values()];
+  const viaC = () => offersIn(mesh).filter(({ transit }) => transit.includes(kmId("km-c"))).length;
+  mesh.node("a").km.useLink("ab", false);
+  const given = [];
+  for (let round = 0; round < 4; round++) {
+    given.push(...(await exchanged(mesh, "a", "b", 100)), ...(await exchanged(mesh, "b", "a", 100)));
+    mesh.make(20);
+    await mesh.run(3000);
+  }
+  expect(viaC()).toBeGreaterThan(0);
+  mesh.node("a").km.useLink("ab", true);
+  mesh.make(20);
+  await mesh.run(90_000);
+  const around = viaC();
+  given.push(...(await exchanged(mesh, "a", "b", 100)));
+  await mesh.run(3000);
+  expect(viaC()).toBe(around);
+  expectOneUse(nodes, given);
 });
