@@ -1,6 +1,6 @@
 // `qkm console` on real terminals, driven as a person would, with a real KM below: running, down, zeroised.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -170,6 +170,28 @@ test("on a pseudo-terminal of its own it serves one person after the other, and 
     await once(served, "exit");
   }
   expect(existsSync(path)).toBe(false);
+});
+
+test("on a serial line it sets the speed, and asks for a name again after a log-out", async () => {
+  const [near, far] = [join(folder(), "near"), join(folder(), "far")];
+  const cable = spawn("socat", ["-t", "0", `PTY,rawer,link=${near}`, `PTY,rawer,link=${far}`], { stdio: "ignore" });
+  await eventually("the cable is there", () => existsSync(near) && existsSync(far));
+  const command = spawn(QKM, ["console", ...args(), "--line", far], { stdio: "ignore" });
+  try {
+    await using other = await Person.at(near);
+    await other.logIn("axel", "246800");
+    await other.shows(/\nkm-a> /);
+    expect(execFileSync("stty", ["-F", far, "speed"], { encoding: "utf8" })).toBe("115200\n");
+    other.type("\x04");
+    await other.shows(/login: /);
+    other.type("\x04");
+    await other.shows(/login: /);
+  } finally {
+    command.kill("SIGTERM");
+    expect(await once(command, "exit")).toEqual([0, null]);
+    cable.kill("SIGTERM");
+    await once(cable, "exit");
+  }
 });
 
 test("a node with no list of operators is the caller's own on the host board, and nobody's on another", async () => {
