@@ -70,7 +70,7 @@ const link = (use: boolean, about: string, more: string): Command => ({
 
 async function requestCertificates({ node, print }: Session): Promise<void> {
   const requests = await node.requests();
-  if (requests.length === 0) await print(["There are no certificate requests here: provisioning makes them when the node has its configuration."]);
+  if (requests.length === 0) await print(["There are no certificate requests here: provisioning makes them."]);
   for (const { name, pem } of requests) await print([`${name}:`, ...pem.trim().split("\n")]);
 }
 
