@@ -37,6 +37,7 @@ export class AuditKeeper implements AsyncDisposable {
   #stopTimer: () => void = () => {};
   #storedSequence = 0;
   #tokenMs = Number.NEGATIVE_INFINITY;
+  #isCompared = false;
   #isEnded = false;
 
   private constructor(audit: AuditLog, label: string, ports: KeeperPorts) {
@@ -55,12 +56,18 @@ export class AuditKeeper implements AsyncDisposable {
     return keeper;
   }
 
-  /** The token is there: is the log the one that it sealed, and as long as it was? @throws Fault HSM_UNAVAILABLE */
+  /** The token is there. */
   async tokenReady(): Promise<void> {
-    await this.audit.checkLastSeal();
-    this.audit.compare({ sequence: await this.#ports.useToken((token) => token.counter(this.#label)) }, "token");
     await this.audit.flush();
     await this.#witness();
+  }
+
+  /** Is the log the one that the token sealed, and as long as it was? @throws Fault HSM_UNAVAILABLE */
+  async #compare(): Promise<void> {
+    await this.audit.checkLastSeal();
+    const sequence = await this.#ports.useToken((token) => token.counter(this.#label));
+    this.audit.compare({ sequence }, "token");
+    this.#isCompared = true;
   }
 
   #witnessLater(): void {
@@ -76,6 +83,8 @@ export class AuditKeeper implements AsyncDisposable {
     const { last } = this.audit;
     const { clock, log, store, useToken } = this.#ports;
     try {
+      // What the token knows is not written over before it was looked at.
+      if (!this.#isCompared) await this.#compare();
       if (last.sequence > this.#storedSequence) await store(last);
       this.#storedSequence = last.sequence;
       const now = clock.monotonicMs();

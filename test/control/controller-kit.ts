@@ -12,6 +12,7 @@ import { APPS, POLICY } from "../keys/support/network.ts";
 import { TestNode } from "../keys/support/node.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+import { ModelAudit } from "../support/model-audit.ts";
 import { type Recorder, recorder } from "../support/recorder.ts";
 import { until } from "../support/until.ts";
 
@@ -55,11 +56,13 @@ export async function node(paths = 1): Promise<TestNode> {
 export interface Opened extends AsyncDisposable {
   readonly server: ControllerServer;
   readonly seen: Recorder;
+  readonly audit: ModelAudit;
 }
 
 /** `km` undefined: the books are not read yet. */
 export async function open(own: Papers, km: TestNode | undefined): Promise<Opened> {
   const seen = recorder();
+  const audit = new ModelAudit();
   const vault = { token: "ready", store: "ready", mode: "direct", epoch: 3, slots: { all: 8, pinned: 0 } } as const;
   const line = { line: "up", qber: 0.02, keyRateBitsPerS: 2000, alarms: ["hot"] } as const;
   const state: ControllerState = {
@@ -71,8 +74,8 @@ export async function open(own: Papers, km: TestNode | undefined): Promise<Opene
     apps: APPS.filter(({ home }) => home === "km-a"),
   };
   const options = { listen: { host: "127.0.0.1", port: 0 }, tls: material(own.km, own.controllers) };
-  const server = await startController(options, { state, log: seen.log, meter: seen.meter });
-  return { server, seen, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  const server = await startController(options, { state, log: seen.log, meter: seen.meter, audit });
+  return { server, seen, audit, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
 export interface Answered {

@@ -185,6 +185,8 @@ describe("routes", () => {
     expect(back).toMatchObject({ status: 200, json: { destination: "km-d", routes: null } });
     expect(km.km.routes.find(kmId("km-d"), 1)).toEqual([["km-b"]]);
     expect(opened.seen.count("controller_requests", { method: "PUT", status: "200" })).toBe(2);
+    const noted = opened.audit.of("routes_set", { controller: "controller-1", destination: "km-d" });
+    expect(noted.map(({ fields }) => fields.routes)).toEqual(["km-c,km-b", "km-b", undefined]);
     const said = opened.seen.lines.filter(({ sentence }) => sentence === "a controller has changed routes");
     expect(said.map(({ fields }) => [fields.controller, fields.method])).toEqual([
       ["controller-1", "PUT"],

@@ -8,6 +8,7 @@ import { listen } from "../../src/net/listen.ts";
 import type { ListenOptions } from "../../src/net/options.ts";
 import type { Listener } from "../../src/net/tls-listener.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
+import { ModelAudit } from "../support/model-audit.ts";
 import { type Recorder, recorder } from "../support/recorder.ts";
 
 /** Two trust anchors and the certificates that most tests need. */
@@ -28,6 +29,7 @@ export async function papers(): Promise<Papers> {
 export interface Door extends AsyncDisposable {
   readonly listener: Listener;
   readonly seen: Recorder;
+  readonly audit: ModelAudit;
   readonly channels: Channel[];
   dial(own: Credentials, options?: Partial<DialOptions>): Promise<Channel>;
   /** A plain TLS client, its handshake under way. */
@@ -36,6 +38,7 @@ export interface Door extends AsyncDisposable {
 
 export async function openDoor(own: Papers, options: Partial<ListenOptions> = {}): Promise<Door> {
   const seen = recorder();
+  const audit = new ModelAudit();
   const channels: Channel[] = [];
   const listener = await listen(
     {
@@ -50,6 +53,7 @@ export async function openDoor(own: Papers, options: Partial<ListenOptions> = {}
     },
     {
       ...seen,
+      audit,
       admit: (id) => (id === "app-a1" ? undefined : new Fault("UNKNOWN_APPLICATION")),
       opened: (channel) => void channels.push(channel),
     },
@@ -58,6 +62,7 @@ export async function openDoor(own: Papers, options: Partial<ListenOptions> = {}
   return {
     listener,
     seen,
+    audit,
     channels,
     dial: (credentials, more) =>
       dial(

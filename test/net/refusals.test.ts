@@ -45,6 +45,17 @@ test.each<[string, (own: Papers) => Promise<Credentials>]>([
   expect(await refusal(door, withCertificate(credentials))).toBe(reason);
   const { serialNumber, fingerprint256, subject } = new X509Certificate(credentials.certificate);
   expect(door.seen.lines[0]?.fields).toMatchObject({ serial: serialNumber, sha256: fingerprint256, subject });
+  const [noted] = door.audit.of("connection_refused", { door: "ak", reason });
+  expect(noted?.fields.who).toBe(door.seen.lines[0]?.fields.san ?? subject);
+});
+
+test("who is let in is in the audit log, with the certificate", async () => {
+  await using door = await openDoor(own);
+  const channel = await door.dial(own.app);
+  await until("it is let in", () => door.channels.length > 0);
+  const [noted] = door.audit.of("connection_opened", { door: "ak", id: "app-a1" });
+  expect(noted?.fields.certificate).toContain(new X509Certificate(own.app.certificate).serialNumber);
+  channel.close("done");
 });
 
 test("a client without a certificate is refused", async () => {
