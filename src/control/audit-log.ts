@@ -3,6 +3,7 @@
 import type { AuditExtent, AuditFields, AuditKind } from "../core/audit-events.ts";
 import { asFault, Fault } from "../core/fault.ts";
 import type { Audit, Clock, Log, Meter } from "../core/ports.ts";
+import { checkSeals } from "./audit-check.ts";
 import {
   type AuditLine,
   batchHash,
@@ -288,14 +289,3 @@ export class AuditLog implements Audit, AsyncDisposable {
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
-
-/** Whether each of the seals has the MAC that `mac` makes. @throws what `mac` throws */
-export async function checkSeals(
-  km: string,
-  mac: AuditPorts["mac"],
-  seals: readonly Pick<Seal, "hash" | "mac">[],
-): Promise<boolean[]> {
-  const checked: boolean[] = [];
-  for (const seal of seals) checked.push(hex(await mac(macMessage(km, Buffer.from(seal.hash, "hex")))) === seal.mac);
-  return checked;
-}
