@@ -51,7 +51,8 @@ export class AuditGather {
 
   /** Undefined when there is no room for another. */
   #entry(kind: AuditKind, fields: Values): Entry | undefined {
-    const name = `${kind}\0${Object.values(fields).join("\0")}`;
+    let name: string = kind;
+    for (const field in fields) name += `\0${fields[field]}`;
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
     if (this.bytes + LINE_BYTES > this.#mostBytes) return undefined;
