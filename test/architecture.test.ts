@@ -16,7 +16,8 @@ const MAY: Readonly<Record<string, string>> = {
   "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/",
   "src/kx/": "src/core/ src/wire/ src/net/ type src/keys/",
   "src/etsi014/": "src/core/ src/wire/ src/net/ node:http node:https type src/keys/ node:net",
-  "src/control/": "src/core/ src/wire/ src/net/ node:http node:https node:net node:fs prom-client pino type src/keys/ src/device/",
+  "src/control/":
+    "src/core/ src/wire/ src/net/ node:http node:https node:net node:fs prom-client pino type src/keys/ src/device/",
   "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/",
   "src/config.ts": "src/config/ src/core/ smol-toml valibot node:fs type boards/",
   "src/config/": "src/core/ smol-toml valibot node:fs type src/config.ts boards/",
