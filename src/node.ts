@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { DRIVERS, type DriverName } from "../drivers/index.ts";
 import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
 import { startAk } from "./ak/server.ts";
-import type { LinkConfig, NodeConfig, TlsFiles } from "./config.ts";
+import type { LinkConfig, NodeConfig } from "./config.ts";
 import { auditCommands } from "./control/audit-commands.ts";
 import type { AuditKeeper, LateAudit } from "./control/audit-keeper.ts";
 import { type ControllerServer, startController } from "./control/controller.ts";
@@ -26,18 +26,14 @@ import type { Log } from "./core/ports.ts";
 import type { Secret } from "./core/secret.ts";
 import type { KeySource } from "./device/key-source.ts";
 import { startEtsi014 } from "./etsi014/server.ts";
-import { KeyManager, type KeyManagerSettings } from "./keys/key-manager.ts";
+import { KeyManager } from "./keys/key-manager.ts";
 import { LateDoor } from "./keys/late-door.ts";
 import { parsePairingKey } from "./kq/pairing.ts";
 import { startKx } from "./kx/peers.ts";
-import type { TlsMaterial } from "./net/options.ts";
 import { lateAudit, openAudit, versionOf } from "./node-audit.ts";
+import { blockBytesOf, checkSlots, INTAKE_SLOTS, readTls, settingsOf, vaultOptionsOf } from "./node-settings.ts";
 import { type OpenVault, openVault } from "./vault/open.ts";
 import { SupplyRing } from "./wire/ring.ts";
-
-/** Slots of locked memory for the blocks that one link's driver fills. */
-const INTAKE_SLOTS = 6;
-const LARGEST_BLOCK = 32_768;
 
 /** A start that takes longer hangs; a token that is not there may be waited for without an end. */
 const START_WITHIN_MS = 120_000;
@@ -124,40 +120,9 @@ export async function runNode(given: Given): Promise<void> {
 }
 
 function openNodeVault({ config, log, metrics, clock, pace }: Base): Promise<OpenVault> {
-  const { node, token, memory, supply, peers } = config;
-  const options = {
-    km: node.id,
-    dir: node.storeDir,
-    maxBytes: node.storeMaxBytes,
-    blockBytes: blockBytesOf(config),
-    slabBytes: memory.slabBytes,
-    allowUnlocked: memory.allowUnlocked,
-    mode: token.seal,
-    epochSeals: token.epochSeals,
-    keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld + KEY_ID_SPARE),
-  };
-  return openVault(options, { openToken: () => openPkcs11Token(token, log), clock, pace, log, meter: metrics.meter });
+  const openToken = () => openPkcs11Token(config.token, log);
+  return openVault(vaultOptionsOf(config), { openToken, clock, pace, log, meter: metrics.meter });
 }
-
-/** Of each peer: relays under way, and rests of KMA-keys beside the stock. */
-const KEY_ID_SPARE = 64;
-/** Blocks that the largest request may reach into, the turn of an epoch, and a few relays. */
-const LEAST_SLOTS = 32;
-
-/** @throws Error when the largest request could wait for ever */
-function checkSlots({ links, memory }: NodeConfig, { vault }: OpenVault): void {
-  const { all } = vault.health().slots;
-  const least = LEAST_SLOTS + links.length * INTAKE_SLOTS;
-  if (all >= least) return;
-  const bytes = Math.ceil((memory.slabBytes / all) * least);
-  throw new Error(`[memory] slab_bytes holds ${all} blocks and this node needs ${least}: set it to ${bytes} or more`);
-}
-
-/** Of the links here; or the largest there is, where keys may come that were made of other KMs' links. */
-const blockBytesOf = ({ links, topology }: NodeConfig): number =>
-  links.length === 0 || topology.length > links.length
-    ? LARGEST_BLOCK
-    : Math.max(...links.map((link) => link.blockBytes));
 
 function commandsOf(base: Base, node: Node) {
   const { stop } = base;
@@ -232,12 +197,6 @@ async function openController(
   return parts.use(await startController(options, { state, log, meter: metrics.meter, audit }));
 }
 
-const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
-  certificate: readFileSync(certificate, "utf8"),
-  key: readFileSync(key, "utf8"),
-  trust: readFileSync(trust, "utf8"),
-});
-
 async function openKeys(
   { config, clock, random, pace, log, metrics, health, audit }: Base,
   node: Node,
@@ -264,23 +223,6 @@ async function openKeys(
 /** The housekeeping ticks every second, and has the clock saved every ten. */
 const HOUSEKEEPING_WITHIN_MS = 10_000;
 const STORE_WITHIN_MS = 60_000;
-
-const settingsOf = ({ supply, sessions, token, links, topology, peers, apps }: NodeConfig): KeyManagerSettings => ({
-  policy: { ...supply, sessions, epochMs: token.epochMs },
-  links,
-  peers: peers.map(({ id }) => id),
-  topology,
-  paths: new Map(peers.map(({ id, paths }) => [id, paths])),
-  strict: new Map(peers.filter(({ dialect }) => dialect === "strict").map(({ id, fetchApps }) => [id, { fetchApps }])),
-  apps: apps.map(({ id, home, quotaBitsPerS, quotaBurstBits }) => ({
-    id,
-    home,
-    quota: {
-      bitsPerS: quotaBitsPerS ?? supply.quotaBitsPerS,
-      burstBits: quotaBurstBits ?? supply.quotaBurstBits,
-    },
-  })),
-});
 
 async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
   await keys.stop().catch((err: unknown) => {

@@ -31,7 +31,7 @@ const MAY: Readonly<Record<string, string>> = {
   "boards/qemu/": "boards/ node:",
   "boards/": "type drivers/",
 };
-const FREE = ["src/main.ts", "src/node.ts", "src/node-audit.ts", "src/cli/", "test/"];
+const FREE = ["src/main.ts", "src/node.ts", "src/node-audit.ts", "src/node-settings.ts", "src/cli/", "test/"];
 /** Parts of Node that touch nothing outside the process. */
 const PURE = /^node:(util|crypto|path|buffer|events|string_decoder|perf_hooks|zlib)$/;
 const IMPORT = /^(?:import|export) (type )?[^"';]*from "([^"]+)"|^import (")([^"]+)"|\bimport\((")([^"]+)"\)/gm;
