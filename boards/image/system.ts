@@ -39,8 +39,8 @@ function chooseUnits(root: string, image: BoardImage): void {
       for (const unit of readdirSync(folder)) if (!kept.includes(unit)) rmSync(join(folder, unit));
     }
   }
-  const wanted = { ...UNITS, ...(image.hidGadget && { "basic.target": ["qkm-hid-gadget.service"] }) };
-  for (const [target, units] of Object.entries(wanted)) {
+  const gadget = image.hidGadget ? { "multi-user.target": ["qkm-hid-gadget.service"] } : {};
+  for (const [target, units] of [...Object.entries(UNITS), ...Object.entries(gadget)]) {
     const folder = join(root, "etc/systemd/system", `${target}.wants`);
     mkdirSync(folder, { recursive: true });
     for (const unit of units) {

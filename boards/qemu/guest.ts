@@ -184,7 +184,12 @@ export function qemuArgs(options: GuestOptions): string[] {
     ...["-drive", `if=pflash,format=raw,file=${join(dir, "variables.fd")}`],
     ...drive("disk", join(dir, "disk.qcow2"), "qcow2", ",cache=writeback,discard=unmap"),
     ...(medium === undefined ? [] : drive("medium", join(dir, "medium.img"), "raw")),
-    ...["-netdev", `user,id=net0,ipv6=off${restrict}${forwards}`, "-device", `virtio-net-pci,netdev=net0,romfile=,mac=${mac(0)}`],
+    ...[
+      "-netdev",
+      `user,id=net0,ipv6=off${restrict}${forwards}`,
+      "-device",
+      `virtio-net-pci,netdev=net0,romfile=,mac=${mac(0)}`,
+    ],
     ...(wire === undefined
       ? []
       : ["-netdev", `socket,id=net1,${endsOf(wire)}`, "-device", `virtio-net-pci,netdev=net1,romfile=,mac=${mac(1)}`]),
