@@ -1,12 +1,14 @@
 // `npm run image -- --board BOARD`: makes the board's disk image, or the signed bundle of an update.
 
 import { copyFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { buildImage } from "./build.ts";
 import { ImageError, say, step } from "./tools.ts";
+import { compare } from "./twice.ts";
 import { makeBundle, updateKeys } from "./updates.ts";
 
-const USAGE = `usage: npm run image -- --board BOARD [--out FILE] [--bundle FILE] [--keys DIR] [--cache DIR] [--fresh]
+const USAGE = `usage: npm run image -- --board BOARD [--out FILE] [--bundle FILE] [--keys DIR] [--cache DIR] [--fresh] [--twice]
 
   --board BOARD   what hardware the image is for; docs/boards.md lists the boards
   --out FILE      a copy of the disk image, to be written to the appliance's disk
@@ -14,6 +16,7 @@ const USAGE = `usage: npm run image -- --board BOARD [--out FILE] [--bundle FILE
   --keys DIR      where the key is that signs updates; made if it is missing
   --cache DIR     where parts are kept for the next time
   --fresh         use nothing that is kept
+  --twice         make all of it twice, and compare
 `;
 
 async function main(): Promise<void> {
@@ -25,6 +28,7 @@ async function main(): Promise<void> {
       keys: { type: "string" },
       cache: { type: "string" },
       fresh: { type: "boolean" },
+      twice: { type: "boolean" },
       help: { type: "boolean" },
     },
   });
@@ -34,7 +38,17 @@ async function main(): Promise<void> {
     process.exitCode = help ? 0 : 2;
     return;
   }
-  const built = await buildImage({ ...values, board });
+  const built = await buildImage({ ...values, board, fresh: values.fresh || values.twice });
+  if (values.twice) {
+    const again = await buildImage({
+      ...values,
+      board,
+      keys: built.keys,
+      cache: `${dirname(dirname(built.disk))}/again`,
+      fresh: true,
+    });
+    compare(built, again);
+  }
   if (bundle !== undefined) {
     await step(`signing ${bundle}`, () => makeBundle(bundle, { ...built, board }, updateKeys(built.keys)));
   }
