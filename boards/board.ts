@@ -62,8 +62,6 @@ export interface BoardImage {
     readonly systemMiB: number;
     readonly dataMiB: number;
   };
-  /** Memory for logs, /tmp and the like, in MiB. */
-  readonly volatileMiB: number;
   /** The gadget that stands for a HID module where there is no hardware. */
   readonly hidGadget: boolean;
 }

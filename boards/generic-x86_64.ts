@@ -41,7 +41,6 @@ export const genericX86 = {
     packages: [],
     boot: { platform: "x86_64-efi", file: "BOOTX64.EFI", package: "grub-efi-amd64-bin", trialS: 300 },
     storage: { espMiB: 34, bootMiB: 24, systemMiB: 160, dataMiB: 1024 },
-    volatileMiB: 128,
     hidGadget: false,
   },
 } as const satisfies Board;

@@ -26,7 +26,6 @@ export const raspberryPiCm4 = {
     packages: [],
     boot: { platform: "arm64-efi", file: "BOOTAA64.EFI", package: "grub-efi-arm64-bin", trialS: 300 },
     storage: { espMiB: 34, bootMiB: 48, systemMiB: 160, dataMiB: 1024 },
-    volatileMiB: 64,
     hidGadget: false,
   },
 } as const satisfies Board;

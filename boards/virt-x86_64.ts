@@ -26,7 +26,6 @@ export const virtX86 = {
     packages: [],
     boot: { platform: "x86_64-efi", file: "BOOTX64.EFI", package: "grub-efi-amd64-bin", trialS: 180 },
     storage: { espMiB: 34, bootMiB: 24, systemMiB: 160, dataMiB: 256 },
-    volatileMiB: 64,
     hidGadget: true,
   },
 } as const satisfies Board;
