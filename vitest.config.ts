@@ -1,8 +1,9 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-// `vitest run --mode long` runs the long tests alone, `--mode memory` those that read the memory of processes.
-const KINDS = ["long", "memory"];
+// `vitest run --mode long` runs the long tests alone, `--mode memory` those that read the memory of processes, `--mode board`
+// those of appliances in QEMU.
+const KINDS = ["long", "memory", "board"];
 
 /** Files that start processes take longest and mostly wait: they begin, so that none is left alone at the end. */
 class LongestFirst extends BaseSequencer {

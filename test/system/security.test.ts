@@ -132,7 +132,7 @@ describe("design 10: certificates of the network at the wrong door", () => {
 });
 
 test("design 3.3: another app's ID in a message changes nothing, and the log tells of it", async () => {
-  const { km, tls } = network.app("app-a1");
+  const [km, { tls }] = [network.km("km-a"), network.app("app-a1")];
   const { log, meter } = recorder();
   const options = { door: "ak", ...km.ak, tls, kind: "km", expect: "km-a", groups: ["X25519MLKEM768"] } as const;
   const channel = await dial(options, { log, meter });

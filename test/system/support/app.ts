@@ -3,18 +3,26 @@
 import { readFileSync } from "node:fs";
 import { type AkClient, type AkClientOptions, connectAk } from "../../../src/ak/client.ts";
 import { appFiles, authorityFiles, networkPlaces } from "../../../src/cli/provision/plan.ts";
+import type { Endpoint } from "../../../src/config.ts";
 import { kmId } from "../../../src/core/ids.ts";
-import type { Km } from "./km.ts";
 import { Sae, type SaeKey } from "./sae.ts";
+
+/** The KM of an app, as the app knows it. */
+export interface Home {
+  readonly id: string;
+  readonly ak: Endpoint;
+  /** `https://host:port` */
+  readonly etsiUrl: string;
+}
 
 export class App implements Disposable {
   readonly id: string;
-  readonly km: Km;
+  readonly km: Home;
   /** PEM texts: certificate, private key, and the authority of the KMs' doors. */
   readonly tls: { readonly certificate: string; readonly key: string; readonly trust: string };
   readonly sae: Sae;
 
-  constructor(dir: string, id: string, km: Km) {
+  constructor(dir: string, id: string, km: Home) {
     const places = networkPlaces(dir);
     const files = appFiles(places.apps, id);
     this.id = id;

@@ -3,7 +3,7 @@
 import { type AkClient, AkRefusal } from "../../../src/ak/client.ts";
 import { appId } from "../../../src/core/ids.ts";
 import type { App } from "./app.ts";
-import { SaeRefusal } from "./sae.ts";
+import { SaeRefusal, Unreached } from "./sae.ts";
 
 /** A key as it was handed out. */
 export interface HandedKey {
@@ -122,7 +122,7 @@ async function asked<T>(answer: Promise<T>): Promise<T> {
     const error = asError(thrown);
     if (error instanceof SaeRefusal) throw new Refused(error, error.status === 503);
     if (error instanceof AkRefusal) throw new Refused(error, TRY_AGAIN.has(error.code ?? ""));
-    if ("code" in error && error.code === "ECONNREFUSED") throw new Refused(error, true);
+    if (error instanceof Unreached) throw new Refused(error, true);
     throw new Unanswered(error.message, { cause: error });
   }
 }

@@ -2,11 +2,15 @@
 
 const POLL_MS = 20;
 
-/** Polls until `condition` holds; what it throws counts as not yet. @throws Error that names `what` after `deadlineMs` */
+/**
+ * Polls until `condition` holds, which is asked again after `pollMs`; what it throws counts as not yet.
+ * @throws Error that names `what` after `deadlineMs`
+ */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
   deadlineMs = 60_000,
+  pollMs = POLL_MS,
 ): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   for (let why: unknown; ; ) {
@@ -16,6 +20,6 @@ export async function eventually(
       why = thrown;
     }
     if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`, { cause: why });
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }

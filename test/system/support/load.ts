@@ -16,7 +16,7 @@ const REFUSED_LATELY_MS = 10_000;
 export class Load implements AsyncDisposable {
   readonly #oracle: Oracle;
   readonly #random: Seeded;
-  readonly #network: Network;
+  readonly #network: Pick<Network, "apps">;
   readonly #doors = new Map<string, readonly Door[]>();
   readonly #waiting: Supplied[][] = [];
   readonly #workers: Promise<void>[] = [];
@@ -29,7 +29,7 @@ export class Load implements AsyncDisposable {
   #on = false;
 
   /** `largestBits`: of one key; less than usual where blocks are small. */
-  constructor(network: Network, oracle: Oracle, random: Seeded, largestBits = Number.POSITIVE_INFINITY) {
+  constructor(network: Pick<Network, "apps">, oracle: Oracle, random: Seeded, largestBits = Number.POSITIVE_INFINITY) {
     this.#sizes = SIZES.filter((size) => size <= largestBits);
     this.#network = network;
     this.#oracle = oracle;

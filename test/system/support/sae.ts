@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
+import type { TLSSocket } from "node:tls";
 
 const DEADLINE_MS = 20_000;
 
@@ -32,6 +33,11 @@ export class SaeRefusal extends Error {
     this.status = status;
     this.body = body;
   }
+}
+
+/** The connection was not made: nothing was sent. */
+export class Unreached extends Error {
+  override readonly name = "Unreached";
 }
 
 interface Wish {
@@ -81,7 +87,14 @@ export class Sae implements Disposable {
       }, reject);
     });
     sent.setTimeout(DEADLINE_MS, () => sent.destroy(new Error(`${path} was not answered in time`)));
-    sent.on("error", reject);
+    let isSent = false;
+    sent.on("socket", (socket: TLSSocket) => {
+      isSent = sent.reusedSocket;
+      socket.once("secureConnect", () => {
+        isSent = true;
+      });
+    });
+    sent.on("error", (cause) => reject(isSent ? cause : new Unreached(cause.message, { cause })));
     sent.end(body);
     return promise;
   }
