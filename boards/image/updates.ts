@@ -1,6 +1,6 @@
 // Updates: the key that signs them, made when it is missing, and the signed bundle for RAUC.
 
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { constants, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { workFolder } from "./disk.ts";
 import { run, say } from "./tools.ts";
@@ -36,8 +36,8 @@ export interface BundleParts {
 export function makeBundle(out: string, { boot, system, board, version }: BundleParts, keys: UpdateKeys): void {
   const folder = workFolder(`${out}.${process.pid}`);
   try {
-    linkSync(boot, join(folder, "boot.img"));
-    linkSync(system, join(folder, "system.img"));
+    copyFileSync(boot, join(folder, "boot.img"), constants.COPYFILE_FICLONE);
+    copyFileSync(system, join(folder, "system.img"), constants.COPYFILE_FICLONE);
     const manifest = ["[update]", `compatible=qkm-${board}`, `version=${version}`, "[bundle]", "format=verity"];
     const images = ["[image.boot]", "filename=boot.img", "[image.system]", "filename=system.img"];
     writeFileSync(join(folder, "manifest.raucm"), `${[...manifest, ...images].join("\n")}\n`);
