@@ -6,8 +6,9 @@ import type { KmReport } from "../../../src/control/status.ts";
 
 const peer = { reachable: true, connected: true, synchronised: true, kmaKeys: 8, held: 2, inFlight: 0, waiting: 0 };
 
-const NONE = { out: 0, in: 0 };
-const report = (km: string, other: string): KmReport => ({
+/** At each end: 8 relays of 32 KiB and a tag, and none. */
+const PADS = { "km-a": { out: 262_400, in: 0 }, "km-b": { out: 0, in: 262_400 } };
+const report = (km: keyof typeof PADS, other: string): KmReport => ({
   km,
   ready: true,
   vault: { token: "ready", store: "ready", mode: "direct", epoch: 1, slots: { all: 128, pinned: 3 } },
@@ -20,7 +21,7 @@ const report = (km: string, other: string): KmReport => ({
         usable: 60,
         blockBytes: 32_768,
         measuredBitsPerS: 1_990_000,
-        padBytes: NONE,
+        padBytes: PADS[km],
       },
     },
   ],
@@ -48,7 +49,7 @@ const row = (lines: readonly string[], start: string): string | undefined =>
 
 test("it shows a link once with both ends, and each KM with state, counts and stock", () => {
   const lines = drawScreen(VIEW);
-  expect(row(lines, "ab")).toBe("ab    km-a ══ km-b  up/up  2.00 Mbit/s  2.1 %  134/134");
+  expect(row(lines, "ab")).toBe("ab    km-a ══ km-b  up/up  2.00 Mbit/s  2.1 %  134/134  262.4 kB");
   expect(row(lines, "km-a")).toBe("km-a  11   ready      1,234     5        own 2,042 · km-b 8,168");
   expect(row(lines, "km-c")).toBe("km-c  –    no answer  –         –");
   expect(lines[0]).toContain("1:02:03");
