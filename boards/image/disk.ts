@@ -31,10 +31,16 @@ function uuid(words: string): string {
 /** Makes `system` of the folder: squashfs with its hash tree behind it. Gives what the kernel's command line says of it. */
 export function makeSystem(root: string, system: string, { board, image, epoch }: DiskOptions): string {
   rmSync(system, { force: true });
-  run("mksquashfs", [
-    ...[root, system, "-noappend", "-quiet", "-no-progress", "-xattrs", "-comp", "zstd", "-Xcompression-level", "12"],
-    ...["-all-time", String(epoch), "-mkfs-time", String(epoch), "-wildcards", "-e", "kernel"],
-  ]);
+  // It takes the time from one place only.
+  const env = { SOURCE_DATE_EPOCH: undefined };
+  run(
+    "mksquashfs",
+    [
+      ...[root, system, "-noappend", "-quiet", "-no-progress", "-xattrs", "-comp", "zstd", "-Xcompression-level", "12"],
+      ...["-all-time", String(epoch), "-mkfs-time", String(epoch), "-wildcards", "-e", "kernel"],
+    ],
+    { env },
+  );
   const blocks = Math.ceil(statSync(system).size / BLOCK);
   truncateSync(system, blocks * BLOCK);
   const salt = derived(`salt ${board.name}`).toString("hex");

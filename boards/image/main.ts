@@ -1,7 +1,7 @@
 // `npm run image -- --board BOARD`: makes the board's disk image, or the signed bundle of an update.
 
-import { copyFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { copyFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildImage } from "./build.ts";
 import { ImageError, say, step } from "./tools.ts";
@@ -40,14 +40,10 @@ async function main(): Promise<void> {
   }
   const built = await buildImage({ ...values, board, fresh: values.fresh || values.twice });
   if (values.twice) {
-    const again = await buildImage({
-      ...values,
-      board,
-      keys: built.keys,
-      cache: `${dirname(dirname(built.disk))}/again`,
-      fresh: true,
-    });
+    const second = join(dirname(dirname(built.disk)), "again");
+    const again = await buildImage({ board, keys: built.keys, cache: second, fresh: true });
     compare(built, again);
+    rmSync(second, { recursive: true });
   }
   if (bundle !== undefined) {
     await step(`signing ${bundle}`, () => makeBundle(bundle, { ...built, board }, updateKeys(built.keys)));

@@ -126,7 +126,10 @@ const AHEAD = [
   ["src/cli/qkm.ts", "appliance", "provision", "--help"],
 ];
 
-/** Node keeps what it compiles for the user that it runs as; on the appliance nothing can be written there. */
+/**
+ * Node keeps what it compiles for the user that it runs as; on the appliance nothing can be written there. With a seed
+ * V8 writes the same bytes each time, and takes them without it.
+ */
 function compileAhead(root: string): void {
   const cache = join(root, "opt/qkm/cache");
   mkdirSync(cache);
@@ -140,7 +143,7 @@ function compileAhead(root: string): void {
       ...env,
       "sh",
       "-c",
-      'cd /opt/qkm; node_modules/.bin/node "$@" || :',
+      'cd /opt/qkm; node_modules/.bin/node --random-seed=1 "$@" || :',
       "sh",
     ];
     run("chroot", [...command, ...args]);

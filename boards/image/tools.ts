@@ -15,7 +15,7 @@ export const say = (line: string): void => {
 
 export interface RunOptions {
   readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly input?: string | Buffer;
 }
 
