@@ -3,7 +3,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // `vitest run --mode long` runs the long tests alone, `--mode memory` those that read the memory of processes, `--mode board`
 // those of appliances in QEMU.
-const KINDS = ["long", "memory", "board"];
+const KINDS = ["long", "memory", "board"] as const;
+const TIMEOUTS_MS = { quick: 30_000, long: 600_000, memory: 600_000, board: 1_800_000 };
 
 /** Files that start processes take longest and mostly wait: they begin, so that none is left alone at the end. */
 class LongestFirst extends BaseSequencer {
@@ -24,7 +25,8 @@ export default defineConfig(({ mode }) => {
       pool: "forks",
       maxWorkers: 2,
       sequence: { sequencer: LongestFirst },
-      testTimeout: kind === undefined ? 30_000 : 600_000,
+      testTimeout: TIMEOUTS_MS[kind ?? "quick"],
+      bail: kind === "board" ? 1 : 0, // its tests are one story
       hookTimeout: 60_000,
     },
   };

@@ -18,7 +18,7 @@ export const virtX86 = {
     kernel: {
       package: "linux-image-amd64",
       disk: ["virtio_pci", "virtio_blk"],
-      load: ["virtio_net", "xhci_pci", "ftdi_sio", "i6300esb"],
+      load: ["virtio_net", "xhci_pci", "ohci_pci", "ftdi_sio", "i6300esb"],
       more: ["cdc_acm", "usb_storage", "sd_mod", "usbhid", "dummy_hcd", "libcomposite", "usb_f_hid", "uhid"],
       options: ["i6300esb heartbeat=30"],
       commandLine: "",

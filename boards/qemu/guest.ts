@@ -44,6 +44,7 @@ export interface GuestOptions {
 }
 
 const PACKAGES = {
+  "util-linux": "setpriv",
   "qemu-system-x86": "qemu-system-x86_64",
   "qemu-utils": "qemu-img",
   mtools: "mcopy",
@@ -84,7 +85,10 @@ export class Guest implements AsyncDisposable {
     if (options.medium !== undefined) makeMedium(join(dir, "medium.img"), options.medium);
     for (const name of ["qmp.sock", "serial.sock"]) rmSync(join(dir, name), { force: true });
     const stdio = options.terminal === "stdio" ? "inherit" : "ignore";
-    const child = spawn("qemu-system-x86_64", qemuArgs(options), { stdio: [stdio, stdio, "pipe"] });
+    // QEMU ends with this process, however that ends.
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64", ...qemuArgs(options)], {
+      stdio: [stdio, stdio, "pipe"],
+    });
     let complaints = "";
     child.stderr?.on("data", (chunk: Buffer) => {
       complaints = `${complaints}${chunk}`.slice(-4_000);
@@ -115,7 +119,7 @@ export class Guest implements AsyncDisposable {
       id: `usb-${id}`,
       chardev: `line-${id}`,
       serial: id,
-      bus: "usb.0",
+      bus: "serial.0",
     });
   }
 
@@ -193,10 +197,13 @@ export function qemuArgs(options: GuestOptions): string[] {
     ...(wire === undefined
       ? []
       : ["-netdev", `socket,id=net1,${endsOf(wire)}`, "-device", `virtio-net-pci,netdev=net1,romfile=,mac=${mac(1)}`]),
-    ...["-device", "qemu-xhci,id=usb", "-device", "virtio-rng-pci", "-device", "i6300esb", "-watchdog-action", "reset"],
+    // Serial adapters are at a controller that the firmware leaves alone: QEMU goes on writing to where the firmware of an xHCI
+    // had an endpoint when a byte comes in, and by then that is the kernel's memory.
+    ...["-device", "qemu-xhci,id=usb", "-device", "pci-ohci,id=serial,num-ports=4"],
+    ...["-device", "virtio-rng-pci", "-device", "i6300esb", "-watchdog-action", "reset"],
     ...usbSerial.flatMap(({ id, socket }) => [
       ...["-chardev", `socket,id=line-${id},path=${socket}`],
-      ...["-device", `usb-serial,id=usb-${id},chardev=line-${id},serial=${id},bus=usb.0`],
+      ...["-device", `usb-serial,id=usb-${id},chardev=line-${id},serial=${id},bus=serial.0`],
     ]),
     ...(options.terminal === "stdio"
       ? ["-chardev", "stdio,id=console,mux=off,signal=off"]

@@ -1,16 +1,24 @@
 // Two appliances from an empty disk to zeroise, as operators, applications and misfortune treat them.
 
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { seeded } from "../keys/support/seeded.ts";
+import { AkDoor, Refused } from "../system/support/doors.ts";
 import { eventually } from "../system/support/eventually.ts";
+import { Load } from "../system/support/load.ts";
 import { Oracle } from "../system/support/oracle.ts";
-import type { Appliance } from "./support/appliance.ts";
+import { Appliance } from "./support/appliance.ts";
 import { exchange } from "./support/exchange.ts";
+import { changedDisk, makeUpdates } from "./support/mishaps.ts";
 import { certify } from "./support/provision.ts";
 import { type Scene, setScene } from "./support/scene.ts";
 import { AUDITOR, HID, OPERATOR, SERIAL } from "./support/site.ts";
+import { notOf, tracesIn, tracesInMemory } from "./support/traces.ts";
 
 const BOOTS_MS = 400_000;
 const POLL_MS = 1_000;
+/** More than the HID modules can have made meanwhile. */
+const HID_BLOCKS = 1_000;
 
 let scene: Scene;
 let both: readonly [Appliance, Appliance];
@@ -103,4 +111,149 @@ test("watch draws the links until a key is pressed", async () => {
   await line.shows("any key ends it");
   line.type("q");
   await line.shows(/km-a# $/);
+});
+
+test("a module that is pulled out takes its link down and nothing else; put back, the link is up again", async () => {
+  const { a, b, moduleOf, apps } = scene;
+  await a.guest.unplug(SERIAL.id);
+  await showsOf(a, "show links", new RegExp(`^${SERIAL.id} +\\S+ +(?!up)\\S+`, "m"));
+  await exchange(oracle, apps);
+  expect(await b.command("show links")).toMatch(new RegExp(`^${SERIAL.id} +\\S+ +up`, "m"));
+  await a.guest.plug(SERIAL.id, moduleOf(a));
+  await showsOf(a, "show links", new RegExp(`^${SERIAL.id} +\\S+ +up`, "m"));
+  await exchange(oracle, [apps[1], apps[0]]);
+  expect(oracle.violations).toEqual([]);
+});
+
+test("a key manager that is frozen is found by the watchdog, which resets the machine; it comes back supplying", async () => {
+  const { b, apps } = scene;
+  const [bites, resets] = [b.guest.qmp.event("WATCHDOG"), b.guest.qmp.event("RESET")];
+  await b.root("systemctl kill --kill-whom=main --signal=STOP qkm.service");
+  expect(await bites).toEqual({ action: "reset" });
+  await resets;
+  await b.logIn();
+  await exchange(oracle, [apps[1], apps[0]]);
+  await exchange(oracle, apps);
+  expect(oracle.violations).toEqual([]);
+});
+
+test("power goes five times under load: no key is handed out twice, and what was supplied can be fetched", async () => {
+  const { a, b, apps } = scene;
+  await using load = new Load({ apps }, oracle, seeded(Date.now()));
+  load.start();
+  scene.clearMedia();
+  const busy = async (): Promise<void> => {
+    const before = new Map(load.answers);
+    const more = (id: string): number => (load.answers.get(id) ?? 0) - (before.get(id) ?? 0);
+    await eventually("both supply", () => both.every(({ id }) => more(id) >= 5), BOOTS_MS);
+  };
+  for (const victims of [[a], [b, a], [a, b]]) {
+    await busy();
+    await Promise.all(victims.map((one) => one.powerOff()));
+    if (victims.length === 2 && victims[0] === a) makeUpdates(scene.image, scene.mediumOf(a), scene.dir);
+    await Promise.all(victims.map((one) => one.powerOn()));
+  }
+  await busy();
+  await load.stop();
+  await load.fetchAll();
+  const [fetched, again] = [oracle.inState("fetched"), oracle.inState("supplied")];
+  expect(fetched.length).toBeGreaterThan(50);
+  expect(again).toEqual([]);
+  for (const one of fetched.slice(-3)) expect(await load.isGone(one)).toBe(true);
+  expect(oracle.violations).toEqual([]);
+});
+
+test("design 3.5: in the memory of neither machine lies a key that was handed out", async () => {
+  const { a, site, dir } = scene;
+  const hid = { seed: site.seed(HID.id), run: HID.run, blocks: HID_BLOCKS };
+  const keys = notOf(oracle.inState("fetched"), hid);
+  expect(keys.length).toBeGreaterThan(50);
+  const traces = await tracesInMemory(a, { dir, keys, witness: "urn:qkm:km:km-a" });
+  expect(traces.keys).toEqual([]);
+  expect(traces.witness).toBeGreaterThan(0);
+});
+
+test("there is no swap, and no process may leave a core dump", async () => {
+  for (const one of both) {
+    expect((await one.root("cat /proc/swaps")).split("\n")).toHaveLength(1);
+    const limits = await one.root("cat /proc/$(systemctl show --property=MainPID --value qkm.service)/limits");
+    expect(limits).toMatch(/^Max core file size +0 +0 /m);
+    expect(await one.root("cat /proc/sys/kernel/core_pattern")).toBe("|/bin/false");
+  }
+});
+
+test("an update is installed from the console and started; one that does not start is given up for the one before", async () => {
+  const { a, apps } = scene;
+  for (const file of ["good.raucb", "broken.raucb"]) {
+    await a.logIn();
+    await a.root("until [ -e /run/boot/good ]; do sleep 1; done", BOOTS_MS);
+    a.console.type(`update ${file}\r`);
+    await a.console.shows("[y/N] ");
+    a.console.type("y\r");
+    await a.console.shows("Installed. It is used from the next start on", BOOTS_MS);
+    a.console.type("reboot\r");
+    const [, code] = /type (\d{6}) within/.exec(await a.console.shows("code: ")) ?? [];
+    a.console.type(`${code}\r`);
+    await a.console.shows("Welcome to GRUB", BOOTS_MS);
+    if (file === "broken.raucb") {
+      await a.console.shows("dm-verity device corrupted", BOOTS_MS);
+      await a.console.shows("Welcome to GRUB", BOOTS_MS);
+    }
+    await exchange(oracle, apps);
+    expect(await a.root("cat /run/boot/slot")).toBe("b");
+  }
+  expect(oracle.violations).toEqual([]);
+});
+
+test("a changed byte in the root partition is refused at boot, and the console says so", async () => {
+  const disk = changedDisk(scene.image, scene.dir);
+  await using changed = new Appliance({
+    id: "changed",
+    dir: join(scene.dir, "changed"),
+    disk,
+    isolated: true,
+    number: 3,
+  });
+  await changed.powerOn();
+  const again = changed.guest.qmp.event("RESET");
+  const shown = await changed.console.shows("dm-verity device corrupted", BOOTS_MS);
+  expect(shown).not.toContain("login:");
+  await again;
+});
+
+test("the audit log is whole, after all of it", async () => {
+  await scene.a.logIn();
+  expect(await scene.a.command("audit verify", BOOTS_MS)).toContain("PASS");
+});
+
+test("zeroise asks for a code, and then no key that was supplied before can be fetched", async () => {
+  const { b, apps } = scene;
+  const [from, to] = apps;
+  const [asks, fetches] = [new AkDoor(from), new AkDoor(to)];
+  const [key] = await asks.supply(to.id, { number: 1, size: 256 });
+  await b.logIn();
+  b.console.type("zeroise\r");
+  const [, code] = /type (\d{6}) within/.exec(await b.console.shows("code: ")) ?? [];
+  b.console.type(`${code}\r`);
+  await b.console.shows("km-b is zeroised");
+  await eventually(
+    "the key is gone for good",
+    async () => {
+      const refusal = await fetches.fetch(from.id, [key?.id ?? ""]).catch((thrown: unknown) => thrown);
+      if (!(refusal instanceof Error)) throw new Error("it was fetched");
+      return refusal instanceof Refused && !refusal.again;
+    },
+    BOOTS_MS,
+    POLL_MS,
+  );
+  await Promise.all([asks.disconnect(), fetches.disconnect()]);
+});
+
+test("nothing on the data partitions is a key that was handed out", async () => {
+  for (const one of both) {
+    await one.powerOff();
+    const traces = await tracesIn(one.diskFile, [...oracle.keys], `id = "${one.id}"`);
+    expect(traces.keys).toEqual([]);
+    expect(traces.witness).toBeGreaterThan(0);
+  }
 });

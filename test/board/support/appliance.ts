@@ -44,6 +44,11 @@ export class Appliance implements AsyncDisposable {
     return this.#guest !== undefined;
   }
 
+  /** What it has written to its disk; no bytes are packed or split in it but at multiples of 64 KiB. */
+  get diskFile(): string {
+    return join(this.#options.dir, "disk.qcow2");
+  }
+
   /** All that its console ever showed. */
   get transcript(): string {
     const file = join(this.#options.dir, "serial.log");

@@ -42,10 +42,14 @@ export class Modules implements AsyncDisposable {
       [a, sockets[0]],
       [b, sockets[1]],
     ] as const) {
-      const bridge = spawn("socat", [`UNIX-LISTEN:${socket},fork`, `FILE:${pty},raw,echo=0`], {
-        stdio: "ignore",
-        detached: true, // a group of its own, with a child for each connection
-      });
+      const bridge = spawn(
+        "setpriv",
+        ["--pdeathsig", "TERM", "socat", `UNIX-LISTEN:${socket},fork`, `FILE:${pty},raw,echo=0`],
+        {
+          stdio: "ignore",
+          detached: true, // a group of its own, with a child for each connection
+        },
+      );
       parts.defer(() => endGroup(bridge));
       await eventually(`${socket} is there`, () => existsSync(socket));
     }

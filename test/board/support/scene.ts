@@ -22,6 +22,8 @@ export interface Scene extends AsyncDisposable {
   readonly moduleOf: (appliance: Appliance) => string;
   /** Folder of what is on the config medium of an appliance when it is switched on. */
   readonly mediumOf: (appliance: Appliance) => string;
+  /** Both are provisioned: their media hold nothing any more but what their HID modules need. */
+  readonly clearMedia: () => void;
 }
 
 /** All but the power. Dispose ends every process and removes the folder. */
@@ -67,6 +69,9 @@ export async function setScene(): Promise<Scene> {
     ...{ dir, image, site, a, b, apps: [appA, appB] },
     moduleOf: (appliance) => modules.sockets[appliance === a ? 0 : 1],
     mediumOf: ({ id }) => join(dir, `${id}-medium`),
+    clearMedia: () => {
+      for (const km of KMS) site.writeLaterMedium(join(dir, `${km.id}-medium`), km);
+    },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }

@@ -55,7 +55,7 @@ export class Site {
       "operators.toml": operatorsToml(),
       "pairing/ab.key": readFileSync(this.pairingKeyFile),
       "network/10-wire.network": wireNetwork(km),
-      "hid-module.env": `HID_MODULE_ARGS="${this.#hidModule(km).join(" ")}"\n`,
+      "hid-module.env": this.#hidEnvironment(km),
     };
     for (const name of ["km_servers", "apps", "kms"] as const) {
       files[`trust/${name}.pem`] = readFileSync(authorityFiles(authorities, name).cert);
@@ -64,6 +64,17 @@ export class Site {
       mkdirSync(dirname(join(folder, name)), { recursive: true });
       writeFileSync(join(folder, name), content);
     }
+  }
+
+  /** Leaves on it what the simulated HID module of a provisioned appliance needs at each start. */
+  writeLaterMedium(folder: string, km: KmPlan): void {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    writeFileSync(join(folder, "hid-module.env"), this.#hidEnvironment(km));
+  }
+
+  #hidEnvironment(km: KmPlan): string {
+    return `HID_MODULE_ARGS="${this.#hidModule(km).join(" ")}"\n`;
   }
 
   /** Words of systemd's EnvironmentFile, none with a space in it. */

@@ -1,0 +1,45 @@
+// What must not start, made of the image: a system whose first blocks were changed, on a disk and as a signed update.
+
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../../../boards/image/tools.ts";
+import { makeBundle, updateKeys } from "../../../boards/image/updates.ts";
+import { virtX86 } from "../../../boards/virt-x86_64.ts";
+import type { TestImage } from "./disk.ts";
+
+const { espMiB, bootMiB } = virtX86.image.storage;
+const MIB = 1 << 20;
+/** Where the system partition of slot A begins on the disk. */
+const SYSTEM_AT = (1 + espMiB + bootMiB) * MIB;
+/** In the second block that the hash tree covers. */
+const CHANGED_AT = 5_000;
+
+function changeByte(file: string, at: number): void {
+  const handle = openSync(file, "r+");
+  const byte = Buffer.alloc(1);
+  readSync(handle, byte, 0, 1, at);
+  byte.writeUInt8(byte.readUInt8() ^ 1);
+  writeSync(handle, byte, 0, 1, at);
+  closeSync(handle);
+}
+
+const copied = (file: string, copy: string): string => {
+  run("cp", ["--sparse=always", file, copy]);
+  return copy;
+};
+
+/** A disk with one bit of the root partition changed. */
+export function changedDisk({ disk }: TestImage, dir: string): string {
+  const changed = copied(disk, join(dir, "changed.img"));
+  changeByte(changed, SYSTEM_AT + CHANGED_AT);
+  return changed;
+}
+
+/** Puts two signed updates on a medium: `good.raucb`, and `broken.raucb` with one bit of its root changed. */
+export function makeUpdates(image: TestImage, medium: string, dir: string): void {
+  const keys = updateKeys(image.keys);
+  const broken = copied(image.system, join(dir, "broken.img"));
+  changeByte(broken, CHANGED_AT);
+  makeBundle(join(medium, "good.raucb"), { ...image, version: `${image.version}-next` }, keys);
+  makeBundle(join(medium, "broken.raucb"), { ...image, system: broken, version: `${image.version}-broken` }, keys);
+}
