@@ -1,19 +1,10 @@
 // Puts the program into the root as /opt/qkm: sources, the packages that it runs with, the pinned Node. Nothing else.
 
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  globSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Board } from "../board.ts";
-import { ImageError, run, say } from "./tools.ts";
+import { compileAhead } from "./ahead.ts";
+import { ImageError, run } from "./tools.ts";
 
 const CPU = { amd64: "x64", arm64: "arm64", any: process.arch } as const;
 
@@ -115,41 +106,4 @@ function isForCpu(inside: string, cpu: string): boolean {
   const prebuilt = /\/prebuilds\/([^/]+)/.exec(inside)?.[1];
   if (/musl/.test(inside)) return false;
   return prebuilt === undefined || new RegExp(`(^|-)linux-${cpu}$`).test(prebuilt);
-}
-
-/** Commands whose modules are compiled ahead: what the units run. Each ends by itself. */
-const AHEAD = [
-  ["src/main.ts"],
-  ["src/cli/qkm.ts", "run", "/nowhere"],
-  ["src/cli/qkm.ts", "module", "--help"],
-  ["src/cli/qkm.ts", "console", "--help"],
-  ["src/cli/qkm.ts", "appliance", "provision", "--help"],
-];
-
-/**
- * Node keeps what it compiles for the user that it runs as; on the appliance nothing can be written there. With a seed
- * V8 writes the same bytes each time, and takes them without it.
- */
-function compileAhead(root: string): void {
-  const cache = join(root, "opt/qkm/cache");
-  mkdirSync(cache);
-  run("chown", ["900:900", cache]);
-  for (const args of AHEAD) {
-    const env = ["-i", "PATH=/usr/bin:/bin", "NODE_COMPILE_CACHE=/opt/qkm/cache"];
-    const command = [
-      "--userspec=900:900",
-      root,
-      "/usr/bin/env",
-      ...env,
-      "sh",
-      "-c",
-      'cd /opt/qkm; node_modules/.bin/node --random-seed=1 "$@" || :',
-      "sh",
-    ];
-    run("chroot", [...command, ...args]);
-  }
-  run("chown", ["-R", "0:0", cache]);
-  run("chmod", ["-R", "a+rX", cache]);
-  say(`compiled ahead: ${globSync(join(cache, "*/*")).length} modules`);
-  if (readdirSync(cache).length === 0) throw new ImageError("Node kept nothing of what it compiled");
 }
