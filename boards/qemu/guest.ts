@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, mkdirSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { installPackages, isThere, run } from "../image/tools.ts";
@@ -150,9 +150,23 @@ export class Guest implements AsyncDisposable {
 
 function prepareDisk({ dir, disk, diskMiB = DISK_MIB }: GuestOptions): void {
   const [overlay, variables] = [join(dir, "disk.qcow2"), join(dir, "variables.fd")];
-  if (!existsSync(overlay))
-    run("qemu-img", ["create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw", overlay, `${diskMiB}M`]);
+  if (!existsSync(overlay)) {
+    // The image may be built anew while what the guest wrote still counts on the old one.
+    const base = join(dir, "base.img");
+    rmSync(base, { force: true });
+    keep(disk, base);
+    run("qemu-img", ["create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay, `${diskMiB}M`]);
+  }
   if (!existsSync(variables)) copyFileSync(VARIABLES, variables);
+}
+
+/** A second name for the file, or a copy where that cannot be. */
+function keep(file: string, as: string): void {
+  try {
+    linkSync(file, as);
+  } catch {
+    copyFileSync(file, as);
+  }
 }
 
 function endsOf(wire: Wire): string {
