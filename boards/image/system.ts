@@ -1,7 +1,7 @@
 // Makes Debian's part the board's system: units, settings, slots, and what the board's data say.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Board, BoardImage } from "../board.ts";
 import { KEPT_WANTS, LOADED_MODULES, UNITS } from "./packages.ts";
@@ -167,5 +167,3 @@ function repartFiles({ storage }: BoardImage): Record<string, string> {
     ),
   };
 }
-
-export const releaseOf = (root: string): string => basename(readFileSync(join(root, "etc/qkm/release"), "utf8").trim());

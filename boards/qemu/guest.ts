@@ -1,11 +1,11 @@
 // An appliance in QEMU: its disk, its medium, its lines and its ports, from start to end.
 
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, linkSync, mkdirSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { installPackages, isThere, run } from "../image/tools.ts";
+import { installPackages, run } from "../image/tools.ts";
 import { makeMedium } from "./medium.ts";
 import { Qmp } from "./qmp.ts";
 
@@ -228,8 +228,3 @@ export function qemuArgs(options: GuestOptions): string[] {
     ...["-serial", "chardev:console", "-qmp", `unix:${join(dir, "qmp.sock")},server=on,wait=off`, ...more],
   ];
 }
-
-/** Whether machines can be started here: QEMU is there, or may be installed. */
-export const canRunGuests = (): boolean =>
-  process.arch === "x64" &&
-  (isThere("qemu-system-x86_64") || (process.getuid?.() === 0 && spawnSync("apt-get", ["--version"]).status === 0));
