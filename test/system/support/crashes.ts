@@ -62,6 +62,8 @@ class CrashRun {
   readonly #random: Seeded;
   readonly #oracle = new Oracle();
   readonly #losses = new LossBook(this.#oracle);
+  /** By KM: when its process began. */
+  readonly #startedAt = new Map<string, number>();
   #kills = 0;
 
   constructor(network: Network, random: Seeded) {
@@ -95,7 +97,8 @@ class CrashRun {
 
   async #killAndStart(km: Km): Promise<void> {
     const unanswered = new Map(this.load.unanswered);
-    const refused = new Map(this.#network.kms.map(({ id }) => [id, this.load.refusedLately(km.id, id)]));
+    const since = this.#startedAt.get(km.id) ?? 0;
+    const refused = new Map(this.#network.kms.map(({ id }) => [id, this.load.mostRefused(km.id, id, since)]));
     await km.kill();
     let kills = 1;
     // Every other time it dies again while it starts.
@@ -108,6 +111,7 @@ class CrashRun {
     }
     this.#kills += kills;
     const fromByte = km.logBytes;
+    this.#startedAt.set(km.id, performance.now());
     await km.start();
     await this.#checkLosses(km, { fromByte, kills, unanswered, refused });
   }

@@ -11,7 +11,6 @@ const FETCHING = 2;
 const MOST_WAITING = 200;
 const SIZES = [64, 128, 256, 256, 512, 1000, 2048, 8192, 32_704] as const;
 const LARGEST_ANSWER_BITS = 100_000;
-const REFUSED_LATELY_MS = 10_000;
 
 export class Load implements AsyncDisposable {
   readonly #oracle: Oracle;
@@ -113,11 +112,10 @@ export class Load implements AsyncDisposable {
     return batches;
   }
 
-  /** The most bytes that one request asked for which was refused a short while ago: marks may have been moved for it. */
-  refusedLately(source: string, destination: string): number {
-    const since = performance.now() - REFUSED_LATELY_MS;
-    const lately = this.#refused.filter(({ way, at }) => way === `${source} ${destination}` && at > since);
-    return Math.max(0, ...lately.map(({ bytes }) => bytes));
+  /** The most bytes that one request asked for which was refused since then: marks may have been moved for it, and stay. */
+  mostRefused(source: string, destination: string, since: number): number {
+    const refused = this.#refused.filter(({ way, at }) => way === `${source} ${destination}` && at > since);
+    return Math.max(0, ...refused.map(({ bytes }) => bytes));
   }
 
   async #fetchOne(): Promise<void> {
