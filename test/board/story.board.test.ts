@@ -15,7 +15,7 @@ import { type Scene, setScene } from "./support/scene.ts";
 import { AUDITOR, HID, OPERATOR, SERIAL } from "./support/site.ts";
 import { notOf, tracesIn, tracesInMemory } from "./support/traces.ts";
 
-const BOOTS_MS = 400_000;
+const BOOTS_MS = 900_000;
 const POLL_MS = 1_000;
 /** More than the HID modules can have made meanwhile. */
 const HID_BLOCKS = 1_000;

@@ -9,7 +9,7 @@ import { OPERATOR } from "./site.ts";
 import { Terminal } from "./terminal.ts";
 
 const PROMPT = /km-[ab][#>] $/;
-const BOOTS_MS = 300_000;
+const BOOTS_MS = 900_000;
 
 export interface ApplianceOptions extends Omit<GuestOptions, "more"> {
   readonly id: string;

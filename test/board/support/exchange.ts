@@ -5,7 +5,7 @@ import { AkDoor, type Door, EtsiDoor, Refused } from "../../system/support/doors
 import { eventually } from "../../system/support/eventually.ts";
 import type { Oracle } from "../../system/support/oracle.ts";
 
-const COMES_UP_MS = 400_000;
+const COMES_UP_MS = 900_000;
 const POLL_MS = 1_000;
 
 const DOORS = { ak: AkDoor, etsi014: EtsiDoor } as const;

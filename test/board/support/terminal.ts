@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 
 /** Escape sequences of the line editor and of the firmware. */
 const SEQUENCE = new RegExp(`${String.fromCharCode(27)}(\\[[0-9;?=]*[A-Za-z]|[=>c])`, "g");
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 300_000;
 const LAST_LINES = 40;
 
 export class Terminal implements Disposable {
