@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { Guest, type GuestOptions } from "../../../boards/qemu/guest.ts";
 import { OPERATOR } from "./site.ts";
-import { Terminal } from "./terminal.ts";
+import { asRead, Terminal } from "./terminal.ts";
 
 const PROMPT = /km-[ab][#>] $/;
 const BOOTS_MS = 900_000;
@@ -52,7 +52,7 @@ export class Appliance implements AsyncDisposable {
   /** All that its console ever showed. */
   get transcript(): string {
     const file = join(this.#options.dir, "serial.log");
-    return existsSync(file) ? readFileSync(file, "utf8") : "";
+    return existsSync(file) ? asRead(readFileSync(file, "utf8")) : "";
   }
 
   /** Switches it on. */

@@ -14,8 +14,8 @@ export const KMS = [
 export type KmPlan = (typeof KMS)[number];
 
 /** The serial link, whose modules are outside the enclosure, and that over USB HID, whose modules are within. */
-export const SERIAL = { id: "ab", rateBitsPerS: 500_000 } as const;
-export const HID = { id: "hid", rateBitsPerS: 100_000, run: 1 } as const;
+export const SERIAL = { id: "ab", rateBitsPerS: 300_000 } as const;
+export const HID = { id: "hid", rateBitsPerS: 30_000, run: 1, blockBytes: 4_096 } as const;
 export const OPERATOR = { name: "olga", pin: "271828" } as const;
 export const AUDITOR = { name: "axel", pin: "314159" } as const;
 
@@ -80,7 +80,8 @@ export class Site {
   /** Words of systemd's EnvironmentFile, none with a space in it. */
   #hidModule({ role }: KmPlan): string[] {
     const numbers = ["--run", String(HID.run), "--rate-bits-per-s", String(HID.rateBitsPerS)];
-    return ["--link", HID.id, "--role", role, "--seed", this.seed(HID.id), ...numbers];
+    const size = ["--block-bytes", String(HID.blockBytes)];
+    return [...size, "--link", HID.id, "--role", role, "--seed", this.seed(HID.id), ...numbers];
   }
 
   /** Signs a certificate request, both PEM. */
@@ -116,6 +117,7 @@ id = "${HID.id}"
 peer = "${peer}"
 driver = "hid"
 port = "usb:1209:7a1b:0001"
+block_bytes = ${HID.blockBytes}
 
 [[peers]]
 id = "${peer}"

@@ -7,6 +7,9 @@ const SEQUENCE = new RegExp(`${String.fromCharCode(27)}(\\[[0-9;?=]*[A-Za-z]|[=>
 const DEADLINE_MS = 300_000;
 const LAST_LINES = 40;
 
+/** What a line brought, as a person reads it. */
+export const asRead = (text: string): string => text.replaceAll(SEQUENCE, "").replaceAll("\r", "");
+
 export class Terminal implements Disposable {
   readonly name: string;
   readonly #socket: Socket;
@@ -36,7 +39,7 @@ export class Terminal implements Disposable {
 
   /** All that was shown since the line was opened, as a person reads it. */
   get text(): string {
-    return Buffer.from(this.#raw, "latin1").toString("utf8").replaceAll(SEQUENCE, "").replaceAll("\r", "");
+    return asRead(Buffer.from(this.#raw, "latin1").toString("utf8"));
   }
 
   /** The end of it. */

@@ -55,14 +55,17 @@ export async function tracesInMemory(
   }
 }
 
-/** Keys of which no byte is of blocks that a module of this seed has made: the machine that simulates it has those. */
-export function notOf(
-  keys: readonly HandedKey[],
-  { seed, run, blocks }: { readonly seed: string; readonly run: number; readonly blocks: number },
-): readonly HandedKey[] {
-  const make = seededKey(seed);
-  const all = Buffer.concat(Array.from({ length: blocks }, (_, sequence) => make(run, sequence, BLOCK_BYTES)));
-  return keys.filter(({ key }) => !all.includes(key));
+interface MadeBlocks {
+  readonly seed: string;
+  readonly run: number;
+  /** How many, from the first on. */
+  readonly blocks: number;
+  readonly blockBytes: number;
 }
 
-const BLOCK_BYTES = 32_768;
+/** Keys of which no byte is of blocks that a module of this seed has made: the machine that simulates it has those. */
+export function notOf(keys: readonly HandedKey[], { seed, run, blocks, blockBytes }: MadeBlocks): readonly HandedKey[] {
+  const make = seededKey(seed);
+  const all = Buffer.concat(Array.from({ length: blocks }, (_, sequence) => make(run, sequence, blockBytes)));
+  return keys.filter(({ key }) => !all.includes(key));
+}
