@@ -17,8 +17,3 @@ export function makeMedium(out: string, folder: string): void {
   run("mkfs.vfat", ["-n", LABEL, "-C", out, String(Math.ceil(bytes / 1024) * 2 + KIB_FREE)]);
   if (names.length > 0) run("mcopy", ["-s", "-i", out, ...names.map((name) => join(folder, name)), "::/"]);
 }
-
-/** Copies what is on the volume to `folder`, which is there: certificate requests, for instance. The guest must not run. */
-export function readMedium(volume: string, folder: string): void {
-  run("mcopy", ["-s", "-n", "-i", volume, "::/*", folder]);
-}
