@@ -54,8 +54,8 @@ export const BREAKS = {
   "supplies what the other end has lost": {
     rule: "synchronised",
     file: "src/keys/reconcile.ts",
-    line: "stock.keys().filter((key) => !state.isHeld(key.serial)),",
-    becomes: "stock.keys().filter(() => false),",
+    line: "const gaps = stock.keys().filter((key) => !state.isHeld(key.serial));",
+    becomes: "const gaps = stock.keys().filter(() => false);",
   },
   "gives keys to whoever knows their IDs": {
     rule: "identity",
@@ -85,8 +85,8 @@ export const BREAKS = {
   "keeps no copy for the fetch window": {
     rule: "fetchable",
     file: "src/keys/housekeeping.ts",
-    line: "this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs);",
-    becomes: "this.#expire(held, now - policy.maxAgeMs);",
+    line: "await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs));",
+    becomes: "await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs));",
   },
   "forgets to give back the keys of key IDs": {
     rule: "balanced",
@@ -113,16 +113,21 @@ export const BREAKS = {
  * @throws Error when there is no such break, or not exactly one such line
  */
 export function breakRule(name: string): void {
+  const { file, source } = brokenSource(name);
+  registerHooks({
+    load: (url, context, next) =>
+      url.endsWith(`/${file}`) ? { format: "module-typescript", source, shortCircuit: true } : next(url, context),
+  });
+}
+
+/** A file with its line changed. @throws Error when there is no such break, or not exactly one such line */
+export function brokenSource(name: string): { readonly file: string; readonly source: string } {
   const { file, line, becomes } = breakOf(name);
   const path = fileURLToPath(new URL(`../../${file}`, import.meta.url));
   const lines = readFileSync(path, "utf8").split("\n");
   const found = lines.filter((text) => text.trim() === line).length;
   if (found !== 1) throw new Error(`${file} has ${found} lines that read: ${line}`);
-  const source = lines.map((text) => (text.trim() === line ? becomes : text)).join("\n");
-  registerHooks({
-    load: (url, context, next) =>
-      url.endsWith(`/${file}`) ? { format: "module-typescript", source, shortCircuit: true } : next(url, context),
-  });
+  return { file, source: lines.map((text) => (text.trim() === line ? becomes : text)).join("\n") };
 }
 
 function breakOf(name: string): Break {
