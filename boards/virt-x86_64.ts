@@ -1,4 +1,5 @@
-// A virtual PC (QEMU q35 with UEFI): what the appliance is tried on. Its HID module is a gadget inside it.
+// A virtual PC (QEMU q35 with UEFI): what the appliance is tried on. Its HID module is a gadget inside it. Its times are long,
+// for its processor may be emulated beside others.
 
 import type { Board } from "./board.ts";
 
@@ -11,7 +12,7 @@ export const virtX86 = {
   modulePorts: ["/dev/ttyUSB0", "/dev/ttyUSB1"],
   hidIds: [{ vendorId: 0x1209, productId: 0x7a1b }],
   token: { module: "/usr/lib/softhsm/libsofthsm2.so", softhsm: true },
-  watchdog: { device: "/dev/watchdog0", timeoutS: 30, kernelModule: "i6300esb" },
+  watchdog: { device: "/dev/watchdog0", timeoutS: 60, kernelModule: "i6300esb" },
   indicators: { healthy: undefined, fault: undefined },
   memory: { slabBytes: 4 << 20, ringBytes: 1 << 20, allowUnlocked: false },
   image: {
@@ -20,11 +21,11 @@ export const virtX86 = {
       disk: ["virtio_pci", "virtio_blk"],
       load: ["virtio_net", "xhci_pci", "ohci_pci", "ftdi_sio", "i6300esb"],
       more: ["cdc_acm", "usb_storage", "sd_mod", "usbhid", "dummy_hcd", "libcomposite", "usb_f_hid", "uhid"],
-      options: ["i6300esb heartbeat=30"],
+      options: ["i6300esb heartbeat=60"],
       commandLine: "",
     },
     packages: [],
-    boot: { platform: "x86_64-efi", file: "BOOTX64.EFI", package: "grub-efi-amd64-bin", trialS: 180 },
+    boot: { platform: "x86_64-efi", file: "BOOTX64.EFI", package: "grub-efi-amd64-bin", trialS: 300 },
     storage: { espMiB: 34, bootMiB: 24, systemMiB: 160, dataMiB: 256 },
     hidGadget: true,
   },
