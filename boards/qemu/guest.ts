@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, linkSync, mkdirSync, rmSync } from "node:fs";
+import { appendFileSync, copyFileSync, existsSync, linkSync, mkdirSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { installPackages, run } from "../image/tools.ts";
@@ -61,7 +61,7 @@ export class Guest implements AsyncDisposable {
   readonly dir: string;
   readonly pid: number;
   readonly qmp: Qmp;
-  /** When QEMU has ended. */
+  /** When QEMU has ended; `qemu.log` in its folder says how. */
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
 
@@ -94,7 +94,9 @@ export class Guest implements AsyncDisposable {
       complaints = `${complaints}${chunk}`.slice(-4_000);
       if (stdio === "inherit") process.stderr.write(chunk);
     });
-    const ended = once(child, "close").then(() => undefined);
+    const ended = once(child, "close").then(([code, signal]: unknown[]) => {
+      appendFileSync(join(dir, "qemu.log"), `${complaints.trim()}\nended: ${signal ?? code}\n`);
+    });
     const failed = ended.then(() => Promise.reject(new Error(`QEMU ended at once: ${complaints.trim()}`)));
     const qmp = await Promise.race([Qmp.open(join(dir, "qmp.sock"), ended), failed]);
     failed.catch(() => undefined);

@@ -42,7 +42,8 @@ afterEach(async ({ task }) => {
   if (task.result?.state !== "fail") return;
   for (const one of both) {
     const log = await one.root("journalctl --no-pager --lines=60", 60_000).catch(String);
-    console.log(`${one.id} showed last:\n${one.transcript.slice(-4_000)}\nIts journal:\n${log}`);
+    const shown = one.transcript.slice(-4_000);
+    console.log(`${one.id} showed last:\n${shown}\nIts journal:\n${log}\nQEMU:\n${one.complaints}`);
   }
 }, 300_000);
 

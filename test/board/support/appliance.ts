@@ -49,6 +49,12 @@ export class Appliance implements AsyncDisposable {
     return join(this.#options.dir, "disk.qcow2");
   }
 
+  /** What QEMU has complained of, and how it ended each time. */
+  get complaints(): string {
+    const file = join(this.#options.dir, "qemu.log");
+    return existsSync(file) ? readFileSync(file, "utf8") : "";
+  }
+
   /** All that its console ever showed. */
   get transcript(): string {
     const file = join(this.#options.dir, "serial.log");
