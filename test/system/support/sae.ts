@@ -90,6 +90,7 @@ export class Sae implements Disposable {
     let isSent = false;
     sent.on("socket", (socket: TLSSocket) => {
       isSent = sent.reusedSocket;
+      if (isSent) return;
       socket.once("secureConnect", () => {
         isSent = true;
       });
