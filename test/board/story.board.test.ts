@@ -18,6 +18,8 @@ import { notOf, tracesIn, tracesInMemory } from "./support/traces.ts";
 
 const BOOTS_MS = 900_000;
 const POLL_MS = 1_000;
+/** Keys that fit into the blocks of the HID link. */
+const LARGEST_BITS = 8_192;
 /** More than the HID modules can have made meanwhile. */
 const HID_BLOCKS = 2_000;
 
@@ -151,7 +153,7 @@ test("a key manager that is frozen is found by the watchdog, which resets the ma
 
 test("power goes five times under load: no key is handed out twice, and what was supplied can be fetched", async () => {
   const { a, b, apps } = scene;
-  await using load = new Load({ apps }, oracle, seeded(Date.now()));
+  await using load = new Load({ apps }, oracle, seeded(Date.now()), LARGEST_BITS);
   load.start();
   scene.clearMedia();
   const busy = async (): Promise<void> => {
