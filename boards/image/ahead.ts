@@ -4,15 +4,15 @@ import { globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } fr
 import { join } from "node:path";
 import { ImageError, run, say } from "./tools.ts";
 
-/** Commands whose modules are compiled: what the units run. Each ends by itself. */
-const COMMANDS = [
-  ["src/main.ts"],
-  ["src/cli/qkm.ts", "run", "/nowhere"],
-  ["src/cli/qkm.ts", "module", "--help"],
-  ["src/cli/qkm.ts", "console", "--help"],
-  ["src/cli/qkm.ts", "appliance", "provision", "--help"],
-  ["src/cli/qkm.ts", "appliance", "ports", "--help"],
-];
+/** What is a program of its own, and begins when it is imported. */
+const PROGRAMS = ["src/main.ts", "src/cli/qkm.ts"];
+/** Imports all the rest, also what the units load only when they need it. */
+const IMPORT_ALL = `
+  const { globSync } = await import("node:fs");
+  const files = globSync("{src,drivers,boards}/**/*.ts").sort().filter((file) => !${JSON.stringify(PROGRAMS)}.includes(file));
+  for (const file of files) await import("/opt/qkm/" + file);
+`;
+const RUNS = [["--input-type=module", "--eval", IMPORT_ALL], ...PROGRAMS.map((program) => [program])];
 
 /**
  * Fills /opt/qkm/cache of `root`, for the user qkm alone: Node keeps users apart. With a seed V8 writes the same bytes each
@@ -39,6 +39,6 @@ function fill(root: string, cache: string): void {
   run("chown", ["900:900", cache]);
   const env = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "NODE_COMPILE_CACHE=/opt/qkm/cache"];
   const node = ["sh", "-c", 'cd /opt/qkm; node_modules/.bin/node --predictable --random-seed=1 "$@" || :', "sh"];
-  for (const args of COMMANDS) run("chroot", ["--userspec=900:900", root, ...env, ...node, ...args]);
+  for (const args of RUNS) run("chroot", ["--userspec=900:900", root, ...env, ...node, ...args]);
   if (readdirSync(cache).length === 0) throw new ImageError("Node kept nothing of what it compiled");
 }

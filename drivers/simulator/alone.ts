@@ -20,11 +20,13 @@ export interface AloneOptions extends PairOptions {
   readonly runFile?: string | undefined;
   /** Number of this start where there is no file. */
   readonly run: number;
+  /** When both began, in ms since 1970, so that they agree on the number of a block whenever each was started. */
+  readonly sinceMs?: number | undefined;
 }
 
 /** Until it is disposed. */
 export function startAlone(options: AloneOptions, ports: SimulatorPorts): Disposable {
-  const { seed, role, gadget: path, runFile, faults } = options;
+  const { seed, role, gadget: path, runFile, faults, sinceMs } = options;
   const chance = seededRandom(`${seed} faults`);
   const gadget = new HidGadget(path, ports);
   const hurt = () => noise(faults.flipBytes, faults.dropBytes, chance);
@@ -33,6 +35,7 @@ export function startAlone(options: AloneOptions, ports: SimulatorPorts): Dispos
   const pair = new ModulePair({ ...options, framing: REPORTS }, role === "tx" ? { a: end } : { b: end }, {
     ...ports,
     chance,
+    sinceMs,
     makeKey: seededKey(seed),
     nextRun: () => (runFile === undefined ? run++ : nextRun(runFile)),
   });

@@ -17,6 +17,8 @@ export interface PairPorts {
   readonly makeKey: MakeKey;
   /** A run that was never used, made durable before it is given. */
   nextRun(): number;
+  /** When the pair began, in ms since 1970: blocks go by the clock then, also after a time without power. */
+  readonly sinceMs?: number | undefined;
 }
 
 const ROLES = { a: "tx", b: "rx" } as const;
@@ -26,6 +28,8 @@ export type Ends = { readonly [E in keyof typeof ROLES]?: End | undefined };
 /** Blocks made in one go at most; a process that was held up longer skips the rest. */
 const CATCH_UP = 64;
 const REPORT_MS = 1_000;
+
+const blockMs = (bytes: number, rateBitsPerS: number): number => (bytes * 8 * 1_000) / rateBitsPerS;
 
 export class ModulePair implements Disposable {
   readonly #options: PairOptions;
@@ -56,6 +60,7 @@ export class ModulePair implements Disposable {
     this.#frozen = false;
     this.#cancel.get("thaw")?.();
     this.#nextAt = this.#ports.clock.monotonicMs() + this.#gapMs();
+    this.#goByTheClock();
     for (const end of ["a", "b"] as const) this.#ends[end]?.power(this.#module(ROLES[end]));
     this.#report();
     this.#ports.log.info({ link: this.#options.link, run: this.#run }, "the modules have started");
@@ -108,7 +113,7 @@ export class ModulePair implements Disposable {
   #gapMs(): number {
     const { blockBytes, rateBitsPerS, faults } = this.#options;
     const swing = 1 + faults.jitter * (2 * this.#ports.chance.fraction() - 1);
-    return ((blockBytes * 8 * 1_000) / rateBitsPerS) * swing;
+    return blockMs(blockBytes, rateBitsPerS) * swing;
   }
 
   #arm(): void {
@@ -118,9 +123,22 @@ export class ModulePair implements Disposable {
         if (!this.#frozen) this.#make();
         this.#nextAt += this.#gapMs();
       }
-      if (this.#nextAt < now) this.#nextAt = now;
+      if (this.#nextAt < now) {
+        this.#nextAt = now;
+        this.#goByTheClock();
+      }
       this.#arm();
     });
+  }
+
+  /** If there is one: block n is made n + 1 times the time of a block after the pair began. */
+  #goByTheClock(): void {
+    const { clock, sinceMs } = this.#ports;
+    if (sinceMs === undefined) return;
+    const { blockBytes, rateBitsPerS } = this.#options;
+    const [gapMs, agoMs] = [blockMs(blockBytes, rateBitsPerS), Math.max(0, clock.wallMs() - sinceMs)];
+    this.#sequence = Math.floor(agoMs / gapMs);
+    this.#nextAt = clock.monotonicMs() + (this.#sequence + 1) * gapMs - agoMs;
   }
 
   #make(): void {

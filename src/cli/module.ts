@@ -19,6 +19,7 @@ interface Flags {
   readonly hidGadget?: string;
   readonly role: "tx" | "rx";
   readonly run: number;
+  readonly sinceS?: number;
   readonly blockBytes: number;
   readonly rateBitsPerS: number;
   readonly bufferBlocks: number;
@@ -43,8 +44,8 @@ Example:
   One KM then has  port = "/run/qkm/ab-a",  the other  port = "/run/qkm/ab-b".  docs/kq.md explains the faults.
 
   On the USB HID gadget of two machines, each of which is plugged into its KM:
-  qkm module --link ab --hid-gadget /dev/hidg0 --role tx --seed SECRET --run 1
-  qkm module --link ab --hid-gadget /dev/hidg0 --role rx --seed SECRET --run 1`;
+  qkm module --link ab --hid-gadget /dev/hidg0 --role tx --seed SECRET --since-s 1800000000
+  qkm module --link ab --hid-gadget /dev/hidg0 --role rx --seed SECRET --since-s 1800000000`;
 
 /** Adds `module` to the commands. */
 export function registerModuleCommand(program: Command): void {
@@ -59,6 +60,7 @@ export function registerModuleCommand(program: Command): void {
     .option("--hid-gadget <path>", "instead: one module, on a gadget's character device; needs --seed")
     .addOption(new Option("--role <role>", "which module that is").choices(["tx", "rx"]).default("tx"))
     .option("--run <n>", "number of that module's start, the same at the other module", whole, 1)
+    .option("--since-s <s>", "when both began, in seconds since 1970: block by block they keep to the clock", whole)
     .option("--block-bytes <n>", "size of a link block, 4096 to 32768, a power of two", blockSize, 32_768)
     .option("--rate-bits-per-s <n>", "secret key rate", positive, 1_000_000)
     .option("--buffer-blocks <n>", "blocks that each module holds for its KM", whole, 256)
@@ -96,12 +98,15 @@ async function started(
   ports: SimulatorPorts,
   parts: AsyncDisposableStack,
 ): Promise<Promise<Error>[]> {
-  const { a, b, hidGadget: gadget, role, run, seed, pairingKey } = flags;
+  const { a, b, hidGadget: gadget, role, run, sinceS, seed, pairingKey } = flags;
+  const sinceMs = sinceS === undefined ? undefined : sinceS * 1_000;
   const options = { ...optionsOf(flags), pairingKey };
   if (gadget !== undefined && a === undefined && b === undefined) {
     if (seed === undefined)
       throw new CommandError(EXIT.usage, "--hid-gadget needs --seed, the same at the other module");
-    parts.use(startAlone({ ...options, seed, gadget, role, run }, ports));
+    if (sinceMs !== undefined && flags.jitter > 0)
+      throw new CommandError(EXIT.usage, "blocks that go by the clock (--since-s) have no --jitter");
+    parts.use(startAlone({ ...options, seed, gadget, role, run, sinceMs }, ports));
     return [];
   }
   if (gadget !== undefined || a === undefined || b === undefined) {

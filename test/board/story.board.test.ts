@@ -62,6 +62,13 @@ const showsOf = async (appliance: Appliance, command: string, fits: RegExp): Pro
   return shown;
 };
 
+/** Gives a command that asks for a code, and the code. */
+const confirmed = async ({ console: line }: Appliance, command: string): Promise<void> => {
+  line.type(`${command}\r`);
+  const [, code] = /type\s+(\d{6})\s+within/.exec(await line.shows("code: ")) ?? [];
+  line.type(`${code}\r`);
+};
+
 test("an empty appliance takes its config medium, shows the token's PIN and says what it still needs", async () => {
   await Promise.all(
     both.map(async (one) => {
@@ -175,6 +182,10 @@ test("power goes five times under load: no key is handed out twice, and what was
   expect(again).toEqual([]);
   for (const one of fetched.slice(-3)) expect(await load.isGone(one)).toBe(true);
   expect(oracle.violations).toEqual([]);
+  for (const one of both) {
+    await one.logIn();
+    await showsOf(one, "show links", new RegExp(`^${HID.id} +\\S+ +up +\\S+ % +[1-9]`, "m"));
+  }
 });
 
 test("design 3.5: in the memory of neither machine lies a key that was handed out", async () => {
@@ -205,9 +216,7 @@ test("an update is installed from the console and started; one that does not sta
     await a.console.shows("[y/N] ");
     a.console.type("y\r");
     await a.console.shows("Installed. It is used from the next start on", BOOTS_MS);
-    a.console.type("reboot\r");
-    const [, code] = /type (\d{6}) within/.exec(await a.console.shows("code: ")) ?? [];
-    a.console.type(`${code}\r`);
+    await confirmed(a, "reboot");
     await a.console.shows("Welcome to GRUB", BOOTS_MS);
     if (file === "broken.raucb") {
       await a.console.shows("dm-verity device corrupted", BOOTS_MS);
@@ -246,9 +255,7 @@ test("zeroise asks for a code, and then no key that was supplied before can be f
   const [asks, fetches] = [new AkDoor(from), new AkDoor(to)];
   const [key] = await asks.supply(to.id, { number: 1, size: 256 });
   await b.logIn();
-  b.console.type("zeroise\r");
-  const [, code] = /type (\d{6}) within/.exec(await b.console.shows("code: ")) ?? [];
-  b.console.type(`${code}\r`);
+  await confirmed(b, "zeroise");
   await b.console.shows("km-b is zeroised");
   await eventually(
     "the key is gone for good",

@@ -17,6 +17,7 @@ export interface PairOptions {
   readonly seed: string;
   readonly pairingKeyFile: string;
   readonly rateBitsPerS: number;
+  readonly bufferBlocks: number;
 }
 
 /** Started once both sockets are there. */
@@ -30,13 +31,14 @@ export class Modules implements AsyncDisposable {
     this.#parts = parts;
   }
 
-  static async start({ link, dir, seed, pairingKeyFile, rateBitsPerS }: PairOptions): Promise<Modules> {
+  static async start({ link, dir, seed, pairingKeyFile, ...of }: PairOptions): Promise<Modules> {
     await using parts = new AsyncDisposableStack();
     const [a, b] = [join(dir, `${link}-a`), join(dir, `${link}-b`)];
     const pair = parts.use(new TestProcess(`modules of ${link}`, join(dir, `${link}.log`)));
     const key = ["--seed", seed, "--run-file", join(dir, `${link}.run`), "--pairing-key-file", pairingKeyFile];
-    const ends = ["--a", a, "--b", b, "--rate-bits-per-s", String(rateBitsPerS)];
-    await pair.spawn([QKM, "module", "--link", link, ...ends, ...key]);
+    const ends = ["--a", a, "--b", b, "--rate-bits-per-s", String(of.rateBitsPerS)];
+    const room = ["--buffer-blocks", String(of.bufferBlocks)];
+    await pair.spawn([QKM, "module", "--link", link, ...ends, ...room, ...key]);
     const sockets = [`${a}.sock`, `${b}.sock`] as const;
     for (const [pty, socket] of [
       [a, sockets[0]],

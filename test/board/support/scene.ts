@@ -36,7 +36,7 @@ export async function setScene(): Promise<Scene> {
   mkdirSync(siteDir);
   const site = await Site.make(siteDir);
   const { pairingKeyFile } = site;
-  const pair = { link: SERIAL.id, dir, seed: site.seed(SERIAL.id), pairingKeyFile, rateBitsPerS: SERIAL.rateBitsPerS };
+  const pair = { ...SERIAL, link: SERIAL.id, dir, seed: site.seed(SERIAL.id), pairingKeyFile };
   const modules = parts.use(await Modules.start(pair));
   const { ports } = parts.use(await reservePorts(KMS.length));
   const [a, b] = KMS.map((km, index) => {

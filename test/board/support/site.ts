@@ -14,8 +14,8 @@ export const KMS = [
 export type KmPlan = (typeof KMS)[number];
 
 /** The serial link, whose modules are outside the enclosure, and that over USB HID, whose modules are within. */
-export const SERIAL = { id: "ab", rateBitsPerS: 300_000 } as const;
-export const HID = { id: "hid", rateBitsPerS: 30_000, run: 1, blockBytes: 4_096 } as const;
+export const SERIAL = { id: "ab", rateBitsPerS: 120_000, bufferBlocks: 16 } as const;
+export const HID = { id: "hid", rateBitsPerS: 12_000, run: 1, blockBytes: 4_096 } as const;
 export const OPERATOR = { name: "olga", pin: "271828" } as const;
 export const AUDITOR = { name: "axel", pin: "314159" } as const;
 
@@ -23,6 +23,8 @@ export class Site {
   readonly dir: string;
   readonly pairingKeyFile: string;
   readonly #seed: string;
+  /** When the HID modules began, in s since 1970. */
+  readonly #since = Math.floor(Date.now() / 1_000);
 
   private constructor(dir: string, seed: string) {
     this.dir = dir;
@@ -79,8 +81,8 @@ export class Site {
 
   /** Words of systemd's EnvironmentFile, none with a space in it. */
   #hidModule({ role }: KmPlan): string[] {
-    const numbers = ["--run", String(HID.run), "--rate-bits-per-s", String(HID.rateBitsPerS)];
-    const size = ["--block-bytes", String(HID.blockBytes)];
+    const numbers = ["--run", String(HID.run), "--since-s", String(this.#since)];
+    const size = ["--block-bytes", String(HID.blockBytes), "--rate-bits-per-s", String(HID.rateBitsPerS)];
     return [...size, "--link", HID.id, "--role", role, "--seed", this.seed(HID.id), ...numbers];
   }
 

@@ -117,6 +117,11 @@ test("a gadget that is not there is waited for, and SIGTERM ends the module mean
 test.each([
   ["no port at all", [], "name two ports with --a and --b, or one with --hid-gadget"],
   ["both kinds", ["--hid-gadget", "/dev/hidg0", "--a", "/nowhere/a", "--seed", "x"], "name two ports with --a and --b"],
+  [
+    "jitter by the clock",
+    ["--hid-gadget", "/dev/hidg0", "--seed", "x", "--since-s", "1", "--jitter", "0.1"],
+    "have no --jitter",
+  ],
   ["a gadget without a seed", ["--hid-gadget", "/dev/hidg0"], "--hid-gadget needs --seed"],
 ])("%s is refused with a sentence", async (_what, more, sentence) => {
   await expect(ModuleProcess.start([...about, ...more])).rejects.toThrow(sentence);

@@ -228,3 +228,30 @@ test("a pair without a KM holds what it may and no more", async () => {
   expect(rig.lines.a.end.module?.held.blocks).toBe(16);
   expect(rig.lines.a.end.module?.held.dropped).toBeGreaterThan(70);
 });
+
+test("two modules that go by the clock agree on every block, whenever each was started", () => {
+  const clock = new ManualClock();
+  const sinceMs = clock.wallMs();
+  const moduleOf = (): { readonly names: string[]; readonly pair: ModulePair } => {
+    const names: string[] = [];
+    const about = { link: linkId("ab"), blockBytes: BLOCK_BYTES, rateBitsPerS: 32_768, qber: 0.03 };
+    const ports = { clock, random: seededRandom("nonces"), chance: seededRandom("chance"), log: recorder().log };
+    const makeKey = (run: number, sequence: number): Buffer => {
+      names.push(`${run}/${sequence} at ${clock.wallMs() - sinceMs}`);
+      return made(run, sequence, BLOCK_BYTES);
+    };
+    const all = { ...ports, makeKey, nextRun: () => 1, sinceMs };
+    return { names, pair: new ModulePair({ ...about, bufferBlocks: 4, faults: NO_FAULTS }, {}, all) };
+  };
+  const early = moduleOf();
+  clock.advance(2_500);
+  const late = moduleOf();
+  clock.advance(2_500);
+  late.pair[Symbol.dispose]();
+  clock.advance(700);
+  const again = moduleOf();
+  clock.advance(1_300);
+  expect(early.names).toEqual([0, 1, 2, 3, 4, 5, 6].map((n) => `1/${n} at ${(n + 1) * 1_000}`));
+  expect([...late.names, ...again.names]).toEqual(early.names.slice(2));
+  for (const { pair } of [early, again]) pair[Symbol.dispose]();
+});
