@@ -25,7 +25,7 @@ async function underLoad(plan: Plan, work: (network: Network, oracle: Oracle) =>
   await using network = await startNetwork(plan);
   await network.stocked();
   const oracle = new Oracle();
-  await using load = new Load(network, oracle, seeded(seed), LARGEST_BITS);
+  await using load = new Load(network, oracle, seeded(seed), { largestBits: LARGEST_BITS });
   load.start();
   await work(network, oracle);
   await load.stop();

@@ -12,6 +12,15 @@ const MOST_WAITING = 200;
 const SIZES = [64, 128, 256, 256, 512, 1000, 2048, 8192, 32_704] as const;
 const LARGEST_ANSWER_BITS = 100_000;
 
+const REST_MS = 20;
+
+export interface LoadOptions {
+  /** Of one key; less than usual where blocks are small. */
+  readonly largestBits?: number;
+  /** How long each worker rests at most before it asks again; longer where machines are slow. */
+  readonly restMs?: number;
+}
+
 export class Load implements AsyncDisposable {
   readonly #oracle: Oracle;
   readonly #random: Seeded;
@@ -25,10 +34,16 @@ export class Load implements AsyncDisposable {
   readonly unanswered = new Map<string, number>();
   readonly #refused: { readonly way: string; readonly bytes: number; readonly at: number }[] = [];
   readonly #sizes: readonly number[];
+  readonly #restMs: number;
   #on = false;
 
-  /** `largestBits`: of one key; less than usual where blocks are small. */
-  constructor(network: Pick<Network, "apps">, oracle: Oracle, random: Seeded, largestBits = Number.POSITIVE_INFINITY) {
+  constructor(
+    network: Pick<Network, "apps">,
+    oracle: Oracle,
+    random: Seeded,
+    { largestBits = Number.POSITIVE_INFINITY, restMs = REST_MS }: LoadOptions = {},
+  ) {
+    this.#restMs = restMs;
     this.#sizes = SIZES.filter((size) => size <= largestBits);
     this.#network = network;
     this.#oracle = oracle;
@@ -51,7 +66,7 @@ export class Load implements AsyncDisposable {
   async #keepOn(work: () => Promise<void>): Promise<void> {
     while (this.#on) {
       await work();
-      await pause(this.#random.between(1, 15));
+      await pause(this.#random.between(1, this.#restMs));
     }
   }
 
@@ -91,7 +106,7 @@ export class Load implements AsyncDisposable {
       if (thrown instanceof Unanswered) this.#count(this.unanswered, way, bytes);
       else if (thrown instanceof Refused && thrown.again) this.#refused.push({ way, bytes, at: performance.now() });
       else throw thrown;
-      await pause(20);
+      await pause(this.#restMs);
       return undefined;
     }
   }
@@ -139,7 +154,7 @@ export class Load implements AsyncDisposable {
       this.#waiting.push(
         ...(batch.some(({ state }) => state === "doubtful") ? batch.map((one) => [one]) : [[...batch]]),
       );
-      await pause(20);
+      await pause(this.#restMs);
     }
   }
 
