@@ -11,9 +11,9 @@ interface Wiring {
 }
 
 /** A gadget is no socket: it is asked, this often while reports come and go, and less often while none do. */
-const BUSY_MS = 1;
-const IDLE_MS = 10;
-const BUSY_ROUNDS = 100;
+const BUSY_MS = 2;
+const IDLE_MS = 20;
+const BUSY_ROUNDS = 25;
 const REOPEN_MS = 200;
 /** Reports of one round at most, each way. */
 const ROUND = 64;

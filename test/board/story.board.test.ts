@@ -19,7 +19,7 @@ import { notOf, tracesIn, tracesInMemory } from "./support/traces.ts";
 const BOOTS_MS = 900_000;
 const POLL_MS = 1_000;
 /** Keys that fit into the blocks of the HID link, asked for as emulated machines can answer. */
-const LOAD = { largestBits: 8_192, restMs: 200 };
+const LOAD = { largestBits: 1_024, restMs: 200 };
 /** More than the HID modules can have made meanwhile. */
 const HID_BLOCKS = 2_000;
 

@@ -14,7 +14,7 @@ export const KMS = [
 export type KmPlan = (typeof KMS)[number];
 
 /** The serial link, whose modules are outside the enclosure, and that over USB HID, whose modules are within. */
-export const SERIAL = { id: "ab", rateBitsPerS: 120_000, bufferBlocks: 16 } as const;
+export const SERIAL = { id: "ab", rateBitsPerS: 60_000, bufferBlocks: 16 } as const;
 export const HID = { id: "hid", rateBitsPerS: 12_000, run: 1, blockBytes: 4_096 } as const;
 export const OPERATOR = { name: "olga", pin: "271828" } as const;
 export const AUDITOR = { name: "axel", pin: "314159" } as const;
