@@ -1,6 +1,6 @@
 // The initial RAM disk: busybox, dmsetup and the modules that it takes to open the root.
 
-import { copyFileSync, cpSync, globSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, globSync, lutimesSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BoardImage } from "../board.ts";
@@ -41,7 +41,7 @@ export function makeInitramfs(
   copyModules(root, work, modules);
   writeFileSync(join(work, "modules"), `${modules.join("\n")}\n`);
   for (const path of globSync(join(work, "**"), { withFileTypes: true })) {
-    if (!path.isSymbolicLink()) utimesSync(join(path.parentPath, path.name), epoch, epoch);
+    lutimesSync(join(path.parentPath, path.name), epoch, epoch);
   }
   run(
     "sh",
