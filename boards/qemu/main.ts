@@ -36,16 +36,21 @@ async function main(): Promise<void> {
     process.exitCode = values.help ? 0 : 2;
     return;
   }
+  const forward = values.forward.map(portPair);
   const { disk, version } = await buildImage({ board });
   const dir = values.dir ?? join(REPOSITORY, ".qkm/board", version);
   mkdirSync(dir, { recursive: true });
   say(`starting it; Ctrl-] ends it. Its disk is in ${dir}`);
-  const forward = values.forward
-    .map((pair) => pair.split(":").map(Number))
-    .map(([host = 0, guest = 0]) => ({ host, guest }));
   await using guest = await Guest.start({ disk, dir, medium: values.medium, forward });
   await converse(guest);
 }
+
+const portPair = (pair: string): { readonly host: number; readonly guest: number } => {
+  const [, host, guest] = /^(\d{1,5}):(\d{1,5})$/.exec(pair) ?? [];
+  if (host === undefined || guest === undefined)
+    throw new ImageError(`--forward ${pair}: name a port here and one of the appliance, such as 4014:4014`);
+  return { host: Number(host), guest: Number(guest) };
+};
 
 /** Until the machine or the person ends it. */
 async function converse(guest: Guest): Promise<void> {
