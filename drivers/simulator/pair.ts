@@ -136,8 +136,8 @@ export class ModulePair implements Disposable {
     const { clock, sinceMs } = this.#ports;
     if (sinceMs === undefined) return;
     const { blockBytes, rateBitsPerS } = this.#options;
-    const [gapMs, agoMs] = [blockMs(blockBytes, rateBitsPerS), Math.max(0, clock.wallMs() - sinceMs)];
-    this.#sequence = Math.floor(agoMs / gapMs);
+    const [gapMs, agoMs] = [blockMs(blockBytes, rateBitsPerS), clock.wallMs() - sinceMs];
+    this.#sequence = Math.max(0, Math.floor(agoMs / gapMs));
     this.#nextAt = clock.monotonicMs() + (this.#sequence + 1) * gapMs - agoMs;
   }
 

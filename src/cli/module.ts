@@ -44,8 +44,8 @@ Example:
   One KM then has  port = "/run/qkm/ab-a",  the other  port = "/run/qkm/ab-b".  docs/kq.md explains the faults.
 
   On the USB HID gadget of two machines, each of which is plugged into its KM:
-  qkm module --link ab --hid-gadget /dev/hidg0 --role tx --seed SECRET --since-s 1800000000
-  qkm module --link ab --hid-gadget /dev/hidg0 --role rx --seed SECRET --since-s 1800000000`;
+  qkm module --link ab --hid-gadget /dev/hidg0 --role tx --seed SECRET --since-s 1760000000
+  qkm module --link ab --hid-gadget /dev/hidg0 --role rx --seed SECRET --since-s 1760000000`;
 
 /** Adds `module` to the commands. */
 export function registerModuleCommand(program: Command): void {

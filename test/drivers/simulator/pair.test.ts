@@ -231,7 +231,7 @@ test("a pair without a KM holds what it may and no more", async () => {
 
 test("two modules that go by the clock agree on every block, whenever each was started", () => {
   const clock = new ManualClock();
-  const sinceMs = clock.wallMs();
+  const sinceMs = clock.wallMs() + 500;
   const moduleOf = (): { readonly names: string[]; readonly pair: ModulePair } => {
     const names: string[] = [];
     const about = { link: linkId("ab"), blockBytes: BLOCK_BYTES, rateBitsPerS: 32_768, qber: 0.03 };
@@ -244,7 +244,7 @@ test("two modules that go by the clock agree on every block, whenever each was s
     return { names, pair: new ModulePair({ ...about, bufferBlocks: 4, faults: NO_FAULTS }, {}, all) };
   };
   const early = moduleOf();
-  clock.advance(2_500);
+  clock.advance(3_000);
   const late = moduleOf();
   clock.advance(2_500);
   late.pair[Symbol.dispose]();
