@@ -13,6 +13,7 @@ import { LinkBook, type LinkSettings } from "./link-book.ts";
 import { setLinkUse } from "./link-use.ts";
 import { loadBooks } from "./load.ts";
 import { LocalStock } from "./local-stock.ts";
+import { Pairs } from "./pairs.ts";
 import { PeerDesk } from "./peer-desk.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "./ports.ts";
 import { Quotas } from "./quota.ts";
@@ -25,7 +26,7 @@ import { readRow, TABLE } from "./rows.ts";
 import type { SessionHost } from "./session-host.ts";
 import { Sessions } from "./sessions.ts";
 import { checkSize, keySizes } from "./sizes.ts";
-import { notWithStrict, StrictPeers, type StrictSettings } from "./strict.ts";
+import { StrictPeers, type StrictSettings } from "./strict.ts";
 import { supplyStatus } from "./supply-status.ts";
 import { whyNotWorking } from "./working.ts";
 
@@ -65,6 +66,7 @@ export class KeyManager implements KeyDoor {
   readonly sessions: Sessions;
   /** What other KMs ask of this one. */
   readonly peers: PeerDesk;
+  readonly #pairs: Pairs;
   readonly #apps: Apps;
   readonly #fetchDesk: FetchDesk;
   readonly #housekeeping: Housekeeping;
@@ -95,6 +97,11 @@ export class KeyManager implements KeyDoor {
       paths: (destination) => paths?.get(destination) ?? 1,
     });
     this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
+    const { local, sizes } = this;
+    this.#pairs = new Pairs({
+      ...{ self: context.self, local, remotes: this.remotes, strict: this.strict },
+      defaultBits: sizes.defaultBits,
+    });
     this.#fetchDesk = new FetchDesk(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     const { remotes, relays, sessions } = this;
@@ -148,7 +155,7 @@ export class KeyManager implements KeyDoor {
   /** Gives back what the books hold of the vault. */
   #forget(): void {
     this.#stopHealth();
-    for (const { stock, held } of this.#pairs()) {
+    for (const { stock, held } of this.#pairs.all) {
       for (const { idKey } of [...stock.keys(), ...held.keys()]) idKey[Symbol.dispose]();
     }
   }
@@ -172,9 +179,8 @@ export class KeyManager implements KeyDoor {
       fetchDesk: this.#fetchDesk,
       checkWorking: () => this.#checkWorking(),
       homeOf: (app) => this.#apps.get(app).home,
-      pairFor: (home) => this.#pairFor(home),
-      checkSize: (wish, home) =>
-        checkSize(wish, keySizes(this.sizes.defaultBits, this.#pairFor(home).keyBytes + FRONT)),
+      pairFor: (home) => this.#pairs.for(home),
+      checkSize: (wish, home) => checkSize(wish, this.#pairs.sizes(home)),
       peerOf: (km) => connected(km)?.peer,
       isCurrent: (peer) => this.remotes.get(peer.id)?.peer === peer,
       mayWait: () => this.waiting < this.context.policy.maxWaiting,
@@ -183,7 +189,7 @@ export class KeyManager implements KeyDoor {
 
   /** What is shared with a peer, or with ourselves. */
   pair(peer: KmId): Remote | LocalStock | undefined {
-    return peer === this.context.self ? this.local : this.remotes.get(peer);
+    return this.#pairs.of(peer);
   }
 
   /** Whether an application is served here. */
@@ -234,21 +240,12 @@ export class KeyManager implements KeyDoor {
       }
       const mayWait = this.waiting < this.context.policy.maxWaiting;
       const strict = this.strict.get(home);
-      checkSize(request, strict?.sizes ?? keySizes(this.sizes.defaultBits, this.#pairFor(home).keyBytes + FRONT));
-      return (strict ?? this.#pairFor(home)).desk.request(request, answer, mayWait);
+      checkSize(request, strict?.sizes ?? this.#pairs.sizes(home));
+      return (strict ?? this.#pairs.for(home)).desk.request(request, answer, mayWait);
     } catch (thrown) {
       answer.refused(asFault(thrown));
       return NOTHING;
     }
-  }
-
-  /** @throws Fault NO_ROUTE, EXTENSION_UNSUPPORTED */
-  #pairFor(home: KmId): Remote | LocalStock {
-    if (this.strict.get(home) !== undefined) throw notWithStrict(home);
-    const pair = this.pair(home);
-    if (pair === undefined) throw new Fault("NO_ROUTE", { text: `${home} is no peer of this KM` });
-    if (pair instanceof Remote && pair.unreachable !== undefined) throw pair.unreachable;
-    return pair;
   }
 
   fetch(request: FetchRequest, answer: Answer): () => void {
@@ -257,7 +254,7 @@ export class KeyManager implements KeyDoor {
       const { home } = this.#apps.get(request.initiator);
       const strict = this.strict.get(home);
       if (strict !== undefined) return strict.held.request(request, answer);
-      const held = this.pair(home)?.held;
+      const held = this.#pairs.of(home)?.held;
       if (held === undefined) throw new Fault("KEY_NOT_FOUND");
       return this.#fetchDesk.request(request, held, answer);
     } catch (thrown) {
@@ -270,7 +267,7 @@ export class KeyManager implements KeyDoor {
     const { home } = this.#apps.get(other);
     const strict = this.strict.get(home);
     if (strict !== undefined) return strict.status;
-    const pair = this.#pairFor(home);
+    const pair = this.#pairs.for(home);
     return supplyStatus(this.context, pair, this.sizes.defaultBits);
   }
 
@@ -286,21 +283,17 @@ export class KeyManager implements KeyDoor {
     try {
       this.#checkWorking();
       this.relays.recovered();
-      for (const { desk } of this.#pairs()) desk.pump();
+      for (const { desk } of this.#pairs.all) desk.pump();
       this.strict.recovered();
     } catch (thrown) {
-      for (const { desk } of this.#pairs()) desk.refuseAll(asFault(thrown));
+      for (const { desk } of this.#pairs.all) desk.refuseAll(asFault(thrown));
       this.strict.refuseAll(asFault(thrown));
     }
   }
 
-  #pairs(): readonly (Remote | LocalStock)[] {
-    return [this.local, ...this.remotes.values()];
-  }
-
   /** Requests that wait for stock. */
   get waiting(): number {
-    return this.#pairs().reduce((sum, { desk }) => sum + desk.waiting, this.strict.waiting);
+    return this.#pairs.waiting;
   }
 
   /** From now on refuses who waits and what comes; resolves when peers were told of the sessions that end. */
@@ -309,7 +302,7 @@ export class KeyManager implements KeyDoor {
     this.peers.refuse();
     this.#stopHealth();
     const told = this.sessions.stop();
-    for (const { desk } of this.#pairs()) desk.refuseAll(new Fault("STOPPING"));
+    for (const { desk } of this.#pairs.all) desk.refuseAll(new Fault("STOPPING"));
     this.strict.refuseAll(new Fault("STOPPING"));
     await told;
   }
@@ -331,4 +324,3 @@ export class KeyManager implements KeyDoor {
 
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */
 const DEFAULT_BLOCK = 4096;
-const FRONT = 96;
