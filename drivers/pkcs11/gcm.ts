@@ -2,6 +2,7 @@
 
 import type { Handle, Mechanism, PKCS11 } from "pkcs11js";
 import pkcs11js from "pkcs11js";
+import { forgetRegisters } from "../../src/core/registers.ts";
 import type { Kek } from "../../src/device/token.ts";
 import { SealBroken } from "../../src/device/token.ts";
 
@@ -49,6 +50,7 @@ export async function seal(bench: Bench, job: SealJob): Promise<void> {
   const written = onLoop(bench, from)
     ? pkcs11.C_Encrypt(session, from, to)
     : await pkcs11.C_EncryptAsync(session, from, to);
+  forgetRegisters();
   // `from` is named again because pkcs11js keeps no hold on it while the other thread reads it.
   if (written.length !== from.length + TAG_BYTES) throw new Error(`the token sealed to ${written.length} bytes`);
 }
@@ -68,6 +70,8 @@ export async function open(bench: Bench, job: OpenJob): Promise<void> {
   } catch (cause) {
     to.fill(0);
     throw new SealBroken("the record is not what was sealed", { cause });
+  } finally {
+    forgetRegisters();
   }
 }
 

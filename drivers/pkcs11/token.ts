@@ -4,6 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Handle } from "pkcs11js";
 import { Fault } from "../../src/core/fault.ts";
 import type { Log } from "../../src/core/ports.ts";
+import { forgetRegisters } from "../../src/core/registers.ts";
 import type { Secret } from "../../src/core/secret.ts";
 import type { Kek, MacKey, Token, TokenInfo } from "../../src/device/token.ts";
 import type { Connection } from "./connection.ts";
@@ -191,6 +192,7 @@ async function fillRandom({ line, synchronous }: Context, session: Handle, into:
   const step = synchronous ? into.length : RANDOM_BYTES;
   for (let at = 0; at < into.length; at += step) {
     into.lend((bytes) => void line.pkcs11.C_GenerateRandom(session, view(bytes.subarray(at, at + step))));
+    forgetRegisters();
     if (!synchronous) await turn();
   }
 }
