@@ -1,9 +1,10 @@
-// The drivers that a configuration may name.
+// The drivers that a configuration may name. Each is loaded when it is opened: most nodes need one of them.
 
 import type { Driver } from "../src/device/driver.ts";
-import { openHidKeySource } from "./hid/source.ts";
-import { openSerialKeySource } from "./serial/source.ts";
 
-export const DRIVERS = { serial: openSerialKeySource, hid: openHidKeySource } as const satisfies Record<string, Driver>;
+export const DRIVERS = {
+  serial: async (options, ports) => (await import("./serial/source.ts")).openSerialKeySource(options, ports),
+  hid: async (options, ports) => (await import("./hid/source.ts")).openHidKeySource(options, ports),
+} as const satisfies Record<string, Driver>;
 
 export type DriverName = keyof typeof DRIVERS;

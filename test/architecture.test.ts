@@ -63,6 +63,30 @@ test.each(files)("%s imports only what its room may", (file) => {
   expect(wrong).toEqual([]);
 });
 
+/** Files that importing this one loads, it among them; packages by their names. What is imported at run time is not. */
+function loadedBy(file: string, found = new Set<string>()): ReadonlySet<string> {
+  if (found.has(file)) return found;
+  found.add(file);
+  if (!file.endsWith(".ts")) return found;
+  for (const [text, , name] of readFileSync(file, "utf8").matchAll(IMPORT)) {
+    if (name === undefined || /^(?:import|export) type/.test(text)) continue;
+    loadedBy(name.startsWith(".") ? join(dirname(file), name) : name, found);
+  }
+  return found;
+}
+
+/** Started with every node, on machines where each of their hundreds of files takes its time. */
+test.each(["src/main.ts", "src/cli/run.ts", "src/cli/appliance/provision.ts", "src/cli/console/command.ts"])(
+  "%s loads the certificate library and drivers' packages only when it needs them",
+  (file) => {
+    const loaded = loadedBy(file);
+    expect([...loaded]).toContain("src/config.ts");
+    expect(["@peculiar/x509", "reflect-metadata", "serialport", "node-hid"].filter((name) => loaded.has(name))).toEqual(
+      [],
+    );
+  },
+);
+
 describe("the check itself", () => {
   test("refuses the store to keys, types' values, other drivers, unknown packages and main", () => {
     expect(objection("src/keys/", "lmdb", false)).toBeDefined();
@@ -71,6 +95,11 @@ describe("the check itself", () => {
     expect(objection("drivers/serial/", "drivers/pkcs11/token.ts", true)).toBeDefined();
     expect(objection("src/cli/", "src/main.ts", false)).toBeDefined();
     expect(objection("src/core/", "node:fs", false)).toBeDefined();
+  });
+
+  test("follows imports to packages", () => {
+    expect([...loadedBy("src/cli/init.ts")]).toContain("@peculiar/x509");
+    expect([...loadedBy("drivers/hid/source.ts")]).toContain("node-hid");
   });
 
   test("sees imports over several lines, of side effects and at run time", () => {

@@ -6,9 +6,17 @@ import type { Command } from "commander";
 import type { Board } from "../../boards/board.ts";
 import { BOARDS } from "../../boards/index.ts";
 import { ID_PATTERN } from "../core/ids.ts";
+import { boardOf } from "./board.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import { USUAL_DIR } from "./network.ts";
-import { type AuthorityName, appFiles, authorityFiles, controllerFiles, nodePlaces } from "./provision/plan.ts";
+import {
+  type AuthorityName,
+  appFiles,
+  authorityFiles,
+  controllerFiles,
+  NODE_PORTS,
+  nodePlaces,
+} from "./provision/plan.ts";
 import { USUAL_BASE } from "./provision/ports.ts";
 import {
   authoritiesIn,
@@ -21,9 +29,6 @@ import {
 } from "./provision/provision.ts";
 import { provisionReference } from "./provision/reference.ts";
 import { quoted } from "./shell.ts";
-
-/** Ports of a single node, where nothing else usually listens. */
-export const NODE_PORTS = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414, controller: 4164 } as const;
 
 interface InitOptions {
   readonly dir?: string;
@@ -66,13 +71,6 @@ async function init(options: InitOptions): Promise<void> {
   const dir = resolve(options.dir ?? USUAL_DIR);
   await provisionReference(dir, board, options.dir === undefined ? USUAL_BASE : undefined, say);
   say(`the reference network is in ${dir}; run it with: qkm up --dir ${quoted(dir)}`);
-}
-
-/** @throws CommandError naming the boards that there are */
-export function boardOf(name: string): Board {
-  const found = Object.entries<Board>(BOARDS).find(([known]) => known === name);
-  if (found !== undefined) return found[1];
-  throw new CommandError(EXIT.usage, `there is no board "${name}"; there is ${Object.keys(BOARDS).join(", ")}.`);
 }
 
 async function initNode(id: string, board: Board, options: InitOptions, say: Progress): Promise<void> {

@@ -1,7 +1,9 @@
 // Certificates in PEM files, and whether one leads to a trust anchor.
 
-import { X509Certificate } from "node:crypto";
+import { createHash, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import { CommandError, EXIT } from "../exit.ts";
+import type { Subject } from "../provision/certificates.ts";
 import { readText } from "./files.ts";
 
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
@@ -30,6 +32,20 @@ export function leafOf(path: string): X509Certificate | undefined {
     return undefined;
   }
 }
+
+/** Whether a certificate is for this private key, and for these names and no others. */
+export function isFor(leaf: X509Certificate | undefined, key: KeyObject, { uri, hosts = [] }: Subject): boolean {
+  if (leaf === undefined || !leaf.publicKey.equals(createPublicKey(key))) return false;
+  const names = leaf.subjectAltName?.split(", ") ?? [];
+  const isNamed = (host: string) =>
+    (isIP(host) === 0 ? leaf.checkHost(host, { subject: "never", wildcards: false }) : leaf.checkIP(host)) !==
+    undefined;
+  return names.length === hosts.length + 1 && names.includes(`URI:${uri}`) && hosts.every(isNamed);
+}
+
+/** A line about a public key, the same on the node's screen and at the authority, so that people can compare. */
+export const fingerprintLine = (spki: Uint8Array): string =>
+  `  SHA-256 ${createHash("sha256").update(spki).digest("hex")}`;
 
 /** Whether the first of a chain leads to one of the anchors, over the others; by signature, not by date. */
 export function leadsTo(anchors: readonly X509Certificate[], chain: readonly X509Certificate[]): boolean {

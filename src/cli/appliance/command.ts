@@ -4,8 +4,8 @@ import { readFileSync, writeSync } from "node:fs";
 import type { Command } from "commander";
 import { BOARDS } from "../../../boards/index.ts";
 import { type NodeConfig, parseConfig } from "../../config.ts";
+import { boardOf } from "../board.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import { boardOf } from "../init.ts";
 
 interface ProvisionOptions {
   readonly board: string;

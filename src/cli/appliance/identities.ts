@@ -1,19 +1,19 @@
 // Who the node is to others: for each of its private keys the doors, the certificate, and what a request asks for.
 
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, type webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { existsSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
 import type { NodeConfig } from "../../config.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import { requestCertificate, type Subject } from "../provision/certificates.ts";
-import { leafOf } from "./chain.ts";
+import type { Subject } from "../provision/certificates.ts";
+import { fingerprintLine, isFor, leafOf } from "./chain.ts";
 import { moveWhole, readText, writeWhole } from "./files.ts";
 import type { Medium } from "./medium.ts";
 import { configIn } from "./node-config.ts";
 import { type AppliancePlaces, appliancePlaces, ON_MEDIUM } from "./places.ts";
-import { fingerprintLine, type RequestContent, readRequest } from "./request.ts";
+import type { RequestContent } from "./request.ts";
 import type { Screen } from "./screen.ts";
 
 export interface NodeIdentity {
@@ -111,21 +111,35 @@ async function takeIdentity(
   screen: Screen,
 ): Promise<void> {
   const key = keyOf(one, places) ?? makeKey(one, screen);
-  const file = join(places.requests, `${one.name}.csr`);
-  const present = readText(file);
-  const fits = present !== undefined && (await isRequestFor(present, key, one.subject));
-  const pem = fits ? present : await requestCertificate(await keyPair(key), one.subject);
-  if (!fits) writeWhole(file, pem, 0o644);
-  if (!fits) screen.say(`certificate request ${one.name}: ${one.subject.uri}`);
-  if (!fits) screen.say(fingerprintLine(spkiOf(key)));
+  const file = requestFile(places, one);
   const leaf = leafOf(one.certificate);
+  const present = readText(file);
+  const fits = present !== undefined && (isFor(leaf, key, one.subject) || (await isRequestFor(present, key, one)));
+  const pem = fits ? present : await makeRequest(one, key, file, screen);
   const ends = leaf !== undefined && leaf.validToDate.getTime() < Date.now() + SOON_MS;
-  if (ends)
-    screen.say(
-      `certificate ${one.name} ends on ${leaf.validToDate.toISOString().slice(0, 10)}: have the request signed anew`,
-    );
+  if (ends) {
+    const day = leaf.validToDate.toISOString().slice(0, 10);
+    screen.say(`certificate ${one.name} ends on ${day}: have the request signed anew`);
+  }
   if (medium !== undefined && (!fits || leaf === undefined || ends)) putRequest(one, pem, medium, screen);
 }
+
+const requestFile = (places: AppliancePlaces, { name }: NodeIdentity): string => join(places.requests, `${name}.csr`);
+
+/** Loads the certificate library, which a node that has its certificates does without. */
+const library = () => import("./request.ts");
+
+async function makeRequest(one: NodeIdentity, key: KeyObject, file: string, screen: Screen): Promise<string> {
+  const pem = await (await library()).newRequest(key, one.subject);
+  writeWhole(file, pem, 0o644);
+  screen.say(`certificate request ${one.name}: ${one.subject.uri}`);
+  screen.say(fingerprintLine(createPublicKey(key).export({ type: "spki", format: "der" })));
+  return pem;
+}
+
+/** Of the same key, name and hosts: a request is not made anew at each start. */
+const isRequestFor = async (pem: string, key: KeyObject, { subject }: NodeIdentity): Promise<boolean> =>
+  (await library()).isRequestFor(pem, key, subject);
 
 /** Time enough to have a request signed. */
 const SOON_MS = 60 * 86_400_000;
@@ -162,36 +176,17 @@ function makeKey({ key, name }: NodeIdentity, screen: Screen): KeyObject {
   return privateKey;
 }
 
-const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
-
-const keyPair = async (key: KeyObject): Promise<webcrypto.CryptoKeyPair> => ({
-  privateKey: key.toCryptoKey(ALGORITHM, false, ["sign"]),
-  publicKey: createPublicKey(key).toCryptoKey(ALGORITHM, true, ["verify"]),
-});
-
-const spkiOf = (key: KeyObject): Buffer => createPublicKey(key).export({ type: "spki", format: "der" });
-
-/** Of the same key, name and hosts: a request is not made anew at each start. */
-async function isRequestFor(pem: string, key: KeyObject, { uri, hosts = [] }: Subject): Promise<boolean> {
-  const content = await readRequest(pem).catch(() => undefined);
-  if (content === undefined) return false;
-  return (
-    spkiOf(key).equals(content.spki) &&
-    content.uri === uri &&
-    content.hosts.toSorted().join() === [...hosts].toSorted().join()
-  );
-}
-
 /** The node's certificate requests; none before it has a configuration. For the console. */
 export async function requestsOf(dir: string): Promise<readonly WaitingRequest[]> {
   const places = appliancePlaces(dir);
   const config = configIn(places);
   if (config === undefined) return [];
+  const { readRequest } = await library();
   const found: WaitingRequest[] = [];
-  for (const { name } of identitiesOf(config, places)) {
-    const file = join(places.requests, `${name}.csr`);
+  for (const one of identitiesOf(config, places)) {
+    const file = requestFile(places, one);
     const pem = readText(file);
-    if (pem !== undefined) found.push({ name, file, pem, content: await readRequest(pem) });
+    if (pem !== undefined) found.push({ name: one.name, file, pem, content: await readRequest(pem) });
   }
   return found;
 }

@@ -10,9 +10,8 @@ import { DRIVERS } from "../../../drivers/index.ts";
 import { lineFinder } from "../../config/lines.ts";
 import { ConfigError, loadConfig, type NodeConfig, parseConfig } from "../../config.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import { NODE_PORTS } from "../init.ts";
 import { endpointText } from "../provision/node-toml.ts";
-import { labelOf } from "../provision/provision.ts";
+import { NODE_PORTS, tokenLabel } from "../provision/plan.ts";
 import { moveWhole, readText, writeWhole } from "./files.ts";
 import type { Medium } from "./medium.ts";
 import { type AppliancePlaces, ON_MEDIUM } from "./places.ts";
@@ -111,7 +110,7 @@ const knownOf = (board: Board, id: string): Record<string, Table> => ({
   node: { board: board.name, ...(board.image === undefined ? {} : { control_socket: CONTROL_SOCKET }) },
   token: {
     module: board.token.module,
-    label: labelOf(id),
+    label: tokenLabel(id),
     pin_file: "pin",
     ...(board.token.softhsm ? { softhsm_conf: "token/softhsm2.conf" } : {}),
   },

@@ -1,7 +1,7 @@
-// What is in a certificate request (PKCS#10, RFC 2986), for people who sign it.
+// Certificate requests (PKCS#10, RFC 2986), as nodes make them and people who sign them read them.
 
 import "reflect-metadata";
-import { createHash, type webcrypto } from "node:crypto";
+import { createPublicKey, type KeyObject, type webcrypto } from "node:crypto";
 import {
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
@@ -10,7 +10,8 @@ import {
 } from "@peculiar/x509";
 import { ID_PATTERN } from "../../core/ids.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import type { Subject } from "../provision/certificates.ts";
+import { requestCertificate, type Subject } from "../provision/certificates.ts";
+import { fingerprintLine } from "./chain.ts";
 
 /** Checked: signed by the key that it is for, and exactly one name of this network. */
 export interface RequestContent extends Subject {
@@ -65,6 +66,25 @@ export const requestLines = ({ uri, usages, hosts, spki }: RequestContent): read
   fingerprintLine(spki),
 ];
 
-/** The same on the node's screen and at the authority, so that people can compare. */
-export const fingerprintLine = (spki: Uint8Array): string =>
-  `  SHA-256 ${createHash("sha256").update(spki).digest("hex")}`;
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
+
+/** A request for the certificate of a private key, PEM. */
+export const newRequest = (key: KeyObject, subject: Subject): Promise<string> =>
+  requestCertificate(
+    {
+      privateKey: key.toCryptoKey(ALGORITHM, false, ["sign"]),
+      publicKey: createPublicKey(key).toCryptoKey(ALGORITHM, true, ["verify"]),
+    },
+    subject,
+  );
+
+/** Whether a request is for this key, name and hosts. */
+export async function isRequestFor(pem: string, key: KeyObject, { uri, hosts = [] }: Subject): Promise<boolean> {
+  const content = await readRequest(pem).catch(() => undefined);
+  if (content === undefined) return false;
+  return (
+    createPublicKey(key).export({ type: "spki", format: "der" }).equals(content.spki) &&
+    content.uri === uri &&
+    content.hosts.toSorted().join() === hosts.toSorted().join()
+  );
+}

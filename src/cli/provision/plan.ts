@@ -6,6 +6,9 @@ import type { PemFiles } from "./certificates.ts";
 export const DOORS = ["ak", "kx", "etsi014", "metrics", "controller"] as const;
 export type Ports = Readonly<Record<(typeof DOORS)[number], number>>;
 
+/** Ports of a single node, where nothing else usually listens. */
+export const NODE_PORTS: Ports = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414, controller: 4164 };
+
 export interface KmPlan {
   readonly id: string;
   readonly apps: readonly string[];
@@ -65,6 +68,11 @@ export const networkPlaces = (dir: string) => ({
   owner: join(dir, "up.json"),
   network: join(dir, "network.json"),
 });
+
+/** Largest label of a PKCS#11 token, in bytes. */
+const LABEL_BYTES = 32;
+/** The label of a KM's token, unless its configuration names another. */
+export const tokenLabel = (km: string): string => `qkm ${km}`.slice(0, LABEL_BYTES);
 
 /** Where everything of one node lies below `dir`. */
 export const nodePlaces = (dir: string) => ({

@@ -7,7 +7,7 @@ import type { Board } from "../../../boards/board.ts";
 import { initToken } from "../../../drivers/pkcs11/provision.ts";
 import { type Authority, authority, issue, type PemFiles } from "./certificates.ts";
 import { type NodeFile, nodeToml } from "./node-toml.ts";
-import { type AuthorityName, authorityFiles, nodePlaces } from "./plan.ts";
+import { type AuthorityName, authorityFiles, nodePlaces, tokenLabel } from "./plan.ts";
 
 /** Told of each thing made. */
 export type Progress = (line: string) => void;
@@ -76,14 +76,10 @@ export async function provisionIdentity(from: Authorities, { id, dir, hosts }: I
   if (server || kx) say(`certificates of KM ${id}: ${dirname(places.kx.cert)}`);
 }
 
-/** Largest label of a PKCS#11 token, in bytes. */
-const LABEL_BYTES = 32;
-export const labelOf = (id: string): string => `qkm ${id}`.slice(0, LABEL_BYTES);
-
 /** A SoftHSM token for a node, with a random PIN, if its board has SoftHSM; what its configuration says of it. */
 export function provisionToken(id: string, dir: string, board: Board, say: Progress) {
   const places = nodePlaces(dir);
-  const label = labelOf(id);
+  const label = tokenLabel(id);
   if (!board.token.softhsm) return { tokenLabel: label, softhsmConf: undefined };
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const { softhsmConf, created } = initToken({
