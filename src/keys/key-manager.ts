@@ -4,6 +4,7 @@ import { asFault, Fault } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
 import { type Audit, NO_AUDIT } from "../core/ports.ts";
 import { AgeClock } from "./age-clock.ts";
+import { AppDesk } from "./app-desk.ts";
 import { type AppEntry, Apps } from "./apps.ts";
 import type { Context, KeysPolicy } from "./context.ts";
 import { FetchDesk } from "./fetch.ts";
@@ -27,7 +28,6 @@ import type { SessionHost } from "./session-host.ts";
 import { Sessions } from "./sessions.ts";
 import { checkSize, keySizes } from "./sizes.ts";
 import { StrictPeers, type StrictSettings } from "./strict.ts";
-import { supplyStatus } from "./supply-status.ts";
 import { whyNotWorking } from "./working.ts";
 
 export type { AppEntry };
@@ -48,7 +48,6 @@ export interface KeyManagerSettings {
 /** Without an audit log nothing is noted. */
 type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog" | "audit"> & { readonly audit?: Audit };
 
-const NOTHING = (): void => {};
 const BOOT_BYTES = 8;
 
 export class KeyManager implements KeyDoor {
@@ -69,6 +68,8 @@ export class KeyManager implements KeyDoor {
   readonly #pairs: Pairs;
   readonly #apps: Apps;
   readonly #fetchDesk: FetchDesk;
+  /** What applications ask of this KM. */
+  readonly #desk: AppDesk;
   readonly #housekeeping: Housekeeping;
   readonly #intakes = new Map<string, Intake>();
   readonly #stopped = new AbortController();
@@ -106,6 +107,10 @@ export class KeyManager implements KeyDoor {
     this.sessions = new Sessions(this.#sessionHost(quotas));
     const { remotes, relays, sessions } = this;
     const checkWorking = () => this.#checkWorking();
+    this.#desk = new AppDesk(context, {
+      ...{ apps: this.#apps, pairs: this.#pairs, strict: this.strict, fetchDesk: this.#fetchDesk },
+      ...{ sizes, checkWorking },
+    });
     this.peers = new PeerDesk(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
     this.#housekeeping = new Housekeeping(context, this);
     const changed = () => this.#healthChanged();
@@ -120,15 +125,8 @@ export class KeyManager implements KeyDoor {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
     const relayLog = new RelayLog(() => ports.clock.wallMs());
-    const context = {
-      audit: NO_AUDIT,
-      ...ports,
-      boot: ports.random.hex(BOOT_BYTES),
-      policy: settings.policy,
-      ages,
-      relayLog,
-    };
-    const manager = new KeyManager(context, settings);
+    const own = { boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
+    const manager = new KeyManager({ audit: NO_AUDIT, ...ports, ...own }, settings);
     manager.routeDesk.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
       await loadBooks(manager.context, {
@@ -232,43 +230,15 @@ export class KeyManager implements KeyDoor {
   }
 
   supply(request: SupplyRequest, answer: Answer): () => void {
-    try {
-      this.#checkWorking();
-      const { home } = this.#apps.get(request.destination);
-      if (request.destination === request.app) {
-        throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
-      }
-      const mayWait = this.waiting < this.context.policy.maxWaiting;
-      const strict = this.strict.get(home);
-      checkSize(request, strict?.sizes ?? this.#pairs.sizes(home));
-      return (strict ?? this.#pairs.for(home)).desk.request(request, answer, mayWait);
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-      return NOTHING;
-    }
+    return this.#desk.supply(request, answer);
   }
 
   fetch(request: FetchRequest, answer: Answer): () => void {
-    try {
-      this.#checkWorking();
-      const { home } = this.#apps.get(request.initiator);
-      const strict = this.strict.get(home);
-      if (strict !== undefined) return strict.held.request(request, answer);
-      const held = this.#pairs.of(home)?.held;
-      if (held === undefined) throw new Fault("KEY_NOT_FOUND");
-      return this.#fetchDesk.request(request, held, answer);
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-      return NOTHING;
-    }
+    return this.#desk.fetch(request, answer);
   }
 
-  status(_app: AppId, other: AppId): SupplyStatus {
-    const { home } = this.#apps.get(other);
-    const strict = this.strict.get(home);
-    if (strict !== undefined) return strict.status;
-    const pair = this.#pairs.for(home);
-    return supplyStatus(this.context, pair, this.sizes.defaultBits);
+  status(app: AppId, other: AppId): SupplyStatus {
+    return this.#desk.status(app, other);
   }
 
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE, AUDIT_UNAVAILABLE */

@@ -78,3 +78,16 @@ export const plus = ({ bytes, rest }: Total, { count, step }: Demand): Total => 
   bytes: bytes + count * step,
   rest: Math.max(rest, step * Math.ceil(count / MAX_PIECES)),
 });
+
+/** Takes a demand off what is left of each KMA-key; returns how many keys were to be had. */
+export function carveFrom(left: number[], { count, step }: Demand): number {
+  let had = 0;
+  for (const [index, bytes] of left.entries()) {
+    if (had === count) break;
+    if (!isPiece(bytes, { count, step })) continue;
+    const fits = Math.min(count - had, Math.floor(bytes / step));
+    left[index] = bytes - fits * step;
+    had += fits;
+  }
+  return had;
+}

@@ -11,12 +11,8 @@ import { GivenUp } from "./given-up.ts";
 import { FIRST_OFFSET, STEP } from "./key-id.ts";
 import { Marks } from "./marks.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "./rows.ts";
-import { type Demand, isPiece, type Piece, type SourceKey, type Total } from "./source-key.ts";
-
-/** Open KMA-keys whose rest is too short for most requests; beyond it the oldest rest is destroyed. */
-const MAX_TAILS = 8;
-/** Open KMA-keys at most: where only large keys are asked, each leaves a rest that nobody wants. */
-const MAX_OPEN = 32;
+import { carveFrom, type Demand, isPiece, type Piece, type SourceKey, type Total } from "./source-key.ts";
+import { excessOf } from "./tails.ts";
 
 export class SourceStock {
   readonly peer: KmId;
@@ -241,7 +237,7 @@ export class SourceStock {
   tidy(oldestBorn: number, shortBytes: number, most: number): boolean {
     const change = this.#context.vault.change();
     const expired = this.keys().filter((key) => key.bornAt <= oldestBorn);
-    const excess = this.#excess(shortBytes).filter((key) => key.bornAt > oldestBorn);
+    const excess = excessOf(this.#open, shortBytes).filter((key) => key.bornAt > oldestBorn);
     if (expired.length + excess.length === 0) return true;
     this.end(expired.slice(0, most), "expired", change);
     this.end(excess.slice(0, most), "tail", change);
@@ -252,17 +248,6 @@ export class SourceStock {
   /** Whether it may still be carved of. */
   holds(key: SourceKey): boolean {
     return this.#open.includes(key) || this.#ready.includes(key);
-  }
-
-  /** All but the newest of the rests too short for the default key, and the shortest of too many open ones. */
-  #excess(shortBytes: number): readonly SourceKey[] {
-    const tails = this.#open.filter((key) => key.left < shortBytes);
-    const byLength = [...this.#open].sort((a, b) => a.left - b.left);
-    const excess = [
-      ...tails.slice(0, Math.max(0, tails.length - MAX_TAILS)),
-      ...byLength.slice(0, Math.max(0, byLength.length - MAX_OPEN)),
-    ];
-    return [...new Set(excess)];
   }
 
   // What the change forbids stays forbidden in memory; a restart finds the rows again and ends them again.
@@ -293,17 +278,4 @@ export class SourceStock {
       key.durable = key.carved;
     }
   }
-}
-
-/** Takes a demand off what is left of each KMA-key; returns how many keys were to be had. */
-function carveFrom(left: number[], { count, step }: Demand): number {
-  let had = 0;
-  for (const [index, bytes] of left.entries()) {
-    if (had === count) break;
-    if (!isPiece(bytes, { count, step })) continue;
-    const fits = Math.min(count - had, Math.floor(bytes / step));
-    left[index] = bytes - fits * step;
-    had += fits;
-  }
-  return had;
 }
