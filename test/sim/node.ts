@@ -1,6 +1,5 @@
 // One simulated KM: a machine that outlives its processes, and the real key manager and Kx that run on it.
 
-import type { CounterName } from "../../src/core/counters.ts";
 import { compareIds, type KmId } from "../../src/core/ids.ts";
 import { Pace } from "../../src/core/pace.ts";
 import type { Clock, Log, Meter } from "../../src/core/ports.ts";
@@ -8,28 +7,17 @@ import { KeyManager, type KeyManagerSettings } from "../../src/keys/key-manager.
 import { keepDialled } from "../../src/kx/redial.ts";
 import { dials, Roster } from "../../src/kx/roster.ts";
 import type { Channel } from "../../src/net/channel.ts";
-import type { Range } from "../../src/vault/vault.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import type { CommitFate, DiskCopy } from "../support/model-vault.ts";
 import { SimAudit } from "./audit.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
+import { type Life, logOf, meterOf, type NodeWatch, vaultWatch, whileAlive } from "./life.ts";
 import { SimMachine } from "./machine.ts";
 import type { LinkModules } from "./modules.ts";
 import type { Trace } from "./trace.ts";
-import { type Pad, type Watch, WatchedVault } from "./watched-vault.ts";
+import { WatchedVault } from "./watched-vault.ts";
 import type { Wire } from "./wire.ts";
-
-/** What an observer of a node is told. */
-export interface NodeWatch {
-  emitted(node: SimNode, block: string, range: Range): void;
-  tagged(node: SimNode, block: string, which: "hop" | "end", context: Uint8Array): void;
-  padded(node: SimNode, block: string, pads: readonly Pad[], context: Uint8Array | undefined): void;
-  counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void;
-  logged(node: SimNode, level: keyof Log, fields: Readonly<Record<string, unknown>>, sentence: string): void;
-  /** The process has ended, or the disk has rejected a commit. */
-  disturbed(node: SimNode, isEnd: boolean): void;
-}
 
 export interface NodePorts {
   readonly clock: SimClock;
@@ -58,7 +46,7 @@ export class SimNode {
   readonly modules = new Map<string, { readonly modules: LinkModules; readonly end: 0 | 1 }>();
   readonly #ports: NodePorts;
   readonly #dice: Dice;
-  #life = { ended: true };
+  #life: Life = { ended: true };
   #km: KeyManager | undefined;
   #roster: Roster | undefined;
   #stop = new AbortController();
@@ -155,7 +143,7 @@ export class SimNode {
     this.#jumped = true;
   }
 
-  async #open(life: { ended: boolean }): Promise<void> {
+  async #open(life: Life): Promise<void> {
     const { watch, clock: sim } = this.#ports;
     this.boots++;
     this.hadRejection = false;
@@ -166,13 +154,14 @@ export class SimNode {
     this.#jumped = false;
     this.machine.reindex();
     const inner = this.machine.boot();
-    const vault = new WatchedVault(inner, this.#watch());
+    const slow = () => (this.#dice.once(8) ? this.#wait(this.tokenMs * this.#dice.fraction()) : Promise.resolve());
+    const vault = new WatchedVault(inner, vaultWatch(this, life, watch, slow));
     const wall = () => WALL_START_MS + sim.nowMs + this.wallAheadMs;
     const after = (ms: number, then: () => void) => this.after(ms, "timer", then);
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
     const pace = new Pace({ turn: (then) => void this.after(0, "turn", then) });
     const audit = this.audit.port(() => life.ended);
-    const told = { log: this.#log(), meter: this.#meter(), audit };
+    const told = { log: logOf(this, life, watch), meter: meterOf(this, life, watch), audit };
     const ports = { self: this.id, vault, clock, pace, random: this.#dice, ...told };
     try {
       const km = await KeyManager.open(ports, this.settings, restored);
@@ -192,10 +181,9 @@ export class SimNode {
     const buffers = new BufferPool(2 * peers.length);
     const { defaultKeyBits } = this.settings.policy;
     const entries = peers.map((id) => ({ id, dialect: "extended" as const }));
-    const roster = new Roster(
-      { km: this.id, peers: entries, defaultKeyBits },
-      { events: this.#events(km.peers), clock, log, meter, buffers },
-    );
+    const connected = (peer: string) => this.connectedAtMs.set(peer, this.#ports.clock.nowMs);
+    const events = whileAlive(km.peers, this.#life, connected);
+    const roster = new Roster({ km: this.id, peers: entries, defaultKeyBits }, { events, clock, log, meter, buffers });
     this.#roster = roster;
     for (const peer of peers) {
       const wire = this.wires.get(peer);
@@ -211,60 +199,10 @@ export class SimNode {
     }
   }
 
-  #events(peers: KeyManager["peers"]): KeyManager["peers"] {
-    const life = this.#life;
-    const { clock } = this.#ports;
-    return new Proxy(peers, {
-      get: (target, name) => {
-        const member: unknown = Reflect.get(target, name, target);
-        if (typeof member !== "function") return member;
-        return (...args: readonly [{ readonly id: string }, ...unknown[]]) => {
-          if (name === "connected") this.connectedAtMs.set(args[0].id, clock.nowMs);
-          return life.ended ? undefined : Reflect.apply(member, target, args);
-        };
-      },
-    });
-  }
-
   accept(peer: KmId, channel: Channel): boolean {
     if (this.km === undefined || this.#roster?.welcome(peer) === undefined) return false;
     this.#roster.attach(peer, channel);
     return true;
-  }
-
-  #watch(): Watch {
-    const { watch } = this.#ports;
-    const life = this.#life;
-    return {
-      emitted: (block, range) => {
-        // A process that has ended hands out nothing.
-        if (!life.ended) watch.emitted(this, block, range);
-      },
-      tagged: (block, which, context) => watch.tagged(this, block, which, context),
-      padded: (block, pads, context) => watch.padded(this, block, pads, context),
-      pause: () => (this.#dice.once(8) ? this.#wait(this.tokenMs * this.#dice.fraction()) : Promise.resolve()),
-    };
-  }
-
-  #log(): Log {
-    const life = this.#life;
-    const { watch } = this.#ports;
-    const line =
-      (level: keyof Log) =>
-      (fields: Readonly<Record<string, unknown>>, sentence: string): void => {
-        if (!life.ended) watch.logged(this, level, fields, sentence);
-      };
-    return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
-  }
-
-  #meter(): Meter {
-    const life = this.#life;
-    const { watch } = this.#ports;
-    return {
-      add: (counter, labels, amount = 1) => {
-        if (!life.ended) watch.counted(this, counter, labels, amount);
-      },
-    };
   }
 
   #defect(err: unknown): void {
