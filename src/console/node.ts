@@ -42,7 +42,7 @@ export interface KmFacts {
     readonly store: string;
     readonly mode: string;
     readonly epoch: number;
-    readonly slots: { readonly all: number; readonly pinned: number };
+    readonly slots: { readonly all: number; readonly pinned: number; readonly intake: number };
   };
   readonly health?: {
     readonly healthy: boolean;

@@ -56,7 +56,7 @@ async function statusLines({ node }: Session): Promise<readonly string[]> {
     ["state", stateOf(facts)],
     ["token", `${vault.token}, epoch ${vault.epoch}, seals ${vault.mode}`],
     ["store", vault.store],
-    ["memory", `${vault.slots.pinned} of ${vault.slots.all} block slots in use`],
+    ["memory", `${vault.slots.pinned + vault.slots.intake} of ${vault.slots.all} block slots in use`],
     ["health", silent.length === 0 ? "every part answers" : `silent: ${silent.join(", ")}`],
     ["links", `${up} of ${links.length} in use`],
     ["peers", `${peers.filter(({ synchronised }) => synchronised).length} of ${peers.length} ready`],

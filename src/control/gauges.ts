@@ -30,7 +30,7 @@ export const GAUGES = {
   token_ready: gauge("1 while the security module is ready"),
   store_ready: gauge("1 while the key store can be written"),
   epoch: gauge("number of the KEK epoch"),
-  memory_slots: gauge("block slots of the locked memory, by state (all, pinned)", "state"),
+  memory_slots: gauge("block slots of the locked memory, by state (all, pinned, intake)", "state"),
   resident_memory_bytes: gauge("memory of the process that is in RAM"),
   loop_delay_seconds: gauge("event loop delay of the last measured window, by quantile (0.5, 0.99, 1)", "quantile"),
 } as const satisfies Record<string, GaugeRow>;

@@ -24,6 +24,7 @@ export const kmGauges =
     set("epoch", epoch);
     set("memory_slots", slots.all, { state: "all" });
     set("memory_slots", slots.pinned, { state: "pinned" });
+    set("memory_slots", slots.intake, { state: "intake" });
   };
 
 function linkGauges(set: SetGauge, report: LinkReport): void {

@@ -50,10 +50,10 @@ export class Blocks {
     };
   }
 
-  /** Slots that someone uses now. */
+  /** Slots that someone uses now, but for drivers. */
   get pinned(): number {
-    const { all, free } = this.#parts.slab;
-    return all - free - this.#residents.idle;
+    const { all, free, lentByPools } = this.#parts.slab;
+    return all - free - lentByPools - this.#residents.idle;
   }
 
   async seal(block: BlockId, key: Secret): Promise<Sealed> {

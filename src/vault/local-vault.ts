@@ -64,7 +64,7 @@ export class LocalVault implements Vault, AsyncDisposable {
       store: keeper.health,
       mode: life.mode,
       epoch: epochs.current,
-      slots: { all: slab.all, pinned: blocks.pinned },
+      slots: { all: slab.all, pinned: blocks.pinned, intake: slab.lentByPools },
     };
   }
 

@@ -34,6 +34,7 @@ export class Slab {
   readonly #free: Uint8Array[] = [];
   /** Slots set apart that are not in use, or whose use is the vault's own. */
   #idleInPools = 0;
+  #lentByPools = 0;
   #waiters: Waiter[] = [];
   #closed = false;
   /** Slots for open blocks: all but those set apart. */
@@ -57,6 +58,11 @@ export class Slab {
   /** Slots that hold nothing, those of the pools included. */
   get free(): number {
     return this.#free.length + this.#idleInPools;
+  }
+
+  /** Slots of pools that are in use. */
+  get lentByPools(): number {
+    return this.#lentByPools;
   }
 
   get waiting(): number {
@@ -116,9 +122,11 @@ export class Slab {
         const slot = own.pop();
         if (slot === undefined) return undefined;
         this.#idleInPools -= 1;
+        this.#lentByPools += 1;
         return secretOf(slot.subarray(0, bytes), () => {
           own.push(slot);
           this.#idleInPools += 1;
+          this.#lentByPools -= 1;
         });
       },
     };

@@ -118,8 +118,8 @@ export interface VaultHealth {
   readonly store: "ready" | "failing";
   readonly mode: "direct" | "envelope";
   readonly epoch: number;
-  /** Slots of locked memory: all, and those pinned now. */
-  readonly slots: { readonly all: number; readonly pinned: number };
+  /** Slots of locked memory: all, those with blocks that are at work now, and those with blocks that drivers bring. */
+  readonly slots: { readonly all: number; readonly pinned: number; readonly intake: number };
 }
 
 export interface Vault {

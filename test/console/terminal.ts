@@ -24,7 +24,7 @@ const CONNECTED = { reachable: true, connected: true, synchronised: true };
 export const FACTS: KmFacts = {
   km: "km-a",
   ready: true,
-  vault: { token: "ready", store: "ready", mode: "direct", epoch: 3, slots: { all: 127, pinned: 6 } },
+  vault: { token: "ready", store: "ready", mode: "direct", epoch: 3, slots: { all: 127, pinned: 6, intake: 0 } },
   health: { healthy: true, parts: [{ name: "loop", healthy: true, silentMs: 3 }] },
   links: [LINK],
   peers: [

@@ -63,7 +63,13 @@ export interface Opened extends AsyncDisposable {
 export async function open(own: Papers, km: TestNode | undefined): Promise<Opened> {
   const seen = recorder();
   const audit = new ModelAudit();
-  const vault = { token: "ready", store: "ready", mode: "direct", epoch: 3, slots: { all: 8, pinned: 0 } } as const;
+  const vault = {
+    token: "ready",
+    store: "ready",
+    mode: "direct",
+    epoch: 3,
+    slots: { all: 8, pinned: 0, intake: 2 },
+  } as const;
   const line = { line: "up", qber: 0.02, keyRateBitsPerS: 2000, alarms: ["hot"] } as const;
   const state: ControllerState = {
     report: () => reportOf(kmId("km-a"), vault, km?.km, (id) => (id === "ab" ? line : undefined)),

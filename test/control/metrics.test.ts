@@ -13,7 +13,7 @@ import { recorder } from "../support/recorder.ts";
 const REPORT: KmReport = {
   km: "km-a",
   ready: true,
-  vault: { token: "ready", store: "failing", mode: "direct", epoch: 7, slots: { all: 96, pinned: 3 } },
+  vault: { token: "ready", store: "failing", mode: "direct", epoch: 7, slots: { all: 96, pinned: 3, intake: 2 } },
   links: [
     {
       id: "ab",
@@ -107,6 +107,7 @@ describe("gauges", () => {
       "qkm_epoch 7",
       'qkm_memory_slots{state="all"} 96',
       'qkm_memory_slots{state="pinned"} 3',
+      'qkm_memory_slots{state="intake"} 2',
     ];
     for (const line of expected) expect(lines).toContain(line);
   });

@@ -5,11 +5,12 @@ import type { HandedKey } from "../system/support/doors.ts";
 import { eventually } from "../system/support/eventually.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";
 import { type Overrides, PAIR, type PlannedLink } from "../system/support/plan.ts";
+import { quiet, rest } from "../system/support/quiet.ts";
 import { line } from "../system/support/shapes.ts";
 import { stallAk, stallEtsi } from "../system/support/stalled.ts";
 import { Apps, type Errand } from "./support/apps.ts";
 import { memoryHolds } from "./support/hold.ts";
-import { quiet, rest, seededPlan } from "./support/material.ts";
+import { seededPlan } from "./support/material.ts";
 import { obstacleTo } from "./support/process-memory.ts";
 
 const BITS_PER_S = 8_000_000;

@@ -153,7 +153,7 @@ export class ModelVault implements Vault, BlockHome {
   }
 
   health(): VaultHealth {
-    const slots = { all: this.#machine.slots, pinned: this.leases.blocks };
+    const slots = { all: this.#machine.slots, pinned: this.leases.blocks, intake: 0 };
     return { token: this.#token, store: this.#store, mode: "direct", epoch: 1, slots };
   }
 

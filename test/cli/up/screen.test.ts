@@ -11,7 +11,7 @@ const PADS = { "km-a": { out: 262_400, in: 0 }, "km-b": { out: 0, in: 262_400 } 
 const report = (km: keyof typeof PADS, other: string): KmReport => ({
   km,
   ready: true,
-  vault: { token: "ready", store: "ready", mode: "direct", epoch: 1, slots: { all: 128, pinned: 3 } },
+  vault: { token: "ready", store: "ready", mode: "direct", epoch: 1, slots: { all: 128, pinned: 3, intake: 2 } },
   links: [
     {
       ...{ id: "ab", peer: other, line: "up", module: "m", qber: 0.0214, keyRateBitsPerS: 2_000_000, alarms: [] },

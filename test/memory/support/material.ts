@@ -6,14 +6,12 @@ import { networkPlaces } from "../../../src/cli/provision/plan.ts";
 import { linkId } from "../../../src/core/ids.ts";
 import { FIRST_OFFSET } from "../../../src/keys/key-id.ts";
 import type { HandedKey } from "../../system/support/doors.ts";
-import { eventually } from "../../system/support/eventually.ts";
 import type { Network } from "../../system/support/network.ts";
 import type { Plan } from "../../system/support/plan.ts";
 import { Secrets } from "./secrets.ts";
 
 /** Another for each link: equal blocks of two links would look like a key that was left. */
 const seedOf = (link: string): string => `read from outside, ${link}`;
-const RESTS_MS = 300;
 /** Blocks that the modules may have made and no KM has counted. */
 const UNCOUNTED = 32;
 
@@ -22,33 +20,6 @@ export const seededPlan = (plan: Plan): Plan => ({
   ...plan,
   links: plan.links.map((link) => ({ ...link, module: { ...link.module, seed: seedOf(link.id) } })),
 });
-
-/** Ends the modules and waits until no more blocks come in, and nothing is relayed: what works may hold key for a moment. */
-export async function quiet(network: Network): Promise<void> {
-  await Promise.all(network.links.map((link) => link.kill()));
-  await rest("the work with blocks and KMA-keys", () => worked(network));
-}
-
-/** Waits until a number stays the same for a while. */
-export async function rest(what: string, count: () => Promise<number>): Promise<void> {
-  let last = Number.NaN;
-  let since = 0;
-  await eventually(`${what} is at rest`, async () => {
-    const now = await count();
-    if (now !== last) since = performance.now();
-    last = now;
-    return performance.now() - since >= RESTS_MS;
-  });
-}
-
-const WORK = ["blocks_received", "kma_keys_sent", "kma_keys_ready", "kma_keys_held", "kma_keys_ended", "transits"];
-
-/** Steps that blocks and KMA-keys have taken, over all KMs. */
-async function worked(network: Network): Promise<number> {
-  const pages = await Promise.all(network.kms.map((km) => km.metrics()));
-  const sums = pages.flatMap((page) => WORK.map((counter) => page.sum(`qkm_${counter}_total`)));
-  return sums.reduce((sum, each) => sum + each, 0);
-}
 
 /** Blocks of one link that came in, at the end that has more. */
 async function receivedOf(network: Network, link: string): Promise<number> {
