@@ -1,6 +1,7 @@
 // AES-256-GCM opened into memory of our own, without a plain byte in anybody else's.
 
 import { createCipheriv, randomFillSync, timingSafeEqual } from "node:crypto";
+import { forgetRegisters } from "./registers.ts";
 
 const TAG_BYTES = 16;
 /** The longest ciphertext. */
@@ -35,6 +36,7 @@ export function openGcm(key: Uint8Array, sealed: Sealed, plain: Uint8Array): boo
   cipher.setAAD(aad);
   cipher.update(target);
   cipher.final();
+  forgetRegisters();
   if (tag.length === TAG_BYTES && timingSafeEqual(cipher.getAuthTag(), tag)) return true;
   target.fill(0);
   return false;

@@ -3,6 +3,7 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../core/ports.ts";
+import { forgetRegistersSoon } from "../core/registers.ts";
 import type { Grant } from "../keys/ports.ts";
 import { containerBytes, type Head, keyBytes, layKey } from "./container.ts";
 import type { Part, Parts } from "./parts.ts";
@@ -96,6 +97,7 @@ function writePiece(outlet: Outlet, sending: Sending, part: Part, used: number):
     else end(sending);
   });
   if (encryptsNow) part.release(used);
+  forgetRegistersSoon();
 }
 
 /** Tells node:http that this answer is out, so that it goes on to the connection's next request. */

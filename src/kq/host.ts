@@ -2,6 +2,7 @@
 
 import type { LinkId } from "../core/ids.ts";
 import type { Clock, Log, Meter, Random } from "../core/ports.ts";
+import { forgetRegistersSoon } from "../core/registers.ts";
 import type { Secret, SecretPool } from "../core/secret.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
 import { Malformed } from "./codec.ts";
@@ -133,6 +134,7 @@ export class Host {
   received(chunk: Buffer): void {
     this.#decoder.push(chunk);
     this.#connection?.settle();
+    forgetRegistersSoon();
   }
 
   /** The line takes bytes again. */

@@ -1,6 +1,7 @@
 // A Channel over a TLS socket: one unfinished write, reading held meanwhile, deadlines.
 
 import type { TLSSocket } from "node:tls";
+import { forgetRegistersSoon } from "../core/registers.ts";
 import type { Channel, ChannelHandler } from "./channel.ts";
 import type { Group } from "./client-hello.ts";
 import type { Peer } from "./identity.ts";
@@ -58,6 +59,7 @@ export class TlsChannel implements Channel {
     if (this.#held !== undefined) this.#socket.pause();
     this.#deadline ??= this.#watch();
     this.#socket.write(bytes, this.#written);
+    forgetRegistersSoon();
   }
 
   close(reason: string): void {

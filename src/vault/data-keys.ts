@@ -3,6 +3,7 @@
 import { createCipheriv, randomFillSync } from "node:crypto";
 import { openGcm } from "../core/gcm.ts";
 import type { KmId } from "../core/ids.ts";
+import { forgetRegisters } from "../core/registers.ts";
 import { secretOf } from "../core/secret.ts";
 import { type Kek, SealBroken, type Token } from "../device/token.ts";
 import { DATA_KEY_BYTES, DATA_KEY_ID_BYTES, dataKeyAad, IV_BYTES, TAG_BYTES, type WrappedKey } from "./record.ts";
@@ -138,6 +139,7 @@ export function gcmSeal(key: Uint8Array, { iv, aad, plain, sealed }: GcmJob): vo
   cipher.setAAD(aad);
   sealed.set(cipher.update(plain));
   cipher.final();
+  forgetRegisters();
   sealed.set(cipher.getAuthTag(), plain.length);
 }
 

@@ -6,6 +6,7 @@ import {
   crypto_onetimeauth_init,
   crypto_onetimeauth_update,
 } from "sodium-native";
+import { forgetRegisters } from "../core/registers.ts";
 
 export const TAG_BYTES = 16;
 /** Bytes of locked memory that `poly1305` works in. */
@@ -19,6 +20,7 @@ export function poly1305(state: Uint8Array, key: Uint8Array, context: Uint8Array
   crypto_onetimeauth_update(state, bytes);
   crypto_onetimeauth_final(state, tag);
   state.fill(0);
+  forgetRegisters();
   return tag;
 }
 

@@ -1,4 +1,4 @@
-// A process that works with key, and makes V8 give up optimised code each time: `node giver-up.ts FOLDER JOB`.
+// A process that works with key, and makes V8 give up optimised code each time: `node giver-up.ts FOLDER JOB BYTES`.
 
 import { randomFillSync } from "node:crypto";
 import { once } from "node:events";
@@ -30,28 +30,33 @@ function outgrown(number: number): Outgrown {
   return code;
 }
 
-async function main(folder: string, name: string): Promise<void> {
+async function main(folder: string, name: string, bytes: number): Promise<void> {
   const { module, label, pinFile, conf } = await makeToken(folder);
   const line = connect(borrowLibrary(module, conf), { label, pinFile, sessions: 1 }, keptLog());
   const memory = new LockedMemory({ allowUnlocked: true, log: keptLog() });
   const dataKey = randomFillSync(memory.region(KEY_BYTES));
-  const region = memory.region(KEY_BYTES + TAG_BYTES);
-  const plain = randomFillSync(region.subarray(0, KEY_BYTES));
+  const region = memory.region(bytes + TAG_BYTES);
+  const plain = randomFillSync(region.subarray(0, bytes));
   const job = { iv: new Uint8Array(12), aad: new Uint8Array(32), sealed: new Uint8Array(region.length) };
   await line.run(async (session) => {
     const { pkcs11 } = line;
     const bench = { pkcs11, session, key: await generateKek(pkcs11, session, "kek"), synchronous: true };
+    const [sealing, opening] = [
+      { ...job, plain },
+      { ...job, plain: region },
+    ];
     const jobs: Readonly<Record<(typeof JOBS)[number], () => unknown>> = {
-      "a token seals it": () => seal(bench, { ...job, plain }),
-      "a token opens it": () => open(bench, { ...job, plain: region }),
-      "a data key seals it": () => gcmSeal(dataKey, { ...job, plain }),
-      "a data key opens it": () => gcmOpen(dataKey, { ...job, plain }),
+      "a token seals it": () => seal(bench, sealing),
+      "a token opens it": () => open(bench, opening),
+      "a data key seals it": () => gcmSeal(dataKey, sealing),
+      "a data key opens it": () => gcmOpen(dataKey, sealing),
     };
     const [sealer, opener] = name.startsWith("a token") ? JOBS : [JOBS[2], JOBS[3]];
     await jobs[sealer]();
     const work = jobs[name === opener ? opener : sealer];
     const codes = Array.from({ length: TIMES }, (_, number) => outgrown(number));
-    for (const code of codes) code(Object.assign({ name: "another shape" }, { value: 0.5 }), work);
+    const other = Object.assign({ name: "another shape" }, { value: 0.5 });
+    for (const code of codes) code(other, work);
   });
   process.stdout.write("ready\n");
   await once(process.stdin.resume(), "end");
@@ -59,6 +64,6 @@ async function main(folder: string, name: string): Promise<void> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  await main(process.argv[2] ?? "", process.argv[3] ?? "");
+  await main(process.argv[2] ?? "", process.argv[3] ?? "", Number(process.argv[4]));
   process.exit(0);
 }
