@@ -1,7 +1,7 @@
 // A process that works with key, and makes V8 give up optimised code each time: `node giver-up.ts FOLDER JOB BYTES`.
 
 import { randomFillSync } from "node:crypto";
-import { once } from "node:events";
+import { writeSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { runInThisContext } from "node:vm";
 import { connect } from "../../../drivers/pkcs11/connection.ts";
@@ -16,6 +16,7 @@ const KEY_BYTES = 32;
 const TAG_BYTES = 16;
 const TIMES = 32;
 const WARM_UP = 20_000;
+const SEARCHED_MS = 30_000;
 const NOTHING = Array.from({ length: 8 }, (_, index) => () => index);
 
 /** What is done with key just before. */
@@ -57,9 +58,10 @@ async function main(folder: string, name: string, bytes: number): Promise<void> 
     const codes = Array.from({ length: TIMES }, (_, number) => outgrown(number));
     const other = Object.assign({ name: "another shape" }, { value: 0.5 });
     for (const code of codes) code(other, work);
+    // Whatever is done from here on may use the memory again that is to be searched.
+    writeSync(process.stdout.fd, "ready\n");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SEARCHED_MS);
   });
-  process.stdout.write("ready\n");
-  await once(process.stdin.resume(), "end");
   memory.zero();
 }
 
