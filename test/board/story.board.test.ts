@@ -22,8 +22,6 @@ const POLL_MS = 1_000;
 const LOAD = { largestBits: 1_024, restMs: 200 };
 /** More than the HID modules can have made meanwhile. */
 const HID_BLOCKS = 2_000;
-/** The kernel keeps the registers of a thread that sleeps, with bytes of what the token opened on it last, until it works again. */
-const SEARCHES = 4;
 
 let scene: Scene;
 let both: readonly [Appliance, Appliance];
@@ -191,19 +189,12 @@ test("power goes five times under load: no key is handed out twice, and what was
   }
 });
 
-test("design 3.5: in the memory of neither machine lies a key that was handed out", async () => {
-  const { a, site, dir, apps } = scene;
+test("design 3.5: in the memory of a machine lies no key that was handed out", async () => {
+  const { a, site, dir } = scene;
   const hid = { ...HID, seed: site.seed(HID.id), blocks: HID_BLOCKS };
   const keys = notOf(oracle.inState("fetched"), hid);
   expect(keys.length).toBeGreaterThan(50);
-  const search = () => tracesInMemory(a, { dir, keys, witness: "urn:qkm:km:km-a" });
-  let traces = await search();
-  for (let more = 1; more < SEARCHES && traces.keys.length > 0; more++) {
-    console.log(`in the memory of ${a.id}, for now: ${traces.keys.join("; ")}`);
-    await exchange(oracle, apps);
-    await exchange(oracle, [apps[1], apps[0]]);
-    traces = await search();
-  }
+  const traces = await tracesInMemory(a, { dir, keys, witness: "urn:qkm:km:km-a" });
   expect(traces.keys).toEqual([]);
   expect(traces.witness).toBeGreaterThan(0);
 });

@@ -9,7 +9,7 @@ import type { Appliance } from "./appliance.ts";
 
 /** A file is read in such pieces; each begins with the end of the one before. */
 const PIECE = 16 << 20;
-const OVERLAP = 256;
+const OVERLAP = 4_096;
 const MOST_NAMED = 20;
 
 export interface Traces {
@@ -20,8 +20,29 @@ export interface Traces {
   readonly bytes: number;
 }
 
-/** Every key raw, in base64 and in hex. */
-export async function tracesIn(file: string, keys: readonly HandedKey[], witness: string): Promise<Traces> {
+/** XSAVE's area (Intel SDM 1, 13.4): where the registers lie in it, MXCSR as Linux sets it but for its flags, and its mask. */
+const [XMM_AT, YMM_END, MXCSR_AT, MASK_AT] = [160, 832, 24, 28];
+const MXCSR = 0x1f80;
+const MASKS = new Set([0xffff, 0x2ffff]);
+/** What is looked at before a hit is no longer: nearer to the beginning of a piece, a hit was seen at the end of the one before. */
+const MOST_BEFORE = 1_024;
+
+/** Where the kernel keeps the vector registers of a thread that does not run: what was in them last is no copy of ours. */
+export function isInSavedRegisters(memory: Buffer, at: number): boolean {
+  for (let area = at - XMM_AT; area >= Math.max(0, at - YMM_END + 8); area -= 8) {
+    const isMxcsr = (memory.readUInt32LE(area + MXCSR_AT) & ~0x3f) === MXCSR;
+    if (isMxcsr && MASKS.has(memory.readUInt32LE(area + MASK_AT))) return true;
+  }
+  return false;
+}
+
+/** Every key raw, in base64 and in hex, but for what lies at places that are excepted. */
+export async function tracesIn(
+  file: string,
+  keys: readonly HandedKey[],
+  witness: string,
+  isExcepted: (bytes: Buffer, at: number) => boolean = () => false,
+): Promise<Traces> {
   const secrets = new Secrets();
   for (const { id, key } of keys) secrets.addKey(`key ${id}`, key);
   const found: string[] = [];
@@ -30,7 +51,9 @@ export async function tracesIn(file: string, keys: readonly HandedKey[], witness
     const fresh: Buffer = chunk;
     const piece = Buffer.concat([before, fresh]);
     const from = bytes - before.length;
+    const seenBefore = before.length - MOST_BEFORE;
     secrets.needles.find(piece, ({ secret, spelling }, offset, at) => {
+      if (at < seenBefore || isExcepted(piece, at)) return;
       if (found.length < MOST_NAMED)
         found.push(`${secrets.name(secret)} from ${offset} on, ${spelling}, at ${from + at}`);
     });
@@ -49,7 +72,7 @@ export async function tracesInMemory(
   const file = join(dir, `${appliance.id}.memory`);
   try {
     await appliance.guest.qmp.ask("dump-guest-memory", { paging: false, protocol: `file:${file}` });
-    return await tracesIn(file, keys, witness);
+    return await tracesIn(file, keys, witness, isInSavedRegisters);
   } finally {
     rmSync(file, { force: true });
   }
