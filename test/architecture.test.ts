@@ -15,7 +15,8 @@ const MAY: Readonly<Record<string, string>> = {
   "src/net/": "src/core/ src/wire/ node:net node:tls",
   "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/",
   "src/kx/": "src/core/ src/wire/ src/net/ type src/keys/",
-  "src/etsi014/": "src/core/ src/wire/ src/net/ node:http node:https type src/keys/ node:net",
+  "src/http/": "src/core/ node:http node:net type src/keys/",
+  "src/etsi014/": "src/core/ src/wire/ src/net/ src/http/ node:http node:https type src/keys/ node:net",
   "src/control/":
     "src/core/ src/wire/ src/net/ node:http node:https node:net node:fs prom-client pino type src/keys/ src/device/",
   "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/",

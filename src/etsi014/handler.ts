@@ -1,58 +1,32 @@
 // One request of an authenticated application: routed, checked, asked of the key manager, answered.
 
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { asFault, Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
+import { jsonObject, readBody } from "../http/body.ts";
+import { sendKeys } from "../http/send-keys.ts";
+import { sendText } from "../http/send-text.ts";
+import type { Handler, HttpRequest } from "../http/service.ts";
 import type { Answer, KeyDoor } from "../keys/ports.ts";
-import { jsonObject, readBody } from "./body.ts";
-import { sendFault, sendText } from "./refuse.ts";
+import { CONTAINER } from "./container.ts";
+import { sendFault } from "./refuse.ts";
 import { ALLOWED, type Route, routeOf } from "./route.ts";
-import { type Outlet, sendKeys } from "./send-keys.ts";
 import { statusText } from "./status.ts";
 import { keyIdsOfBody, keyIdsOfQuery, refuseQuery, type Wish, wishOfBody, wishOfQuery } from "./wish.ts";
 
 export interface HandlerPorts {
   readonly door: KeyDoor;
-  readonly outlet: Outlet;
   readonly log: Log;
   readonly meter: Meter;
 }
 
-/** `app` is who the certificate says. */
-export type Handler = (app: AppId, request: IncomingMessage, response: ServerResponse) => void;
-
-/** Requests that may wait behind an unfinished one on a connection. */
-const MOST_PIPELINED = 64;
-
-/** Serves one request at a time per connection; those pipelined behind it wait until its answer is out. */
-export function makeHandler(ports: HandlerPorts): Handler {
-  const waiting = new WeakMap<object, number>();
-  return (app, request, response) => {
-    if (response.socket !== null) {
-      serve({ ...ports, app, request, response, isAnswered: false });
-      return;
-    }
-    const { socket } = request;
-    const before = waiting.get(socket) ?? 0;
-    if (before === MOST_PIPELINED) {
-      ports.meter.add("frames_refused", { door: "etsi014", reason: "pipelined" });
-      socket.destroy();
-      return;
-    }
-    waiting.set(socket, before + 1);
-    response.once("socket", () => {
-      waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
-      serve({ ...ports, app, request, response, isAnswered: false });
-    });
-  };
-}
+export const makeHandler =
+  (ports: HandlerPorts): Handler =>
+  (asked) =>
+    serve({ ...ports, ...asked, isAnswered: false });
 
 /** A request and all that is needed to answer it. */
-interface Call extends HandlerPorts {
-  readonly app: AppId;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+interface Call extends HandlerPorts, HttpRequest {
   isAnswered: boolean;
 }
 
@@ -122,7 +96,7 @@ function giveUpWhenGone(call: Call, giveUp: () => void): void {
 const answerTo = (call: Call): Answer => ({
   granted(grant) {
     call.isAnswered = true;
-    sendKeys(call.outlet, call.response, grant, (thrown) => refuse(call, thrown));
+    sendKeys(call.outlet, call.response, { grant, layout: CONTAINER }, (thrown) => refuse(call, thrown));
   },
   refused: (fault) => refuse(call, fault),
 });

@@ -3,9 +3,10 @@
 import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
 import type { Audit } from "../core/ports.ts";
+import { Service, type ServicePorts } from "../http/service.ts";
 import type { TlsMaterial } from "../net/options.ts";
 import { listenTls } from "../net/tls-listener.ts";
-import { Service, type ServicePorts } from "./service.ts";
+import { type HandlerPorts, makeHandler } from "./handler.ts";
 
 export interface Etsi014Options {
   /** Port 0 is any free port. */
@@ -19,7 +20,7 @@ export interface Etsi014Options {
   readonly memory: Uint8Array;
 }
 
-export interface Etsi014Ports extends ServicePorts {
+export interface Etsi014Ports extends ServicePorts, HandlerPorts {
   /** Whether the application of a certificate may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
   readonly audit?: Audit;
@@ -37,7 +38,7 @@ export interface Etsi014Server extends AsyncDisposable {
  */
 export async function startEtsi014(options: Etsi014Options, ports: Etsi014Ports): Promise<Etsi014Server> {
   const { listen, tls, requireHybrid, maxConnections } = options;
-  const service = new Service(options.memory, ports);
+  const service = new Service({ door: "etsi014", memory: options.memory }, ports, makeHandler(ports));
   const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
   const listener = await listenTls(
     { ...listen, door: "etsi014", tls, kind: "app", groups, maxConnections },

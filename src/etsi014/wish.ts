@@ -2,8 +2,8 @@
 
 import { Fault } from "../core/fault.ts";
 import { joined, type Provenance, readProvenance } from "../core/provenance.ts";
+import { isObject, type JsonObject } from "../http/body.ts";
 import type { KeySizes } from "../keys/ports.ts";
-import { isObject, type JsonObject } from "./body.ts";
 
 /** New keys: how many, of how many bits, and what they are to be like. */
 export interface Wish {

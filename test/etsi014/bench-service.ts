@@ -3,7 +3,8 @@
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { AppId } from "../../src/core/ids.ts";
-import { DRAIN_MS, Service } from "../../src/etsi014/service.ts";
+import { makeHandler } from "../../src/etsi014/handler.ts";
+import { DRAIN_MS, Service } from "../../src/http/service.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { type Recorder, recorder } from "../support/recorder.ts";
 import { FakeDoor } from "./fake-door.ts";
@@ -48,7 +49,12 @@ export async function openService(options: { memoryBytes?: number; limits?: obje
   const clock = new ManualClock();
   const memory = new Uint8Array(options.memoryBytes ?? 65_536);
   const told = recorder();
-  const http = new Service(memory, { door, clock, log: told.log, meter: told.meter }, options.limits);
+  const handle = makeHandler({ door, log: told.log, meter: told.meter });
+  const http = new Service(
+    { door: "etsi014", memory, limits: options.limits ?? {} },
+    { clock, meter: told.meter },
+    handle,
+  );
   const server = createServer((socket) => http.connected(socket, "app-a1" as AppId));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;

@@ -2,7 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { containerBytes, Head, keyBytes, layKey } from "../../src/etsi014/container.ts";
+import { containerBytes, keyBytes, layKey } from "../../src/etsi014/container.ts";
+import { Head } from "../../src/http/head.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { fakeGrant, fakeId, fakeKey } from "./fake-door.ts";
 

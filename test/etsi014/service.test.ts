@@ -1,9 +1,9 @@
-// Tests of src/etsi014/service.ts and send-keys.ts: connections that are shared, slow, rude, cut, or stopped.
+// Tests of src/http/service.ts and send-keys.ts: connections that are shared, slow, rude, cut, or stopped.
 
 import { describe, expect, it } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
-import { WRITE_DEADLINE_MS } from "../../src/etsi014/send-keys.ts";
-import { DRAIN_MS, HTTP_LIMITS } from "../../src/etsi014/service.ts";
+import { WRITE_DEADLINE_MS } from "../../src/http/send-keys.ts";
+import { DRAIN_MS, HTTP_LIMITS } from "../../src/http/service.ts";
 import { until } from "../support/until.ts";
 import { openService, type RawClient } from "./bench-service.ts";
 import { fakeGrant, fakeId, fakeKey } from "./fake-door.ts";

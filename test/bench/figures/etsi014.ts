@@ -1,7 +1,7 @@
 // Supply over ETSI GS QKD 014 against a bare node:https server that answers a constant.
 
 import { fileURLToPath } from "node:url";
-import { HTTP_LIMITS } from "../../../src/etsi014/service.ts";
+import { HTTP_LIMITS } from "../../../src/http/service.ts";
 import type { Bench } from "../bench.ts";
 import { compared, duel, type Pattern, serverRival } from "../duel.ts";
 import type { FilledNetwork } from "../filled.ts";

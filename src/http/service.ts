@@ -1,14 +1,13 @@
-// The HTTP side of ETSI GS QKD 014: limits, requests on admitted connections, orderly stop. TLS is the listener's.
+// HTTP at a door: limits, requests on admitted connections, orderly stop. TLS is the listener's, what requests mean the door's.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { FAULTS } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
-import type { Clock, Log, Meter } from "../core/ports.ts";
-import type { KeyDoor } from "../keys/ports.ts";
-import { Head } from "./container.ts";
-import { type Handler, makeHandler } from "./handler.ts";
+import type { Clock, Meter } from "../core/ports.ts";
+import { Head } from "./head.ts";
 import { Parts } from "./parts.ts";
+import type { Outlet } from "./send-keys.ts";
 
 /** What slow or large clients meet. Milliseconds and bytes. */
 export const HTTP_LIMITS = {
@@ -25,11 +24,32 @@ export const HTTP_LIMITS = {
 /** Requests under way have this long to end at stop. */
 export const DRAIN_MS = 5000;
 
+/** Requests that may wait behind an unfinished one on a connection. */
+const MOST_PIPELINED = 64;
+
+/** One request of an authenticated application, and how it is answered. */
+export interface HttpRequest {
+  /** Who the certificate says. */
+  readonly app: AppId;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly outlet: Outlet;
+}
+
+/** Serves one request; the next of the same connection comes when its answer is out. Must not throw. */
+export type Handler = (asked: HttpRequest) => void;
+
 export interface ServicePorts {
-  readonly door: KeyDoor;
   readonly clock: Clock;
-  readonly log: Log;
   readonly meter: Meter;
+}
+
+export interface ServiceOptions {
+  /** As counters name it. */
+  readonly door: string;
+  /** Where answers with keys are laid. */
+  readonly memory: Uint8Array;
+  readonly limits?: Partial<typeof HTTP_LIMITS>;
 }
 
 interface Connection {
@@ -41,19 +61,24 @@ interface Connection {
 /** Serves connections whose certificate was examined. */
 export class Service {
   readonly #http: Server;
+  readonly #door: string;
+  readonly #outlet: Outlet;
   readonly #handle: Handler;
   readonly #ports: ServicePorts;
   readonly #connections = new Map<Socket, Connection>();
+  readonly #waiting = new WeakMap<Socket, number>();
   readonly #gone = Promise.withResolvers<void>();
   #stopping = false;
 
-  /** `memory` is where answers with keys are laid. @throws RangeError when it is too small */
-  constructor(memory: Uint8Array, ports: ServicePorts, limits: Partial<typeof HTTP_LIMITS> = {}) {
+  /** @throws RangeError when the memory is too small */
+  constructor({ door, memory, limits }: ServiceOptions, ports: ServicePorts, handle: Handler) {
     const { clock } = ports;
     const parts = new Parts(memory);
     const head = new Head(clock, HTTP_LIMITS.keepAliveTimeout);
+    this.#door = door;
     this.#ports = ports;
-    this.#handle = makeHandler({ ...ports, outlet: { parts, head, clock, closing: () => this.#stopping } });
+    this.#outlet = { parts, head, clock, closing: () => this.#stopping };
+    this.#handle = handle;
     this.#http = createServer({ ...HTTP_LIMITS, ...limits }, (request, response) => this.#request(request, response));
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => this.#broken(error, socket));
     // node:http watches over head and body timeouts from here on; it would itself when it listened.
@@ -90,7 +115,24 @@ export class Service {
     // node:http goes on with what the last chunk held after the socket is destroyed.
     if (connection === undefined || socket.destroyed) return;
     connection.last = response;
-    this.#handle(connection.app, request, response);
+    const asked: HttpRequest = { app: connection.app, request, response, outlet: this.#outlet };
+    if (response.socket !== null) this.#handle(asked);
+    else this.#queue(socket, asked);
+  }
+
+  /** Serves a pipelined request when the answer before it is out. */
+  #queue(socket: Socket, asked: HttpRequest): void {
+    const before = this.#waiting.get(socket) ?? 0;
+    if (before === MOST_PIPELINED) {
+      this.#ports.meter.add("frames_refused", { door: this.#door, reason: "pipelined" });
+      socket.destroy();
+      return;
+    }
+    this.#waiting.set(socket, before + 1);
+    asked.response.once("socket", () => {
+      this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1);
+      this.#handle(asked);
+    });
   }
 
   /** What is no HTTP, too large or too slow: answered only when no answer is under way. */
@@ -99,7 +141,7 @@ export class Service {
       socket.destroy();
       return;
     }
-    this.#ports.meter.add("frames_refused", { door: "etsi014", reason: REASONS[error.code ?? ""] ?? "malformed" });
+    this.#ports.meter.add("frames_refused", { door: this.#door, reason: REASONS[error.code ?? ""] ?? "malformed" });
     const isAnswered = this.#connections.get(socket)?.last?.destroyed ?? true;
     if (socket.writable && isAnswered) socket.end(BROKEN_ANSWER, () => socket.destroy());
     else socket.destroy();

@@ -1,7 +1,7 @@
-// Tests of src/etsi014/parts.ts: memory for answers is lent, waited for, and comes back zero.
+// Tests of src/http/parts.ts: memory for answers is lent, waited for, and comes back zero.
 
 import { describe, expect, it } from "vitest";
-import { type Part, Parts } from "../../src/etsi014/parts.ts";
+import { type Part, Parts } from "../../src/http/parts.ts";
 
 const PART = 65_536;
 

@@ -5,8 +5,18 @@ import type { Socket } from "node:net";
 import type { Clock } from "../core/ports.ts";
 import { forgetRegistersSoon } from "../core/registers.ts";
 import type { Grant } from "../keys/ports.ts";
-import { containerBytes, type Head, keyBytes, layKey } from "./container.ts";
+import type { Head } from "./head.ts";
 import type { Part, Parts } from "./parts.ts";
+
+/** How the body of an answer with keys is laid, key by key; what is around them belongs to the first and the last. */
+export interface KeyLayout {
+  /** Bytes of the whole body: its `Content-Length`. */
+  totalBytes(grant: Grant): number;
+  /** Bytes of key `index`, with what is before it and behind it. */
+  keyBytes(grant: Grant, index: number): number;
+  /** Lays key `index` at `at`: exactly `keyBytes`. Returns the position behind it. */
+  layKey(grant: Grant, index: number, target: Uint8Array, at: number): number;
+}
 
 /** What all answers share. */
 export interface Outlet {
@@ -25,6 +35,7 @@ interface Sending {
   readonly response: ServerResponse;
   readonly socket: Socket;
   readonly grant: Grant;
+  readonly layout: KeyLayout;
   readonly keepAlive: boolean;
   readonly failed: (thrown: unknown) => void;
   /** The key that is laid next. */
@@ -39,7 +50,7 @@ interface Sending {
 export function sendKeys(
   outlet: Outlet,
   response: ServerResponse,
-  grant: Grant,
+  { grant, layout }: Pick<Sending, "grant" | "layout">,
   failed: (thrown: unknown) => void,
 ): void {
   const { socket } = response;
@@ -48,7 +59,7 @@ export function sendKeys(
     return;
   }
   const keepAlive = response.shouldKeepAlive && !outlet.closing();
-  sendPiece(outlet, { response, socket, grant, keepAlive, failed, next: 0, endDeadline: () => {} });
+  sendPiece(outlet, { response, socket, grant, layout, keepAlive, failed, next: 0, endDeadline: () => {} });
 }
 
 /** All keys that fit one part of the memory; nearly always that is all of them. */
@@ -76,10 +87,10 @@ function sendPiece(outlet: Outlet, sending: Sending): void {
 }
 
 function layPiece(outlet: Outlet, sending: Sending, target: Uint8Array): number {
-  const { grant } = sending;
-  let end = sending.next === 0 ? outlet.head.lay(target, containerBytes(grant), sending.keepAlive) : 0;
-  while (sending.next < grant.count && end + keyBytes(grant, sending.next) <= target.length) {
-    end = layKey(grant, sending.next, target, end);
+  const { grant, layout } = sending;
+  let end = sending.next === 0 ? outlet.head.lay(target, layout.totalBytes(grant), sending.keepAlive) : 0;
+  while (sending.next < grant.count && end + layout.keyBytes(grant, sending.next) <= target.length) {
+    end = layout.layKey(grant, sending.next, target, end);
     sending.next += 1;
   }
   if (end === 0) throw new RangeError("a key does not fit the memory for answers");
