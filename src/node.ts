@@ -7,12 +7,14 @@ import { startAk } from "./ak/server.ts";
 import type { LinkConfig, NodeConfig } from "./config.ts";
 import { auditCommands } from "./control/audit-commands.ts";
 import type { AuditKeeper, LateAudit } from "./control/audit-keeper.ts";
+import { certificateReader } from "./control/certificates.ts";
 import { type ControllerServer, startController } from "./control/controller.ts";
+import type { ControllerState } from "./control/controller-answers.ts";
 import type { GraveLines } from "./control/grave-lines.ts";
 import { type Health, healthGauges } from "./control/health.ts";
 import { kmGauges } from "./control/km-gauges.ts";
 import type { SettableLog } from "./control/log.ts";
-import { measureLoop, processGauges } from "./control/loop.ts";
+import { type LoopMeasure, measureLoop, processGauges } from "./control/loop.ts";
 import type { Metrics } from "./control/metrics.ts";
 import { startMetrics } from "./control/metrics-server.ts";
 import { operatorCommands } from "./control/operator-commands.ts";
@@ -71,6 +73,7 @@ interface Node {
   /** Connections open, by door. */
   connections: () => Readonly<Record<string, number>>;
   zeroised: boolean;
+  readonly loop: LoopMeasure;
 }
 
 const report = ({ config, health }: Pick<Given, "config" | "health">, { vault, keys, sources }: Node): KmReport => ({
@@ -97,6 +100,7 @@ export async function runNode(given: Given): Promise<void> {
     keys: undefined,
     connections: () => ({}),
     zeroised: false,
+    loop: parts.use(measureLoop(base.clock)),
   };
   parts.use(await startControl(config.node.controlSocket, commandsOf(base, node), log));
   await openMetrics(base, node, parts);
@@ -149,9 +153,8 @@ function commandsOf(base: Base, node: Node) {
 }
 
 async function openMetrics(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
-  const { config, log, metrics, clock } = base;
-  const loop = parts.use(measureLoop(clock));
-  metrics.collect(processGauges(loop));
+  const { config, log, metrics } = base;
+  metrics.collect(processGauges(node.loop));
   metrics.collect(healthGauges(base.health));
   metrics.collect(kmGauges(() => ({ report: report(base, node), connections: node.connections() })));
   parts.use(await startMetrics(config.metrics.listen, metrics, log));
@@ -177,21 +180,32 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
   });
 }
 
+/** Sessions of each role that a controller is told of. */
+const SESSIONS_TOLD = 100;
+
 /** Undefined when the configuration has none. */
 async function openController(
-  { config, health, log, metrics, audit }: Base,
+  { config, health, faults, log, metrics, audit }: Base,
   node: Node,
   parts: AsyncDisposableStack,
 ): Promise<ControllerServer | undefined> {
   const { controller, topology, apps } = config;
   if (controller === undefined) return undefined;
-  const state = {
+  const { ak, etsi014, kx } = config;
+  const state: ControllerState = {
     report: () => report({ config, health }, node),
     desk: () => node.keys?.routeDesk,
     version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
     board: config.node.board,
     topology,
     apps: apps.filter(({ home }) => home === config.node.id),
+    keys: () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") }),
+    faults: () => faults.read(),
+    sessions: () => node.keys?.sessions.list(SESSIONS_TOLD) ?? [],
+    certificates: certificateReader({ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls, controller: controller.tls }),
+    loop: () => node.loop.read(),
+    memoryBytes: () => process.memoryUsage.rss(),
+    startedMs: Date.now() - process.uptime() * 1000,
   };
   const options = { listen: controller.listen, tls: readTls(controller.tls) };
   return parts.use(await startController(options, { state, log, meter: metrics.meter, audit }));

@@ -5,14 +5,17 @@ import { asFault, FAULTS, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { Audit, Log, Meter } from "../core/ports.ts";
 import {
-  appAnswer,
+  appAnswers,
   type ControllerState,
   deskOf,
   destinationAnswers,
+  faultAnswers,
   linkAnswer,
   nodeAnswer,
-  relayAnswer,
+  overviewAnswer,
+  relayAnswers,
   routesAnswer,
+  sessionAnswer,
   topologyAnswer,
 } from "./controller-answers.ts";
 import { readBody, routesOf, type Target, targetOf } from "./controller-request.ts";
@@ -87,8 +90,12 @@ const ANSWERS: Readonly<Record<ResourceName, (state: ControllerState, target: Ta
   links: ({ report }) => ({ links: report().links.map(linkAnswer) }),
   topology: ({ topology }) => ({ topology: topology.map(topologyAnswer) }),
   destinations: (state) => ({ destinations: destinationAnswers(state) }),
-  relays: (state, { after }) => ({ relays: deskOf(state).resultsAfter(after).map(relayAnswer) }),
-  apps: ({ apps }) => ({ apps: apps.map(appAnswer) }),
+  relays: (state, { numbers }) => ({ relays: relayAnswers(deskOf(state), numbers.after) }),
+  apps: (state) => ({ apps: appAnswers(state) }),
+  faults: (state, { numbers }) => ({ faults: faultAnswers(state, numbers.after) }),
+  sessions: ({ sessions }) => ({ sessions: sessions().map(sessionAnswer) }),
+  certificates: ({ certificates }) => ({ certificates: certificates() }),
+  overview: (state, { numbers }) => overviewAnswer(state, numbers),
   routes: (state, { km }) => routesOfPeer(state, km),
 };
 

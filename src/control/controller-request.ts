@@ -15,8 +15,8 @@ export interface Target {
   readonly name: ResourceName;
   /** The ID in the path, of resources that have one. */
   readonly km: KmId | undefined;
-  /** `after` in the query; 0 without. */
-  readonly after: number;
+  /** Numbers in the query, such as `after`; 0 for those that it does not have. */
+  readonly numbers: Readonly<Record<string, number>>;
 }
 
 const malformed = (text: string, cause?: unknown): Fault => new Fault("MALFORMED_REQUEST", { text, cause });
@@ -29,8 +29,8 @@ export function targetOf(url: string): Target | undefined {
   const [name = "", id, ...rest] = path.slice(BASE.length).split("/");
   if (!isResource(name) || rest.length > 0 || (id !== undefined) !== RESOURCES[name].path.includes("/"))
     return undefined;
-  const after = afterOf(name, mark < 0 ? "" : url.slice(mark + 1));
-  return { name, km: id === undefined ? undefined : kmId(decoded(id)), after };
+  const numbers = numbersOf(name, mark < 0 ? "" : url.slice(mark + 1));
+  return { name, km: id === undefined ? undefined : kmId(decoded(id)), numbers };
 }
 
 const isResource = (name: string): name is ResourceName => Object.hasOwn(RESOURCES, name);
@@ -43,11 +43,23 @@ function decoded(segment: string): string {
   }
 }
 
-function afterOf(name: ResourceName, query: string): number {
-  if (query === "") return 0;
-  const found = /^after=(\d{1,15})$/.exec(query);
-  if (name === "relays" && found) return Number(found[1]);
-  throw malformed(name === "relays" ? "the query must be after=N, N a whole number" : `${name} takes no query`);
+/** What the query of a resource may have; each is a whole number. */
+const QUERIES: Readonly<Partial<Record<ResourceName, readonly string[]>>> = {
+  relays: ["after"],
+  faults: ["after"],
+  overview: ["relays_after", "faults_after"],
+};
+
+function numbersOf(name: ResourceName, query: string): Readonly<Record<string, number>> {
+  if (query === "") return {};
+  const known = QUERIES[name] ?? [];
+  const parts = query.split("&").map((part) => /^([a-z_]+)=(\d{1,15})$/.exec(part));
+  const numbers = parts.flatMap((found) =>
+    found?.[1] && known.includes(found[1]) ? [[found[1], Number(found[2])]] : [],
+  );
+  if (numbers.length === parts.length) return Object.fromEntries(numbers);
+  const how = known.map((one) => `${one}=N`).join("&");
+  throw malformed(known.length > 0 ? `the query must be ${how}, N a whole number` : `${name} takes no query`);
 }
 
 /** The whole body. @throws Fault MALFORMED_REQUEST when it is too long or no JSON object */

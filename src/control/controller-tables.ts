@@ -44,6 +44,18 @@ export const NODE = {
   seal: text("`direct` or `envelope`"),
   epoch: number("number of the KEK epoch"),
   waiting: number("requests of applications that wait for key"),
+  started_at: text("when the process began, ISO 8601"),
+  healthy: flag("every part of the process has said in time that it is alive"),
+  silent: texts("the parts that have not"),
+  loop_delay_p50_ms: number("how late its event loop turned in the last ten seconds: median"),
+  loop_delay_p99_ms: number("99th percentile"),
+  loop_delay_max_ms: number("the longest"),
+  memory_bytes: number("memory of the process that is in RAM"),
+  sessions_initiator: number("sessions open or being opened whose initiator is at home here"),
+  sessions_destination: number("those whose destination is"),
+  apps: number("applications at home here"),
+  keys_supplied: number("keys supplied since the start"),
+  keys_fetched: number("keys fetched by ID since the start"),
 } as const satisfies Table;
 
 export const LINK = {
@@ -101,6 +113,60 @@ export const RELAY = {
 export const APP = {
   app: text("the application's ID"),
   home: text("the KM that serves it"),
+  supplied: number("keys supplied to it since the start, at all doors"),
+  fetched: number("keys that it fetched by ID"),
+} as const satisfies Table;
+
+export const FAULT = {
+  number: number("counts the warnings and errors of this start, from 1"),
+  at: text("when, ISO 8601"),
+  level: text("`warn` or `error`"),
+  message: text("the line of the log"),
+  fault: maybeText("code of a fault of [faults.md](faults.md), where the line names one"),
+  alarm: maybeText("name of the alarm, where it is one"),
+  about: texts("what else the line says, such as `link=ab`; long values are left out"),
+} as const satisfies Table;
+
+export const SESSION = {
+  session: text("the session's ID"),
+  role: text("role of the application at home here: `initiator` or `destination`"),
+  initiator: text("the application that opened it"),
+  destination: text("the application that it is with"),
+  peer: text("the other application's KM"),
+  state: text("where the session is in its life"),
+  supplied: number("keys supplied in it"),
+  budget: number("keys that may be"),
+  idle_ms: number("since it was last used"),
+} as const satisfies Table;
+
+export const CERTIFICATE = {
+  door: text("table of the configuration that names its file"),
+  use: text("`own`, or `trust` for one that signs those of clients or peers"),
+  subject: text("its URI, or its subject's name where it has none"),
+  not_after: text("when it expires, ISO 8601"),
+  file: text("name of its file"),
+} as const satisfies Table;
+
+const { paths: _, decided_by: __, routes: ___, ...peer } = DESTINATION;
+/** A destination without its routes: finding those takes a KM of a large network a while. */
+export const PEER = peer satisfies Table;
+
+const overviewPart =
+  <T extends Table>(_table: T, json = "array") =>
+  (meaning: string): Member<readonly Told<T>[]> =>
+    member<readonly Told<T>[]>(json)(meaning);
+
+export const OVERVIEW = {
+  node: member<Told<typeof NODE>>("object")("as in `node`"),
+  links: overviewPart(LINK)("as in `links`"),
+  peers: overviewPart(PEER)(
+    "as in `destinations`, without `paths`, `decided_by` and `routes`; the KM itself stands for keys between its own applications",
+  ),
+  apps: overviewPart(APP)("as in `apps`: the 256 that were supplied most"),
+  relays: overviewPart(RELAY)("as in `relays`, after `relays_after`"),
+  faults: overviewPart(FAULT)("as in `faults`, after `faults_after`"),
+  sessions: overviewPart(SESSION)("as in `sessions`"),
+  certificates: overviewPart(CERTIFICATE)("as in `certificates`"),
 } as const satisfies Table;
 
 export const ROUTES_SET = {
@@ -150,6 +216,35 @@ export const RESOURCES = {
     meaning: "the applications that are at home here",
     answer: "`apps`",
     table: APP,
+  },
+  faults: {
+    path: "faults",
+    methods: ["GET"],
+    meaning: "the last warnings and errors of its log, oldest first; `?after=N` leaves out those up to number N",
+    answer: "`faults`",
+    table: FAULT,
+  },
+  sessions: {
+    path: "sessions",
+    methods: ["GET"],
+    meaning: "its sessions, the latest of each role",
+    answer: "`sessions`",
+    table: SESSION,
+  },
+  certificates: {
+    path: "certificates",
+    methods: ["GET"],
+    meaning: "the certificates that it shows and trusts, with their expiry",
+    answer: "`certificates`",
+    table: CERTIFICATE,
+  },
+  overview: {
+    path: "overview",
+    methods: ["GET"],
+    meaning:
+      "all of the above at once, for who asks every second; `?relays_after=N&faults_after=M` leaves out those up to these numbers",
+    answer: "one object",
+    table: OVERVIEW,
   },
   routes: {
     path: "routes/{KM}",

@@ -4,6 +4,8 @@ import type { LogDestination } from "./log.ts";
 
 /** A line of the log, at level `warn` or `error`. */
 export interface GraveLine {
+  /** Counts the warnings and errors since the start, from 1. */
+  readonly number: number;
   readonly level: "warn" | "error";
   /** ISO 8601. */
   readonly time: string;
@@ -21,6 +23,7 @@ const GRAVE = /^\{"level":"(warn|error)","time":"([^"]*)"/;
 export class GraveLines implements LogDestination {
   readonly #next: LogDestination;
   readonly #kept: string[] = [];
+  #count = 0;
 
   constructor(next: LogDestination) {
     this.#next = next;
@@ -30,15 +33,17 @@ export class GraveLines implements LogDestination {
     this.#next.write(line);
     const [head] = GRAVE.exec(line) ?? [];
     if (head === undefined) return;
+    this.#count += 1;
     this.#kept.push(line.length <= LONGEST ? line : `${head},"message":"a line of ${line.length} characters"}`);
     if (this.#kept.length > KEPT) this.#kept.shift();
   }
 
   /** Oldest first. */
   read(): readonly GraveLine[] {
-    return this.#kept.map((line) => {
-      const { level, time, message, ...fields } = JSON.parse(line) as Omit<GraveLine, "fields">;
-      return { level, time, message, fields };
+    const first = this.#count - this.#kept.length + 1;
+    return this.#kept.map((line, at) => {
+      const { level, time, message, ...fields } = JSON.parse(line) as Omit<GraveLine, "fields" | "number">;
+      return { number: first + at, level, time, message, fields };
     });
   }
 }

@@ -14,6 +14,8 @@ export interface Metrics {
   readonly contentType: string;
   /** Prometheus text format; asks all collectors. */
   text(): Promise<string>;
+  /** A counter's sums since the start, by the values of one of its labels. */
+  sums(counter: CounterName, label: string): ReadonlyMap<string, number>;
   /** Adds a collector of gauges, which is asked at each scrape. */
   collect(collector: Collect): void;
 }
@@ -28,6 +30,7 @@ export function makeMetrics(): Metrics {
   return {
     meter: { add: (counter, labels, amount = 1) => counts.add(counter, labels, amount) },
     contentType: registry.contentType,
+    sums: (counter, label) => counts.sums(counter, label),
     collect: (collector) => void collectors.push(collector),
     text() {
       counts.flush();
@@ -51,11 +54,20 @@ const configOf = (name: string, row: { readonly help: string; readonly labels: r
   labelNames: [...row.labels],
 });
 
-/** One counter with what was counted since the last scrape, by the values of its labels. */
+/** What was counted with certain values of the labels. */
+interface Sample {
+  readonly labels: Labels;
+  /** Since the last scrape. */
+  amount: number;
+  /** Before it. */
+  scraped: number;
+}
+
+/** One counter, by the values of its labels. */
 interface Tally {
   readonly labels: readonly string[];
   readonly counter: Counter;
-  readonly samples: Map<string, { readonly labels: Labels; amount: number }>;
+  readonly samples: Map<string, Sample>;
 }
 
 /** Counting happens in the hot path, so the library is told only when it is asked. */
@@ -78,14 +90,26 @@ class Counts {
     for (const label of tally.labels) key += `${labels[label] ?? ""}\n`;
     const sample = tally.samples.get(key);
     if (sample !== undefined) sample.amount += amount;
-    else tally.samples.set(key, { labels: only(tally.labels, labels), amount });
+    else tally.samples.set(key, { labels: only(tally.labels, labels), amount, scraped: 0 });
   }
 
   flush(): void {
     for (const { counter, samples } of Object.values(this.#tallies)) {
-      for (const { labels, amount } of samples.values()) counter.inc(labels, amount);
-      samples.clear();
+      for (const sample of samples.values()) {
+        counter.inc(sample.labels, sample.amount);
+        sample.scraped += sample.amount;
+        sample.amount = 0;
+      }
     }
+  }
+
+  sums(name: CounterName, label: string): ReadonlyMap<string, number> {
+    const sums = new Map<string, number>();
+    for (const { labels, amount, scraped } of this.#tallies[name].samples.values()) {
+      const value = labels[label] ?? "";
+      sums.set(value, (sums.get(value) ?? 0) + scraped + amount);
+    }
+    return sums;
   }
 }
 

@@ -5,9 +5,11 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { type ControllerServer, startController } from "../../src/control/controller.ts";
 import type { ControllerState } from "../../src/control/controller-answers.ts";
+import type { GraveLine as RecentFault } from "../../src/control/grave-lines.ts";
 import { reportOf } from "../../src/control/status.ts";
 import { kmId, linkId } from "../../src/core/ids.ts";
 import type { TopologyLink } from "../../src/core/topology.ts";
+import type { SessionView } from "../../src/keys/sessions.ts";
 import { APPS, POLICY } from "../keys/support/network.ts";
 import { TestNode } from "../keys/support/node.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
@@ -53,6 +55,30 @@ export async function node(paths = 1): Promise<TestNode> {
   return made;
 }
 
+/** What the log of that node has. */
+const FAULT_LINES: readonly RecentFault[] = [
+  {
+    ...{ number: 1, level: "warn", time: "2026-01-01T00:00:01.000Z", message: "a key relay was given up" },
+    fields: { peer: "km-b", fault: "BAD_TAG: the tag does not fit", err: { type: "Error" } },
+  },
+  {
+    ...{ number: 2, level: "error", time: "2026-01-01T00:00:02.000Z", message: "an operator took the link out of use" },
+    fields: { alarm: "out-of-use", link: "ab", note: "x".repeat(200) },
+  },
+];
+
+const SESSION: SessionView = {
+  id: "s-1",
+  role: "initiator",
+  initiator: "app-a1",
+  destination: "app-b1",
+  peer: "km-b",
+  state: "open",
+  spent: 2,
+  budget: 100,
+  idleMs: 1500,
+};
+
 export interface Opened extends AsyncDisposable {
   readonly server: ControllerServer;
   readonly seen: Recorder;
@@ -78,6 +104,15 @@ export async function open(own: Papers, km: TestNode | undefined): Promise<Opene
     board: "host",
     topology: DIAMOND,
     apps: APPS.filter(({ home }) => home === "km-a"),
+    keys: () => ({ supplied: new Map([["app-a1", 7]]), fetched: new Map([["app-a1", 2]]) }),
+    faults: () => FAULT_LINES,
+    sessions: () => [SESSION],
+    certificates: () => [
+      { door: "ak", use: "own", subject: "urn:qkm:km:km-a", not_after: "2027-01-01T00:00:00.000Z", file: "server.pem" },
+    ],
+    loop: () => ({ p50Ms: 0.1, p99Ms: 1.5, maxMs: 12 }),
+    memoryBytes: () => 1 << 20,
+    startedMs: Date.UTC(2026, 0, 1),
   };
   const options = { listen: { host: "127.0.0.1", port: 0 }, tls: material(own.km, own.controllers) };
   const server = await startController(options, { state, log: seen.log, meter: seen.meter, audit });

@@ -100,7 +100,9 @@ describe("what is told", () => {
   test("is the node, its links and its applications", async () => {
     expect((await get("node")).json).toEqual({
       ...{ km: "km-a", version: "1.2.3", board: "host", ready: true, token: "ready", store: "ready" },
-      ...{ seal: "direct", epoch: 3, waiting: 0 },
+      ...{ seal: "direct", epoch: 3, waiting: 0, started_at: "2026-01-01T00:00:00.000Z", healthy: true, silent: [] },
+      ...{ loop_delay_p50_ms: 0.1, loop_delay_p99_ms: 1.5, loop_delay_max_ms: 12, memory_bytes: 1 << 20 },
+      ...{ sessions_initiator: 0, sessions_destination: 0, apps: 3, keys_supplied: 7, keys_fetched: 2 },
     });
     const { links } = (await get("links")).json as { links: Record<string, unknown>[] };
     expect(
@@ -117,7 +119,11 @@ describe("what is told", () => {
       ["ac", "km-c", "down", null, null, []],
     ]);
     expect((await get("apps")).json).toEqual({
-      apps: ["app-a1", "app-a2", "app-a3"].map((app) => ({ app, home: "km-a" })),
+      apps: [
+        { app: "app-a1", home: "km-a", supplied: 7, fetched: 2 },
+        { app: "app-a2", home: "km-a", supplied: 0, fetched: 0 },
+        { app: "app-a3", home: "km-a", supplied: 0, fetched: 0 },
+      ],
     });
     const { topology } = (await get("topology")).json;
     expect(topology).toContainEqual({ link: "bd", kms: ["km-b", "km-d"], cost: 1 });
@@ -151,6 +157,29 @@ describe("what is told", () => {
     expect((await get("relays")).json.relays).toHaveLength(2);
     const { destinations } = (await get("destinations")).json as { destinations: Record<string, unknown>[] };
     expect(destinations.at(-1)).toMatchObject({ relays_ready: 1, relays_failed: 1 });
+  });
+
+  test("is what went wrong, from a number on, with the code of its fault and what else is short", async () => {
+    const { faults } = (await get("faults")).json as { faults: Record<string, unknown>[] };
+    expect(faults).toEqual([
+      {
+        ...{ number: 1, at: "2026-01-01T00:00:01.000Z", level: "warn", message: "a key relay was given up" },
+        ...{ fault: "BAD_TAG", alarm: null, about: ["peer=km-b"] },
+      },
+      expect.objectContaining({ number: 2, fault: null, alarm: "out-of-use", about: ["link=ab"] }),
+    ]);
+    expect((await get("faults?after=1")).json.faults).toHaveLength(1);
+  });
+
+  test("is all of it at once, without what was told before", async () => {
+    const { json } = await get("overview?relays_after=0&faults_after=1");
+    for (const part of ["links", "relays", "sessions", "certificates", "apps"] as const) {
+      expect(json[part]).toEqual((await get(part)).json[part]);
+    }
+    const peers = json.peers as { km: string }[];
+    expect(peers.map(({ km: id }) => id)).toEqual(["km-a", "km-b", "km-c", "km-d"]);
+    expect(json.faults).toHaveLength(1);
+    expect(json.node).toMatchObject({ km: "km-a", keys_supplied: 7 });
   });
 
   test("has exactly the members of its table", async () => {
