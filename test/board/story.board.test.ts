@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { seeded } from "../keys/support/seeded.ts";
+import { SEED } from "../support/seed.ts";
 import { AkDoor, Refused } from "../system/support/doors.ts";
 import { eventually } from "../system/support/eventually.ts";
 import { Load } from "../system/support/load.ts";
@@ -160,7 +161,7 @@ test("a key manager that is frozen is found by the watchdog, which resets the ma
 
 test("power goes five times under load: no key is handed out twice, and what was supplied can be fetched", async () => {
   const { a, b, apps } = scene;
-  await using load = new Load({ apps }, oracle, seeded(Date.now()), LOAD);
+  await using load = new Load({ apps }, oracle, seeded(SEED), LOAD);
   load.start();
   scene.clearMedia();
   const busy = async (): Promise<void> => {

@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { seeded } from "../keys/support/seeded.ts";
+import { SEED } from "../support/seed.ts";
 import { eventually } from "./support/eventually.ts";
 import { Load } from "./support/load.ts";
 import { type Network, startNetwork } from "./support/network.ts";
@@ -20,12 +21,10 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 /** Keys of all pairs under load, until `work` has ended; then everything is fetched. */
 async function underLoad(plan: Plan, work: (network: Network, oracle: Oracle) => Promise<void>): Promise<void> {
-  const seed = Number(process.env.QKM_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  console.log(`QKM_SEED=${seed} makes the same choices again`);
   await using network = await startNetwork(plan);
   await network.stocked();
   const oracle = new Oracle();
-  await using load = new Load(network, oracle, seeded(seed), { largestBits: LARGEST_BITS });
+  await using load = new Load(network, oracle, seeded(SEED), { largestBits: LARGEST_BITS });
   load.start();
   await work(network, oracle);
   await load.stop();

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { seeded } from "../keys/support/seeded.ts";
+import { SEED } from "../support/seed.ts";
 import { eventually } from "./support/eventually.ts";
 import type { Km } from "./support/km.ts";
 import { type Network, startNetwork } from "./support/network.ts";
@@ -21,12 +22,10 @@ const NODE_OPTIONS = "--max-old-space-size=64";
 
 const names = (prefix: string): string[] => Array.from({ length: APPS }, (_, index) => `app-${prefix}${index + 1}`);
 
-const SEED = Number(process.env.QKM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const random = seeded(SEED);
 let network: Network;
 
 beforeAll(async () => {
-  console.log(`QKM_SEED=${SEED} chooses the same budgets and moments again`);
   vi.stubEnv("NODE_OPTIONS", NODE_OPTIONS);
   network = await startNetwork({
     kms: [

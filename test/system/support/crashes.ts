@@ -2,6 +2,7 @@
 
 import { expect } from "vitest";
 import { type Seeded, seeded } from "../../keys/support/seeded.ts";
+import { SEED } from "../../support/seed.ts";
 import { eventually } from "./eventually.ts";
 import type { Km } from "./km.ts";
 import { Load } from "./load.ts";
@@ -34,10 +35,8 @@ export interface CrashReport {
 
 /** Runs so many rounds; QKM_SEED decides whom to kill, and when. @throws when a rule does not hold */
 export async function crashRounds(rounds: number): Promise<CrashReport> {
-  const seed = Number(process.env.QKM_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  console.log(`QKM_SEED=${seed} chooses the same victims and moments again`);
   await using network = await startNetwork(PLAN);
-  const run = new CrashRun(network, seeded(seed));
+  const run = new CrashRun(network, seeded(SEED));
   await using load = run.load;
   await network.stocked();
   load.start();
