@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import type { NodeConfig } from "./config.ts";
-import { AuditKeeper, auditedMeter, digestOf, LateAudit } from "./control/audit-keeper.ts";
-import type { Witness } from "./control/audit-log.ts";
-import type { Metrics } from "./control/metrics.ts";
+import type { Witness } from "./control/audit/audit-log.ts";
+import { AuditKeeper, auditedMeter, digestOf, LateAudit } from "./control/audit/audit-writer.ts";
+import type { Metrics } from "./control/metrics/metrics.ts";
 import type { Audit, Clock, Log } from "./core/ports.ts";
 import type { OpenVault } from "./vault/open.ts";
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import type { NodeConfig, TlsFiles } from "./config.ts";
-import type { KeyManagerSettings } from "./keys/key-manager.ts";
+import type { KeyManagerSettings } from "./keys/manager/key-manager.ts";
 import type { TlsMaterial } from "./net/options.ts";
 import type { OpenVault, VaultOptions } from "./vault/open.ts";
 

@@ -1,7 +1,7 @@
 // One opened HID device as a line of Kq: reports of 64 bytes both ways.
 
-import type { OpenLine } from "../../src/kq/keep.ts";
-import { REPORT_BYTES } from "../../src/kq/reports.ts";
+import { REPORT_BYTES } from "../../src/kq/framing/reports.ts";
+import type { OpenLine } from "../../src/kq/host/reopen.ts";
 import type { HidHandle } from "./edge.ts";
 
 /** The device has no numbered reports. */

@@ -2,9 +2,9 @@
 
 import { isUsbPort, onlyOne, PortError, parseUsbPort, USB_PORT_FORM } from "../../src/core/usb-port.ts";
 import type { Driver } from "../../src/device/driver.ts";
-import { Host } from "../../src/kq/host.ts";
-import { KeptHost } from "../../src/kq/keep.ts";
-import { REPORT_USAGE_PAGE, REPORTS } from "../../src/kq/reports.ts";
+import { REPORT_USAGE_PAGE, REPORTS } from "../../src/kq/framing/reports.ts";
+import { Host } from "../../src/kq/host/host.ts";
+import { KeptHost } from "../../src/kq/host/reopen.ts";
 import type { HidEdge } from "./edge.ts";
 import { HidLine } from "./line.ts";
 import { nodeHid } from "./node-hid.ts";

@@ -1,8 +1,8 @@
 // The `serial` driver: a module on a UART, a USB CDC port or a pseudo-terminal, opened again whenever it went away.
 
 import type { Driver } from "../../src/device/driver.ts";
-import { Host } from "../../src/kq/host.ts";
-import { KeptHost } from "../../src/kq/keep.ts";
+import { Host } from "../../src/kq/host/host.ts";
+import { KeptHost } from "../../src/kq/host/reopen.ts";
 import { serialPath } from "./find.ts";
 import { SerialLine } from "./line.ts";
 

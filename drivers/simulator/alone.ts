@@ -1,6 +1,6 @@
 // One simulated module on a USB HID gadget; the other module of its link is simulated elsewhere, from the same seed.
 
-import { REPORTS } from "../../src/kq/reports.ts";
+import { REPORTS } from "../../src/kq/framing/reports.ts";
 import { End } from "./end.ts";
 import { HidGadget } from "./gadget.ts";
 import { seededKey, seededRandom } from "./material.ts";

@@ -1,7 +1,7 @@
 // One end of a simulated link: a line that stays, and the module behind it, which may freeze or start again.
 
 import type { Write } from "../../src/kq/line.ts";
-import type { Module } from "../../src/kq/module.ts";
+import type { Module } from "../../src/kq/module/module.ts";
 import type { Noise } from "./noise.ts";
 
 /** Where the bytes of one end go; see `Write` for the answer of `write`. */

@@ -2,7 +2,7 @@
 
 import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import type { Clock, Log } from "../../src/core/ports.ts";
-import { REPORT_BYTES } from "../../src/kq/reports.ts";
+import { REPORT_BYTES } from "../../src/kq/framing/reports.ts";
 
 interface Wiring {
   /** Lent until it returns. */

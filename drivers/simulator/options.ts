@@ -2,7 +2,7 @@
 
 import type { LinkId } from "../../src/core/ids.ts";
 import type { Secret } from "../../src/core/secret.ts";
-import type { Framing } from "../../src/kq/framing.ts";
+import type { Framing } from "../../src/kq/framing/framing.ts";
 
 export interface PairOptions {
   readonly link: LinkId;

@@ -2,7 +2,7 @@
 
 import type { Clock, Log, Random } from "../../src/core/ports.ts";
 import { MAX_FRAGMENT_BYTES } from "../../src/kq/limits.ts";
-import { Module } from "../../src/kq/module.ts";
+import { Module } from "../../src/kq/module/module.ts";
 import type { End } from "./end.ts";
 import type { MakeKey } from "./material.ts";
 import type { PairOptions } from "./options.ts";

@@ -7,23 +7,23 @@ import type { Provenance } from "../core/provenance.ts";
 import { dial } from "../net/dial.ts";
 import { identityOf } from "../net/identity.ts";
 import type { TlsMaterial } from "../net/options.ts";
-import { type Answered, type Asking, Dialogue, type RequestName } from "./dialogue.ts";
+import { type Answered, type Asking, Dialogue, type RequestName } from "./client/dialogue.ts";
+import { AkRefusal, AkUnanswered, Interruption } from "./client/failures.ts";
+import { type IncomingSession, IncomingSessions, type OnSession } from "./client/incoming.ts";
+import { type ConnectionState, Reconnecting } from "./client/reconnect.ts";
+import type { SuppliedKey } from "./client/supplied-key.ts";
 import { extensionOf } from "./extension.ts";
-import { AkRefusal, AkUnanswered, Interruption } from "./failures.ts";
-import { type IncomingSession, IncomingSessions, type OnSession } from "./incoming.ts";
 import type { KeyResponse } from "./messages.ts";
-import { type ConnectionState, Reconnecting } from "./reconnect.ts";
-import type { SuppliedKey } from "./supplied-key.ts";
 
 export type { FaultCode } from "../core/fault.ts";
 export { type AppId, appId, type KmId, kmId } from "../core/ids.ts";
 export type { Secret } from "../core/secret.ts";
 export type { TlsMaterial } from "../net/options.ts";
-export { AkRefusal, AkUnanswered } from "./failures.ts";
-export type { IncomingSession, OnSession, SessionOffer } from "./incoming.ts";
-export type { PushedKey } from "./pushed-keys.ts";
-export type { ConnectionState } from "./reconnect.ts";
-export type { SuppliedKey } from "./supplied-key.ts";
+export { AkRefusal, AkUnanswered } from "./client/failures.ts";
+export type { IncomingSession, OnSession, SessionOffer } from "./client/incoming.ts";
+export type { PushedKey } from "./client/pushed-keys.ts";
+export type { ConnectionState } from "./client/reconnect.ts";
+export type { SuppliedKey } from "./client/supplied-key.ts";
 
 export interface AkClientOptions {
   readonly host: string;

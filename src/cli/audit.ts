@@ -4,17 +4,17 @@ import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { openPkcs11Token } from "../../drivers/pkcs11/token.ts";
 import type { NodeConfig } from "../config.ts";
-import { checkSeals } from "../control/audit-check.ts";
-import { auditLabel } from "../control/audit-keeper.ts";
-import type { Witness } from "../control/audit-log.ts";
-import { type SealCheck, type Verdict, verifyAudit } from "../control/audit-verify.ts";
-import { callControl, NotRunning } from "../control/client.ts";
+import type { Witness } from "../control/audit/audit-log.ts";
+import { auditLabel } from "../control/audit/audit-writer.ts";
+import { checkSeals } from "../control/audit/check.ts";
+import { type SealCheck, type Verdict, verifyAudit } from "../control/audit/verify.ts";
 import { makeLog } from "../control/log.ts";
+import { callControl, NotRunning } from "../control/socket/client.ts";
 import { asFault } from "../core/fault.ts";
-import { ownDirectory } from "../vault/owner.ts";
+import { ownDirectory } from "../vault/store/owner.ts";
 import { registerShow } from "./audit/show.ts";
 import { registerTrace } from "./audit/trace.ts";
-import { CommandError, EXIT } from "./exit.ts";
+import { CommandError, EXIT } from "./common/exit.ts";
 import { openConfig } from "./run.ts";
 
 export function registerAuditCommand(program: Command): void {

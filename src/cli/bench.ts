@@ -4,8 +4,8 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { SuppliedKey } from "../ak/client.ts";
 import { type AppDoor, callerOf, openAk } from "./app/connection.ts";
-import { columns, count } from "./columns.ts";
-import { readNetwork, USUAL_NETWORK, writeAtomically } from "./network.ts";
+import { columns, count } from "./common/columns.ts";
+import { readNetwork, USUAL_NETWORK, writeAtomically } from "./common/network.ts";
 
 const PERCENTILES = [50, 99] as const;
 

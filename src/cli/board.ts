@@ -2,7 +2,7 @@
 
 import type { Board } from "../../boards/board.ts";
 import { BOARDS } from "../../boards/index.ts";
-import { CommandError, EXIT } from "./exit.ts";
+import { CommandError, EXIT } from "./common/exit.ts";
 
 /** @throws CommandError naming the boards that there are */
 export function boardOf(name: string): Board {

@@ -1,11 +1,11 @@
 // `qkm controller`: a small QKDN controller, which finds routes for many KMs and sets them.
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { EXIT } from "./common/exit.ts";
+import { readNetwork, USUAL_NETWORK } from "./common/network.ts";
 import { type Domain, domainOfNetwork, readDomain } from "./controller/domain.ts";
 import { goRound, type Mode } from "./controller/round.ts";
 import { roundTables } from "./controller/tables.ts";
-import { EXIT } from "./exit.ts";
-import { readNetwork, USUAL_NETWORK } from "./network.ts";
 
 interface ControllerOptions {
   readonly network: string;

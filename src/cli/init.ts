@@ -7,8 +7,9 @@ import type { Board } from "../../boards/board.ts";
 import { BOARDS } from "../../boards/index.ts";
 import { ID_PATTERN } from "../core/ids.ts";
 import { boardOf } from "./board.ts";
-import { CommandError, EXIT } from "./exit.ts";
-import { USUAL_DIR } from "./network.ts";
+import { CommandError, EXIT } from "./common/exit.ts";
+import { USUAL_DIR } from "./common/network.ts";
+import { quoted } from "./common/shell.ts";
 import {
   type AuthorityName,
   appFiles,
@@ -28,7 +29,6 @@ import {
   provisionToken,
 } from "./provision/provision.ts";
 import { provisionReference } from "./provision/reference.ts";
-import { quoted } from "./shell.ts";
 
 interface InitOptions {
   readonly dir?: string;

@@ -10,7 +10,7 @@ import { systemClock, systemRandom } from "../control/system.ts";
 import { linkId } from "../core/ids.ts";
 import type { Secret } from "../core/secret.ts";
 import { parsePairingKey } from "../kq/pairing.ts";
-import { CommandError, EXIT } from "./exit.ts";
+import { CommandError, EXIT } from "./common/exit.ts";
 
 interface Flags {
   readonly link: string;

@@ -1,8 +1,8 @@
 // The command `qkm`: what there is to do, and how it ends when something is wrong.
 
 import { CommanderError } from "commander";
-import { CommandError, EXIT, type ExitCode } from "./exit.ts";
-import { programFor } from "./program.ts";
+import { CommandError, EXIT, type ExitCode } from "./common/exit.ts";
+import { programFor } from "./common/program.ts";
 
 function report(thrown: unknown): ExitCode {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;

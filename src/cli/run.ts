@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import { BOARDS } from "../../boards/index.ts";
 import { DRIVERS } from "../../drivers/index.ts";
 import { loadConfig, type NodeConfig } from "../config.ts";
-import { CommandError, EXIT } from "./exit.ts";
+import { CommandError, EXIT } from "./common/exit.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const KNOWN = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };

@@ -3,9 +3,9 @@
 import type { Command } from "commander";
 import type { SuppliedKey } from "../ak/client.ts";
 import { type AppDoor, callerOf, openAk, openEtsi014 } from "./app/connection.ts";
-import { columns } from "./columns.ts";
-import { CommandError, EXIT } from "./exit.ts";
-import { type NetworkFile, readNetwork, USUAL_NETWORK } from "./network.ts";
+import { columns } from "./common/columns.ts";
+import { CommandError, EXIT } from "./common/exit.ts";
+import { type NetworkFile, readNetwork, USUAL_NETWORK } from "./common/network.ts";
 
 const KEYS = 3;
 

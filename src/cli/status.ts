@@ -3,11 +3,11 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { KmReport } from "../control/status.ts";
-import { keyCounts, statusOf } from "./control.ts";
-import { EXIT } from "./exit.ts";
-import { readNetwork, USUAL_NETWORK } from "./network.ts";
+import { keyCounts, statusOf } from "./common/control.ts";
+import { EXIT } from "./common/exit.ts";
+import { readNetwork, USUAL_NETWORK } from "./common/network.ts";
+import { type KmView, kmTable, linkTable } from "./common/report-tables.ts";
 import { endpointText } from "./provision/node-toml.ts";
-import { type KmView, kmTable, linkTable } from "./report-tables.ts";
 import { openConfig } from "./run.ts";
 
 interface StatusOptions {

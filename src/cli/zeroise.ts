@@ -5,11 +5,11 @@ import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { openPkcs11Token } from "../../drivers/pkcs11/token.ts";
 import type { NodeConfig } from "../config.ts";
-import { callControl, NotRunning } from "../control/client.ts";
 import { makeLog } from "../control/log.ts";
-import { kekPrefix } from "../vault/epochs.ts";
-import { ownDirectory } from "../vault/owner.ts";
-import { CommandError, EXIT } from "./exit.ts";
+import { callControl, NotRunning } from "../control/socket/client.ts";
+import { kekPrefix } from "../vault/epochs/epochs.ts";
+import { ownDirectory } from "../vault/store/owner.ts";
+import { CommandError, EXIT } from "./common/exit.ts";
 import { openConfig } from "./run.ts";
 
 const ZEROISE_TIMEOUT_MS = 30_000;

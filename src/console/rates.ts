@@ -2,7 +2,7 @@
 
 import type { Clock } from "../core/ports.ts";
 import type { ConsoleNode } from "./node.ts";
-import type { Histories } from "./spark.ts";
+import type { Histories } from "./terminal/sparkline.ts";
 
 export const SAMPLE_MS = 2_000;
 

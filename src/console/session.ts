@@ -1,12 +1,12 @@
 // One person at the console, from login to log-out: what commands are given to work with.
 
 import type { Clock } from "../core/ports.ts";
-import type { Command } from "./command.ts";
-import type { Keyboard } from "./keyboard.ts";
+import type { Command } from "./commands/command.ts";
 import type { ConsoleNode } from "./node.ts";
 import type { Operator } from "./operators.ts";
-import type { Screen } from "./screen.ts";
-import type { Histories } from "./spark.ts";
+import type { Keyboard } from "./terminal/keyboard.ts";
+import type { Screen } from "./terminal/screen.ts";
+import type { Histories } from "./terminal/sparkline.ts";
 
 /** What a person may turn with `set`, until log-out. */
 export interface Settings {

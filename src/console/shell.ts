@@ -2,17 +2,17 @@
 
 import { Fault } from "../core/fault.ts";
 import type { Clock } from "../core/ports.ts";
-import { allowedTo, type Command, completed, following, tokensOf, understood } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
-import { Ended, type Keyboard } from "./keyboard.ts";
+import { allowedTo, type Command, completed, following, tokensOf, understood } from "./commands/command.ts";
+import { COMMANDS } from "./commands/commands.ts";
 import type { Login } from "./login.ts";
 import { type ConsoleNode, KmDown } from "./node.ts";
 import type { Operator } from "./operators.ts";
-import { pause } from "./pause.ts";
 import { sampleRates } from "./rates.ts";
-import type { Screen } from "./screen.ts";
 import type { Session, Settings } from "./session.ts";
-import { Histories } from "./spark.ts";
+import { Ended, type Keyboard } from "./terminal/keyboard.ts";
+import { pause } from "./terminal/pause.ts";
+import type { Screen } from "./terminal/screen.ts";
+import { Histories } from "./terminal/sparkline.ts";
 
 export interface ConsoleParts {
   readonly node: ConsoleNode;

@@ -3,7 +3,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import type { CERTIFICATE, Told } from "./controller-tables.ts";
+import type { CERTIFICATE, Told } from "./controller/tables.ts";
 
 /** Paths of one door's PEM files. */
 export interface DoorFiles {

@@ -1,11 +1,11 @@
 // What a running KM says of itself: one plain object, for `qkm status`, the live table and whoever waits for readiness.
 
 import type { KmId } from "../core/ids.ts";
-import type { KeyManager } from "../keys/key-manager.ts";
-import type { LinkBook } from "../keys/link-book.ts";
-import type { Remote } from "../keys/remote.ts";
-import type { StrictPeer } from "../keys/strict.ts";
-import type { HealthReport } from "./health.ts";
+import type { LinkBook } from "../keys/links/link-inventory.ts";
+import type { KeyManager } from "../keys/manager/key-manager.ts";
+import type { Remote } from "../keys/peers/peer.ts";
+import type { StrictPeer } from "../keys/strict/strict.ts";
+import type { HealthReport } from "./health/health.ts";
 
 /** The state of token, store and locked memory. */
 type VaultHealth = ReturnType<KeyManager["context"]["vault"]["health"]>;

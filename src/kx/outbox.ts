@@ -2,7 +2,7 @@
 
 import type { Clock } from "../core/ports.ts";
 import type { Channel } from "../net/channel.ts";
-import type { Laid } from "./laid.ts";
+import type { Laid } from "./payload/key-frame.ts";
 
 /**
  * The most bytes written before reading has had a turn. Reading stands still while a write is unfinished; what both

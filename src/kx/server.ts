@@ -7,12 +7,12 @@ import type { Peer, PeerEvents } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { MAX_OPEN_CALLS } from "./calls.ts";
-import { type KeyRelayCompletion, type KeySupplyNotificationResponse, KX } from "./messages.ts";
-import { answerableSession, type Notification, notificationOf, receipts } from "./notification.ts";
-import { completionOf, failureOf, offerOf } from "./relay.ts";
-import { responseOf, SUCCESS } from "./response.ts";
-import { answerableId, refused, taken } from "./route.ts";
-import { arrivalOf } from "./whole-relay.ts";
+import { type KeyRelayCompletion, type KeySupplyNotificationResponse, KX } from "./payload/messages.ts";
+import { answerableSession, type Notification, notificationOf, receipts } from "./payload/notification.ts";
+import { completionOf, failureOf, offerOf } from "./payload/relay.ts";
+import { responseOf, SUCCESS } from "./payload/response.ts";
+import { answerableId, refused, taken } from "./payload/route.ts";
+import { arrivalOf } from "./payload/unprotected-relay.ts";
 
 export type ServerEvents = Omit<PeerEvents, "connected" | "disconnected">;
 

@@ -1,8 +1,8 @@
 // A change as the key manager builds it: steps first, then one commit.
 
-import type { ChangeOp } from "./keeper.ts";
-import { asRecord } from "./sealed.ts";
-import { checkName } from "./store.ts";
+import type { ChangeOp } from "./store/record-store.ts";
+import { asRecord } from "./store/sealed.ts";
+import { checkName } from "./store/store.ts";
 import type { BlockId, Change, Row, Sealed } from "./vault.ts";
 
 export class PendingChange implements Change {

@@ -1,8 +1,8 @@
 // What a job has in locked memory: its blocks and blanks, all given up together.
 
-import { BlankSlot } from "./blank.ts";
-import { type BlockHome, OpenedBlock } from "./open-block.ts";
-import type { Resident } from "./residents.ts";
+import type { Resident } from "./memory/cached-blocks.ts";
+import { BlankSlot } from "./memory/empty-slot.ts";
+import { type BlockHome, OpenedBlock } from "./memory/open-block.ts";
 import type { Blank, BlockId, OpenBlock, OpenJob } from "./vault.ts";
 
 export class OpenedJob implements OpenJob {

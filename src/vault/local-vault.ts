@@ -5,13 +5,13 @@ import type { Clock, Log } from "../core/ports.ts";
 import type { Secret, SecretPool } from "../core/secret.ts";
 import type { Blocks } from "./blocks.ts";
 import { PendingChange } from "./change.ts";
-import type { DataKeys } from "./data-keys.ts";
-import type { EpochLife } from "./epoch-life.ts";
-import type { Epochs } from "./epochs.ts";
-import type { ChangeOp, Keeper } from "./keeper.ts";
-import type { LockedMemory } from "./locked-memory.ts";
-import type { SealedRecord } from "./sealed.ts";
-import type { Slab } from "./slab.ts";
+import type { DataKeys } from "./epochs/data-keys.ts";
+import type { EpochLife } from "./epochs/epoch-life.ts";
+import type { Epochs } from "./epochs/epochs.ts";
+import type { LockedMemory } from "./memory/locked-memory.ts";
+import type { Slab } from "./memory/slab.ts";
+import type { ChangeOp, Keeper } from "./store/record-store.ts";
+import type { SealedRecord } from "./store/sealed.ts";
 import type { TokenLink } from "./token-link.ts";
 import type {
   BlockId,

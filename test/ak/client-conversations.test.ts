@@ -1,9 +1,9 @@
 // Conversations with our client by a key manager made of the tables alone: every message, right and wrong, whole and in pieces.
 
 import { describe, expect, test } from "vitest";
-import { Dialogue } from "../../src/ak/dialogue.ts";
-import { Interruption } from "../../src/ak/failures.ts";
-import { IncomingSessions } from "../../src/ak/incoming.ts";
+import { Dialogue } from "../../src/ak/client/dialogue.ts";
+import { Interruption } from "../../src/ak/client/failures.ts";
+import { IncomingSessions } from "../../src/ak/client/incoming.ts";
 import { FakeChannel } from "./fake-channel.ts";
 import { handFrame, handParse } from "./hand.ts";
 import { least, rightOnes, TABLES, type Table, whole, wrongOnes } from "./tables.ts";

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { host } from "../../boards/host.ts";
 import { nodePlaces, type Ports } from "../../src/cli/provision/plan.ts";
-import { callControl } from "../../src/control/client.ts";
+import { callControl } from "../../src/control/socket/client.ts";
 import type { KmReport } from "../../src/control/status.ts";
 import { Program } from "./program.ts";
 

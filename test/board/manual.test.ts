@@ -5,8 +5,8 @@ import { expect, test } from "vitest";
 import { virtX86 } from "../../boards/virt-x86_64.ts";
 import { configIn } from "../../src/cli/appliance/node-config.ts";
 import { operatorsIn } from "../../src/cli/appliance/operators.ts";
-import { tokensOf, understood } from "../../src/console/command.ts";
-import { COMMANDS } from "../../src/console/commands.ts";
+import { tokensOf, understood } from "../../src/console/commands/command.ts";
+import { COMMANDS } from "../../src/console/commands/commands.ts";
 import { makeAppliance } from "../cli/appliance/kit.ts";
 import { AUDITOR, OPERATOR, SERIAL } from "./support/site.ts";
 

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type NetworkFile, readNetwork } from "../../src/cli/network.ts";
+import { type NetworkFile, readNetwork } from "../../src/cli/common/network.ts";
 import { qkm, runs, tempDir, up } from "./qkm.ts";
 
 const DEADLINE_MS = 30_000;

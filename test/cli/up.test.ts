@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readNetwork } from "../../src/cli/network.ts";
+import { readNetwork } from "../../src/cli/common/network.ts";
 import { qkm, runs, start, tempDir, type Up, up } from "./qkm.ts";
 
 const folder = tempDir();

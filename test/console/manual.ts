@@ -1,7 +1,7 @@
 // Makes the table of docs/console.md; `npx vitest run test/console/manual.test.ts -u` writes it.
 
-import { usageOf } from "../../src/console/command.ts";
-import { COMMANDS } from "../../src/console/commands.ts";
+import { usageOf } from "../../src/console/commands/command.ts";
+import { COMMANDS } from "../../src/console/commands/commands.ts";
 
 const [OPEN, CLOSE] = ["<!-- commands -->", "<!-- /commands -->"];
 

@@ -1,9 +1,9 @@
 // Tests of src/console/shell.ts with all that it puts together: a person at a terminal, a made-up node.
 
 import { afterEach, describe, expect, test } from "vitest";
-import { COMMANDS } from "../../src/console/commands.ts";
+import { COMMANDS } from "../../src/console/commands/commands.ts";
 import { KmDown } from "../../src/console/node.ts";
-import { WIDTH } from "../../src/console/text.ts";
+import { WIDTH } from "../../src/console/terminal/text.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { settled } from "../support/manual-clock.ts";
 import { until } from "../support/until.ts";

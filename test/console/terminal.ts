@@ -1,13 +1,13 @@
 // A console in the test's own process: a person's terminal at one end, a made-up node at the other, time by hand.
 
 import { PassThrough } from "node:stream";
-import { Ended, Keyboard } from "../../src/console/keyboard.ts";
 import { Login } from "../../src/console/login.ts";
 import type { ConsoleNode, KmFacts, LinkFacts, RunningKm } from "../../src/console/node.ts";
 import type { Operator } from "../../src/console/operators.ts";
-import { Screen } from "../../src/console/screen.ts";
 import { converse, logIn } from "../../src/console/shell.ts";
-import type { Charset } from "../../src/console/text.ts";
+import { Ended, Keyboard } from "../../src/console/terminal/keyboard.ts";
+import { Screen } from "../../src/console/terminal/screen.ts";
+import type { Charset } from "../../src/console/terminal/text.ts";
 import { hashPin } from "../../src/core/pin-hash.ts";
 import { ManualClock, settled } from "../support/manual-clock.ts";
 import { until } from "../support/until.ts";

@@ -2,8 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Kind, sealedRecord } from "../../src/vault/sealed.ts";
-import type { Store } from "../../src/vault/store.ts";
+import { type Kind, sealedRecord } from "../../src/vault/store/sealed.ts";
+import type { Store } from "../../src/vault/store/store.ts";
 import type { BlockId, Row } from "../../src/vault/vault.ts";
 
 /** A disk for one test. */

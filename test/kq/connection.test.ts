@@ -1,8 +1,8 @@
 // One end of a connection alone: what it answers, what it ignores, and what ends it.
 
 import { expect, onTestFinished, test } from "vitest";
-import { decodeCobs } from "../../src/kq/cobs.ts";
 import { Connection } from "../../src/kq/connection.ts";
+import { decodeCobs } from "../../src/kq/framing/cobs.ts";
 import { type Guard, plainGuard } from "../../src/kq/guard.ts";
 import { LIMITS } from "../../src/kq/limits.ts";
 import { Line } from "../../src/kq/line.ts";

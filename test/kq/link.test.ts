@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
 import { linkId } from "../../src/core/ids.ts";
-import type { Arrived } from "../../src/kq/arrivals.ts";
+import type { Arrived } from "../../src/kq/host/arrivals.ts";
 import { type Hurt, Rig, type RigOptions } from "./rig.ts";
 import { seededRandom } from "./world.ts";
 

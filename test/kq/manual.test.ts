@@ -3,12 +3,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { secretOf } from "../../src/core/secret.ts";
-import { codedBytes, encodeCobs } from "../../src/kq/cobs.ts";
+import { codedBytes, encodeCobs } from "../../src/kq/framing/cobs.ts";
+import { REPORT_BYTES, REPORT_DESCRIPTOR, REPORTS } from "../../src/kq/framing/reports.ts";
 import { helloFrame, type Self } from "../../src/kq/greeting.ts";
 import { type Guard, plainGuard, SealedGuard } from "../../src/kq/guard.ts";
 import { LIMITS } from "../../src/kq/limits.ts";
 import { encode, KQ, type KqName, type PayloadOf } from "../../src/kq/messages.ts";
-import { REPORT_BYTES, REPORT_DESCRIPTOR, REPORTS } from "../../src/kq/reports.ts";
 
 const MANUAL = new URL("../../docs/kq.md", import.meta.url);
 

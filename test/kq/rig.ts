@@ -1,10 +1,10 @@
 // A host and a module in memory, on a line that takes its time, cuts bytes as it likes and can be pulled out.
 
 import { linkId } from "../../src/core/ids.ts";
-import type { Arrived } from "../../src/kq/arrivals.ts";
-import { Host, type HostOptions } from "../../src/kq/host.ts";
+import type { Arrived } from "../../src/kq/host/arrivals.ts";
+import { Host, type HostOptions } from "../../src/kq/host/host.ts";
 import type { Write } from "../../src/kq/line.ts";
-import { Module, type ModuleOptions } from "../../src/kq/module.ts";
+import { Module, type ModuleOptions } from "../../src/kq/module/module.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { recorder } from "../support/recorder.ts";
 import { CountedPool, keyOf, seededRandom } from "./world.ts";

@@ -1,6 +1,6 @@
 // The parts of docs/kx.md and docs/ak.md that are made: the tables of messages, and whole frames of test/vectors.
 
-import { KX } from "../../src/kx/messages.ts";
+import { KX } from "../../src/kx/payload/messages.ts";
 import { codeText, type Message } from "../../src/wire/message.ts";
 import type { Vector } from "./worked.ts";
 

@@ -1,8 +1,8 @@
 // The queue before the channel: its bounds, and its turns.
 
 import { describe, expect, it } from "vitest";
-import { plain } from "../../src/kx/laid.ts";
 import { OUTBOX_LIMITS, Outbox } from "../../src/kx/outbox.ts";
+import { plain } from "../../src/kx/payload/key-frame.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { A, B } from "./fixture.ts";
 import { memoryPair } from "./memory-channel.ts";

@@ -3,7 +3,7 @@
 import { Fault } from "../../src/core/fault.ts";
 import { appId, linkId } from "../../src/core/ids.ts";
 import type { ExtensionEntry, RelayOffer, WholeKey } from "../../src/keys/ports.ts";
-import { KX } from "../../src/kx/messages.ts";
+import { KX } from "../../src/kx/payload/messages.ts";
 import { KxSession } from "../../src/kx/session.ts";
 import { byCode } from "../../src/wire/message.ts";
 import { ManualClock } from "../support/manual-clock.ts";

@@ -1,7 +1,7 @@
 // No silent loss: whatever leaves a disk was turned into something else, used up, or counted with its reason.
 
 import type { CounterName } from "../../src/core/counters.ts";
-import { FIRST_OFFSET, STEP } from "../../src/keys/key-id.ts";
+import { FIRST_OFFSET, STEP } from "../../src/keys/common/key-id.ts";
 import type { Row } from "../../src/vault/vault.ts";
 import type { Steps } from "./machine.ts";
 import type { SimNode } from "./node.ts";

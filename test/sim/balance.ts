@@ -1,8 +1,8 @@
 // When nothing is under way: what was lent is given back, and memory, books and disk tell the same.
 
-import type { HeldKey } from "../../src/keys/held.ts";
-import type { KeyManager } from "../../src/keys/key-manager.ts";
-import type { SourceKey } from "../../src/keys/source-key.ts";
+import type { HeldKey } from "../../src/keys/fetch/received-keys.ts";
+import type { KeyManager } from "../../src/keys/manager/key-manager.ts";
+import type { SourceKey } from "../../src/keys/supply/source-key.ts";
 import type { BlockId } from "../../src/vault/vault.ts";
 import type { SimNode } from "./node.ts";
 import type { Checks } from "./rules.ts";

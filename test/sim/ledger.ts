@@ -1,6 +1,6 @@
 // Every byte ever used, over all nodes and all their processes: as application key, as pad, as the key of a tag.
 
-import { STEP } from "../../src/keys/key-id.ts";
+import { STEP } from "../../src/keys/common/key-id.ts";
 import type { Range } from "../../src/vault/vault.ts";
 import type { SimNode } from "./node.ts";
 import type { Checks } from "./rules.ts";

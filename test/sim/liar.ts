@@ -1,6 +1,6 @@
 // What a lying key manager does to the frames that it sends: it changes a relay, or sends an old one again.
 
-import { KX } from "../../src/kx/messages.ts";
+import { KX } from "../../src/kx/payload/messages.ts";
 import type { Dice } from "./dice.ts";
 import type { Lie } from "./wire.ts";
 

@@ -2,7 +2,7 @@
 
 import type { CounterName } from "../../src/core/counters.ts";
 import type { Log, Meter } from "../../src/core/ports.ts";
-import type { KeyManager } from "../../src/keys/key-manager.ts";
+import type { KeyManager } from "../../src/keys/manager/key-manager.ts";
 import type { Range } from "../../src/vault/vault.ts";
 import type { SimNode } from "./node.ts";
 import type { Pad, Watch } from "./watched-vault.ts";

@@ -1,6 +1,6 @@
 // The two QKD modules of a simulated link: they distil the same blocks at a rate, and do all that modules may do wrong.
 
-import type { BlockFeed } from "../../src/keys/intake.ts";
+import type { BlockFeed } from "../../src/keys/links/intake.ts";
 import { type MadeBlock, ModuleEnd } from "../keys/support/module-end.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";

@@ -1,6 +1,6 @@
 // What a key relay that leaves a node names of its link blocks, and whether the node's disk says that it is used.
 
-import { isAfter } from "../../src/keys/place.ts";
+import { isAfter } from "../../src/keys/common/block-position.ts";
 import type { BlockId } from "../../src/vault/vault.ts";
 import { HEADER_BYTES } from "./liar.ts";
 import type { SimNode } from "./node.ts";

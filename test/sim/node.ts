@@ -3,7 +3,7 @@
 import { compareIds, type KmId } from "../../src/core/ids.ts";
 import { Pace } from "../../src/core/pace.ts";
 import type { Clock, Log, Meter } from "../../src/core/ports.ts";
-import { KeyManager, type KeyManagerSettings } from "../../src/keys/key-manager.ts";
+import { KeyManager, type KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
 import { keepDialled } from "../../src/kx/redial.ts";
 import { dials, Roster } from "../../src/kx/roster.ts";
 import type { Channel } from "../../src/net/channel.ts";

@@ -1,7 +1,7 @@
 // The oracle: it sees every use of key over all nodes, and holds it against the rules that never break.
 
 import type { CounterName } from "../../src/core/counters.ts";
-import { parseKeyId, STEP } from "../../src/keys/key-id.ts";
+import { parseKeyId, STEP } from "../../src/keys/common/key-id.ts";
 import type { BlockId, Range } from "../../src/vault/vault.ts";
 import { Accounts } from "./accounts.ts";
 import { checkBalance } from "./balance.ts";

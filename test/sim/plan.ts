@@ -2,8 +2,8 @@
 
 import { type AppId, appId, type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import { Topology as Graph } from "../../src/core/topology.ts";
-import type { KeysPolicy } from "../../src/keys/context.ts";
-import type { AppEntry, KeyManagerSettings } from "../../src/keys/key-manager.ts";
+import type { KeysPolicy } from "../../src/keys/common/context.ts";
+import type { AppEntry, KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
 import type { Dice } from "./dice.ts";
 import { type Edge, randomTopology, type Topology } from "./topology.ts";
 

@@ -1,8 +1,8 @@
 // A store in memory whose disk outlives it, and that can lose what was not yet durable, reject commits, or be slow.
 
 import { Fault } from "../../src/core/fault.ts";
-import type { Head, SealedRecord } from "../../src/vault/sealed.ts";
-import { checkName, type Store, type StoreOp } from "../../src/vault/store.ts";
+import type { Head, SealedRecord } from "../../src/vault/store/sealed.ts";
+import { checkName, type Store, type StoreOp } from "../../src/vault/store/store.ts";
 import type { Row } from "../../src/vault/vault.ts";
 
 /** What the next commit does instead of becoming durable: `lost` never happened, `kept` happened all the same. */

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
-import { verifyAudit } from "../../src/control/audit-verify.ts";
-import { callControl } from "../../src/control/client.ts";
-import { parseKeyId } from "../../src/keys/key-id.ts";
+import { verifyAudit } from "../../src/control/audit/verify.ts";
+import { callControl } from "../../src/control/socket/client.ts";
+import { parseKeyId } from "../../src/keys/common/key-id.ts";
 import { qkm } from "../cli/qkm.ts";
 import { eventually } from "./support/eventually.ts";
 import { ask } from "./support/https.ts";

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { openPkcs11Token } from "../../drivers/pkcs11/token.ts";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
 import { FAULTS, type FaultCode } from "../../src/core/fault.ts";
-import { kekPrefix } from "../../src/vault/epochs.ts";
+import { kekPrefix } from "../../src/vault/epochs/epochs.ts";
 import { qkm } from "../cli/qkm.ts";
 import { recorder } from "../support/recorder.ts";
 import type { App } from "./support/app.ts";

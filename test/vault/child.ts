@@ -3,11 +3,11 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
-import { openLmdbStore } from "../../src/vault/lmdb-store.ts";
-import { LockedMemory } from "../../src/vault/locked-memory.ts";
+import { LockedMemory } from "../../src/vault/memory/locked-memory.ts";
 import { openVault } from "../../src/vault/open.ts";
-import { ownDirectory } from "../../src/vault/owner.ts";
-import { sealedRecord } from "../../src/vault/sealed.ts";
+import { openLmdbStore } from "../../src/vault/store/lmdb-store.ts";
+import { ownDirectory } from "../../src/vault/store/owner.ts";
+import { sealedRecord } from "../../src/vault/store/sealed.ts";
 import type { BlockId } from "../../src/vault/vault.ts";
 import { makeModelToken } from "../support/model-token.ts";
 import { recorder } from "../support/recorder.ts";

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
-import { LockedMemory } from "../../src/vault/locked-memory.ts";
+import { LockedMemory } from "../../src/vault/memory/locked-memory.ts";
 import type { OpenBlock, Vault } from "../../src/vault/vault.ts";
 import { CONTEXT, jobOf, the, toHex } from "../contracts/job-bench.ts";
 import { settled } from "../support/manual-clock.ts";

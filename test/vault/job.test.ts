@@ -1,7 +1,7 @@
 // Tests of jobs on the real vault: the contract, what ends in the middle, and that nothing stays in memory.
 
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { LockedMemory } from "../../src/vault/locked-memory.ts";
+import { LockedMemory } from "../../src/vault/memory/locked-memory.ts";
 import { exerciseBlanks } from "../contracts/blanks.ts";
 import { CONTEXT, jobOf, padOf, the } from "../contracts/job-bench.ts";
 import { exerciseJobs } from "../contracts/jobs.ts";

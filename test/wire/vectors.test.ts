@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { AK, AK_ANSWERS } from "../../src/ak/messages.ts";
-import { KX, KX_ANSWERS } from "../../src/kx/messages.ts";
+import { KX, KX_ANSWERS } from "../../src/kx/payload/messages.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import { encodeFrame, type Frame, FrameReader } from "../../src/wire/frame.ts";
 import { byCode, check, type Message } from "../../src/wire/message.ts";

@@ -1,7 +1,7 @@
 // `qkm app`: an application on the command line.
 
 import type { Command } from "commander";
-import { named, readNetwork, USUAL_NETWORK } from "../network.ts";
+import { named, readNetwork, USUAL_NETWORK } from "../common/network.ts";
 import { callerOf, openAk } from "./connection.ts";
 import { whole } from "./numbers.ts";
 import { jsonObject, lines, print } from "./print.ts";

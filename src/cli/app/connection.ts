@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { type AkClient, type AkClientOptions, connectAk, type SuppliedKey } from "../../ak/client.ts";
 import { appId, kmId } from "../../core/ids.ts";
-import { CommandError, EXIT } from "../exit.ts";
-import { type NetworkApp, type NetworkFile, type NetworkKm, named } from "../network.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
+import { type NetworkApp, type NetworkFile, type NetworkKm, named } from "../common/network.ts";
 import { etsiClient } from "./etsi-client.ts";
 
 /** How an application gets keys, whatever the door. Whoever gets keys disposes them. */

@@ -5,7 +5,7 @@ import type { SuppliedKey } from "../../ak/client.ts";
 import { secretOf } from "../../core/secret.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import { parseKeyPayload } from "../../wire/key-payload.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import type { AppDoor, Caller } from "./connection.ts";
 
 const OK = 200;

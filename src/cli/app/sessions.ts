@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { ConnectionState, IncomingSession, SessionOffer } from "../../ak/client.ts";
 import { appId } from "../../core/ids.ts";
-import { named, readNetwork, USUAL_NETWORK } from "../network.ts";
+import { named, readNetwork, USUAL_NETWORK } from "../common/network.ts";
 import { callerOf, connectApp } from "./connection.ts";
 import { whole } from "./numbers.ts";
 import { jsonObject, lines, print } from "./print.ts";

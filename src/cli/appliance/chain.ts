@@ -2,7 +2,7 @@
 
 import { createHash, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import type { Subject } from "../provision/certificates.ts";
 import { readText } from "./files.ts";
 

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { BOARDS } from "../../../boards/index.ts";
 import { type NodeConfig, parseConfig } from "../../config.ts";
 import { boardOf } from "../board.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 
 interface ProvisionOptions {
   readonly board: string;

@@ -6,7 +6,7 @@ import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
 import type { NodeConfig } from "../../config.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import type { Subject } from "../provision/certificates.ts";
 import { fingerprintLine, isFor, leafOf } from "./chain.ts";
 import { moveWhole, readText, writeWhole } from "./files.ts";

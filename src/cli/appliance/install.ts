@@ -4,7 +4,7 @@ import { createPublicKey, type X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import { identityOf } from "../../net/identity.ts";
 import { Refusal } from "../../net/refusal.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { certificatesIn, leadsTo, leafOf } from "./chain.ts";
 import { readText, writeWhole } from "./files.ts";
 import { identitiesOf, keyOf, type NodeIdentity } from "./identities.ts";

@@ -2,7 +2,7 @@
 
 import { closeSync, fstatSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { codeOf, readBytes, readText, syncPath, writeWhole } from "./files.ts";
 import type { Screen } from "./screen.ts";
 

@@ -9,7 +9,7 @@ import { BOARDS } from "../../../boards/index.ts";
 import { DRIVERS } from "../../../drivers/index.ts";
 import { lineFinder } from "../../config/lines.ts";
 import { ConfigError, loadConfig, type NodeConfig, parseConfig } from "../../config.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { endpointText } from "../provision/node-toml.ts";
 import { NODE_PORTS, tokenLabel } from "../provision/plan.ts";
 import { moveWhole, readText, writeWhole } from "./files.ts";

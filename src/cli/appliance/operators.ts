@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { checkPin, hashPin, isPinHash } from "../../core/pin-hash.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { readText, writeWhole } from "./files.ts";
 import { forget, type Medium } from "./medium.ts";
 import { type AppliancePlaces, ON_MEDIUM } from "./places.ts";

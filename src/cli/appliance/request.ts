@@ -9,7 +9,7 @@ import {
   SubjectAlternativeNameExtension,
 } from "@peculiar/x509";
 import { ID_PATTERN } from "../../core/ids.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { requestCertificate, type Subject } from "../provision/certificates.ts";
 import { fingerprintLine } from "./chain.ts";
 

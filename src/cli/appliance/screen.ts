@@ -1,7 +1,7 @@
 // What provisioning says to the person at the console: steps, refusals, and PINs that are shown once.
 
 import { randomInt } from "node:crypto";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 
 /** Writes one line. @throws Error of the system when the line goes nowhere */
 export type WriteLine = (line: string) => void;

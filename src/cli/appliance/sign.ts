@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { certify } from "../provision/certificates.ts";
 import { type AuthorityName, authorityFiles } from "../provision/plan.ts";
 import { authoritiesIn, type Progress } from "../provision/provision.ts";

@@ -4,7 +4,7 @@ import { createPublicKey } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { ConfigError, type NodeConfig } from "../../config.ts";
-import { CommandError } from "../exit.ts";
+import { CommandError } from "../common/exit.ts";
 import { leafOf } from "./chain.ts";
 import { syncPath, writeWhole } from "./files.ts";
 import { identitiesOf, keyOf, type NodeIdentity } from "./identities.ts";

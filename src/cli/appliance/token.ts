@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { hasToken, initToken } from "../../../drivers/pkcs11/provision.ts";
 import type { NodeConfig } from "../../config.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { moveWhole, readText, syncPath, writeWhole } from "./files.ts";
 import { forget, type Medium } from "./medium.ts";
 import { type AppliancePlaces, ON_MEDIUM } from "./places.ts";

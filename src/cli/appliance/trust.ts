@@ -3,7 +3,7 @@
 import type { X509Certificate } from "node:crypto";
 import { basename, join } from "node:path";
 import { parsePairingKey } from "../../kq/pairing.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { AUTHORITIES, type AuthorityName } from "../provision/plan.ts";
 import { certificatesIn } from "./chain.ts";
 import { readBytes, readText, writeWhole } from "./files.ts";

@@ -1,6 +1,6 @@
 // Events of the audit log as lines for a person.
 
-import type { AuditLine } from "../../control/audit-format.ts";
+import type { AuditLine } from "../../control/audit/format.ts";
 
 /** Time, kind, then what it tells; nothing of it is a key. */
 export function auditText({ at, kind, ...fields }: AuditLine): string {

@@ -2,9 +2,9 @@
 
 import { watch } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
-import { batchesFrom, segmentsOf } from "../../control/audit-folder.ts";
-import { type AuditLine, linesOf } from "../../control/audit-format.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { batchesFrom, segmentsOf } from "../../control/audit/folder.ts";
+import { type AuditLine, linesOf } from "../../control/audit/format.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { openConfig } from "../run.ts";
 import { auditText } from "./lines.ts";
 

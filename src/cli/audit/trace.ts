@@ -1,9 +1,9 @@
 // `qkm audit trace`: where every byte of a link block or of a KMA-key went.
 
 import { type Command, InvalidArgumentError } from "commander";
-import type { AuditLine } from "../../control/audit-format.ts";
-import { bytesBy, type KmaName, traceBlock, traceKmaKey } from "../../control/audit-trace.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import type { AuditLine } from "../../control/audit/format.ts";
+import { bytesBy, type KmaName, traceBlock, traceKmaKey } from "../../control/audit/trace.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { auditText } from "./lines.ts";
 import { folderOf } from "./show.ts";
 

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { NodeConfig } from "../../config.ts";
 import { type AuditEntry, KmDown } from "../../console/node.ts";
-import { lastEvents } from "../../control/audit-folder.ts";
+import { lastEvents } from "../../control/audit/folder.ts";
 import { askKm } from "./km.ts";
 
 const QKM = fileURLToPath(new URL("../qkm.ts", import.meta.url));

@@ -2,10 +2,10 @@
 
 import type { NodeConfig } from "../../config.ts";
 import { KmDown, type RunningKm } from "../../console/node.ts";
-import { callControl, NotRunning } from "../../control/client.ts";
-import type { GraveLine } from "../../control/grave-lines.ts";
+import type { GraveLine } from "../../control/recent-faults.ts";
+import { callControl, NotRunning } from "../../control/socket/client.ts";
 import type { KmReport } from "../../control/status.ts";
-import type { SessionView } from "../../keys/sessions.ts";
+import type { SessionView } from "../../keys/sessions/sessions.ts";
 import { endpointText } from "../provision/node-toml.ts";
 
 /** A person waits for it. */

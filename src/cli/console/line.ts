@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { ReadStream, WriteStream } from "node:tty";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 
 /** Raw bytes both ways. The end of `input` is a hang-up. */
 export interface Line extends AsyncDisposable {

@@ -7,8 +7,8 @@ import * as v from "valibot";
 import { ID_PATTERN, kmId, linkId } from "../../core/ids.ts";
 import { Topology } from "../../core/topology.ts";
 import type { TlsMaterial } from "../../net/options.ts";
-import { CommandError, EXIT } from "../exit.ts";
-import type { NetworkFile } from "../network.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
+import type { NetworkFile } from "../common/network.ts";
 
 export interface DomainKm {
   readonly id: string;

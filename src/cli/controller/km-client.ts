@@ -1,7 +1,7 @@
 // The controller endpoint of one KM, as a controller calls it.
 
 import { Agent, request } from "node:https";
-import type { DESTINATION, LINK, RELAY, ROUTES_SET, Told } from "../../control/controller-tables.ts";
+import type { DESTINATION, LINK, RELAY, ROUTES_SET, Told } from "../../control/controller/tables.ts";
 import type { Route } from "../../core/topology.ts";
 import { identityOf } from "../../net/identity.ts";
 import { contextOptions, type TlsMaterial } from "../../net/options.ts";

@@ -2,7 +2,7 @@
 
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { DOORS, type Ports } from "./plan.ts";
 
 const LOWEST = 10_000;

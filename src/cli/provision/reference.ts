@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync } from "node:fs";
 import type { Board } from "../../../boards/board.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
 import { endpointText } from "./node-toml.ts";
 import {
   type AuthorityName,

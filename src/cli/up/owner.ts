@@ -1,8 +1,8 @@
 // Who runs a network folder: one `qkm up` at a time, and what an earlier one left running when it was killed.
 
 import { readFileSync, rmSync } from "node:fs";
-import { CommandError, EXIT } from "../exit.ts";
-import { writeAtomically } from "../network.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
+import { writeAtomically } from "../common/network.ts";
 
 /** A process, told from a later one with the same number by the time it started. */
 interface ProcessMark {

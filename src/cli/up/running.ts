@@ -7,9 +7,9 @@ import { BOARDS } from "../../../boards/index.ts";
 import { DRIVERS } from "../../../drivers/index.ts";
 import { type Endpoint, loadConfig, type NodeConfig } from "../../config.ts";
 import type { KmReport } from "../../control/status.ts";
-import { type KeyCounts, keyCounts, statusOf } from "../control.ts";
-import { CommandError, EXIT } from "../exit.ts";
-import { type NetworkFile, writeAtomically } from "../network.ts";
+import { type KeyCounts, keyCounts, statusOf } from "../common/control.ts";
+import { CommandError, EXIT } from "../common/exit.ts";
+import { type NetworkFile, writeAtomically } from "../common/network.ts";
 import { endpointText } from "../provision/node-toml.ts";
 import {
   AUTHORITIES,

@@ -1,7 +1,7 @@
 // The live table of `qkm up` on a terminal: links, KMs, what went wrong, and what to try.
 
-import { fitted } from "../columns.ts";
-import { type KmView, kmTable, linkTable } from "../report-tables.ts";
+import { fitted } from "../common/columns.ts";
+import { type KmView, kmTable, linkTable } from "../common/report-tables.ts";
 import type { RecentFault } from "./running.ts";
 
 export interface ScreenView {

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { KmId } from "../../../src/core/ids.ts";
-import { completionOf, relayOf } from "../../../src/kx/relay.ts";
+import { completionOf, relayOf } from "../../../src/kx/payload/relay.ts";
 import { HEADER_BYTES } from "../../../src/wire/frame.ts";
 import { encodePayload } from "../../../src/wire/payload.ts";
 import type { Bench } from "../bench.ts";

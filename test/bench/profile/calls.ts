@@ -24,7 +24,7 @@ export interface Window {
 /** A function where it was called from. */
 export interface Call {
   readonly name: string;
-  /** `src/keys/fetch.ts:42`; empty for what V8 does by itself. */
+  /** `src/keys/fetch/fetch.ts:42`; empty for what V8 does by itself. */
   readonly place: string;
   readonly selfMicros: number;
   /** With all that it called. */

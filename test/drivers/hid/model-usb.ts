@@ -1,7 +1,7 @@
 // A USB bus in memory, as the HID edge shows it: devices come and go, reports take their time and may be hurt.
 
 import type { HidDevice, HidEdge, HidHandle } from "../../../drivers/hid/edge.ts";
-import { REPORT_BYTES } from "../../../src/kq/reports.ts";
+import { REPORT_BYTES } from "../../../src/kq/framing/reports.ts";
 import type { ManualClock } from "../../support/manual-clock.ts";
 
 /** What becomes of a report on its way: any number of reports of any length. */

@@ -9,7 +9,7 @@ import { ModulePair } from "../../../drivers/simulator/pair.ts";
 import { linkId } from "../../../src/core/ids.ts";
 import type { Secret } from "../../../src/core/secret.ts";
 import type { KeySource } from "../../../src/device/key-source.ts";
-import { REPORT_USAGE_PAGE, REPORTS } from "../../../src/kq/reports.ts";
+import { REPORT_USAGE_PAGE, REPORTS } from "../../../src/kq/framing/reports.ts";
 import type { KeySourceRig } from "../../contracts/key-source.ts";
 import { CountedPool } from "../../kq/world.ts";
 import { ManualClock } from "../../support/manual-clock.ts";

@@ -12,7 +12,7 @@ import { seededKey } from "../../../drivers/simulator/material.ts";
 import { systemClock, systemRandom } from "../../../src/control/system.ts";
 import { linkId } from "../../../src/core/ids.ts";
 import type { KeySource } from "../../../src/device/key-source.ts";
-import { REPORT_BYTES } from "../../../src/kq/reports.ts";
+import { REPORT_BYTES } from "../../../src/kq/framing/reports.ts";
 import { CountedPool } from "../../kq/world.ts";
 import { ModuleProcess, scratchFolder, waitUntil } from "../../support/pty.ts";
 import { recorder } from "../../support/recorder.ts";

@@ -8,7 +8,7 @@ import { type Faults, NO_FAULTS } from "../../../drivers/simulator/options.ts";
 import { ModulePair } from "../../../drivers/simulator/pair.ts";
 import { linkId } from "../../../src/core/ids.ts";
 import type { KeySource } from "../../../src/device/key-source.ts";
-import { Host } from "../../../src/kq/host.ts";
+import { Host } from "../../../src/kq/host/host.ts";
 import { exerciseKeySource, type KeySourceRig } from "../../contracts/key-source.ts";
 import { CountedPool } from "../../kq/world.ts";
 import { ManualClock } from "../../support/manual-clock.ts";

@@ -1,9 +1,9 @@
 // Any number of nodes and links between them, every pair connected by Kx, and all that a test may turn.
 
 import { appId, type KmId, kmId, type LinkId, linkId } from "../../../src/core/ids.ts";
-import type { KeysPolicy } from "../../../src/keys/context.ts";
-import type { KeyManagerSettings } from "../../../src/keys/key-manager.ts";
-import type { LinkSettings } from "../../../src/keys/link-book.ts";
+import type { KeysPolicy } from "../../../src/keys/common/context.ts";
+import type { LinkSettings } from "../../../src/keys/links/link-inventory.ts";
+import type { KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { Modules } from "./modules.ts";
 import { POLICY, QUOTA } from "./network.ts";

@@ -1,7 +1,7 @@
 // One end of a pair of modules: blocks wait here until they are acknowledged, as a module holds them.
 
 import { secretOf } from "../../../src/core/secret.ts";
-import type { FedBlock } from "../../../src/keys/intake.ts";
+import type { FedBlock } from "../../../src/keys/links/intake.ts";
 
 /** A block as a module made it. */
 export interface MadeBlock {

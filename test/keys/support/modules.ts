@@ -1,6 +1,6 @@
 // The two QKD modules of a link: the same blocks at both ends, unless the test wants otherwise.
 
-import type { BlockFeed } from "../../../src/keys/intake.ts";
+import type { BlockFeed } from "../../../src/keys/links/intake.ts";
 import { ModuleEnd } from "./module-end.ts";
 import type { Seeded } from "./seeded.ts";
 

@@ -1,10 +1,10 @@
 // Two nodes with one link between them, `km-a ══ab══ km-b`, and all that a test may turn.
 
 import { appId, kmId, linkId } from "../../../src/core/ids.ts";
-import type { KeysPolicy } from "../../../src/keys/context.ts";
-import type { AppEntry } from "../../../src/keys/key-manager.ts";
-import type { LinkSettings } from "../../../src/keys/link-book.ts";
-import type { Quota } from "../../../src/keys/quota.ts";
+import type { KeysPolicy } from "../../../src/keys/common/context.ts";
+import type { Quota } from "../../../src/keys/common/quota.ts";
+import type { LinkSettings } from "../../../src/keys/links/link-inventory.ts";
+import type { AppEntry } from "../../../src/keys/manager/key-manager.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { Modules } from "./modules.ts";
 import { TestNode } from "./node.ts";

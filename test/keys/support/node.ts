@@ -3,7 +3,7 @@
 import type { KmId } from "../../../src/core/ids.ts";
 import type { Pace } from "../../../src/core/pace.ts";
 import type { Clock } from "../../../src/core/ports.ts";
-import { KeyManager, type KeyManagerSettings } from "../../../src/keys/key-manager.ts";
+import { KeyManager, type KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import { ModelAudit } from "../../support/model-audit.ts";
 import { ModelMachine, type ModelVault } from "../../support/model-vault.ts";

@@ -1,8 +1,8 @@
 // The rule over all pads of a run (design 3): no byte masks two keys, and no block is both pad and KMA-key.
 
 import { expect } from "vitest";
+import { linkBlock } from "../../../src/keys/common/rows.ts";
 import type { RelayOffer } from "../../../src/keys/ports.ts";
-import { linkBlock } from "../../../src/keys/rows.ts";
 import type { Mesh } from "./mesh.ts";
 
 /** All offers that crossed between any two nodes, lost or not. */

@@ -1,7 +1,7 @@
 // A node on the real vault: a model token, a disk in memory that outlives a crash, and the key manager.
 
 import type { Clock } from "../../../src/core/ports.ts";
-import { KeyManager, type KeyManagerSettings } from "../../../src/keys/key-manager.ts";
+import { KeyManager, type KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import type { VaultOptions } from "../../../src/vault/open.ts";
 import type { ManualClock } from "../../support/manual-clock.ts";

@@ -2,10 +2,10 @@
 
 import { Fault, type FaultCode } from "../../../src/core/fault.ts";
 import { appId, kmId } from "../../../src/core/ids.ts";
-import type { KeysPolicy } from "../../../src/keys/context.ts";
-import type { AppEntry, KeyManagerSettings } from "../../../src/keys/key-manager.ts";
+import type { KeysPolicy } from "../../../src/keys/common/context.ts";
+import type { Quota } from "../../../src/keys/common/quota.ts";
+import type { AppEntry, KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
 import type { Peer, PeerEvents, WholeArrival, WholeOffer } from "../../../src/keys/ports.ts";
-import type { Quota } from "../../../src/keys/quota.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import type { GivenKey } from "./apps.ts";
 import { POLICY, QUOTA } from "./network.ts";

@@ -8,8 +8,8 @@ import { connect } from "../../../drivers/pkcs11/connection.ts";
 import { open, seal } from "../../../drivers/pkcs11/gcm.ts";
 import { generateKek } from "../../../drivers/pkcs11/kek.ts";
 import { borrowLibrary } from "../../../drivers/pkcs11/library.ts";
-import { gcmOpen, gcmSeal } from "../../../src/vault/data-keys.ts";
-import { LockedMemory } from "../../../src/vault/locked-memory.ts";
+import { gcmOpen, gcmSeal } from "../../../src/vault/epochs/data-keys.ts";
+import { LockedMemory } from "../../../src/vault/memory/locked-memory.ts";
 import { keptLog, makeToken } from "../../support/softhsm.ts";
 
 const KEY_BYTES = 32;

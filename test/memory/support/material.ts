@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { seededKey } from "../../../drivers/simulator/material.ts";
 import { networkPlaces } from "../../../src/cli/provision/plan.ts";
 import { linkId } from "../../../src/core/ids.ts";
-import { FIRST_OFFSET } from "../../../src/keys/key-id.ts";
+import { FIRST_OFFSET } from "../../../src/keys/common/key-id.ts";
 import type { HandedKey } from "../../system/support/doors.ts";
 import type { Network } from "../../system/support/network.ts";
 import type { Plan } from "../../system/support/plan.ts";

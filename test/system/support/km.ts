@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { nodePlaces } from "../../../src/cli/provision/plan.ts";
 import { type Endpoint, loadConfig, type NodeConfig } from "../../../src/config.ts";
-import { callControl } from "../../../src/control/client.ts";
+import { callControl } from "../../../src/control/socket/client.ts";
 import type { KmReport } from "../../../src/control/status.ts";
 import { MetricsPage } from "./metrics.ts";
 import { type Ended, type LogLine, TestProcess } from "./process.ts";

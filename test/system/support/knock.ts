@@ -2,7 +2,7 @@
 
 import { type ConnectionOptions, connect } from "node:tls";
 import { AK } from "../../../src/ak/messages.ts";
-import { KX } from "../../../src/kx/messages.ts";
+import { KX } from "../../../src/kx/payload/messages.ts";
 import { encodeFrame } from "../../../src/wire/frame.ts";
 import { encodePayload } from "../../../src/wire/payload.ts";
 import type { Km } from "./km.ts";

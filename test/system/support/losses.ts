@@ -1,6 +1,6 @@
 // What a KM lost by a kill, as its log tells, held against what was supplied before and after.
 
-import { FIRST_OFFSET } from "../../../src/keys/key-id.ts";
+import { FIRST_OFFSET } from "../../../src/keys/common/key-id.ts";
 import type { Km } from "./km.ts";
 import type { Oracle, SuppliedRange } from "./oracle.ts";
 

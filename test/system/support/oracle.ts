@@ -1,6 +1,6 @@
 // Knows every key that was handed out, and every rule that they have to keep: one use, the same bytes at both ends.
 
-import { parseKeyId, STEP } from "../../../src/keys/key-id.ts";
+import { parseKeyId, STEP } from "../../../src/keys/common/key-id.ts";
 import type { HandedKey } from "./doors.ts";
 
 /** Who asked, who may fetch, and at which KMs they are at home. */

@@ -1,0 +1,73 @@
+// network.json, the file by which others find the parts of a running network.
+
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Endpoint } from "../../config.ts";
+import type { AuthorityName } from "../provision/plan.ts";
+import { CommandError, EXIT } from "./exit.ts";
+
+export interface NetworkKm {
+  readonly id: string;
+  readonly pid: number;
+  /** Path of its node.toml. */
+  readonly config: string;
+  readonly ak: Endpoint;
+  readonly kx: Endpoint;
+  readonly etsi014: { readonly url: string };
+  readonly metrics: { readonly url: string };
+  /** Absent when its configuration has no [controller]. */
+  readonly controller?: { readonly url: string };
+}
+
+export interface NetworkLink {
+  readonly id: string;
+  readonly kms: readonly [string, string];
+  /** The process that simulates both modules. */
+  readonly pid: number;
+}
+
+export interface NetworkApp {
+  readonly id: string;
+  readonly km: string;
+  /** Paths of PEM files. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** All paths are absolute. */
+export interface NetworkFile {
+  readonly kms: readonly NetworkKm[];
+  readonly links: readonly NetworkLink[];
+  readonly apps: readonly NetworkApp[];
+  readonly ca: Readonly<Record<AuthorityName, string>>;
+  /** Who may set routes: paths of PEM files. */
+  readonly controller: { readonly cert: string; readonly key: string };
+}
+
+/** Where `npm start` keeps its network, below the folder where it is called. */
+export const USUAL_DIR = ".qkm";
+export const USUAL_NETWORK = `${USUAL_DIR}/network.json`;
+
+/** @throws CommandError when there is none */
+export function readNetwork(path: string): NetworkFile {
+  if (!existsSync(path)) {
+    const sentence = `no network runs here (${resolve(path)} is missing); start one with npm start, or name its network.json with --network.`;
+    throw new CommandError(EXIT.unavailable, sentence);
+  }
+  return JSON.parse(readFileSync(path, "utf8")) as NetworkFile;
+}
+
+/** Whoever reads sees the old file or the new one, never half of one. */
+export function writeAtomically(path: string, content: unknown): void {
+  const half = `${path}.${process.pid}.new`;
+  writeFileSync(half, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 });
+  renameSync(half, path);
+}
+
+/** @throws CommandError naming those that there are */
+export function named<T extends { readonly id: string }>(all: readonly T[], id: string, what: string): T {
+  const found = all.find((one) => one.id === id);
+  if (found !== undefined) return found;
+  const ids = all.map((one) => one.id).join(", ");
+  throw new CommandError(EXIT.usage, `there is no ${what} "${id}"; there is ${ids}.`);
+}

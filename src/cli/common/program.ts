@@ -1,0 +1,32 @@
+// The commands of `qkm`, each loaded when it is called.
+
+import { Command } from "commander";
+
+/** What adds each command; only the file of the one that is called is loaded. In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  up: async () => (await import("../up.ts")).registerUpCommand,
+  app: async () => (await import("../app/command.ts")).registerAppCommand,
+  status: async () => (await import("../status.ts")).registerStatusCommand,
+  controller: async () => (await import("../controller.ts")).registerControllerCommand,
+  selftest: async () => (await import("../selftest.ts")).registerSelftestCommand,
+  bench: async () => (await import("../bench.ts")).registerBenchCommand,
+  init: async () => (await import("../init.ts")).registerInitCommand,
+  check: async () => (await import("../run.ts")).registerCheckCommand,
+  run: async () => (await import("../run.ts")).registerRunCommand,
+  console: async () => (await import("../console/command.ts")).registerConsoleCommand,
+  audit: async () => (await import("../audit.ts")).registerAuditCommand,
+  zeroise: async () => (await import("../zeroise.ts")).registerZeroiseCommand,
+  appliance: async () => (await import("../appliance/command.ts")).registerApplianceCommand,
+  module: async () => (await import("../module.ts")).registerModuleCommand,
+};
+
+/** Knows the command that is called, or all of them when that is none. */
+export async function programFor(called: string): Promise<Command> {
+  const program = new Command("qkm")
+    .description("Key manager for a trusted node of a quantum key distribution network.")
+    .showHelpAfterError("(qkm --help tells the commands)")
+    .exitOverride();
+  const names = Object.hasOwn(COMMANDS, called) ? [called] : Object.keys(COMMANDS);
+  for (const name of names) (await COMMANDS[name]?.())?.(program);
+  return program;
+}

@@ -1,0 +1,68 @@
+// KMs and their links as tables, for `qkm status` and the live table.
+
+import type { KmReport, LinkReport, PeerReport } from "../../control/status.ts";
+import { amount, bitRate, columns, count, percent } from "./columns.ts";
+import type { KeyCounts } from "./control.ts";
+
+/** One KM as far as it is known; `report` is undefined when it does not answer. */
+export interface KmView {
+  readonly id: string;
+  readonly pid: number | undefined;
+  readonly report: KmReport | undefined;
+  readonly counts: KeyCounts | undefined;
+}
+
+const PEERS_SHOWN = 3;
+
+export function kmTable(kms: readonly KmView[]): string[] {
+  const rows = kms.map(({ id, pid, report, counts }) => [
+    id,
+    pid === undefined || pid === 0 ? "–" : String(pid),
+    stateOf(report),
+    count(counts?.supplied),
+    count(counts?.fetched),
+    (report?.peers ?? [])
+      .slice(0, PEERS_SHOWN)
+      .map((peer) => stockOf(peer, id))
+      .join(" · "),
+  ]);
+  return columns([["KM", "pid", "state", "supplied", "fetched", "keys in stock for"], ...rows]);
+}
+
+function stateOf(report: KmReport | undefined): string {
+  if (report === undefined) return "no answer";
+  const { token, store } = report.vault;
+  if (token !== "ready") return `token ${token}`;
+  if (store !== "ready") return `store ${store}`;
+  if (report.health?.healthy === false) return "stuck";
+  return report.ready ? "ready" : "starting";
+}
+
+function stockOf(peer: PeerReport, self: string): string {
+  const name = peer.id === self ? "own" : peer.id;
+  if (!peer.connected) return `${name} away`;
+  if (!peer.synchronised) return `${name} syncing`;
+  return `${name} ${count(peer.storedKeys)}${peer.strict ? " strict" : ""}`;
+}
+
+/** A link once, with what both ends say; ends that do not answer are left out. Pads: link key that relays over hops took. */
+export function linkTable(kms: readonly KmView[]): string[] {
+  const ends = new Map<string, (LinkReport & { readonly km: string })[]>();
+  for (const { id, report } of kms) {
+    for (const link of report?.links ?? []) ends.set(link.id, [...(ends.get(link.id) ?? []), { ...link, km: id }]);
+  }
+  const rows = [...ends].map(([id, reports]) => {
+    const [first] = reports;
+    return [
+      id,
+      reports.length > 1 ? reports.map(({ km }) => km).join(" ══ ") : `${first?.km} ══ ${first?.peer}`,
+      reports.map(({ line }) => line).join("/"),
+      bitRate(first?.keyRateBitsPerS),
+      percent(first?.qber),
+      reports.map(({ stored }) => stored).join("/"),
+      amount(reports.reduce((sum, { padBytes }) => sum + padBytes.out, 0)),
+      reports.flatMap(({ alarms, agreement }) => [...alarms, ...(agreement === "agreed" ? [] : [agreement])])[0] ?? "",
+    ];
+  });
+  return columns([["link", "between", "line", "key rate", "QBER", "blocks", "as pads", ""], ...rows]);
+}

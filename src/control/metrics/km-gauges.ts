@@ -1,0 +1,50 @@
+// The gauges of the key manager, from what it says of itself.
+
+import type { KmReport, LinkReport, PeerReport } from "../status.ts";
+import type { Collect, SetGauge } from "./gauges.ts";
+
+/** `connections` by door, open or on their way. */
+export interface KmState {
+  readonly report: KmReport;
+  readonly connections: Readonly<Record<string, number>>;
+}
+
+/** Asks `state` at each scrape. */
+export const kmGauges =
+  (state: () => KmState): Collect =>
+  (set) => {
+    const { report, connections } = state();
+    for (const link of report.links) linkGauges(set, link);
+    for (const peer of report.peers) peerGauges(set, peer);
+    for (const [door, count] of Object.entries(connections)) set("connections", count, { door });
+    for (const [role, count] of Object.entries(report.sessions)) set("sessions", count, { role });
+    const { token, store, epoch, slots } = report.vault;
+    set("token_ready", Number(token === "ready"));
+    set("store_ready", Number(store === "ready"));
+    set("epoch", epoch);
+    set("memory_slots", slots.all, { state: "all" });
+    set("memory_slots", slots.pinned, { state: "pinned" });
+    set("memory_slots", slots.intake, { state: "intake" });
+  };
+
+function linkGauges(set: SetGauge, report: LinkReport): void {
+  const link = { link: report.id };
+  set("link_up", Number(report.line === "up"), link);
+  set("link_out_of_use", Number(report.alarms.includes("out-of-use")), link);
+  if (report.keyRateBitsPerS !== undefined) set("link_key_rate_bits_per_second", report.keyRateBitsPerS, link);
+  if (report.qber !== undefined) set("link_qber_ratio", report.qber, link);
+  set("link_measured_bits_per_second", report.measuredBitsPerS, link);
+  set("link_stored_blocks", report.stored, link);
+  set("link_usable_blocks", report.usable, link);
+}
+
+function peerGauges(set: SetGauge, report: PeerReport): void {
+  const peer = { peer: report.id };
+  set("peer_connected", Number(report.connected), peer);
+  set("peer_synchronised", Number(report.synchronised), peer);
+  set("stock_keys", report.storedKeys, peer);
+  set("stock_kma_keys", report.kmaKeys, { ...peer, role: "source" });
+  set("stock_kma_keys", report.held, { ...peer, role: "destination" });
+  set("relays_in_flight", report.inFlight, peer);
+  set("requests_waiting", report.waiting, peer);
+}

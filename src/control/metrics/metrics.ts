@@ -1,0 +1,118 @@
+// The metrics of a KM: a meter for its parts, gauges read at each scrape, the text that Prometheus reads.
+
+import { Counter, Gauge, Registry } from "prom-client";
+import { COUNTERS, type CounterName } from "../../core/counters.ts";
+import type { Meter } from "../../core/ports.ts";
+import { type Collect, GAUGES, type GaugeName } from "./gauges.ts";
+
+/** Names as Prometheus knows them. */
+export const counterMetric = (name: CounterName): string => `qkm_${name}_total`;
+export const gaugeMetric = (name: GaugeName): string => `qkm_${name}`;
+
+export interface Metrics {
+  readonly meter: Meter;
+  readonly contentType: string;
+  /** Prometheus text format; asks all collectors. */
+  text(): Promise<string>;
+  /** A counter's sums since the start, by the values of one of its labels. */
+  sums(counter: CounterName, label: string): ReadonlyMap<string, number>;
+  /** Adds a collector of gauges, which is asked at each scrape. */
+  collect(collector: Collect): void;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+export function makeMetrics(): Metrics {
+  const registry = new Registry();
+  const counts = new Counts(registry);
+  const gauges = makeGauges(registry);
+  const collectors: Collect[] = [];
+  return {
+    meter: { add: (counter, labels, amount = 1) => counts.add(counter, labels, amount) },
+    contentType: registry.contentType,
+    sums: (counter, label) => counts.sums(counter, label),
+    collect: (collector) => void collectors.push(collector),
+    text() {
+      counts.flush();
+      for (const gauge of gauges.values()) gauge.reset();
+      for (const collector of collectors) collector((name, value, labels = {}) => gauges.get(name)?.set(labels, value));
+      return registry.metrics();
+    },
+  };
+}
+
+function makeGauges(registry: Registry): ReadonlyMap<GaugeName, Gauge> {
+  const names = Object.keys(GAUGES) as GaugeName[];
+  return new Map(
+    names.map((name) => [name, new Gauge({ ...configOf(gaugeMetric(name), GAUGES[name]), registers: [registry] })]),
+  );
+}
+
+const configOf = (name: string, row: { readonly help: string; readonly labels: readonly string[] }) => ({
+  name,
+  help: row.help,
+  labelNames: [...row.labels],
+});
+
+/** What was counted with certain values of the labels. */
+interface Sample {
+  readonly labels: Labels;
+  /** Since the last scrape. */
+  amount: number;
+  /** Before it. */
+  scraped: number;
+}
+
+/** One counter, by the values of its labels. */
+interface Tally {
+  readonly labels: readonly string[];
+  readonly counter: Counter;
+  readonly samples: Map<string, Sample>;
+}
+
+/** Counting happens in the hot path, so the library is told only when it is asked. */
+class Counts {
+  readonly #tallies: Readonly<Record<CounterName, Tally>>;
+
+  constructor(registry: Registry) {
+    const names = Object.keys(COUNTERS) as CounterName[];
+    this.#tallies = Object.fromEntries(
+      names.map((name) => {
+        const counter = new Counter({ ...configOf(counterMetric(name), COUNTERS[name]), registers: [registry] });
+        return [name, { labels: COUNTERS[name].labels, counter, samples: new Map() }];
+      }),
+    ) as Record<CounterName, Tally>;
+  }
+
+  add(name: CounterName, labels: Labels, amount: number): void {
+    const tally = this.#tallies[name];
+    let key = "";
+    for (const label of tally.labels) key += `${labels[label] ?? ""}\n`;
+    const sample = tally.samples.get(key);
+    if (sample !== undefined) sample.amount += amount;
+    else tally.samples.set(key, { labels: only(tally.labels, labels), amount, scraped: 0 });
+  }
+
+  flush(): void {
+    for (const { counter, samples } of Object.values(this.#tallies)) {
+      for (const sample of samples.values()) {
+        counter.inc(sample.labels, sample.amount);
+        sample.scraped += sample.amount;
+        sample.amount = 0;
+      }
+    }
+  }
+
+  sums(name: CounterName, label: string): ReadonlyMap<string, number> {
+    const sums = new Map<string, number>();
+    for (const { labels, amount, scraped } of this.#tallies[name].samples.values()) {
+      const value = labels[label] ?? "";
+      sums.set(value, (sums.get(value) ?? 0) + scraped + amount);
+    }
+    return sums;
+  }
+}
+
+/** The labels of the table, each with a value: a caller's slip must not cost the scrape. */
+const only = (names: readonly string[], labels: Labels): Labels =>
+  Object.fromEntries(names.map((name) => [name, labels[name] ?? ""]));

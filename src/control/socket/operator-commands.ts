@@ -1,0 +1,46 @@
+// What an operator asks of a running KM beyond its status: links out of use, sessions one by one, what went wrong, the log's level.
+
+import { Fault } from "../../core/fault.ts";
+import type { KeyManager } from "../../keys/manager/key-manager.ts";
+import { LOG_LEVELS, type SettableLog } from "../log.ts";
+import type { GraveLines } from "../recent-faults.ts";
+import type { ControlArgs, ControlCommands } from "./dialogue.ts";
+
+export interface OperatorPorts {
+  /** Undefined before the books are read. */
+  keys(): KeyManager | undefined;
+  readonly faults: Pick<GraveLines, "read">;
+  readonly log: SettableLog;
+}
+
+/** Sessions told of each role. */
+const MOST_SESSIONS = 100;
+
+/** `link {link, use}`, `sessions`, `faults`, `log_level {level?}`. */
+export function operatorCommands({ keys, faults, log }: OperatorPorts): ControlCommands {
+  return {
+    link: async ({ link, use }) => {
+      if (typeof link !== "string" || typeof use !== "boolean") throw malformed("link is text, and use true or false");
+      const changed = ready(keys()).useLink(link, use);
+      return { link, use, changed };
+    },
+    sessions: async () => ready(keys()).sessions.list(MOST_SESSIONS),
+    faults: async () => faults.read(),
+    log_level: async ({ level }: ControlArgs) => {
+      const chosen = LOG_LEVELS.find((one) => one === level);
+      if (level !== undefined && chosen === undefined) throw malformed(`the levels are ${LOG_LEVELS.join(", ")}`);
+      if (chosen !== undefined) log.level = chosen;
+      return { level: log.level };
+    },
+  };
+}
+
+/** @throws Fault HSM_UNAVAILABLE */
+function ready(keys: KeyManager | undefined): KeyManager {
+  if (keys !== undefined) return keys;
+  throw new Fault("HSM_UNAVAILABLE", {
+    text: "the key manager is still starting: it waits for its token or its store",
+  });
+}
+
+const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });

@@ -1,0 +1,51 @@
+// What every part of the key manager is given: its own name, policy, and the ports to the world.
+
+import type { KmId } from "../../core/ids.ts";
+import type { Pace } from "../../core/pace.ts";
+import type { Audit, Beat, Clock, Log, Meter, Random } from "../../core/ports.ts";
+import type { Vault } from "../../vault/vault.ts";
+import type { SessionPolicy } from "../sessions/session-rules.ts";
+import type { AgeClock } from "./age-clock.ts";
+import type { RelayLog } from "./relay-log.ts";
+
+/** Times in ms, amounts in KMA-keys unless the name says otherwise. */
+export interface KeysPolicy {
+  readonly defaultKeyBits: number;
+  /** How long a request waits for stock. */
+  readonly timeoutMs: number;
+  /** Requests that may wait, all applications together. */
+  readonly maxWaiting: number;
+  readonly maxAgeMs: number;
+  /** How much longer than `maxAgeMs` a destination keeps its copy. */
+  readonly fetchWindowMs: number;
+  readonly relayTimeoutMs: number;
+  /** Relays to a destination begin below `stockLow` and stop at `stockHigh`. */
+  readonly stockLow: number;
+  readonly stockHigh: number;
+  /** What one source may have here. */
+  readonly maxHeld: number;
+  /** How long a KEK epoch lasts. */
+  readonly epochMs: number;
+  /** Limits of sessions; the defaults when absent. */
+  readonly sessions?: SessionPolicy;
+}
+
+export interface Context {
+  readonly self: KmId;
+  /** Another with each start of the process, so that peers notice one. */
+  readonly boot: string;
+  readonly policy: KeysPolicy;
+  readonly vault: Vault;
+  readonly clock: Clock;
+  readonly ages: AgeClock;
+  /** How relays that began here ended. */
+  readonly relayLog: RelayLog;
+  readonly random: Random;
+  /** What can wait takes its turn here. */
+  readonly pace: Pace;
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly audit: Audit;
+  /** Told at each tick of the housekeeping, and whenever the store has answered. */
+  readonly beats?: { readonly housekeeping: Beat; readonly store: Beat };
+}

@@ -1,0 +1,191 @@
+// The rows of the books as they lie in the store, read back with distrust.
+
+import type { KmId, LinkId } from "../../core/ids.ts";
+import type { BlockId, Row } from "../../vault/vault.ts";
+
+/** Tables of the store. */
+export const TABLE = {
+  block: "block",
+  link: "link",
+  pad: "pad",
+  source: "source",
+  held: "held",
+  peer: "peer",
+  meta: "meta",
+  route: "route",
+  whole: "whole",
+} as const;
+
+/** A link block that is stored and unused. */
+export interface BlockRow extends Row {
+  readonly link: LinkId;
+  readonly run: number;
+  readonly sequence: number;
+  /** Whether this end may decide to use it. Stamped at intake. */
+  readonly own: boolean;
+}
+
+/** The last block that a link brought: nothing up to it is taken again. */
+export interface LinkRow extends Row {
+  readonly run: number;
+  readonly highest: number;
+}
+
+/** How far a link's pads have gone: ours (own), and the other end's as they came here (seen). Absent before the first. */
+export interface PadRow extends Row {
+  readonly ownRun?: number;
+  readonly ownSequence?: number;
+  readonly ownOffset?: number;
+  readonly seenRun?: number;
+  readonly seenSequence?: number;
+  readonly seenOffset?: number;
+}
+
+/** How a KMA-key came to its destination: over the links of a neighbour, through other KMs, or in parts over several routes. */
+export type KeyRoute = "direct" | "relayed" | "multipath";
+
+/** A KMA-key at its source. `mark`: everything before it may have been supplied. */
+export interface SourceRow extends Row {
+  readonly peer: KmId;
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly state: "reserved" | "ready" | "open";
+  readonly mark: number;
+  readonly bornAt: number;
+  /** The mark is exact: written at an orderly stop. */
+  readonly exact: boolean;
+  /** Absent in rows of before there were others than `direct`. */
+  readonly route?: KeyRoute;
+}
+
+/** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as told. */
+export interface HeldRow extends Row {
+  readonly peer: KmId;
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly bornAt: number;
+  readonly fetched: Uint8Array;
+  readonly witness: number;
+}
+
+/** Serials with one peer, in both directions. */
+export interface PeerRow extends Row {
+  /** As source: the next serial to give, the highest proved, those given up and not yet told (runs). */
+  readonly nextSerial: number;
+  readonly proved: number;
+  readonly givenUp: string;
+  /** As destination: the highest serial accepted, and which of those just below it were (runs). */
+  readonly accepted: number;
+  readonly window: string;
+}
+
+export interface ClockRow extends Row {
+  readonly ageMs: number;
+  readonly wallMs: number;
+}
+
+/** Routes to a destination that the controller has set, as text. */
+export interface RouteRow extends Row {
+  readonly routes: string;
+}
+
+/**
+ * Whole keys shared with a strict peer, in one block. Ours are `reserved`, then `ready`; theirs are `held`, and `gone` when
+ * all are fetched: their block is destroyed, their IDs are not accepted again.
+ */
+export interface WholeRow extends Row {
+  readonly peer: KmId;
+  readonly state: "reserved" | "ready" | "held" | "gone";
+  readonly block: BlockId;
+  readonly bornAt: number;
+  /** JSON: for each key its ID and its length in bytes, as they lie in the block. */
+  readonly keys: string;
+  /** One byte per key: 1 before it leaves. */
+  readonly taken: Uint8Array;
+}
+
+type Kinds = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
+
+const SHAPES = {
+  block: { link: "string", run: "number", sequence: "number", own: "boolean" },
+  link: { run: "number", highest: "number" },
+  pad: {
+    ownRun: "number?",
+    ownSequence: "number?",
+    ownOffset: "number?",
+    seenRun: "number?",
+    seenSequence: "number?",
+    seenOffset: "number?",
+  },
+  source: {
+    peer: "string",
+    serial: "number",
+    block: "string",
+    length: "number",
+    state: "string",
+    mark: "number",
+    bornAt: "number",
+    exact: "boolean",
+    route: "string?",
+  },
+  held: {
+    peer: "string",
+    serial: "number",
+    block: "string",
+    length: "number",
+    bornAt: "number",
+    fetched: "bytes",
+    witness: "number",
+  },
+  peer: { nextSerial: "number", proved: "number", givenUp: "string", accepted: "number", window: "string" },
+  meta: { ageMs: "number", wallMs: "number" },
+  route: { routes: "string" },
+  whole: { peer: "string", state: "string", block: "string", bornAt: "number", keys: "string", taken: "bytes" },
+} as const satisfies Record<keyof typeof TABLE, Record<string, Kinds>>;
+
+interface RowOf {
+  block: BlockRow;
+  link: LinkRow;
+  pad: PadRow;
+  source: SourceRow;
+  held: HeldRow;
+  peer: PeerRow;
+  meta: ClockRow;
+  route: RouteRow;
+  whole: WholeRow;
+}
+
+/** @throws Error that names table and field: a store that holds something else is not ours to guess at */
+export function readRow<T extends keyof RowOf>(table: T, id: string, row: Row): RowOf[T] {
+  for (const [field, kind] of Object.entries(SHAPES[table])) {
+    if (!isOfKind(kind, row[field]))
+      throw new Error(`the store's ${table} row ${id} has no ${kind} '${field}'; restore nothing, zeroise it`);
+  }
+  return row as RowOf[T];
+}
+
+function isOfKind(kind: Kinds, value: unknown): boolean {
+  if (kind === "bytes") return value instanceof Uint8Array;
+  if (kind.endsWith("?")) return value === undefined || typeof value === kind.slice(0, -1);
+  return typeof value === kind;
+}
+
+/** The row ID of a KMA-key. */
+export const kmaRow = (peer: KmId, serial: number): string => `${peer}/${serial}`;
+/** The store's name for a link block. */
+export const linkBlock = (link: LinkId, run: number, sequence: number): BlockId =>
+  `link:${link}:${run}:${sequence}` as BlockId;
+/** The store's names for the two copies of a block of the token's random generator: one to supply from, one to fetch from. */
+export const localBlock = (serial: number, end: "source" | "destination"): BlockId =>
+  `local:${end}:${serial}` as BlockId;
+/** The store's names for whole keys: ours as they are relayed and as they are supplied, and those of a strict peer. */
+export const wholeBlock = (copy: "relayed" | "own" | "held", id: string): BlockId => `whole:${copy}:${id}` as BlockId;
+/** The store's name for a KMA-key that came under a pad or in parts. */
+export const heldBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
+/** The store's name for one part of a KMA-key of which not all have come. */
+export const partBlock = (source: KmId, serial: number, part: number): BlockId =>
+  `part:${source}:${serial}:${part}` as BlockId;
+/** The store's name, at its source, for a KMA-key that is the XOR of several link blocks. */
+export const combinedBlock = (destination: KmId, serial: number): BlockId => `own:${destination}:${serial}` as BlockId;

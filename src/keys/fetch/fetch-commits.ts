@@ -1,0 +1,65 @@
+// Fetched ranges made durable: one change for all fetches that come while the one before is on its way to the disk.
+
+import type { Context } from "../common/context.ts";
+import { kmaRow, TABLE } from "../common/rows.ts";
+import type { HeldKey, HeldKeys } from "./received-keys.ts";
+
+/** What a fetch is told, once. What it throws concerns no other. */
+export interface Fetching {
+  /** Its marks are durable. */
+  durable(): void;
+  /** They may be durable or not. */
+  failed(thrown: unknown): void;
+}
+
+export class FetchCommits {
+  readonly #vault: Context["vault"];
+  readonly #log: Context["log"];
+  /** What the next change has to write, and who waits for it. */
+  #keys = new Map<HeldKey, HeldKeys>();
+  #waiting: Fetching[] = [];
+  #isRunning = false;
+
+  constructor({ vault, log }: Pick<Context, "vault" | "log">) {
+    this.#vault = vault;
+    this.#log = log;
+  }
+
+  /** The ranges are marked in memory; those that come in the same turn of the event loop share a change. */
+  add(keys: Iterable<HeldKey>, held: HeldKeys, fetching: Fetching): void {
+    for (const key of keys) this.#keys.set(key, held);
+    this.#waiting.push(fetching);
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    queueMicrotask(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const [keys, fetchings] = [this.#keys, this.#waiting];
+      this.#keys = new Map();
+      this.#waiting = [];
+      const failed = await this.#commit(keys).then(
+        () => undefined,
+        (thrown: unknown) => ({ thrown }),
+      );
+      for (const fetching of fetchings) this.#tell(fetching, failed);
+    }
+    this.#isRunning = false;
+  }
+
+  #tell(fetching: Fetching, failed: { readonly thrown: unknown } | undefined): void {
+    try {
+      if (failed === undefined) fetching.durable();
+      else fetching.failed(failed.thrown);
+    } catch (err) {
+      this.#log.error({ err }, "a fetch broke off when it was answered");
+    }
+  }
+
+  async #commit(keys: ReadonlyMap<HeldKey, HeldKeys>): Promise<void> {
+    const change = this.#vault.change();
+    for (const [key, held] of keys) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
+    await change.commit();
+  }
+}

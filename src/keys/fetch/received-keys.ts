@@ -1,0 +1,268 @@
+// The KMA-keys that another KM is the source of: kept whole here, fetched by ID, once each.
+
+import type { EndReason } from "../../core/counters.ts";
+import type { KmId } from "../../core/ids.ts";
+import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
+import type { BlockId, Change, KeyIdKey, Range } from "../../vault/vault.ts";
+import type { Context } from "../common/context.ts";
+import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
+import { type HeldRow, kmaRow, type PeerRow, TABLE } from "../common/rows.ts";
+
+/** Serials below the highest that may still come: relays of several routes overtake one another. */
+const WINDOW = 256;
+
+/** One KMA-key at its destination. */
+export class HeldKey {
+  readonly serial: number;
+  readonly block: BlockId;
+  readonly length: number;
+  readonly bornAt: number;
+  readonly idKey: KeyIdKey;
+  /** One bit per 8 bytes: set before the key in it leaves. */
+  readonly fetched: Uint8Array;
+  /** The source's mark, as it told. */
+  witness: number;
+  /** Ranges marked for fetches under way. */
+  readonly #inHand = new Set<Range>();
+  #freeSteps: number;
+
+  constructor(row: HeldRow, idKey: KeyIdKey) {
+    this.serial = row.serial;
+    this.block = row.block;
+    this.length = row.length;
+    this.bornAt = row.bornAt;
+    this.fetched = Uint8Array.from(row.fetched);
+    this.witness = row.witness;
+    this.idKey = idKey;
+    this.#freeSteps = (this.length - this.used().reduce((sum, { length }) => sum + length, 0)) / STEP;
+  }
+
+  /** Whether any byte of the range was fetched, or the range is none of this key's. */
+  isTaken({ offset, length }: Range): boolean {
+    if (length < STEP || offset < FIRST_OFFSET || offset + length > this.length) return true;
+    for (let at = offset; at < offset + length; at += STEP) if (hasBit(this.fetched, at / STEP)) return true;
+    return false;
+  }
+
+  /** Fetches under way. */
+  get pins(): number {
+    return this.#inHand.size;
+  }
+
+  /** Marks a range of which nothing was fetched, for a fetch that begins. */
+  mark(range: Range): void {
+    setBits(this.fetched, range, true);
+    this.#freeSteps -= range.length / STEP;
+    this.#inHand.add(range);
+  }
+
+  /** Frees a range that was marked and has not left. */
+  unmark(range: Range): void {
+    setBits(this.fetched, range, false);
+    this.#freeSteps += range.length / STEP;
+    this.#inHand.delete(range);
+  }
+
+  /** The fetch that marked the range has ended: it stays marked. */
+  settle(range: Range): void {
+    this.#inHand.delete(range);
+  }
+
+  /** What is fetched and needed no more, as ranges; the keys at the front count as used. */
+  used(): Range[] {
+    const done = Uint8Array.from(this.fetched);
+    for (const range of this.#inHand) setBits(done, range, false);
+    const ranges: { offset: number; length: number }[] = [{ offset: 0, length: FIRST_OFFSET }];
+    for (let step = FIRST_OFFSET / STEP; step < this.length / STEP; step++) {
+      if (!hasBit(done, step)) continue;
+      const last = ranges.at(-1);
+      if (last && last.offset + last.length === step * STEP) last.length += STEP;
+      else ranges.push({ offset: step * STEP, length: STEP });
+    }
+    return ranges;
+  }
+
+  /** Bytes not fetched. */
+  get left(): number {
+    return this.#freeSteps * STEP;
+  }
+}
+
+const hasBit = (bits: Uint8Array, step: number): boolean => ((bits[step >> 3] ?? 0) & (1 << (step & 7))) !== 0;
+
+function setBits(bits: Uint8Array, { offset, length }: Range, on: boolean): void {
+  for (let step = offset / STEP; step < (offset + length) / STEP; step++) {
+    const byte = bits[step >> 3] ?? 0;
+    const bit = 1 << (step & 7);
+    bits[step >> 3] = on ? byte | bit : byte & ~bit;
+  }
+}
+
+/** An empty bitmap for a KMA-key of `length` bytes. */
+export const emptyBitmap = (length: number): Uint8Array => new Uint8Array(Math.ceil(length / STEP / 8));
+
+export class HeldKeys {
+  readonly peer: KmId;
+  readonly #context: Context;
+  readonly #keys = new Map<number, HeldKey>();
+  /** The highest serial accepted. */
+  accepted = 0;
+  /** Accepted ones within the window below it. */
+  readonly #recent = new Set<number>();
+  /** Ended, but a fetch is under way. */
+  readonly #ending = new Map<HeldKey, EndReason>();
+  /** Serials whose relay is being taken in; false when the source gave them up meanwhile. */
+  readonly #expected = new Map<number, boolean>();
+
+  constructor(context: Context, peer: KmId) {
+    this.#context = context;
+    this.peer = peer;
+  }
+
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  get(serial: number): HeldKey | undefined {
+    return this.#keys.get(serial);
+  }
+
+  keys(): Iterable<HeldKey> {
+    return this.#keys.values();
+  }
+
+  serials(): number[] {
+    return [...this.#keys.keys()].sort((a, b) => a - b);
+  }
+
+  /** Whether a serial may be accepted: never before, and not so far below the highest that nobody remembers. */
+  isNew(serial: number): boolean {
+    if (this.#expected.has(serial)) return false;
+    return serial > this.accepted || (serial > this.accepted - WINDOW && !this.#recent.has(serial));
+  }
+
+  accept(serial: number): void {
+    this.accepted = Math.max(this.accepted, serial);
+    this.#recent.add(serial);
+    for (const old of this.#recent) if (old <= this.accepted - WINDOW) this.#recent.delete(old);
+  }
+
+  /** A relay of this serial is being taken in: it is accepted when its tag is right, for a wrong one may lie about it. */
+  expect(serial: number): void {
+    this.#expected.set(serial, true);
+  }
+
+  isExpected(serial: number): boolean {
+    return this.#expected.get(serial) === true;
+  }
+
+  /** The relay was taken in, or refused. */
+  settle(serial: number): void {
+    this.#expected.delete(serial);
+  }
+
+  /** Relays being taken in. */
+  get expected(): number {
+    return this.#expected.size;
+  }
+
+  acceptance(): Pick<PeerRow, "accepted" | "window"> {
+    return { accepted: this.accepted, window: formatRuns([...this.#recent].sort((a, b) => a - b)) };
+  }
+
+  restoreAcceptance(row: Pick<PeerRow, "accepted" | "window">): void {
+    this.accepted = row.accepted;
+    for (const { first, last } of parseRuns(row.window)) {
+      for (let serial = first; serial <= last; serial++) this.#recent.add(serial);
+    }
+  }
+
+  add(key: HeldKey): void {
+    this.#keys.set(key.serial, key);
+  }
+
+  row(key: HeldKey): HeldRow {
+    const { serial, block, length, bornAt, witness } = key;
+    return { peer: this.peer, serial, block, length, bornAt, witness, fetched: Uint8Array.from(key.fetched) };
+  }
+
+  /** Takes a KMA-key out of the books and, in `change`, off the disk. */
+  #forget(key: HeldKey, change: Change): void {
+    this.#keys.delete(key.serial);
+    this.#ending.delete(key);
+    change.remove(TABLE.held, kmaRow(this.peer, key.serial)).destroy(key.block);
+    key.idKey[Symbol.dispose]();
+  }
+
+  /** Ends KMA-keys, counted under their reason. What a fetch holds goes off the disk when that has ended. */
+  end(keys: Iterable<HeldKey>, reason: EndReason, change: Change): void {
+    for (const key of [...keys]) {
+      if (key.pins === 0) {
+        this.#drop(key, reason, change);
+      } else {
+        this.#keys.delete(key.serial);
+        this.#ending.set(key, reason);
+      }
+    }
+  }
+
+  #drop(key: HeldKey, reason: EndReason, change: Change): void {
+    const { audit, log, meter } = this.#context;
+    const labels = { peer: this.peer, role: "destination", reason };
+    audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });
+    meter.add("kma_keys_ended", labels);
+    meter.add("kma_bytes_lost", labels, key.left);
+    log.info({ peer: this.peer, serial: key.serial, reason, bytes: key.left }, "a held KMA-key ended");
+    this.#forget(key, change);
+  }
+
+  /** Fetches of these KMA-keys have ended: what is fetched whole is destroyed, and what was to end meanwhile. */
+  retire(keys: Iterable<HeldKey>): void {
+    const idle = [...keys].filter((key) => key.pins === 0);
+    const over = idle.filter((key) => this.#ending.has(key) || (this.#keys.get(key.serial) === key && key.left < STEP));
+    if (over.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const key of over) {
+      const reason = this.#ending.get(key);
+      if (reason === undefined) this.#spent(key, change);
+      else this.#drop(key, reason, change);
+    }
+    change.commit().catch((err: unknown) => {
+      this.#context.log.warn({ peer: this.peer, err }, "fetched KMA-keys are still on the disk");
+    });
+  }
+
+  #spent(key: HeldKey, change: Change): void {
+    const { serial } = key;
+    const fields = { peer: this.peer, role: "destination" };
+    this.#context.audit.note("kma_keys_spent", fields, { first: serial, end: serial + 1 });
+    this.#forget(key, change);
+  }
+
+  /** Raises the highest serial accepted: nothing up to it is accepted again. */
+  raise(serial: number): void {
+    if (serial <= this.accepted) return;
+    this.accepted = serial;
+    this.#recent.clear();
+    for (let below = Math.max(1, serial - WINDOW + 1); below <= serial; below++) this.#recent.add(below);
+  }
+
+  /** Keeps the source's mark as a witness. */
+  witness({ serial, offset }: { readonly serial: number; readonly offset: number }, change: Change): void {
+    const key = this.#keys.get(serial);
+    if (key === undefined || offset <= key.witness) return;
+    key.witness = Math.min(offset, key.length);
+    change.put(TABLE.held, kmaRow(this.peer, serial), this.row(key));
+  }
+
+  /** Ends what the source told it gave up. */
+  giveUp(runs: string, change: Change): void {
+    const isGivenUp = inRuns(parseRuns(runs));
+    for (const serial of this.#expected.keys()) if (isGivenUp(serial)) this.#expected.set(serial, false);
+    this.end(
+      [...this.keys()].filter((key) => isGivenUp(key.serial)),
+      "given_up",
+      change,
+    );
+  }
+}

@@ -1,0 +1,57 @@
+// Who gets the next own block of a link (design 4): first those for whom requests wait, then all others in turn.
+
+import type { LinkBook } from "./link-inventory.ts";
+
+/** `waiting`: requests of applications wait for it. `stock`: pads for others' keys, or a stock below its low mark. */
+export type Urgency = "waiting" | "stock";
+
+/** Whoever uses own blocks of a link. */
+export interface Claimant {
+  /** Undefined when it wants none of this link now. */
+  wants(link: LinkBook): Urgency | undefined;
+  /** Takes one block out of the book; false when it cannot after all. */
+  take(link: LinkBook): boolean;
+}
+
+export class LinkTurns {
+  readonly #link: LinkBook;
+  readonly #mayUse: () => boolean;
+  /** Whose turn is next comes first. */
+  readonly #order: Claimant[] = [];
+  #dispensing = false;
+
+  /** `mayUse`: whether the state exchange with the other end has ended. */
+  constructor(link: LinkBook, mayUse: () => boolean) {
+    this.#link = link;
+    this.#mayUse = mayUse;
+  }
+
+  join(claimant: Claimant): void {
+    this.#order.push(claimant);
+  }
+
+  /** Gives blocks away as long as there are some and somebody wants them. */
+  dispense(): void {
+    if (this.#dispensing) return;
+    this.#dispensing = true;
+    const passed = new Set<Claimant>();
+    for (let next = this.#next(passed); next !== undefined; next = this.#next(passed)) {
+      if (!next.take(this.#link)) passed.add(next);
+      this.#order.splice(this.#order.indexOf(next), 1);
+      this.#order.push(next);
+    }
+    this.#dispensing = false;
+  }
+
+  #next(passed: ReadonlySet<Claimant>): Claimant | undefined {
+    if (this.#link.usable === 0 || !this.#mayUse()) return undefined;
+    let first: Claimant | undefined;
+    for (const claimant of this.#order) {
+      if (passed.has(claimant)) continue;
+      const urgency = claimant.wants(this.#link);
+      if (urgency === "waiting") return claimant;
+      if (urgency === "stock") first ??= claimant;
+    }
+    return first;
+  }
+}

@@ -1,0 +1,214 @@
+// From the module to the vault: each block sealed, durable, entered in the books, and only then acknowledged.
+
+import type { EndReason } from "../../core/counters.ts";
+import { asFault } from "../../core/fault.ts";
+import type { Secret } from "../../core/secret.ts";
+import type { Sealed } from "../../vault/vault.ts";
+import { isAfter, type Place } from "../common/block-position.ts";
+import type { Context } from "../common/context.ts";
+import { linkBlock, TABLE } from "../common/rows.ts";
+import { inSlices, PART } from "../common/slices.ts";
+import type { LinkBook, StoredBlock } from "./link-inventory.ts";
+
+/** A block as a driver hands it over. */
+export interface FedBlock {
+  readonly run: number;
+  readonly sequence: number;
+  readonly key: Secret;
+  acknowledge(): void;
+}
+
+/** The intake's side of a driver. */
+export interface BlockFeed {
+  blocks(): AsyncIterable<FedBlock>;
+}
+
+/** Blocks sealed and not yet durable, per link. */
+const PIPELINE = 32;
+
+export class Intake {
+  readonly #context: Context;
+  readonly #book: LinkBook;
+  readonly #entered: () => void;
+  /** Ends when every block taken so far is durable and entered, in order. */
+  #tail: Promise<void> = Promise.resolve();
+  #pending = 0;
+  #isSealing = false;
+  /** For token, store or audit log, or for room. */
+  #isWaiting = false;
+  #done = 0;
+  /** The last block whose commit was begun. */
+  #newest: Place | undefined;
+  #defect: { readonly thrown: unknown } | undefined;
+  #room: (() => void) | undefined;
+
+  /** `entered` is called after each block that is durable and in the book. */
+  constructor(context: Context, book: LinkBook, entered: () => void) {
+    this.#context = context;
+    this.#book = book;
+    this.#entered = entered;
+    this.#newest = book.settled;
+  }
+
+  /** Takes blocks until the feed or the signal ends. @throws whatever but a want of token or store ends it */
+  async run(feed: BlockFeed, signal: AbortSignal): Promise<void> {
+    for await (const block of feed.blocks()) {
+      await this.#book.use.whenOn(signal);
+      if (signal.aborted) return block.key[Symbol.dispose]();
+      await this.#take(block, signal);
+      this.#check();
+    }
+    await this.#tail;
+    this.#check();
+  }
+
+  /** Blocks done with so far; undefined while none is at hand, or nothing can be done with it. */
+  progress(): number | undefined {
+    return this.#isWaiting || (this.#pending === 0 && !this.#isSealing) ? undefined : this.#done;
+  }
+
+  #check(): void {
+    if (this.#defect !== undefined) throw this.#defect.thrown;
+  }
+
+  async #take(block: FedBlock, signal: AbortSignal): Promise<void> {
+    using key = block.key;
+    const { meter } = this.#context;
+    const { settings } = this.#book;
+    const labels = { link: settings.id };
+    if (key.length !== settings.blockBytes) {
+      meter.add("blocks_refused", labels);
+      return block.acknowledge();
+    }
+    if (!this.#book.isNew(block)) {
+      meter.add("blocks_duplicate", labels);
+      return block.acknowledge();
+    }
+    const { run, sequence } = block;
+    this.#book.highest = { run, sequence };
+    const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence) };
+    const stored: StoredBlock = { ...row, id: linkBlock(settings.id, run, sequence) };
+    this.#isSealing = true;
+    const sealed = await this.#persist(() => this.#context.vault.seal(stored.id, key), signal);
+    this.#isSealing = false;
+    if (sealed !== undefined) await this.#store(block, stored, sealed, signal);
+  }
+
+  async #store(block: FedBlock, stored: StoredBlock, sealed: Sealed, signal: AbortSignal): Promise<void> {
+    this.#pending++;
+    // Submitted at once, so that commits are grouped; entered in order.
+    const durable = this.#persist(() => this.#commit(stored, sealed), signal).catch((thrown: unknown) => {
+      this.#defect ??= { thrown };
+      return undefined;
+    });
+    this.#tail = this.#tail.then(async () => {
+      const done = await durable;
+      this.#pending--;
+      this.#done++;
+      this.#room?.();
+      if (done === undefined) return;
+      this.#enter(stored);
+      block.acknowledge();
+    });
+    if (this.#pending >= PIPELINE) await new Promise<void>((resolve) => (this.#room = resolve));
+  }
+
+  async #commit({ id, ...row }: StoredBlock, sealed: Sealed): Promise<true> {
+    // A commit that is repeated may come after a later block's: the link's row never goes back.
+    const newest = this.#newest !== undefined && isAfter(this.#newest, row) ? this.#newest : row;
+    this.#newest = newest;
+    const link = { run: newest.run, highest: newest.sequence };
+    const change = this.#context.vault.change().keep(sealed).put(TABLE.block, id, row);
+    await change.put(TABLE.link, row.link, link).commit();
+    return true;
+  }
+
+  #enter(stored: StoredBlock): void {
+    const { audit, clock, meter } = this.#context;
+    const { settings } = this.#book;
+    const labels = { link: settings.id };
+    const isShared = this.#book.enter(stored);
+    this.#book.settled = { run: stored.run, sequence: stored.sequence };
+    this.#book.arrived(clock.monotonicMs());
+    meter.add("blocks_received", labels);
+    meter.add("bytes_received", labels, settings.blockBytes);
+    const { run, sequence } = stored;
+    audit.note("blocks_stored", { link: settings.id, run }, { first: sequence, end: sequence + 1 });
+    if (!isShared) endBlocks(this.#context, this.#book, [stored], "gap");
+    const oldest = this.#book.overflow();
+    if (oldest.length > 0) endBlocks(this.#context, this.#book, oldest, "overflow");
+    this.#entered();
+  }
+
+  /** Repeats what fails for want of token, store or audit log until it is back; undefined when the signal ends it. */
+  async #persist<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+    while (!signal.aborted) {
+      try {
+        const obstacle = this.#context.audit.obstacle();
+        if (obstacle !== undefined) throw obstacle;
+        return await attempt();
+      } catch (thrown) {
+        const fault = asFault(thrown);
+        if (fault.code === "INTERNAL") throw thrown;
+        this.#context.log.warn({ link: this.#book.settings.id, fault: fault.code }, "intake waits");
+        this.#isWaiting = true;
+        await this.#healthChange(signal);
+        this.#isWaiting = false;
+      }
+    }
+    return undefined;
+  }
+
+  /** Waits for a change of the vault's health, or a while: whichever comes first. */
+  #healthChange(signal: AbortSignal): Promise<void> {
+    const { vault, clock, audit } = this.#context;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stopTimer();
+        stopListening();
+        stopAudit();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const stopTimer = clock.after(RETRY_MS, done);
+      const stopListening = vault.onHealth(done);
+      const stopAudit = audit.onChange(done);
+      signal.addEventListener("abort", done);
+    });
+  }
+
+  /** Resolves when all that was taken is durable. */
+  idle(): Promise<void> {
+    return this.#tail;
+  }
+}
+
+const RETRY_MS = 1000;
+
+/**
+ * Destroys link blocks unused, counted under their reason. Nobody finds them in the book any more; many go off the disk in
+ * slices, unless they may have been used: those all at once.
+ */
+export function endBlocks(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
+  for (const { id } of blocks) book.leave(id);
+  const atOnce = reason === "restored" ? blocks.length : PART;
+  const end = (part: readonly StoredBlock[]) => endSome(context, book, part, reason);
+  end(blocks.slice(0, atOnce));
+  if (blocks.length > atOnce) void inSlices(context, blocks.slice(atOnce), end);
+}
+
+function endSome(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
+  if (blocks.length === 0) return;
+  const { audit, log, meter, vault } = context;
+  const { id: link } = book.settings;
+  const change = vault.change();
+  for (const { id, run, sequence } of blocks) {
+    audit.note("blocks_ended", { link, run, reason }, { first: sequence, end: sequence + 1 });
+    change.remove(TABLE.block, id).destroy(id);
+  }
+  meter.add("blocks_ended", { link, reason }, blocks.length);
+  log.debug({ link, reason, blocks: blocks.map(({ id }) => id) }, "link blocks ended unused");
+  change.commit().catch((err: unknown) => {
+    log.warn({ link, err }, "ended link blocks are still on the disk");
+  });
+}

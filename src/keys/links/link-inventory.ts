@@ -1,0 +1,284 @@
+// The books of one QKD link: which blocks are stored, whose they are, and which the other end has too.
+
+import { compareIds, type KmId, type LinkId } from "../../core/ids.ts";
+import type { BlockId } from "../../vault/vault.ts";
+import { isAfter, type PadMark, type Place } from "../common/block-position.ts";
+import { type BlockRow, linkBlock, type PadRow } from "../common/rows.ts";
+import { LinkUse } from "./link-admin.ts";
+import { PadStream } from "./own-pads.ts";
+import { PadCopies } from "./received-pads.ts";
+
+export interface LinkSettings {
+  readonly id: LinkId;
+  readonly peer: KmId;
+  /** Bytes. */
+  readonly blockBytes: number;
+  /** Parts of the KM whose ID sorts first, and of the other. */
+  readonly share: readonly [number, number];
+  /** Own blocks kept at most; the oldest go. Of the other end's somewhat more, so that it destroys first what it owns. */
+  readonly keepBlocks: number;
+}
+
+export interface StoredBlock extends BlockRow {
+  readonly id: BlockId;
+}
+
+/** What the other end says of the blocks that we own. */
+export interface Telling {
+  readonly upTo: Place;
+  /** Whether it speaks of that place. */
+  covers(place: Place): boolean;
+  holds(place: Place): boolean;
+  /** The last of what it holds, at most so many, ascending. */
+  held(most: number): readonly Place[];
+}
+
+/** `unverified` until the peer has told its settings; `refused` when they differ from ours, or while out of use. */
+export type Agreement = "unverified" | "agreed" | "refused";
+
+export class LinkBook {
+  readonly settings: LinkSettings;
+  /** Whether an operator lets it be used. */
+  readonly use = new LinkUse();
+  /** Own blocks that serve as pads; they are in no other book. */
+  readonly pads: PadStream;
+  /** How far the other end's blocks served as pads. */
+  readonly padCopies: PadCopies;
+  /** Bytes that served as pads since the start, of what left here and of what came in. */
+  readonly padBytes = { out: 0, in: 0 };
+  /** The last block that the module brought. */
+  highest: Place | undefined;
+  /** The last block that is durable here, with all before it. */
+  settled: Place | undefined;
+  /** How far the peer was told which of its blocks have arrived here. */
+  toldTo: Place | undefined;
+  readonly #sortsFirst: boolean;
+  /** Oldest first. Of our own, those in `#confirmed` are known to be at the other end too. */
+  #own = new Map<BlockId, StoredBlock>();
+  readonly #copies = new Map<BlockId, StoredBlock>();
+  readonly #confirmed = new Map<BlockId, StoredBlock>();
+  /** In the order in which they were confirmed; some have left `#confirmed` since. */
+  #latest: BlockId[] = [];
+  /** Our blocks that the other end holds and that have not come here yet, in order. */
+  readonly #awaited = new Map<BlockId, Place>();
+  /** How far the other end told what it holds. */
+  #heardTo: Place | undefined;
+  readonly #arrivals: number[] = [];
+  #agreement: Agreement = "unverified";
+
+  constructor(self: KmId, settings: LinkSettings) {
+    this.settings = settings;
+    this.pads = new PadStream(settings.blockBytes);
+    this.padCopies = new PadCopies(this, settings.blockBytes);
+    this.#sortsFirst = compareIds(self, settings.peer) < 0;
+  }
+
+  get agreement(): Agreement {
+    return this.use.isOn ? this.#agreement : "refused";
+  }
+
+  set agreement(found: Agreement) {
+    this.#agreement = found;
+  }
+
+  /** Whether a block of this sequence is ours to decide on. */
+  owns(sequence: number): boolean {
+    const [first, second] = this.settings.share;
+    return sequence % (first + second) < first === this.#sortsFirst;
+  }
+
+  /** The part of the link's blocks that is ours, 0 to 1. */
+  get ownShare(): number {
+    const [first, second] = this.settings.share;
+    return (this.#sortsFirst ? first : second) / (first + second);
+  }
+
+  isNew(place: Place): boolean {
+    return this.highest === undefined || isAfter(place, this.highest);
+  }
+
+  /** Enters a block that is durable; false when it is ours and the other end told that it does not hold it. */
+  enter(block: StoredBlock): boolean {
+    (block.own ? this.#own : this.#copies).set(block.id, block);
+    const isAwaited = this.#awaited.has(block.id);
+    for (const [id, place] of this.#awaited) {
+      if (isAfter(place, block)) break;
+      this.#awaited.delete(id);
+    }
+    if (!block.own) return true;
+    if (isAwaited) this.#confirm(block);
+    return isAwaited || this.#heardTo === undefined || isAfter(block, this.#heardTo);
+  }
+
+  /** Takes a block out of the books: it is used or destroyed. */
+  leave(id: BlockId): void {
+    this.#own.delete(id);
+    this.#copies.delete(id);
+    this.#confirmed.delete(id);
+  }
+
+  /** Returns an own block whose use was not begun. */
+  putBack(block: StoredBlock): void {
+    const newest = [...this.#own.values()].at(-1);
+    this.#own.set(block.id, block);
+    if (newest !== undefined && isAfter(newest, block)) this.#own = inOrder(this.#own);
+    this.#confirm(block);
+  }
+
+  find(place: Place): StoredBlock | undefined {
+    const id = linkBlock(this.settings.id, place.run, place.sequence);
+    return this.#own.get(id) ?? this.#copies.get(id);
+  }
+
+  /** The newest own block that the other end has too: the oldest may just be destroyed there, for want of room. */
+  nextOwn(): StoredBlock | undefined {
+    if (this.agreement !== "agreed") return undefined;
+    for (let id = this.#latest.at(-1); id !== undefined; id = this.#latest.at(-1)) {
+      const block = this.#confirmed.get(id);
+      if (block !== undefined) return block;
+      this.#latest.pop();
+    }
+    return undefined;
+  }
+
+  #confirm(block: StoredBlock): void {
+    this.#confirmed.set(block.id, block);
+    this.#latest.push(block.id);
+    if (this.#latest.length > 2 * this.settings.keepBlocks) this.#latest = [...this.#confirmed.keys()];
+  }
+
+  /** Confirmed own blocks, oldest first, that may still become pads. */
+  nextPad(): StoredBlock | undefined {
+    if (this.agreement !== "agreed") return undefined;
+    let oldest: StoredBlock | undefined;
+    for (const block of this.#confirmed.values()) {
+      if (this.pads.isAhead(block) && (oldest === undefined || isAfter(oldest, block))) oldest = block;
+    }
+    return oldest;
+  }
+
+  /** At a start, before the blocks: how far pads had gone. */
+  restorePads(row: PadRow): void {
+    const { ownRun, ownSequence, ownOffset, seenRun, seenSequence, seenOffset } = row;
+    const own = markOf(ownRun, ownSequence, ownOffset);
+    const seen = markOf(seenRun, seenSequence, seenOffset);
+    if (own !== undefined) this.pads.raise(own);
+    if (seen !== undefined) this.padCopies.restore(seen);
+  }
+
+  /** At a start: enters a block that is stored. Of which a part was pad, that stays one. */
+  restore(block: StoredBlock): void {
+    if (block.own && this.pads.isBegun(block)) this.pads.grant(block);
+    else this.enter(block);
+  }
+
+  /** How far pads have gone in both directions, as it has to be kept. */
+  padRow(): PadRow {
+    const [own, seen] = [this.pads.mark, this.padCopies.mark];
+    return {
+      ...(own && { ownRun: own.run, ownSequence: own.sequence, ownOffset: own.offset }),
+      ...(seen && { seenRun: seen.run, seenSequence: seen.sequence, seenOffset: seen.offset }),
+    };
+  }
+
+  /** Blocks to destroy: the oldest of more own ones than `keepBlocks`, and of somewhat more copies. */
+  overflow(): StoredBlock[] {
+    const { keepBlocks } = this.settings;
+    const copies = this.#copies.size - keepBlocks - Math.ceil(keepBlocks / SLACK);
+    // The other end goes on with the block in which its pads begin, however old that is.
+    return [...oldest(this.#own, this.#own.size - keepBlocks), ...oldest(this.#copies, copies)].filter(
+      (block) => !this.padCopies.isInUse(block.id) && !this.padCopies.isBegun(block),
+    );
+  }
+
+  /** What the other end was known to hold may be gone: it tells anew. */
+  unconfirm(): void {
+    this.#confirmed.clear();
+    this.#latest = [];
+    this.#awaited.clear();
+    this.#heardTo = undefined;
+  }
+
+  /** The other end tells which of our blocks it holds: they are confirmed, some before they are here. Returns what it lacks. */
+  hear({ upTo, covers, holds, held }: Telling): StoredBlock[] {
+    if (this.#heardTo === undefined || isAfter(upTo, this.#heardTo)) this.#heardTo = upTo;
+    const { id, keepBlocks } = this.settings;
+    for (const place of held(keepBlocks)) {
+      if (this.settled !== undefined && !isAfter(place, this.settled)) continue;
+      this.#awaited.set(linkBlock(id, place.run, place.sequence), place);
+    }
+    for (const awaited of this.#awaited.keys()) {
+      if (this.#awaited.size <= keepBlocks) break;
+      this.#awaited.delete(awaited);
+    }
+    const reached = [...this.#own.values()].filter(covers);
+    for (const block of reached) if (holds(block)) this.#confirm(block);
+    return reached.filter((block) => !holds(block));
+  }
+
+  /** Blocks that this end may decide to use. */
+  own(): Iterable<StoredBlock> {
+    return this.#own.values();
+  }
+
+  /** Copies of what the peer owns. */
+  copies(): Iterable<StoredBlock> {
+    return this.#copies.values();
+  }
+
+  get stored(): number {
+    return this.#own.size + this.#copies.size;
+  }
+
+  /** Own blocks that may be used now. */
+  get usable(): number {
+    return this.agreement === "agreed" ? this.#confirmed.size : 0;
+  }
+
+  /** Notes an arrival for the measured rate. */
+  arrived(nowMs: number): void {
+    this.#arrivals.push(nowMs);
+    if (this.#arrivals.length > RATE_WINDOW) this.#arrivals.shift();
+  }
+
+  /** Mean time between blocks (ms) over the last arrivals, growing while none comes; undefined before two have come. */
+  interval(nowMs: number): number | undefined {
+    const [first] = this.#arrivals;
+    const last = this.#arrivals.at(-1);
+    if (first === undefined || last === undefined || this.#arrivals.length < 2) return undefined;
+    const mean = (last - first) / (this.#arrivals.length - 1);
+    return Math.max(mean, (nowMs - first) / this.#arrivals.length, 0.001);
+  }
+
+  /** When the last block came. */
+  get lastArrival(): number | undefined {
+    return this.#arrivals.at(-1);
+  }
+}
+
+const RATE_WINDOW = 32;
+/** Of `keepBlocks`: so many copies more than own blocks are kept. */
+const SLACK = 4;
+
+const markOf = (run?: number, sequence?: number, offset?: number): PadMark | undefined =>
+  run === undefined || sequence === undefined || offset === undefined ? undefined : { run, sequence, offset };
+
+const inOrder = (book: ReadonlyMap<BlockId, StoredBlock>): Map<BlockId, StoredBlock> =>
+  new Map([...book].sort(([, a], [, b]) => (isAfter(a, b) ? 1 : -1)));
+
+/** The first so many of a book, oldest first. */
+function oldest(book: ReadonlyMap<BlockId, StoredBlock>, count: number): StoredBlock[] {
+  return count <= 0 ? [] : [...book.values().take(count)];
+}
+
+/** Sequences of the blocks of one run, ascending. */
+export function sequencesOf(blocks: Iterable<Place>, run: number): number[] {
+  return [...blocks]
+    .filter((block) => block.run === run)
+    .map((block) => block.sequence)
+    .sort((a, b) => a - b);
+}
+
+/** The runs that occur, ascending. */
+export const runsOf = (blocks: Iterable<Place>): number[] =>
+  [...new Set([...blocks].map((block) => block.run))].sort((a, b) => a - b);

@@ -1,0 +1,296 @@
+// The key manager proper: links, other KMs, supply and fetching put together. Decides in references, never in bytes.
+
+import { asFault, Fault } from "../../core/fault.ts";
+import type { AppId, KmId } from "../../core/ids.ts";
+import { type Audit, NO_AUDIT } from "../../core/ports.ts";
+import { AgeClock } from "../common/age-clock.ts";
+import { whyNotWorking } from "../common/availability.ts";
+import type { Context, KeysPolicy } from "../common/context.ts";
+import { Quotas } from "../common/quota.ts";
+import { RelayLog } from "../common/relay-log.ts";
+import { readRow, TABLE } from "../common/rows.ts";
+import { checkSize, keySizes } from "../common/sizes.ts";
+import { FetchDesk } from "../fetch/fetch.ts";
+import { type BlockFeed, Intake } from "../links/intake.ts";
+import { setLinkUse } from "../links/link-admin.ts";
+import { LinkBook, type LinkSettings } from "../links/link-inventory.ts";
+import { LocalStock } from "../peers/local-stock.ts";
+import { Remote } from "../peers/peer.ts";
+import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
+import { RelayNetwork } from "../relay/relay-network.ts";
+import { RouteBook } from "../routes/route-table.ts";
+import { Routes, type TopologyLink, wholeTopology } from "../routes/routes.ts";
+import type { SessionHost } from "../sessions/session-host.ts";
+import { Sessions } from "../sessions/sessions.ts";
+import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
+import { PeerDesk } from "../sync/peer-requests.ts";
+import { AppDesk } from "./app-requests.ts";
+import { type AppEntry, Apps } from "./apps.ts";
+import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
+import { loadBooks } from "./load.ts";
+import { Pairs } from "./shared-peers.ts";
+
+export type { AppEntry };
+
+export interface KeyManagerSettings {
+  readonly policy: KeysPolicy;
+  readonly links: readonly LinkSettings[];
+  readonly peers: readonly KmId[];
+  readonly apps: readonly AppEntry[];
+  /** Links of the network; our own are always part of it. */
+  readonly topology?: readonly TopologyLink[];
+  /** Of a peer: routes that share no KM, over which each KMA-key travels in parts; 1 unless it is here. */
+  readonly paths?: ReadonlyMap<KmId, number>;
+  /** Peers of another make, which know the tables of the standard alone. */
+  readonly strict?: ReadonlyMap<KmId, StrictSettings>;
+}
+
+/** Without an audit log nothing is noted. */
+type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog" | "audit"> & { readonly audit?: Audit };
+
+const BOOT_BYTES = 8;
+
+export class KeyManager implements KeyDoor {
+  readonly context: Context;
+  readonly sizes: KeySizes;
+  readonly local: LocalStock;
+  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly links: ReadonlyMap<string, LinkBook>;
+  readonly routes: Routes;
+  readonly relays: RelayNetwork;
+  /** What the QKDN controller sees and sets of them. */
+  readonly routeDesk: RouteBook;
+  readonly strict: StrictPeers;
+  /** The proactive mode. */
+  readonly sessions: Sessions;
+  /** What other KMs ask of this one. */
+  readonly peers: PeerDesk;
+  readonly #pairs: Pairs;
+  readonly #apps: Apps;
+  readonly #fetchDesk: FetchDesk;
+  /** What applications ask of this KM. */
+  readonly #desk: AppDesk;
+  readonly #housekeeping: Housekeeping;
+  readonly #intakes = new Map<string, Intake>();
+  readonly #stopped = new AbortController();
+  #stopping = false;
+  /** The books are read: before, nothing may be entered in them. */
+  #isRead = false;
+  readonly #stopHealth: () => void;
+
+  private constructor(context: Context, settings: KeyManagerSettings) {
+    const { policy, links, apps, paths, strict = new Map<KmId, StrictSettings>() } = settings;
+    const peers = settings.peers.filter((id) => !strict.has(id));
+    this.context = context;
+    this.#apps = new Apps(context.self, apps);
+    const quotas = new Quotas(context.clock, (app) => this.#apps.get(app).quota);
+    const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
+    this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
+    this.local = new LocalStock(context, blockBytes, quotas);
+    this.links = new Map(links.map((link) => [link.id, new LinkBook(context.self, link)]));
+    this.routes = new Routes(context.self, wholeTopology(context.self, settings));
+    this.routeDesk = new RouteBook(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
+    this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
+    this.relays = new RelayNetwork(context, {
+      routes: this.routes,
+      links: this.links,
+      remotes: this.remotes,
+      paths: (destination) => paths?.get(destination) ?? 1,
+    });
+    this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
+    const { local, sizes } = this;
+    this.#pairs = new Pairs({
+      ...{ self: context.self, local, remotes: this.remotes, strict: this.strict },
+      defaultBits: sizes.defaultBits,
+    });
+    this.#fetchDesk = new FetchDesk(context);
+    this.sessions = new Sessions(this.#sessionHost(quotas));
+    const { remotes, relays, sessions } = this;
+    const checkWorking = () => this.#checkWorking();
+    this.#desk = new AppDesk(context, {
+      ...{ apps: this.#apps, pairs: this.#pairs, strict: this.strict, fetchDesk: this.#fetchDesk },
+      ...{ sizes, checkWorking },
+    });
+    this.peers = new PeerDesk(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
+    this.#housekeeping = new Housekeeping(context, this);
+    const changed = () => this.#healthChanged();
+    const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed)];
+    this.#stopHealth = () => {
+      for (const stop of stopListening) stop();
+    };
+  }
+
+  /** Reads the books. `restored`: the store is an old copy, and nothing in it may be used. @throws Fault, Error */
+  static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
+    const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
+    const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
+    const relayLog = new RelayLog(() => ports.clock.wallMs());
+    const own = { boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
+    const manager = new KeyManager({ audit: NO_AUDIT, ...ports, ...own }, settings);
+    manager.routeDesk.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
+    try {
+      await loadBooks(manager.context, {
+        link: (id) => manager.links.get(id),
+        pair: (peer) => manager.pair(peer as KmId),
+        others: manager.strict.load(),
+      });
+      await manager.strict.begin(restored ? "restored" : ages.wentBack ? "clock" : undefined);
+      if (restored) await manager.#housekeeping.destroyAll("restored");
+      else if (ages.wentBack) await manager.#housekeeping.retireOwned();
+      await manager.#housekeeping.expire();
+      manager.#housekeeping.restoreEpoch(meta.get(EPOCH_ROW)?.ageMs ?? ages.now());
+      await manager.#housekeeping.saveClock();
+    } catch (thrown) {
+      manager.#forget();
+      throw thrown;
+    }
+    manager.#isRead = true;
+    manager.#housekeeping.start();
+    manager.local.kick();
+    return manager;
+  }
+
+  /** Gives back what the books hold of the vault. */
+  #forget(): void {
+    this.#stopHealth();
+    for (const { stock, held } of this.#pairs.all) {
+      for (const { idKey } of [...stock.keys(), ...held.keys()]) idKey[Symbol.dispose]();
+    }
+  }
+
+  #remote(id: KmId, quotas: Quotas): Remote {
+    const remote = new Remote(this.context, id, quotas);
+    remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
+    remote.isServed = this.#apps.areServed(id);
+    remote.tellSoon = () => this.peers.tellSoon(remote);
+    return remote;
+  }
+
+  #sessionHost(quotas: Quotas): SessionHost {
+    const connected = (km: KmId): Remote | undefined => {
+      const remote = this.remotes.get(km);
+      return remote?.phase === "synchronised" ? remote : undefined;
+    };
+    return {
+      context: this.context,
+      quotas,
+      fetchDesk: this.#fetchDesk,
+      checkWorking: () => this.#checkWorking(),
+      homeOf: (app) => this.#apps.get(app).home,
+      pairFor: (home) => this.#pairs.for(home),
+      checkSize: (wish, home) => checkSize(wish, this.#pairs.sizes(home)),
+      peerOf: (km) => connected(km)?.peer,
+      isCurrent: (peer) => this.remotes.get(peer.id)?.peer === peer,
+      mayWait: () => this.waiting < this.context.policy.maxWaiting,
+    };
+  }
+
+  /** What is shared with a peer, or with ourselves. */
+  pair(peer: KmId): Remote | LocalStock | undefined {
+    return this.#pairs.of(peer);
+  }
+
+  /** Whether an application is served here. */
+  isHomed(id: string): boolean {
+    return this.#apps.isHomed(id);
+  }
+
+  /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
+  async attach(link: LinkBook, feed: BlockFeed, signal: AbortSignal): Promise<void> {
+    const remote = this.remotes.get(link.settings.peer);
+    const intake = new Intake(this.context, link, () => {
+      this.relays.dispense(link);
+      remote?.tellSoon();
+    });
+    this.#intakes.set(link.settings.id, intake);
+    try {
+      await intake.run(feed, AbortSignal.any([signal, this.#stopped.signal]));
+    } finally {
+      this.#intakes.delete(link.settings.id);
+    }
+  }
+
+  /** Takes a link out of use, until it is put back or the KM starts again. False when it was so. @throws Fault MALFORMED_REQUEST */
+  useLink(id: string, isUsed: boolean): boolean {
+    const link = this.links.get(id);
+    if (link === undefined) throw new Fault("MALFORMED_REQUEST", { text: `this KM has no link ${id}` });
+    const isChanged = setLinkUse(this.context, link, isUsed);
+    if (isChanged) this.#healthChanged();
+    return isChanged;
+  }
+
+  /** Blocks of a link taken in so far; undefined while none is at hand, or nothing can be done with it. */
+  intakeProgress(link: string): number | undefined {
+    return this.#intakes.get(link)?.progress();
+  }
+
+  /** Whether anything may be done with keys now. */
+  get isAble(): boolean {
+    return !this.#stopping && whyNotWorking(this.context) === undefined;
+  }
+
+  supply(request: SupplyRequest, answer: Answer): () => void {
+    return this.#desk.supply(request, answer);
+  }
+
+  fetch(request: FetchRequest, answer: Answer): () => void {
+    return this.#desk.fetch(request, answer);
+  }
+
+  status(app: AppId, other: AppId): SupplyStatus {
+    return this.#desk.status(app, other);
+  }
+
+  /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE, AUDIT_UNAVAILABLE */
+  #checkWorking(): void {
+    if (this.#stopping) throw new Fault("STOPPING");
+    const fault = whyNotWorking(this.context);
+    if (fault !== undefined) throw fault;
+  }
+
+  #healthChanged(): void {
+    if (!this.#isRead) return;
+    try {
+      this.#checkWorking();
+      this.relays.recovered();
+      for (const { desk } of this.#pairs.all) desk.pump();
+      this.strict.recovered();
+    } catch (thrown) {
+      for (const { desk } of this.#pairs.all) desk.refuseAll(asFault(thrown));
+      this.strict.refuseAll(asFault(thrown));
+    }
+  }
+
+  /** Requests that wait for stock. */
+  get waiting(): number {
+    return this.#pairs.waiting;
+  }
+
+  /** From now on refuses who waits and what comes; resolves when peers were told of the sessions that end. */
+  async refuse(): Promise<void> {
+    this.#stopping = true;
+    this.peers.refuse();
+    this.#stopHealth();
+    const told = this.sessions.stop();
+    for (const { desk } of this.#pairs.all) desk.refuseAll(new Fault("STOPPING"));
+    this.strict.refuseAll(new Fault("STOPPING"));
+    await told;
+  }
+
+  /** Refuses, and writes the marks exactly: an orderly stop loses nothing. */
+  async stop(): Promise<void> {
+    void this.refuse();
+    this.#stopped.abort();
+    this.peers.end();
+    await Promise.all([
+      this.relays.stop(),
+      this.strict.stop(),
+      this.local.stop(),
+      ...[...this.#intakes.values()].map((intake) => intake.idle()),
+    ]);
+    await this.#housekeeping.stop();
+  }
+}
+
+/** Without any link, keys between two applications of this KM are carved from blocks of this size. */
+const DEFAULT_BLOCK = 4096;

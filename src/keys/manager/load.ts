@@ -1,0 +1,177 @@
+// The books read back at a start: what was proved or held goes on, what was only reserved is destroyed.
+
+import { asFault } from "../../core/fault.ts";
+import type { BlockId, Change, KeyIdKey } from "../../vault/vault.ts";
+import type { Context } from "../common/context.ts";
+import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
+import { type HeldRow, readRow, type SourceRow, TABLE } from "../common/rows.ts";
+import { inSlices, readTable } from "../common/slices.ts";
+import { HeldKey, type HeldKeys } from "../fetch/received-keys.ts";
+import type { LinkBook } from "../links/link-inventory.ts";
+import { CHUNK } from "../supply/high-water-marks.ts";
+import { SourceKey } from "../supply/source-key.ts";
+import type { SourceStock } from "../supply/stock.ts";
+
+/** Where what is read back belongs. */
+export interface Books {
+  link(id: string): LinkBook | undefined;
+  /** Both directions with a peer, or with this KM itself. */
+  pair(peer: string): { readonly stock: SourceStock; readonly held: HeldKeys } | undefined;
+  /** Blocks that belong to others. */
+  readonly others: Iterable<BlockId>;
+}
+
+/** @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; Error when a row is none of ours */
+export async function loadBooks(context: Context, books: Books): Promise<void> {
+  const { vault, log, pace } = context;
+  const change = vault.change();
+  loadPeers(context, books);
+  const named = new Set<BlockId>(await loadLinks(context, books, change)).union(new Set(books.others));
+  const sources = (await readTable(context, "source")).map(([, row]) => row);
+  const helds = (await readTable(context, "held")).map(([, row]) => row);
+  for (const row of sources.sort(bySerial)) {
+    await pace.take("housekeeping", OPENED_US);
+    named.add(await loadSource(context, books, row, change));
+  }
+  for (const row of helds.sort(bySerial)) {
+    await pace.take("housekeeping", OPENED_US);
+    named.add(await loadHeld(context, books, row, change));
+  }
+  const orphans = [...vault.blocks()].filter((block) => !named.has(block));
+  for (const block of orphans) {
+    change.destroy(block);
+    context.audit.note("orphan_destroyed", { block });
+  }
+  if (orphans.length > 0) log.info({ blocks: orphans.length }, "blocks that no row names were destroyed");
+  await change.commit();
+}
+
+function loadPeers({ vault }: Context, books: Books): void {
+  for (const [id, row] of vault.rows(TABLE.peer)) {
+    const pair = books.pair(id);
+    const { nextSerial, proved, givenUp, accepted, window } = readRow("peer", id, row);
+    if (pair === undefined) continue;
+    pair.stock.nextSerial = nextSerial;
+    pair.stock.proved = proved;
+    pair.stock.givenUp.restore(givenUp);
+    pair.held.restoreAcceptance({ accepted, window });
+  }
+}
+
+async function loadLinks(context: Context, books: Books, change: Change): Promise<BlockId[]> {
+  const { vault, log } = context;
+  for (const [id, row] of vault.rows(TABLE.link)) {
+    const { run, highest } = readRow("link", id, row);
+    const book = books.link(id);
+    if (book === undefined)
+      log.warn({ link: id }, "the store has blocks of a link that is not configured; they are kept");
+    else book.highest = book.settled = { run, sequence: highest };
+  }
+  for (const [id, row] of vault.rows(TABLE.pad)) books.link(id)?.restorePads(readRow("pad", id, row));
+  const blocks = (await readTable(context, "block")).map(([id, row]) => ({ ...row, id: id as BlockId }));
+  const stored = blocks.sort((a, b) => a.run - b.run || a.sequence - b.sequence).filter(({ id }) => vault.has(id));
+  await inSlices(context, stored, (part) => {
+    for (const block of part) {
+      const { link, run, sequence } = block;
+      context.audit.note("blocks_found", { link, run }, { first: sequence, end: sequence + 1 });
+      books.link(link)?.restore(block);
+    }
+  });
+  for (const { id } of blocks) if (!vault.has(id)) change.remove(TABLE.block, id);
+  return stored.map(({ id }) => id);
+}
+
+/** What opening a KMA-key's record costs about. */
+const OPENED_US = 100;
+
+// Oldest first, which the store's order of names is not.
+const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }): number => a.serial - b.serial;
+
+async function loadSource(context: Context, books: Books, row: SourceRow, change: Change): Promise<BlockId> {
+  const stock = books.pair(row.peer)?.stock;
+  if (stock === undefined) return row.block;
+  const idKey = await openIdKey(context, row.block);
+  const key = idKey && new SourceKey(row, idKey);
+  if (row.state === "reserved") {
+    // The destination may keep it in vain.
+    stock.givenUp.add(row.serial);
+    change.put(TABLE.peer, row.peer, stock.peerRow());
+  }
+  if (key === undefined) {
+    noteUnreadable(context, row, "source", row.length - row.mark);
+    change.remove(TABLE.source, `${row.peer}/${row.serial}`).destroy(row.block);
+  } else if (row.state === "reserved") {
+    stock.drop(key, "lost_at_restart", change);
+  } else {
+    stock.restore(key, row);
+    noteFound(context, row, "source");
+    if (row.state === "open" && !row.exact) countLost(context, row);
+    if (key.left < STEP) stock.end([key], "lost_at_restart", change);
+  }
+  return row.block;
+}
+
+/** The mark ran ahead of what was supplied, by two chunks at most: how much of them was supplied nobody knows. */
+function countLost({ audit, log, meter }: Context, { peer, serial, mark }: SourceRow): void {
+  const atMostBytes = 2 * CHUNK;
+  audit.note("lost_at_restart", { peer, serial, mark, most: atMostBytes });
+  meter.add("kma_bytes_lost", { peer, role: "source", reason: "lost_at_restart" }, atMostBytes);
+  log.warn(
+    { peer, serial, mark, atMostBytes },
+    "keys below the durable mark are lost, for they may have been supplied",
+  );
+}
+
+async function loadHeld(context: Context, books: Books, row: HeldRow, change: Change): Promise<BlockId> {
+  const held = books.pair(row.peer)?.held;
+  if (held === undefined) return row.block;
+  const idKey = await openIdKey(context, row.block);
+  if (idKey === undefined) {
+    noteUnreadable(context, row, "destination", row.length);
+    change.remove(TABLE.held, `${row.peer}/${row.serial}`).destroy(row.block);
+  } else {
+    const key = new HeldKey(row, idKey);
+    held.add(key);
+    noteFound(context, row, "destination");
+    const { peer, serial } = row;
+    for (const { offset, length } of key.used()) {
+      if (offset + length <= FIRST_OFFSET) continue;
+      const extent = { first: Math.max(offset, FIRST_OFFSET), end: offset + length };
+      context.audit.note("fetched_found", { peer, serial }, extent);
+    }
+  }
+  return row.block;
+}
+
+/** What a kill kept from the audit log is told by what the store has at the next start. */
+function noteFound(
+  { audit }: Context,
+  { peer, serial }: Pick<SourceRow, "peer" | "serial">,
+  role: "source" | "destination",
+): void {
+  audit.note("kma_keys_found", { peer, role }, { first: serial, end: serial + 1 });
+}
+
+/** `bytes`: at most, for what was fetched of it nobody had. */
+function noteUnreadable(
+  { audit, meter }: Context,
+  { peer, serial }: Pick<SourceRow, "peer" | "serial">,
+  role: "source" | "destination",
+  bytes: number,
+): void {
+  const labels = { peer, role, reason: "unreadable" };
+  meter.add("kma_keys_ended", labels);
+  audit.note("kma_key_ended", { ...labels, serial, bytes });
+}
+
+/** Undefined when the record is not what was sealed. @throws Fault HSM_UNAVAILABLE */
+async function openIdKey({ vault, log }: Context, block: BlockId): Promise<KeyIdKey | undefined> {
+  if (!vault.has(block)) return undefined;
+  try {
+    return await vault.keyIdKey(block);
+  } catch (thrown) {
+    if (asFault(thrown).code === "HSM_UNAVAILABLE") throw thrown;
+    log.error({ block, err: thrown }, "a KMA-key could not be unsealed and is destroyed");
+    return undefined;
+  }
+}

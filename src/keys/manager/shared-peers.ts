@@ -1,0 +1,57 @@
+// With whom this KM shares keys: itself, other KMs, and peers of another make; and what may be asked of each.
+
+import { Fault } from "../../core/fault.ts";
+import type { KmId } from "../../core/ids.ts";
+import { keySizes } from "../common/sizes.ts";
+import type { LocalStock } from "../peers/local-stock.ts";
+import { Remote } from "../peers/peer.ts";
+import type { KeySizes } from "../ports.ts";
+import { notWithStrict, type StrictPeers } from "../strict/strict.ts";
+
+/** Bytes of a key that its block cannot carry. */
+const FRONT = 96;
+
+interface PairsParts {
+  readonly self: KmId;
+  readonly local: LocalStock;
+  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly strict: StrictPeers;
+  readonly defaultBits: number;
+}
+
+export class Pairs {
+  readonly #parts: PairsParts;
+
+  constructor(parts: PairsParts) {
+    this.#parts = parts;
+  }
+
+  /** All but the strict ones. */
+  get all(): readonly (Remote | LocalStock)[] {
+    return [this.#parts.local, ...this.#parts.remotes.values()];
+  }
+
+  /** Requests that wait for stock. */
+  get waiting(): number {
+    return this.all.reduce((sum, { desk }) => sum + desk.waiting, this.#parts.strict.waiting);
+  }
+
+  /** What is shared with a peer, or with ourselves. */
+  of(peer: KmId): Remote | LocalStock | undefined {
+    return peer === this.#parts.self ? this.#parts.local : this.#parts.remotes.get(peer);
+  }
+
+  /** The same for an application's home. @throws Fault NO_ROUTE, EXTENSION_UNSUPPORTED */
+  for(home: KmId): Remote | LocalStock {
+    if (this.#parts.strict.get(home) !== undefined) throw notWithStrict(home);
+    const pair = this.of(home);
+    if (pair === undefined) throw new Fault("NO_ROUTE", { text: `${home} is no peer of this KM` });
+    if (pair instanceof Remote && pair.unreachable !== undefined) throw pair.unreachable;
+    return pair;
+  }
+
+  /** Of keys with an application's home. @throws Fault as `for` */
+  sizes(home: KmId): KeySizes {
+    return keySizes(this.#parts.defaultBits, this.for(home).keyBytes + FRONT);
+  }
+}

@@ -1,0 +1,150 @@
+// Everything shared with one other KM: links, connection, stock, what is held, and how its stock is filled.
+//
+//   down ──connected──> exchanging ──both states applied──> synchronised
+//    ^                      │                                    │
+//    └──────────────────────┴───────disconnected─────────────────┘
+
+import { Fault } from "../../core/fault.ts";
+import type { KmId } from "../../core/ids.ts";
+import type { Context } from "../common/context.ts";
+import { FIRST_OFFSET } from "../common/key-id.ts";
+import type { Quotas } from "../common/quota.ts";
+import { TABLE } from "../common/rows.ts";
+import { HeldKeys } from "../fetch/received-keys.ts";
+import type { LinkBook } from "../links/link-inventory.ts";
+import type { Peer } from "../ports.ts";
+import { SourceStock } from "../supply/stock.ts";
+import { type Filling, SupplyDesk } from "../supply/supply.ts";
+
+export type Phase = "down" | "exchanging" | "synchronised";
+
+/** What relays keys into another KM's stock. */
+export interface Relays {
+  kick(): void;
+  /** Begins no more; resolves when those under way have ended. */
+  stop(): Promise<void>;
+}
+
+/** The routes to a KM, as its stock needs to know them. */
+export interface Ways {
+  sources(): readonly LinkBook[];
+  obstacle(): Fault | undefined;
+  drought(): Fault | undefined;
+}
+
+const NO_LINKS = { links: [], bytes: Number.POSITIVE_INFINITY };
+
+export class Remote implements Filling {
+  readonly id: KmId;
+  readonly links: LinkBook[] = [];
+  readonly stock: SourceStock;
+  readonly held: HeldKeys;
+  readonly desk: SupplyDesk;
+  phase: Phase = "down";
+  peer: Peer | undefined;
+  /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */
+  reconciled = false;
+  /** Its state has been heard and applied on this connection. */
+  isHeard = false;
+  /** Serials given up are told over this connection, for others than the destination could change them in a relay. */
+  hasGivenUp = false;
+  /** Whether applications here and there may ask for keys with one another: a stock is kept ready for them. */
+  isServed = true;
+  relays: Relays = { kick: () => {}, stop: () => Promise.resolve() };
+  /** Links from which KMA-keys for it are taken, and why none can come or comes now; its own links unless routes say otherwise. */
+  ways: Ways = { sources: () => this.links, obstacle: () => undefined, drought: () => undefined };
+  /** Tells soon what is to be told on its connection. */
+  tellSoon: () => void = () => {};
+  /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
+  statedRate: (link: LinkBook) => number | undefined = () => undefined;
+  readonly #context: Context;
+  /** KMA-keys in stock when keys were taken last. */
+  #keys = 0;
+  #smallest: { readonly links: readonly LinkBook[]; readonly bytes: number } = NO_LINKS;
+
+  constructor(context: Context, id: KmId, quotas: Quotas) {
+    this.id = id;
+    this.#context = context;
+    this.stock = new SourceStock(context, id);
+    this.held = new HeldKeys(context, id);
+    this.stock.acceptance = () => this.held.acceptance();
+    this.desk = new SupplyDesk(context, this.stock, this, quotas);
+  }
+
+  /** Bytes for applications in one KMA-key to it: of the smallest block of a first hop's links. */
+  get keyBytes(): number {
+    const links = this.ways.sources();
+    // Asked for with each request: the list is another one only when the routes have changed.
+    if (links !== this.#smallest.links) {
+      this.#smallest = { links, bytes: Math.min(...links.map(({ settings }) => settings.blockBytes)) };
+    }
+    return this.#smallest.bytes - FIRST_OFFSET;
+  }
+
+  /** Why no key for it can ever come as the routes are, if so, and none is in stock. */
+  get unreachable(): Fault | undefined {
+    return this.stock.size > 0 ? undefined : this.ways.obstacle();
+  }
+
+  /** Serials were given up of which the next relay cannot tell. */
+  tellGivenUp(): void {
+    this.hasGivenUp = true;
+    this.tellSoon();
+  }
+
+  kick(): void {
+    this.relays.kick();
+    this.tellSoon();
+  }
+
+  /** With each request: what more is relayed is asked only when a KMA-key has been used up, which spares a tenth of supply. */
+  taken(): void {
+    const keys = Math.ceil(this.stock.bytes / this.keyBytes);
+    if (keys !== this.#keys) this.relays.kick();
+    this.#keys = keys;
+    this.tellSoon();
+  }
+
+  obstacle(): Fault | undefined {
+    if (!this.reconciled) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    if (this.stock.size > 0) return undefined;
+    const unreachable = this.ways.obstacle();
+    if (unreachable !== undefined) return unreachable;
+    if (this.ways.sources().some((link) => link.agreement !== "refused")) return undefined;
+    return new Fault("NO_ROUTE", {
+      text: `no link that leads to ${this.id} may be used: its two ends are configured differently, or an operator took it out of use`,
+    });
+  }
+
+  drought(): Fault | undefined {
+    if (this.phase !== "synchronised") return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    return this.ways.drought();
+  }
+
+  expectedMs(bytes: number): number | undefined {
+    const sources = this.ways.sources();
+    const atHand = sources.reduce((sum, link) => sum + link.usable, this.stock.inFlight) * this.keyBytes;
+    if (bytes <= atHand) return 0;
+    const blocks = Math.ceil((bytes - atHand) / this.keyBytes);
+    const now = this.#context.clock.monotonicMs();
+    let perMs = 0;
+    let waited = 0;
+    for (const link of sources.filter((candidate) => candidate.agreement !== "refused")) {
+      const interval = link.interval(now) ?? this.#statedInterval(link);
+      if (interval === undefined) return undefined;
+      perMs += link.ownShare / interval;
+      waited = Math.max(waited, Math.min(interval, now - (link.lastArrival ?? now)));
+    }
+    return perMs === 0 ? undefined : Math.max(0, blocks / perMs - waited);
+  }
+
+  #statedInterval(link: LinkBook): number | undefined {
+    const rate = this.statedRate(link);
+    return rate === undefined || rate <= 0 ? undefined : (link.settings.blockBytes * 8 * 1000) / rate;
+  }
+
+  /** Our serials with it, both directions, for a change. */
+  peerRow(): readonly [table: string, id: string, row: ReturnType<SourceStock["peerRow"]>] {
+    return [TABLE.peer, this.id, this.stock.peerRow()];
+  }
+}

@@ -1,0 +1,68 @@
+// Key relays that come over Kx: checked in the order of key-protocol 2, then kept here or passed on.
+
+import { Fault } from "../../core/fault.ts";
+import type { KmId } from "../../core/ids.ts";
+import type { Context } from "../common/context.ts";
+import type { Remote } from "../peers/peer.ts";
+import type { RelayConfirmation, RelayOffer } from "../ports.ts";
+import { partsMs, type Station, stationOf } from "../routes/relay-route.ts";
+import { type Arrival, acceptKey, checkSerial } from "./relay-destination.ts";
+import { checkIncoming } from "./relay-incoming.ts";
+import { type Gatherings, isPart } from "./relay-parts.ts";
+import type { Transits } from "./transit.ts";
+
+export class RelayArrivals {
+  readonly #context: Context;
+  readonly #remotes: ReadonlyMap<KmId, Remote>;
+  readonly #transits: Transits;
+  readonly #gatherings: Gatherings;
+
+  constructor(
+    context: Context,
+    remotes: ReadonlyMap<KmId, Remote>,
+    { transits, gatherings }: { readonly transits: Transits; readonly gatherings: Gatherings },
+  ) {
+    this.#context = context;
+    this.#remotes = remotes;
+    this.#transits = transits;
+    this.#gatherings = gatherings;
+  }
+
+  /**
+   * Takes an offer that `from` sent. Until it first waits it has made all checks but the tag's, and nobody can name its
+   * blocks again. @throws Fault that becomes the 0x1102
+   */
+  async take(from: Remote, offer: RelayOffer): Promise<RelayConfirmation> {
+    const obstacle = this.#context.audit.obstacle();
+    if (obstacle !== undefined) throw obstacle;
+    const station = stationOf(offer, this.#context.self, from.id);
+    if (station.at === station.path.length - 1) return await this.#accept(from, offer, station);
+    const takeBlocks = checkIncoming(this.#context, from, offer);
+    return await this.#transits.pass(from, offer, station, takeBlocks());
+  }
+
+  async #accept(from: Remote, offer: RelayOffer, station: Station): Promise<RelayConfirmation> {
+    const source = this.#remotes.get(offer.source);
+    if (source === undefined) throw new Fault("NOT_ON_ROUTE", { text: `${offer.source} is no peer of this KM` });
+    const takeBlocks = checkIncoming(this.#context, from, offer);
+    if (isPart(offer)) {
+      const place = this.#gatherings.place(source, offer);
+      return await place(takeBlocks(), partsMs(station, this.#context.policy.relayTimeoutMs));
+    }
+    const arrival = this.#arrival(source, offer);
+    const incoming = takeBlocks();
+    source.held.expect(arrival.serial);
+    try {
+      return await acceptKey(this.#context, arrival, incoming);
+    } finally {
+      source.held.settle(arrival.serial);
+    }
+  }
+
+  /** @throws Fault */
+  #arrival(source: Remote, offer: RelayOffer): Arrival {
+    const serial = checkSerial(this.#context, source, offer);
+    const { peer } = source;
+    return { source, offer, serial, isWanted: () => source.peer === peer && source.held.isExpected(serial) };
+  }
+}

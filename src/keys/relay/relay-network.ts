@@ -1,0 +1,107 @@
+// Key relay put together: the pads and turns of each link, the choice of routes, and what comes, passes and begins here.
+
+import { Fault } from "../../core/fault.ts";
+import type { KmId } from "../../core/ids.ts";
+import type { Context } from "../common/context.ts";
+import { LinkTurns } from "../links/block-scheduler.ts";
+import type { LinkBook } from "../links/link-inventory.ts";
+import { PadChain } from "../links/pad-queue.ts";
+import type { Remote } from "../peers/peer.ts";
+import { HopFaults } from "../routes/hop-faults.ts";
+import { RouteChoice } from "../routes/route-choice.ts";
+import type { Routes } from "../routes/routes.ts";
+import { RelayArrivals } from "./relay-arrivals.ts";
+import { Gatherings } from "./relay-parts.ts";
+import { SourceRelays } from "./relay-source.ts";
+import { Transits } from "./transit.ts";
+
+export interface NetworkParts {
+  readonly routes: Routes;
+  readonly links: ReadonlyMap<string, LinkBook>;
+  readonly remotes: ReadonlyMap<KmId, Remote>;
+  /** Routes over which each KMA-key for a destination travels in parts; 1 for no parts. */
+  paths(destination: KmId): number;
+}
+
+export class RelayNetwork {
+  readonly arrivals: RelayArrivals;
+  readonly choice: RouteChoice;
+  readonly #parts: NetworkParts;
+  readonly #faults: HopFaults;
+  readonly #turns: ReadonlyMap<LinkBook, LinkTurns>;
+  readonly #chains: readonly PadChain[];
+
+  constructor(context: Context, parts: NetworkParts) {
+    const { links, remotes } = parts;
+    this.#parts = parts;
+    this.#faults = new HopFaults(context.clock, () => this.#kickAll());
+    this.choice = new RouteChoice(context, { ...parts, faults: this.#faults });
+    const isUp = ({ settings }: LinkBook) => remotes.get(settings.peer)?.phase === "synchronised";
+    this.#turns = new Map([...links.values()].map((link) => [link, new LinkTurns(link, () => isUp(link))]));
+    this.#chains = [...this.#turns].map(([link, turns]) => new PadChain(context.clock, link, turns));
+    for (const remote of remotes.values()) this.#join(context, remote);
+    const transits = new Transits(context, { remotes, chainTo: (neighbour) => this.#chainTo(neighbour) });
+    this.arrivals = new RelayArrivals(context, remotes, { transits, gatherings: new Gatherings(context) });
+  }
+
+  #join(context: Context, remote: Remote): void {
+    const relays = new SourceRelays(context, remote, this.choice, (link) => this.#turnsOf(link));
+    for (const turns of this.#turns.values()) turns.join(relays);
+    remote.relays = relays;
+    remote.ways = {
+      sources: () => this.choice.sources(remote.id),
+      obstacle: () => this.choice.obstacle(remote.id),
+      drought: () => this.choice.drought(remote.id),
+    };
+  }
+
+  #turnsOf(link: LinkBook): LinkTurns {
+    const turns = this.#turns.get(link);
+    if (turns === undefined) throw new Error(`the link ${link.settings.id} has no turns`);
+    return turns;
+  }
+
+  #chainTo(neighbour: KmId): PadChain | undefined {
+    const usable = this.#chains.filter(({ link }) => link.settings.peer === neighbour && link.agreement === "agreed");
+    return usable.sort((a, b) => amount(b.link) - amount(a.link))[0];
+  }
+
+  /** A link has more blocks, or the other end has confirmed some. */
+  dispense(link: LinkBook): void {
+    this.#turnsOf(link).dispense();
+  }
+
+  /** The connection with a KM has been synchronised: what failed there before may go now. */
+  connected(km: KmId): void {
+    this.#faults.clear(km);
+    this.#kickAll();
+  }
+
+  /** Nobody waits for pads towards a KM that is gone. */
+  disconnected(km: KmId): void {
+    for (const chain of this.#chains) {
+      if (chain.link.settings.peer === km) chain.failAll(new Fault("PEER_UNAVAILABLE", { failedAt: km }));
+    }
+  }
+
+  /** Token and store are back: what failed before may go now. */
+  recovered(): void {
+    this.#faults.clear();
+    this.#kickAll();
+  }
+
+  #kickAll(): void {
+    for (const { link } of this.#chains) this.dispense(link);
+    for (const remote of this.#parts.remotes.values()) remote.relays.kick();
+  }
+
+  /** Begins no more; resolves when the relays that began here have ended. */
+  async stop(): Promise<void> {
+    this.#faults.stop();
+    for (const chain of this.#chains) chain.failAll(new Fault("STOPPING"));
+    await Promise.all([...this.#parts.remotes.values()].map(({ relays }) => relays.stop()));
+  }
+}
+
+/** Bytes of pad that a link can give now. */
+const amount = ({ pads, usable, settings }: LinkBook): number => pads.bytes + usable * settings.blockBytes;

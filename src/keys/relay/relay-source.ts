@@ -1,0 +1,129 @@
+// Key relay as its source: how much is relayed to one destination, and when.
+
+import { whyNotWorking } from "../common/availability.ts";
+import type { Context } from "../common/context.ts";
+import { MAX_SERIAL } from "../common/key-id.ts";
+import type { Claimant, LinkTurns, Urgency } from "../links/block-scheduler.ts";
+import type { LinkBook } from "../links/link-inventory.ts";
+import type { Remote } from "../peers/peer.ts";
+import type { Leg, RouteChoice } from "../routes/route-choice.ts";
+import { type LoadedLeg, SourceRelay } from "./source-relay.ts";
+
+/** Relays under way to one destination. */
+const WINDOW = 8;
+
+export class SourceRelays implements Claimant {
+  readonly #context: Context;
+  readonly #remote: Remote;
+  readonly #choice: RouteChoice;
+  readonly #turnsOf: (link: LinkBook) => LinkTurns;
+  readonly #underWay = new Set<Promise<void>>();
+  /** Blocks of the next relay, of those routes whose turn has come, and all its routes. */
+  #loaded: LoadedLeg[] = [];
+  #plan: readonly Leg[] = [];
+  #plannedMs = 0;
+  #filling = false;
+  #stopped = false;
+
+  constructor(context: Context, remote: Remote, choice: RouteChoice, turnsOf: (link: LinkBook) => LinkTurns) {
+    this.#context = context;
+    this.#remote = remote;
+    this.#choice = choice;
+    this.#turnsOf = turnsOf;
+  }
+
+  /** Begins as many relays as are wanted and possible now. */
+  kick(): void {
+    for (const { link } of this.#missing()) this.#turnsOf(link).dispense();
+  }
+
+  /** Routes of the next relay that have no block yet; none when there is to be none now. */
+  #missing(): readonly Leg[] {
+    if (!this.#isWanted() || !this.#isAble()) return [];
+    const { clock, policy } = this.#context;
+    const isOld = clock.monotonicMs() - this.#plannedMs >= policy.relayTimeoutMs;
+    if (isOld || !this.#choice.areOpen(this.#plan)) this.#unload();
+    // Routes with blocks are not changed for the stock of a link: that changes with each block.
+    if (this.#loaded.length === 0) {
+      this.#plan = this.#choice.legs(this.#remote.id);
+      this.#plannedMs = clock.monotonicMs();
+    }
+    // What is sent over a dry hop is lost on all the links before it.
+    if (this.#remote.stock.inFlight > 0 && this.#choice.areDoubtful(this.#remote.id, this.#plan)) return [];
+    return this.#plan.filter((leg) => !this.#loaded.some(({ route }) => route === leg.route));
+  }
+
+  /** Whether token, store and audit log are there: a relay that is begun without them costs a block. */
+  #isAble(): boolean {
+    const { peer, phase, stock } = this.#remote;
+    if (this.#stopped || peer === undefined || phase !== "synchronised" || stock.inFlight >= WINDOW) return false;
+    return whyNotWorking(this.#context) === undefined;
+  }
+
+  /** First for those who wait, then from the low mark up to the high one. */
+  #isWanted(): boolean {
+    const { stock, keyBytes, isServed } = this.#remote;
+    if (stock.nextSerial + stock.inFlight > MAX_SERIAL) return false;
+    if (this.#isAwaited()) return true;
+    // In whole KMA-keys: rests that are too short for most requests are no stock.
+    const total = Math.ceil(stock.bytes / keyBytes) + stock.inFlight;
+    if (total < this.#context.policy.stockLow) this.#filling = true;
+    if (total >= this.#context.policy.stockHigh) this.#filling = false;
+    return this.#filling && isServed;
+  }
+
+  #isAwaited(): boolean {
+    const { stock, desk, keyBytes } = this.#remote;
+    return desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes;
+  }
+
+  wants(link: LinkBook): Urgency | undefined {
+    if (!this.#missing().some((leg) => leg.link === link)) return undefined;
+    return this.#isAwaited() ? "waiting" : "stock";
+  }
+
+  take(link: LinkBook): boolean {
+    const leg = this.#missing().find((one) => one.link === link);
+    const block = link.nextOwn();
+    const peer = leg?.first.peer;
+    if (leg === undefined || peer === undefined || block === undefined) return false;
+    link.leave(block.id);
+    this.#loaded.push({ ...leg, block, peer });
+    if (this.#loaded.length === this.#plan.length) this.#begin();
+    return true;
+  }
+
+  #begin(): void {
+    const relay = new SourceRelay(this.#context, this.#remote, this.#choice, this.#loaded);
+    this.#loaded = [];
+    const { stock } = this.#remote;
+    stock.inFlight++;
+    // What has come into the stock is under way no more: counted twice, it would end the filling too soon.
+    let isUnderWay = true;
+    const landed = (): void => {
+      if (isUnderWay) stock.inFlight--;
+      isUnderWay = false;
+    };
+    const run = relay.run(landed).finally(() => {
+      landed();
+      stock.relaysEnded++;
+      this.#underWay.delete(run);
+      this.#remote.desk.pump();
+    });
+    this.#underWay.add(run);
+  }
+
+  /** The routes are others now: the blocks taken for them go back. */
+  #unload(): void {
+    const loaded = this.#loaded;
+    this.#loaded = [];
+    for (const { link, block } of loaded) link.putBack(block);
+  }
+
+  /** Begins no more; resolves when those under way have ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unload();
+    await Promise.all(this.#underWay);
+  }
+}

@@ -1,0 +1,247 @@
+// One key relay at its source: a block of each route's first link, named; kept as a KMA-key when both ends are proved equal.
+
+import type { EndReason } from "../../core/counters.ts";
+import { asFault, Fault, type FaultCode } from "../../core/fault.ts";
+import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
+import { sameBytes } from "../common/bytes.ts";
+import type { Context } from "../common/context.ts";
+import { kmaKeyId } from "../common/key-id.ts";
+import { combinedBlock, type KeyRoute, kmaRow, TABLE } from "../common/rows.ts";
+import { endBlocks } from "../links/intake.ts";
+import type { StoredBlock } from "../links/link-inventory.ts";
+import type { Remote } from "../peers/peer.ts";
+import type { Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { Leg, RouteChoice } from "../routes/route-choice.ts";
+import { SourceKey } from "../supply/source-key.ts";
+import { endContext, linkContext } from "./relay-tags.ts";
+
+/** Refusals after which the destination surely has nothing of the serial. */
+const NOTHING_KEPT: readonly FaultCode[] = [
+  "BLOCK_NOT_HELD",
+  "BLOCK_USED",
+  "BLOCK_NOT_YOURS",
+  "STORE_FULL",
+  "AUDIT_UNAVAILABLE",
+  "NOT_ON_ROUTE",
+];
+
+/** What a relay costs here about, with its two commits. */
+const RELAY_US = 200;
+
+/** A route and the block that goes over it: the KMA-key, or one part of it. */
+export interface LoadedLeg extends Leg {
+  readonly block: StoredBlock;
+  /** The connection with the first hop. */
+  readonly peer: Peer;
+}
+
+/** How it ended on one route. */
+interface Outcome {
+  readonly leg: LoadedLeg;
+  readonly fault: Fault | undefined;
+}
+
+export class SourceRelay {
+  readonly #context: Context;
+  readonly #remote: Remote;
+  readonly #choice: RouteChoice;
+  readonly #legs: readonly LoadedLeg[];
+  /** The connection with the destination: its state exchange knows of what is proved while it stands. */
+  readonly #direct: Peer | undefined;
+  readonly #begunMs: number;
+
+  constructor(context: Context, remote: Remote, choice: RouteChoice, legs: readonly LoadedLeg[]) {
+    this.#context = context;
+    this.#remote = remote;
+    this.#choice = choice;
+    this.#legs = legs;
+    this.#direct = remote.peer;
+    this.#begunMs = context.clock.monotonicMs();
+  }
+
+  /** Ends with the KMA-key in the stock, and `landed` called as it comes there, or with all that it was made of given up or given back. */
+  async run(landed: () => void): Promise<void> {
+    let key: SourceKey | undefined;
+    let outcomes: readonly Outcome[] = [];
+    try {
+      await this.#context.pace.take("kx", RELAY_US);
+      const blocks = this.#legs.map(({ block }) => ({ block: block.id }));
+      using open = await this.#context.vault.openJob({ blocks, blanks: this.#route === "multipath" ? 1 : 0 });
+      const serial = this.#remote.stock.nextSerial++;
+      const whole = this.#whole(open, serial);
+      key = await this.#sourceKey(whole, serial);
+      await this.#reserve(key, whole);
+      const offers = this.#offers(key, open.blocks);
+      const endTag = whole.endTag(endContext(first(offers)));
+      open[Symbol.dispose]();
+      outcomes = await Promise.all(this.#legs.map((leg, at) => this.#relay(leg, first(offers.slice(at)), endTag)));
+      const fault = worst(outcomes, this.#remote.id);
+      if (fault !== undefined) throw fault;
+      await this.#ready(key, first(offers), landed);
+      this.#note(outcomes);
+    } catch (thrown) {
+      const fault = asFault(thrown);
+      const failed = outcomes.some((outcome) => outcome.fault !== undefined);
+      if (key !== undefined) this.#note(failed ? outcomes : this.#legs.map((leg) => ({ leg, fault })));
+      if (key !== undefined) await this.#giveUp(key, fault);
+      else this.#putBack(fault);
+      this.#blame(failed ? outcomes : this.#legs.map((leg) => ({ leg, fault })));
+    }
+  }
+
+  get #route(): KeyRoute {
+    if (this.#legs.length > 1) return "multipath";
+    return this.#legs[0]?.route.length === 0 ? "direct" : "relayed";
+  }
+
+  /** The KMA-key: the block, or the XOR of several. */
+  #whole({ blocks, blanks }: OpenJob, serial: number): OpenBlock {
+    return blanks[0]?.combine(combinedBlock(this.#remote.id, serial), blocks) ?? first(blocks);
+  }
+
+  async #sourceKey(whole: OpenBlock, serial: number): Promise<SourceKey> {
+    const { key: idKey, sealed } = await whole.keyIdKey();
+    const { block, length } = whole;
+    const row = { serial, block, length, bornAt: this.#context.ages.now(), route: this.#route };
+    return new SourceKey(row, idKey, sealed);
+  }
+
+  /** Nothing derived from the blocks leaves before this is durable. */
+  async #reserve(key: SourceKey, whole: OpenBlock): Promise<void> {
+    const { stock } = this.#remote;
+    const change = this.#context.vault.change();
+    for (const { block } of this.#legs) change.remove(TABLE.block, block.id);
+    if (this.#route === "multipath") {
+      for (const { block } of this.#legs) change.destroy(block.id);
+      change.keep(await whole.seal());
+    }
+    if (key.sealed !== undefined) change.keep(key.sealed);
+    change.put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "reserved", 0));
+    await change.put(...this.#remote.peerRow()).commit();
+    this.#context.audit.note("kma_key_made", {
+      peer: stock.peer,
+      serial: key.serial,
+      route: this.#route,
+      blocks: this.#legs.map(({ block: { link, run, sequence } }) => `${link}:${run}:${sequence}`).join(),
+      via: this.#legs.map(({ route }) => route.join(" ")).join(),
+      bytes: key.length,
+    });
+  }
+
+  #offers(key: SourceKey, open: readonly OpenBlock[]): RelayOffer[] {
+    const { self, random, meter } = this.#context;
+    const { stock } = this.#remote;
+    const request = { requestId: random.hex(8), source: self, destination: stock.peer, keyId: kmaKeyId(key.serial) };
+    meter.add("kma_keys_sent", { peer: stock.peer });
+    return this.#legs.map(({ route, block: { link, run, sequence } }, at) => {
+      const way = { ...request, transit: route };
+      const tag = first(open.slice(at)).hopTag(linkContext(way, { link, run, sequence }));
+      return {
+        ...way,
+        protection: { scheme: "link", link, run, sequence, tag },
+        key: NO_BYTES,
+        ...(this.#legs.length > 1 && { part: { part: at + 1, parts: this.#legs.length } }),
+        // Told directly when KMs are between, who might change it.
+        givenUp: this.#route === "direct" ? `${stock.givenUp}` : "",
+      };
+    });
+  }
+
+  async #relay(leg: LoadedLeg, offer: RelayOffer, endTag: Uint8Array): Promise<Outcome> {
+    try {
+      if (leg.peer !== leg.first.peer) throw new Fault("PEER_UNAVAILABLE");
+      const { keyId, tag }: RelayConfirmation = await leg.peer.relay(offer, this.#context.policy.relayTimeoutMs);
+      if (keyId !== offer.keyId || !sameBytes(tag, endTag)) throw new Fault("BAD_TAG", { failedAt: this.#remote.id });
+      return { leg, fault: undefined };
+    } catch (thrown) {
+      return { leg, fault: asFault(thrown) };
+    }
+  }
+
+  async #ready(key: SourceKey, { givenUp }: RelayOffer, landed: () => void): Promise<void> {
+    const { vault, meter, audit } = this.#context;
+    const { stock } = this.#remote;
+    stock.givenUp.told(givenUp);
+    stock.proved = Math.max(stock.proved, key.serial);
+    const change = vault.change().put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "ready", 0));
+    await change.put(...this.#remote.peerRow()).commit();
+    // The state exchange of a newer connection knew nothing of it.
+    if (this.#direct === undefined || this.#direct !== this.#remote.peer) throw new Fault("PEER_UNAVAILABLE");
+    stock.add(key);
+    landed();
+    meter.add("kma_keys_ready", { peer: stock.peer });
+    audit.note("kma_keys_ready", { peer: stock.peer }, { first: key.serial, end: key.serial + 1 });
+    for (const { path } of this.#legs) this.#choice.succeeded(path);
+  }
+
+  #note(outcomes: readonly Outcome[]): void {
+    const { clock, relayLog } = this.#context;
+    const ms = clock.monotonicMs() - this.#begunMs;
+    for (const { leg, fault } of outcomes) {
+      const how = { outcome: fault?.code ?? ("ready" as const), failedAt: fault?.failedAt };
+      relayLog.note({ destination: this.#remote.id, route: leg.route, ...how, ms });
+    }
+  }
+
+  /** Nothing was done with the blocks: they go back into the books, unless they cannot be read. */
+  #putBack(fault: Fault): void {
+    for (const { link, block } of this.#legs) {
+      if (fault.code === "INTERNAL") endBlocks(this.#context, link, [block], "unreadable");
+      else link.putBack(block);
+    }
+  }
+
+  /** The KMA-key is destroyed, and its serial told to the destination if that may have kept it. Never a second try. */
+  async #giveUp(key: SourceKey, fault: Fault): Promise<void> {
+    const { audit, log, vault } = this.#context;
+    const { stock } = this.#remote;
+    const { code, failedAt } = fault;
+    const reason = reasonOf(code);
+    const { serial, block } = key;
+    log.warn({ peer: stock.peer, serial, block, fault: code, failedAt, reason }, "a key relay was given up");
+    audit.note("relay_given_up", { peer: stock.peer, serial, fault: code, failed_at: failedAt });
+    if (this.#route === "multipath" || !NOTHING_KEPT.includes(code)) stock.givenUp.add(serial);
+    const change = vault.change().put(...this.#remote.peerRow());
+    stock.drop(key, reason, change);
+    await change.commit().catch((err: unknown) => {
+      log.warn({ peer: stock.peer, serial, err }, "a KMA-key given up is still on the disk");
+    });
+    if (this.#route !== "direct") this.#remote.tellGivenUp();
+  }
+
+  /** A connection that was replaced meanwhile says nothing of its hop. */
+  #blame(outcomes: readonly Outcome[]): void {
+    for (const { leg, fault } of blamed(outcomes, this.#remote.id)) {
+      const isReplaced = this.#direct !== this.#remote.peer || leg.peer !== leg.first.peer;
+      if (fault.code === "PEER_UNAVAILABLE" && isReplaced) continue;
+      this.#context.meter.add("relays_refused", { peer: this.#remote.id, direction: "out", fault: fault.code });
+      this.#choice.failed(leg.path, fault);
+    }
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function first<T>([item]: readonly T[]): T {
+  if (item === undefined) throw new Error("a relay has at least one route");
+  return item;
+}
+
+/** Of several parts those that failed, but not those that only waited at the destination for another. */
+function blamed(
+  outcomes: readonly Outcome[],
+  destination: string,
+): { readonly leg: LoadedLeg; readonly fault: Fault }[] {
+  const failed = outcomes.flatMap(({ leg, fault }) => (fault === undefined ? [] : [{ leg, fault }]));
+  const named = failed.filter(({ fault }) => fault.code !== "RELAY_TIMEOUT" || fault.failedAt !== destination);
+  return named.length > 0 && outcomes.length > 1 ? named : failed;
+}
+
+/** What failed, if anything did. */
+const worst = (outcomes: readonly Outcome[], destination: string): Fault | undefined =>
+  blamed(outcomes, destination)[0]?.fault;
+
+function reasonOf(code: FaultCode): EndReason {
+  if (code === "BAD_TAG") return "mismatch";
+  return code === "BLOCK_NOT_HELD" ? "gap" : "given_up";
+}

@@ -1,0 +1,24 @@
+// Which start of a peer's process this is: what lived in the memory of an earlier one is gone.
+
+import type { KmId } from "../../core/ids.ts";
+import type { Context } from "../common/context.ts";
+import type { ExtensionEntry } from "../ports.ts";
+import { text } from "../sync/peer-state.ts";
+
+const NAME = "qkm_boot";
+
+/** Told with the state when KMs connect. */
+export const bootEntry = ({ boot }: Pick<Context, "boot">): ExtensionEntry => ({ name: NAME, boot });
+
+export class PeerBoots {
+  readonly #known = new Map<KmId, string>();
+
+  /** True when the entry tells that the peer was started again since it was last heard. @throws Fault MALFORMED_REQUEST */
+  isNew(peer: KmId, entry: ExtensionEntry): boolean {
+    if (entry.name !== NAME) return false;
+    const boot = text(entry, "boot");
+    const known = this.#known.get(peer);
+    this.#known.set(peer, boot);
+    return known !== undefined && known !== boot;
+  }
+}

@@ -1,0 +1,37 @@
+// What sessions ask of the key manager around them.
+
+import type { AppId, KmId } from "../../core/ids.ts";
+import type { Context } from "../common/context.ts";
+import type { Quotas } from "../common/quota.ts";
+import type { FetchDesk } from "../fetch/fetch.ts";
+import type { HeldKeys } from "../fetch/received-keys.ts";
+import type { Peer, SessionPeer, SessionWish } from "../ports.ts";
+import type { SupplyDesk } from "../supply/supply.ts";
+
+/** What is shared with the KM at a session's other end, or with ourselves. */
+export interface SessionPair {
+  /** Supplies from what this KM is the source of. */
+  readonly desk: SupplyDesk;
+  /** What the other KM is the source of. */
+  readonly held: HeldKeys;
+}
+
+export interface SessionHost {
+  readonly context: Context;
+  readonly quotas: Quotas;
+  readonly fetchDesk: FetchDesk;
+  /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
+  checkWorking(): void;
+  /** @throws Fault UNKNOWN_APPLICATION */
+  homeOf(app: AppId): KmId;
+  /** @throws Fault NO_ROUTE */
+  pairFor(home: KmId): SessionPair;
+  /** As for any supply from what is shared with that KM. @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST, NO_ROUTE */
+  checkSize(wish: Pick<SessionWish, "count" | "sizeBits">, home: KmId): void;
+  /** A connection to another KM whose state exchange has ended. */
+  peerOf(km: KmId): (SessionPeer & Pick<Peer, "tell">) | undefined;
+  /** Whether a connection to another KM is still the one in use. */
+  isCurrent(peer: Peer): boolean;
+  /** Whether one more request may wait for stock. */
+  mayWait(): boolean;
+}

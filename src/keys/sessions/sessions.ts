@@ -1,0 +1,170 @@
+// The proactive mode (Q.4161 8.2): sessions in both roles, with the connections of applications and what peers are told.
+
+import type { SessionEnd } from "../../core/counters.ts";
+import { Fault } from "../../core/fault.ts";
+import type { KmId } from "../../core/ids.ts";
+import type {
+  Answer,
+  AppLine,
+  ExtensionEntry,
+  Peer,
+  SessionAnswer,
+  SessionCreation,
+  SessionDoor,
+  SessionKeysRequest,
+  SessionPeer,
+  SessionRequest,
+  SessionWish,
+} from "../ports.ts";
+import { PeerBoots } from "./peer-boots.ts";
+import type { Session } from "./session.ts";
+import { SessionDestination } from "./session-destination.ts";
+import { Farewells, readFarewell } from "./session-end-notices.ts";
+import type { SessionHost } from "./session-host.ts";
+import { AppLines } from "./session-lines.ts";
+import { DEFAULT_SESSIONS } from "./session-rules.ts";
+import { SessionSource } from "./session-source.ts";
+import { type SessionRole, SessionTable } from "./session-table.ts";
+
+/** How long an orderly stop waits for peers to hear of the sessions that it ends. */
+const STOP_TELLS_MS = 1000;
+
+export class Sessions implements SessionDoor {
+  readonly #host: SessionHost;
+  readonly #tables: Readonly<Record<SessionRole, SessionTable>>;
+  readonly #lines: AppLines;
+  readonly #source: SessionSource;
+  readonly #destination: SessionDestination;
+  readonly #farewells: Farewells;
+  readonly #boots = new PeerBoots();
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+    const policy = host.context.policy.sessions ?? DEFAULT_SESSIONS;
+    this.#farewells = new Farewells(host.context, (km) => host.peerOf(km));
+    const table = (role: SessionRole): SessionTable =>
+      new SessionTable(host.context, {
+        role,
+        policy,
+        ended: (session, reason) => this.#tellEnd(role, session, reason),
+      });
+    this.#tables = { initiator: table("initiator"), destination: table("destination") };
+    this.#lines = new AppLines((app) => this.#destination.appGone(app));
+    this.#destination = new SessionDestination(host, policy, this.#tables.destination, this.#lines);
+    this.#source = new SessionSource(host, policy, this.#tables.initiator, { to: (session) => this.#reach(session) });
+  }
+
+  /** Sessions by the role of the application at home here, and requests in them under way. */
+  get sizes(): { readonly initiator: number; readonly destination: number; readonly asks: number } {
+    const { initiator, destination } = this.#tables;
+    return { initiator: initiator.size, destination: destination.size, asks: this.#source.asks };
+  }
+
+  /** Those there are, at most so many of each role; the most recently used first. */
+  list(most: number): readonly SessionView[] {
+    const now = this.#host.context.clock.monotonicMs();
+    return Object.entries(this.#tables).flatMap(([role, table]) => {
+      const latest = table.all().slice(-most).reverse();
+      return latest.map((session) => viewOf(role as SessionRole, session, now));
+    });
+  }
+
+  attach(line: AppLine): () => void {
+    return this.#lines.attach(line);
+  }
+
+  createSession(request: SessionRequest, answer: SessionAnswer): () => void {
+    return this.#source.create(request, answer);
+  }
+
+  sessionKeys(request: SessionKeysRequest, answer: Answer): () => void {
+    return this.#source.keys(request, answer);
+  }
+
+  /** Q.4163 0x1103 with `session_creation`. @throws Fault */
+  created(peer: Peer, creation: SessionCreation): Promise<void> {
+    return this.#destination.created(this.#teller(peer), creation);
+  }
+
+  /** Q.4163 0x1103. @returns the IDs acknowledged @throws Fault */
+  notified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
+    return this.#destination.notified(this.#teller(peer), wish);
+  }
+
+  #teller(peer: Peer) {
+    return { id: peer.id, isCurrent: () => this.#host.isCurrent(peer) };
+  }
+
+  /** What a peer tells, as far as it concerns sessions. @throws Fault MALFORMED_REQUEST */
+  told(peer: KmId, entries: readonly ExtensionEntry[]): void {
+    for (const entry of entries) {
+      if (this.#boots.isNew(peer, entry)) this.#endAll("restarted", peer);
+      const farewell = readFarewell(entry);
+      if (farewell === undefined) continue;
+      for (const table of Object.values(this.#tables)) table.heard(peer, farewell.id, farewell.reason);
+    }
+  }
+
+  /** The connection to a peer has ended. Its sessions go on with the next one. */
+  disconnected(peer: KmId): void {
+    this.#destination.disconnected(peer);
+  }
+
+  /** Ends everything: sessions live in memory only. Resolves when the peers were told, or soon after in vain. */
+  async stop(): Promise<void> {
+    this.#source.refuseAll(new Fault("STOPPING"));
+    this.#endAll("stopped");
+    await this.#farewells.flush(STOP_TELLS_MS);
+  }
+
+  /** Ends all sessions, or those that the peer has lost. */
+  #endAll(reason: SessionEnd, peer?: KmId): void {
+    for (const table of Object.values(this.#tables)) {
+      const ending = table.all().filter(({ terms }) => peer === undefined || terms.peer === peer);
+      for (const session of ending) table.end(session, reason, peer === undefined ? "here" : "there");
+    }
+  }
+
+  /** @throws Fault PEER_UNAVAILABLE */
+  #reach({ terms }: Session): SessionPeer {
+    if (terms.peer === this.#host.context.self) return this.#loop;
+    const peer = this.#host.peerOf(terms.peer);
+    if (peer === undefined) throw new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    return peer;
+  }
+
+  /** Both applications are at home here. */
+  get #loop(): SessionPeer {
+    const teller = { id: this.#host.context.self, isCurrent: () => true };
+    return {
+      createSession: (creation) => this.#destination.created(teller, creation),
+      notifySession: (wish) => this.#destination.notified(teller, wish),
+    };
+  }
+
+  #tellEnd(role: SessionRole, session: Session, reason: SessionEnd): void {
+    const { peer, id } = session.terms;
+    if (peer !== this.#host.context.self) this.#farewells.add(session, reason);
+    else this.#tables[role === "initiator" ? "destination" : "initiator"].heard(peer, id, reason);
+  }
+}
+
+/** One session, for people. */
+export interface SessionView {
+  readonly id: string;
+  /** Of the application at home here. */
+  readonly role: SessionRole;
+  readonly initiator: string;
+  readonly destination: string;
+  readonly peer: string;
+  readonly state: Session["state"];
+  /** Keys supplied, and how many may be. */
+  readonly spent: number;
+  readonly budget: number;
+  readonly idleMs: number;
+}
+
+function viewOf(role: SessionRole, { terms, state, spent, usedAt }: Session, nowMs: number): SessionView {
+  const { id, initiator, destination, peer, budget } = terms;
+  return { id, role, initiator, destination, peer, state, spent, budget, idleMs: Math.round(nowMs - usedAt) };
+}

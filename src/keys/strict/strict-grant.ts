@@ -1,0 +1,134 @@
+// Whole keys on their way to an application: taken, their blocks open, the mark durable, granted.
+
+import type { AppId, KmId } from "../../core/ids.ts";
+import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
+import type { Context } from "../common/context.ts";
+import type { Door, Grant } from "../ports.ts";
+import type { Bundle } from "./strict-bundle.ts";
+import type { BundleBook } from "./strict-inventory.ts";
+
+/** One key of a bundle. */
+export interface Claim {
+  readonly bundle: Bundle;
+  readonly index: number;
+}
+
+/**
+ * Takes keys in memory at once, opens their blocks, makes the marks durable.
+ * @param end called with the number of keys that did not reach their application
+ * @throws Fault HSM_UNAVAILABLE, and all are free again; STORE_UNAVAILABLE, and none will ever be given
+ */
+export async function grantClaims(
+  context: Context,
+  book: BundleBook,
+  claims: readonly Claim[],
+  end: (unwritten: number) => void,
+): Promise<Grant> {
+  for (const { bundle, index } of claims) bundle.take(index);
+  const bundles = [...new Set(claims.map(({ bundle }) => bundle))];
+  let job: OpenJob;
+  try {
+    const blocks = bundles.map((bundle) => ({ block: bundle.block, used: () => bundle.used() }));
+    job = await context.vault.openJob({ blocks, blanks: 0 });
+  } catch (thrown) {
+    for (const { bundle, index } of claims) bundle.putBack(index);
+    book.retire(bundles);
+    throw thrown;
+  }
+  const settle = (): void => {
+    job[Symbol.dispose]();
+    for (const { bundle, index } of claims) bundle.settle(index);
+    book.retire(bundles);
+  };
+  const change = context.vault.change();
+  for (const bundle of bundles) book.write(bundle, change);
+  await change.commit().catch((thrown: unknown) => {
+    settle();
+    throw thrown;
+  });
+  const opened = new Map(bundles.flatMap((bundle, index) => openOf(bundle, job.blocks[index])));
+  return new WholeGrant(claims, opened, (unwritten) => {
+    settle();
+    end(unwritten);
+  });
+}
+
+/** Notes which keys somebody asked for and is given, or was. */
+export function noteClaims(
+  { audit }: Context,
+  kind: "whole_keys_supplied" | "whole_keys_fetched",
+  { door, app, peer }: { readonly door: Door; readonly app: AppId; readonly peer: KmId },
+  claims: readonly Claim[],
+): void {
+  for (const { bundle, index } of claims) {
+    audit.note(kind, { door, app, peer, block: bundle.block }, { first: index, end: index + 1 });
+  }
+}
+
+const openOf = (bundle: Bundle, open: OpenBlock | undefined): [Bundle, OpenBlock][] =>
+  open === undefined ? [] : [[bundle, open]];
+
+class WholeGrant implements Grant {
+  readonly #claims: readonly Claim[];
+  readonly #opened: ReadonlyMap<Bundle, OpenBlock>;
+  readonly #end: (unwritten: number) => void;
+  #written = 0;
+  #isOpen = true;
+
+  constructor(claims: readonly Claim[], opened: ReadonlyMap<Bundle, OpenBlock>, end: (unwritten: number) => void) {
+    this.#claims = claims;
+    this.#opened = opened;
+    this.#end = end;
+  }
+
+  get count(): number {
+    return this.#claims.length;
+  }
+
+  size(index: number): number {
+    const { bundle, index: at } = this.#claim(index);
+    return bundle.lengthOf(at);
+  }
+
+  idBytes(index: number): number {
+    return this.#idOf(index).length;
+  }
+
+  writeId(index: number, target: Uint8Array, at: number): number {
+    const id = this.#idOf(index);
+    for (let letter = 0; letter < id.length; letter++) target[at + letter] = id.charCodeAt(letter);
+    return at + id.length;
+  }
+
+  writeKey(index: number, target: Uint8Array, at: number): number {
+    const { bundle, index: within } = this.#claim(index);
+    this.#written++;
+    return this.#open(bundle).emit(bundle.rangeOf(within), target, at);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    for (const { bundle, index } of this.#claims.slice(this.#written)) {
+      this.#open(bundle).wipe(bundle.rangeOf(index));
+    }
+    this.#end(Math.max(0, this.count - this.#written));
+  }
+
+  #open(bundle: Bundle): OpenBlock {
+    const open = this.#opened.get(bundle);
+    if (open === undefined) throw new Error(`${bundle.block} is not open`);
+    return open;
+  }
+
+  #idOf(index: number): string {
+    const { bundle, index: at } = this.#claim(index);
+    return bundle.keys[at]?.id ?? "";
+  }
+
+  #claim(index: number): Claim {
+    const claim = this.#claims[index];
+    if (claim === undefined) throw new RangeError(`a grant of ${this.count} keys has no key ${index}`);
+    return claim;
+  }
+}

@@ -1,0 +1,119 @@
+// The bundles of whole keys shared with one strict peer in one direction, in memory and on the disk.
+
+import type { EndReason } from "../../core/counters.ts";
+import type { KmId } from "../../core/ids.ts";
+import type { Change } from "../../vault/vault.ts";
+import type { Context } from "../common/context.ts";
+import { TABLE, type WholeRow } from "../common/rows.ts";
+import type { Bundle } from "./strict-bundle.ts";
+
+export interface BookOptions {
+  readonly peer: KmId;
+  /** Ours are made here and relayed to the peer; theirs came from it. */
+  readonly role: "source" | "destination";
+  /** What becomes of the row of a bundle that is over; its block is destroyed in the same change. */
+  forget(bundle: Bundle, change: Change): void;
+}
+
+export class BundleBook {
+  readonly #context: Context;
+  readonly #options: BookOptions;
+  readonly #bundles = new Set<Bundle>();
+  /** Ended, but keys of it are in hand. */
+  readonly #ending = new Map<Bundle, EndReason>();
+
+  constructor(context: Context, options: BookOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  get peer(): KmId {
+    return this.#options.peer;
+  }
+
+  /** In the order of their birth, as far as they were added so. */
+  get bundles(): Iterable<Bundle> {
+    return this.#bundles;
+  }
+
+  /** Keys that are not taken. */
+  get size(): number {
+    let size = 0;
+    for (const { left } of this.#bundles) size += left;
+    return size;
+  }
+
+  has(bundle: Bundle): boolean {
+    return this.#bundles.has(bundle);
+  }
+
+  add(bundle: Bundle): void {
+    this.#bundles.add(bundle);
+  }
+
+  /** The row of a bundle whose keys may be taken. */
+  write(bundle: Bundle, change: Change): void {
+    const { peer, role } = this.#options;
+    change.put(TABLE.whole, bundle.id, rowOf(bundle, peer, role === "source" ? "ready" : "held"));
+  }
+
+  /** Grants of these have ended: what is taken whole goes, and what was to end meanwhile. */
+  retire(bundles: Iterable<Bundle>): void {
+    const idle = [...bundles].filter(({ pins }) => pins === 0);
+    const over = idle.filter((bundle) => this.#ending.has(bundle) || (bundle.left === 0 && this.#bundles.has(bundle)));
+    if (over.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const bundle of over) this.#drop(bundle, this.#ending.get(bundle), change);
+    this.#commit(change);
+  }
+
+  /** Ends bundles, counted under their reason. What is in hand goes when that has ended. */
+  end(bundles: Iterable<Bundle>, reason: EndReason): void {
+    const all = [...bundles];
+    if (all.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const bundle of all) {
+      if (bundle.pins === 0) this.#drop(bundle, reason, change);
+      else {
+        this.#bundles.delete(bundle);
+        this.#ending.set(bundle, reason);
+      }
+    }
+    this.#commit(change);
+  }
+
+  #drop(bundle: Bundle, reason: EndReason | undefined, change: Change): void {
+    this.#bundles.delete(bundle);
+    this.#ending.delete(bundle);
+    if (reason !== undefined) countEnded(this.#context, this.#options, bundle, reason);
+    this.#options.forget(bundle, change);
+    change.destroy(bundle.block);
+  }
+
+  #commit(change: Change): void {
+    const { peer } = this.#options;
+    change
+      .commit()
+      .catch((err: unknown) => this.#context.log.warn({ peer, err }, "whole keys that ended are still on the disk"));
+  }
+}
+
+/** Keys that ended neither supplied nor fetched. */
+export function countEnded(
+  { log, meter, audit }: Context,
+  { peer, role }: Pick<BookOptions, "peer" | "role">,
+  { block, left, bytesLeft }: Pick<Bundle, "block" | "left" | "bytesLeft">,
+  reason: EndReason,
+): void {
+  if (left === 0) return;
+  meter.add("kma_keys_ended", { peer, role, reason }, left);
+  meter.add("kma_bytes_lost", { peer, role, reason }, bytesLeft);
+  audit.note("whole_keys_ended", { peer, block, role, reason }, { count: left });
+  log.info({ peer, role, reason, keys: left }, "whole keys ended unused");
+}
+
+export const rowOf = (bundle: Bundle, peer: KmId, state: WholeRow["state"]): WholeRow => ({
+  peer,
+  state,
+  ...bundle.written,
+});

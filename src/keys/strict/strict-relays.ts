@@ -1,0 +1,174 @@
+// Relays whole keys of the token's random generator to a strict peer: for those who wait, and up to the high mark.
+//
+//   reserved ──success of the peer──> ready (in stock)
+//       └──refusal, timeout, restart──> destroyed, and never tried again
+
+import { asFault, Fault } from "../../core/fault.ts";
+import type { OpenBlock } from "../../vault/vault.ts";
+import { whyNotWorking } from "../common/availability.ts";
+import type { Context } from "../common/context.ts";
+import { TABLE, wholeBlock } from "../common/rows.ts";
+import type { Peer, WholeOffer } from "../ports.ts";
+import { Bundle, keysText } from "./strict-bundle.ts";
+import { countEnded, rowOf } from "./strict-inventory.ts";
+import { BUNDLE_BYTES } from "./strict-received-keys.ts";
+import type { KeyWish, StrictStock } from "./strict-stock.ts";
+
+/** Relays under way at a time. */
+const WINDOW = 4;
+/** So that a frame holds all keys of a relay with their IDs. */
+const MAX_KEYS = 256;
+const BACK_OFF_MS = { first: 1000, most: 60_000 };
+
+export interface RelayNeeds {
+  readonly peer: Peer["id"];
+  /** The connection, while there is one. */
+  connected(): Peer | undefined;
+  /** What to relay next, if anything: beyond what is ready and in flight. */
+  wanted(): KeyWish | undefined;
+  /** Keys came into the stock, or will not. */
+  changed(): void;
+}
+
+export class StrictRelays {
+  readonly #context: Context;
+  readonly #stock: StrictStock;
+  readonly #needs: RelayNeeds;
+  readonly #underWay = new Set<Promise<void>>();
+  #backOffMs = BACK_OFF_MS.first;
+  #stopBackOff: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(context: Context, stock: StrictStock, needs: RelayNeeds) {
+    this.#context = context;
+    this.#stock = stock;
+    this.#needs = needs;
+  }
+
+  /** Begins whatever relays may begin now. */
+  kick(): void {
+    while (!this.#stopped && this.#stopBackOff === undefined && this.#underWay.size < WINDOW && this.#isAble()) {
+      const peer = this.#needs.connected();
+      const wish = peer && this.#needs.wanted();
+      if (peer === undefined || wish === undefined) return;
+      const { size } = wish;
+      const count = Math.min(wish.count, MAX_KEYS, Math.floor(BUNDLE_BYTES / size));
+      this.#stock.fly(size, count);
+      const relay = this.#relay(peer, { count, size }).finally(() => {
+        this.#stock.fly(size, -count);
+        this.#underWay.delete(relay);
+        this.#needs.changed();
+      });
+      this.#underWay.add(relay);
+    }
+  }
+
+  #isAble(): boolean {
+    return whyNotWorking(this.#context) === undefined;
+  }
+
+  async #relay(peer: Peer, wish: KeyWish): Promise<void> {
+    const bundle = this.#bundle(wish);
+    try {
+      await this.#reserve(bundle);
+      await this.#send(peer, bundle);
+      const { vault } = this.#context;
+      const change = vault.change().destroy(wholeBlock("relayed", bundle.id));
+      await change.put(TABLE.whole, bundle.id, rowOf(bundle, this.#needs.peer, "ready")).commit();
+      this.#backOffMs = BACK_OFF_MS.first;
+      this.#stock.book.add(bundle);
+      this.#context.meter.add("kma_keys_ready", { peer: this.#needs.peer }, wish.count);
+    } catch (thrown) {
+      this.#giveUp(bundle, asFault(thrown), peer);
+    }
+  }
+
+  #bundle({ count, size }: KeyWish): Bundle {
+    const { random, ages } = this.#context;
+    const id = random.hex(16);
+    const keys = Array.from({ length: count }, () => ({ id: uuid(random.hex(16)), length: size }));
+    const row = {
+      block: wholeBlock("own", id),
+      bornAt: ages.now(),
+      keys: keysText(keys),
+      taken: new Uint8Array(count),
+    };
+    return new Bundle(id, row);
+  }
+
+  /** Two copies under two names: one to relay, one to supply. Durable before any byte leaves. */
+  async #reserve(bundle: Bundle): Promise<void> {
+    const { vault, meter, audit } = this.#context;
+    const { peer } = this.#needs;
+    const bytes = bundle.keys.reduce((sum, { length }) => sum + length, 0);
+    const change = vault.change().put(TABLE.whole, bundle.id, rowOf(bundle, peer, "reserved"));
+    for (const sealed of await vault.generate([wholeBlock("relayed", bundle.id), bundle.block], bytes))
+      change.keep(sealed);
+    await change.commit();
+    meter.add("kma_keys_sent", { peer }, bundle.keys.length);
+    audit.note("whole_keys_made", { peer, block: bundle.block }, { count: bundle.keys.length });
+  }
+
+  async #send(peer: Peer, bundle: Bundle): Promise<void> {
+    const { vault, policy } = this.#context;
+    using open = await vault.open(wholeBlock("relayed", bundle.id));
+    if (peer !== this.#needs.connected()) throw new Fault("PEER_UNAVAILABLE");
+    await peer.relayWhole(this.#offer(bundle, open), policy.relayTimeoutMs);
+  }
+
+  #offer(bundle: Bundle, open: OpenBlock): WholeOffer {
+    const { self, random } = this.#context;
+    const keys = bundle.keys.map(({ id, length }, index) => ({
+      keyId: id,
+      length,
+      writeKey: (target: Uint8Array, at: number) => open.emit(bundle.rangeOf(index), target, at),
+    }));
+    return { requestId: random.hex(8), source: self, destination: this.#needs.peer, transit: [], keys };
+  }
+
+  /** Its keys are destroyed: the peer may have them, and a second try would give it others under their IDs. */
+  #giveUp(bundle: Bundle, { code }: Fault, peer: Peer): void {
+    const { vault, log, meter, clock } = this.#context;
+    const change = vault.change().remove(TABLE.whole, bundle.id).destroy(bundle.block);
+    change
+      .destroy(wholeBlock("relayed", bundle.id))
+      .commit()
+      .catch((err: unknown) => log.warn({ peer: this.#needs.peer, err }, "whole keys given up are still on the disk"));
+    countEnded(this.#context, { peer: this.#needs.peer, role: "source" }, bundle, "given_up");
+    log.warn({ peer: this.#needs.peer, fault: code, keys: bundle.keys.length }, "a relay of whole keys was given up");
+    meter.add("relays_refused", { peer: this.#needs.peer, direction: "out", fault: code });
+    if (peer !== this.#needs.connected() || this.#stopped || this.#stopBackOff !== undefined) return;
+    this.#stopBackOff = clock.after(this.#backOffMs, () => {
+      this.#stopBackOff = undefined;
+      this.kick();
+    });
+    this.#backOffMs = Math.min(this.#backOffMs * 2, BACK_OFF_MS.most);
+  }
+
+  /** A new connection: what was refused before may go now. */
+  reset(): void {
+    this.#stopBackOff?.();
+    this.#stopBackOff = undefined;
+    this.#backOffMs = BACK_OFF_MS.first;
+  }
+
+  /** Begins no more; resolves when those under way have ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.reset();
+    await Promise.all(this.#underWay);
+  }
+}
+
+/** A UUID of version 4, never one of our own KSA-keys' IDs, which are of version 8. */
+function uuid(hex: string): string {
+  const variant = "89ab"[Number.parseInt(hex.slice(16, 17), 16) & 3] ?? "8";
+  const fields = [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `4${hex.slice(13, 16)}`,
+    variant + hex.slice(17, 20),
+    hex.slice(20),
+  ];
+  return fields.join("-");
+}

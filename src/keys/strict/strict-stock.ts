@@ -1,0 +1,106 @@
+// Whole keys that we make and relay to a strict peer, in stock for our applications.
+
+import type { KmId } from "../../core/ids.ts";
+import type { Provenance } from "../../core/provenance.ts";
+import type { Context } from "../common/context.ts";
+import { TABLE, type WholeRow } from "../common/rows.ts";
+import { MAX_PIECES } from "../supply/source-key.ts";
+import { Bundle } from "./strict-bundle.ts";
+import type { Claim } from "./strict-grant.ts";
+import { BundleBook } from "./strict-inventory.ts";
+
+/** So many keys of one size. */
+export interface KeyWish {
+  readonly count: number;
+  /** Bytes of each. */
+  readonly size: number;
+}
+
+export class StrictStock {
+  readonly book: BundleBook;
+  readonly #context: Context;
+  /** Keys being relayed, by their size in bytes. */
+  readonly #inFlight = new Map<number, number>();
+
+  constructor(context: Context, peer: KmId) {
+    this.#context = context;
+    const forget = ({ id }: Bundle, change: ReturnType<Context["vault"]["change"]>): void => {
+      change.remove(TABLE.whole, id);
+    };
+    this.book = new BundleBook(context, { peer, role: "source", forget });
+  }
+
+  restore(id: string, row: WholeRow): void {
+    this.book.add(new Bundle(id, row));
+  }
+
+  /** For how many more keys there is room, those being relayed counted. */
+  get room(): number {
+    return Math.max(0, this.#context.policy.maxHeld - this.book.size - this.allInFlight);
+  }
+
+  /** Ends the oldest keys of other sizes until there is room for a wish, or there are none. */
+  makeRoom({ count, size }: KeyWish): void {
+    for (const oldest of [...this.book.bundles]) {
+      if (this.room >= count) return;
+      if (oldest.lengthOf(0) !== size) this.book.end([oldest], "overflow");
+    }
+  }
+
+  /** Keys of a size that can be supplied. */
+  ready(size: number): number {
+    return this.#ofSize(size).reduce((sum, { left }) => sum + left, 0);
+  }
+
+  inFlight(size: number): number {
+    return this.#inFlight.get(size) ?? 0;
+  }
+
+  /** All keys being relayed. */
+  get allInFlight(): number {
+    return this.#inFlight.values().reduce((sum, count) => sum + count, 0);
+  }
+
+  /** More keys of a size are being relayed, or fewer. */
+  fly(size: number, change: number): void {
+    const count = this.inFlight(size) + change;
+    if (count === 0) this.#inFlight.delete(size);
+    else this.#inFlight.set(size, count);
+  }
+
+  /** Keys that are missing for this wish alone, for no grant reaches into too many blocks. */
+  lacking({ count, size }: KeyWish): number {
+    return Math.max(0, count - mostOf(largestFirst(this.#ofSize(size))));
+  }
+
+  /** Ready keys for a wish, oldest first where that is enough; undefined when there are too few. Nothing is taken yet. */
+  pick({ count, size }: KeyWish, { maxAgeMs }: Pick<Provenance, "maxAgeMs"> = {}): readonly Claim[] | undefined {
+    const now = this.#context.ages.now();
+    const bundles = this.#ofSize(size).filter(({ bornAt }) => maxAgeMs === undefined || now - bornAt <= maxAgeMs);
+    const order = [bundles, largestFirst(bundles)].find((candidates) => mostOf(candidates) >= count);
+    if (order === undefined) return undefined;
+    const claims: Claim[] = [];
+    for (const bundle of order.slice(0, MAX_PIECES)) {
+      for (const index of bundle.free(count - claims.length)) claims.push({ bundle, index });
+    }
+    return claims;
+  }
+
+  /** All keys of a bundle have one size. */
+  #ofSize(size: number): readonly Bundle[] {
+    return [...this.book.bundles].filter((bundle) => bundle.left > 0 && bundle.lengthOf(0) === size);
+  }
+
+  expire(oldestBorn: number): void {
+    this.book.end(
+      [...this.book.bundles].filter(({ bornAt }) => bornAt <= oldestBorn),
+      "expired",
+    );
+  }
+}
+
+const largestFirst = (bundles: readonly Bundle[]): readonly Bundle[] => bundles.toSorted((a, b) => b.left - a.left);
+
+/** Keys of as many bundles as one grant may reach into. */
+const mostOf = (bundles: readonly Bundle[]): number =>
+  bundles.slice(0, MAX_PIECES).reduce((sum, { left }) => sum + left, 0);

@@ -1,0 +1,237 @@
+// Peers of another make, configured as strict: whole keys under TLS alone, both ways (design 5).
+//
+// With them there is no state exchange, no mark and no tag: their `success` counts, and status shows it so.
+
+import { Fault } from "../../core/fault.ts";
+import type { AppId, KmId } from "../../core/ids.ts";
+import type { BlockId } from "../../vault/vault.ts";
+import type { Context } from "../common/context.ts";
+import { FIRST_OFFSET } from "../common/key-id.ts";
+import type { Quotas } from "../common/quota.ts";
+import { readRow, TABLE, type WholeRow, wholeBlock } from "../common/rows.ts";
+import { keySizes } from "../common/sizes.ts";
+import type { KeySizes, Peer, SupplyStatus, WholeArrival } from "../ports.ts";
+import { Bundle } from "./strict-bundle.ts";
+import { countEnded } from "./strict-inventory.ts";
+import { BUNDLE_BYTES, StrictHeld } from "./strict-received-keys.ts";
+import { StrictRelays } from "./strict-relays.ts";
+import { type KeyWish, StrictStock } from "./strict-stock.ts";
+import { StrictDesk } from "./strict-supply.ts";
+
+/** What is told of a strict peer beside its ID. */
+export interface StrictSettings {
+  /** The applications that may fetch what it relays to us. */
+  readonly fetchApps: readonly AppId[];
+}
+
+/** Of keys of the default size: more are relayed below `low`, up to `high`. */
+const STRICT_MARKS = { low: 16, high: 64 } as const;
+
+/** Everything shared with one strict peer. */
+export class StrictPeer {
+  readonly id: KmId;
+  /** What may be asked. */
+  readonly sizes: KeySizes;
+  readonly stock: StrictStock;
+  readonly held: StrictHeld;
+  readonly desk: StrictDesk;
+  readonly relays: StrictRelays;
+  readonly #context: Context;
+  readonly #host: StrictHost;
+  readonly #marks: { readonly low: number; readonly high: number };
+  #peer: Peer | undefined;
+  #filling = true;
+
+  constructor(context: Context, { id, fetchApps }: StrictSettings & { readonly id: KmId }, host: StrictHost) {
+    this.id = id;
+    this.sizes = keySizes(context.policy.defaultKeyBits, BUNDLE_BYTES + FIRST_OFFSET);
+    this.#context = context;
+    this.#host = host;
+    const { maxHeld } = context.policy;
+    this.#marks = { low: Math.min(STRICT_MARKS.low, maxHeld), high: Math.min(STRICT_MARKS.high, maxHeld) };
+    this.stock = new StrictStock(context, id);
+    this.held = new StrictHeld(context, id, fetchApps);
+    this.relays = new StrictRelays(context, this.stock, {
+      peer: id,
+      connected: () => this.#peer,
+      wanted: () => this.#wanted(),
+      changed: () => this.desk.pump(),
+    });
+    this.desk = new StrictDesk(context, this.stock, host.quotas, {
+      isConnected: () => this.#peer !== undefined,
+      kick: () => this.relays.kick(),
+    });
+  }
+
+  get peer(): Peer | undefined {
+    return this.#peer;
+  }
+
+  #wanted(): KeyWish | undefined {
+    const wish = this.desk.missing ?? this.#unfilled();
+    if (wish === undefined) return undefined;
+    // Whatever is ready of other sizes was made for somebody who is gone, unless somebody waits.
+    if (this.desk.waiting === 0 || this.desk.missing !== undefined) this.stock.makeRoom(wish);
+    const count = Math.min(wish.count, this.stock.room);
+    return count > 0 ? { ...wish, count } : undefined;
+  }
+
+  /** From the low mark up to the high one. */
+  #unfilled(): KeyWish | undefined {
+    if (!this.#host.isServed(this.id)) return undefined;
+    const { low, high } = this.#marks;
+    const size = this.sizes.defaultBits / 8;
+    const count = this.stock.ready(size) + this.stock.inFlight(size);
+    if (count < low) this.#filling = true;
+    if (count >= high) this.#filling = false;
+    return this.#filling ? { count: high - count, size } : undefined;
+  }
+
+  connected(peer: Peer): void {
+    this.#peer = peer;
+    this.relays.reset();
+    this.relays.kick();
+  }
+
+  disconnected(peer: Peer): void {
+    if (this.#peer === peer) this.#peer = undefined;
+  }
+
+  expire(): void {
+    const { ages, policy } = this.#context;
+    const oldestBorn = ages.now() - policy.maxAgeMs;
+    this.stock.expire(oldestBorn);
+    this.held.expire(oldestBorn - policy.fetchWindowMs);
+  }
+
+  /** What an ETSI 014 status shows. */
+  get status(): SupplyStatus {
+    const storedKeys = this.stock.ready(this.sizes.defaultBits / 8);
+    const maxStoredKeys = Math.max(this.#marks.high, storedKeys);
+    return { sourceKm: this.#context.self, targetKm: this.id, storedKeys, maxStoredKeys, sizes: this.sizes };
+  }
+
+  restore(id: string, row: WholeRow): void {
+    if (row.state === "ready") this.stock.restore(id, row);
+    else this.held.restore(id, row);
+  }
+}
+
+interface StrictHost {
+  readonly quotas: Quotas;
+  /** Whether applications here may want keys with applications there. */
+  isServed(peer: KmId): boolean;
+}
+
+/** All strict peers of this KM. */
+export class StrictPeers {
+  readonly #context: Context;
+  readonly #peers: ReadonlyMap<KmId, StrictPeer>;
+  /** Rows of relays that were under way when the process ended. */
+  readonly #lost: [id: string, row: WholeRow][] = [];
+
+  constructor(context: Context, settings: ReadonlyMap<KmId, StrictSettings>, host: StrictHost) {
+    this.#context = context;
+    this.#peers = new Map([...settings].map(([id, of]) => [id, new StrictPeer(context, { ...of, id }, host)]));
+  }
+
+  [Symbol.iterator](): Iterator<StrictPeer> {
+    return this.#peers.values();
+  }
+
+  get(km: KmId): StrictPeer | undefined {
+    return this.#peers.get(km);
+  }
+
+  /** Requests that wait. */
+  get waiting(): number {
+    return this.#peers.values().reduce((sum, { desk }) => sum + desk.waiting, 0);
+  }
+
+  /** Reads the books; gives the names of all blocks that belong to them. */
+  load(): readonly BlockId[] {
+    const rows = [...this.#context.vault.rows(TABLE.whole)].map(
+      ([id, row]) => [id, readRow("whole", id, row)] as const,
+    );
+    for (const [id, row] of rows.toSorted(([, a], [, b]) => a.bornAt - b.bornAt)) {
+      if (row.state === "reserved") this.#lost.push([id, row]);
+      else this.#peers.get(row.peer)?.restore(id, row);
+    }
+    return rows.flatMap(([id, { block }]) => [block, wholeBlock("relayed", id)]);
+  }
+
+  /** Destroys what was only reserved; all when the store is a restored copy, and our own when the clock went back. */
+  async begin(doubt: "restored" | "clock" | undefined): Promise<void> {
+    const change = this.#context.vault.change();
+    for (const [id, row] of this.#lost.splice(0)) {
+      change.remove(TABLE.whole, id).destroy(row.block).destroy(wholeBlock("relayed", id));
+      countEnded(this.#context, { peer: row.peer, role: "source" }, new Bundle(id, row), "lost_at_restart");
+    }
+    await change.commit();
+    if (doubt === undefined) return;
+    for (const { stock, held } of this.#peers.values()) {
+      stock.book.end(stock.book.bundles, doubt);
+      if (doubt === "restored") held.book.end(held.book.bundles, doubt);
+    }
+  }
+
+  expire(): void {
+    for (const peer of this.#peers.values()) peer.expire();
+  }
+
+  kick(): void {
+    for (const { relays } of this.#peers.values()) relays.kick();
+  }
+
+  /** Token or store are back. */
+  recovered(): void {
+    for (const { relays, desk } of this.#peers.values()) {
+      relays.reset();
+      desk.pump();
+    }
+  }
+
+  refuseAll(fault: Fault): void {
+    for (const { desk } of this.#peers.values()) desk.refuseAll(fault);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#peers.values().map(({ relays }) => relays.stop()));
+  }
+
+  /** Blocks of which something may be used. */
+  *bundles(): Iterable<Bundle> {
+    for (const { stock, held } of this.#peers.values()) {
+      yield* stock.book.bundles;
+      yield* held.book.bundles;
+    }
+  }
+
+  /** False when it is no strict peer's. */
+  connected(peer: Peer): boolean {
+    const strict = this.#peers.get(peer.id);
+    strict?.connected(peer);
+    return strict !== undefined;
+  }
+
+  disconnected(peer: Peer): void {
+    this.#peers.get(peer.id)?.disconnected(peer);
+  }
+
+  /** @throws Fault */
+  async relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void> {
+    const strict = this.#peers.get(peer.id);
+    if (strict === undefined) throw new Fault("PROTECTION_REFUSED", { text: "keys without protection are not taken" });
+    if (strict.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
+    try {
+      await strict.held.take(arrival);
+    } catch (thrown) {
+      const fault = thrown instanceof Fault ? thrown.code : "INTERNAL";
+      this.#context.meter.add("relays_refused", { peer: peer.id, direction: "in", fault });
+      throw thrown;
+    }
+  }
+}
+
+export const notWithStrict = (peer: KmId): Fault =>
+  new Fault("EXTENSION_UNSUPPORTED", { text: `${peer} is configured as strict: keys on demand are all that there is` });

@@ -1,0 +1,47 @@
+// Keys of a kind: what of the stock fits an application's wish for a route or an age.
+
+import type { Provenance } from "../../core/provenance.ts";
+import type { SupplyRequest } from "../ports.ts";
+import type { Demand, Piece, SourceKey } from "./source-key.ts";
+import type { SourceStock } from "./stock.ts";
+
+/** Whether a KMA-key is such as asked for. */
+type Fits = (key: SourceKey) => boolean;
+
+/** `now` by the age clock. */
+const fitsKind =
+  ({ routeType, maxAgeMs }: Provenance, now: number): Fits =>
+  ({ route, bornAt }) =>
+    (routeType === undefined || route === routeType) && (maxAgeMs === undefined || now - bornAt <= maxAgeMs);
+
+/** What to look for, best first; empty when the request does not mind. */
+export function kindsOf({ only, rather }: SupplyRequest): readonly Provenance[] {
+  if (only === undefined && rather === undefined) return [];
+  const best = { ...rather, ...only };
+  return only === undefined ? [best] : [best, only];
+}
+
+/** Marks may have to move for other requests first. */
+const TRIES = 8;
+
+/**
+ * Takes keys of the best kind that there are enough of, as soon as their marks are durable; undefined when there are
+ * not. The pieces' blocks and keys are pinned; whoever takes them disposes them.
+ * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE
+ */
+export async function takeOfKind(
+  stock: SourceStock,
+  demand: Demand,
+  kinds: readonly Provenance[],
+  now: number,
+): Promise<Piece[] | undefined> {
+  for (const kind of kinds) {
+    const wanted = { ...demand, fits: fitsKind(kind, now) };
+    for (let tries = 0; tries < TRIES && stock.has(wanted); tries++) {
+      let pieces = stock.take(wanted);
+      if (pieces === undefined) await stock.prepare(wanted, () => (pieces = stock.take(wanted)));
+      if (pieces !== undefined) return pieces;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,242 @@
+// One Kx connection to another KM, from the state exchange to its end: what is told, what is heard.
+
+import { asFault, Fault } from "../../core/fault.ts";
+import { formatRuns, inRuns, lastNumbers, splitRuns } from "../../core/runs.ts";
+import { isAfter, type Place } from "../common/block-position.ts";
+import type { Context } from "../common/context.ts";
+import { TABLE } from "../common/rows.ts";
+import { InTurn } from "../common/serial-queue.ts";
+import { endBlocks } from "../links/intake.ts";
+import { type LinkBook, sequencesOf } from "../links/link-inventory.ts";
+import type { Remote } from "../peers/peer.ts";
+import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { RelayNetwork } from "../relay/relay-network.ts";
+import { bootEntry } from "../sessions/peer-boots.ts";
+import {
+  inParts,
+  integer,
+  MAX_LIST_CHARS,
+  MAX_MARKS,
+  readMarks,
+  runs,
+  StateReader,
+  stateEntries,
+  text,
+} from "./peer-state.ts";
+import { reconcile } from "./reconcile.ts";
+
+const TELL_TIMEOUT_MS = 10_000;
+/** Marks and arrivals are told at most 20 times a second. */
+const TELL_EVERY_MS = 50;
+
+export class Connection {
+  readonly peer: Peer;
+  readonly #context: Context;
+  readonly #remote: Remote;
+  readonly #relays: RelayNetwork;
+  readonly #reader = new StateReader();
+  /** Our state was told and the other KM's is applied: both are needed. */
+  readonly #exchanged = { told: false, applied: false };
+  /** What is heard is handled one after the other. */
+  readonly #hearing = new InTurn();
+  #stopTelling: (() => void) | undefined;
+  #telling = false;
+
+  constructor(context: Context, remote: Remote, peer: Peer, relays: RelayNetwork) {
+    this.#relays = relays;
+    this.#context = context;
+    this.#remote = remote;
+    this.peer = peer;
+  }
+
+  get #current(): boolean {
+    return this.#remote.peer === this.peer;
+  }
+
+  /** Tells our state; the other KM does the same. */
+  async begin(): Promise<void> {
+    this.#remote.phase = "exchanging";
+    this.#remote.reconciled = false;
+    this.#remote.isHeard = false;
+    this.#remote.stock.takeMoved();
+    try {
+      const entries = [bootEntry(this.#context), ...stateEntries(this.#remote)];
+      await this.#makeDurable();
+      await this.peer.tell(entries, TELL_TIMEOUT_MS);
+      this.#exchanged.told = true;
+      this.#synchronise();
+    } catch (thrown) {
+      this.#fail("the state exchange failed", thrown);
+    }
+  }
+
+  /**
+   * What a rejected commit left in memory alone is told to nobody: after a crash the other KM would know more of this one
+   * than it does itself, as of a restored copy. @throws Fault STORE_UNAVAILABLE
+   */
+  async #makeDurable(): Promise<void> {
+    const change = this.#context.vault.change().put(...this.#remote.peerRow());
+    for (const link of this.#remote.links) change.put(TABLE.pad, link.settings.id, link.padRow());
+    await change.commit();
+  }
+
+  #fail(sentence: string, thrown: unknown): void {
+    if (!this.#current) return;
+    this.#context.log.warn({ peer: this.peer.id, fault: asFault(thrown).response }, sentence);
+    this.peer.close(sentence);
+  }
+
+  #synchronise(): void {
+    const { told, applied } = this.#exchanged;
+    if (!told || !applied || !this.#current) return;
+    const remote = this.#remote;
+    remote.phase = "synchronised";
+    remote.reconciled = true;
+    this.#context.audit.note("peer_synchronised", { peer: remote.id });
+    const { size, bytes } = remote.stock;
+    this.#context.log.info(
+      { peer: remote.id, kmaKeys: size, bytes, held: remote.held.size },
+      "synchronised with the peer",
+    );
+    this.#relays.connected(remote.id);
+    remote.desk.pump();
+    this.tellSoon();
+  }
+
+  end(): void {
+    this.#stopTelling?.();
+  }
+
+  /** @throws Fault */
+  async relayed(offer: RelayOffer): Promise<RelayConfirmation> {
+    // A relay that follows the state waits until that is applied; relays do not wait for one another.
+    await this.#hearing.idle();
+    if (!this.#exchanged.applied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
+    try {
+      return await this.#relays.arrivals.take(this.#remote, offer);
+    } catch (thrown) {
+      const fault = asFault(thrown);
+      const { log, meter, self } = this.#context;
+      meter.add("relays_refused", { peer: this.peer.id, direction: "in", fault: fault.code });
+      const { source, destination, keyId } = offer;
+      const relay = { source, destination, keyId, scheme: offer.protection.scheme, failedAt: fault.failedAt };
+      log.warn({ peer: this.peer.id, fault: fault.response, ...relay }, "a key relay was refused");
+      throw new Fault(fault.code, { text: fault.message, failedAt: fault.failedAt ?? self, cause: thrown });
+    }
+  }
+
+  /** @throws Fault */
+  told(entries: readonly ExtensionEntry[]): Promise<void> {
+    return this.#hearing.run(async () => {
+      for (const entry of entries) await this.#heard(entry);
+    });
+  }
+
+  async #heard(entry: ExtensionEntry): Promise<void> {
+    if (entry.name === "qkm_state") return this.#heardState(entry);
+    if (entry.name === "qkm_arrived") return this.#heardArrived(entry);
+    if (entry.name === "qkm_given_up") return this.#heardGivenUp(entry);
+    if (entry.name !== "qkm_marks") return;
+    const change = this.#context.vault.change();
+    for (const mark of readMarks(entry)) this.#remote.held.witness(mark, change);
+    await change.commit();
+  }
+
+  async #heardState(entry: ExtensionEntry): Promise<void> {
+    const state = this.#reader.take(entry);
+    if (state === undefined) return;
+    const agreed = await reconcile(this.#context, this.#remote, state);
+    if (!agreed) return this.peer.close("this end was a restored copy; the exchange begins anew");
+    this.#exchanged.applied = true;
+    this.#remote.isHeard = this.#current;
+    this.#synchronise();
+  }
+
+  async #heardGivenUp(entry: ExtensionEntry): Promise<void> {
+    runs(entry, "serials");
+    const change = this.#context.vault.change();
+    this.#remote.held.giveUp(text(entry, "serials"), change);
+    await change.commit();
+  }
+
+  /** Which of our blocks have arrived at the other end. */
+  async #heardArrived(entry: ExtensionEntry): Promise<void> {
+    const link = this.#remote.links.find(({ settings }) => settings.id === text(entry, "link"));
+    const [run, from, to] = [integer(entry, "run"), integer(entry, "from"), integer(entry, "to")];
+    const blocks = runs(entry, "blocks");
+    const has = inRuns(blocks);
+    if (link === undefined) return;
+    const lacking = link.hear({
+      upTo: { run, sequence: to },
+      covers: (place) => place.run === run && place.sequence >= from && place.sequence <= to,
+      holds: ({ sequence }) => has(sequence),
+      held: (most) => lastNumbers(blocks, most).map((sequence) => ({ run, sequence })),
+    });
+    endBlocks(this.#context, link, lacking, "gap");
+    this.#relays.dispense(link);
+    this.#remote.tellSoon();
+    this.#remote.desk.pump();
+  }
+
+  /** Marks or arrivals have moved: they are told with the next that go. */
+  tellSoon(): void {
+    if (this.#telling || this.#stopTelling !== undefined || this.#remote.phase !== "synchronised") return;
+    this.#stopTelling = this.#context.clock.after(TELL_EVERY_MS, () => {
+      this.#stopTelling = undefined;
+      void this.#tell();
+    });
+  }
+
+  async #tell(): Promise<void> {
+    if (!this.#current) return;
+    const marks = this.#remote.stock.takeMoved();
+    const arrivals = this.#remote.links.flatMap(arrivedEntries);
+    const givenUp = this.#remote.hasGivenUp ? `${this.#remote.stock.givenUp}` : "";
+    this.#remote.hasGivenUp = false;
+    const entries = [
+      ...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })),
+      ...splitRuns(givenUp, MAX_LIST_CHARS).map((serials) => ({ name: "qkm_given_up", serials })),
+      ...arrivals,
+    ];
+    if (entries.length === 0) return;
+    this.#telling = true;
+    try {
+      await this.peer.tell(entries, TELL_TIMEOUT_MS);
+      this.#remote.stock.givenUp.told(givenUp);
+    } catch (thrown) {
+      this.#remote.hasGivenUp ||= givenUp !== "";
+      this.#fail("the peer does not take marks and arrivals", thrown);
+    }
+    this.#telling = false;
+    // What has moved meanwhile.
+    this.tellSoon();
+  }
+}
+
+/** Blocks told of at a time, so that an entry fits any frame. */
+const MAX_ARRIVALS = 500;
+
+/** What has arrived since it was last told, run by run: which of the peer's blocks we hold between two places. */
+function arrivedEntries(link: LinkBook): ExtensionEntry[] {
+  const { settled: last, toldTo } = link;
+  if (last === undefined || (toldTo !== undefined && !isAfter(last, toldTo))) return [];
+  const fresh = [...link.copies()]
+    .filter((block) => toldTo === undefined || isAfter(block, toldTo))
+    .slice(0, MAX_ARRIVALS);
+  const settled = (fresh.length === MAX_ARRIVALS ? fresh.at(-1) : undefined) ?? last;
+  const passed = [...(toldTo ? [toldTo] : []), ...fresh, settled].map(({ run }) => run);
+  link.toldTo = settled;
+  return [...new Set(passed)].map((run) => arrivedEntry(link, run, fresh, { settled, toldTo }));
+}
+
+function arrivedEntry(
+  link: LinkBook,
+  run: number,
+  fresh: readonly Place[],
+  { settled, toldTo }: { readonly settled: Place; readonly toldTo: Place | undefined },
+): ExtensionEntry {
+  const from = toldTo?.run === run ? toldTo.sequence + 1 : 0;
+  // A run that is over brings nothing more.
+  const to = run === settled.run ? settled.sequence : Number.MAX_SAFE_INTEGER;
+  return { name: "qkm_arrived", link: link.settings.id, run, from, to, blocks: formatRuns(sequencesOf(fresh, run)) };
+}

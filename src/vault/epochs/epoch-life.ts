@@ -1,0 +1,184 @@
+// The life of epochs: found when the token comes, begun, ended, and the rollback guard that moves with them.
+
+import type { KmId } from "../../core/ids.ts";
+import type { Meter } from "../../core/ports.ts";
+import type { Kek, Token } from "../../device/token.ts";
+import { Pause } from "../pause.ts";
+import type { Scheme } from "../store/record.ts";
+import { type ChangeOp, VAULT_TABLE } from "../store/record-store.ts";
+import type { TokenLink } from "../token-link.ts";
+import type { DataKeys } from "./data-keys.ts";
+import { findKeks, kekLabel } from "./epochs.ts";
+import { type GuardVerdict, moveGuard, openGuard } from "./rollback-guard.ts";
+import { type RotationParts, reseal, type Used } from "./rotation.ts";
+
+export interface EpochLifeParts extends RotationParts {
+  readonly km: KmId;
+  readonly link: TokenLink;
+  readonly dataKeys: DataKeys;
+  readonly meter: Meter;
+  /** `auto`: what the token suggests. */
+  readonly mode: "auto" | Scheme;
+  /** Records after which an epoch should end before its time. */
+  readonly epochSeals: number;
+}
+
+export class EpochLife {
+  readonly #parts: EpochLifeParts;
+  readonly #opened = Promise.withResolvers<GuardVerdict>();
+  #mode: Scheme;
+  readonly #pause: Pause;
+  #begun = false;
+  /** The vault is being zeroised: a token is good for one thing only. */
+  #condemned = false;
+  #destroyed: number | undefined;
+  #rotating = 0;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(parts: EpochLifeParts) {
+    this.#parts = parts;
+    this.#mode = parts.mode === "auto" ? "direct" : parts.mode;
+    this.#opened.promise.catch(() => {});
+    this.#pause = new Pause(parts.clock);
+  }
+
+  get mode(): Scheme {
+    return this.#mode;
+  }
+
+  /** Resolves when the token was there for the first time. */
+  get opened(): Promise<GuardVerdict> {
+    return this.#opened.promise;
+  }
+
+  /** True when the epoch has sealed enough, or an earlier rotation was not finished. */
+  get spent(): boolean {
+    const { epochs, epochSeals } = this.#parts;
+    return epochs.seals >= epochSeals || (this.#rotating === 0 && this.#begun && epochs.old.length > 0);
+  }
+
+  /** Takes over an opened token; gives what is to be called when it is ready. @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE */
+  async adopt(token: Token): Promise<() => void> {
+    const { km, epochs, mode } = this.#parts;
+    const keks = await findKeks(token, km);
+    if (this.#condemned) return this.#destroyFound(keks);
+    const current = await this.#current(token, keks);
+    if (mode === "auto") this.#mode = token.info.suggests;
+    const verdict = this.#begun ? undefined : await openGuard(km, this.#parts.keeper, token);
+    epochs.adopt(keks, current);
+    return verdict === undefined ? () => {} : this.#begin(verdict);
+  }
+
+  /** One after the other; each begins an epoch of its own. */
+  rotate(used: Used): Promise<void> {
+    const run = this.#last.then(() => this.#rotate(used));
+    this.#last = run.catch(() => {});
+    return run;
+  }
+
+  /** How often the epoch has sealed, to be committed with what it sealed. */
+  sealsOp(): ChangeOp {
+    const { current, seals } = this.#parts.epochs;
+    return { op: "put", table: VAULT_TABLE, id: "seals", row: { epoch: current, seals } };
+  }
+
+  /** At an orderly stop. A token that is not there leaves the guard where it is. */
+  async close(): Promise<void> {
+    const { km, keeper, link, log } = this.#parts;
+    this.#opened.reject(new Error("the vault was closed before the token came"));
+    if (!this.#begun || link.state !== "ready") return;
+    try {
+      await link.use((token) => moveGuard(km, keeper, token));
+    } catch {
+      log.warn({}, "the rollback guard could not be moved at the end");
+    }
+  }
+
+  /** Destroys every KEK of this KM in the token, by label, now or when it comes; gives their number, if it is there now. */
+  async destroyAll(): Promise<number | undefined> {
+    const { km, link } = this.#parts;
+    this.#condemned = true;
+    try {
+      await link.use(async (token) => this.#destroyFound(await findKeks(token, km)));
+    } catch {}
+    return this.#destroyed;
+  }
+
+  /** Waits for a token that was not there, but not for ever. */
+  async destroyedWithin(ms: number): Promise<number | undefined> {
+    if (this.#destroyed === undefined && this.#parts.link.state !== "wrong-pin") await this.#pause.for(ms);
+    return this.#destroyed;
+  }
+
+  async #begin(verdict: GuardVerdict): Promise<() => void> {
+    const { epochs, log } = this.#parts;
+    epochs.seals = this.#sealsSoFar();
+    await this.#destroyUnneeded();
+    this.#begun = true;
+    log.info({ epoch: epochs.current, mode: this.#mode, ...verdict }, "the vault is open");
+    return () => this.#opened.resolve(verdict);
+  }
+
+  async #destroyFound(keks: ReadonlyMap<number, Kek>): Promise<() => void> {
+    await destroyEach([...keks.values()]);
+    this.#destroyed = keks.size;
+    this.#pause.wake();
+    return () => {};
+  }
+
+  async #rotate(used: Used): Promise<void> {
+    const { clock, dataKeys, epochs, km, keeper, link, log } = this.#parts;
+    const beganMs = clock.monotonicMs();
+    this.#rotating += 1;
+    try {
+      await link.use(async (token) => {
+        const epoch = epochs.current + 1;
+        epochs.begin(epoch, await this.#generate(token, epoch));
+        await moveGuard(km, keeper, token);
+      });
+      const keks = await reseal(this.#parts, used);
+      dataKeys.clear();
+      await epochs.quiet();
+      await link.use(() => destroyEach(keks));
+      log.info({ epoch: epochs.current, ms: clock.monotonicMs() - beganMs }, "a new epoch: all is sealed anew");
+    } finally {
+      this.#rotating -= 1;
+    }
+  }
+
+  /** The newest epoch that token or store know of; a new one when the token has none, or has lost the newest. */
+  async #current(token: Token, keks: Map<number, Kek>): Promise<number> {
+    const inToken = Math.max(0, ...keks.keys());
+    let inStore = 0;
+    for (const { head } of this.#parts.keeper.index.all()) inStore = Math.max(inStore, head.epoch);
+    if (inToken > 0 && inToken >= inStore) return inToken;
+    if (inStore > 0) this.#parts.log.error({ inStore, inToken }, "the token has lost the key of the newest epoch");
+    const epoch = Math.max(inToken, inStore) + 1;
+    keks.set(epoch, await this.#generate(token, epoch));
+    return epoch;
+  }
+
+  #generate(token: Token, epoch: number): Promise<Kek> {
+    this.#parts.meter.add("epochs", {});
+    return token.generate(kekLabel(this.#parts.km, epoch));
+  }
+
+  /** Never less than what the store holds of this epoch. */
+  #sealsSoFar(): number {
+    const { epochs, keeper } = this.#parts;
+    const row = keeper.row("seals");
+    const counted = row?.epoch === epochs.current && typeof row.seals === "number" ? row.seals : 0;
+    return Math.max(counted, [...keeper.index.all()].filter(({ head }) => head.epoch === epochs.current).length);
+  }
+
+  /** What a rotation left over when it was cut off after its last record. */
+  async #destroyUnneeded(): Promise<void> {
+    const { epochs, keeper } = this.#parts;
+    const needed = new Set([...keeper.index.all()].map(({ head }) => head.epoch));
+    for (const epoch of epochs.old) if (!needed.has(epoch)) await epochs.forget(epoch)?.destroy();
+  }
+}
+
+async function destroyEach(keks: readonly Kek[]): Promise<void> {
+  for (const kek of keks) await kek.destroy();
+}

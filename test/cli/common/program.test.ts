@@ -1,0 +1,24 @@
+// What every command says of itself.
+
+import { expect, test } from "vitest";
+import { programFor } from "../../../src/cli/common/program.ts";
+
+const COMMANDS =
+  "up,init,run,check,console,app get-key,app get-key-by-id,app session,app listen,status,selftest,audit verify,audit show,audit trace,zeroise,module,bench,controller,appliance provision,appliance sign,appliance ports".split(
+    ",",
+  );
+
+test.each(COMMANDS)("%s has a help with an example", async (command) => {
+  let said = "";
+  const [name = "", ...rest] = command.split(" ");
+  const program = await programFor(name);
+  const called = [name, ...rest].reduce((at, word) => at.commands.find((one) => one.name() === word) ?? at, program);
+  called.configureOutput({ writeOut: (text) => (said += text) }).outputHelp();
+  expect(said).toContain(`qkm ${command}`);
+  expect(said).toMatch(/Examples?:\n {2}qkm /);
+});
+
+test("without a command all are known", async () => {
+  const names = (await programFor("")).commands.map((command) => command.name());
+  expect(new Set(names)).toEqual(new Set(COMMANDS.map((command) => command.split(" ")[0])));
+});

@@ -1,0 +1,87 @@
+// Who gets the next block of a link: those for whom requests wait, then all others in turn (design 4).
+
+import { expect, test } from "vitest";
+import { kmId, linkId } from "../../../src/core/ids.ts";
+import { linkBlock } from "../../../src/keys/common/rows.ts";
+import { type Claimant, LinkTurns, type Urgency } from "../../../src/keys/links/block-scheduler.ts";
+import { LinkBook } from "../../../src/keys/links/link-inventory.ts";
+
+/** A link whose blocks are all own and confirmed, given by hand. */
+function setUp() {
+  const settings = { id: linkId("ab"), peer: kmId("km-b"), blockBytes: 64, share: [1, 0] as const, keepBlocks: 64 };
+  const link = new LinkBook(kmId("km-a"), settings);
+  link.agreement = "agreed";
+  let isUp = true;
+  const turns = new LinkTurns(link, () => isUp);
+  let sequence = 0;
+  const give = (count: number): void => {
+    for (let index = 0; index < count; index++) {
+      link.enter({
+        id: linkBlock(settings.id, 1, sequence),
+        link: settings.id,
+        run: 1,
+        sequence: sequence++,
+        own: true,
+      });
+    }
+    link.hear({ upTo: { run: 1, sequence }, covers: () => true, holds: () => true, held: () => [] });
+  };
+  const log: string[] = [];
+  const join = (name: string, wants: () => Urgency | undefined, takes = true): void => {
+    const claimant: Claimant = {
+      wants,
+      take: () => {
+        log.push(name);
+        const block = takes ? link.nextOwn() : undefined;
+        if (block !== undefined) link.leave(block.id);
+        return block !== undefined;
+      },
+    };
+    turns.join(claimant);
+  };
+  const down = (): void => {
+    isUp = false;
+  };
+  return { link, turns, give, log, join, down };
+}
+
+test("whoever wants has a turn, nobody two before the others have had theirs", () => {
+  const { turns, give, log, join } = setUp();
+  for (const name of ["a", "b", "c"]) join(name, () => "stock");
+  join("idle", () => undefined);
+  for (let round = 0; round < 7; round++) {
+    give(1);
+    turns.dispense();
+  }
+  expect(log.join("")).toBe("abcabca");
+});
+
+test("those for whom requests wait go first, in turn among themselves", () => {
+  const { turns, give, log, join } = setUp();
+  const waits = (name: string, wanted: number) => () =>
+    log.filter((one) => one === name).length < wanted ? ("waiting" as const) : undefined;
+  join("s", () => "stock");
+  join("x", waits("x", 2));
+  join("y", waits("y", 3));
+  give(7);
+  turns.dispense();
+  expect(log.join("")).toBe("xyxyyss");
+});
+
+test("who wants and cannot take is passed over, and does not hold up the others", () => {
+  const { link, turns, give, log, join } = setUp();
+  join("stuck", () => "stock", false);
+  join("b", () => "stock");
+  give(2);
+  turns.dispense();
+  expect([log, link.usable]).toEqual([["stuck", "b", "b"], 0]);
+});
+
+test("nothing is given away before the state exchange has ended", () => {
+  const { link, turns, give, log, join, down } = setUp();
+  join("a", () => "stock");
+  down();
+  give(2);
+  turns.dispense();
+  expect([log, link.usable]).toEqual([[], 2]);
+});
