@@ -4,9 +4,24 @@ import type { KmId } from "../../core/ids.ts";
 import type { Pace } from "../../core/pace.ts";
 import type { Audit, Beat, Clock, Log, Meter, Random } from "../../core/ports.ts";
 import type { Vault } from "../../vault/vault.ts";
-import type { SessionPolicy } from "../sessions/session-rules.ts";
 import type { AgeClock } from "./age-clock.ts";
 import type { RelayLog } from "./relay-log.ts";
+
+/** Limits of the proactive mode (design 6). A KM has them for the sessions of its applications, whatever the peer's are. */
+export interface SessionPolicy {
+  /** Sessions at a time that were opened here, and as many more that were opened elsewhere with applications of this KM. */
+  readonly max: number;
+  /** The same for one application. */
+  readonly maxPerApp: number;
+  /** The largest budget, and that of a session which names none; in keys. */
+  readonly maxKeys: number;
+  /** A session that was not used for so long ends. */
+  readonly idleMs: number;
+  /** How long an application may take to answer that it takes part (0x2107). */
+  readonly notifyMs: number;
+  /** How long an application may take to acknowledge the keys of one push (0x210B). */
+  readonly acknowledgeMs: number;
+}
 
 /** Times in ms, amounts in KMA-keys unless the name says otherwise. */
 export interface KeysPolicy {

@@ -2,8 +2,8 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
+import { text } from "../common/extension-fields.ts";
 import type { ExtensionEntry } from "../ports.ts";
-import { text } from "../sync/peer-state.ts";
 
 const NAME = "qkm_boot";
 

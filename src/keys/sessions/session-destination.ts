@@ -3,11 +3,12 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import { ID_PATTERN } from "../../core/ids.ts";
+import type { SessionPolicy } from "../common/context.ts";
 import type { AppLine, Grant, SessionCreation, SessionWish } from "../ports.ts";
 import { Session } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
 import { type AppLines, appGone } from "./session-lines.ts";
-import { budgetOf, checkApps, checkFrames, namedFor, type SessionPolicy } from "./session-rules.ts";
+import { budgetOf, checkApps, checkFrames, namedFor } from "./session-rules.ts";
 import { endFault, type SessionTable, sessionKey } from "./session-table.ts";
 
 /** The KM that tells of a session, over a connection that may end meanwhile. */

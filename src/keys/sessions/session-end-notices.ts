@@ -4,8 +4,8 @@ import { SESSION_ENDS, type SessionEnd } from "../../core/counters.ts";
 import { asFault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
+import { inParts, text } from "../common/extension-fields.ts";
 import type { ExtensionEntry, Peer } from "../ports.ts";
-import { inParts, text } from "../sync/peer-state.ts";
 import type { Session } from "./session.ts";
 
 const NAME = "session_end";

@@ -2,26 +2,11 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
+import type { SessionPolicy } from "../common/context.ts";
 import { sessionMaxKeys } from "../common/sizes.ts";
 import type { SessionCreation, SessionWish } from "../ports.ts";
 import type { NamedFor } from "../supply/key-namer.ts";
 import type { SessionTerms } from "./session.ts";
-
-/** Limits of the proactive mode (design 6). A KM has them for the sessions of its applications, whatever the peer's are. */
-export interface SessionPolicy {
-  /** Sessions at a time that were opened here, and as many more that were opened elsewhere with applications of this KM. */
-  readonly max: number;
-  /** The same for one application. */
-  readonly maxPerApp: number;
-  /** The largest budget, and that of a session which names none; in keys. */
-  readonly maxKeys: number;
-  /** A session that was not used for so long ends. */
-  readonly idleMs: number;
-  /** How long an application may take to answer that it takes part (0x2107). */
-  readonly notifyMs: number;
-  /** How long an application may take to acknowledge the keys of one push (0x210B). */
-  readonly acknowledgeMs: number;
-}
 
 /**
  * For whom the keys of a session are named. Within one KM, where both are served from the same KMA-keys, the other way

@@ -1,13 +1,14 @@
 // Sessions at their initiator's home KM: opened with the other KM, their keys supplied when the destination has them.
 
 import { asFault, Fault } from "../../core/fault.ts";
+import type { SessionPolicy } from "../common/context.ts";
 import { quotaFault } from "../common/quota.ts";
 import { isFetchable } from "../fetch/fetch.ts";
 import type { Answer, SessionAnswer, SessionKeysRequest, SessionPeer, SessionRequest } from "../ports.ts";
 import { Ask } from "./pending-request.ts";
 import { Session } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
-import { ANSWER_MARGIN_MS, budgetOf, checkApps, checkFrames, namedFor, type SessionPolicy } from "./session-rules.ts";
+import { ANSWER_MARGIN_MS, budgetOf, checkApps, checkFrames, namedFor } from "./session-rules.ts";
 import { endFault, type SessionTable } from "./session-table.ts";
 
 /** How the KM at a session's other end is reached; ourselves, when both applications are at home here. */

@@ -3,10 +3,9 @@
 import { SESSION_ENDS, type SessionEnd } from "../../core/counters.ts";
 import { Fault, type FaultCode } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
-import type { Context } from "../common/context.ts";
+import type { Context, SessionPolicy } from "../common/context.ts";
 import type { SessionId } from "../ports.ts";
 import type { Session } from "./session.ts";
-import type { SessionPolicy } from "./session-rules.ts";
 
 export type SessionRole = "initiator" | "destination";
 

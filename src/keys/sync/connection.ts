@@ -4,6 +4,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, splitRuns } from "../../core/runs.ts";
 import { isAfter, type Place } from "../common/block-position.ts";
 import type { Context } from "../common/context.ts";
+import { inParts, integer, runs, text } from "../common/extension-fields.ts";
 import { TABLE } from "../common/rows.ts";
 import { InTurn } from "../common/serial-queue.ts";
 import { endBlocks } from "../links/intake.ts";
@@ -12,17 +13,7 @@ import type { Remote } from "../peers/peer.ts";
 import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import { bootEntry } from "../sessions/peer-boots.ts";
-import {
-  inParts,
-  integer,
-  MAX_LIST_CHARS,
-  MAX_MARKS,
-  readMarks,
-  runs,
-  StateReader,
-  stateEntries,
-  text,
-} from "./peer-state.ts";
+import { MAX_LIST_CHARS, MAX_MARKS, readMarks, StateReader, stateEntries } from "./peer-state.ts";
 import { reconcile } from "./reconcile.ts";
 
 const TELL_TIMEOUT_MS = 10_000;

@@ -1,8 +1,9 @@
 // What two KMs tell each other when they connect: the entries named `qkm_state` (key-protocol 5), written and read.
 
 import { Fault } from "../../core/fault.ts";
-import { formatRuns, inRuns, lastNumbers, parseRuns, splitRuns } from "../../core/runs.ts";
+import { formatRuns, inRuns, lastNumbers, type parseRuns, splitRuns } from "../../core/runs.ts";
 import type { PadMark, Place } from "../common/block-position.ts";
+import { inParts, integer, malformed, runs, text } from "../common/extension-fields.ts";
 import { FIRST_OFFSET, MAX_SERIAL } from "../common/key-id.ts";
 import { type LinkBook, runsOf, sequencesOf } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
@@ -106,13 +107,6 @@ function readPads(item: ExtensionEntry, name: "pad" | "seen"): PadMark | undefin
   return { run: run ?? 0, sequence: sequence ?? 0, offset: offset ?? 0 };
 }
 
-/** Items in groups of at most `size`. */
-export function inParts<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  );
-}
-
 /** Gathers the entries of one connection until the last has come. */
 export class StateReader {
   #entries: ExtensionEntry[] = [];
@@ -188,36 +182,9 @@ export function readMarks(item: ExtensionEntry): Mark[] {
   });
 }
 
-/** A member that is a list of numbers in runs. @throws Fault MALFORMED_REQUEST */
-export function runs(item: ExtensionEntry, member: string): ReturnType<typeof parseRuns> {
-  try {
-    return parseRuns(text(item, member));
-  } catch (thrown) {
-    if (thrown instanceof RangeError) throw malformed(item, member);
-    throw thrown;
-  }
-}
-
-/** @throws Fault MALFORMED_REQUEST */
-export function integer(item: ExtensionEntry, member: string): number {
-  const value = item[member];
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw malformed(item, member);
-  return value;
-}
-
 /** A serial that was given. @throws Fault MALFORMED_REQUEST */
 function serial(item: ExtensionEntry, member: string): number {
   const value = integer(item, member);
   if (value > MAX_SERIAL) throw malformed(item, member);
   return value;
 }
-
-/** @throws Fault MALFORMED_REQUEST */
-export function text(item: ExtensionEntry, member: string): string {
-  const value = item[member];
-  if (typeof value !== "string") throw malformed(item, member);
-  return value;
-}
-
-const malformed = (item: ExtensionEntry, member: string): Fault =>
-  new Fault("MALFORMED_REQUEST", { text: `the extension ${item.name} has a wrong or missing "${member}"` });
