@@ -194,7 +194,7 @@ async function openController(
   const { ak, etsi014, kx } = config;
   const state: ControllerState = {
     report: () => report({ config, health }, node),
-    desk: () => node.keys?.routeDesk,
+    desk: () => node.keys?.routeAdmin,
     version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
     board: config.node.board,
     topology,

@@ -4,7 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Route, TopologyLink } from "../../core/topology.ts";
 import type { NumberedResult } from "../../keys/common/relay-log.ts";
-import type { RouteDesk } from "../../keys/routes/route-admin.ts";
+import type { RouteAdmin } from "../../keys/routes/route-admin.ts";
 import type { SessionView } from "../../keys/sessions/sessions.ts";
 import type { LoopDelay } from "../metrics/loop.ts";
 import type { GraveLine } from "../recent-faults.ts";
@@ -30,7 +30,7 @@ import type {
 export interface ControllerState {
   report(): KmReport;
   /** Undefined until the books are read. */
-  desk(): RouteDesk | undefined;
+  desk(): RouteAdmin | undefined;
   readonly version: string;
   readonly board: string;
   readonly topology: readonly TopologyLink[];
@@ -49,7 +49,7 @@ export interface ControllerState {
 }
 
 /** @throws Fault HSM_UNAVAILABLE before the books are read */
-export function deskOf(state: ControllerState): RouteDesk {
+export function deskOf(state: ControllerState): RouteAdmin {
   const desk = state.desk();
   if (desk !== undefined) return desk;
   throw new Fault("HSM_UNAVAILABLE", { text: "the books are not read yet: no security module", retryAfterMs: 1000 });
@@ -171,14 +171,14 @@ export function destinationAnswers(state: ControllerState): readonly Told<typeof
   });
 }
 
-const destinationAnswer = (desk: RouteDesk, km: KmId, peer: PeerReport): Told<typeof DESTINATION> => ({
+const destinationAnswer = (desk: RouteAdmin, km: KmId, peer: PeerReport): Told<typeof DESTINATION> => ({
   ...peerAnswer(desk, km, peer),
   paths: desk.paths(km),
   decided_by: desk.given(km) === undefined ? "topology" : "controller",
   routes: desk.current(km).map(routeAnswer),
 });
 
-function peerAnswer(desk: RouteDesk, km: KmId, peer: PeerReport): Told<typeof PEER> {
+function peerAnswer(desk: RouteAdmin, km: KmId, peer: PeerReport): Told<typeof PEER> {
   const { ready, failed } = desk.totals(km);
   return {
     km,
@@ -195,7 +195,7 @@ function peerAnswer(desk: RouteDesk, km: KmId, peer: PeerReport): Told<typeof PE
   };
 }
 
-export const relayAnswers = (desk: RouteDesk, after = 0): readonly Told<typeof RELAY>[] =>
+export const relayAnswers = (desk: RouteAdmin, after = 0): readonly Told<typeof RELAY>[] =>
   desk.resultsAfter(after).map(relayAnswer);
 
 /** Applications of which the overview tells. */
@@ -229,7 +229,7 @@ const relayAnswer = (result: NumberedResult): Told<typeof RELAY> => ({
   ms: Math.round(result.ms),
 });
 
-export const routesAnswer = (desk: RouteDesk, destination: KmId): Told<typeof ROUTES_SET> => ({
+export const routesAnswer = (desk: RouteAdmin, destination: KmId): Told<typeof ROUTES_SET> => ({
   destination,
   routes: desk.given(destination)?.map(routeAnswer) ?? null,
 });

@@ -12,7 +12,7 @@ import { MAX_PIECES } from "../supply/source-key.ts";
 import { FetchCommits } from "./fetch-commits.ts";
 import type { HeldKey, HeldKeys } from "./received-keys.ts";
 
-interface DeskRequest extends FetchRequest {
+interface QueuedRequest extends FetchRequest {
   /** For whom the keys are named, when it is not `initiator` for `app`: in a session. */
   readonly apps?: NamedFor;
 }
@@ -35,7 +35,7 @@ interface Fetch {
   failed(thrown: unknown): void;
 }
 
-export class FetchDesk {
+export class KeyFetcher {
   readonly #context: Context;
   readonly #commits: FetchCommits;
 
@@ -45,7 +45,7 @@ export class FetchDesk {
   }
 
   /** `held`: what the initiator's home KM is the source of. @returns gives the request up */
-  request(request: DeskRequest, held: HeldKeys, answer: Answer): () => void {
+  request(request: QueuedRequest, held: HeldKeys, answer: Answer): () => void {
     const apps = request.apps ?? { initiator: request.initiator, target: request.app };
     const parties = { source: held.peer, destination: this.#context.self, ...apps };
     let givenUp = false;

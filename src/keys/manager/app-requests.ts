@@ -4,18 +4,18 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { checkSize } from "../common/sizes.ts";
-import type { FetchDesk } from "../fetch/fetch.ts";
+import type { KeyFetcher } from "../fetch/fetch.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
 import type { StrictPeers } from "../strict/strict.ts";
 import { supplyStatus } from "../supply/supply-status.ts";
 import type { Apps } from "./apps.ts";
 import type { Pairs } from "./shared-peers.ts";
 
-interface AppDeskParts {
+interface AppRequestsParts {
   readonly apps: Apps;
   readonly pairs: Pairs;
   readonly strict: StrictPeers;
-  readonly fetchDesk: FetchDesk;
+  readonly keyFetcher: KeyFetcher;
   readonly sizes: KeySizes;
   /** @throws Fault when nothing may be done with keys now */
   readonly checkWorking: () => void;
@@ -23,12 +23,12 @@ interface AppDeskParts {
 
 const NOTHING = (): void => {};
 
-export class AppDesk implements KeyDoor {
+export class AppRequests implements KeyDoor {
   readonly sizes: KeySizes;
   readonly #context: Context;
-  readonly #parts: AppDeskParts;
+  readonly #parts: AppRequestsParts;
 
-  constructor(context: Context, parts: AppDeskParts) {
+  constructor(context: Context, parts: AppRequestsParts) {
     this.#context = context;
     this.#parts = parts;
     this.sizes = parts.sizes;
@@ -53,7 +53,7 @@ export class AppDesk implements KeyDoor {
   }
 
   fetch(request: FetchRequest, answer: Answer): () => void {
-    const { apps, pairs, strict, fetchDesk, checkWorking } = this.#parts;
+    const { apps, pairs, strict, keyFetcher, checkWorking } = this.#parts;
     try {
       checkWorking();
       const { home } = apps.get(request.initiator);
@@ -61,7 +61,7 @@ export class AppDesk implements KeyDoor {
       if (other !== undefined) return other.held.request(request, answer);
       const held = pairs.of(home)?.held;
       if (held === undefined) throw new Fault("KEY_NOT_FOUND");
-      return fetchDesk.request(request, held, answer);
+      return keyFetcher.request(request, held, answer);
     } catch (thrown) {
       answer.refused(asFault(thrown));
       return NOTHING;

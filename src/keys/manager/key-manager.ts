@@ -10,7 +10,7 @@ import { Quotas } from "../common/quota.ts";
 import { RelayLog } from "../common/relay-log.ts";
 import { readRow, TABLE } from "../common/rows.ts";
 import { checkSize, keySizes } from "../common/sizes.ts";
-import { FetchDesk } from "../fetch/fetch.ts";
+import { KeyFetcher } from "../fetch/fetch.ts";
 import { type BlockFeed, Intake } from "../links/intake.ts";
 import { setLinkUse } from "../links/link-admin.ts";
 import { LinkBook, type LinkSettings } from "../links/link-inventory.ts";
@@ -23,8 +23,8 @@ import { Routes, type TopologyLink, wholeTopology } from "../routes/routes.ts";
 import type { SessionHost } from "../sessions/session-host.ts";
 import { Sessions } from "../sessions/sessions.ts";
 import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
-import { PeerDesk } from "../sync/peer-requests.ts";
-import { AppDesk } from "./app-requests.ts";
+import { PeerRequests } from "../sync/peer-requests.ts";
+import { AppRequests } from "./app-requests.ts";
 import { type AppEntry, Apps } from "./apps.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadBooks } from "./load.ts";
@@ -59,17 +59,17 @@ export class KeyManager implements KeyDoor {
   readonly routes: Routes;
   readonly relays: RelayNetwork;
   /** What the QKDN controller sees and sets of them. */
-  readonly routeDesk: RouteBook;
+  readonly routeAdmin: RouteBook;
   readonly strict: StrictPeers;
   /** The proactive mode. */
   readonly sessions: Sessions;
   /** What other KMs ask of this one. */
-  readonly peers: PeerDesk;
+  readonly peers: PeerRequests;
   readonly #pairs: Pairs;
   readonly #apps: Apps;
-  readonly #fetchDesk: FetchDesk;
+  readonly #keyFetcher: KeyFetcher;
   /** What applications ask of this KM. */
-  readonly #desk: AppDesk;
+  readonly #desk: AppRequests;
   readonly #housekeeping: Housekeeping;
   readonly #intakes = new Map<string, Intake>();
   readonly #stopped = new AbortController();
@@ -89,7 +89,7 @@ export class KeyManager implements KeyDoor {
     this.local = new LocalStock(context, blockBytes, quotas);
     this.links = new Map(links.map((link) => [link.id, new LinkBook(context.self, link)]));
     this.routes = new Routes(context.self, wholeTopology(context.self, settings));
-    this.routeDesk = new RouteBook(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
+    this.routeAdmin = new RouteBook(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
     this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
     this.relays = new RelayNetwork(context, {
       routes: this.routes,
@@ -103,15 +103,15 @@ export class KeyManager implements KeyDoor {
       ...{ self: context.self, local, remotes: this.remotes, strict: this.strict },
       defaultBits: sizes.defaultBits,
     });
-    this.#fetchDesk = new FetchDesk(context);
+    this.#keyFetcher = new KeyFetcher(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     const { remotes, relays, sessions } = this;
     const checkWorking = () => this.#checkWorking();
-    this.#desk = new AppDesk(context, {
-      ...{ apps: this.#apps, pairs: this.#pairs, strict: this.strict, fetchDesk: this.#fetchDesk },
+    this.#desk = new AppRequests(context, {
+      ...{ apps: this.#apps, pairs: this.#pairs, strict: this.strict, keyFetcher: this.#keyFetcher },
       ...{ sizes, checkWorking },
     });
-    this.peers = new PeerDesk(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
+    this.peers = new PeerRequests(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
     this.#housekeeping = new Housekeeping(context, this);
     const changed = () => this.#healthChanged();
     const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed)];
@@ -127,7 +127,7 @@ export class KeyManager implements KeyDoor {
     const relayLog = new RelayLog(() => ports.clock.wallMs());
     const own = { boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
     const manager = new KeyManager({ audit: NO_AUDIT, ...ports, ...own }, settings);
-    manager.routeDesk.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
+    manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
       await loadBooks(manager.context, {
         link: (id) => manager.links.get(id),
@@ -174,7 +174,7 @@ export class KeyManager implements KeyDoor {
     return {
       context: this.context,
       quotas,
-      fetchDesk: this.#fetchDesk,
+      keyFetcher: this.#keyFetcher,
       checkWorking: () => this.#checkWorking(),
       homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#pairs.for(home),

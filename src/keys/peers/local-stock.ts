@@ -9,7 +9,7 @@ import { kmaRow, localBlock, TABLE } from "../common/rows.ts";
 import { emptyBitmap, HeldKey, HeldKeys } from "../fetch/received-keys.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { SourceStock } from "../supply/stock.ts";
-import { type Filling, SupplyDesk } from "../supply/supply.ts";
+import { type Filling, KeySupplier } from "../supply/supply.ts";
 
 /** KMA-keys in stock: the token makes another at once. */
 const STOCK = 2;
@@ -18,7 +18,7 @@ const RETRY_MS = 1000;
 export class LocalStock implements Filling {
   readonly stock: SourceStock;
   readonly held: HeldKeys;
-  readonly desk: SupplyDesk;
+  readonly desk: KeySupplier;
   readonly #context: Context;
   readonly #blockBytes: number;
   #making: Promise<void> | undefined;
@@ -31,7 +31,7 @@ export class LocalStock implements Filling {
     this.stock = new SourceStock(context, context.self);
     this.held = new HeldKeys(context, context.self);
     this.stock.acceptance = () => this.held.acceptance();
-    this.desk = new SupplyDesk(context, this.stock, this, quotas);
+    this.desk = new KeySupplier(context, this.stock, this, quotas);
   }
 
   get keyBytes(): number {

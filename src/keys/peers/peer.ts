@@ -14,7 +14,7 @@ import { HeldKeys } from "../fetch/received-keys.ts";
 import type { LinkBook } from "../links/link-inventory.ts";
 import type { Peer } from "../ports.ts";
 import { SourceStock } from "../supply/stock.ts";
-import { type Filling, SupplyDesk } from "../supply/supply.ts";
+import { type Filling, KeySupplier } from "../supply/supply.ts";
 
 export type Phase = "down" | "exchanging" | "synchronised";
 
@@ -39,7 +39,7 @@ export class Remote implements Filling {
   readonly links: LinkBook[] = [];
   readonly stock: SourceStock;
   readonly held: HeldKeys;
-  readonly desk: SupplyDesk;
+  readonly desk: KeySupplier;
   phase: Phase = "down";
   peer: Peer | undefined;
   /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */
@@ -68,7 +68,7 @@ export class Remote implements Filling {
     this.stock = new SourceStock(context, id);
     this.held = new HeldKeys(context, id);
     this.stock.acceptance = () => this.held.acceptance();
-    this.desk = new SupplyDesk(context, this.stock, this, quotas);
+    this.desk = new KeySupplier(context, this.stock, this, quotas);
   }
 
   /** Bytes for applications in one KMA-key to it: of the smallest block of a first hop's links. */

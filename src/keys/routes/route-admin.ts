@@ -4,7 +4,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { Route } from "../../core/topology.ts";
 import type { NumberedResult, RelayTotals } from "../common/relay-log.ts";
 
-export interface RouteDesk {
+export interface RouteAdmin {
   /** KMs to which keys are relayed: the peers. */
   readonly destinations: readonly KmId[];
   /** Routes that share no KM, over which each KMA-key travels in parts; 1 for no parts. */

@@ -6,7 +6,7 @@ import type { Context } from "../common/context.ts";
 import type { NumberedResult, RelayTotals } from "../common/relay-log.ts";
 import { type RouteRow, TABLE } from "../common/rows.ts";
 import { InTurn } from "../common/serial-queue.ts";
-import type { RouteDesk } from "./route-admin.ts";
+import type { RouteAdmin } from "./route-admin.ts";
 import { disjointOf, type Route, type Routes } from "./routes.ts";
 
 /** Routes of one destination, and KMs between its ends. */
@@ -15,7 +15,7 @@ export const MOST_TRANSITS = 32;
 
 type Ports = Pick<Context, "vault" | "log" | "relayLog">;
 
-export class RouteBook implements RouteDesk {
+export class RouteBook implements RouteAdmin {
   readonly #ports: Ports;
   readonly #routes: Routes;
   readonly #paths: ReadonlyMap<KmId, number>;

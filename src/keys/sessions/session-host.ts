@@ -3,15 +3,15 @@
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { Quotas } from "../common/quota.ts";
-import type { FetchDesk } from "../fetch/fetch.ts";
+import type { KeyFetcher } from "../fetch/fetch.ts";
 import type { HeldKeys } from "../fetch/received-keys.ts";
 import type { Peer, SessionPeer, SessionWish } from "../ports.ts";
-import type { SupplyDesk } from "../supply/supply.ts";
+import type { KeySupplier } from "../supply/supply.ts";
 
 /** What is shared with the KM at a session's other end, or with ourselves. */
 export interface SessionPair {
   /** Supplies from what this KM is the source of. */
-  readonly desk: SupplyDesk;
+  readonly desk: KeySupplier;
   /** What the other KM is the source of. */
   readonly held: HeldKeys;
 }
@@ -19,7 +19,7 @@ export interface SessionPair {
 export interface SessionHost {
   readonly context: Context;
   readonly quotas: Quotas;
-  readonly fetchDesk: FetchDesk;
+  readonly keyFetcher: KeyFetcher;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
   checkWorking(): void;
   /** @throws Fault UNKNOWN_APPLICATION */

@@ -163,10 +163,10 @@ export class SessionSource {
 
   /** Supplies the initiator with this KM's copies of the keys. */
   #supply({ terms }: Session, keyIds: readonly string[], answer: Answer, ask: Ask) {
-    const { context, fetchDesk, pairFor } = this.#host;
+    const { context, keyFetcher, pairFor } = this.#host;
     const { initiator, peer } = terms;
     const apps = namedFor(terms, context.self);
-    fetchDesk.request({ door: "session", app: initiator, initiator, keyIds, apps }, pairFor(peer).held, {
+    keyFetcher.request({ door: "session", app: initiator, initiator, keyIds, apps }, pairFor(peer).held, {
       granted: (grant) => {
         if (ask.close()) answer.granted(grant);
         else grant[Symbol.dispose]();

@@ -19,20 +19,20 @@ interface Waiting extends KeyWish {
 /** Who has waited in vain is told to wait at least so long. */
 const RETRY_MS = 1000;
 
-export interface DeskNeeds {
+export interface StrictSupplyNeeds {
   isConnected(): boolean;
   /** Begins whatever relays may begin now. */
   kick(): void;
 }
 
-export class StrictDesk {
+export class StrictSupply {
   readonly #context: Context;
   readonly #stock: StrictStock;
   readonly #quotas: Quotas;
-  readonly #needs: DeskNeeds;
+  readonly #needs: StrictSupplyNeeds;
   readonly #waiting = new Turns<Waiting>();
 
-  constructor(context: Context, stock: StrictStock, quotas: Quotas, needs: DeskNeeds) {
+  constructor(context: Context, stock: StrictStock, quotas: Quotas, needs: StrictSupplyNeeds) {
     this.#context = context;
     this.#stock = stock;
     this.#quotas = quotas;

@@ -16,7 +16,7 @@ import { countEnded } from "./strict-inventory.ts";
 import { BUNDLE_BYTES, StrictHeld } from "./strict-received-keys.ts";
 import { StrictRelays } from "./strict-relays.ts";
 import { type KeyWish, StrictStock } from "./strict-stock.ts";
-import { StrictDesk } from "./strict-supply.ts";
+import { StrictSupply } from "./strict-supply.ts";
 
 /** What is told of a strict peer beside its ID. */
 export interface StrictSettings {
@@ -34,7 +34,7 @@ export class StrictPeer {
   readonly sizes: KeySizes;
   readonly stock: StrictStock;
   readonly held: StrictHeld;
-  readonly desk: StrictDesk;
+  readonly desk: StrictSupply;
   readonly relays: StrictRelays;
   readonly #context: Context;
   readonly #host: StrictHost;
@@ -57,7 +57,7 @@ export class StrictPeer {
       wanted: () => this.#wanted(),
       changed: () => this.desk.pump(),
     });
-    this.desk = new StrictDesk(context, this.stock, host.quotas, {
+    this.desk = new StrictSupply(context, this.stock, host.quotas, {
       isConnected: () => this.#peer !== undefined,
       kick: () => this.relays.kick(),
     });

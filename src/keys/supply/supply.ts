@@ -15,13 +15,13 @@ import { type Demand, NO_DEMAND, type Piece, plus } from "./source-key.ts";
 import type { SourceStock } from "./stock.ts";
 
 /** `app` takes the turn and pays with its quota. */
-interface DeskRequest extends SupplyRequest {
+interface QueuedRequest extends SupplyRequest {
   /** For whom the keys are named, when it is not `app` for `destination`: in a session. */
   readonly apps?: NamedFor;
 }
 
 interface Waiting extends Demand {
-  readonly request: DeskRequest;
+  readonly request: QueuedRequest;
   readonly answer: Answer;
   readonly stopTimer: () => void;
 }
@@ -44,7 +44,7 @@ export interface Filling {
 const SOONEST_MS = 1000;
 
 /** Requests for the keys shared with one destination KM. */
-export class SupplyDesk {
+export class KeySupplier {
   readonly stock: SourceStock;
   readonly #context: Context;
   readonly #filling: Filling;
@@ -73,7 +73,7 @@ export class SupplyDesk {
   }
 
   /** Answers at once if the stock is at hand, refuses at once what cannot be in time, or lets it wait its turn. */
-  request(request: DeskRequest, answer: Answer, mayWait: boolean): () => void {
+  request(request: QueuedRequest, answer: Answer, mayWait: boolean): () => void {
     const quotaMs = this.#quotas.take(request.app, request.count * request.sizeBits);
     if (quotaMs > 0) {
       answer.refused(quotaFault(quotaMs));
@@ -84,7 +84,7 @@ export class SupplyDesk {
     return this.#choose(request, answer, kinds, () => this.#begin(request, answer, mayWait));
   }
 
-  #begin(request: DeskRequest, answer: Answer, mayWait: boolean): () => void {
+  #begin(request: QueuedRequest, answer: Answer, mayWait: boolean): () => void {
     const demand = demandOf(request);
     if (this.#waiting.size === 0 && this.#serve(request, answer, demand)) return () => {};
     const fault = this.#hopeless(request.app, demand);
@@ -93,14 +93,19 @@ export class SupplyDesk {
     return this.#wait(request, answer, demand);
   }
 
-  #refuseNow({ app, count, sizeBits }: DeskRequest, answer: Answer, fault: Fault): () => void {
+  #refuseNow({ app, count, sizeBits }: QueuedRequest, answer: Answer, fault: Fault): () => void {
     this.#quotas.refund(app, count * sizeBits);
     answer.refused(fault);
     return () => {};
   }
 
   /** Keys of a kind do not wait for stock: they are there, or the request is refused, or goes on as if it did not mind. */
-  #choose(request: DeskRequest, answer: Answer, kinds: readonly Provenance[], otherwise: () => () => void): () => void {
+  #choose(
+    request: QueuedRequest,
+    answer: Answer,
+    kinds: readonly Provenance[],
+    otherwise: () => () => void,
+  ): () => void {
     let giveUp: (() => void) | undefined = () => {};
     const demand = demandOf(request);
     const obstacle = this.#filling.obstacle();
@@ -123,7 +128,7 @@ export class SupplyDesk {
     };
   }
 
-  #serve(request: DeskRequest, answer: Answer, demand: Demand): boolean {
+  #serve(request: QueuedRequest, answer: Answer, demand: Demand): boolean {
     if (this.#filling.obstacle() !== undefined) return false;
     const pieces = this.stock.take(demand);
     if (pieces === undefined) return false;
@@ -132,7 +137,7 @@ export class SupplyDesk {
     return true;
   }
 
-  #grant(request: DeskRequest, pieces: readonly Piece[], step: number) {
+  #grant(request: QueuedRequest, pieces: readonly Piece[], step: number) {
     const { self, meter, audit } = this.#context;
     const { peer } = this.stock;
     const { app, destination, door, sizeBits } = request;

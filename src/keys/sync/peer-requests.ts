@@ -29,7 +29,7 @@ export interface PeerPlaces {
   checkWorking(): void;
 }
 
-export class PeerDesk implements PeerEvents {
+export class PeerRequests implements PeerEvents {
   readonly #context: Context;
   readonly #places: PeerPlaces;
   readonly #connections = new Map<Remote, Connection>();

@@ -34,18 +34,18 @@ async function round(
 test("a link of which the KM says that it is down and empty is not used, and what has no route stays as it is", async () => {
   const { to } = await round("set");
   expect([to("km-b"), to("km-d")]).toEqual(["set", "no route"]);
-  expect(km.km.routeDesk.given(KM_D)).toBeUndefined();
-  expect(km.km.routeDesk.given(kmId("km-b"))).toEqual([[]]);
+  expect(km.km.routeAdmin.given(KM_D)).toBeUndefined();
+  expect(km.km.routeAdmin.given(kmId("km-b"))).toEqual([[]]);
 });
 
 test("what is set already is kept, what is looked at is not changed, what is given back is the topology's again", async () => {
   expect((await round("look")).to("km-b")).toBe("would be set");
-  expect(km.km.routeDesk.given(kmId("km-b"))).toBeUndefined();
+  expect(km.km.routeAdmin.given(kmId("km-b"))).toBeUndefined();
   expect((await round("set")).to("km-b")).toBe("set");
   expect((await round("set")).to("km-b")).toBe("kept");
   expect((await round("give back")).to("km-b")).toBe("given back");
   expect((await round("give back")).to("km-b")).toBe("kept");
-  expect(km.km.routeDesk.given(kmId("km-b"))).toBeUndefined();
+  expect(km.km.routeAdmin.given(kmId("km-b"))).toBeUndefined();
 });
 
 test("a KM that refuses is told of with its reason, and the others go on", async () => {

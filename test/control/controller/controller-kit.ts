@@ -99,7 +99,7 @@ export async function open(own: Papers, km: TestNode | undefined): Promise<Opene
   const line = { line: "up", qber: 0.02, keyRateBitsPerS: 2000, alarms: ["hot"] } as const;
   const state: ControllerState = {
     report: () => reportOf(kmId("km-a"), vault, km?.km, (id) => (id === "ab" ? line : undefined)),
-    desk: () => km?.km.routeDesk,
+    desk: () => km?.km.routeAdmin,
     version: "1.2.3",
     board: "host",
     topology: DIAMOND,

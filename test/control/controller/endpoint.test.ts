@@ -259,7 +259,7 @@ describe("routes", () => {
     const answer = await send(path, { method: "PUT", ...(body !== undefined && { body }) });
     expect(answer).toMatchObject({ status: 400, json: { code: "MALFORMED_REQUEST" } });
     expect(answer.json.message).toContain(why);
-    expect(km.km.routeDesk.given(kmId("km-d"))).toBeUndefined();
+    expect(km.km.routeAdmin.given(kmId("km-d"))).toBeUndefined();
   });
 
   test.each([
@@ -296,7 +296,7 @@ describe("the end", () => {
     gate.resolve();
     expect((await answer).status).toBe(200);
     await closed;
-    expect(km.km.routeDesk.given(kmId("km-d"))).toEqual([["km-c"]]);
+    expect(km.km.routeAdmin.given(kmId("km-d"))).toEqual([["km-c"]]);
   });
 
   test("a request that never comes whole does not hold it up, and what is no HTTP is cut off and counted", async () => {
@@ -315,6 +315,6 @@ describe("the end", () => {
     const begun = performance.now();
     await Promise.all([once(half, "close"), opened.server[Symbol.asyncDispose]()]);
     expect(performance.now() - begun).toBeLessThan(5000);
-    expect(km.km.routeDesk.given(kmId("km-d"))).toBeUndefined();
+    expect(km.km.routeAdmin.given(kmId("km-d"))).toBeUndefined();
   });
 });

@@ -36,47 +36,47 @@ async function booted(wanted?: ReadonlyMap<KmId, number>): Promise<TestNode> {
 }
 
 test("without a controller the topology decides", async () => {
-  const { routeDesk } = (await booted(new Map([[KM_D, 2]]))).km;
-  expect(routeDesk.destinations).toEqual(["km-b", "km-c", "km-d", "km-e"]);
-  expect([routeDesk.paths(KM_D), routeDesk.paths(kmId("km-e"))]).toEqual([2, 1]);
-  expect(routeDesk.given(KM_D)).toBeUndefined();
-  expect(routeDesk.current(KM_D)).toEqual([OVER_B, OVER_C]);
-  expect(routeDesk.current(kmId("km-e"))).toEqual([["km-b", "km-d"]]);
+  const { routeAdmin } = (await booted(new Map([[KM_D, 2]]))).km;
+  expect(routeAdmin.destinations).toEqual(["km-b", "km-c", "km-d", "km-e"]);
+  expect([routeAdmin.paths(KM_D), routeAdmin.paths(kmId("km-e"))]).toEqual([2, 1]);
+  expect(routeAdmin.given(KM_D)).toBeUndefined();
+  expect(routeAdmin.current(KM_D)).toEqual([OVER_B, OVER_C]);
+  expect(routeAdmin.current(kmId("km-e"))).toEqual([["km-b", "km-d"]]);
 });
 
 describe("what is set", () => {
   test("is used at once, survives a restart, and is given back for good", async () => {
     const one = await booted();
-    await one.km.routeDesk.set(KM_D, [OVER_C, OVER_B]);
-    await one.km.routeDesk.set(kmId("km-b"), [[], ["km-c", "km-d"].map(kmId)]);
+    await one.km.routeAdmin.set(KM_D, [OVER_C, OVER_B]);
+    await one.km.routeAdmin.set(kmId("km-b"), [[], ["km-c", "km-d"].map(kmId)]);
     expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_C]);
     one.crash();
     await one.boot();
-    expect(one.km.routeDesk.given(KM_D)).toEqual([OVER_C, OVER_B]);
-    expect(one.km.routeDesk.given(kmId("km-b"))).toEqual([[], ["km-c", "km-d"]]);
+    expect(one.km.routeAdmin.given(KM_D)).toEqual([OVER_C, OVER_B]);
+    expect(one.km.routeAdmin.given(kmId("km-b"))).toEqual([[], ["km-c", "km-d"]]);
     expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_C]);
-    await one.km.routeDesk.giveBack(KM_D);
+    await one.km.routeAdmin.giveBack(KM_D);
     expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_B]);
     one.crash();
     await one.boot();
-    expect(one.km.routeDesk.given(KM_D)).toBeUndefined();
+    expect(one.km.routeAdmin.given(KM_D)).toBeUndefined();
   });
 
   test("replaces the whole of what was set before, in the order of the calls", async () => {
-    const { routeDesk } = (await booted()).km;
-    await Promise.all([routeDesk.set(KM_D, [OVER_C, OVER_B]), routeDesk.set(KM_D, [OVER_B])]);
-    expect(routeDesk.given(KM_D)).toEqual([OVER_B]);
+    const { routeAdmin } = (await booted()).km;
+    await Promise.all([routeAdmin.set(KM_D, [OVER_C, OVER_B]), routeAdmin.set(KM_D, [OVER_B])]);
+    expect(routeAdmin.given(KM_D)).toEqual([OVER_B]);
   });
 
   test("is not used when the store rejects it", async () => {
     const one = await booted();
     one.machine.fate = () => "rejected, lost";
-    await expect(one.km.routeDesk.set(KM_D, [OVER_C])).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    expect(one.km.routeDesk.given(KM_D)).toBeUndefined();
+    await expect(one.km.routeAdmin.set(KM_D, [OVER_C])).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    expect(one.km.routeAdmin.given(KM_D)).toBeUndefined();
     one.machine.fate = () => "durable";
     one.vault.store("ready");
-    await one.km.routeDesk.set(KM_D, [OVER_B]);
-    expect(one.km.routeDesk.given(KM_D)).toEqual([OVER_B]);
+    await one.km.routeAdmin.set(KM_D, [OVER_B]);
+    expect(one.km.routeAdmin.given(KM_D)).toEqual([OVER_B]);
   });
 
   test.each([
@@ -85,21 +85,21 @@ describe("what is set", () => {
   ] as const)("is there or not after a %s, never half", async (fate, expected) => {
     const one = await booted();
     one.machine.fate = () => fate;
-    void one.km.routeDesk.set(KM_D, [OVER_C]);
+    void one.km.routeAdmin.set(KM_D, [OVER_C]);
     await until("the process has ended", () => one.crashed);
     one.crash();
     one.machine.fate = () => "durable";
     await one.boot();
-    expect(one.km.routeDesk.given(KM_D)).toEqual(expected);
+    expect(one.km.routeAdmin.given(KM_D)).toEqual(expected);
   });
 
   test("is left out after a restart when it no longer fits the configuration, and the log says so", async () => {
     const one = await booted();
-    await one.km.routeDesk.set(KM_D, [OVER_C]);
+    await one.km.routeAdmin.set(KM_D, [OVER_C]);
     one.crash();
     one.settings = { ...one.settings, topology: links("km-a km-b", "km-b km-d", "km-d km-e") };
     await one.boot();
-    expect(one.km.routeDesk.given(KM_D)).toBeUndefined();
+    expect(one.km.routeAdmin.given(KM_D)).toBeUndefined();
     expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_B]);
     const line = one.recorder.lines.find(({ sentence }) => sentence.includes("no longer fit"));
     expect(line?.fields).toMatchObject({ destination: "km-d", routes: "km-c" });
@@ -125,24 +125,24 @@ describe("what is wrong is refused with the reason", () => {
   ])("to %s over %j", async (destination, routes, why) => {
     const { km, machine } = await booted();
     const before = machine.commits;
-    await expect(km.routeDesk.set(kmId(destination), routes)).rejects.toMatchObject({
+    await expect(km.routeAdmin.set(kmId(destination), routes)).rejects.toMatchObject({
       code: "MALFORMED_REQUEST",
       message: expect.stringContaining(why),
     });
-    expect([machine.commits, km.routeDesk.given(kmId(destination))]).toEqual([before, undefined]);
+    expect([machine.commits, km.routeAdmin.given(kmId(destination))]).toEqual([before, undefined]);
   });
 
   test("fewer that share no KM than the destination has paths", async () => {
-    const { routeDesk } = (await booted(new Map([[KM_D, 2]]))).km;
-    await expect(routeDesk.set(KM_D, [OVER_B])).rejects.toMatchObject({
+    const { routeAdmin } = (await booted(new Map([[KM_D, 2]]))).km;
+    await expect(routeAdmin.set(KM_D, [OVER_B])).rejects.toMatchObject({
       message: "routes must have 2 that share no KM, as paths says, not 1",
     });
-    await routeDesk.set(KM_D, [OVER_C, OVER_B]);
-    expect(routeDesk.current(KM_D)).toEqual([OVER_C, OVER_B]);
+    await routeAdmin.set(KM_D, [OVER_C, OVER_B]);
+    expect(routeAdmin.current(KM_D)).toEqual([OVER_C, OVER_B]);
   });
 
   test("to give back what is no peer", async () => {
-    const { routeDesk } = (await booted()).km;
-    await expect(routeDesk.giveBack(kmId("km-x"))).rejects.toMatchObject({ code: "MALFORMED_REQUEST" });
+    const { routeAdmin } = (await booted()).km;
+    await expect(routeAdmin.giveBack(kmId("km-x"))).rejects.toMatchObject({ code: "MALFORMED_REQUEST" });
   });
 });
