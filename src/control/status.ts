@@ -1,7 +1,7 @@
 // What a running KM says of itself: one plain object, for `qkm status`, the live table and whoever waits for readiness.
 
 import type { KmId } from "../core/ids.ts";
-import type { LinkBook } from "../keys/links/link-inventory.ts";
+import type { LinkInventory } from "../keys/links/link-inventory.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
 import type { Remote } from "../keys/peers/peer.ts";
 import type { StrictPeer } from "../keys/strict/strict.ts";
@@ -23,7 +23,7 @@ export interface LinkReport extends LineStatus {
   readonly id: string;
   readonly peer: string;
   /** `refused` too while an operator has it out of use, which `alarms` begins with: `out-of-use`. */
-  readonly agreement: LinkBook["agreement"];
+  readonly agreement: LinkInventory["agreement"];
   /** Blocks stored, and own ones that can be used now. */
   readonly stored: number;
   readonly usable: number;
@@ -89,7 +89,7 @@ export function reportOf(
   };
 }
 
-function linkReport(link: LinkBook, nowMs: number, line: LineStatus = { line: "down", alarms: [] }): LinkReport {
+function linkReport(link: LinkInventory, nowMs: number, line: LineStatus = { line: "down", alarms: [] }): LinkReport {
   const { id, peer, blockBytes } = link.settings;
   const interval = link.interval(nowMs);
   return {

@@ -1,6 +1,6 @@
 // Who gets the next own block of a link (design 4): first those for whom requests wait, then all others in turn.
 
-import type { LinkBook } from "./link-inventory.ts";
+import type { LinkInventory } from "./link-inventory.ts";
 
 /** `waiting`: requests of applications wait for it. `stock`: pads for others' keys, or a stock below its low mark. */
 export type Urgency = "waiting" | "stock";
@@ -8,20 +8,20 @@ export type Urgency = "waiting" | "stock";
 /** Whoever uses own blocks of a link. */
 export interface Claimant {
   /** Undefined when it wants none of this link now. */
-  wants(link: LinkBook): Urgency | undefined;
+  wants(link: LinkInventory): Urgency | undefined;
   /** Takes one block out of the book; false when it cannot after all. */
-  take(link: LinkBook): boolean;
+  take(link: LinkInventory): boolean;
 }
 
 export class LinkTurns {
-  readonly #link: LinkBook;
+  readonly #link: LinkInventory;
   readonly #mayUse: () => boolean;
   /** Whose turn is next comes first. */
   readonly #order: Claimant[] = [];
   #dispensing = false;
 
   /** `mayUse`: whether the state exchange with the other end has ended. */
-  constructor(link: LinkBook, mayUse: () => boolean) {
+  constructor(link: LinkInventory, mayUse: () => boolean) {
     this.#link = link;
     this.#mayUse = mayUse;
   }

@@ -8,7 +8,7 @@ import { isAfter, type Place } from "../common/block-position.ts";
 import type { Context } from "../common/context.ts";
 import { linkBlock, TABLE } from "../common/rows.ts";
 import { inSlices, PART } from "../common/slices.ts";
-import type { LinkBook, StoredBlock } from "./link-inventory.ts";
+import type { LinkInventory, StoredBlock } from "./link-inventory.ts";
 
 /** A block as a driver hands it over. */
 export interface FedBlock {
@@ -28,7 +28,7 @@ const PIPELINE = 32;
 
 export class Intake {
   readonly #context: Context;
-  readonly #book: LinkBook;
+  readonly #book: LinkInventory;
   readonly #entered: () => void;
   /** Ends when every block taken so far is durable and entered, in order. */
   #tail: Promise<void> = Promise.resolve();
@@ -43,7 +43,7 @@ export class Intake {
   #room: (() => void) | undefined;
 
   /** `entered` is called after each block that is durable and in the book. */
-  constructor(context: Context, book: LinkBook, entered: () => void) {
+  constructor(context: Context, book: LinkInventory, entered: () => void) {
     this.#context = context;
     this.#book = book;
     this.#entered = entered;
@@ -189,7 +189,12 @@ const RETRY_MS = 1000;
  * Destroys link blocks unused, counted under their reason. Nobody finds them in the book any more; many go off the disk in
  * slices, unless they may have been used: those all at once.
  */
-export function endBlocks(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
+export function endBlocks(
+  context: Context,
+  book: LinkInventory,
+  blocks: readonly StoredBlock[],
+  reason: EndReason,
+): void {
   for (const { id } of blocks) book.leave(id);
   const atOnce = reason === "restored" ? blocks.length : PART;
   const end = (part: readonly StoredBlock[]) => endSome(context, book, part, reason);
@@ -197,7 +202,7 @@ export function endBlocks(context: Context, book: LinkBook, blocks: readonly Sto
   if (blocks.length > atOnce) void inSlices(context, blocks.slice(atOnce), end);
 }
 
-function endSome(context: Context, book: LinkBook, blocks: readonly StoredBlock[], reason: EndReason): void {
+function endSome(context: Context, book: LinkInventory, blocks: readonly StoredBlock[], reason: EndReason): void {
   if (blocks.length === 0) return;
   const { audit, log, meter, vault } = context;
   const { id: link } = book.settings;

@@ -1,7 +1,7 @@
 // Whether an operator lets a link be used: while not, nothing is taken in from its module and no block of it is used.
 
 import type { Context } from "../common/context.ts";
-import type { LinkBook } from "./link-inventory.ts";
+import type { LinkInventory } from "./link-inventory.ts";
 
 /** On from the start: it lasts until it is put back or the process ends. */
 export class LinkUse {
@@ -33,7 +33,11 @@ export class LinkUse {
 }
 
 /** Takes a link out of use or puts it back, which log and counters tell. False when it was so. */
-export function setLinkUse({ log, meter }: Pick<Context, "log" | "meter">, link: LinkBook, isOn: boolean): boolean {
+export function setLinkUse(
+  { log, meter }: Pick<Context, "log" | "meter">,
+  link: LinkInventory,
+  isOn: boolean,
+): boolean {
   const { id } = link.settings;
   if (!link.use.set(isOn)) return false;
   if (isOn) log.info({ link: id }, "the link is in use again");

@@ -36,7 +36,7 @@ export interface Telling {
 /** `unverified` until the peer has told its settings; `refused` when they differ from ours, or while out of use. */
 export type Agreement = "unverified" | "agreed" | "refused";
 
-export class LinkBook {
+export class LinkInventory {
   readonly settings: LinkSettings;
   /** Whether an operator lets it be used. */
   readonly use = new LinkUse();

@@ -4,7 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { Clock } from "../../core/ports.ts";
 import { InTurn } from "../common/serial-queue.ts";
 import type { Claimant, LinkTurns, Urgency } from "./block-scheduler.ts";
-import type { LinkBook } from "./link-inventory.ts";
+import type { LinkInventory } from "./link-inventory.ts";
 import type { Segment } from "./own-pads.ts";
 
 /** Frames that may wait for pads of one link. */
@@ -21,21 +21,21 @@ interface Waiting {
 
 export class PadChain implements Claimant {
   readonly #clock: Clock;
-  readonly #link: LinkBook;
+  readonly #link: LinkInventory;
   readonly #turns: LinkTurns;
   readonly #waiting: Waiting[] = [];
   /** Bytes of pad that the job under way may take. */
   #inHand: number | undefined;
   readonly #departures = new InTurn();
 
-  constructor(clock: Clock, link: LinkBook, turns: LinkTurns) {
+  constructor(clock: Clock, link: LinkInventory, turns: LinkTurns) {
     this.#clock = clock;
     this.#link = link;
     this.#turns = turns;
     turns.join(this);
   }
 
-  get link(): LinkBook {
+  get link(): LinkInventory {
     return this.#link;
   }
 
@@ -131,7 +131,7 @@ export class PadChain implements Claimant {
   }
 }
 
-const dry = ({ settings }: LinkBook): Fault =>
+const dry = ({ settings }: LinkInventory): Fault =>
   new Fault("INSUFFICIENT_KEYS", { text: `the link ${settings.id} has no key left for pads`, failedAt: settings.peer });
-const busy = ({ settings }: LinkBook): Fault =>
+const busy = ({ settings }: LinkInventory): Fault =>
   new Fault("BUSY", { text: `too many keys wait for pads of the link ${settings.id}`, failedAt: settings.peer });

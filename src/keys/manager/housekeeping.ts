@@ -8,7 +8,7 @@ import { stepped } from "../common/sizes.ts";
 import { ENDED_US, inSlices, PART } from "../common/slices.ts";
 import type { HeldKeys } from "../fetch/received-keys.ts";
 import { endBlocks } from "../links/intake.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { StrictPeers } from "../strict/strict.ts";
 import type { SourceStock } from "../supply/stock.ts";
@@ -32,7 +32,7 @@ interface Pair {
 export interface Keeping {
   readonly local: Pair & { kick(): void };
   readonly remotes: ReadonlyMap<string, Remote>;
-  readonly links: ReadonlyMap<string, LinkBook>;
+  readonly links: ReadonlyMap<string, LinkInventory>;
   readonly strict: StrictPeers;
 }
 

@@ -13,12 +13,12 @@ import { checkSize, keySizes } from "../common/sizes.ts";
 import { KeyFetcher } from "../fetch/fetch.ts";
 import { type BlockFeed, Intake } from "../links/intake.ts";
 import { setLinkUse } from "../links/link-admin.ts";
-import { LinkBook, type LinkSettings } from "../links/link-inventory.ts";
+import { LinkInventory, type LinkSettings } from "../links/link-inventory.ts";
 import { LocalStock } from "../peers/local-stock.ts";
 import { Remote } from "../peers/peer.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
 import { RelayNetwork } from "../relay/relay-network.ts";
-import { RouteBook } from "../routes/route-table.ts";
+import { RouteTable } from "../routes/route-table.ts";
 import { Routes, type TopologyLink, wholeTopology } from "../routes/routes.ts";
 import type { SessionHost } from "../sessions/session-host.ts";
 import { Sessions } from "../sessions/sessions.ts";
@@ -27,7 +27,7 @@ import { PeerRequests } from "../sync/peer-requests.ts";
 import { AppRequests } from "./app-requests.ts";
 import { type AppEntry, Apps } from "./apps.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
-import { loadBooks } from "./load.ts";
+import { loadInventory } from "./load.ts";
 import { Pairs } from "./shared-peers.ts";
 
 export type { AppEntry };
@@ -55,11 +55,11 @@ export class KeyManager implements KeyDoor {
   readonly sizes: KeySizes;
   readonly local: LocalStock;
   readonly remotes: ReadonlyMap<KmId, Remote>;
-  readonly links: ReadonlyMap<string, LinkBook>;
+  readonly links: ReadonlyMap<string, LinkInventory>;
   readonly routes: Routes;
   readonly relays: RelayNetwork;
   /** What the QKDN controller sees and sets of them. */
-  readonly routeAdmin: RouteBook;
+  readonly routeAdmin: RouteTable;
   readonly strict: StrictPeers;
   /** The proactive mode. */
   readonly sessions: Sessions;
@@ -87,9 +87,9 @@ export class KeyManager implements KeyDoor {
     const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
     this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
     this.local = new LocalStock(context, blockBytes, quotas);
-    this.links = new Map(links.map((link) => [link.id, new LinkBook(context.self, link)]));
+    this.links = new Map(links.map((link) => [link.id, new LinkInventory(context.self, link)]));
     this.routes = new Routes(context.self, wholeTopology(context.self, settings));
-    this.routeAdmin = new RouteBook(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
+    this.routeAdmin = new RouteTable(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
     this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
     this.relays = new RelayNetwork(context, {
       routes: this.routes,
@@ -129,7 +129,7 @@ export class KeyManager implements KeyDoor {
     const manager = new KeyManager({ audit: NO_AUDIT, ...ports, ...own }, settings);
     manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
-      await loadBooks(manager.context, {
+      await loadInventory(manager.context, {
         link: (id) => manager.links.get(id),
         pair: (peer) => manager.pair(peer as KmId),
         others: manager.strict.load(),
@@ -196,7 +196,7 @@ export class KeyManager implements KeyDoor {
   }
 
   /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
-  async attach(link: LinkBook, feed: BlockFeed, signal: AbortSignal): Promise<void> {
+  async attach(link: LinkInventory, feed: BlockFeed, signal: AbortSignal): Promise<void> {
     const remote = this.remotes.get(link.settings.peer);
     const intake = new Intake(this.context, link, () => {
       this.relays.dispense(link);

@@ -7,14 +7,14 @@ import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { type HeldRow, readRow, type SourceRow, TABLE } from "../common/rows.ts";
 import { inSlices, readTable } from "../common/slices.ts";
 import { HeldKey, type HeldKeys } from "../fetch/received-keys.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import { CHUNK } from "../supply/high-water-marks.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import type { SourceStock } from "../supply/stock.ts";
 
 /** Where what is read back belongs. */
-export interface Books {
-  link(id: string): LinkBook | undefined;
+export interface KeyInventory {
+  link(id: string): LinkInventory | undefined;
   /** Both directions with a peer, or with this KM itself. */
   pair(peer: string): { readonly stock: SourceStock; readonly held: HeldKeys } | undefined;
   /** Blocks that belong to others. */
@@ -22,7 +22,7 @@ export interface Books {
 }
 
 /** @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; Error when a row is none of ours */
-export async function loadBooks(context: Context, books: Books): Promise<void> {
+export async function loadInventory(context: Context, books: KeyInventory): Promise<void> {
   const { vault, log, pace } = context;
   const change = vault.change();
   loadPeers(context, books);
@@ -46,7 +46,7 @@ export async function loadBooks(context: Context, books: Books): Promise<void> {
   await change.commit();
 }
 
-function loadPeers({ vault }: Context, books: Books): void {
+function loadPeers({ vault }: Context, books: KeyInventory): void {
   for (const [id, row] of vault.rows(TABLE.peer)) {
     const pair = books.pair(id);
     const { nextSerial, proved, givenUp, accepted, window } = readRow("peer", id, row);
@@ -58,7 +58,7 @@ function loadPeers({ vault }: Context, books: Books): void {
   }
 }
 
-async function loadLinks(context: Context, books: Books, change: Change): Promise<BlockId[]> {
+async function loadLinks(context: Context, books: KeyInventory, change: Change): Promise<BlockId[]> {
   const { vault, log } = context;
   for (const [id, row] of vault.rows(TABLE.link)) {
     const { run, highest } = readRow("link", id, row);
@@ -87,7 +87,7 @@ const OPENED_US = 100;
 // Oldest first, which the store's order of names is not.
 const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }): number => a.serial - b.serial;
 
-async function loadSource(context: Context, books: Books, row: SourceRow, change: Change): Promise<BlockId> {
+async function loadSource(context: Context, books: KeyInventory, row: SourceRow, change: Change): Promise<BlockId> {
   const stock = books.pair(row.peer)?.stock;
   if (stock === undefined) return row.block;
   const idKey = await openIdKey(context, row.block);
@@ -122,7 +122,7 @@ function countLost({ audit, log, meter }: Context, { peer, serial, mark }: Sourc
   );
 }
 
-async function loadHeld(context: Context, books: Books, row: HeldRow, change: Change): Promise<BlockId> {
+async function loadHeld(context: Context, books: KeyInventory, row: HeldRow, change: Change): Promise<BlockId> {
   const held = books.pair(row.peer)?.held;
   if (held === undefined) return row.block;
   const idKey = await openIdKey(context, row.block);

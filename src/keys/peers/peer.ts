@@ -11,7 +11,7 @@ import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { Quotas } from "../common/quota.ts";
 import { TABLE } from "../common/rows.ts";
 import { HeldKeys } from "../fetch/received-keys.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../ports.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
@@ -27,7 +27,7 @@ export interface Relays {
 
 /** The routes to a KM, as its stock needs to know them. */
 export interface Ways {
-  sources(): readonly LinkBook[];
+  sources(): readonly LinkInventory[];
   obstacle(): Fault | undefined;
   drought(): Fault | undefined;
 }
@@ -36,7 +36,7 @@ const NO_LINKS = { links: [], bytes: Number.POSITIVE_INFINITY };
 
 export class Remote implements Filling {
   readonly id: KmId;
-  readonly links: LinkBook[] = [];
+  readonly links: LinkInventory[] = [];
   readonly stock: SourceStock;
   readonly held: HeldKeys;
   readonly desk: KeySupplier;
@@ -56,11 +56,11 @@ export class Remote implements Filling {
   /** Tells soon what is to be told on its connection. */
   tellSoon: () => void = () => {};
   /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
-  statedRate: (link: LinkBook) => number | undefined = () => undefined;
+  statedRate: (link: LinkInventory) => number | undefined = () => undefined;
   readonly #context: Context;
   /** KMA-keys in stock when keys were taken last. */
   #keys = 0;
-  #smallest: { readonly links: readonly LinkBook[]; readonly bytes: number } = NO_LINKS;
+  #smallest: { readonly links: readonly LinkInventory[]; readonly bytes: number } = NO_LINKS;
 
   constructor(context: Context, id: KmId, quotas: Quotas) {
     this.id = id;
@@ -138,7 +138,7 @@ export class Remote implements Filling {
     return perMs === 0 ? undefined : Math.max(0, blocks / perMs - waited);
   }
 
-  #statedInterval(link: LinkBook): number | undefined {
+  #statedInterval(link: LinkInventory): number | undefined {
     const rate = this.statedRate(link);
     return rate === undefined || rate <= 0 ? undefined : (link.settings.blockBytes * 8 * 1000) / rate;
   }

@@ -7,7 +7,7 @@ import { sameBytes } from "../common/bytes.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { TABLE } from "../common/rows.ts";
-import type { LinkBook, StoredBlock } from "../links/link-inventory.ts";
+import type { LinkInventory, StoredBlock } from "../links/link-inventory.ts";
 import { countPadsLost, notePads } from "../links/pad-audit.ts";
 import type { TakenPads } from "../links/received-pads.ts";
 import type { Remote } from "../peers/peer.ts";
@@ -47,7 +47,7 @@ export function checkIncoming(context: Context, from: Remote, offer: RelayOffer)
 }
 
 /** @throws Fault PROTECTION_REFUSED */
-function agreedLink({ links }: Remote, id: string): LinkBook {
+function agreedLink({ links }: Remote, id: string): LinkInventory {
   const link = links.find(({ settings }) => settings.id === id);
   if (link?.agreement === "agreed") return link;
   throw new Fault("PROTECTION_REFUSED", { text: `link ${id} is none that both ends agreed on` });
@@ -97,11 +97,11 @@ class NamedBlock implements Incoming {
   readonly length: number;
   readonly job: Job;
   readonly #context: Context;
-  readonly #link: LinkBook;
+  readonly #link: LinkInventory;
   readonly #block: StoredBlock;
   readonly #offer: RelayOffer;
 
-  constructor(context: Context, link: LinkBook, block: StoredBlock, offer: RelayOffer) {
+  constructor(context: Context, link: LinkInventory, block: StoredBlock, offer: RelayOffer) {
     this.#context = context;
     this.#link = link;
     this.#block = block;
@@ -140,11 +140,11 @@ class NamedPads implements Incoming {
   readonly length: number;
   readonly job: Job;
   readonly #context: Context;
-  readonly #link: LinkBook;
+  readonly #link: LinkInventory;
   readonly #taken: TakenPads;
   readonly #offer: RelayOffer;
 
-  constructor(context: Context, link: LinkBook, taken: TakenPads, offer: RelayOffer) {
+  constructor(context: Context, link: LinkInventory, taken: TakenPads, offer: RelayOffer) {
     this.#context = context;
     this.#link = link;
     this.#taken = taken;

@@ -4,7 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { LinkTurns } from "../links/block-scheduler.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import { PadChain } from "../links/pad-queue.ts";
 import type { Remote } from "../peers/peer.ts";
 import { HopFaults } from "../routes/hop-faults.ts";
@@ -17,7 +17,7 @@ import { Transits } from "./transit.ts";
 
 export interface NetworkParts {
   readonly routes: Routes;
-  readonly links: ReadonlyMap<string, LinkBook>;
+  readonly links: ReadonlyMap<string, LinkInventory>;
   readonly remotes: ReadonlyMap<KmId, Remote>;
   /** Routes over which each KMA-key for a destination travels in parts; 1 for no parts. */
   paths(destination: KmId): number;
@@ -28,7 +28,7 @@ export class RelayNetwork {
   readonly choice: RouteChoice;
   readonly #parts: NetworkParts;
   readonly #faults: HopFaults;
-  readonly #turns: ReadonlyMap<LinkBook, LinkTurns>;
+  readonly #turns: ReadonlyMap<LinkInventory, LinkTurns>;
   readonly #chains: readonly PadChain[];
 
   constructor(context: Context, parts: NetworkParts) {
@@ -36,7 +36,7 @@ export class RelayNetwork {
     this.#parts = parts;
     this.#faults = new HopFaults(context.clock, () => this.#kickAll());
     this.choice = new RouteChoice(context, { ...parts, faults: this.#faults });
-    const isUp = ({ settings }: LinkBook) => remotes.get(settings.peer)?.phase === "synchronised";
+    const isUp = ({ settings }: LinkInventory) => remotes.get(settings.peer)?.phase === "synchronised";
     this.#turns = new Map([...links.values()].map((link) => [link, new LinkTurns(link, () => isUp(link))]));
     this.#chains = [...this.#turns].map(([link, turns]) => new PadChain(context.clock, link, turns));
     for (const remote of remotes.values()) this.#join(context, remote);
@@ -55,7 +55,7 @@ export class RelayNetwork {
     };
   }
 
-  #turnsOf(link: LinkBook): LinkTurns {
+  #turnsOf(link: LinkInventory): LinkTurns {
     const turns = this.#turns.get(link);
     if (turns === undefined) throw new Error(`the link ${link.settings.id} has no turns`);
     return turns;
@@ -67,7 +67,7 @@ export class RelayNetwork {
   }
 
   /** A link has more blocks, or the other end has confirmed some. */
-  dispense(link: LinkBook): void {
+  dispense(link: LinkInventory): void {
     this.#turnsOf(link).dispense();
   }
 
@@ -104,4 +104,4 @@ export class RelayNetwork {
 }
 
 /** Bytes of pad that a link can give now. */
-const amount = ({ pads, usable, settings }: LinkBook): number => pads.bytes + usable * settings.blockBytes;
+const amount = ({ pads, usable, settings }: LinkInventory): number => pads.bytes + usable * settings.blockBytes;

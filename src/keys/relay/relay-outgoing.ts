@@ -3,7 +3,7 @@
 import type { Change, Job, OpenBlock } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { TABLE } from "../common/rows.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Segment } from "../links/own-pads.ts";
 import { countPadsLost } from "../links/pad-audit.ts";
 import type { OtpProtection, RelayOffer } from "../ports.ts";
@@ -11,20 +11,20 @@ import { pieces } from "./relay-incoming.ts";
 import { otpContext } from "./relay-tags.ts";
 
 /** What pads take in memory. */
-export const padJob = ({ pads }: LinkBook, segments: readonly Segment[]): Job["blocks"] =>
+export const padJob = ({ pads }: LinkInventory, segments: readonly Segment[]): Job["blocks"] =>
   segments.map(({ block }) => {
     const begun = pads.begun?.block === block ? pads.begun.offset : 0;
     return { block: block.id, used: () => (begun === 0 ? [] : [{ offset: 0, length: begun }]) };
   });
 
 /** Takes pads for good, and enters it in a change that is to be durable before anything leaves under them. */
-export function takePads(link: LinkBook, segments: readonly Segment[], change: Change): void {
+export function takePads(link: LinkInventory, segments: readonly Segment[], change: Change): void {
   for (const block of link.pads.take(segments)) change.remove(TABLE.block, block.id).destroy(block.id);
   change.put(TABLE.pad, link.settings.id, link.padRow());
 }
 
 /** Destroys pads that cannot be read: others come after them. */
-export function dropPads(context: Context, link: LinkBook, segments: readonly Segment[]): void {
+export function dropPads(context: Context, link: LinkInventory, segments: readonly Segment[]): void {
   const bytes = link.pads.drop(segments);
   if (bytes === 0) return;
   countPadsLost(context, { link: link.settings.id, direction: "out", reason: "unreadable" }, bytes);

@@ -4,7 +4,7 @@ import { whyNotWorking } from "../common/availability.ts";
 import type { Context } from "../common/context.ts";
 import { MAX_SERIAL } from "../common/key-id.ts";
 import type { Claimant, LinkTurns, Urgency } from "../links/block-scheduler.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { Leg, RouteChoice } from "../routes/route-choice.ts";
 import { type LoadedLeg, SourceRelay } from "./source-relay.ts";
@@ -16,7 +16,7 @@ export class SourceRelays implements Claimant {
   readonly #context: Context;
   readonly #remote: Remote;
   readonly #choice: RouteChoice;
-  readonly #turnsOf: (link: LinkBook) => LinkTurns;
+  readonly #turnsOf: (link: LinkInventory) => LinkTurns;
   readonly #underWay = new Set<Promise<void>>();
   /** Blocks of the next relay, of those routes whose turn has come, and all its routes. */
   #loaded: LoadedLeg[] = [];
@@ -25,7 +25,7 @@ export class SourceRelays implements Claimant {
   #filling = false;
   #stopped = false;
 
-  constructor(context: Context, remote: Remote, choice: RouteChoice, turnsOf: (link: LinkBook) => LinkTurns) {
+  constructor(context: Context, remote: Remote, choice: RouteChoice, turnsOf: (link: LinkInventory) => LinkTurns) {
     this.#context = context;
     this.#remote = remote;
     this.#choice = choice;
@@ -77,12 +77,12 @@ export class SourceRelays implements Claimant {
     return desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes;
   }
 
-  wants(link: LinkBook): Urgency | undefined {
+  wants(link: LinkInventory): Urgency | undefined {
     if (!this.#missing().some((leg) => leg.link === link)) return undefined;
     return this.#isAwaited() ? "waiting" : "stock";
   }
 
-  take(link: LinkBook): boolean {
+  take(link: LinkInventory): boolean {
     const leg = this.#missing().find((one) => one.link === link);
     const block = link.nextOwn();
     const peer = leg?.first.peer;

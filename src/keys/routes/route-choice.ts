@@ -4,7 +4,7 @@ import { Fault, type FaultCode } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { RouteView, TopologyLink } from "../../core/topology.ts";
 import type { Context } from "../common/context.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { HopFaults } from "./hop-faults.ts";
 import type { Path } from "./relay-route.ts";
@@ -25,13 +25,13 @@ export interface Leg {
   readonly path: Path;
   /** The neighbour that comes first. */
   readonly first: Remote;
-  readonly link: LinkBook;
+  readonly link: LinkInventory;
 }
 
 export interface Surroundings {
   readonly routes: Routes;
   readonly faults: HopFaults;
-  readonly links: ReadonlyMap<string, LinkBook>;
+  readonly links: ReadonlyMap<string, LinkInventory>;
   readonly remotes: ReadonlyMap<KmId, Remote>;
   /** Routes over which each KMA-key for a destination travels in parts; 1 for no parts. */
   paths(destination: KmId): number;
@@ -49,7 +49,7 @@ export class RouteChoice {
   /** Routes as they were found last, as long as nothing changes. */
   readonly #found = new Map<KmId, Found>();
   readonly #unseen = new Map<KmId, Found>();
-  readonly #sources = new Map<KmId, { readonly routes: readonly Route[]; readonly links: readonly LinkBook[] }>();
+  readonly #sources = new Map<KmId, { readonly routes: readonly Route[]; readonly links: readonly LinkInventory[] }>();
   readonly #lastFaults = new Map<KmId, Fault>();
 
   constructor(context: Context, around: Surroundings) {
@@ -103,7 +103,7 @@ export class RouteChoice {
     return first && link && { route, path: [this.#context.self, ...route, destination], first, link };
   }
 
-  #isOpen({ agreement, settings }: LinkBook): boolean {
+  #isOpen({ agreement, settings }: LinkInventory): boolean {
     return agreement === "agreed" && this.#around.remotes.get(settings.peer)?.phase === "synchronised";
   }
 
@@ -115,7 +115,7 @@ export class RouteChoice {
     avoid: (from, to) => this.#around.faults.isResting(from, to),
   };
 
-  #extraCost(link: LinkBook): number {
+  #extraCost(link: LinkInventory): number {
     if (!this.#isOpen(link)) return Number.POSITIVE_INFINITY;
     if (link.usable > 0) return 0;
     const silentMs = this.#context.clock.monotonicMs() - (link.lastArrival ?? Number.NEGATIVE_INFINITY);
@@ -129,7 +129,7 @@ export class RouteChoice {
   }
 
   /** Links from which KMA-keys for a destination are taken when all is well; another list only when they have changed. */
-  sources(destination: KmId): readonly LinkBook[] {
+  sources(destination: KmId): readonly LinkInventory[] {
     const routes = this.#find(this.#unseen, destination, "");
     const known = this.#sources.get(destination);
     if (known?.routes === routes) return known.links;

@@ -15,7 +15,7 @@ export const MOST_TRANSITS = 32;
 
 type Ports = Pick<Context, "vault" | "log" | "relayLog">;
 
-export class RouteBook implements RouteAdmin {
+export class RouteTable implements RouteAdmin {
   readonly #ports: Ports;
   readonly #routes: Routes;
   readonly #paths: ReadonlyMap<KmId, number>;

@@ -5,7 +5,7 @@ import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import type { Door, Grant } from "../ports.ts";
 import type { Bundle } from "./strict-bundle.ts";
-import type { BundleBook } from "./strict-inventory.ts";
+import type { BundleInventory } from "./strict-inventory.ts";
 
 /** One key of a bundle. */
 export interface Claim {
@@ -20,7 +20,7 @@ export interface Claim {
  */
 export async function grantClaims(
   context: Context,
-  book: BundleBook,
+  book: BundleInventory,
   claims: readonly Claim[],
   end: (unwritten: number) => void,
 ): Promise<Grant> {

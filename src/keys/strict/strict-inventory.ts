@@ -7,7 +7,7 @@ import type { Context } from "../common/context.ts";
 import { TABLE, type WholeRow } from "../common/rows.ts";
 import type { Bundle } from "./strict-bundle.ts";
 
-export interface BookOptions {
+export interface InventoryOptions {
   readonly peer: KmId;
   /** Ours are made here and relayed to the peer; theirs came from it. */
   readonly role: "source" | "destination";
@@ -15,14 +15,14 @@ export interface BookOptions {
   forget(bundle: Bundle, change: Change): void;
 }
 
-export class BundleBook {
+export class BundleInventory {
   readonly #context: Context;
-  readonly #options: BookOptions;
+  readonly #options: InventoryOptions;
   readonly #bundles = new Set<Bundle>();
   /** Ended, but keys of it are in hand. */
   readonly #ending = new Map<Bundle, EndReason>();
 
-  constructor(context: Context, options: BookOptions) {
+  constructor(context: Context, options: InventoryOptions) {
     this.#context = context;
     this.#options = options;
   }
@@ -101,7 +101,7 @@ export class BundleBook {
 /** Keys that ended neither supplied nor fetched. */
 export function countEnded(
   { log, meter, audit }: Context,
-  { peer, role }: Pick<BookOptions, "peer" | "role">,
+  { peer, role }: Pick<InventoryOptions, "peer" | "role">,
   { block, left, bytesLeft }: Pick<Bundle, "block" | "left" | "bytesLeft">,
   reason: EndReason,
 ): void {

@@ -12,7 +12,7 @@ import type { Answer, FetchRequest, WholeArrival } from "../ports.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
 import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
-import { BundleBook, rowOf } from "./strict-inventory.ts";
+import { BundleInventory, rowOf } from "./strict-inventory.ts";
 
 /** Bytes of one block of keys: no more than the smallest block of a link, so that every slot holds it. */
 export const BUNDLE_BYTES = 4096;
@@ -24,7 +24,7 @@ const KEY_ID = /^[ !#-[\]-~]{1,256}$/;
 type Arrived = WholeArrival["keys"][number];
 
 export class StrictHeld {
-  readonly book: BundleBook;
+  readonly book: BundleInventory;
   readonly #context: Context;
   readonly #peer: KmId;
   readonly #fetchApps: ReadonlySet<AppId>;
@@ -38,7 +38,7 @@ export class StrictHeld {
     this.#context = context;
     this.#peer = peer;
     this.#fetchApps = new Set(fetchApps);
-    this.book = new BundleBook(context, { peer, role: "destination", forget: (...over) => this.#forget(...over) });
+    this.book = new BundleInventory(context, { peer, role: "destination", forget: (...over) => this.#forget(...over) });
   }
 
   restore(id: string, row: WholeRow): void {

@@ -7,7 +7,7 @@ import { TABLE, type WholeRow } from "../common/rows.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle } from "./strict-bundle.ts";
 import type { Claim } from "./strict-grant.ts";
-import { BundleBook } from "./strict-inventory.ts";
+import { BundleInventory } from "./strict-inventory.ts";
 
 /** So many keys of one size. */
 export interface KeyWish {
@@ -17,7 +17,7 @@ export interface KeyWish {
 }
 
 export class StrictStock {
-  readonly book: BundleBook;
+  readonly book: BundleInventory;
   readonly #context: Context;
   /** Keys being relayed, by their size in bytes. */
   readonly #inFlight = new Map<number, number>();
@@ -27,7 +27,7 @@ export class StrictStock {
     const forget = ({ id }: Bundle, change: ReturnType<Context["vault"]["change"]>): void => {
       change.remove(TABLE.whole, id);
     };
-    this.book = new BundleBook(context, { peer, role: "source", forget });
+    this.book = new BundleInventory(context, { peer, role: "source", forget });
   }
 
   restore(id: string, row: WholeRow): void {

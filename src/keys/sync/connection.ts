@@ -8,7 +8,7 @@ import { inParts, integer, runs, text } from "../common/extension-fields.ts";
 import { TABLE } from "../common/rows.ts";
 import { InTurn } from "../common/serial-queue.ts";
 import { endBlocks } from "../links/intake.ts";
-import { type LinkBook, sequencesOf } from "../links/link-inventory.ts";
+import { type LinkInventory, sequencesOf } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
@@ -208,7 +208,7 @@ export class Connection {
 const MAX_ARRIVALS = 500;
 
 /** What has arrived since it was last told, run by run: which of the peer's blocks we hold between two places. */
-function arrivedEntries(link: LinkBook): ExtensionEntry[] {
+function arrivedEntries(link: LinkInventory): ExtensionEntry[] {
   const { settled: last, toldTo } = link;
   if (last === undefined || (toldTo !== undefined && !isAfter(last, toldTo))) return [];
   const fresh = [...link.copies()]
@@ -221,7 +221,7 @@ function arrivedEntries(link: LinkBook): ExtensionEntry[] {
 }
 
 function arrivedEntry(
-  link: LinkBook,
+  link: LinkInventory,
   run: number,
   fresh: readonly Place[],
   { settled, toldTo }: { readonly settled: Place; readonly toldTo: Place | undefined },

@@ -5,7 +5,7 @@ import { formatRuns, inRuns, lastNumbers, type parseRuns, splitRuns } from "../.
 import type { PadMark, Place } from "../common/block-position.ts";
 import { inParts, integer, malformed, runs, text } from "../common/extension-fields.ts";
 import { FIRST_OFFSET, MAX_SERIAL } from "../common/key-id.ts";
-import { type LinkBook, runsOf, sequencesOf } from "../links/link-inventory.ts";
+import { type LinkInventory, runsOf, sequencesOf } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { ExtensionEntry } from "../ports.ts";
 
@@ -79,7 +79,7 @@ const entry = (part: string, members: Readonly<Record<string, unknown>>): Extens
   ...members,
 });
 
-function linkEntries(link: LinkBook): ExtensionEntry[] {
+function linkEntries(link: LinkInventory): ExtensionEntry[] {
   const { id, share, blockBytes } = link.settings;
   const { settled } = link;
   link.toldTo = settled;

@@ -6,7 +6,7 @@ import type { Context } from "../common/context.ts";
 import { TABLE } from "../common/rows.ts";
 import { inSlices, PART } from "../common/slices.ts";
 import { endBlocks } from "../links/intake.ts";
-import type { LinkBook } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import { countPadsLost } from "../links/pad-audit.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { LinkState, PeerState } from "./peer-state.ts";
@@ -60,7 +60,7 @@ function whyBehind({ stock, held, links }: Remote, state: PeerState): string | u
   return undefined;
 }
 
-function whyPadsBehind(link: LinkBook, seen: PadMark | undefined): string | undefined {
+function whyPadsBehind(link: LinkInventory, seen: PadMark | undefined): string | undefined {
   const { settings, pads } = link;
   if (seen === undefined || !isBeyond(seen, pads.mark)) return undefined;
   // A store that was lost knows no pads, and has no blocks that could have been any.
@@ -93,7 +93,7 @@ async function destroyDoubtful(context: Context, remote: Remote, state: PeerStat
 }
 
 /** Pads go on above what either end knows, in blocks that the other end holds. */
-function endPads(context: Context, link: LinkBook, told: PadsTold, change: Change): void {
+function endPads(context: Context, link: LinkInventory, told: PadsTold, change: Change): void {
   const { id } = link.settings;
   const { pads, padCopies } = link;
   for (const block of pads.giveBack()) link.putBack(block);
@@ -113,7 +113,7 @@ function endPads(context: Context, link: LinkBook, told: PadsTold, change: Chang
 /** What the other end says of the pads of a link. */
 type PadsTold = Partial<Pick<LinkState, "pads" | "seen">> & Pick<LinkState, "holds">;
 
-function reconcileLink(context: Context, link: LinkBook, told: LinkState | undefined, change: Change): void {
+function reconcileLink(context: Context, link: LinkInventory, told: LinkState | undefined, change: Change): void {
   const { id, share, blockBytes, peer } = link.settings;
   const ours = `share ${share.join(":")}, blocks of ${blockBytes} bytes`;
   const theirs = told && `share ${told.share}, blocks of ${told.blockBytes} bytes`;

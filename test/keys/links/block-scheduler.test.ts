@@ -4,12 +4,12 @@ import { expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { type Claimant, LinkTurns, type Urgency } from "../../../src/keys/links/block-scheduler.ts";
-import { LinkBook } from "../../../src/keys/links/link-inventory.ts";
+import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 
 /** A link whose blocks are all own and confirmed, given by hand. */
 function setUp() {
   const settings = { id: linkId("ab"), peer: kmId("km-b"), blockBytes: 64, share: [1, 0] as const, keepBlocks: 64 };
-  const link = new LinkBook(kmId("km-a"), settings);
+  const link = new LinkInventory(kmId("km-a"), settings);
   link.agreement = "agreed";
   let isUp = true;
   const turns = new LinkTurns(link, () => isUp);

@@ -9,7 +9,7 @@ import { AgeClock } from "../../../src/keys/common/age-clock.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
 import { RelayLog } from "../../../src/keys/common/relay-log.ts";
 import { type FedBlock, Intake } from "../../../src/keys/links/intake.ts";
-import { LinkBook } from "../../../src/keys/links/link-inventory.ts";
+import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import type { Change, Row, Sealed, Vault } from "../../../src/vault/vault.ts";
 import { ManualClock, settled } from "../../support/manual-clock.ts";
 import { turnPace } from "../../support/pace.ts";
@@ -51,7 +51,7 @@ function bench() {
   const clock = new ManualClock();
   const { log, meter } = recorder();
   const link = { id: linkId("ab"), peer: kmId("km-b"), blockBytes: 8, share: [1, 1] as const, keepBlocks: 64 };
-  const book = new LinkBook(kmId("km-a"), link);
+  const book = new LinkInventory(kmId("km-a"), link);
   const context: Context = {
     self: kmId("km-a"),
     policy: POLICY,

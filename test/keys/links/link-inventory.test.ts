@@ -5,7 +5,7 @@ import { kmId, linkId } from "../../../src/core/ids.ts";
 import type { Place } from "../../../src/keys/common/block-position.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import {
-  LinkBook,
+  LinkInventory,
   type LinkSettings,
   runsOf,
   type StoredBlock,
@@ -14,14 +14,21 @@ import {
 
 const LINK = linkId("ab");
 
-function bookOf(self: string, more: Partial<LinkSettings> = {}): LinkBook {
+function bookOf(self: string, more: Partial<LinkSettings> = {}): LinkInventory {
   const peer = kmId(self === "km-a" ? "km-b" : "km-a");
-  const book = new LinkBook(kmId(self), { id: LINK, peer, blockBytes: 4096, share: [1, 1], keepBlocks: 64, ...more });
+  const book = new LinkInventory(kmId(self), {
+    id: LINK,
+    peer,
+    blockBytes: 4096,
+    share: [1, 1],
+    keepBlocks: 64,
+    ...more,
+  });
   book.agreement = "agreed";
   return book;
 }
 
-function enter(book: LinkBook, sequence: number, run = 1): boolean {
+function enter(book: LinkInventory, sequence: number, run = 1): boolean {
   const block: StoredBlock = {
     link: LINK,
     run,

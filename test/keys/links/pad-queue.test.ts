@@ -5,7 +5,7 @@ import { Fault } from "../../../src/core/fault.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { LinkTurns } from "../../../src/keys/links/block-scheduler.ts";
-import { LinkBook } from "../../../src/keys/links/link-inventory.ts";
+import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import { PadChain } from "../../../src/keys/links/pad-queue.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 
@@ -13,9 +13,9 @@ const BLOCK_BYTES = 4096;
 const LINK = linkId("ab");
 
 /** A link with so many own blocks that the other end has too. */
-function agreedLink(blocks: number): LinkBook {
+function agreedLink(blocks: number): LinkInventory {
   const settings = { id: LINK, peer: kmId("km-b"), blockBytes: BLOCK_BYTES, share: [1, 0] as const, keepBlocks: 16 };
-  const link = new LinkBook(kmId("km-a"), settings);
+  const link = new LinkInventory(kmId("km-a"), settings);
   link.agreement = "agreed";
   for (let sequence = 0; sequence < blocks; sequence++) {
     link.enter({ id: linkBlock(LINK, 1, sequence), link: LINK, run: 1, sequence, own: true });

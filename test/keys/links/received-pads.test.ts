@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { asFault } from "../../../src/core/fault.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import { LinkBook } from "../../../src/keys/links/link-inventory.ts";
+import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import type { LinkRange } from "../../../src/keys/ports.ts";
 import { ModelMachine } from "../../support/model-vault.ts";
 
@@ -12,9 +12,9 @@ const LINK = linkId("ab");
 const BYTES = 100;
 
 /** The book of km-b, to which the even blocks are copies. */
-function bookWith(...sequences: number[]): LinkBook {
+function bookWith(...sequences: number[]): LinkInventory {
   const settings = { id: LINK, peer: kmId("km-a"), blockBytes: BYTES, share: [1, 1] as const, keepBlocks: 64 };
-  const book = new LinkBook(kmId("km-b"), settings);
+  const book = new LinkInventory(kmId("km-b"), settings);
   for (const sequence of sequences) {
     book.enter({ link: LINK, run: 1, sequence, own: book.owns(sequence), id: linkBlock(LINK, 1, sequence) });
   }
@@ -29,11 +29,11 @@ const pad = (sequence: number, offset: number, length: number): LinkRange => ({
   length,
 });
 
-function take(book: LinkBook, ...pads: LinkRange[]) {
+function take(book: LinkInventory, ...pads: LinkRange[]) {
   return book.padCopies.take(book.padCopies.check(pads));
 }
 
-function refusal(book: LinkBook, ...pads: LinkRange[]): string {
+function refusal(book: LinkInventory, ...pads: LinkRange[]): string {
   try {
     book.padCopies.check(pads);
     return "none";
@@ -42,7 +42,7 @@ function refusal(book: LinkBook, ...pads: LinkRange[]): string {
   }
 }
 
-const copiesOf = (book: LinkBook): number[] => [...book.copies()].map(({ sequence }) => sequence);
+const copiesOf = (book: LinkInventory): number[] => [...book.copies()].map(({ sequence }) => sequence);
 
 describe("key-protocol 2: pads that are named", () => {
   test.each([

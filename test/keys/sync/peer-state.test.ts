@@ -7,7 +7,7 @@ import type { Context } from "../../../src/keys/common/context.ts";
 import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { HeldKey } from "../../../src/keys/fetch/received-keys.ts";
-import { LinkBook } from "../../../src/keys/links/link-inventory.ts";
+import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import { Remote } from "../../../src/keys/peers/peer.ts";
 import type { ExtensionEntry } from "../../../src/keys/ports.ts";
 import { SourceKey } from "../../../src/keys/supply/source-key.ts";
@@ -21,7 +21,7 @@ const PEER = kmId("km-a");
 const LINK = linkId("ab");
 const LENGTH = 4096;
 
-interface Books {
+interface KeyInventory {
   /** Places of copies, and their runs. */
   readonly copies: readonly (readonly [run: number, sequence: number])[];
   /** Serials held, with the witness of each. */
@@ -31,10 +31,10 @@ interface Books {
   readonly givenUp: readonly number[];
 }
 
-function neighbourOf({ copies, held, open, givenUp }: Books): Remote {
+function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Remote {
   const context = { self: SELF } as Context;
   const remote = new Remote(context, PEER, new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })));
-  const link = new LinkBook(SELF, { id: LINK, peer: PEER, blockBytes: LENGTH, share: [1, 1], keepBlocks: 9 });
+  const link = new LinkInventory(SELF, { id: LINK, peer: PEER, blockBytes: LENGTH, share: [1, 1], keepBlocks: 9 });
   for (const [run, sequence] of copies) {
     link.enter({ link: LINK, run, sequence, own: false, id: linkBlock(LINK, run, sequence) });
     link.settled = { run, sequence };
@@ -73,7 +73,7 @@ const byFirst = ([a]: readonly [number, number], [b]: readonly [number, number])
 const marked = fc
   .uniqueArray(fc.tuple(serial, mark), { selector: ([of]) => of, maxLength: 60 })
   .map((pairs) => pairs.sort(byFirst));
-const books: fc.Arbitrary<Books> = fc.record({
+const books: fc.Arbitrary<KeyInventory> = fc.record({
   copies: fc
     .uniqueArray(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat(200)), { selector: String, maxLength: 80 })
     .map((places) => places.sort((a, b) => a[0] - b[0] || a[1] - b[1])),
@@ -103,7 +103,7 @@ describe("key-protocol 5: what is written is what is read", () => {
         for (let at = 0; at <= 301; at++) {
           expect([at, state.isHeld(at), state.isSpent(at)]).toEqual([at, held.has(at), held.get(at) === LENGTH]);
         }
-        const asMarks = (pairs: Books["held"]) => pairs.map(([serial, offset]) => ({ serial, offset }));
+        const asMarks = (pairs: KeyInventory["held"]) => pairs.map(([serial, offset]) => ({ serial, offset }));
         expect(state.witnessed).toEqual(asMarks(of.held.filter(([, at]) => at > 96 && at < LENGTH)));
         expect(state.marks).toEqual(asMarks(of.open));
         expect(state.accepted).toBe(Math.max(0, ...of.held.map(([serial]) => serial)));
