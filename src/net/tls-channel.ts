@@ -33,7 +33,7 @@ export class TlsChannel implements Channel {
     this.#writeMs = writeMs;
     socket.on("error", (error) => this.#destroy(`the connection broke: ${error.message}`));
     socket.once("end", () => {
-      this.#deliverHeld();
+      this.#deliverReceived();
       this.close("the peer ended the connection");
       this.#gone();
     });
@@ -65,7 +65,7 @@ export class TlsChannel implements Channel {
   close(reason: string): void {
     if (this.#ending !== undefined) return;
     this.#ending = reason;
-    this.#dropHeld();
+    this.#dropReceived();
     this.#socket.end();
     this.#socket.resume();
     const linger = setTimeout(() => this.#socket.destroy(), LINGER_MS);
@@ -77,7 +77,7 @@ export class TlsChannel implements Channel {
    * are handled one after the other, and each client is woken when most answers are there: a seventh less CPU time a key.
    */
   #received(chunk: Uint8Array): void {
-    this.#deliverHeld();
+    this.#deliverReceived();
     if (this.#ending !== undefined) {
       chunk.fill(0);
       return;
@@ -89,11 +89,11 @@ export class TlsChannel implements Channel {
 
   readonly #endTurn = (): void => {
     this.#turn = undefined;
-    this.#deliverHeld();
+    this.#deliverReceived();
   };
 
   /** What arrives may be key: the memory that Node gave it is zeroed once it is handled. */
-  #deliverHeld(): void {
+  #deliverReceived(): void {
     const chunk = this.#held;
     if (chunk === undefined || this.#writing || this.#ending !== undefined) return;
     this.#held = undefined;
@@ -110,7 +110,7 @@ export class TlsChannel implements Channel {
     this.#handler?.drained();
     if (this.#held === undefined || this.#writing || this.#ending !== undefined) return;
     this.#socket.resume();
-    this.#deliverHeld();
+    this.#deliverReceived();
   };
 
   /** One timer serves many writes: each time it fires it looks whether the write it saw begin is still unfinished. */
@@ -134,13 +134,13 @@ export class TlsChannel implements Channel {
   #gone(): void {
     clearTimeout(this.#deadline);
     this.#ending ??= "the connection was lost";
-    this.#dropHeld();
+    this.#dropReceived();
     const handler = this.#handler;
     this.#handler = undefined;
     handler?.closed(this.#ending);
   }
 
-  #dropHeld(): void {
+  #dropReceived(): void {
     this.#held?.fill(0);
     this.#held = undefined;
   }

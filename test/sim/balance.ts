@@ -1,6 +1,6 @@
 // When nothing is under way: what was lent is given back, and memory, books and disk tell the same.
 
-import type { HeldKey } from "../../src/keys/fetch/received-keys.ts";
+import type { ReceivedKey } from "../../src/keys/fetch/received-keys.ts";
 import type { KeyManager } from "../../src/keys/manager/key-manager.ts";
 import type { SourceKey } from "../../src/keys/supply/source-key.ts";
 import type { BlockId } from "../../src/vault/vault.ts";
@@ -11,7 +11,7 @@ import type { Checks } from "./rules.ts";
 export const isIdle = ({ km, machine }: SimNode): boolean =>
   km !== undefined && machine.vault?.leases.idKeys === keysOf(km).length;
 
-const keysOf = (km: KeyManager): readonly (SourceKey | HeldKey)[] =>
+const keysOf = (km: KeyManager): readonly (SourceKey | ReceivedKey)[] =>
   [km.local, ...km.remotes.values()].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
 
 /** @throws Violation */

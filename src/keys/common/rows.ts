@@ -60,7 +60,7 @@ export interface SourceRow extends Row {
 }
 
 /** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as told. */
-export interface HeldRow extends Row {
+export interface ReceivedRow extends Row {
   readonly peer: KmId;
   readonly serial: number;
   readonly block: BlockId;
@@ -150,7 +150,7 @@ interface RowOf {
   link: LinkRow;
   pad: PadRow;
   source: SourceRow;
-  held: HeldRow;
+  held: ReceivedRow;
   peer: PeerRow;
   meta: ClockRow;
   route: RouteRow;
@@ -183,7 +183,7 @@ export const localBlock = (serial: number, end: "source" | "destination"): Block
 /** The store's names for whole keys: ours as they are relayed and as they are supplied, and those of a strict peer. */
 export const wholeBlock = (copy: "relayed" | "own" | "held", id: string): BlockId => `whole:${copy}:${id}` as BlockId;
 /** The store's name for a KMA-key that came under a pad or in parts. */
-export const heldBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
+export const receivedBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
 /** The store's name for one part of a KMA-key of which not all have come. */
 export const partBlock = (source: KmId, serial: number, part: number): BlockId =>
   `part:${source}:${serial}:${part}` as BlockId;

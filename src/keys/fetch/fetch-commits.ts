@@ -2,7 +2,7 @@
 
 import type { Context } from "../common/context.ts";
 import { kmaRow, TABLE } from "../common/rows.ts";
-import type { HeldKey, HeldKeys } from "./received-keys.ts";
+import type { ReceivedKey, ReceivedKeys } from "./received-keys.ts";
 
 /** What a fetch is told, once. What it throws concerns no other. */
 export interface Fetching {
@@ -16,7 +16,7 @@ export class FetchCommits {
   readonly #vault: Context["vault"];
   readonly #log: Context["log"];
   /** What the next change has to write, and who waits for it. */
-  #keys = new Map<HeldKey, HeldKeys>();
+  #keys = new Map<ReceivedKey, ReceivedKeys>();
   #waiting: Fetching[] = [];
   #isRunning = false;
 
@@ -26,7 +26,7 @@ export class FetchCommits {
   }
 
   /** The ranges are marked in memory; those that come in the same turn of the event loop share a change. */
-  add(keys: Iterable<HeldKey>, held: HeldKeys, fetching: Fetching): void {
+  add(keys: Iterable<ReceivedKey>, held: ReceivedKeys, fetching: Fetching): void {
     for (const key of keys) this.#keys.set(key, held);
     this.#waiting.push(fetching);
     if (this.#isRunning) return;
@@ -57,7 +57,7 @@ export class FetchCommits {
     }
   }
 
-  async #commit(keys: ReadonlyMap<HeldKey, HeldKeys>): Promise<void> {
+  async #commit(keys: ReadonlyMap<ReceivedKey, ReceivedKeys>): Promise<void> {
     const change = this.#vault.change();
     for (const [key, held] of keys) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
     await change.commit();

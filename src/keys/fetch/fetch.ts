@@ -10,7 +10,7 @@ import { type GrantedKey, grantKeys } from "../supply/grants.ts";
 import { type NamedFor, nameFits, type Parties } from "../supply/key-namer.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { FetchCommits } from "./fetch-commits.ts";
-import type { HeldKey, HeldKeys } from "./received-keys.ts";
+import type { ReceivedKey, ReceivedKeys } from "./received-keys.ts";
 
 interface QueuedRequest extends FetchRequest {
   /** For whom the keys are named, when it is not `initiator` for `app`: in a session. */
@@ -18,18 +18,18 @@ interface QueuedRequest extends FetchRequest {
 }
 
 interface Wanted {
-  readonly key: HeldKey;
+  readonly key: ReceivedKey;
   readonly parts: KeyIdParts;
   /** What it takes of the KMA-key. */
   readonly range: Range;
 }
 
-type Blocks = ReadonlyMap<HeldKey, OpenBlock>;
+type Blocks = ReadonlyMap<ReceivedKey, OpenBlock>;
 
 /** A fetch whose checks have been passed. */
 interface Fetch {
   readonly wanted: readonly Wanted[];
-  readonly held: HeldKeys;
+  readonly held: ReceivedKeys;
   /** Marked durably, and open until dispose. */
   durable(blocks: Blocks): void;
   failed(thrown: unknown): void;
@@ -45,7 +45,7 @@ export class KeyFetcher {
   }
 
   /** `held`: what the initiator's home KM is the source of. @returns gives the request up */
-  request(request: QueuedRequest, held: HeldKeys, answer: Answer): () => void {
+  request(request: QueuedRequest, held: ReceivedKeys, answer: Answer): () => void {
     const apps = request.apps ?? { initiator: request.initiator, target: request.app };
     const parties = { source: held.peer, destination: this.#context.self, ...apps };
     let givenUp = false;
@@ -104,8 +104,8 @@ export class KeyFetcher {
   }
 
   /** Blocks that are in memory, if all of them are. */
-  #resident(keys: ReadonlySet<HeldKey>): Blocks | undefined {
-    const blocks = new Map<HeldKey, OpenBlock>();
+  #resident(keys: ReadonlySet<ReceivedKey>): Blocks | undefined {
+    const blocks = new Map<ReceivedKey, OpenBlock>();
     for (const key of keys) {
       const open = this.#context.vault.resident(key.block);
       if (open === undefined) {
@@ -118,13 +118,13 @@ export class KeyFetcher {
   }
 
   /** All at once, so that nothing is held while memory is waited for. */
-  async #open(keys: ReadonlySet<HeldKey>): Promise<Blocks> {
+  async #open(keys: ReadonlySet<ReceivedKey>): Promise<Blocks> {
     const blocks = [...keys].map((key) => ({ block: key.block, used: () => key.used() }));
     const job = await this.#context.vault.openJob({ blocks, blanks: 0 });
     return new Map([...keys].flatMap((key, index) => entryOf(key, job.blocks[index])));
   }
 
-  #grant({ app, door }: FetchRequest, parties: Parties, wanted: readonly Wanted[], blocks: Blocks, held: HeldKeys) {
+  #grant({ app, door }: FetchRequest, parties: Parties, wanted: readonly Wanted[], blocks: Blocks, held: ReceivedKeys) {
     const keys = wanted.flatMap(({ key, parts }): GrantedKey[] => {
       const open = blocks.get(key);
       return open === undefined ? [] : [{ ...parts, idKey: key.idKey, open }];
@@ -160,17 +160,17 @@ function close(blocks: Blocks): void {
   for (const open of blocks.values()) open[Symbol.dispose]();
 }
 
-const entryOf = (key: HeldKey, open: OpenBlock | undefined): [HeldKey, OpenBlock][] =>
+const entryOf = (key: ReceivedKey, open: OpenBlock | undefined): [ReceivedKey, OpenBlock][] =>
   open === undefined ? [] : [[key, open]];
 
 /** The ranges stay marked, whether or not they have left. */
-function settle(wanted: readonly Wanted[], held: HeldKeys): void {
+function settle(wanted: readonly Wanted[], held: ReceivedKeys): void {
   for (const { key, range } of wanted) key.settle(range);
   held.retire(new Set(wanted.map(({ key }) => key)));
 }
 
 /** The checks of key-protocol 3, each for all IDs before the next. @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED */
-function select(keyIds: readonly string[], held: HeldKeys, parties: Parties): Wanted[] {
+function select(keyIds: readonly string[], held: ReceivedKeys, parties: Parties): Wanted[] {
   const wanted = keyIds.map((id) => find(id, held));
   for (const { key, parts } of wanted) {
     if (!nameFits(parts.tag, { ...parts, idKey: key.idKey }, parties)) throw new Fault("NOT_AUTHORIZED");
@@ -187,7 +187,7 @@ function select(keyIds: readonly string[], held: HeldKeys, parties: Parties): Wa
 }
 
 /** Whether an ID names a key of `length` bytes for these parties, of which nothing was fetched. */
-export function isFetchable(id: string, length: number, held: HeldKeys, parties: Parties): boolean {
+export function isFetchable(id: string, length: number, held: ReceivedKeys, parties: Parties): boolean {
   try {
     return select([id], held, parties).every(({ parts }) => parts.length === length);
   } catch (thrown) {
@@ -196,7 +196,7 @@ export function isFetchable(id: string, length: number, held: HeldKeys, parties:
   }
 }
 
-function find(id: string, held: HeldKeys): Wanted {
+function find(id: string, held: ReceivedKeys): Wanted {
   const parts = parseKeyId(id);
   const key = parts && held.get(parts.serial);
   if (parts === undefined || key === undefined || parts.length > MAX_KEY_BYTES) throw new Fault("KEY_NOT_FOUND");

@@ -6,13 +6,13 @@ import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
 import type { BlockId, Change, KeyIdKey, Range } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
-import { type HeldRow, kmaRow, type PeerRow, TABLE } from "../common/rows.ts";
+import { kmaRow, type PeerRow, type ReceivedRow, TABLE } from "../common/rows.ts";
 
 /** Serials below the highest that may still come: relays of several routes overtake one another. */
 const WINDOW = 256;
 
 /** One KMA-key at its destination. */
-export class HeldKey {
+export class ReceivedKey {
   readonly serial: number;
   readonly block: BlockId;
   readonly length: number;
@@ -26,7 +26,7 @@ export class HeldKey {
   readonly #inHand = new Set<Range>();
   #freeSteps: number;
 
-  constructor(row: HeldRow, idKey: KeyIdKey) {
+  constructor(row: ReceivedRow, idKey: KeyIdKey) {
     this.serial = row.serial;
     this.block = row.block;
     this.length = row.length;
@@ -101,16 +101,16 @@ function setBits(bits: Uint8Array, { offset, length }: Range, on: boolean): void
 /** An empty bitmap for a KMA-key of `length` bytes. */
 export const emptyBitmap = (length: number): Uint8Array => new Uint8Array(Math.ceil(length / STEP / 8));
 
-export class HeldKeys {
+export class ReceivedKeys {
   readonly peer: KmId;
   readonly #context: Context;
-  readonly #keys = new Map<number, HeldKey>();
+  readonly #keys = new Map<number, ReceivedKey>();
   /** The highest serial accepted. */
   accepted = 0;
   /** Accepted ones within the window below it. */
   readonly #recent = new Set<number>();
   /** Ended, but a fetch is under way. */
-  readonly #ending = new Map<HeldKey, EndReason>();
+  readonly #ending = new Map<ReceivedKey, EndReason>();
   /** Serials whose relay is being taken in; false when the source gave them up meanwhile. */
   readonly #expected = new Map<number, boolean>();
 
@@ -123,11 +123,11 @@ export class HeldKeys {
     return this.#keys.size;
   }
 
-  get(serial: number): HeldKey | undefined {
+  get(serial: number): ReceivedKey | undefined {
     return this.#keys.get(serial);
   }
 
-  keys(): Iterable<HeldKey> {
+  keys(): Iterable<ReceivedKey> {
     return this.#keys.values();
   }
 
@@ -177,17 +177,17 @@ export class HeldKeys {
     }
   }
 
-  add(key: HeldKey): void {
+  add(key: ReceivedKey): void {
     this.#keys.set(key.serial, key);
   }
 
-  row(key: HeldKey): HeldRow {
+  row(key: ReceivedKey): ReceivedRow {
     const { serial, block, length, bornAt, witness } = key;
     return { peer: this.peer, serial, block, length, bornAt, witness, fetched: Uint8Array.from(key.fetched) };
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
-  #forget(key: HeldKey, change: Change): void {
+  #forget(key: ReceivedKey, change: Change): void {
     this.#keys.delete(key.serial);
     this.#ending.delete(key);
     change.remove(TABLE.held, kmaRow(this.peer, key.serial)).destroy(key.block);
@@ -195,7 +195,7 @@ export class HeldKeys {
   }
 
   /** Ends KMA-keys, counted under their reason. What a fetch holds goes off the disk when that has ended. */
-  end(keys: Iterable<HeldKey>, reason: EndReason, change: Change): void {
+  end(keys: Iterable<ReceivedKey>, reason: EndReason, change: Change): void {
     for (const key of [...keys]) {
       if (key.pins === 0) {
         this.#drop(key, reason, change);
@@ -206,7 +206,7 @@ export class HeldKeys {
     }
   }
 
-  #drop(key: HeldKey, reason: EndReason, change: Change): void {
+  #drop(key: ReceivedKey, reason: EndReason, change: Change): void {
     const { audit, log, meter } = this.#context;
     const labels = { peer: this.peer, role: "destination", reason };
     audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });
@@ -217,7 +217,7 @@ export class HeldKeys {
   }
 
   /** Fetches of these KMA-keys have ended: what is fetched whole is destroyed, and what was to end meanwhile. */
-  retire(keys: Iterable<HeldKey>): void {
+  retire(keys: Iterable<ReceivedKey>): void {
     const idle = [...keys].filter((key) => key.pins === 0);
     const over = idle.filter((key) => this.#ending.has(key) || (this.#keys.get(key.serial) === key && key.left < STEP));
     if (over.length === 0) return;
@@ -232,7 +232,7 @@ export class HeldKeys {
     });
   }
 
-  #spent(key: HeldKey, change: Change): void {
+  #spent(key: ReceivedKey, change: Change): void {
     const { serial } = key;
     const fields = { peer: this.peer, role: "destination" };
     this.#context.audit.note("kma_keys_spent", fields, { first: serial, end: serial + 1 });

@@ -6,7 +6,7 @@ import type { Context } from "../common/context.ts";
 import { kmaRow, TABLE } from "../common/rows.ts";
 import { stepped } from "../common/sizes.ts";
 import { ENDED_US, inSlices, PART } from "../common/slices.ts";
-import type { HeldKeys } from "../fetch/received-keys.ts";
+import type { ReceivedKeys } from "../fetch/received-keys.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
@@ -25,7 +25,7 @@ export const EPOCH_ROW = "epoch";
 /** Both directions with one KM. */
 interface Pair {
   readonly stock: SourceStock;
-  readonly held: HeldKeys;
+  readonly held: ReceivedKeys;
 }
 
 /** The books that are kept in order. */
@@ -148,7 +148,7 @@ export class Housekeeping {
   }
 
   /** False when there may be more. */
-  #expire(held: HeldKeys, oldestBorn: number): boolean {
+  #expire(held: ReceivedKeys, oldestBorn: number): boolean {
     const old = [...held.keys()].filter((key) => key.bornAt <= oldestBorn);
     if (old.length === 0) return true;
     const change = this.#context.vault.change();

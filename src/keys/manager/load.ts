@@ -4,9 +4,9 @@ import { asFault } from "../../core/fault.ts";
 import type { BlockId, Change, KeyIdKey } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
-import { type HeldRow, readRow, type SourceRow, TABLE } from "../common/rows.ts";
+import { type ReceivedRow, readRow, type SourceRow, TABLE } from "../common/rows.ts";
 import { inSlices, readTable } from "../common/slices.ts";
-import { HeldKey, type HeldKeys } from "../fetch/received-keys.ts";
+import { ReceivedKey, type ReceivedKeys } from "../fetch/received-keys.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import { CHUNK } from "../supply/high-water-marks.ts";
 import { SourceKey } from "../supply/source-key.ts";
@@ -16,7 +16,7 @@ import type { SourceStock } from "../supply/stock.ts";
 export interface KeyInventory {
   link(id: string): LinkInventory | undefined;
   /** Both directions with a peer, or with this KM itself. */
-  pair(peer: string): { readonly stock: SourceStock; readonly held: HeldKeys } | undefined;
+  pair(peer: string): { readonly stock: SourceStock; readonly held: ReceivedKeys } | undefined;
   /** Blocks that belong to others. */
   readonly others: Iterable<BlockId>;
 }
@@ -35,7 +35,7 @@ export async function loadInventory(context: Context, books: KeyInventory): Prom
   }
   for (const row of helds.sort(bySerial)) {
     await pace.take("housekeeping", OPENED_US);
-    named.add(await loadHeld(context, books, row, change));
+    named.add(await loadReceived(context, books, row, change));
   }
   const orphans = [...vault.blocks()].filter((block) => !named.has(block));
   for (const block of orphans) {
@@ -122,7 +122,7 @@ function countLost({ audit, log, meter }: Context, { peer, serial, mark }: Sourc
   );
 }
 
-async function loadHeld(context: Context, books: KeyInventory, row: HeldRow, change: Change): Promise<BlockId> {
+async function loadReceived(context: Context, books: KeyInventory, row: ReceivedRow, change: Change): Promise<BlockId> {
   const held = books.pair(row.peer)?.held;
   if (held === undefined) return row.block;
   const idKey = await openIdKey(context, row.block);
@@ -130,7 +130,7 @@ async function loadHeld(context: Context, books: KeyInventory, row: HeldRow, cha
     noteUnreadable(context, row, "destination", row.length);
     change.remove(TABLE.held, `${row.peer}/${row.serial}`).destroy(row.block);
   } else {
-    const key = new HeldKey(row, idKey);
+    const key = new ReceivedKey(row, idKey);
     held.add(key);
     noteFound(context, row, "destination");
     const { peer, serial } = row;

@@ -6,7 +6,7 @@ import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { Quotas } from "../common/quota.ts";
 import { kmaRow, localBlock, TABLE } from "../common/rows.ts";
-import { emptyBitmap, HeldKey, HeldKeys } from "../fetch/received-keys.ts";
+import { emptyBitmap, ReceivedKey, ReceivedKeys } from "../fetch/received-keys.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
@@ -17,7 +17,7 @@ const RETRY_MS = 1000;
 
 export class LocalStock implements Filling {
   readonly stock: SourceStock;
-  readonly held: HeldKeys;
+  readonly held: ReceivedKeys;
   readonly desk: KeySupplier;
   readonly #context: Context;
   readonly #blockBytes: number;
@@ -29,7 +29,7 @@ export class LocalStock implements Filling {
     this.#context = context;
     this.#blockBytes = blockBytes;
     this.stock = new SourceStock(context, context.self);
-    this.held = new HeldKeys(context, context.self);
+    this.held = new ReceivedKeys(context, context.self);
     this.stock.acceptance = () => this.held.acceptance();
     this.desk = new KeySupplier(context, this.stock, this, quotas);
   }
@@ -114,7 +114,7 @@ export class LocalStock implements Filling {
     const key = new SourceKey({ serial, block: atSource, length, bornAt }, sourceIdKey);
     const fetched = emptyBitmap(length);
     const row = { peer: self, serial, block: atDestination, length, bornAt, fetched, witness: FIRST_OFFSET };
-    const held = new HeldKey(row, idKeys.use(await this.#idKey(atDestination, change)));
+    const held = new ReceivedKey(row, idKeys.use(await this.#idKey(atDestination, change)));
     change.put(TABLE.held, kmaRow(self, serial), row);
     await change.put(TABLE.source, kmaRow(self, serial), this.stock.sourceRow(key, "ready", 0)).commit();
     const made = { peer: self, serial, route: "local", blocks: undefined, via: undefined, bytes: length };

@@ -10,7 +10,7 @@ import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { Quotas } from "../common/quota.ts";
 import { TABLE } from "../common/rows.ts";
-import { HeldKeys } from "../fetch/received-keys.ts";
+import { ReceivedKeys } from "../fetch/received-keys.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../ports.ts";
 import { SourceStock } from "../supply/stock.ts";
@@ -38,7 +38,7 @@ export class Remote implements Filling {
   readonly id: KmId;
   readonly links: LinkInventory[] = [];
   readonly stock: SourceStock;
-  readonly held: HeldKeys;
+  readonly held: ReceivedKeys;
   readonly desk: KeySupplier;
   phase: Phase = "down";
   peer: Peer | undefined;
@@ -66,7 +66,7 @@ export class Remote implements Filling {
     this.id = id;
     this.#context = context;
     this.stock = new SourceStock(context, id);
-    this.held = new HeldKeys(context, id);
+    this.held = new ReceivedKeys(context, id);
     this.stock.acceptance = () => this.held.acceptance();
     this.desk = new KeySupplier(context, this.stock, this, quotas);
   }

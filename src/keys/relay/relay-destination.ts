@@ -5,8 +5,8 @@ import { parseRuns } from "../../core/runs.ts";
 import type { Change, OpenBlock } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, kmaSerial } from "../common/key-id.ts";
-import { heldBlock, kmaRow, TABLE } from "../common/rows.ts";
-import { emptyBitmap, HeldKey } from "../fetch/received-keys.ts";
+import { kmaRow, receivedBlock, TABLE } from "../common/rows.ts";
+import { emptyBitmap, ReceivedKey } from "../fetch/received-keys.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { Incoming } from "./relay-incoming.ts";
@@ -52,7 +52,7 @@ function checkRuns(text: string): void {
 /** Accepts a KMA-key that came whole; its serial is expected. @throws Fault that becomes the 0x1102 */
 export async function acceptKey(context: Context, arrival: Arrival, incoming: Incoming): Promise<RelayConfirmation> {
   const { source, offer, serial } = arrival;
-  const block = incoming.nameOr(heldBlock(source.id, serial));
+  const block = incoming.nameOr(receivedBlock(source.id, serial));
   const change = context.vault.change();
   try {
     await context.pace.take("kx", ACCEPTED_US);
@@ -91,7 +91,7 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
     idKey[Symbol.dispose]();
     throw thrown;
   }
-  source.held.add(new HeldKey(row, idKey));
+  source.held.add(new ReceivedKey(row, idKey));
   context.meter.add("kma_keys_held", { peer: source.id });
   context.audit.note("kma_key_held", { peer: source.id, serial, block, bytes: length });
 }

@@ -3,7 +3,7 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { Blank, BlockId, OpenBlock } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
-import { heldBlock, partBlock } from "../common/rows.ts";
+import { partBlock, receivedBlock } from "../common/rows.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { Part, RelayConfirmation, RelayOffer } from "../ports.ts";
 import { type Arrival, checkSerial, keepKey, lose } from "./relay-destination.ts";
@@ -115,7 +115,7 @@ export class Gatherings {
     const { source, offer, serial, kept } = gathering;
     const { vault } = this.#context;
     using open = await vault.openJob({ blocks: kept.map((block) => ({ block })), blanks: 1 });
-    const key = combined(open.blanks[0], open.blocks, heldBlock(source.id, serial));
+    const key = combined(open.blanks[0], open.blocks, receivedBlock(source.id, serial));
     const tag = key.endTag(endContext(offer));
     const change = vault.change().keep(await key.seal());
     for (const block of kept) change.destroy(block);

@@ -4,7 +4,7 @@ import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { Quotas } from "../common/quota.ts";
 import type { KeyFetcher } from "../fetch/fetch.ts";
-import type { HeldKeys } from "../fetch/received-keys.ts";
+import type { ReceivedKeys } from "../fetch/received-keys.ts";
 import type { Peer, SessionPeer, SessionWish } from "../ports.ts";
 import type { KeySupplier } from "../supply/supply.ts";
 
@@ -13,7 +13,7 @@ export interface SessionPair {
   /** Supplies from what this KM is the source of. */
   readonly desk: KeySupplier;
   /** What the other KM is the source of. */
-  readonly held: HeldKeys;
+  readonly held: ReceivedKeys;
 }
 
 export interface SessionHost {

@@ -23,7 +23,7 @@ const KEY_ID = /^[ !#-[\]-~]{1,256}$/;
 
 type Arrived = WholeArrival["keys"][number];
 
-export class StrictHeld {
+export class StrictReceivedKeys {
   readonly book: BundleInventory;
   readonly #context: Context;
   readonly #peer: KmId;

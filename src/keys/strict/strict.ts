@@ -13,7 +13,7 @@ import { keySizes } from "../common/sizes.ts";
 import type { KeySizes, Peer, SupplyStatus, WholeArrival } from "../ports.ts";
 import { Bundle } from "./strict-bundle.ts";
 import { countEnded } from "./strict-inventory.ts";
-import { BUNDLE_BYTES, StrictHeld } from "./strict-received-keys.ts";
+import { BUNDLE_BYTES, StrictReceivedKeys } from "./strict-received-keys.ts";
 import { StrictRelays } from "./strict-relays.ts";
 import { type KeyWish, StrictStock } from "./strict-stock.ts";
 import { StrictSupply } from "./strict-supply.ts";
@@ -33,7 +33,7 @@ export class StrictPeer {
   /** What may be asked. */
   readonly sizes: KeySizes;
   readonly stock: StrictStock;
-  readonly held: StrictHeld;
+  readonly held: StrictReceivedKeys;
   readonly desk: StrictSupply;
   readonly relays: StrictRelays;
   readonly #context: Context;
@@ -50,7 +50,7 @@ export class StrictPeer {
     const { maxHeld } = context.policy;
     this.#marks = { low: Math.min(STRICT_MARKS.low, maxHeld), high: Math.min(STRICT_MARKS.high, maxHeld) };
     this.stock = new StrictStock(context, id);
-    this.held = new StrictHeld(context, id, fetchApps);
+    this.held = new StrictReceivedKeys(context, id, fetchApps);
     this.relays = new StrictRelays(context, this.stock, {
       peer: id,
       connected: () => this.#peer,

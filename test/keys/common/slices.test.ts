@@ -3,8 +3,8 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { kmId } from "../../../src/core/ids.ts";
 import { Pace } from "../../../src/core/pace.ts";
-import { heldBlock, kmaRow, linkBlock } from "../../../src/keys/common/rows.ts";
-import { emptyBitmap, HeldKeys } from "../../../src/keys/fetch/received-keys.ts";
+import { kmaRow, linkBlock, receivedBlock } from "../../../src/keys/common/rows.ts";
+import { emptyBitmap, ReceivedKeys } from "../../../src/keys/fetch/received-keys.ts";
 import { ModelVault } from "../../support/model-vault.ts";
 import { until } from "../../support/until.ts";
 import { Network, POLICY } from "../support/network.ts";
@@ -53,7 +53,7 @@ function laden(policy: Partial<typeof POLICY> = {}): Network {
   };
   for (let serial = 1; serial <= MANY; serial++) {
     const common = { peer: PEER, serial, length: LENGTH, bornAt: 0 };
-    const [source, held] = [`link:ab:1:${2 * serial}`, heldBlock(PEER, serial)];
+    const [source, held] = [`link:ab:1:${2 * serial}`, receivedBlock(PEER, serial)];
     rows.set(`source\n${kmaRow(PEER, serial)}`, { ...common, block: source, state: "ready", mark: 0, exact: false });
     rows.set(`held\n${kmaRow(PEER, serial)}`, { ...common, block: held, fetched: emptyBitmap(LENGTH), witness: 96 });
     for (const block of [source, held]) store(block);
@@ -138,7 +138,7 @@ test("what the other KM has lost ends a few a turn, and nothing is carved until 
 test("before an epoch turns, what is used of each KMA-key is made durable a few a turn", async () => {
   const network = laden({ epochMs: 5_000 });
   const { a, clock } = network;
-  const rows = vi.spyOn(HeldKeys.prototype, "row");
+  const rows = vi.spyOn(ReceivedKeys.prototype, "row");
   const most = watch(a, () => rows.mock.calls.length);
   await a.boot();
   const rotate = vi.spyOn(a.vault, "rotate");

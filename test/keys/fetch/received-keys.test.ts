@@ -4,13 +4,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kmId } from "../../../src/core/ids.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
-import type { HeldRow } from "../../../src/keys/common/rows.ts";
-import { emptyBitmap, HeldKey, HeldKeys } from "../../../src/keys/fetch/received-keys.ts";
+import type { ReceivedRow } from "../../../src/keys/common/rows.ts";
+import { emptyBitmap, ReceivedKey, ReceivedKeys } from "../../../src/keys/fetch/received-keys.ts";
 import type { BlockId, KeyIdKey } from "../../../src/vault/vault.ts";
 
 const ID_KEY: KeyIdKey = { tag: () => {}, [Symbol.dispose]: () => {} };
 
-const rowOf = (length: number, fetched = emptyBitmap(length)): HeldRow => ({
+const rowOf = (length: number, fetched = emptyBitmap(length)): ReceivedRow => ({
   peer: kmId("km-a"),
   serial: 1,
   block: "link:ab:1:0" as BlockId,
@@ -21,7 +21,7 @@ const rowOf = (length: number, fetched = emptyBitmap(length)): HeldRow => ({
 });
 
 /** Serials are kept without any port. */
-const heldKeys = (): HeldKeys => new HeldKeys({} as Context, kmId("km-a"));
+const heldKeys = (): ReceivedKeys => new ReceivedKeys({} as Context, kmId("km-a"));
 
 const LENGTH = 1024;
 const range = fc
@@ -32,7 +32,7 @@ describe("ranges of a KMA-key", () => {
   test("are taken exactly when a byte of them was fetched, or they are none of the key's", () => {
     fc.assert(
       fc.property(fc.array(range, { maxLength: 30 }), (ranges) => {
-        const key = new HeldKey(rowOf(LENGTH), ID_KEY);
+        const key = new ReceivedKey(rowOf(LENGTH), ID_KEY);
         const taken = new Set<number>();
         for (const { offset, length } of ranges) {
           const bytes = Array.from({ length }, (_, index) => offset + index);
@@ -47,14 +47,14 @@ describe("ranges of a KMA-key", () => {
         expect(key.left).toBe(LENGTH - 96 - taken.size);
         const used = key.used().flatMap(({ offset, length }) => Array.from({ length }, (_, index) => offset + index));
         expect(new Set(used)).toEqual(new Set([...Array.from({ length: 96 }, (_, at) => at), ...taken]));
-        const again = new HeldKey(rowOf(LENGTH, key.fetched), ID_KEY);
+        const again = new ReceivedKey(rowOf(LENGTH, key.fetched), ID_KEY);
         expect([again.left, again.used()]).toEqual([key.left, key.used()]);
       }),
     );
   });
 
   test("in hand are marked but not used, and free again when they did not leave", () => {
-    const key = new HeldKey(rowOf(LENGTH), ID_KEY);
+    const key = new ReceivedKey(rowOf(LENGTH), ID_KEY);
     const [one, other] = [
       { offset: 96, length: 32 },
       { offset: 128, length: 32 },

@@ -6,7 +6,7 @@ import { kmId, linkId } from "../../../src/core/ids.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
 import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import { HeldKey } from "../../../src/keys/fetch/received-keys.ts";
+import { ReceivedKey } from "../../../src/keys/fetch/received-keys.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import { Remote } from "../../../src/keys/peers/peer.ts";
 import type { ExtensionEntry } from "../../../src/keys/ports.ts";
@@ -43,7 +43,7 @@ function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Remote {
   const block = "b" as BlockId;
   for (const [serial, witness] of held) {
     const row = { peer: PEER, serial, block, length: LENGTH, bornAt: 0, witness, fetched: new Uint8Array(64) };
-    remote.held.add(new HeldKey(row, ID_KEY));
+    remote.held.add(new ReceivedKey(row, ID_KEY));
     remote.held.accept(serial);
   }
   for (const [serial, mark] of open) {
