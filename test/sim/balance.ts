@@ -20,7 +20,7 @@ export function checkBalance(checks: Checks, node: SimNode): void {
   checks.check("live", km !== undefined, () => `${node.id} is not up`);
   if (km === undefined || machine.vault === undefined) return;
   const { leases } = machine.vault;
-  const pairs = [km.local, ...km.remotes.values()];
+  const sharedPeers = [km.local, ...km.remotes.values()];
   const keys = keysOf(km);
   const equal = (what: string, is: number, shouldBe: number): void =>
     checks.check("balanced", is === shouldBe, () => `${node.id} has ${is} ${what}, and its books say ${shouldBe}`);
@@ -32,12 +32,12 @@ export function checkBalance(checks: Checks, node: SimNode): void {
   equal(
     "source rows",
     rows("source"),
-    pairs.reduce((sum, { stock }) => sum + stock.size, 0),
+    sharedPeers.reduce((sum, { stock }) => sum + stock.size, 0),
   );
   equal(
     "held rows",
     rows("held"),
-    pairs.reduce((sum, { held }) => sum + held.size, 0),
+    sharedPeers.reduce((sum, { held }) => sum + held.size, 0),
   );
   const books = new Set<string>(keys.map(({ block }) => block));
   for (const link of km.links.values()) for (const { id } of [...link.own(), ...link.copies()]) books.add(id);

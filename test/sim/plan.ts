@@ -17,7 +17,7 @@ export interface Plan {
   readonly topology: Topology;
   readonly blockBytes: number;
   readonly apps: readonly AppEntry[];
-  readonly pairs: readonly PlannedPair[];
+  readonly sharedPeers: readonly PlannedPair[];
   /** KMs that have a Kx connection. */
   readonly contacts: readonly (readonly [KmId, KmId])[];
   readonly settings: ReadonlyMap<KmId, KeyManagerSettings & { readonly id: KmId }>;
@@ -37,10 +37,10 @@ export function planOf(nodes: number, dice: Dice): Plan {
   const blockBytes = dice.pick(BLOCK_BYTES);
   const policy = policyOf(dice);
   const entries = topology.nodes.flatMap((node) => ["x", "y"].map((name) => appOf(node, name)));
-  const pairs = pairsOf(topology, entries, dice.branch("pairs"));
-  const busy = new Set(pairs.flatMap(({ from, to }) => [from.home, to.home]));
+  const sharedPeers = pairsOf(topology, entries, dice.branch("sharedPeers"));
+  const busy = new Set(sharedPeers.flatMap(({ from, to }) => [from.home, to.home]));
   const apps = entries.filter(({ home }) => busy.has(home));
-  const contacts = contactsOf(topology, pairs);
+  const contacts = contactsOf(topology, sharedPeers);
   const common = {
     policy,
     apps,
@@ -54,7 +54,7 @@ export function planOf(nodes: number, dice: Dice): Plan {
     const paths = new Map(twofold.map((peer) => [peer, 2]));
     return [id, { ...common, id, links: linksOf(name, topology.edges, blockBytes), peers, paths }] as const;
   });
-  return { topology, blockBytes, apps, pairs, contacts, settings: new Map(settings) };
+  return { topology, blockBytes, apps, sharedPeers, contacts, settings: new Map(settings) };
 }
 
 const appOf = (node: string, name: string): AppEntry => ({
@@ -94,8 +94,8 @@ function pairsOf({ nodes, edges }: Topology, apps: readonly AppEntry[], dice: Di
 }
 
 /** Neighbours, and KMs whose applications talk to one another. */
-function contactsOf({ edges }: Topology, pairs: readonly PlannedPair[]): readonly (readonly [KmId, KmId])[] {
-  const ends = [...edges.map(({ a, b }) => [a, b]), ...pairs.map(({ from, to }) => [from.home, to.home])];
+function contactsOf({ edges }: Topology, sharedPeers: readonly PlannedPair[]): readonly (readonly [KmId, KmId])[] {
+  const ends = [...edges.map(({ a, b }) => [a, b]), ...sharedPeers.map(({ from, to }) => [from.home, to.home])];
   const sorted = ends.map((pair) => pair.toSorted().map(kmId));
   const byName = new Map(sorted.map(([a, b]) => [`${a} ${b}`, [a, b] as const]));
   return [...byName.values()].flatMap(([a, b]) => (a === undefined || b === undefined || a === b ? [] : [[a, b]]));

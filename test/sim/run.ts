@@ -86,7 +86,7 @@ async function settle(world: World): Promise<void> {
 
 /** Every pair is served, and its keys are fetched. */
 async function revive(world: World): Promise<void> {
-  const before = new Map(world.pairs.map((pair) => [pair, { ...pair.served }]));
+  const before = new Map(world.sharedPeers.map((pair) => [pair, { ...pair.served }]));
   const isServed = (pair: AppPair): boolean => {
     const had = before.get(pair);
     return had !== undefined && pair.served.supplied > had.supplied && pair.served.fetched > had.fetched;
@@ -94,12 +94,12 @@ async function revive(world: World): Promise<void> {
   const ages = world.nodeList.map(({ settings }) => settings.policy.maxAgeMs);
   const endMs = world.clock.nowMs + Math.max(...ages) + LIVE_BEYOND_MS;
   while (world.clock.nowMs < endMs) {
-    const missing = world.pairs.filter((pair) => !isServed(pair));
+    const missing = world.sharedPeers.filter((pair) => !isServed(pair));
     if (missing.length === 0) break;
     for (const pair of missing) pair.ask(true);
     await world.runUntil(world.clock.nowMs + LIVE_ROUND_MS);
   }
-  for (const pair of world.pairs) {
+  for (const pair of world.sharedPeers) {
     const { app, to } = pair.pair;
     const why = [...pair.refusals].map(([code, count]) => `${code} ${count}`).join(", ");
     world.oracle.checks.check("live", isServed(pair), () => `${app} has no key with ${to} though all is well (${why})`);

@@ -34,7 +34,7 @@ export class World {
   readonly nodes = new Map<string, SimNode>();
   readonly wires: Wire[] = [];
   readonly modules: LinkModules[] = [];
-  readonly pairs: AppPair[] = [];
+  readonly sharedPeers: AppPair[] = [];
   readonly samples: Sample[] = [];
   /** How often each fault struck. */
   readonly struck = new Map<FaultName, number>();
@@ -54,7 +54,7 @@ export class World {
   /** How often applications were refused, by fault. */
   get refusals(): ReadonlyMap<string, number> {
     const sums = new Map<string, number>();
-    for (const { refusals } of this.pairs)
+    for (const { refusals } of this.sharedPeers)
       for (const [code, count] of refusals) sums.set(code, (sums.get(code) ?? 0) + count);
     return sums;
   }
@@ -106,9 +106,9 @@ export class World {
     const { clock, oracle, trace, plan } = this;
     const strangers = plan.apps.map(({ id, home }) => ({ app: id, at: this.#node(home) }));
     const ports = { clock, oracle, trace, dice: this.dice.branch("apps"), strangers };
-    for (const { from, to } of plan.pairs) {
+    for (const { from, to } of plan.sharedPeers) {
       const pair: Pair = { app: from.id, at: this.#node(from.home), to: to.id, toAt: this.#node(to.home) };
-      this.pairs.push(new AppPair(pair, this.dice.between(1500, 15_000), ports));
+      this.sharedPeers.push(new AppPair(pair, this.dice.between(1500, 15_000), ports));
     }
   }
 
@@ -116,7 +116,7 @@ export class World {
   start(): void {
     for (const node of this.nodes.values()) node.boot();
     for (const modules of this.modules) modules.start();
-    for (const pair of this.pairs) pair.start();
+    for (const pair of this.sharedPeers) pair.start();
     if (this.options.faults > 0) for (const name of Object.keys(FAULT_TABLE) as FaultName[]) this.#plan(name);
     for (const node of this.nodes.values()) this.#planBackup(node);
   }
@@ -239,7 +239,7 @@ export class World {
 
   /** Applications ask no more by themselves. */
   rest(): void {
-    for (const pair of this.pairs) pair.intervalMs = 0;
+    for (const pair of this.sharedPeers) pair.intervalMs = 0;
   }
 
   /** Modules bring no more. */

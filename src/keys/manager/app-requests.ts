@@ -9,11 +9,11 @@ import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStat
 import type { StrictPeers } from "../strict/strict.ts";
 import { supplyStatus } from "../supply/supply-status.ts";
 import type { Apps } from "./apps.ts";
-import type { Pairs } from "./shared-peers.ts";
+import type { SharedPeers } from "./shared-peers.ts";
 
 interface AppRequestsParts {
   readonly apps: Apps;
-  readonly pairs: Pairs;
+  readonly sharedPeers: SharedPeers;
   readonly strict: StrictPeers;
   readonly keyFetcher: KeyFetcher;
   readonly sizes: KeySizes;
@@ -35,17 +35,17 @@ export class AppRequests implements KeyDoor {
   }
 
   supply(request: SupplyRequest, answer: Answer): () => void {
-    const { apps, pairs, strict, checkWorking } = this.#parts;
+    const { apps, sharedPeers, strict, checkWorking } = this.#parts;
     try {
       checkWorking();
       const { home } = apps.get(request.destination);
       if (request.destination === request.app) {
         throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
       }
-      const mayWait = pairs.waiting < this.#context.policy.maxWaiting;
+      const mayWait = sharedPeers.waiting < this.#context.policy.maxWaiting;
       const other = strict.get(home);
-      checkSize(request, other?.sizes ?? pairs.sizes(home));
-      return (other ?? pairs.for(home)).desk.request(request, answer, mayWait);
+      checkSize(request, other?.sizes ?? sharedPeers.sizes(home));
+      return (other ?? sharedPeers.for(home)).desk.request(request, answer, mayWait);
     } catch (thrown) {
       answer.refused(asFault(thrown));
       return NOTHING;
@@ -53,13 +53,13 @@ export class AppRequests implements KeyDoor {
   }
 
   fetch(request: FetchRequest, answer: Answer): () => void {
-    const { apps, pairs, strict, keyFetcher, checkWorking } = this.#parts;
+    const { apps, sharedPeers, strict, keyFetcher, checkWorking } = this.#parts;
     try {
       checkWorking();
       const { home } = apps.get(request.initiator);
       const other = strict.get(home);
       if (other !== undefined) return other.held.request(request, answer);
-      const held = pairs.of(home)?.held;
+      const held = sharedPeers.of(home)?.held;
       if (held === undefined) throw new Fault("KEY_NOT_FOUND");
       return keyFetcher.request(request, held, answer);
     } catch (thrown) {
@@ -69,8 +69,8 @@ export class AppRequests implements KeyDoor {
   }
 
   status(_app: AppId, other: AppId): SupplyStatus {
-    const { apps, pairs, strict } = this.#parts;
+    const { apps, sharedPeers, strict } = this.#parts;
     const { home } = apps.get(other);
-    return strict.get(home)?.status ?? supplyStatus(this.#context, pairs.for(home), this.sizes.defaultBits);
+    return strict.get(home)?.status ?? supplyStatus(this.#context, sharedPeers.for(home), this.sizes.defaultBits);
   }
 }

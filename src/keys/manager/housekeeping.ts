@@ -58,7 +58,7 @@ export class Housekeeping {
     });
   }
 
-  #pairs(): Pair[] {
+  #sharedPeers(): Pair[] {
     return [this.#books.local, ...this.#books.remotes.values()];
   }
 
@@ -68,7 +68,7 @@ export class Housekeeping {
     const now = ages.now();
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     this.#books.strict.expire();
-    for (const { stock, held } of this.#pairs()) {
+    for (const { stock, held } of this.#sharedPeers()) {
       await this.#untilDone(() => stock.tidy(now - policy.maxAgeMs, shortBytes, PART));
       await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs));
     }
@@ -133,7 +133,7 @@ export class Housekeeping {
   /** What an epoch zeroes must be used on the disk too: a rejected commit may have left it used in memory alone. */
   async #makeUsedDurable(): Promise<void> {
     const { vault } = this.#context;
-    for (const { held } of this.#pairs()) {
+    for (const { held } of this.#sharedPeers()) {
       await inSlices(this.#context, [...held.keys()], async (part) => {
         const rows = vault.change();
         for (const key of part.filter((one) => held.get(one.serial) === one)) {
@@ -169,7 +169,7 @@ export class Housekeeping {
   /** What of each block is used now, for the turn of an epoch. */
   used(): (block: BlockId) => readonly Range[] {
     const used = new Map<BlockId, () => readonly Range[]>();
-    for (const { stock, held } of this.#pairs()) {
+    for (const { stock, held } of this.#sharedPeers()) {
       for (const key of stock.keys()) used.set(key.block, () => [{ offset: 0, length: key.carved }]);
       for (const key of held.keys()) used.set(key.block, () => key.used());
     }
@@ -193,7 +193,7 @@ export class Housekeeping {
     );
     meter.add("alarms", { alarm: reason });
     const change = vault.change();
-    for (const { stock, held } of this.#pairs()) {
+    for (const { stock, held } of this.#sharedPeers()) {
       stock.end(stock.keys(), reason, change);
       held.end(held.keys(), reason, change);
     }
@@ -214,7 +214,7 @@ export class Housekeeping {
     log.error({ alarm: reason }, "the wall clock is behind the last saved time: all KMA-keys owned here are retired");
     meter.add("alarms", { alarm: reason });
     const change = vault.change();
-    for (const { stock } of this.#pairs()) stock.end(stock.keys(), reason, change);
+    for (const { stock } of this.#sharedPeers()) stock.end(stock.keys(), reason, change);
     await change.commit();
   }
 
@@ -223,9 +223,9 @@ export class Housekeeping {
     this.#stopTick();
     this.#isStopped = true;
     await this.#ticking;
-    await Promise.all(this.#pairs().map(({ stock }) => stock.stop()));
+    await Promise.all(this.#sharedPeers().map(({ stock }) => stock.stop()));
     const change = this.#context.vault.change();
-    for (const { stock } of this.#pairs()) stock.settle(change);
+    for (const { stock } of this.#sharedPeers()) stock.settle(change);
     await change.put(TABLE.meta, CLOCK_ROW, { ...this.#context.ages.saved() }).commit();
   }
 }

@@ -28,7 +28,7 @@ import { AppRequests } from "./app-requests.ts";
 import { type AppEntry, Apps } from "./apps.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadInventory } from "./load.ts";
-import { Pairs } from "./shared-peers.ts";
+import { SharedPeers } from "./shared-peers.ts";
 
 export type { AppEntry };
 
@@ -65,7 +65,7 @@ export class KeyManager implements KeyDoor {
   readonly sessions: Sessions;
   /** What other KMs ask of this one. */
   readonly peers: PeerRequests;
-  readonly #pairs: Pairs;
+  readonly #sharedPeers: SharedPeers;
   readonly #apps: Apps;
   readonly #keyFetcher: KeyFetcher;
   /** What applications ask of this KM. */
@@ -99,7 +99,7 @@ export class KeyManager implements KeyDoor {
     });
     this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
     const { local, sizes } = this;
-    this.#pairs = new Pairs({
+    this.#sharedPeers = new SharedPeers({
       ...{ self: context.self, local, remotes: this.remotes, strict: this.strict },
       defaultBits: sizes.defaultBits,
     });
@@ -108,7 +108,7 @@ export class KeyManager implements KeyDoor {
     const { remotes, relays, sessions } = this;
     const checkWorking = () => this.#checkWorking();
     this.#desk = new AppRequests(context, {
-      ...{ apps: this.#apps, pairs: this.#pairs, strict: this.strict, keyFetcher: this.#keyFetcher },
+      ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, strict: this.strict, keyFetcher: this.#keyFetcher },
       ...{ sizes, checkWorking },
     });
     this.peers = new PeerRequests(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
@@ -153,7 +153,7 @@ export class KeyManager implements KeyDoor {
   /** Gives back what the books hold of the vault. */
   #forget(): void {
     this.#stopHealth();
-    for (const { stock, held } of this.#pairs.all) {
+    for (const { stock, held } of this.#sharedPeers.all) {
       for (const { idKey } of [...stock.keys(), ...held.keys()]) idKey[Symbol.dispose]();
     }
   }
@@ -177,8 +177,8 @@ export class KeyManager implements KeyDoor {
       keyFetcher: this.#keyFetcher,
       checkWorking: () => this.#checkWorking(),
       homeOf: (app) => this.#apps.get(app).home,
-      pairFor: (home) => this.#pairs.for(home),
-      checkSize: (wish, home) => checkSize(wish, this.#pairs.sizes(home)),
+      pairFor: (home) => this.#sharedPeers.for(home),
+      checkSize: (wish, home) => checkSize(wish, this.#sharedPeers.sizes(home)),
       peerOf: (km) => connected(km)?.peer,
       isCurrent: (peer) => this.remotes.get(peer.id)?.peer === peer,
       mayWait: () => this.waiting < this.context.policy.maxWaiting,
@@ -187,7 +187,7 @@ export class KeyManager implements KeyDoor {
 
   /** What is shared with a peer, or with ourselves. */
   pair(peer: KmId): Remote | LocalStock | undefined {
-    return this.#pairs.of(peer);
+    return this.#sharedPeers.of(peer);
   }
 
   /** Whether an application is served here. */
@@ -253,17 +253,17 @@ export class KeyManager implements KeyDoor {
     try {
       this.#checkWorking();
       this.relays.recovered();
-      for (const { desk } of this.#pairs.all) desk.pump();
+      for (const { desk } of this.#sharedPeers.all) desk.pump();
       this.strict.recovered();
     } catch (thrown) {
-      for (const { desk } of this.#pairs.all) desk.refuseAll(asFault(thrown));
+      for (const { desk } of this.#sharedPeers.all) desk.refuseAll(asFault(thrown));
       this.strict.refuseAll(asFault(thrown));
     }
   }
 
   /** Requests that wait for stock. */
   get waiting(): number {
-    return this.#pairs.waiting;
+    return this.#sharedPeers.waiting;
   }
 
   /** From now on refuses who waits and what comes; resolves when peers were told of the sessions that end. */
@@ -272,7 +272,7 @@ export class KeyManager implements KeyDoor {
     this.peers.refuse();
     this.#stopHealth();
     const told = this.sessions.stop();
-    for (const { desk } of this.#pairs.all) desk.refuseAll(new Fault("STOPPING"));
+    for (const { desk } of this.#sharedPeers.all) desk.refuseAll(new Fault("STOPPING"));
     this.strict.refuseAll(new Fault("STOPPING"));
     await told;
   }

@@ -11,7 +11,7 @@ import { notWithStrict, type StrictPeers } from "../strict/strict.ts";
 /** Bytes of a key that its block cannot carry. */
 const FRONT = 96;
 
-interface PairsParts {
+interface SharedPeersParts {
   readonly self: KmId;
   readonly local: LocalStock;
   readonly remotes: ReadonlyMap<KmId, Remote>;
@@ -19,10 +19,10 @@ interface PairsParts {
   readonly defaultBits: number;
 }
 
-export class Pairs {
-  readonly #parts: PairsParts;
+export class SharedPeers {
+  readonly #parts: SharedPeersParts;
 
-  constructor(parts: PairsParts) {
+  constructor(parts: SharedPeersParts) {
     this.#parts = parts;
   }
 

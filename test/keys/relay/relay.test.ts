@@ -353,9 +353,9 @@ describe("key-protocol 2: the destination refuses", () => {
 describe("a relay that fails on the way leaves nothing behind", () => {
   /** No lease is out, and each key-ID key and stored block is one of the books. */
   function expectBalance(node: TestNode): void {
-    const pairs = [node.km.local, ...node.km.remotes.values()];
+    const sharedPeers = [node.km.local, ...node.km.remotes.values()];
     const blocks = new Set(
-      pairs.flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()].map(({ block }) => block)),
+      sharedPeers.flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()].map(({ block }) => block)),
     );
     const stored = [...node.km.links.values()].reduce((sum, link) => sum + link.stored, 0);
     expect({ ...node.vault.leases, stored: [...node.vault.blocks()].length }).toEqual({
@@ -426,6 +426,6 @@ describe("a relay that fails on the way leaves nothing behind", () => {
 });
 
 function idKeysOf(node: TestNode): number {
-  const pairs = [node.km.local, ...node.km.remotes.values()];
-  return pairs.reduce((sum, { stock, held }) => sum + stock.size + held.size, 0);
+  const sharedPeers = [node.km.local, ...node.km.remotes.values()];
+  return sharedPeers.reduce((sum, { stock, held }) => sum + stock.size + held.size, 0);
 }

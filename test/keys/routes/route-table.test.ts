@@ -8,8 +8,8 @@ import { until } from "../../support/until.ts";
 import { POLICY } from "../support/network.ts";
 import { TestNode } from "../support/node.ts";
 
-const links = (...pairs: readonly string[]): TopologyLink[] =>
-  pairs.map((pair) => {
+const links = (...sharedPeers: readonly string[]): TopologyLink[] =>
+  sharedPeers.map((pair) => {
     const [a = "", b = ""] = pair.split(" ");
     return { id: linkId(pair.replaceAll("km-", "").replace(" ", "")), kms: [kmId(a), kmId(b)], cost: 1 };
   });

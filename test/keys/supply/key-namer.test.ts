@@ -64,7 +64,7 @@ describe("fits only", () => {
   });
 });
 
-test("stays right over more pairs of applications than are remembered", () => {
+test("stays right over more sharedPeers of applications than are remembered", () => {
   const first = nameOf(NAMED, PARTIES);
   for (let index = 0; index < 2000; index++) nameOf(NAMED, { ...PARTIES, target: appId(`app-${index}`) });
   expect(nameOf(NAMED, PARTIES)).toBe(first);

@@ -72,7 +72,7 @@ const mark = fc.integer({ min: 12, max: LENGTH / 8 }).map((step) => step * 8);
 const byFirst = ([a]: readonly [number, number], [b]: readonly [number, number]): number => a - b;
 const marked = fc
   .uniqueArray(fc.tuple(serial, mark), { selector: ([of]) => of, maxLength: 60 })
-  .map((pairs) => pairs.sort(byFirst));
+  .map((sharedPeers) => sharedPeers.sort(byFirst));
 const books: fc.Arbitrary<KeyInventory> = fc.record({
   copies: fc
     .uniqueArray(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat(200)), { selector: String, maxLength: 80 })
@@ -103,7 +103,8 @@ describe("key-protocol 5: what is written is what is read", () => {
         for (let at = 0; at <= 301; at++) {
           expect([at, state.isHeld(at), state.isSpent(at)]).toEqual([at, held.has(at), held.get(at) === LENGTH]);
         }
-        const asMarks = (pairs: KeyInventory["held"]) => pairs.map(([serial, offset]) => ({ serial, offset }));
+        const asMarks = (sharedPeers: KeyInventory["held"]) =>
+          sharedPeers.map(([serial, offset]) => ({ serial, offset }));
         expect(state.witnessed).toEqual(asMarks(of.held.filter(([, at]) => at > 96 && at < LENGTH)));
         expect(state.marks).toEqual(asMarks(of.open));
         expect(state.accepted).toBe(Math.max(0, ...of.held.map(([serial]) => serial)));
