@@ -12,7 +12,7 @@ import { Health } from "./control/health/health.ts";
 import { WatchdogKeeper, watchdogGauges } from "./control/health/watchdog-feeder.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { makeMetrics } from "./control/metrics/metrics.ts";
-import { GraveLines } from "./control/recent-faults.ts";
+import { RecentFaults } from "./control/recent-faults.ts";
 import { systemClock, systemPace, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import { type Given, runNode } from "./node.ts";
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
   if (file === undefined) throw new Error("usage: main.ts NODE.toml");
   const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) });
   using logFile = openLogFile(2);
-  const faults = new GraveLines(logFile);
+  const faults = new RecentFaults(logFile);
   const log = makeLog(config.node.logLevel, faults);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(signal));

@@ -16,7 +16,7 @@ import { kmGauges } from "./control/metrics/km-gauges.ts";
 import { type LoopMeasure, measureLoop, processGauges } from "./control/metrics/loop.ts";
 import type { Metrics } from "./control/metrics/metrics.ts";
 import { startMetrics } from "./control/metrics/server.ts";
-import type { GraveLines } from "./control/recent-faults.ts";
+import type { RecentFaults } from "./control/recent-faults.ts";
 import { auditCommands } from "./control/socket/audit-commands.ts";
 import { operatorCommands } from "./control/socket/operator-commands.ts";
 import { startControl } from "./control/socket/socket.ts";
@@ -29,7 +29,7 @@ import type { Secret } from "./core/secret.ts";
 import type { KeySource } from "./device/key-source.ts";
 import { startEtsi014 } from "./etsi014/server.ts";
 import { KeyManager } from "./keys/manager/key-manager.ts";
-import { LateDoor } from "./keys/manager/startup-gate.ts";
+import { StartupGate } from "./keys/manager/startup-gate.ts";
 import { parsePairingKey } from "./kq/pairing.ts";
 import { startKx } from "./kx/peers.ts";
 import { lateAudit, openAudit, versionOf } from "./node-audit.ts";
@@ -48,7 +48,7 @@ export interface Given {
   readonly config: NodeConfig;
   readonly log: SettableLog;
   /** What the log has of warnings and errors. */
-  readonly faults: Pick<GraveLines, "read">;
+  readonly faults: Pick<RecentFaults, "read">;
   readonly metrics: Metrics;
   readonly clock: typeof systemClock;
   readonly random: typeof systemRandom;
@@ -67,7 +67,7 @@ interface Base extends Given {
 interface Node {
   readonly vault: OpenVault;
   readonly keeper: AuditKeeper;
-  readonly door: LateDoor;
+  readonly door: StartupGate;
   readonly sources: Map<string, KeySource>;
   keys: KeyManager | undefined;
   /** Connections open, by door. */
@@ -91,7 +91,7 @@ export async function runNode(given: Given): Promise<void> {
   parts.use(vault.vault);
   checkSlots(config, vault);
   const keeper = parts.use(await openAudit(base, vault));
-  const door = new LateDoor(config.supply.defaultKeyBits, blockBytesOf(config));
+  const door = new StartupGate(config.supply.defaultKeyBits, blockBytesOf(config));
   const node: Node = {
     vault,
     keeper,

@@ -3,7 +3,7 @@
 import type { LogDestination } from "./log.ts";
 
 /** A line of the log, at level `warn` or `error`. */
-export interface GraveLine {
+export interface RecentFault {
   /** Counts the warnings and errors since the start, from 1. */
   readonly number: number;
   readonly level: "warn" | "error";
@@ -20,7 +20,7 @@ const LONGEST = 2_048;
 const GRAVE = /^\{"level":"(warn|error)","time":"([^"]*)"/;
 
 /** Passes every line on. */
-export class GraveLines implements LogDestination {
+export class RecentFaults implements LogDestination {
   readonly #next: LogDestination;
   readonly #kept: string[] = [];
   #count = 0;
@@ -39,10 +39,10 @@ export class GraveLines implements LogDestination {
   }
 
   /** Oldest first. */
-  read(): readonly GraveLine[] {
+  read(): readonly RecentFault[] {
     const first = this.#count - this.#kept.length + 1;
     return this.#kept.map((line, at) => {
-      const { level, time, message, ...fields } = JSON.parse(line) as Omit<GraveLine, "fields" | "number">;
+      const { level, time, message, ...fields } = JSON.parse(line) as Omit<RecentFault, "fields" | "number">;
       return { number: first + at, level, time, message, fields };
     });
   }

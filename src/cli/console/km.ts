@@ -2,7 +2,7 @@
 
 import type { NodeConfig } from "../../config.ts";
 import { KmDown, type RunningKm } from "../../console/node.ts";
-import type { GraveLine } from "../../control/recent-faults.ts";
+import type { RecentFault } from "../../control/recent-faults.ts";
 import { callControl, NotRunning } from "../../control/socket/client.ts";
 import type { KmReport } from "../../control/status.ts";
 import type { SessionView } from "../../keys/sessions/sessions.ts";
@@ -18,7 +18,7 @@ export function runningKm(config: () => NodeConfig | undefined): RunningKm {
   return {
     status: async () => (await ask("status")) as KmReport,
     sessions: async () => (await ask("sessions")) as readonly SessionView[],
-    faults: async () => (await ask("faults")) as readonly GraveLine[],
+    faults: async () => (await ask("faults")) as readonly RecentFault[],
     metrics: async () => await metricsOf(config()),
     setLink: async (link, use) => ((await ask("link", { link, use })) as { readonly changed: boolean }).changed,
     logLevel: async (level) => ((await ask("log_level", { level })) as { readonly level: string }).level,

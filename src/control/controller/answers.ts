@@ -7,7 +7,7 @@ import type { NumberedResult } from "../../keys/common/relay-log.ts";
 import type { RouteAdmin } from "../../keys/routes/route-admin.ts";
 import type { SessionView } from "../../keys/sessions/sessions.ts";
 import type { LoopDelay } from "../metrics/loop.ts";
-import type { GraveLine } from "../recent-faults.ts";
+import type { RecentFault } from "../recent-faults.ts";
 import type { KmReport, LinkReport, PeerReport } from "../status.ts";
 import type {
   APP,
@@ -39,7 +39,7 @@ export interface ControllerState {
   /** Keys supplied and fetched by ID since the start, by application. */
   keys(): { readonly supplied: ReadonlyMap<string, number>; readonly fetched: ReadonlyMap<string, number> };
   /** The last warnings and errors, oldest first. */
-  faults(): readonly GraveLine[];
+  faults(): readonly RecentFault[];
   sessions(): readonly SessionView[];
   certificates(): readonly Told<typeof CERTIFICATE>[];
   loop(): LoopDelay;
@@ -133,7 +133,7 @@ const LONGEST_VALUE = 100;
 export const faultAnswers = (state: ControllerState, after = 0): readonly Told<typeof FAULT>[] =>
   state.faults().flatMap((line) => (line.number > after ? [faultAnswer(line)] : []));
 
-function faultAnswer({ number, time, level, message, fields }: GraveLine): Told<typeof FAULT> {
+function faultAnswer({ number, time, level, message, fields }: RecentFault): Told<typeof FAULT> {
   const { fault, alarm, ...rest } = fields;
   const about = Object.entries(rest).filter(([, value]) => !(typeof value === "object" || value === null));
   return {

@@ -3,13 +3,13 @@
 import { Fault } from "../../core/fault.ts";
 import type { KeyManager } from "../../keys/manager/key-manager.ts";
 import { LOG_LEVELS, type SettableLog } from "../log.ts";
-import type { GraveLines } from "../recent-faults.ts";
+import type { RecentFaults } from "../recent-faults.ts";
 import type { ControlArgs, ControlCommands } from "./dialogue.ts";
 
 export interface OperatorPorts {
   /** Undefined before the books are read. */
   keys(): KeyManager | undefined;
-  readonly faults: Pick<GraveLines, "read">;
+  readonly faults: Pick<RecentFaults, "read">;
   readonly log: SettableLog;
 }
 

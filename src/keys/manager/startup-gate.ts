@@ -28,7 +28,7 @@ interface Attached {
 }
 
 /** Stands before doors that come later. */
-export class LateDoor implements KeyDoor, SessionDoor {
+export class StartupGate implements KeyDoor, SessionDoor {
   readonly sizes: KeySizes;
   #door: Doors | undefined;
   /** In the order in which they were opened. */

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { request } from "node:https";
 import type { ControllerState } from "../../../src/control/controller/answers.ts";
 import { type ControllerServer, startController } from "../../../src/control/controller/endpoint.ts";
-import type { GraveLine as RecentFault } from "../../../src/control/recent-faults.ts";
+import type { RecentFault } from "../../../src/control/recent-faults.ts";
 import { reportOf } from "../../../src/control/status.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import type { TopologyLink } from "../../../src/core/topology.ts";

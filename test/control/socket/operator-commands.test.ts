@@ -2,13 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 import { makeLog } from "../../../src/control/log.ts";
-import { GraveLines } from "../../../src/control/recent-faults.ts";
+import { RecentFaults } from "../../../src/control/recent-faults.ts";
 import { operatorCommands } from "../../../src/control/socket/operator-commands.ts";
 import { Scene } from "../../keys/support/session-scene.ts";
 
 function made(keys: () => Scene["network"]["a"]["km"] | undefined = () => undefined) {
   const written: string[] = [];
-  const faults = new GraveLines({ write: (line) => void written.push(line) });
+  const faults = new RecentFaults({ write: (line) => void written.push(line) });
   const log = makeLog("info", faults);
   return { log, faults, written, commands: operatorCommands({ keys, faults, log }) };
 }

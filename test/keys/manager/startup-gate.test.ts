@@ -1,14 +1,14 @@
 // The door before the books are read: it refuses, and hands over who is connected already.
 
 import { expect, test } from "vitest";
-import { LateDoor } from "../../../src/keys/manager/startup-gate.ts";
+import { StartupGate } from "../../../src/keys/manager/startup-gate.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { ask, fetchKeys } from "../support/apps.ts";
 import { Network } from "../support/network.ts";
 import { askInSession, openSession, SessionApp } from "../support/session-app.ts";
 
 test("refuses everything until the key manager is there", () => {
-  const door = new LateDoor(256, 4096);
+  const door = new StartupGate(256, 4096);
   const refused = [
     ask(door, { app: "app-a1", to: "app-a2" }),
     fetchKeys(door, "app-a1", "app-a2", []),
@@ -24,7 +24,7 @@ test("refuses everything until the key manager is there", () => {
 test("an application that connected before is reached after, until it leaves", async () => {
   const network = new Network();
   await network.a.boot();
-  const door = new LateDoor(256, 4096);
+  const door = new StartupGate(256, 4096);
   const early = new SessionApp(network.clock, "app-a2").connect(door);
   const left = new SessionApp(network.clock, "app-a3").connect(door);
   left.disconnect();
@@ -45,7 +45,7 @@ test("an application that connected before is reached after, until it leaves", a
 test("an application that connects after is reached too", async () => {
   const network = new Network();
   await network.a.boot();
-  const door = new LateDoor(256, 4096);
+  const door = new StartupGate(256, 4096);
   door.open(network.a.km);
   new SessionApp(new ManualClock(), "app-a2").connect(door);
   const opening = openSession(door, "app-a1", "app-a2");
