@@ -23,7 +23,7 @@ export class Outbox {
   readonly #broken: (thrown: unknown) => void;
   #frames: Laid[] = [];
   #bytes = 0;
-  #writtenInTurn = 0;
+  #writtenInOrder = 0;
   #cancelTurn: (() => void) | undefined;
 
   /** @param broken called when a write failed: mostly the channel is about to say that it is closed */
@@ -54,7 +54,7 @@ export class Outbox {
   flush(): void {
     if (this.#channel.writing || this.#cancelTurn !== undefined) return;
     if (this.#frames.length === 0) {
-      this.#writtenInTurn = 0;
+      this.#writtenInOrder = 0;
       return;
     }
     const batch = this.#batch();
@@ -85,8 +85,8 @@ export class Outbox {
   #batch(): readonly Laid[] {
     let count = 0;
     for (const frame of this.#frames) {
-      if (this.#writtenInTurn + frame.length > TURN_BYTES) break;
-      this.#writtenInTurn += frame.length;
+      if (this.#writtenInOrder + frame.length > TURN_BYTES) break;
+      this.#writtenInOrder += frame.length;
       this.#bytes -= frame.length;
       count += 1;
     }
@@ -96,7 +96,7 @@ export class Outbox {
   #giveReadingATurn(): void {
     this.#cancelTurn = this.#clock.after(0, () => {
       this.#cancelTurn = undefined;
-      this.#writtenInTurn = 0;
+      this.#writtenInOrder = 0;
       this.flush();
     });
   }

@@ -16,7 +16,7 @@ export interface Reply {
   readonly json: () => Record<string, unknown>;
 }
 
-interface Ask {
+interface PendingRequest {
   readonly method?: string;
   readonly body?: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
@@ -29,7 +29,7 @@ export interface BenchService extends AsyncDisposable {
   readonly memory: Uint8Array;
   readonly recorder: Recorder;
   /** Path after `/api/v1/keys`. */
-  ask(path: string, ask?: Ask): Promise<Reply>;
+  ask(path: string, ask?: PendingRequest): Promise<Reply>;
   post(path: string, body: unknown): Promise<Reply>;
   raw(): Promise<RawClient>;
   stop(): Promise<void>;
@@ -58,7 +58,7 @@ export async function openService(options: { memoryBytes?: number; limits?: obje
   const server = createServer((socket) => http.connected(socket, "app-a1" as AppId));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const ask = (path: string, wish: Ask = {}) => asked(port, `/api/v1/keys${path}`, wish);
+  const ask = (path: string, wish: PendingRequest = {}) => asked(port, `/api/v1/keys${path}`, wish);
   const service: BenchService = {
     port,
     door,
@@ -84,7 +84,7 @@ export async function openService(options: { memoryBytes?: number; limits?: obje
   return service;
 }
 
-function asked(port: number, path: string, { method = "GET", body, headers = {} }: Ask): Promise<Reply> {
+function asked(port: number, path: string, { method = "GET", body, headers = {} }: PendingRequest): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ host: "127.0.0.1", port, path, method, headers, agent: false }, (response) => {
       const chunks: Uint8Array[] = [];

@@ -1,6 +1,6 @@
 // A queue in which applications take turns: each app's requests in order, the apps one after the other.
 
-export class Turns<Item> {
+export class FairQueue<Item> {
   /** Apps in the order of their next turn; each has at least one item. */
   readonly #queues = new Map<string, Item[]>();
   #size = 0;

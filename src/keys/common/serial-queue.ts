@@ -1,6 +1,6 @@
 // Jobs that run one after the other.
 
-export class InTurn {
+export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
 
   /** Begins `job` when all earlier ones have ended, well or not. */

@@ -13,7 +13,7 @@ export interface Claimant {
   take(link: LinkInventory): boolean;
 }
 
-export class LinkTurns {
+export class BlockScheduler {
   readonly #link: LinkInventory;
   readonly #mayUse: () => boolean;
   /** Whose turn is next comes first. */

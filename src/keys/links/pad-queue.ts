@@ -2,8 +2,8 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { Clock } from "../../core/ports.ts";
-import { InTurn } from "../common/serial-queue.ts";
-import type { Claimant, LinkTurns, Urgency } from "./block-scheduler.ts";
+import { SerialQueue } from "../common/serial-queue.ts";
+import type { BlockScheduler, Claimant, Urgency } from "./block-scheduler.ts";
 import type { LinkInventory } from "./link-inventory.ts";
 import type { Segment } from "./own-pads.ts";
 
@@ -22,13 +22,13 @@ interface Waiting {
 export class PadChain implements Claimant {
   readonly #clock: Clock;
   readonly #link: LinkInventory;
-  readonly #turns: LinkTurns;
+  readonly #turns: BlockScheduler;
   readonly #waiting: Waiting[] = [];
   /** Bytes of pad that the job under way may take. */
   #inHand: number | undefined;
-  readonly #departures = new InTurn();
+  readonly #departures = new SerialQueue();
 
-  constructor(clock: Clock, link: LinkInventory, turns: LinkTurns) {
+  constructor(clock: Clock, link: LinkInventory, turns: BlockScheduler) {
     this.#clock = clock;
     this.#link = link;
     this.#turns = turns;

@@ -3,7 +3,7 @@
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
-import { LinkTurns } from "../links/block-scheduler.ts";
+import { BlockScheduler } from "../links/block-scheduler.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import { PadChain } from "../links/pad-queue.ts";
 import type { Remote } from "../peers/peer.ts";
@@ -28,7 +28,7 @@ export class RelayNetwork {
   readonly choice: RouteChoice;
   readonly #parts: NetworkParts;
   readonly #faults: HopFaults;
-  readonly #turns: ReadonlyMap<LinkInventory, LinkTurns>;
+  readonly #turns: ReadonlyMap<LinkInventory, BlockScheduler>;
   readonly #chains: readonly PadChain[];
 
   constructor(context: Context, parts: NetworkParts) {
@@ -37,7 +37,7 @@ export class RelayNetwork {
     this.#faults = new HopFaults(context.clock, () => this.#kickAll());
     this.choice = new RouteChoice(context, { ...parts, faults: this.#faults });
     const isUp = ({ settings }: LinkInventory) => remotes.get(settings.peer)?.phase === "synchronised";
-    this.#turns = new Map([...links.values()].map((link) => [link, new LinkTurns(link, () => isUp(link))]));
+    this.#turns = new Map([...links.values()].map((link) => [link, new BlockScheduler(link, () => isUp(link))]));
     this.#chains = [...this.#turns].map(([link, turns]) => new PadChain(context.clock, link, turns));
     for (const remote of remotes.values()) this.#join(context, remote);
     const transits = new Transits(context, { remotes, chainTo: (neighbour) => this.#chainTo(neighbour) });
@@ -55,7 +55,7 @@ export class RelayNetwork {
     };
   }
 
-  #turnsOf(link: LinkInventory): LinkTurns {
+  #turnsOf(link: LinkInventory): BlockScheduler {
     const turns = this.#turns.get(link);
     if (turns === undefined) throw new Error(`the link ${link.settings.id} has no turns`);
     return turns;

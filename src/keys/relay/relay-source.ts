@@ -3,7 +3,7 @@
 import { whyNotWorking } from "../common/availability.ts";
 import type { Context } from "../common/context.ts";
 import { MAX_SERIAL } from "../common/key-id.ts";
-import type { Claimant, LinkTurns, Urgency } from "../links/block-scheduler.ts";
+import type { BlockScheduler, Claimant, Urgency } from "../links/block-scheduler.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { Leg, RouteChoice } from "../routes/route-choice.ts";
@@ -16,7 +16,7 @@ export class SourceRelays implements Claimant {
   readonly #context: Context;
   readonly #remote: Remote;
   readonly #choice: RouteChoice;
-  readonly #turnsOf: (link: LinkInventory) => LinkTurns;
+  readonly #turnsOf: (link: LinkInventory) => BlockScheduler;
   readonly #underWay = new Set<Promise<void>>();
   /** Blocks of the next relay, of those routes whose turn has come, and all its routes. */
   #loaded: LoadedLeg[] = [];
@@ -25,7 +25,7 @@ export class SourceRelays implements Claimant {
   #filling = false;
   #stopped = false;
 
-  constructor(context: Context, remote: Remote, choice: RouteChoice, turnsOf: (link: LinkInventory) => LinkTurns) {
+  constructor(context: Context, remote: Remote, choice: RouteChoice, turnsOf: (link: LinkInventory) => BlockScheduler) {
     this.#context = context;
     this.#remote = remote;
     this.#choice = choice;

@@ -5,7 +5,7 @@ import { ID_PATTERN, type KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { NumberedResult, RelayTotals } from "../common/relay-log.ts";
 import { type RouteRow, TABLE } from "../common/rows.ts";
-import { InTurn } from "../common/serial-queue.ts";
+import { SerialQueue } from "../common/serial-queue.ts";
 import type { RouteAdmin } from "./route-admin.ts";
 import { disjointOf, type Route, type Routes } from "./routes.ts";
 
@@ -19,7 +19,7 @@ export class RouteTable implements RouteAdmin {
   readonly #ports: Ports;
   readonly #routes: Routes;
   readonly #paths: ReadonlyMap<KmId, number>;
-  readonly #writing = new InTurn();
+  readonly #writing = new SerialQueue();
 
   /** `paths` by destination. */
   constructor(ports: Ports, routes: Routes, paths: ReadonlyMap<KmId, number>) {

@@ -2,13 +2,13 @@
 
 import type { Fault } from "../../core/fault.ts";
 
-export class Ask {
+export class PendingRequest {
   readonly #answer: { refused(fault: Fault): void };
-  readonly #all: Set<Ask>;
+  readonly #all: Set<PendingRequest>;
   #isOpen = true;
 
   /** `all`: where it is found while it is open. */
-  constructor(answer: { refused(fault: Fault): void }, all: Set<Ask>) {
+  constructor(answer: { refused(fault: Fault): void }, all: Set<PendingRequest>) {
     this.#answer = answer;
     this.#all = all;
     all.add(this);

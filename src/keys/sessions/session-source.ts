@@ -5,7 +5,7 @@ import type { SessionPolicy } from "../common/context.ts";
 import { quotaFault } from "../common/quota.ts";
 import { isFetchable } from "../fetch/fetch.ts";
 import type { Answer, SessionAnswer, SessionKeysRequest, SessionPeer, SessionRequest } from "../ports.ts";
-import { Ask } from "./pending-request.ts";
+import { PendingRequest } from "./pending-request.ts";
 import { Session } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
 import { ANSWER_MARGIN_MS, budgetOf, checkApps, checkFrames, namedFor } from "./session-rules.ts";
@@ -24,7 +24,7 @@ export class SessionSource {
   readonly #policy: SessionPolicy;
   readonly #table: SessionTable;
   readonly #reach: SessionReach;
-  readonly #asks = new Set<Ask>();
+  readonly #asks = new Set<PendingRequest>();
 
   constructor(host: SessionHost, policy: SessionPolicy, table: SessionTable, reach: SessionReach) {
     this.#host = host;
@@ -52,9 +52,9 @@ export class SessionSource {
   }
 
   /** Runs a request; whatever it throws is its answer. @returns gives it up */
-  #begin(answer: { refused(fault: Fault): void }, work: (ask: Ask) => Promise<void>): () => void {
+  #begin(answer: { refused(fault: Fault): void }, work: (ask: PendingRequest) => Promise<void>): () => void {
     const isFull = this.asks >= this.#host.context.policy.maxWaiting;
-    const ask = new Ask(answer, this.#asks);
+    const ask = new PendingRequest(answer, this.#asks);
     const run = async (): Promise<void> => {
       this.#host.checkWorking();
       if (isFull) throw new Fault("BUSY", { retryAfterMs: 1000 });
@@ -64,7 +64,7 @@ export class SessionSource {
     return () => void ask.close();
   }
 
-  async #create(request: SessionRequest, answer: SessionAnswer, ask: Ask): Promise<void> {
+  async #create(request: SessionRequest, answer: SessionAnswer, ask: PendingRequest): Promise<void> {
     const session = this.#admit(request);
     const { id: sessionId, initiator, destination, budget } = session.terms;
     const { applicationName } = request;
@@ -101,7 +101,7 @@ export class SessionSource {
     return session;
   }
 
-  async #keys(request: SessionKeysRequest, answer: Answer, ask: Ask): Promise<void> {
+  async #keys(request: SessionKeysRequest, answer: Answer, ask: PendingRequest): Promise<void> {
     const session = this.#table.find(request.sessionId);
     const { initiator, peer } = session.terms;
     if (request.app !== initiator) {
@@ -162,7 +162,7 @@ export class SessionSource {
   }
 
   /** Supplies the initiator with this KM's copies of the keys. */
-  #supply({ terms }: Session, keyIds: readonly string[], answer: Answer, ask: Ask) {
+  #supply({ terms }: Session, keyIds: readonly string[], answer: Answer, ask: PendingRequest) {
     const { context, keyFetcher, pairFor } = this.#host;
     const { initiator, peer } = terms;
     const apps = namedFor(terms, context.self);

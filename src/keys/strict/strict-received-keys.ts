@@ -6,7 +6,7 @@ import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { MAX_KEY_BYTES } from "../common/key-id.ts";
 import { TABLE, type WholeRow, wholeBlock } from "../common/rows.ts";
-import { InTurn } from "../common/serial-queue.ts";
+import { SerialQueue } from "../common/serial-queue.ts";
 import { fitAnswer } from "../common/sizes.ts";
 import type { Answer, FetchRequest, WholeArrival } from "../ports.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
@@ -32,7 +32,7 @@ export class StrictReceivedKeys {
   readonly #names = new Map<string, Claim | "gone" | "arriving">();
   /** Fetched whole: their IDs are not accepted again. The oldest first. */
   readonly #gone = new Set<Bundle>();
-  readonly #inTurn = new InTurn();
+  readonly #serialQueue = new SerialQueue();
 
   constructor(context: Context, peer: KmId, fetchApps: readonly AppId[]) {
     this.#context = context;
@@ -96,7 +96,7 @@ export class StrictReceivedKeys {
     const ids = arrival.keys.map(({ keyId }) => keyId);
     for (const id of ids) this.#names.set(id, "arriving");
     try {
-      await this.#inTurn.run(() => this.#store(arrival.keys));
+      await this.#serialQueue.run(() => this.#store(arrival.keys));
       this.#context.meter.add("kma_keys_held", { peer: this.#peer }, ids.length);
     } finally {
       for (const id of ids) if (this.#names.get(id) === "arriving") this.#names.delete(id);

@@ -2,7 +2,7 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { Context } from "../common/context.ts";
-import { Turns } from "../common/fair-queue.ts";
+import { FairQueue } from "../common/fair-queue.ts";
 import { type Quotas, quotaFault } from "../common/quota.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
 import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
@@ -30,7 +30,7 @@ export class StrictSupply {
   readonly #stock: StrictStock;
   readonly #quotas: Quotas;
   readonly #needs: StrictSupplyNeeds;
-  readonly #waiting = new Turns<Waiting>();
+  readonly #waiting = new FairQueue<Waiting>();
 
   constructor(context: Context, stock: StrictStock, quotas: Quotas, needs: StrictSupplyNeeds) {
     this.#context = context;

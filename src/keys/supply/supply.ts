@@ -4,7 +4,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId } from "../../core/ids.ts";
 import type { Provenance } from "../../core/provenance.ts";
 import type { Context } from "../common/context.ts";
-import { Turns } from "../common/fair-queue.ts";
+import { FairQueue } from "../common/fair-queue.ts";
 import { type Quotas, quotaFault } from "../common/quota.ts";
 import { stepped } from "../common/sizes.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
@@ -49,7 +49,7 @@ export class KeySupplier {
   readonly #context: Context;
   readonly #filling: Filling;
   readonly #quotas: Quotas;
-  readonly #waiting = new Turns<Waiting>();
+  readonly #waiting = new FairQueue<Waiting>();
   /** Of all that wait. */
   #total = NO_DEMAND;
   #preparing = false;

@@ -6,7 +6,7 @@ import { isAfter, type Place } from "../common/block-position.ts";
 import type { Context } from "../common/context.ts";
 import { inParts, integer, runs, text } from "../common/extension-fields.ts";
 import { TABLE } from "../common/rows.ts";
-import { InTurn } from "../common/serial-queue.ts";
+import { SerialQueue } from "../common/serial-queue.ts";
 import { endBlocks } from "../links/intake.ts";
 import { type LinkInventory, sequencesOf } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
@@ -29,7 +29,7 @@ export class Connection {
   /** Our state was told and the other KM's is applied: both are needed. */
   readonly #exchanged = { told: false, applied: false };
   /** What is heard is handled one after the other. */
-  readonly #hearing = new InTurn();
+  readonly #hearing = new SerialQueue();
   #stopTelling: (() => void) | undefined;
   #telling = false;
 

@@ -2,9 +2,9 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Turns } from "../../../src/keys/common/fair-queue.ts";
+import { FairQueue } from "../../../src/keys/common/fair-queue.ts";
 
-function drain(turns: Turns<string>): string[] {
+function drain(turns: FairQueue<string>): string[] {
   const order: string[] = [];
   for (let head = turns.head(); head !== undefined; head = turns.head()) {
     order.push(head);
@@ -14,7 +14,7 @@ function drain(turns: Turns<string>): string[] {
 }
 
 test("each app's requests in order, the apps one after the other", () => {
-  const turns = new Turns<string>();
+  const turns = new FairQueue<string>();
   for (const item of ["a1", "a2", "a3", "b1", "b2", "c1"]) turns.add(item.charAt(0), item);
   expect([...turns]).toHaveLength(6);
   expect(drain(turns)).toEqual(["a1", "b1", "c1", "a2", "b2", "a3"]);
@@ -24,7 +24,7 @@ test("each app's requests in order, the apps one after the other", () => {
 });
 
 test("who comes late does not overtake, and does not wait for all of another's", () => {
-  const turns = new Turns<string>();
+  const turns = new FairQueue<string>();
   for (const item of ["a1", "a2"]) turns.add("a", item);
   turns.shift();
   turns.add("b", "b1");
@@ -32,7 +32,7 @@ test("who comes late does not overtake, and does not wait for all of another's",
 });
 
 test("one that leaves takes nothing from the others", () => {
-  const turns = new Turns<string>();
+  const turns = new FairQueue<string>();
   for (const item of ["a1", "a2", "b1"]) turns.add(item.charAt(0), item);
   expect([turns.remove("a", "a1"), turns.remove("a", "a1"), turns.remove("c", "a2")]).toEqual([true, false, false]);
   expect(turns.size).toBe(2);
@@ -47,7 +47,7 @@ test("nobody waits longer than one turn of everybody else, whatever is added and
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
-      const turns = new Turns<string>();
+      const turns = new FairQueue<string>();
       const model = new Map<number, string[]>();
       const since = new Map<number, number>();
       steps.forEach(({ kind, app }, index) => {
@@ -77,7 +77,7 @@ test("nobody waits longer than one turn of everybody else, whatever is added and
 test("ahead of a new request is exactly what would be served before it", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(3), { maxLength: 30 }), fc.nat(10), fc.nat(4), (apps, served, app) => {
-      const turns = new Turns<string>();
+      const turns = new FairQueue<string>();
       apps.forEach((one, index) => {
         turns.add(String(one), `${one}:${index}`);
       });

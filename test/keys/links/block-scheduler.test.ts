@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import { type Claimant, LinkTurns, type Urgency } from "../../../src/keys/links/block-scheduler.ts";
+import { BlockScheduler, type Claimant, type Urgency } from "../../../src/keys/links/block-scheduler.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 
 /** A link whose blocks are all own and confirmed, given by hand. */
@@ -12,7 +12,7 @@ function setUp() {
   const link = new LinkInventory(kmId("km-a"), settings);
   link.agreement = "agreed";
   let isUp = true;
-  const turns = new LinkTurns(link, () => isUp);
+  const turns = new BlockScheduler(link, () => isUp);
   let sequence = 0;
   const give = (count: number): void => {
     for (let index = 0; index < count; index++) {

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import { LinkTurns } from "../../../src/keys/links/block-scheduler.ts";
+import { BlockScheduler } from "../../../src/keys/links/block-scheduler.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import { PadChain } from "../../../src/keys/links/pad-queue.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
@@ -26,7 +26,7 @@ function agreedLink(blocks: number): LinkInventory {
 
 test("blocks set aside for one who waits no more go back to the link, or they would be too old when they are used", async () => {
   const link = agreedLink(8);
-  const turns = new LinkTurns(link, () => true);
+  const turns = new BlockScheduler(link, () => true);
   const chain = new PadChain(new ManualClock(), link, turns);
   const first = Promise.withResolvers<void>();
   const used = chain.use(1000, 100, async (segments) => {
@@ -46,7 +46,7 @@ test("blocks set aside for one who waits no more go back to the link, or they wo
 
 test("a job begins when the one before has taken its pads, and sends only after that, durable or not", async () => {
   const link = agreedLink(8);
-  const chain = new PadChain(new ManualClock(), link, new LinkTurns(link, () => true));
+  const chain = new PadChain(new ManualClock(), link, new BlockScheduler(link, () => true));
   const sent: string[] = [];
   const use = (name: string, durable: Promise<void>): Promise<void> =>
     chain.use(BLOCK_BYTES, 100, async (segments) => {

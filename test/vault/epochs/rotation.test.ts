@@ -284,17 +284,17 @@ describe("beside a rotation", () => {
   test("the event loop turns: no slice seals more than sixteen records", async () => {
     await using bench = await readyBench({ options: { maxBytes: 1 << 30 } });
     await keep(bench.vault, ...Array.from({ length: 100 }, (_, n) => `b${n}`));
-    let inTurn = 0;
+    let serialQueue = 0;
     let most = 0;
     let ended = false;
     const count = () => {
-      most = Math.max(most, inTurn);
-      inTurn = 0;
+      most = Math.max(most, serialQueue);
+      serialQueue = 0;
       if (!ended) setImmediate(count);
     };
     count();
     await bench.vault.rotate(() => {
-      inTurn += 1;
+      serialQueue += 1;
       return [];
     });
     ended = true;
