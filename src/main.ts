@@ -9,7 +9,7 @@ import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
 import { EXIT } from "./cli/common/exit.ts";
 import { ConfigError, loadConfig } from "./config.ts";
 import { Health } from "./control/health/health.ts";
-import { WatchdogKeeper, watchdogGauges } from "./control/health/watchdog-feeder.ts";
+import { WatchdogFeeder, watchdogGauges } from "./control/health/watchdog-feeder.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { makeMetrics } from "./control/metrics/metrics.ts";
 import { RecentFaults } from "./control/recent-faults.ts";
@@ -28,14 +28,14 @@ function watchParent(stop: AbortController): void {
 }
 
 /** Undefined where neither the configuration nor the board names one. @throws Fault WATCHDOG_UNAVAILABLE when it is required */
-function armWatchdog({ config, health, clock, log, metrics }: Given): WatchdogKeeper | undefined {
+function armWatchdog({ config, health, clock, log, metrics }: Given): WatchdogFeeder | undefined {
   const { required } = config.watchdog;
   const device = config.watchdog.device ?? watchdogOf(config.node.board);
   if (device !== undefined && device !== "none") {
     const ports = { open: openLinuxWatchdog, health, clock, log, meter: metrics.meter };
-    const keeper = new WatchdogKeeper({ device, required }, ports);
-    metrics.collect(watchdogGauges(keeper));
-    return keeper;
+    const feeder = new WatchdogFeeder({ device, required }, ports);
+    metrics.collect(watchdogGauges(feeder));
+    return feeder;
   }
   if (!required) return undefined;
   throw new Fault("WATCHDOG_UNAVAILABLE", {
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
   const metrics = makeMetrics();
   const world = { clock: systemClock, random: systemRandom, pace: systemPace() };
   const base: Given = { config, log, faults, metrics, ...world, health, stop };
-  let watchdog: WatchdogKeeper | undefined;
+  let watchdog: WatchdogFeeder | undefined;
   try {
     watchdog = armWatchdog(base);
     await runNode(base);

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { NodeConfig } from "./config.ts";
 import type { Witness } from "./control/audit/audit-log.ts";
-import { AuditKeeper, auditedMeter, digestOf, LateAudit } from "./control/audit/audit-writer.ts";
+import { AuditWriter, auditedMeter, digestOf, LateAudit } from "./control/audit/audit-writer.ts";
 import type { Metrics } from "./control/metrics/metrics.ts";
 import type { Audit, Clock, Log } from "./core/ports.ts";
 import type { OpenVault } from "./vault/open.ts";
@@ -31,9 +31,9 @@ interface Ports {
 export async function openAudit(
   { config, audit, metrics, clock, log }: Ports,
   { vault, useToken, ready }: OpenVault,
-): Promise<AuditKeeper> {
+): Promise<AuditWriter> {
   const { node } = config;
-  const keeper = await AuditKeeper.open(
+  const auditWriter = await AuditWriter.open(
     { km: node.id, ...config.audit },
     {
       useToken,
@@ -48,7 +48,7 @@ export async function openAudit(
       meter: metrics.meter,
     },
   );
-  audit.open(keeper.audit);
+  audit.open(auditWriter.audit);
   audit.note("started", {
     km: node.id,
     version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
@@ -57,8 +57,8 @@ export async function openAudit(
   });
   noteToken(audit, vault);
   // It rejects when the vault is closed before.
-  ready.then(() => keeper.tokenReady()).catch(() => {});
-  return keeper;
+  ready.then(() => auditWriter.tokenReady()).catch(() => {});
+  return auditWriter;
 }
 
 export const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);

@@ -5,7 +5,7 @@ import { DRIVERS, type DriverName } from "../drivers/index.ts";
 import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
 import { startAk } from "./ak/server.ts";
 import type { LinkConfig, NodeConfig } from "./config.ts";
-import type { AuditKeeper, LateAudit } from "./control/audit/audit-writer.ts";
+import type { AuditWriter, LateAudit } from "./control/audit/audit-writer.ts";
 import { certificateReader } from "./control/certificates.ts";
 import type { ControllerState } from "./control/controller/answers.ts";
 import { type ControllerServer, startController } from "./control/controller/endpoint.ts";
@@ -66,7 +66,7 @@ interface Base extends Given {
 /** The parts that others look at, as far as they are open. */
 interface Node {
   readonly vault: OpenVault;
-  readonly keeper: AuditKeeper;
+  readonly auditWriter: AuditWriter;
   readonly door: StartupGate;
   readonly sources: Map<string, KeySource>;
   keys: KeyManager | undefined;
@@ -90,11 +90,11 @@ export async function runNode(given: Given): Promise<void> {
   const vault = await openNodeVault(base);
   parts.use(vault.vault);
   checkSlots(config, vault);
-  const keeper = parts.use(await openAudit(base, vault));
+  const auditWriter = parts.use(await openAudit(base, vault));
   const door = new StartupGate(config.supply.defaultKeyBits, blockBytesOf(config));
   const node: Node = {
     vault,
-    keeper,
+    auditWriter,
     door,
     sources: new Map(),
     keys: undefined,
@@ -132,7 +132,7 @@ function commandsOf(base: Base, node: Node) {
   const { stop } = base;
   const { vault } = node.vault;
   return {
-    ...auditCommands(node.keeper),
+    ...auditCommands(node.auditWriter),
     ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
     status: async () => report(base, node),
     stop: async () => {
@@ -144,7 +144,7 @@ function commandsOf(base: Base, node: Node) {
       node.zeroised = true;
       void node.keys?.refuse();
       base.audit.note("zeroised", {});
-      await node.keeper.audit.flush(AUDIT_LAST_MS);
+      await node.auditWriter.audit.flush(AUDIT_LAST_MS);
       await vault.zeroise();
       setImmediate(() => stop.abort("zeroised"));
       return { zeroisedInMs: performance.now() - begun };

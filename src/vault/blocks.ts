@@ -136,7 +136,7 @@ export class Blocks {
   }
 
   has(block: BlockId): boolean {
-    return isStored(this.#parts.keeper.index.get("block", block));
+    return isStored(this.#parts.recordStore.index.get("block", block));
   }
 
   /** The block is destroyed or replaced. */

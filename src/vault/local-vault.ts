@@ -10,7 +10,7 @@ import type { EpochLife } from "./epochs/epoch-life.ts";
 import type { Epochs } from "./epochs/epochs.ts";
 import type { LockedMemory } from "./memory/locked-memory.ts";
 import type { Slab } from "./memory/slab.ts";
-import type { ChangeOp, Keeper } from "./store/record-store.ts";
+import type { ChangeOp, RecordStore } from "./store/record-store.ts";
 import type { SealedRecord } from "./store/sealed.ts";
 import type { TokenLink } from "./token-link.ts";
 import type {
@@ -40,7 +40,7 @@ export interface VaultParts {
   readonly dataKeys: DataKeys;
   readonly epochs: Epochs;
   readonly life: EpochLife;
-  readonly keeper: Keeper;
+  readonly recordStore: RecordStore;
   readonly link: TokenLink;
   readonly clock: Clock;
   readonly log: Log;
@@ -58,10 +58,10 @@ export class LocalVault implements Vault, AsyncDisposable {
   }
 
   health(): VaultHealth {
-    const { link, keeper, life, epochs, slab, blocks } = this.#parts;
+    const { link, recordStore, life, epochs, slab, blocks } = this.#parts;
     return {
       token: link.state,
-      store: keeper.health,
+      store: recordStore.health,
       mode: life.mode,
       epoch: epochs.current,
       slots: { all: slab.all, pinned: blocks.pinned, intake: slab.lentByPools },
@@ -115,7 +115,7 @@ export class LocalVault implements Vault, AsyncDisposable {
   }
 
   rows(table: string, after?: string): Iterable<readonly [string, Row]> {
-    return this.#open().keeper.rows(table, after);
+    return this.#open().recordStore.rows(table, after);
   }
 
   has(block: BlockId): boolean {
@@ -123,7 +123,7 @@ export class LocalVault implements Vault, AsyncDisposable {
   }
 
   blocks(): Iterable<BlockId> {
-    return this.#open().keeper.index.blocks();
+    return this.#open().recordStore.index.blocks();
   }
 
   async rotate(used: (block: BlockId) => readonly Range[]): Promise<void> {
@@ -140,13 +140,13 @@ export class LocalVault implements Vault, AsyncDisposable {
    */
   async zeroise(): Promise<void> {
     if (this.#state !== "open") throw new Fault("STOPPING");
-    const { clock, keeper, life, link, log, memory, release } = this.#parts;
+    const { clock, recordStore, life, link, log, memory, release } = this.#parts;
     const beganMs = clock.monotonicMs();
     this.#state = "zeroised";
     this.#forget();
     memory.zero();
     const atOnce = await life.destroyAll();
-    await keeper.destroy();
+    await recordStore.destroy();
     release();
     const destroyed = atOnce ?? (await life.destroyedWithin(TOKEN_COMES_MS));
     await link.close();
@@ -161,12 +161,12 @@ export class LocalVault implements Vault, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "closed") return;
-    const { keeper, life, link, memory, release } = this.#parts;
+    const { recordStore, life, link, memory, release } = this.#parts;
     if (this.#state === "open") {
       this.#state = "closed";
       this.#forget();
       await life.close();
-      await keeper.close();
+      await recordStore.close();
       release();
     }
     this.#state = "closed";
@@ -185,14 +185,14 @@ export class LocalVault implements Vault, AsyncDisposable {
   }
 
   async #commit(ops: readonly ChangeOp[]): Promise<void> {
-    const { blocks, epochs, keeper, life } = this.#open();
+    const { blocks, epochs, recordStore, life } = this.#open();
     const kept = ops.flatMap((op) => (op.op === "keep" ? [op.record] : []));
     for (const op of ops) {
       if (op.op === "destroy") blocks.doom(op.block);
       if (op.op === "keep" && op.record.kind === "block") blocks.doom(op.record.block);
     }
     const all = kept.length > 0 ? [...ops, life.sealsOp()] : ops;
-    await keeper.commit(all, (record) => admit(epochs, record));
+    await recordStore.commit(all, (record) => admit(epochs, record));
     for (const record of kept) epochs.kept(record);
   }
 

@@ -17,7 +17,7 @@ import { LockedMemory } from "./memory/locked-memory.ts";
 import { Slab } from "./memory/slab.ts";
 import { openLmdbStore } from "./store/lmdb-store.ts";
 import { ownDirectory } from "./store/owner.ts";
-import { type Keeper, openKeeper } from "./store/record-store.ts";
+import { openRecordStore, type RecordStore } from "./store/record-store.ts";
 import type { Store } from "./store/store.ts";
 import { POLY1305_STATE_BYTES } from "./tags.ts";
 import { TokenLink } from "./token-link.ts";
@@ -74,8 +74,16 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
     const slab = new Slab(memory.region(options.slabBytes), options.blockBytes);
     if (ports.openStore === undefined) release = ownDirectory(options.dir);
     let changed = () => {};
-    const keeper = await openStore(options, ports, () => changed());
-    const { vault, life, link } = assemble({ options, ports, memory, slab, keeper, release, changed: () => changed() });
+    const recordStore = await openStore(options, ports, () => changed());
+    const { vault, life, link } = assemble({
+      options,
+      ports,
+      memory,
+      slab,
+      recordStore,
+      release,
+      changed: () => changed(),
+    });
     changed = () => vault.changed();
     link.start();
     return {
@@ -91,11 +99,11 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
   }
 }
 
-function openStore(options: VaultOptions, ports: VaultPorts, changed: () => void): Promise<Keeper> {
+function openStore(options: VaultOptions, ports: VaultPorts, changed: () => void): Promise<RecordStore> {
   const { dir, maxBytes, blockBytes } = options;
   // Room for what a commit writes before it frees the old pages.
   const mapBytes = Math.ceil((maxBytes * 1.25 + (64 << 20)) / 4096) * 4096;
-  return openKeeper({
+  return openRecordStore({
     openStore: ports.openStore ?? (() => openLmdbStore({ dir, mapBytes })),
     maxBytes,
     probeBytes: blockBytes + 16_384,
@@ -111,12 +119,12 @@ interface Ground {
   readonly ports: VaultPorts;
   readonly memory: LockedMemory;
   readonly slab: Slab;
-  readonly keeper: Keeper;
+  readonly recordStore: RecordStore;
   readonly release: () => void;
   readonly changed: () => void;
 }
 
-function assemble({ options, ports, memory, slab, keeper, release, changed }: Ground) {
+function assemble({ options, ports, memory, slab, recordStore, release, changed }: Ground) {
   const { km, blockBytes, mode, epochSeals } = options;
   const { clock, log, meter, openToken } = ports;
   const pace = ports.pace ?? new Pace({ turn: (then) => void setImmediate(then) });
@@ -126,7 +134,7 @@ function assemble({ options, ports, memory, slab, keeper, release, changed }: Gr
   const tagState = memory.region(POLY1305_STATE_BYTES);
   const link: TokenLink = new TokenLink({ openToken, adopt: (token) => life.adopt(token), clock, log, meter, changed });
   const sealer: Sealer = new Sealer({ km, link, epochs, dataKeys, scheme: () => life.mode });
-  const shared = { keeper, sealer, link, epochs, dataKeys, clock, log, pace };
+  const shared = { recordStore, sealer, link, epochs, dataKeys, clock, log, pace };
   const life = new EpochLife({ ...shared, km, meter, mode, epochSeals, slot: slab.reserve() });
   const scratch = memory.region(slab.slotBytes);
   const blocks = new Blocks({ ...shared, slab, keyIds, tagState, scratch, blockBytes });

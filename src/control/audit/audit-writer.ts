@@ -12,7 +12,7 @@ export interface AuditToken {
   counter(label: string, set?: number): Promise<number>;
 }
 
-export interface KeeperPorts {
+export interface AuditWriterPorts {
   /** @throws Fault HSM_UNAVAILABLE */
   readonly useToken: <T>(job: (token: AuditToken) => Promise<T>) => Promise<T>;
   /** The witness in the store: as it was at the start, and to be kept. */
@@ -30,30 +30,30 @@ const STORE_MS = 10_000;
 /** A token's memory wears out: its witness moves at start and stop, and so often. */
 const TOKEN_MS = 3_600_000;
 
-export class AuditKeeper implements AsyncDisposable {
+export class AuditWriter implements AsyncDisposable {
   readonly audit: AuditLog;
   readonly #label: string;
-  readonly #ports: KeeperPorts;
+  readonly #ports: AuditWriterPorts;
   #stopTimer: () => void = () => {};
   #storedSequence = 0;
   #tokenMs = Number.NEGATIVE_INFINITY;
   #isCompared = false;
   #isEnded = false;
 
-  private constructor(audit: AuditLog, label: string, ports: KeeperPorts) {
+  private constructor(audit: AuditLog, label: string, ports: AuditWriterPorts) {
     this.audit = audit;
     this.#label = label;
     this.#ports = ports;
   }
 
   /** @throws Error when the folder cannot be used */
-  static async open(options: AuditOptions, ports: KeeperPorts): Promise<AuditKeeper> {
+  static async open(options: AuditOptions, ports: AuditWriterPorts): Promise<AuditWriter> {
     const label = auditLabel(options.km);
     const audit = await AuditLog.open(options, { ...ports, mac: macOf(label, ports.useToken) });
-    const keeper = new AuditKeeper(audit, label, ports);
+    const auditWriter = new AuditWriter(audit, label, ports);
     if (ports.stored !== undefined) audit.compare(ports.stored, "store");
-    keeper.#witnessLater();
-    return keeper;
+    auditWriter.#witnessLater();
+    return auditWriter;
   }
 
   /** The token is there. */
@@ -112,7 +112,7 @@ export class AuditKeeper implements AsyncDisposable {
 }
 
 /** The key is looked for once in each token that is opened, and made in one that has none. */
-function macOf(label: string, useToken: KeeperPorts["useToken"]) {
+function macOf(label: string, useToken: AuditWriterPorts["useToken"]) {
   let known: { readonly token: AuditToken; readonly key: Awaited<ReturnType<AuditToken["macKey"]>> } | undefined;
   return (message: Uint8Array): Promise<Uint8Array> =>
     useToken(async (token) => {

@@ -29,7 +29,7 @@ export interface WatchdogPorts {
   readonly meter: Meter;
 }
 
-export class WatchdogKeeper implements Disposable {
+export class WatchdogFeeder implements Disposable {
   readonly #settings: WatchdogSettings;
   readonly #ports: WatchdogPorts;
   #open: Watchdog | undefined;
@@ -143,6 +143,6 @@ export class WatchdogKeeper implements Disposable {
 }
 
 export const watchdogGauges =
-  (keeper: WatchdogKeeper): Collect =>
+  (feeder: WatchdogFeeder): Collect =>
   (set) =>
-    set("watchdog_armed", keeper.isArmed ? 1 : 0);
+    set("watchdog_armed", feeder.isArmed ? 1 : 0);

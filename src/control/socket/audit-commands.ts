@@ -1,7 +1,7 @@
 // What the control socket offers of the audit log: its last events, notes of what people do, and the token's word on seals.
 
 import { Fault } from "../../core/fault.ts";
-import type { AuditKeeper } from "../audit/audit-writer.ts";
+import type { AuditWriter } from "../audit/audit-writer.ts";
 import type { ControlArgs, ControlCommands } from "./dialogue.ts";
 
 const MOST_EVENTS = 1000;
@@ -15,8 +15,8 @@ const HEX = /^[0-9a-f]{64}$/;
  *     audit_last   {}                             {sequence, hash} of the last seal
  *     audit_check  {seals: [{hash, mac}]}         for each, whether the token made it
  */
-export function auditCommands(keeper: AuditKeeper): ControlCommands {
-  const { audit } = keeper;
+export function auditCommands(auditWriter: AuditWriter): ControlCommands {
+  const { audit } = auditWriter;
   return {
     audit: async ({ count = 20 }) => {
       if (!Number.isSafeInteger(count) || Number(count) < 1 || Number(count) > MOST_EVENTS) {
@@ -33,7 +33,7 @@ export function auditCommands(keeper: AuditKeeper): ControlCommands {
       await audit.flush();
       return audit.last;
     },
-    audit_check: async ({ seals }) => keeper.check(sealsOf(seals)),
+    audit_check: async ({ seals }) => auditWriter.check(sealsOf(seals)),
   };
 }
 

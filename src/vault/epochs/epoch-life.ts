@@ -64,7 +64,7 @@ export class EpochLife {
     if (this.#condemned) return this.#destroyFound(keks);
     const current = await this.#current(token, keks);
     if (mode === "auto") this.#mode = token.info.suggests;
-    const verdict = this.#begun ? undefined : await openGuard(km, this.#parts.keeper, token);
+    const verdict = this.#begun ? undefined : await openGuard(km, this.#parts.recordStore, token);
     epochs.adopt(keks, current);
     return verdict === undefined ? () => {} : this.#begin(verdict);
   }
@@ -84,11 +84,11 @@ export class EpochLife {
 
   /** At an orderly stop. A token that is not there leaves the guard where it is. */
   async close(): Promise<void> {
-    const { km, keeper, link, log } = this.#parts;
+    const { km, recordStore, link, log } = this.#parts;
     this.#opened.reject(new Error("the vault was closed before the token came"));
     if (!this.#begun || link.state !== "ready") return;
     try {
-      await link.use((token) => moveGuard(km, keeper, token));
+      await link.use((token) => moveGuard(km, recordStore, token));
     } catch {
       log.warn({}, "the rollback guard could not be moved at the end");
     }
@@ -127,14 +127,14 @@ export class EpochLife {
   }
 
   async #rotate(used: Used): Promise<void> {
-    const { clock, dataKeys, epochs, km, keeper, link, log } = this.#parts;
+    const { clock, dataKeys, epochs, km, recordStore, link, log } = this.#parts;
     const beganMs = clock.monotonicMs();
     this.#rotating += 1;
     try {
       await link.use(async (token) => {
         const epoch = epochs.current + 1;
         epochs.begin(epoch, await this.#generate(token, epoch));
-        await moveGuard(km, keeper, token);
+        await moveGuard(km, recordStore, token);
       });
       const keks = await reseal(this.#parts, used);
       dataKeys.clear();
@@ -150,7 +150,7 @@ export class EpochLife {
   async #current(token: Token, keks: Map<number, Kek>): Promise<number> {
     const inToken = Math.max(0, ...keks.keys());
     let inStore = 0;
-    for (const { head } of this.#parts.keeper.index.all()) inStore = Math.max(inStore, head.epoch);
+    for (const { head } of this.#parts.recordStore.index.all()) inStore = Math.max(inStore, head.epoch);
     if (inToken > 0 && inToken >= inStore) return inToken;
     if (inStore > 0) this.#parts.log.error({ inStore, inToken }, "the token has lost the key of the newest epoch");
     const epoch = Math.max(inToken, inStore) + 1;
@@ -165,16 +165,16 @@ export class EpochLife {
 
   /** Never less than what the store holds of this epoch. */
   #sealsSoFar(): number {
-    const { epochs, keeper } = this.#parts;
-    const row = keeper.row("seals");
+    const { epochs, recordStore } = this.#parts;
+    const row = recordStore.row("seals");
     const counted = row?.epoch === epochs.current && typeof row.seals === "number" ? row.seals : 0;
-    return Math.max(counted, [...keeper.index.all()].filter(({ head }) => head.epoch === epochs.current).length);
+    return Math.max(counted, [...recordStore.index.all()].filter(({ head }) => head.epoch === epochs.current).length);
   }
 
   /** What a rotation left over when it was cut off after its last record. */
   async #destroyUnneeded(): Promise<void> {
-    const { epochs, keeper } = this.#parts;
-    const needed = new Set([...keeper.index.all()].map(({ head }) => head.epoch));
+    const { epochs, recordStore } = this.#parts;
+    const needed = new Set([...recordStore.index.all()].map(({ head }) => head.epoch));
     for (const epoch of epochs.old) if (!needed.has(epoch)) await epochs.forget(epoch)?.destroy();
   }
 }

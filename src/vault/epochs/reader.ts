@@ -3,13 +3,13 @@
 import { SealBroken } from "../../device/token.ts";
 import { TAG_BYTES } from "../store/record.ts";
 import { type IndexEntry, isStored } from "../store/record-index.ts";
-import type { Keeper } from "../store/record-store.ts";
+import type { RecordStore } from "../store/record-store.ts";
 import type { Head, Kind } from "../store/sealed.ts";
 import type { BlockId } from "../vault.ts";
 import type { Sealer } from "./sealer.ts";
 
 export interface Reader {
-  readonly keeper: Keeper;
+  readonly recordStore: RecordStore;
   readonly sealer: Sealer;
 }
 
@@ -22,30 +22,30 @@ export async function readRecord(
   name: { kind: Kind; block: BlockId },
   into: Uint8Array,
 ): Promise<number> {
-  const { keeper, sealer } = reader;
+  const { recordStore, sealer } = reader;
   for (;;) {
-    const entry = keeper.index.get(name.kind, name.block);
+    const entry = recordStore.index.get(name.kind, name.block);
     if (!isStored(entry)) throw new Error(`there is no ${name.kind} record of ${name.block}`);
     const { head, durable } = entry;
     if (head.bytes + TAG_BYTES > into.length) throw new SealBroken(`${head.block} is larger than a slot of the slab`);
     try {
-      const { filed, record } = await found(keeper, entry);
+      const { filed, record } = await found(recordStore, entry);
       await sealer.open(filed, record, into);
       return head.bytes;
     } catch (thrown) {
       // Sealed anew, destroyed or replaced since: look again.
-      if (keeper.index.has(entry) && entry.durable === durable) throw thrown;
+      if (recordStore.index.has(entry) && entry.durable === durable) throw thrown;
     }
   }
 }
 
 /** While a record is being replaced, the store has the one or the other. @throws SealBroken when it has none */
 async function found(
-  keeper: Keeper,
+  recordStore: RecordStore,
   { head, older, durable }: IndexEntry,
 ): Promise<{ filed: Head; record: Uint8Array }> {
   for (const filed of durable || older === undefined ? [head] : [older, head]) {
-    const record = await keeper.read(filed);
+    const record = await recordStore.read(filed);
     if (record !== undefined) return { filed, record };
   }
   throw new SealBroken(`the record of ${head.block} is missing`);

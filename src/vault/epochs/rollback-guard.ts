@@ -2,7 +2,7 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Token } from "../../device/token.ts";
-import { type Keeper, VAULT_TABLE } from "../store/record-store.ts";
+import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
 import type { Row } from "../vault.ts";
 
 export const guardLabel = (km: KmId): string => `qkm-guard-${km}`;
@@ -20,26 +20,26 @@ export interface GuardVerdict {
  *     store, then token:  n n  ->  n+1 n  ->  n+1 n+1       a crash between leaves the store ahead: no alarm
  *     a restored copy:    m n  with m < n                   alarm
  */
-export async function openGuard(km: KmId, keeper: Keeper, token: Token): Promise<GuardVerdict> {
-  const stored = keeper.row("guard");
+export async function openGuard(km: KmId, recordStore: RecordStore, token: Token): Promise<GuardVerdict> {
+  const stored = recordStore.row("guard");
   const known = await token.counter(guardLabel(km));
   const restored = stored !== undefined && (stored.restored === true || counterOf(stored) < known);
-  await move(km, token, { keeper, restored });
+  await move(km, token, { recordStore, restored });
   return { restored, fresh: stored === undefined };
 }
 
 /** Moves both to one above the higher. @throws Fault STORE_UNAVAILABLE, HSM_UNAVAILABLE */
-export const moveGuard = (km: KmId, keeper: Keeper, token: Token): Promise<void> =>
-  move(km, token, { keeper, restored: false });
+export const moveGuard = (km: KmId, recordStore: RecordStore, token: Token): Promise<void> =>
+  move(km, token, { recordStore, restored: false });
 
 async function move(
   km: KmId,
   token: Token,
-  { keeper, restored }: { keeper: Keeper; restored: boolean },
+  { recordStore, restored }: { recordStore: RecordStore; restored: boolean },
 ): Promise<void> {
   const label = guardLabel(km);
-  const counter = Math.max(counterOf(keeper.row("guard")), await token.counter(label)) + 1;
-  await keeper.commit([{ op: "put", table: VAULT_TABLE, id: "guard", row: { counter, restored } }]);
+  const counter = Math.max(counterOf(recordStore.row("guard")), await token.counter(label)) + 1;
+  await recordStore.commit([{ op: "put", table: VAULT_TABLE, id: "guard", row: { counter, restored } }]);
   await token.counter(label, counter);
 }
 

@@ -35,11 +35,11 @@ export async function reseal(parts: RotationParts, used: Used): Promise<readonly
   const old = (entry: IndexEntry) =>
     entry.head.epoch < parts.epochs.current && parts.epochs.has(entry.head.epoch) && !unreadable.has(entry);
   for (;;) {
-    const due = [...parts.keeper.index.all()].filter((entry) => old(entry) && entry.durable);
+    const due = [...parts.recordStore.index.all()].filter((entry) => old(entry) && entry.durable);
     if (due.length > 0) await resealAll(parts, due, { used, unreadable });
     else if (await settled(parts.epochs)) break;
   }
-  const needed = new Set([...parts.keeper.index.all()].filter(old).map(({ head }) => head.epoch));
+  const needed = new Set([...parts.recordStore.index.all()].filter(old).map(({ head }) => head.epoch));
   return parts.epochs.old.filter((epoch) => !needed.has(epoch)).flatMap((epoch) => parts.epochs.forget(epoch) ?? []);
 }
 
@@ -62,7 +62,7 @@ async function resealAll(parts: RotationParts, due: readonly IndexEntry[], job: 
 
 /** False when nothing is left. */
 async function resealSome(parts: RotationParts, queue: Iterator<IndexEntry>, job: Job): Promise<boolean> {
-  const { keeper, epochs, pace } = parts;
+  const { recordStore, epochs, pace } = parts;
   const pairs: { old: IndexEntry; fresh: SealedRecord }[] = [];
   let done = 0;
   try {
@@ -73,7 +73,7 @@ async function resealSome(parts: RotationParts, queue: Iterator<IndexEntry>, job
       const fresh = await resealOne(parts, next.value, job);
       if (fresh !== undefined) pairs.push({ old: next.value, fresh });
     }
-    await keeper.replace(pairs);
+    await recordStore.replace(pairs);
   } finally {
     // Nobody else waits for these, durable or not.
     for (const { fresh } of pairs) epochs.kept(fresh);
@@ -83,15 +83,15 @@ async function resealSome(parts: RotationParts, queue: Iterator<IndexEntry>, job
 
 /** Undefined when it is gone meanwhile, or cannot be opened: then it stays as it is, for the key manager to find. */
 async function resealOne(parts: RotationParts, entry: IndexEntry, job: Job): Promise<SealedRecord | undefined> {
-  const { keeper, sealer, slot, log } = parts;
+  const { recordStore, sealer, slot, log } = parts;
   const { kind, block } = entry.head;
-  if (!keeper.index.has(entry)) return undefined;
+  if (!recordStore.index.has(entry)) return undefined;
   try {
     const length = await readRecord(parts, { kind, block }, slot);
     if (kind === "block") for (const range of job.used(block)) slot.fill(0, range.offset, range.offset + range.length);
     return await sealer.seal(kind, block, slot.subarray(0, length));
   } catch (thrown) {
-    if (!keeper.index.has(entry)) return undefined;
+    if (!recordStore.index.has(entry)) return undefined;
     if (!(thrown instanceof SealBroken)) throw thrown;
     job.unreadable.add(entry);
     log.error({ block, kind, reason: thrown.message }, "a stored record cannot be opened and is left as it is");

@@ -14,7 +14,7 @@ export const VAULT_TABLE = "qkm-vault";
 /** A step of a change before the index has told which records a block has. */
 export type ChangeOp = Exclude<StoreOp, { op: "drop" }> | { readonly op: "destroy"; readonly block: BlockId };
 
-export interface KeeperOptions {
+export interface RecordStoreOptions {
   readonly openStore: () => Promise<Store>;
   /** Records are refused beyond this, by their size on disk. */
   readonly maxBytes: number;
@@ -33,12 +33,12 @@ interface Plan {
 }
 
 /** @throws Error of the store when it cannot be opened */
-export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
-  return new Keeper(options, await options.openStore());
+export async function openRecordStore(options: RecordStoreOptions): Promise<RecordStore> {
+  return new RecordStore(options, await options.openStore());
 }
 
-export class Keeper {
-  readonly #options: KeeperOptions;
+export class RecordStore {
+  readonly #options: RecordStoreOptions;
   readonly #pause: Pause;
   #store: Store;
   #index: RecordIndex;
@@ -48,7 +48,7 @@ export class Keeper {
   #recovery: Promise<void> | undefined;
   #ended = false;
 
-  constructor(options: KeeperOptions, store: Store) {
+  constructor(options: RecordStoreOptions, store: Store) {
     this.#options = options;
     this.#pause = new Pause(options.clock);
     this.#store = store;

@@ -3,8 +3,8 @@
 import { describe, expect, test } from "vitest";
 import type { Witness } from "../../../src/control/audit/audit-log.ts";
 import {
-  AuditKeeper,
   type AuditToken,
+  AuditWriter,
   auditedMeter,
   auditLabel,
   LateAudit,
@@ -23,10 +23,10 @@ class Node extends AuditKit {
   stored: Witness | undefined;
   isStoreFull = false;
 
-  async keeper(): Promise<AuditKeeper> {
+  async auditWriter(): Promise<AuditWriter> {
     const { log, meter } = this.recorder;
     const options = { km: KM, dir: this.dir, maxBytes: 1 << 24, keep: "newest", gatherMs: 100 } as const;
-    return await AuditKeeper.open(options, {
+    return await AuditWriter.open(options, {
       useToken: async <T>(job: (token: AuditToken) => Promise<T>) => {
         if (this.isTokenGone) throw new Fault("HSM_UNAVAILABLE");
         return await job(await this.token.open());
@@ -50,16 +50,16 @@ class Node extends AuditKit {
 describe("the place of the log", () => {
   test("is told to store and token at the start and at the end, and to the store each 10 s", async () => {
     using node = new Node();
-    const keeper = await node.keeper();
-    await keeper.tokenReady();
+    const auditWriter = await node.auditWriter();
+    await auditWriter.tokenReady();
     expect([node.stored?.sequence, await node.counter()]).toEqual([1, 1]);
-    keeper.audit.note("epoch_begun", {});
-    await keeper.audit.flush();
+    auditWriter.audit.note("epoch_begun", {});
+    await auditWriter.audit.flush();
     node.clock.advance(10_000);
     await until("the store is told", () => node.stored?.sequence === 2);
-    expect([node.stored, await node.counter()]).toEqual([keeper.audit.last, 1]);
-    keeper.audit.note("epoch_begun", {});
-    await keeper[Symbol.asyncDispose]();
+    expect([node.stored, await node.counter()]).toEqual([auditWriter.audit.last, 1]);
+    auditWriter.audit.note("epoch_begun", {});
+    await auditWriter[Symbol.asyncDispose]();
     expect([node.stored?.sequence, await node.counter()]).toEqual([3, 3]);
     expect(node.clock.waiting).toBe(0);
   });
@@ -67,8 +67,8 @@ describe("the place of the log", () => {
   test("is told later when the store refuses", async () => {
     using node = new Node();
     node.isStoreFull = true;
-    await using keeper = await node.keeper();
-    await keeper.tokenReady();
+    await using auditWriter = await node.auditWriter();
+    await auditWriter.tokenReady();
     expect(node.stored).toBeUndefined();
     node.isStoreFull = false;
     node.clock.advance(10_000);
@@ -79,33 +79,33 @@ describe("the place of the log", () => {
     using node = new Node();
     await (await node.token.open()).counter(auditLabel(KM), 7);
     node.isTokenGone = true;
-    await using keeper = await node.keeper();
-    await keeper.tokenReady();
+    await using auditWriter = await node.auditWriter();
+    await auditWriter.tokenReady();
     expect(node.recorder.count("alarms", { alarm: "audit_behind" })).toBe(0);
     node.isTokenGone = false;
     node.clock.advance(10_000);
     await until("it is compared", () => node.recorder.count("alarms", { alarm: "audit_behind" }) === 1);
-    await keeper.audit.flush();
+    await auditWriter.audit.flush();
     expect(lastEvents(node.dir, 1)).toMatchObject([{ kind: "log_behind", witness: "token", known: 7, sequence: 0 }]);
   });
 
   test("that the store knows is compared at once", async () => {
     using node = new Node();
     node.stored = { sequence: 3, hash: "aa" };
-    await using _keeper = await node.keeper();
+    await using _keeper = await node.auditWriter();
     expect(node.recorder.count("alarms", { alarm: "audit_behind" })).toBe(1);
   });
 });
 
 test("another token makes another key: what was sealed before is none of its own, and the KM alarms", async () => {
   using node = new Node();
-  const before = await node.keeper();
+  const before = await node.auditWriter();
   await before.tokenReady();
   await before[Symbol.asyncDispose]();
   const stranger = makeModelToken();
   node.token.open = () => stranger.open();
-  await using keeper = await node.keeper();
-  await keeper.tokenReady();
+  await using auditWriter = await node.auditWriter();
+  await auditWriter.tokenReady();
   expect(node.recorder.count("alarms", { alarm: "audit_changed" })).toBe(1);
 });
 
@@ -133,15 +133,15 @@ describe("the control socket", () => {
 
   test("tells the last events, those of before the start too, and the place; notes; says which seals are the token's", async () => {
     using node = new Node();
-    await (await node.keeper())[Symbol.asyncDispose]();
-    await using keeper = await node.keeper();
-    const commands = auditCommands(keeper);
+    await (await node.auditWriter())[Symbol.asyncDispose]();
+    await using auditWriter = await node.auditWriter();
+    const commands = auditCommands(auditWriter);
     await ask(commands, "audit_note", { actor: "alice", what: "link down ab" });
     expect(await ask(commands, "audit", { count: 2 })).toMatchObject([
       { kind: "log_begun" },
       { kind: "console", actor: "alice", what: "link down ab" },
     ]);
-    expect(await ask(commands, "audit_last")).toEqual({ sequence: 2, hash: keeper.audit.last.hash });
+    expect(await ask(commands, "audit_last")).toEqual({ sequence: 2, hash: auditWriter.audit.last.hash });
     const none = "00".repeat(32);
     expect(await ask(commands, "audit_check", { seals: [{ hash: none, mac: none }] })).toEqual([false]);
   });
@@ -158,7 +158,7 @@ describe("the control socket", () => {
     ["audit_check", { seals: Array.from({ length: 257 }, () => ({})) }],
   ])("refuses what is malformed: %s %j", async (name, args) => {
     using node = new Node();
-    await using keeper = await node.keeper();
-    await expect(ask(auditCommands(keeper), name, args)).rejects.toMatchObject({ code: "MALFORMED_REQUEST" });
+    await using auditWriter = await node.auditWriter();
+    await expect(ask(auditCommands(auditWriter), name, args)).rejects.toMatchObject({ code: "MALFORMED_REQUEST" });
   });
 });

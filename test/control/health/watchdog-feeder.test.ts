@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Health } from "../../../src/control/health/health.ts";
-import { WatchdogKeeper, watchdogGauges } from "../../../src/control/health/watchdog-feeder.ts";
+import { WatchdogFeeder, watchdogGauges } from "../../../src/control/health/watchdog-feeder.ts";
 import { Fault } from "../../../src/core/fault.ts";
 import type { Watchdog } from "../../../src/device/watchdog.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
@@ -43,8 +43,8 @@ function open(device: string): Watchdog {
   };
 }
 
-const keep = (required = false): WatchdogKeeper =>
-  new WatchdogKeeper({ device: "/dev/watchdog0", required }, { open, health, clock, log: told.log, meter: told.meter });
+const keep = (required = false): WatchdogFeeder =>
+  new WatchdogFeeder({ device: "/dev/watchdog0", required }, { open, health, clock, log: told.log, meter: told.meter });
 const kicks = (): number => deeds.filter((deed) => deed === "kick").length;
 const alarms = (): unknown[] => told.lines.flatMap(({ fields }) => fields.alarm ?? []);
 
@@ -92,13 +92,13 @@ test("what must end in time ends the kicks when it does not, and not when it has
 
 test("a device that is not there is an alarm, said once, and found when it comes", () => {
   isThere = false;
-  using keeper = keep();
+  using feeder = keep();
   clock.advance(60_000);
   expect(alarms()).toEqual(["watchdog_unavailable"]);
-  expect(keeper.isArmed).toBe(false);
+  expect(feeder.isArmed).toBe(false);
   isThere = true;
   clock.advance(10_000);
-  expect(keeper.isArmed).toBe(true);
+  expect(feeder.isArmed).toBe(true);
   expect(deeds.slice(0, 2)).toEqual(["open", "kick"]);
 });
 
@@ -128,19 +128,19 @@ test("an orderly end disarms it, any other leaves it armed", () => {
 });
 
 test("a device that cannot be disarmed is closed, with a line in the log", () => {
-  const keeper = keep();
+  const feeder = keep();
   isThere = false;
-  keeper.disarm();
+  feeder.disarm();
   expect(deeds.at(-1)).toBe("close");
   expect(told.lines.at(-1)).toMatchObject({ level: "error", sentence: "the hardware watchdog could not be disarmed" });
 });
 
 test("the gauge tells whether anything resets the machine", () => {
-  const keeper = keep();
+  const feeder = keep();
   const gauges: string[] = [];
-  const read = (): void => watchdogGauges(keeper)((name, value) => void gauges.push(`${name} ${value}`));
+  const read = (): void => watchdogGauges(feeder)((name, value) => void gauges.push(`${name} ${value}`));
   read();
-  keeper.disarm();
+  feeder.disarm();
   read();
   expect(gauges).toEqual(["watchdog_armed 1", "watchdog_armed 0"]);
 });
