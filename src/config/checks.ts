@@ -6,7 +6,7 @@ import { Topology } from "../core/topology.ts";
 import type { Path } from "./lines.ts";
 import { checkPorts } from "./ports.ts";
 
-/** Told of each thing that is wrong, and where. */
+/** Reported of each thing that is wrong, and where. */
 export type Complain = (path: Path, sentence: string) => void;
 
 /** Names that exist in this build; a kind left out is not checked. */

@@ -178,7 +178,7 @@ class Conversation {
     const tokens = tokensOf(line);
     if (tokens.length === 0) return;
     const session = this.#session();
-    if (tokens.at(-1) === "?") return await this.#tellNext(session, tokens.slice(0, -1));
+    if (tokens.at(-1) === "?") return await this.#announceNext(session, tokens.slice(0, -1));
     const found = understood(this.#commands, tokens);
     if ("problem" in found) {
       const other = understood(COMMANDS, tokens);
@@ -199,7 +199,7 @@ class Conversation {
     else if (changes) await this.#parts.node.note(name, what);
   }
 
-  async #tellNext(session: Session, tokens: readonly string[]): Promise<void> {
+  async #announceNext(session: Session, tokens: readonly string[]): Promise<void> {
     const next = await following(session, tokens);
     this.#parts.screen.say(next.length === 0 ? "Enter" : next.join("  "));
   }

@@ -3,7 +3,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import type { CERTIFICATE, Told } from "./controller/tables.ts";
+import type { CERTIFICATE, Reported } from "./controller/tables.ts";
 
 /** Paths of one door's PEM files. */
 export interface DoorFiles {
@@ -19,8 +19,8 @@ const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 export function certificateReader(
   doors: Readonly<Record<string, DoorFiles>>,
   now: () => number = () => performance.now(),
-): () => readonly Told<typeof CERTIFICATE>[] {
-  let read: readonly Told<typeof CERTIFICATE>[] = [];
+): () => readonly Reported<typeof CERTIFICATE>[] {
+  let read: readonly Reported<typeof CERTIFICATE>[] = [];
   let readAt = Number.NEGATIVE_INFINITY;
   return () => {
     if (now() - readAt < READ_AGAIN_MS) return read;
@@ -34,7 +34,7 @@ export function certificateReader(
 }
 
 /** None when the file cannot be read: what is wrong with it is told where it is used. */
-function certificatesIn(path: string): readonly Omit<Told<typeof CERTIFICATE>, "door" | "use">[] {
+function certificatesIn(path: string): readonly Omit<Reported<typeof CERTIFICATE>, "door" | "use">[] {
   try {
     return (readFileSync(path, "utf8").match(PEM) ?? []).map((pem) => {
       const one = new X509Certificate(pem);

@@ -12,14 +12,14 @@ beforeAll(async () => {
 });
 
 /** What a channel told its handler. */
-interface Told {
+interface Reported {
   text: string;
   readonly events: string[];
   readonly chunks: Uint8Array[];
 }
 
-function start(channel: Channel, more: Partial<ChannelHandler> = {}): Told {
-  const told: Told = { text: "", events: [], chunks: [] };
+function start(channel: Channel, more: Partial<ChannelHandler> = {}): Reported {
+  const told: Reported = { text: "", events: [], chunks: [] };
   channel.start({
     received(chunk) {
       told.text += Buffer.from(chunk).toString("latin1");

@@ -5,7 +5,7 @@ import type { Audit } from "../../src/core/ports.ts";
 import type { Range } from "../../src/vault/vault.ts";
 
 /** Which key, and whose. */
-export interface Told {
+export interface Reported {
   readonly peer: string;
   readonly serial: number;
   readonly initiator: string;
@@ -20,7 +20,7 @@ const ENDS: Partial<Record<AuditKind, string>> = {
   whole_keys_ended: "kma_keys_ended",
 };
 
-const nameOf = (kind: AuditKind, { peer, serial, initiator, target }: Told): string =>
+const nameOf = (kind: AuditKind, { peer, serial, initiator, target }: Reported): string =>
   `${kind} ${peer} ${serial} ${initiator} ${target}`;
 
 export class SimAudit {
@@ -43,7 +43,7 @@ export class SimAudit {
     const counter = ENDS[kind];
     if (counter !== undefined) this.ended.set(counter, (this.ended.get(counter) ?? 0) + count);
     if ((kind !== "keys_supplied" && kind !== "keys_fetched") || first === undefined || end === undefined) return;
-    const name = nameOf(kind, fields as unknown as Told);
+    const name = nameOf(kind, fields as unknown as Reported);
     const ranges = this.#ranges.get(name) ?? [];
     const last = ranges.at(-1);
     if (last?.end === first) last.end = end;
@@ -52,7 +52,7 @@ export class SimAudit {
   }
 
   /** Whether the log says so of all the bytes. */
-  tells(kind: "keys_supplied" | "keys_fetched", told: Told, { offset, length }: Range): boolean {
+  tells(kind: "keys_supplied" | "keys_fetched", told: Reported, { offset, length }: Range): boolean {
     const ranges = this.#ranges.get(nameOf(kind, told)) ?? [];
     return ranges.some(({ first, end }) => first <= offset && offset + length <= end);
   }

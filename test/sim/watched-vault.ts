@@ -24,7 +24,7 @@ export interface Pad {
   readonly range: Range;
 }
 
-/** Told at the moment of each use, before it happens. */
+/** Reported at the moment of each use, before it happens. */
 export interface Watch {
   /** Bytes leave for an application. */
   emitted(block: BlockId, range: Range): void;

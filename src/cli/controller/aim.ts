@@ -2,13 +2,13 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Route, RouteView, Topology, TopologyLink } from "../../core/topology.ts";
-import type { DestinationTold, LinkTold } from "./km-client.ts";
+import type { DestinationReport, LinkReport } from "./km-client.ts";
 
 /** What one KM said; undefined of one that does not answer. */
 export interface Polled {
   readonly id: string;
-  readonly links: readonly LinkTold[];
-  readonly destinations: readonly DestinationTold[];
+  readonly links: readonly LinkReport[];
+  readonly destinations: readonly DestinationReport[];
 }
 
 /** Own blocks of an end below which a link is dry, and what its dryness costs, in hops. */
@@ -21,14 +21,15 @@ const SPARE = 1;
 export type Aim = ReadonlyMap<string, readonly Route[]>;
 
 /** What a link costs in a route; infinite when an end says that it cannot be used. */
-export function costOfLink(link: TopologyLink, ends: readonly LinkTold[]): number {
-  const isUnusable = (end: LinkTold) => end.agreement === "refused" || (end.line === "down" && end.usable_blocks === 0);
+export function costOfLink(link: TopologyLink, ends: readonly LinkReport[]): number {
+  const isUnusable = (end: LinkReport) =>
+    end.agreement === "refused" || (end.line === "down" && end.usable_blocks === 0);
   if (ends.some(isUnusable)) return Number.POSITIVE_INFINITY;
   return link.cost + (ends.some((end) => end.usable_blocks < DRY_BLOCKS) ? DRY_COST : 0);
 }
 
 /** What each end that answers says of a link. */
-export const endsOf = (link: TopologyLink, polled: readonly Polled[]): readonly LinkTold[] =>
+export const endsOf = (link: TopologyLink, polled: readonly Polled[]): readonly LinkReport[] =>
   polled
     .filter(({ id }) => link.kms.includes(id as KmId))
     .flatMap(({ links }) => links.filter((one) => one.link === link.id));

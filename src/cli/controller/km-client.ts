@@ -1,7 +1,7 @@
 // The controller endpoint of one KM, as a controller calls it.
 
 import { Agent, request } from "node:https";
-import type { DESTINATION, LINK, RELAY, ROUTES_SET, Told } from "../../control/controller/tables.ts";
+import type { DESTINATION, LINK, RELAY, Reported, ROUTES_SET } from "../../control/controller/tables.ts";
 import type { Route } from "../../core/topology.ts";
 import { identityOf } from "../../net/identity.ts";
 import { contextOptions, type TlsMaterial } from "../../net/options.ts";
@@ -12,10 +12,10 @@ const TIMEOUT_MS = 5000;
 /** More than 10,000 links take. */
 const LONGEST_ANSWER = 16 << 20;
 
-export type LinkTold = Told<typeof LINK>;
-export type DestinationTold = Told<typeof DESTINATION>;
-type RelayTold = Told<typeof RELAY>;
-type RoutesTold = Told<typeof ROUTES_SET>;
+export type LinkReport = Reported<typeof LINK>;
+export type DestinationReport = Reported<typeof DESTINATION>;
+type RelayReport = Reported<typeof RELAY>;
+type RoutesReport = Reported<typeof ROUTES_SET>;
 
 interface Call {
   readonly method: "GET" | "PUT" | "DELETE";
@@ -42,25 +42,25 @@ export class KmClient implements Disposable {
     });
   }
 
-  async links(): Promise<readonly LinkTold[]> {
-    const { links } = (await this.#call({ method: "GET", path: "links" })) as { links: readonly LinkTold[] };
+  async links(): Promise<readonly LinkReport[]> {
+    const { links } = (await this.#call({ method: "GET", path: "links" })) as { links: readonly LinkReport[] };
     return links;
   }
 
-  async destinations(): Promise<readonly DestinationTold[]> {
+  async destinations(): Promise<readonly DestinationReport[]> {
     const told = await this.#call({ method: "GET", path: "destinations" });
-    return (told as { destinations: readonly DestinationTold[] }).destinations;
+    return (told as { destinations: readonly DestinationReport[] }).destinations;
   }
 
   /** How its last relays ended, oldest first. */
-  async relays(): Promise<readonly RelayTold[]> {
-    const { relays } = (await this.#call({ method: "GET", path: "relays" })) as { relays: readonly RelayTold[] };
+  async relays(): Promise<readonly RelayReport[]> {
+    const { relays } = (await this.#call({ method: "GET", path: "relays" })) as { relays: readonly RelayReport[] };
     return relays;
   }
 
   /** What a controller has set; undefined when the topology decides. */
   async given(destination: string): Promise<readonly Route[] | undefined> {
-    const told = (await this.#call({ method: "GET", path: routesOf(destination) })) as RoutesTold;
+    const told = (await this.#call({ method: "GET", path: routesOf(destination) })) as RoutesReport;
     return told.routes?.map(({ transit }) => transit as Route);
   }
 

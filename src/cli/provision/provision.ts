@@ -9,7 +9,7 @@ import { type Authority, authority, issue, type PemFiles } from "./certificates.
 import { type NodeFile, nodeToml } from "./node-toml.ts";
 import { type AuthorityName, authorityFiles, nodePlaces, tokenLabel } from "./plan.ts";
 
-/** Told of each thing made. */
+/** Reported of each thing made. */
 export type Progress = (line: string) => void;
 
 const COMMON_NAMES: Readonly<Record<AuthorityName, string>> = {

@@ -85,12 +85,12 @@ export class AuditLog implements Audit, AsyncDisposable {
     const { segments, found } = await Segments.open(options);
     const audit = new AuditLog(options, ports, segments, found);
     for (const lines of found.tail) audit.#remember(Uint8Array.from(lines));
-    audit.#tellFound();
+    audit.#announceFound();
     await audit.#look();
     return audit;
   }
 
-  #tellFound(): void {
+  #announceFound(): void {
     const { last, cut, file, broken } = this.#found;
     if (last === undefined) this.note("log_begun", { km: this.#options.km });
     if (cut > 0) this.note("tail_cut", { file, bytes: cut });

@@ -19,11 +19,11 @@ import type {
   OVERVIEW,
   PEER,
   RELAY,
+  Reported,
   ROUTE,
   ROUTES_SET,
   SESSION,
   TOPOLOGY_LINK,
-  Told,
 } from "./tables.ts";
 
 /** What there is to tell of a KM. */
@@ -41,7 +41,7 @@ export interface ControllerState {
   /** The last warnings and errors, oldest first. */
   faults(): readonly RecentFault[];
   sessions(): readonly SessionView[];
-  certificates(): readonly Told<typeof CERTIFICATE>[];
+  certificates(): readonly Reported<typeof CERTIFICATE>[];
   loop(): LoopDelay;
   memoryBytes(): number;
   /** When the process began, in ms since 1970. */
@@ -55,7 +55,7 @@ export function deskOf(state: ControllerState): RouteAdmin {
   throw new Fault("HSM_UNAVAILABLE", { text: "the books are not read yet: no security module", retryAfterMs: 1000 });
 }
 
-export function nodeAnswer(state: ControllerState): Told<typeof NODE> {
+export function nodeAnswer(state: ControllerState): Reported<typeof NODE> {
   const { version, board, startedMs, apps } = state;
   const { km, ready, vault, peers, sessions, health } = state.report();
   const { p50Ms, p99Ms, maxMs } = state.loop();
@@ -94,7 +94,7 @@ function sum(values: Iterable<number>): number {
 /** To microseconds. */
 const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;
 
-export const linkAnswer = (link: LinkReport): Told<typeof LINK> => ({
+export const linkAnswer = (link: LinkReport): Reported<typeof LINK> => ({
   link: link.id,
   peer: link.peer,
   line: link.line,
@@ -111,13 +111,13 @@ export const linkAnswer = (link: LinkReport): Told<typeof LINK> => ({
   alarms: link.alarms,
 });
 
-export const topologyAnswer = ({ id, kms, cost }: TopologyLink): Told<typeof TOPOLOGY_LINK> => ({
+export const topologyAnswer = ({ id, kms, cost }: TopologyLink): Reported<typeof TOPOLOGY_LINK> => ({
   link: id,
   kms,
   cost,
 });
 
-export function appAnswers(state: ControllerState): readonly Told<typeof APP>[] {
+export function appAnswers(state: ControllerState): readonly Reported<typeof APP>[] {
   const { supplied, fetched } = state.keys();
   return state.apps.map(({ id, home }) => ({
     app: id,
@@ -130,10 +130,10 @@ export function appAnswers(state: ControllerState): readonly Told<typeof APP>[] 
 /** Longer values of a line's fields are left out of `about`. */
 const LONGEST_VALUE = 100;
 
-export const faultAnswers = (state: ControllerState, after = 0): readonly Told<typeof FAULT>[] =>
+export const faultAnswers = (state: ControllerState, after = 0): readonly Reported<typeof FAULT>[] =>
   state.faults().flatMap((line) => (line.number > after ? [faultAnswer(line)] : []));
 
-function faultAnswer({ number, time, level, message, fields }: RecentFault): Told<typeof FAULT> {
+function faultAnswer({ number, time, level, message, fields }: RecentFault): Reported<typeof FAULT> {
   const { fault, alarm, ...rest } = fields;
   const about = Object.entries(rest).filter(([, value]) => !(typeof value === "object" || value === null));
   return {
@@ -148,7 +148,7 @@ function faultAnswer({ number, time, level, message, fields }: RecentFault): Tol
   };
 }
 
-export const sessionAnswer = (session: SessionView): Told<typeof SESSION> => ({
+export const sessionAnswer = (session: SessionView): Reported<typeof SESSION> => ({
   session: session.id,
   role: session.role,
   initiator: session.initiator,
@@ -160,9 +160,9 @@ export const sessionAnswer = (session: SessionView): Told<typeof SESSION> => ({
   idle_ms: session.idleMs,
 });
 
-const routeAnswer = (transit: Route): Told<typeof ROUTE> => ({ transit });
+const routeAnswer = (transit: Route): Reported<typeof ROUTE> => ({ transit });
 
-export function destinationAnswers(state: ControllerState): readonly Told<typeof DESTINATION>[] {
+export function destinationAnswers(state: ControllerState): readonly Reported<typeof DESTINATION>[] {
   const desk = deskOf(state);
   const peers = new Map<string, PeerReport>(state.report().peers.map((peer) => [peer.id, peer]));
   return desk.destinations.flatMap((km) => {
@@ -171,14 +171,14 @@ export function destinationAnswers(state: ControllerState): readonly Told<typeof
   });
 }
 
-const destinationAnswer = (desk: RouteAdmin, km: KmId, peer: PeerReport): Told<typeof DESTINATION> => ({
+const destinationAnswer = (desk: RouteAdmin, km: KmId, peer: PeerReport): Reported<typeof DESTINATION> => ({
   ...peerAnswer(desk, km, peer),
   paths: desk.paths(km),
   decided_by: desk.given(km) === undefined ? "topology" : "controller",
   routes: desk.current(km).map(routeAnswer),
 });
 
-function peerAnswer(desk: RouteAdmin, km: KmId, peer: PeerReport): Told<typeof PEER> {
+function peerAnswer(desk: RouteAdmin, km: KmId, peer: PeerReport): Reported<typeof PEER> {
   const { ready, failed } = desk.totals(km);
   return {
     km,
@@ -195,14 +195,17 @@ function peerAnswer(desk: RouteAdmin, km: KmId, peer: PeerReport): Told<typeof P
   };
 }
 
-export const relayAnswers = (desk: RouteAdmin, after = 0): readonly Told<typeof RELAY>[] =>
+export const relayAnswers = (desk: RouteAdmin, after = 0): readonly Reported<typeof RELAY>[] =>
   desk.resultsAfter(after).map(relayAnswer);
 
 /** Applications of which the overview tells. */
 const MOST_APPS = 256;
 
 /** Before the books are read: the node, its faults and its certificates. */
-export function overviewAnswer(state: ControllerState, after: Readonly<Record<string, number>>): Told<typeof OVERVIEW> {
+export function overviewAnswer(
+  state: ControllerState,
+  after: Readonly<Record<string, number>>,
+): Reported<typeof OVERVIEW> {
   const desk = state.desk();
   const report = state.report();
   const apps = appAnswers(state);
@@ -219,7 +222,7 @@ export function overviewAnswer(state: ControllerState, after: Readonly<Record<st
   };
 }
 
-const relayAnswer = (result: NumberedResult): Told<typeof RELAY> => ({
+const relayAnswer = (result: NumberedResult): Reported<typeof RELAY> => ({
   number: result.number,
   ended_at: new Date(result.wallMs).toISOString(),
   destination: result.destination,
@@ -229,7 +232,7 @@ const relayAnswer = (result: NumberedResult): Told<typeof RELAY> => ({
   ms: Math.round(result.ms),
 });
 
-export const routesAnswer = (desk: RouteAdmin, destination: KmId): Told<typeof ROUTES_SET> => ({
+export const routesAnswer = (desk: RouteAdmin, destination: KmId): Reported<typeof ROUTES_SET> => ({
   destination,
   routes: desk.given(destination)?.map(routeAnswer) ?? null,
 });

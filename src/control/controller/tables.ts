@@ -13,7 +13,7 @@ interface Member<Value> {
 type Table = Readonly<Record<string, Member<unknown>>>;
 
 /** The object that a table describes. */
-export type Told<T extends Table> = {
+export type Reported<T extends Table> = {
   readonly [Name in keyof T]: T[Name] extends Member<infer Value> ? Value : never;
 };
 
@@ -31,8 +31,8 @@ export const ROUTE = {
   transit: texts("the KMs between, in order; empty for the link to a neighbour"),
 } as const satisfies Table;
 
-const routes = member<readonly Told<typeof ROUTE>[]>("array of routes");
-const maybeRoutes = member<readonly Told<typeof ROUTE>[] | null>("array of routes, or null");
+const routes = member<readonly Reported<typeof ROUTE>[]>("array of routes");
+const maybeRoutes = member<readonly Reported<typeof ROUTE>[] | null>("array of routes, or null");
 
 export const NODE = {
   km: text("this KM's ID"),
@@ -153,11 +153,11 @@ export const PEER = peer satisfies Table;
 
 const overviewPart =
   <T extends Table>(_table: T, json = "array") =>
-  (meaning: string): Member<readonly Told<T>[]> =>
-    member<readonly Told<T>[]>(json)(meaning);
+  (meaning: string): Member<readonly Reported<T>[]> =>
+    member<readonly Reported<T>[]>(json)(meaning);
 
 export const OVERVIEW = {
-  node: member<Told<typeof NODE>>("object")("as in `node`"),
+  node: member<Reported<typeof NODE>>("object")("as in `node`"),
   links: overviewPart(LINK)("as in `links`"),
   peers: overviewPart(PEER)(
     "as in `destinations`, without `paths`, `decided_by` and `routes`; the KM itself stands for keys between its own applications",

@@ -61,6 +61,6 @@ export interface Context {
   readonly log: Log;
   readonly meter: Meter;
   readonly audit: Audit;
-  /** Told at each tick of the housekeeping, and whenever the store has answered. */
+  /** Reported at each tick of the housekeeping, and whenever the store has answered. */
   readonly beats?: { readonly housekeeping: Beat; readonly store: Beat };
 }

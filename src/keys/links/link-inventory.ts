@@ -24,7 +24,7 @@ export interface StoredBlock extends BlockRow {
 }
 
 /** What the other end says of the blocks that we own. */
-export interface Telling {
+export interface Announcements {
   readonly upTo: Place;
   /** Whether it speaks of that place. */
   covers(place: Place): boolean;
@@ -51,7 +51,7 @@ export class LinkInventory {
   /** The last block that is durable here, with all before it. */
   settled: Place | undefined;
   /** How far the peer was told which of its blocks have arrived here. */
-  toldTo: Place | undefined;
+  announcedTo: Place | undefined;
   readonly #sortsFirst: boolean;
   /** Oldest first. Of our own, those in `#confirmed` are known to be at the other end too. */
   #own = new Map<BlockId, StoredBlock>();
@@ -200,7 +200,7 @@ export class LinkInventory {
   }
 
   /** The other end tells which of our blocks it holds: they are confirmed, some before they are here. Returns what it lacks. */
-  hear({ upTo, covers, holds, held }: Telling): StoredBlock[] {
+  hear({ upTo, covers, holds, held }: Announcements): StoredBlock[] {
     if (this.#heardTo === undefined || isAfter(upTo, this.#heardTo)) this.#heardTo = upTo;
     const { id, keepBlocks } = this.settings;
     for (const place of held(keepBlocks)) {

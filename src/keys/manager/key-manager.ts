@@ -162,7 +162,7 @@ export class KeyManager implements KeyDoor {
     const remote = new Remote(this.context, id, quotas);
     remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
     remote.isServed = this.#apps.areServed(id);
-    remote.tellSoon = () => this.peers.tellSoon(remote);
+    remote.announceSoon = () => this.peers.announceSoon(remote);
     return remote;
   }
 
@@ -200,7 +200,7 @@ export class KeyManager implements KeyDoor {
     const remote = this.remotes.get(link.settings.peer);
     const intake = new Intake(this.context, link, () => {
       this.relays.dispense(link);
-      remote?.tellSoon();
+      remote?.announceSoon();
     });
     this.#intakes.set(link.settings.id, intake);
     try {

@@ -54,7 +54,7 @@ export class Remote implements Filling {
   /** Links from which KMA-keys for it are taken, and why none can come or comes now; its own links unless routes say otherwise. */
   ways: Ways = { sources: () => this.links, obstacle: () => undefined, drought: () => undefined };
   /** Tells soon what is to be told on its connection. */
-  tellSoon: () => void = () => {};
+  announceSoon: () => void = () => {};
   /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
   statedRate: (link: LinkInventory) => number | undefined = () => undefined;
   readonly #context: Context;
@@ -87,14 +87,14 @@ export class Remote implements Filling {
   }
 
   /** Serials were given up of which the next relay cannot tell. */
-  tellGivenUp(): void {
+  announceAbandoned(): void {
     this.hasGivenUp = true;
-    this.tellSoon();
+    this.announceSoon();
   }
 
   kick(): void {
     this.relays.kick();
-    this.tellSoon();
+    this.announceSoon();
   }
 
   /** With each request: what more is relayed is asked only when a KMA-key has been used up, which spares a tenth of supply. */
@@ -102,7 +102,7 @@ export class Remote implements Filling {
     const keys = Math.ceil(this.stock.bytes / this.keyBytes);
     if (keys !== this.#keys) this.relays.kick();
     this.#keys = keys;
-    this.tellSoon();
+    this.announceSoon();
   }
 
   obstacle(): Fault | undefined {

@@ -141,7 +141,7 @@ export class SourceRelay {
         protection: { scheme: "link", link, run, sequence, tag },
         key: NO_BYTES,
         ...(this.#legs.length > 1 && { part: { part: at + 1, parts: this.#legs.length } }),
-        // Told directly when KMs are between, who might change it.
+        // Reported directly when KMs are between, who might change it.
         givenUp: this.#route === "direct" ? `${stock.givenUp}` : "",
       };
     });
@@ -206,7 +206,7 @@ export class SourceRelay {
     await change.commit().catch((err: unknown) => {
       log.warn({ peer: stock.peer, serial, err }, "a KMA-key given up is still on the disk");
     });
-    if (this.#route !== "direct") this.#remote.tellGivenUp();
+    if (this.#route !== "direct") this.#remote.announceAbandoned();
   }
 
   /** A connection that was replaced meanwhile says nothing of its hop. */

@@ -12,7 +12,7 @@ import { budgetOf, checkApps, checkFrames, namedFor } from "./session-rules.ts";
 import { endFault, type SessionTable, sessionKey } from "./session-table.ts";
 
 /** The KM that tells of a session, over a connection that may end meanwhile. */
-export interface SessionTeller {
+export interface SessionNotifier {
   readonly id: KmId;
   isCurrent(): boolean;
 }
@@ -31,18 +31,18 @@ export class SessionDestination {
   }
 
   /** Q.4163 0x1103 with `session_creation`: asks the destination application (0x1206). @throws Fault */
-  async created(teller: SessionTeller, creation: SessionCreation): Promise<void> {
+  async created(notifier: SessionNotifier, creation: SessionCreation): Promise<void> {
     this.#host.checkWorking();
-    this.#check(teller, creation);
+    this.#check(notifier, creation);
     const { sessionId: id, initiator, destination } = creation;
     const budget = budgetOf(creation.budget, this.#policy);
     const lines = this.#lines.newestFirst(destination);
-    const session = new Session({ id, peer: teller.id, initiator, destination, budget });
+    const session = new Session({ id, peer: notifier.id, initiator, destination, budget });
     this.#table.admit(session);
     try {
       session.line = await this.#agreed(lines, creation);
       if (session.state === "ended") throw endFault("left");
-      if (!teller.isCurrent()) throw new Fault("PEER_UNAVAILABLE");
+      if (!notifier.isCurrent()) throw new Fault("PEER_UNAVAILABLE");
     } catch (thrown) {
       this.#table.refused(session, asFault(thrown).code);
       throw thrown;
@@ -66,19 +66,19 @@ export class SessionDestination {
   }
 
   /** @throws Fault MALFORMED_REQUEST, NOT_AUTHORIZED, UNKNOWN_APPLICATION, NO_ROUTE */
-  #check(teller: SessionTeller, creation: SessionCreation): void {
+  #check(notifier: SessionNotifier, creation: SessionCreation): void {
     const { sessionId, initiator, destination } = creation;
     if (!ID_PATTERN.test(sessionId)) {
       throw new Fault("MALFORMED_REQUEST", { text: "session_ID shall be 1 to 64 characters of A-Z a-z 0-9 . _ : @ -" });
     }
     checkApps(creation);
-    if (this.#host.homeOf(initiator) !== teller.id) {
-      throw new Fault("NOT_AUTHORIZED", { text: `the application ${initiator} is not at home at ${teller.id}` });
+    if (this.#host.homeOf(initiator) !== notifier.id) {
+      throw new Fault("NOT_AUTHORIZED", { text: `the application ${initiator} is not at home at ${notifier.id}` });
     }
     if (this.#host.homeOf(destination) !== this.#host.context.self) {
       throw new Fault("UNKNOWN_APPLICATION", { text: `the application ${destination} is not at home here` });
     }
-    this.#host.pairFor(teller.id);
+    this.#host.pairFor(notifier.id);
   }
 
   /**
@@ -86,9 +86,9 @@ export class SessionDestination {
    * @returns the IDs of the keys that it acknowledged
    * @throws Fault
    */
-  async notified(teller: SessionTeller, wish: SessionWish): Promise<readonly string[]> {
+  async notified(notifier: SessionNotifier, wish: SessionWish): Promise<readonly string[]> {
     this.#host.checkWorking();
-    const session = this.#table.find(sessionKey(teller.id, wish.sessionId));
+    const session = this.#table.find(sessionKey(notifier.id, wish.sessionId));
     const { destination, peer } = session.terms;
     this.#host.checkSize(wish, peer);
     checkFrames(wish);
@@ -97,7 +97,7 @@ export class SessionDestination {
     let acknowledged: readonly string[] = [];
     try {
       const grant = await this.#carve(session, wish);
-      const line = this.#readyLine(session, teller, grant);
+      const line = this.#readyLine(session, notifier, grant);
       acknowledged = await this.#push(session, grant, line);
       if (acknowledged.length === 0) throw this.#refusedBy(line, session);
     } finally {
@@ -134,10 +134,10 @@ export class SessionDestination {
   }
 
   /** Where the keys go, if they still may. What was carved in vain is destroyed. @throws Fault */
-  #readyLine(session: Session, teller: SessionTeller, grant: Grant): AppLine {
+  #readyLine(session: Session, notifier: SessionNotifier, grant: Grant): AppLine {
     try {
       if (session.state === "ended") throw endFault("peer");
-      if (!teller.isCurrent()) throw new Fault("PEER_UNAVAILABLE");
+      if (!notifier.isCurrent()) throw new Fault("PEER_UNAVAILABLE");
       session.line = this.#lines.lastOrNewest(session.terms.destination, session.line);
       return session.line;
     } catch (thrown) {

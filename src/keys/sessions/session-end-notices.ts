@@ -14,15 +14,15 @@ const TELL_TIMEOUT_MS = 10_000;
 /** Entries of one tell, so that they fit any frame. */
 const MAX_ENTRIES = 200;
 
-type Tellable = Pick<Peer, "tell">;
+type Notifiable = Pick<Peer, "tell">;
 
 export class Farewells {
   readonly #context: Pick<Context, "clock" | "log">;
-  readonly #peerOf: (km: KmId) => Tellable | undefined;
+  readonly #peerOf: (km: KmId) => Notifiable | undefined;
   readonly #pending = new Map<KmId, ExtensionEntry[]>();
   #stopTimer: (() => void) | undefined;
 
-  constructor(context: Pick<Context, "clock" | "log">, peerOf: (km: KmId) => Tellable | undefined) {
+  constructor(context: Pick<Context, "clock" | "log">, peerOf: (km: KmId) => Notifiable | undefined) {
     this.#context = context;
     this.#peerOf = peerOf;
   }
@@ -50,7 +50,7 @@ export class Farewells {
     await Promise.all(told);
   }
 
-  #tell(km: KmId, peer: Tellable, entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
+  #tell(km: KmId, peer: Notifiable, entries: readonly ExtensionEntry[], timeoutMs: number): Promise<void> {
     return peer.tell(entries, timeoutMs).catch((thrown: unknown) => {
       this.#context.log.debug({ peer: km, fault: asFault(thrown).response }, "a peer was not told of sessions' ends");
     });

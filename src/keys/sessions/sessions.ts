@@ -46,7 +46,7 @@ export class Sessions implements SessionDoor {
       new SessionTable(host.context, {
         role,
         policy,
-        ended: (session, reason) => this.#tellEnd(role, session, reason),
+        ended: (session, reason) => this.#notifyEnd(role, session, reason),
       });
     this.#tables = { initiator: table("initiator"), destination: table("destination") };
     this.#lines = new AppLines((app) => this.#destination.appGone(app));
@@ -83,15 +83,15 @@ export class Sessions implements SessionDoor {
 
   /** Q.4163 0x1103 with `session_creation`. @throws Fault */
   created(peer: Peer, creation: SessionCreation): Promise<void> {
-    return this.#destination.created(this.#teller(peer), creation);
+    return this.#destination.created(this.#notifier(peer), creation);
   }
 
   /** Q.4163 0x1103. @returns the IDs acknowledged @throws Fault */
   notified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
-    return this.#destination.notified(this.#teller(peer), wish);
+    return this.#destination.notified(this.#notifier(peer), wish);
   }
 
-  #teller(peer: Peer) {
+  #notifier(peer: Peer) {
     return { id: peer.id, isCurrent: () => this.#host.isCurrent(peer) };
   }
 
@@ -135,14 +135,14 @@ export class Sessions implements SessionDoor {
 
   /** Both applications are at home here. */
   get #loop(): SessionPeer {
-    const teller = { id: this.#host.context.self, isCurrent: () => true };
+    const notifier = { id: this.#host.context.self, isCurrent: () => true };
     return {
-      createSession: (creation) => this.#destination.created(teller, creation),
-      notifySession: (wish) => this.#destination.notified(teller, wish),
+      createSession: (creation) => this.#destination.created(notifier, creation),
+      notifySession: (wish) => this.#destination.notified(notifier, wish),
     };
   }
 
-  #tellEnd(role: SessionRole, session: Session, reason: SessionEnd): void {
+  #notifyEnd(role: SessionRole, session: Session, reason: SessionEnd): void {
     const { peer, id } = session.terms;
     if (peer !== this.#host.context.self) this.#farewells.add(session, reason);
     else this.#tables[role === "initiator" ? "destination" : "initiator"].heard(peer, id, reason);

@@ -30,7 +30,7 @@ export class Connection {
   readonly #exchanged = { told: false, applied: false };
   /** What is heard is handled one after the other. */
   readonly #hearing = new SerialQueue();
-  #stopTelling: (() => void) | undefined;
+  #stopAnnouncing: (() => void) | undefined;
   #telling = false;
 
   constructor(context: Context, remote: Remote, peer: Peer, relays: RelayNetwork) {
@@ -91,11 +91,11 @@ export class Connection {
     );
     this.#relays.connected(remote.id);
     remote.desk.pump();
-    this.tellSoon();
+    this.announceSoon();
   }
 
   end(): void {
-    this.#stopTelling?.();
+    this.#stopAnnouncing?.();
   }
 
   /** @throws Fault */
@@ -165,15 +165,15 @@ export class Connection {
     });
     endBlocks(this.#context, link, lacking, "gap");
     this.#relays.dispense(link);
-    this.#remote.tellSoon();
+    this.#remote.announceSoon();
     this.#remote.desk.pump();
   }
 
   /** Marks or arrivals have moved: they are told with the next that go. */
-  tellSoon(): void {
-    if (this.#telling || this.#stopTelling !== undefined || this.#remote.phase !== "synchronised") return;
-    this.#stopTelling = this.#context.clock.after(TELL_EVERY_MS, () => {
-      this.#stopTelling = undefined;
+  announceSoon(): void {
+    if (this.#telling || this.#stopAnnouncing !== undefined || this.#remote.phase !== "synchronised") return;
+    this.#stopAnnouncing = this.#context.clock.after(TELL_EVERY_MS, () => {
+      this.#stopAnnouncing = undefined;
       void this.#tell();
     });
   }
@@ -200,7 +200,7 @@ export class Connection {
     }
     this.#telling = false;
     // What has moved meanwhile.
-    this.tellSoon();
+    this.announceSoon();
   }
 }
 
@@ -209,24 +209,24 @@ const MAX_ARRIVALS = 500;
 
 /** What has arrived since it was last told, run by run: which of the peer's blocks we hold between two places. */
 function arrivedEntries(link: LinkInventory): ExtensionEntry[] {
-  const { settled: last, toldTo } = link;
-  if (last === undefined || (toldTo !== undefined && !isAfter(last, toldTo))) return [];
+  const { settled: last, announcedTo } = link;
+  if (last === undefined || (announcedTo !== undefined && !isAfter(last, announcedTo))) return [];
   const fresh = [...link.copies()]
-    .filter((block) => toldTo === undefined || isAfter(block, toldTo))
+    .filter((block) => announcedTo === undefined || isAfter(block, announcedTo))
     .slice(0, MAX_ARRIVALS);
   const settled = (fresh.length === MAX_ARRIVALS ? fresh.at(-1) : undefined) ?? last;
-  const passed = [...(toldTo ? [toldTo] : []), ...fresh, settled].map(({ run }) => run);
-  link.toldTo = settled;
-  return [...new Set(passed)].map((run) => arrivedEntry(link, run, fresh, { settled, toldTo }));
+  const passed = [...(announcedTo ? [announcedTo] : []), ...fresh, settled].map(({ run }) => run);
+  link.announcedTo = settled;
+  return [...new Set(passed)].map((run) => arrivedEntry(link, run, fresh, { settled, announcedTo }));
 }
 
 function arrivedEntry(
   link: LinkInventory,
   run: number,
   fresh: readonly Place[],
-  { settled, toldTo }: { readonly settled: Place; readonly toldTo: Place | undefined },
+  { settled, announcedTo }: { readonly settled: Place; readonly announcedTo: Place | undefined },
 ): ExtensionEntry {
-  const from = toldTo?.run === run ? toldTo.sequence + 1 : 0;
+  const from = announcedTo?.run === run ? announcedTo.sequence + 1 : 0;
   // A run that is over brings nothing more.
   const to = run === settled.run ? settled.sequence : Number.MAX_SAFE_INTEGER;
   return { name: "qkm_arrived", link: link.settings.id, run, from, to, blocks: formatRuns(sequencesOf(fresh, run)) };

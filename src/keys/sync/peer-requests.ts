@@ -112,8 +112,8 @@ export class PeerRequests implements PeerEvents {
   }
 
   /** Marks and arrivals of this KM have moved: it is told with the next that go. */
-  tellSoon(remote: Remote): void {
-    this.#connections.get(remote)?.tellSoon();
+  announceSoon(remote: Remote): void {
+    this.#connections.get(remote)?.announceSoon();
   }
 
   /** From now on refuses what comes. */

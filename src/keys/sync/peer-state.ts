@@ -82,7 +82,7 @@ const entry = (part: string, members: Readonly<Record<string, unknown>>): Extens
 function linkEntries(link: LinkInventory): ExtensionEntry[] {
   const { id, share, blockBytes } = link.settings;
   const { settled } = link;
-  link.toldTo = settled;
+  link.announcedTo = settled;
   const copies = [...link.copies()];
   const place = settled ? { run: settled.run, highest: settled.sequence } : {};
   const marks = { ...padMembers("pad", link.pads.mark), ...padMembers("seen", link.padCopies.mark) };

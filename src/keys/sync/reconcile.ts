@@ -93,7 +93,7 @@ async function destroyDoubtful(context: Context, remote: Remote, state: PeerStat
 }
 
 /** Pads go on above what either end knows, in blocks that the other end holds. */
-function endPads(context: Context, link: LinkInventory, told: PadsTold, change: Change): void {
+function endPads(context: Context, link: LinkInventory, told: AnnouncedPads, change: Change): void {
   const { id } = link.settings;
   const { pads, padCopies } = link;
   for (const block of pads.giveBack()) link.putBack(block);
@@ -111,7 +111,7 @@ function endPads(context: Context, link: LinkInventory, told: PadsTold, change: 
 }
 
 /** What the other end says of the pads of a link. */
-type PadsTold = Partial<Pick<LinkState, "pads" | "seen">> & Pick<LinkState, "holds">;
+type AnnouncedPads = Partial<Pick<LinkState, "pads" | "seen">> & Pick<LinkState, "holds">;
 
 function reconcileLink(context: Context, link: LinkInventory, told: LinkState | undefined, change: Change): void {
   const { id, share, blockBytes, peer } = link.settings;

@@ -74,7 +74,7 @@ export class Host {
   #module: Hello | undefined;
   #status: Status | undefined;
   #refusal: Refusal | undefined;
-  #toldCredit = 0;
+  #announcedCredit = 0;
   #helloAt = 0;
   #helloMs = 0;
   #cancelTick: (() => void) | undefined;
@@ -224,7 +224,7 @@ export class Host {
     this.#refusal = undefined;
     this.#module = hello;
     this.#status = undefined;
-    this.#toldCredit = 0;
+    this.#announcedCredit = 0;
     const { pairingKey, link } = this.#self;
     const nonces = { host: this.#own, module: hello.own };
     this.#connection = new Connection({
@@ -253,8 +253,8 @@ export class Host {
     const blocks = this.#arrivals.takeReceipts();
     if (blocks.length > 0) connection.send("durable", { blocks }, () => this.#arrivals.confirmed(blocks));
     const granted = this.#arrivals.granted();
-    if (granted === this.#toldCredit || !connection.hasRoom) return;
-    this.#toldCredit = granted;
+    if (granted === this.#announcedCredit || !connection.hasRoom) return;
+    this.#announcedCredit = granted;
     connection.send("credit", { blocks: granted });
   }
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { aimOf, costOfLink, type Polled } from "../../../src/cli/controller/aim.ts";
-import type { DestinationTold, LinkTold } from "../../../src/cli/controller/km-client.ts";
+import type { DestinationReport, LinkReport } from "../../../src/cli/controller/km-client.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { Topology } from "../../../src/core/topology.ts";
 
@@ -15,7 +15,7 @@ const topology = new Topology(
 );
 const KMS = ["a", "b", "c", "d", "e"];
 
-const linkTold = (link: string, peer: string, more: Partial<LinkTold> = {}): LinkTold => ({
+const linkTold = (link: string, peer: string, more: Partial<LinkReport> = {}): LinkReport => ({
   ...{ link, peer, line: "up", module: null, agreement: "agreed", block_bytes: 4096, stored_blocks: 20 },
   ...{
     usable_blocks: 10,
@@ -29,13 +29,13 @@ const linkTold = (link: string, peer: string, more: Partial<LinkTold> = {}): Lin
   ...more,
 });
 
-const destinationTold = (km: string, paths: number): DestinationTold => ({
+const destinationTold = (km: string, paths: number): DestinationReport => ({
   ...{ km, reachable: true, connected: true, synchronised: true, stored_keys: 0, kma_keys: 0, held: 0, in_flight: 0 },
   ...{ waiting: 0, paths, decided_by: "topology", routes: [], relays_ready: 0, relays_failed: 0 },
 });
 
 /** What `km` says; `change` is of a link as it sees it. */
-function polled(km: string, paths = 1, change: Readonly<Record<string, Partial<LinkTold>>> = {}): Polled {
+function polled(km: string, paths = 1, change: Readonly<Record<string, Partial<LinkReport>>> = {}): Polled {
   const links = topology.links.filter(({ kms }) => kms.includes(kmId(km)));
   return {
     id: km,
@@ -76,7 +76,7 @@ test("a link that is dry at either end costs two hops more", () => {
 });
 
 test("a link that an end refuses, or that is down and empty, is not used; one that is down and has key is", () => {
-  const one = (change: Partial<LinkTold>) => KMS.map((km) => polled(km, 1, km === "b" ? { ab: change } : {}));
+  const one = (change: Partial<LinkReport>) => KMS.map((km) => polled(km, 1, km === "b" ? { ab: change } : {}));
   expect(routes(one({ agreement: "refused" }), "a", "d")).toEqual(["c"]);
   expect(routes(one({ line: "down", usable_blocks: 0 }), "a", "d")).toEqual(["c"]);
   expect(routes(one({ line: "down" }), "a", "d")).toEqual(["b", "c"]);
