@@ -1,4 +1,4 @@
-// Frames of a KM as bytes: those with keys are laid byte by byte, refusals are JSON.
+// Frames of a KM as bytes: those with keys are written byte by byte, refusals are JSON.
 
 import type { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
@@ -81,24 +81,24 @@ const payloadBytes = (count: number, letters: number, { front, back }: Wrapping)
  * Lays the frame with the keys of a grant, of so many bytes, at `at`, writing each of them; returns the position behind.
  * @throws RangeError when it does not fit the target or a frame
  */
-export function layKeys(target: Uint8Array, at: number, ready: ReadyKeys, bytes = frameBytes(ready)): number {
+export function writeKeys(target: Uint8Array, at: number, ready: ReadyKeys, bytes = frameBytes(ready)): number {
   const { messageId, grant } = ready;
   const wrapping = wrappingOf(ready.code, ready.sessionId);
   const end = at + bytes;
   if (grant.count < 1 || end > target.length) throw new RangeError("the keys do not fit the target");
   let position = writeHeader(target, at, { code: wrapping.code, messageId }, bytes - HEADER_BYTES);
   for (let index = 0; index < grant.count; index++) {
-    position = lay(target, position, index === 0 ? wrapping.front : BETWEEN);
+    position = write(target, position, index === 0 ? wrapping.front : BETWEEN);
     position = grant.writeKey(index, target, position);
-    position = lay(target, position, BEFORE_ID);
+    position = write(target, position, BEFORE_ID);
     position = grant.writeId(index, target, position);
   }
-  position = lay(target, position, wrapping.back);
+  position = write(target, position, wrapping.back);
   if (position !== end) throw new RangeError(`a frame of ${end - at} bytes became ${position - at}`);
   return position;
 }
 
-function lay(target: Uint8Array, at: number, constant: Uint8Array): number {
+function write(target: Uint8Array, at: number, constant: Uint8Array): number {
   target.set(constant, at);
   return at + constant.length;
 }

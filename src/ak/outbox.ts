@@ -1,16 +1,16 @@
-// Frames on their way out: laid into the supply ring as long as they fit, one write each time the channel is free.
+// Frames on their way out: written into the supply ring as long as they fit, one write each time the channel is free.
 
 import { Fault } from "../core/fault.ts";
 import type { Channel } from "../net/channel.ts";
 import { MAX_FRAME_BYTES } from "../wire/frame.ts";
 import type { SupplyRing } from "../wire/ring.ts";
-import { frameBytes, layKeys, type ReadyKeys, refusalFrame } from "./answer.ts";
+import { frameBytes, type ReadyKeys, refusalFrame, writeKeys } from "./answer.ts";
 
 /** What is ready to leave: keys, or a frame without secrets. */
 export type Ready = ReadyKeys | Uint8Array;
 
 /**
- * Within `batch` answers are laid at once and leave together; outside, and when the channel is writing or the ring is
+ * Within `batch` answers are written at once and leave together; outside, and when the channel is writing or the ring is
  * full, they wait here in order, keys as grants and not as bytes. How many wait is bounded by whoever asks.
  */
 export class Outbox {
@@ -47,7 +47,7 @@ export class Outbox {
 
   put(ready: Ready): void {
     if (this.#closed) disposeOf(ready);
-    else if (this.#batch === undefined || !this.#layNow(this.#batch, ready)) {
+    else if (this.#batch === undefined || !this.#writeNow(this.#batch, ready)) {
       this.#waiting.push(ready);
       if (this.#batch === undefined) this.#schedule();
     }
@@ -66,12 +66,12 @@ export class Outbox {
   drained(): void {
     if (this.#waiting.length === 0 || this.#closed || this.#channel.writing) return;
     const start = this.#ring.begin();
-    let laid = 0;
+    let written = 0;
     for (const ready of this.#waiting) {
-      if (!this.#lay(ready)) break;
-      laid += 1;
+      if (!this.#write(ready)) break;
+      written += 1;
     }
-    this.#waiting.splice(0, laid);
+    this.#waiting.splice(0, written);
     this.#flush(start);
   }
 
@@ -81,15 +81,15 @@ export class Outbox {
     for (const ready of this.#waiting.splice(0)) disposeOf(ready);
   }
 
-  #layNow(start: number, ready: Ready): boolean {
+  #writeNow(start: number, ready: Ready): boolean {
     if (this.#waiting.length > 0 || this.#channel.writing) return false;
-    if (this.#lay(ready)) return true;
+    if (this.#write(ready)) return true;
     this.#flush(start);
     return false;
   }
 
   /** Lays one answer behind the others; `false` when the ring has no room for it now. */
-  #lay(ready: Ready): boolean {
+  #write(ready: Ready): boolean {
     const ring = this.#ring;
     if (ready instanceof Uint8Array) {
       if (!ring.fits(ready.length)) return false;
@@ -98,20 +98,20 @@ export class Outbox {
       return true;
     }
     const bytes = frameBytes(ready);
-    if (bytes > MAX_FRAME_BYTES) return this.#layTooLong(ready);
+    if (bytes > MAX_FRAME_BYTES) return this.#writeTooLong(ready);
     if (!ring.fits(bytes)) return false;
     try {
-      ring.advance(layKeys(ring.memory, ring.end, ready, bytes));
+      ring.advance(writeKeys(ring.memory, ring.end, ready, bytes));
     } finally {
       ready.grant[Symbol.dispose]();
     }
     return true;
   }
 
-  #layTooLong(ready: ReadyKeys): boolean {
-    const laid = this.#lay(refusalFrame(ready, new Fault("TOO_MANY_KEYS")));
-    if (laid) ready.grant[Symbol.dispose]();
-    return laid;
+  #writeTooLong(ready: ReadyKeys): boolean {
+    const written = this.#write(refusalFrame(ready, new Fault("TOO_MANY_KEYS")));
+    if (written) ready.grant[Symbol.dispose]();
+    return written;
   }
 
   #flush(start: number): void {

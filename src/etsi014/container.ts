@@ -1,6 +1,6 @@
-// ETSI GS QKD 014 6.3: the key container, laid byte by byte into memory given to it.
+// ETSI GS QKD 014 6.3: the key container, written byte by byte into memory given to it.
 
-import type { KeyLayout } from "../http/send-keys.ts";
+import type { KeyFormat } from "../http/send-keys.ts";
 import type { Grant } from "../keys/ports.ts";
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, "latin1");
@@ -30,20 +30,20 @@ export function containerBytes(grant: Grant): number {
 }
 
 /** Lays key `index` at `at`: exactly `keyBytes`. Returns the position behind it. */
-export function layKey(grant: Grant, index: number, target: Uint8Array, at: number): number {
-  let end = lay(index === 0 ? OPEN : COMMA, target, at);
-  end = lay(BEFORE_ID, target, end);
+export function writeEntry(grant: Grant, index: number, target: Uint8Array, at: number): number {
+  let end = write(index === 0 ? OPEN : COMMA, target, at);
+  end = write(BEFORE_ID, target, end);
   end = grant.writeId(index, target, end);
-  end = lay(BEFORE_KEY, target, end);
+  end = write(BEFORE_KEY, target, end);
   end = grant.writeKey(index, target, end);
-  end = lay(AFTER_KEY, target, end);
-  return index === grant.count - 1 ? lay(CLOSE, target, end) : end;
+  end = write(AFTER_KEY, target, end);
+  return index === grant.count - 1 ? write(CLOSE, target, end) : end;
 }
 
 /** How keys lie in the answer, for `sendKeys`. */
-export const CONTAINER: KeyLayout = { totalBytes: containerBytes, keyBytes, layKey };
+export const CONTAINER: KeyFormat = { totalBytes: containerBytes, keyBytes, writeEntry };
 
-function lay(bytes: Uint8Array, target: Uint8Array, at: number): number {
+function write(bytes: Uint8Array, target: Uint8Array, at: number): number {
   target.set(bytes, at);
   return at + bytes.length;
 }

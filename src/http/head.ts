@@ -1,4 +1,4 @@
-// Head of an HTTP answer with keys, laid byte by byte into memory given to it.
+// Head of an HTTP answer with keys, written byte by byte into memory given to it.
 
 import type { Clock } from "../core/ports.ts";
 
@@ -21,11 +21,11 @@ export class Head {
   }
 
   /** Lays the status line and all header fields; returns the position behind the empty line. */
-  lay(target: Uint8Array, contentLength: number, keepAlive: boolean): number {
+  write(target: Uint8Array, contentLength: number, keepAlive: boolean): number {
     const second = Math.floor(this.#clock.wallMs() / 1000);
     if (second !== this.#second) this.#renew(second);
-    const end = lay(keepAlive ? this.#open : this.#close, target, 0);
-    return layText(`${contentLength}\r\n\r\n`, target, end);
+    const end = write(keepAlive ? this.#open : this.#close, target, 0);
+    return writeText(`${contentLength}\r\n\r\n`, target, end);
   }
 
   #renew(second: number): void {
@@ -36,12 +36,12 @@ export class Head {
   }
 }
 
-function lay(bytes: Uint8Array, target: Uint8Array, at: number): number {
+function write(bytes: Uint8Array, target: Uint8Array, at: number): number {
   target.set(bytes, at);
   return at + bytes.length;
 }
 
-function layText(text: string, target: Uint8Array, at: number): number {
+function writeText(text: string, target: Uint8Array, at: number): number {
   for (let i = 0; i < text.length; i++) target[at + i] = text.charCodeAt(i);
   return at + text.length;
 }

@@ -1,4 +1,4 @@
-// The locked memory that answers are laid in, as equal parts: taken, waited for, zeroed.
+// The locked memory that answers are written in, as equal parts: taken, waited for, zeroed.
 
 /** A part of the memory, its taker's until `release`. */
 export interface Part {
@@ -7,7 +7,7 @@ export interface Part {
   release(used: number): void;
 }
 
-/** Largest part: no answer of one request is laid in more than this at a time. */
+/** Largest part: no answer of one request is written in more than this at a time. */
 const PART_BYTES = 65_536;
 /** Smallest part: the head of an answer and one key of the largest size. */
 const LEAST_BYTES = 8192;

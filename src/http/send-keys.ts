@@ -1,4 +1,4 @@
-// Sends granted keys: laid into locked memory, written to the socket as they lie there, zeroed.
+// Sends granted keys: written into locked memory, written to the socket as they lie there, zeroed.
 
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -8,14 +8,14 @@ import type { Grant } from "../keys/ports.ts";
 import type { Head } from "./head.ts";
 import type { Part, Parts } from "./parts.ts";
 
-/** How the body of an answer with keys is laid, key by key; what is around them belongs to the first and the last. */
-export interface KeyLayout {
+/** How the body of an answer with keys is written, key by key; what is around them belongs to the first and the last. */
+export interface KeyFormat {
   /** Bytes of the whole body: its `Content-Length`. */
   totalBytes(grant: Grant): number;
   /** Bytes of key `index`, with what is before it and behind it. */
   keyBytes(grant: Grant, index: number): number;
   /** Lays key `index` at `at`: exactly `keyBytes`. Returns the position behind it. */
-  layKey(grant: Grant, index: number, target: Uint8Array, at: number): number;
+  writeEntry(grant: Grant, index: number, target: Uint8Array, at: number): number;
 }
 
 /** What all answers share. */
@@ -35,10 +35,10 @@ interface Sending {
   readonly response: ServerResponse;
   readonly socket: Socket;
   readonly grant: Grant;
-  readonly layout: KeyLayout;
+  readonly layout: KeyFormat;
   readonly keepAlive: boolean;
   readonly failed: (thrown: unknown) => void;
-  /** The key that is laid next. */
+  /** The key that is written next. */
   next: number;
   endDeadline: () => void;
 }
@@ -73,7 +73,7 @@ function sendPiece(outlet: Outlet, sending: Sending): void {
     const begins = sending.next === 0;
     let used: number;
     try {
-      used = layPiece(outlet, sending, part.bytes);
+      used = fillPart(outlet, sending, part.bytes);
     } catch (thrown) {
       giveUp(sending, part);
       if (begins) sending.failed(thrown);
@@ -86,11 +86,11 @@ function sendPiece(outlet: Outlet, sending: Sending): void {
   });
 }
 
-function layPiece(outlet: Outlet, sending: Sending, target: Uint8Array): number {
+function fillPart(outlet: Outlet, sending: Sending, target: Uint8Array): number {
   const { grant, layout } = sending;
-  let end = sending.next === 0 ? outlet.head.lay(target, layout.totalBytes(grant), sending.keepAlive) : 0;
+  let end = sending.next === 0 ? outlet.head.write(target, layout.totalBytes(grant), sending.keepAlive) : 0;
   while (sending.next < grant.count && end + layout.keyBytes(grant, sending.next) <= target.length) {
-    end = layout.layKey(grant, sending.next, target, end);
+    end = layout.writeEntry(grant, sending.next, target, end);
     sending.next += 1;
   }
   if (end === 0) throw new RangeError("a key does not fit the memory for answers");

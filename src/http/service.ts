@@ -47,7 +47,7 @@ export interface ServicePorts {
 export interface ServiceOptions {
   /** As counters name it. */
   readonly door: string;
-  /** Where answers with keys are laid. */
+  /** Where answers with keys are written. */
   readonly memory: Uint8Array;
   readonly limits?: Partial<typeof HTTP_LIMITS>;
 }

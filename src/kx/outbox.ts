@@ -2,7 +2,7 @@
 
 import type { Clock } from "../core/ports.ts";
 import type { Channel } from "../net/channel.ts";
-import type { Laid } from "./payload/key-frame.ts";
+import type { KeyFrame } from "./payload/key-frame.ts";
 
 /**
  * The most bytes written before reading has had a turn. Reading stands still while a write is unfinished; what both
@@ -14,14 +14,14 @@ const TURN_BYTES = 65_545;
 export const OUTBOX_LIMITS = { request: 1 << 20, answer: 2 << 20 } as const;
 
 /**
- * Frames go out in the order of `put`, all that are queued in one write. They are laid when they leave, in memory that is
+ * Frames go out in the order of `put`, all that are queued in one write. They are written when they leave, in memory that is
  * zeroed when `Channel.write` has encrypted it: before and after there is no byte of them here.
  */
 export class Outbox {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #broken: (thrown: unknown) => void;
-  #frames: Laid[] = [];
+  #frames: KeyFrame[] = [];
   #bytes = 0;
   #writtenInOrder = 0;
   #cancelTurn: (() => void) | undefined;
@@ -34,7 +34,7 @@ export class Outbox {
   }
 
   /** False, and nothing queued, when the frame does not fit. */
-  put(frame: Laid, kind: keyof typeof OUTBOX_LIMITS): boolean {
+  put(frame: KeyFrame, kind: keyof typeof OUTBOX_LIMITS): boolean {
     if (this.#bytes + frame.length > OUTBOX_LIMITS[kind]) return false;
     this.#frames.push(frame);
     this.#bytes += frame.length;
@@ -43,7 +43,7 @@ export class Outbox {
   }
 
   /** Forgets a frame that has not left; harmless when it has. */
-  drop(frame: Laid): void {
+  drop(frame: KeyFrame): void {
     const index = this.#frames.indexOf(frame);
     if (index < 0) return;
     this.#frames.splice(index, 1);
@@ -70,10 +70,10 @@ export class Outbox {
     this.#bytes = 0;
   }
 
-  #write(batch: readonly Laid[]): void {
+  #write(batch: readonly KeyFrame[]): void {
     const bytes = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
     try {
-      batch.reduce((at, frame) => frame.lay(bytes, at), 0);
+      batch.reduce((at, frame) => frame.write(bytes, at), 0);
       this.#channel.write(bytes);
     } catch (thrown) {
       this.#broken(thrown);
@@ -82,7 +82,7 @@ export class Outbox {
     }
   }
 
-  #batch(): readonly Laid[] {
+  #batch(): readonly KeyFrame[] {
     let count = 0;
     for (const frame of this.#frames) {
       if (this.#writtenInOrder + frame.length > TURN_BYTES) break;

@@ -22,7 +22,7 @@ import { type Call, type CallLimit, Calls, type IsLast, MAX_OPEN_CALLS, MAX_SESS
 import { KEEPALIVE, Keepalive, type KeepaliveTimes } from "./keepalive.ts";
 import { Outbox } from "./outbox.ts";
 import { packEntries } from "./payload/entries.ts";
-import { type Laid, laidFrame, plain } from "./payload/key-frame.ts";
+import { type KeyFrame, keyFrame, plain } from "./payload/key-frame.ts";
 import { type KeySupplyNotification, KX, KX_ANSWERS } from "./payload/messages.ts";
 import { creationOf, tellOf, wishOf } from "./payload/notification.ts";
 import { Receipts } from "./payload/receipts.ts";
@@ -200,12 +200,12 @@ export class KxSession implements Peer {
   // Our requests.
 
   /** A request that is given up before it left never leaves. @throws Fault, RangeError */
-  #ask(name: RequestName, payload: Laid, limit: CallLimit, isLast?: IsLast): Call {
+  #ask(name: RequestName, payload: KeyFrame, limit: CallLimit, isLast?: IsLast): Call {
     if (this.#endedBecause !== undefined) throw this.#unavailable(this.#endedBecause);
     const { length } = payload;
     if (length > MAX_PAYLOAD_BYTES) throw new RangeError(`a payload of ${length} bytes fits no frame`);
     const { messageId, answered } = this.#calls.open(KX[KX_ANSWERS[name]].code, limit, isLast);
-    const frame = laidFrame(KX[name].code, messageId, payload);
+    const frame = keyFrame(KX[name].code, messageId, payload);
     if (!this.#outbox.put(frame, "request")) this.#calls.fail(messageId, new Fault("BUSY"));
     return { messageId, answered: answered.finally(() => this.#outbox.drop(frame)) };
   }
@@ -280,12 +280,12 @@ export class KxSession implements Peer {
     this.#served.delete(messageId);
     for (const payload of payloads) {
       if (this.#endedBecause !== undefined) return;
-      const frame = laidFrame(KX[KX_ANSWERS[name]].code, messageId, payload);
+      const frame = keyFrame(KX[KX_ANSWERS[name]].code, messageId, payload);
       if (!this.#outbox.put(frame, "answer")) this.close("the peer does not take its answers");
     }
   }
 }
 
-const json = (payload: object): Laid => plain(encodePayload(payload));
+const json = (payload: object): KeyFrame => plain(encodePayload(payload));
 
 const relayLimit = (timeoutMs: number): CallLimit => ({ timeoutMs, late: new Fault("RELAY_TIMEOUT") });

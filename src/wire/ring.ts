@@ -1,4 +1,4 @@
-// The supply ring: locked memory in which answers are laid one after the other, to leave in one write.
+// The supply ring: locked memory in which answers are written one after the other, to leave in one write.
 
 import { MAX_FRAME_BYTES } from "./frame.ts";
 
@@ -8,12 +8,12 @@ export interface Sink {
 }
 
 /**
- * A batch is laid, written and zeroed within one turn of the event loop, so every batch begins at the front again.
+ * A batch is written, written and zeroed within one turn of the event loop, so every batch begins at the front again.
  * Batches nest: one that begins while another is open lies behind it and has to be flushed before that goes on.
  *
  *     const start = ring.begin();
  *     if (!ring.fits(bytes)) ring.flush(start, channel);
- *     ring.advance(layAnswer(ring.memory, ring.end));
+ *     ring.advance(writeAnswer(ring.memory, ring.end));
  *     ring.flush(start, channel);
  */
 export class SupplyRing {
@@ -29,7 +29,7 @@ export class SupplyRing {
     this.memory = memory;
   }
 
-  /** Where the next answer is laid. */
+  /** Where the next answer is written. */
   get end(): number {
     return this.#end;
   }
@@ -38,12 +38,12 @@ export class SupplyRing {
     return this.#end;
   }
 
-  /** Whether `bytes` more fit behind what is laid. */
+  /** Whether `bytes` more fit behind what is written. */
   fits(bytes: number): boolean {
     return this.#end + bytes <= this.memory.length;
   }
 
-  /** Counts what was laid, up to the position `end`. @throws RangeError when that is not in the rest of the ring */
+  /** Counts what was written, up to the position `end`. @throws RangeError when that is not in the rest of the ring */
   advance(end: number): void {
     if (end < this.#end || end > this.memory.length) throw new RangeError(`the ring cannot advance to ${end}`);
     this.#end = end;

@@ -1,7 +1,7 @@
 // Frames with keys: as long as foretold, whatever their IDs.
 
 import { expect, test } from "vitest";
-import { frameBytes, layKeys } from "../../src/ak/answer.ts";
+import { frameBytes, writeKeys } from "../../src/ak/answer.ts";
 import { idsOf } from "../../src/ak/push.ts";
 import type { Grant } from "../../src/keys/ports.ts";
 import { keyBytes } from "./fake-door.ts";
@@ -28,7 +28,7 @@ test.each([
   const ids = ["k", "00000000-0500-4000-8000-000000000000", "x".repeat(256)];
   const ready = { code, messageId: 1, sessionId: "s-1", grant: grantOf(ids) };
   const frame = Buffer.alloc(frameBytes(ready));
-  expect(layKeys(frame, 0, ready)).toBe(frame.length);
+  expect(writeKeys(frame, 0, ready)).toBe(frame.length);
   const keys = ids.map((key_ID, index) => ({ key: lettersOf(index), key_ID }));
   const text = `{${front}"keys":${JSON.stringify(keys)}${back === "" ? "" : `,${back}`}}`;
   expect(frame.subarray(10).toString("utf8")).toBe(text);

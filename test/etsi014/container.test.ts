@@ -2,16 +2,16 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { containerBytes, keyBytes, layKey } from "../../src/etsi014/container.ts";
+import { containerBytes, keyBytes, writeEntry } from "../../src/etsi014/container.ts";
 import { Head } from "../../src/http/head.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { fakeGrant, fakeId, fakeKey } from "./fake-door.ts";
 
-const laid = (sizes: readonly number[]): Buffer => {
+const written = (sizes: readonly number[]): Buffer => {
   const grant = fakeGrant(sizes);
   const target = Buffer.alloc(containerBytes(grant));
   let end = 0;
-  for (let i = 0; i < grant.count; i++) end = layKey(grant, i, target, end);
+  for (let i = 0; i < grant.count; i++) end = writeEntry(grant, i, target, end);
   expect(end).toBe(target.length);
   return target;
 };
@@ -19,14 +19,14 @@ const laid = (sizes: readonly number[]): Buffer => {
 describe("a key container", () => {
   it("6.3: has exactly these bytes", () => {
     const key = fakeKey(0, 8).toString("base64");
-    expect(laid([8]).toString()).toBe(`{"keys":[{"key_ID":"${fakeId(0)}","key":"${key}"}]}`);
+    expect(written([8]).toString()).toBe(`{"keys":[{"key_ID":"${fakeId(0)}","key":"${key}"}]}`);
   });
 
   it("6.3: is the JSON of its keys, and as long as foretold, whatever their number and sizes", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 4088 }), { minLength: 1, maxLength: 20 }), (sizes) => {
         const keys = sizes.map((size, i) => ({ key_ID: fakeId(i), key: fakeKey(i, size).toString("base64") }));
-        expect(laid(sizes).toString()).toBe(JSON.stringify({ keys }));
+        expect(written(sizes).toString()).toBe(JSON.stringify({ keys }));
         const grant = fakeGrant(sizes);
         expect(sizes.reduce((sum, _, i) => sum + keyBytes(grant, i), 0)).toBe(containerBytes(grant));
       }),
@@ -42,7 +42,7 @@ describe("a key container", () => {
       writeId: (index: number, target: Uint8Array, at: number) => at + Buffer.from(ids[index] ?? "").copy(target, at),
     };
     const target = Buffer.alloc(containerBytes(grant));
-    expect(layKey(grant, 1, target, layKey(grant, 0, target, 0))).toBe(target.length);
+    expect(writeEntry(grant, 1, target, writeEntry(grant, 0, target, 0))).toBe(target.length);
     const keys = ids.map((key_ID, i) => ({ key_ID, key: fakeKey(i, 8 * (i + 1)).toString("base64") }));
     expect(target.toString()).toBe(JSON.stringify({ keys }));
   });
@@ -54,7 +54,7 @@ describe("a head", () => {
     const head = new Head(clock, 60_000);
     const text = (keepAlive: boolean) => {
       const target = Buffer.alloc(500);
-      return target.toString("latin1", 0, head.lay(target, 1234, keepAlive));
+      return target.toString("latin1", 0, head.write(target, 1234, keepAlive));
     };
     expect(text(true)).toBe(
       "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nConnection: keep-alive\r\n" +

@@ -336,7 +336,7 @@ describe("faults of the key manager", () => {
     expect(service.recorder.lines[0]).toMatchObject({ level: "error", fields: { err: { message: "secret detail" } } });
   });
 
-  it("a grant that cannot be laid is disposed and becomes 503", async () => {
+  it("a grant that cannot be written is disposed and becomes 503", async () => {
     await using service = await openService();
     service.door.answers = "wait";
     const pending = service.ask("/app-b1/enc_keys");

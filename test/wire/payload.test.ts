@@ -44,7 +44,7 @@ describe("a reader of the payloads of one connection", () => {
     );
   });
 
-  test("remembers the bytes and not the memory that they lay in, which is lent", () => {
+  test("remembers the bytes and not the memory that they write in, which is lent", () => {
     const reader = new PayloadReader();
     const lent = bytes('{"a":1}');
     const first = reader.read(lent);

@@ -10,7 +10,7 @@ function sinkOf(): Sink & { readonly written: string[] } {
   return { written, write: (bytes) => written.push(Buffer.from(bytes).toString()) };
 }
 
-function lay(ring: SupplyRing, text: string): void {
+function write(ring: SupplyRing, text: string): void {
   ring.advance(ring.end + Buffer.from(text).copy(ring.memory, ring.end));
 }
 
@@ -18,8 +18,8 @@ test("answers of a batch leave in one write, and the memory is zero afterwards",
   const ring = new SupplyRing(new Uint8Array(SIZE));
   const sink = sinkOf();
   const start = ring.begin();
-  lay(ring, "one ");
-  lay(ring, "two");
+  write(ring, "one ");
+  write(ring, "two");
   ring.flush(start, sink);
   expect(sink.written).toEqual(["one two"]);
   expect(ring.memory.every((byte) => byte === 0)).toBe(true);
@@ -31,11 +31,11 @@ test("a batch that begins within another leaves the outer one alone", () => {
   const ring = new SupplyRing(new Uint8Array(SIZE));
   const [outerSink, innerSink] = [sinkOf(), sinkOf()];
   const outer = ring.begin();
-  lay(ring, "outer ");
+  write(ring, "outer ");
   const inner = ring.begin();
-  lay(ring, "inner");
+  write(ring, "inner");
   ring.flush(inner, innerSink);
-  lay(ring, "goes on");
+  write(ring, "goes on");
   ring.flush(outer, outerSink);
   expect([innerSink.written, outerSink.written]).toEqual([["inner"], ["outer goes on"]]);
   expect(ring.memory.every((byte) => byte === 0)).toBe(true);
@@ -44,7 +44,7 @@ test("a batch that begins within another leaves the outer one alone", () => {
 test("the memory is zero also when the write throws", () => {
   const ring = new SupplyRing(new Uint8Array(SIZE));
   const start = ring.begin();
-  lay(ring, "secret");
+  write(ring, "secret");
   const broken: Sink = {
     write() {
       throw new Error("closed");

@@ -35,7 +35,7 @@ export function writeKeyId(
   target: Uint8Array,
   at: number,
 ): number {
-  layBits(parts, tag);
+  writeBits(parts, tag);
   let position = at;
   for (let index = 0; index < 16; index++) {
     if (hasHyphen(index)) target[position++] = HYPHEN;
@@ -47,7 +47,7 @@ export function writeKeyId(
 }
 
 // bits 0–47: serial, offset/8 high 8 · 48–51: version 8 · offset/8 low 4, length high 8 · 64–65: variant · length low 4, tag
-function layBits(parts: Pick<KeyIdParts, "serial" | "offset" | "length">, tag: Uint8Array): void {
+function writeBits(parts: Pick<KeyIdParts, "serial" | "offset" | "length">, tag: Uint8Array): void {
   const { serial, length } = parts;
   const step = parts.offset / STEP;
   scratch[0] = Math.floor(serial / 2 ** 32);

@@ -1,31 +1,31 @@
-// A frame with keys: its text is there, its letters are laid when it leaves, straight into what is written.
+// A frame with keys: its text is there, its letters are written when it leaves, straight into what is written.
 
 import { base64Length, encodeBase64 } from "../../wire/base64.ts";
 import { HEADER_BYTES, writeHeader } from "../../wire/frame.ts";
 
-/** Bytes that are laid where they are wanted, when they are wanted. */
-export interface Laid {
+/** Bytes that are written where they are wanted, when they are wanted. */
+export interface KeyFrame {
   /** Bytes. */
   readonly length: number;
   /** Lays all of it at `at`; returns the position behind it. */
-  lay(target: Uint8Array, at: number): number;
+  write(target: Uint8Array, at: number): number;
 }
 
 /** One entry of `keys`: its letters in base64, and its other members, `key_ID` among them. */
-export interface LaidEntry {
-  readonly letters: Laid;
+export interface FrameKey {
+  readonly letters: KeyFrame;
   readonly members: { readonly key_ID: string; readonly key_extension?: object };
 }
 
 /** The base64 of bytes that stay where they are until then. */
-export const lettersOf = (bytes: Uint8Array): Laid => ({
+export const lettersOf = (bytes: Uint8Array): KeyFrame => ({
   length: base64Length(bytes.length),
-  lay: (target, at) => encodeBase64(bytes, 0, bytes.length, target, at),
+  write: (target, at) => encodeBase64(bytes, 0, bytes.length, target, at),
 });
 
 /** A payload with the members of `head`, then `keys`, then the members of `tail`. */
-export function keysPayload(head: object, entries: readonly LaidEntry[], tail: object): Laid {
-  const pieces: Laid[] = [text(`${JSON.stringify(head).slice(0, -1)},"keys":[`)];
+export function keysPayload(head: object, entries: readonly FrameKey[], tail: object): KeyFrame {
+  const pieces: KeyFrame[] = [text(`${JSON.stringify(head).slice(0, -1)},"keys":[`)];
   for (const [index, { letters, members }] of entries.entries()) {
     pieces.push(text(`${index === 0 ? "" : ","}{"key":"`), letters, text(`",${JSON.stringify(members).slice(1)}`));
   }
@@ -34,30 +34,30 @@ export function keysPayload(head: object, entries: readonly LaidEntry[], tail: o
 }
 
 /** A whole frame. @throws RangeError when the payload fits none */
-export function laidFrame(code: number, messageId: number, payload: Laid): Laid {
+export function keyFrame(code: number, messageId: number, payload: KeyFrame): KeyFrame {
   const header = new Uint8Array(HEADER_BYTES);
   writeHeader(header, 0, { code, messageId }, payload.length);
   return joined([plain(header), payload]);
 }
 
-export const plain = (bytes: Uint8Array): Laid => ({
+export const plain = (bytes: Uint8Array): KeyFrame => ({
   length: bytes.length,
-  lay(target, at) {
+  write(target, at) {
     target.set(bytes, at);
     return at + bytes.length;
   },
 });
 
-const text = (piece: string): Laid => plain(Buffer.from(piece, "utf8"));
+const text = (piece: string): KeyFrame => plain(Buffer.from(piece, "utf8"));
 
-const joined = (pieces: readonly Laid[]): Laid => ({
+const joined = (pieces: readonly KeyFrame[]): KeyFrame => ({
   length: pieces.reduce((sum, { length }) => sum + length, 0),
-  lay: (target, at) => pieces.reduce((position, piece) => layOne(piece, target, position), at),
+  write: (target, at) => pieces.reduce((position, piece) => writeOne(piece, target, position), at),
 });
 
 /** @throws RangeError when a piece is not as long as it said: nothing of such a frame may leave */
-function layOne(piece: Laid, target: Uint8Array, at: number): number {
-  const end = piece.lay(target, at);
-  if (end !== at + piece.length) throw new RangeError(`a piece of ${piece.length} bytes was laid as ${end - at}`);
+function writeOne(piece: KeyFrame, target: Uint8Array, at: number): number {
+  const end = piece.write(target, at);
+  if (end !== at + piece.length) throw new RangeError(`a piece of ${piece.length} bytes was written as ${end - at}`);
   return end;
 }

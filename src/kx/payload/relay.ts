@@ -7,7 +7,7 @@ import type { ExtensionEntry, RelayConfirmation, RelayOffer } from "../../keys/p
 import type { KeyEntry } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
 import { base64, malformed, objectOf, tagOf } from "./fields.ts";
-import { keysPayload, type Laid, lettersOf } from "./key-frame.ts";
+import { type KeyFrame, keysPayload, lettersOf } from "./key-frame.ts";
 import { type KeyRelay, type KeyRelayCompletion, KX } from "./messages.ts";
 import { checkProtected, extensionOf, protectedKeyOf } from "./protection.ts";
 import { checkAnswer, faultOf, ofAnswer, unreadable } from "./response.ts";
@@ -16,7 +16,7 @@ import { km, refused, requestMember, routeMembers, routeOf, taken } from "./rout
 const KEY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** The 0x1101 of an offer, whose key is read when the frame leaves. */
-export function relayOf(offer: RelayOffer): Laid {
+export function relayOf(offer: RelayOffer): KeyFrame {
   const { requestId, keyId, key, givenUp } = offer;
   const extension: KeyRelay["extension"] = [{ name: "qkm_given_up", serials: givenUp }];
   return keysPayload(

@@ -5,7 +5,7 @@ import type { WholeArrival, WholeKey, WholeOffer } from "../../keys/ports.ts";
 import { base64Length } from "../../wire/base64.ts";
 import type { KeyEntry } from "../../wire/types.ts";
 import { malformed, textOf } from "./fields.ts";
-import { keysPayload, type Laid, type LaidEntry } from "./key-frame.ts";
+import { type FrameKey, type KeyFrame, keysPayload } from "./key-frame.ts";
 import { type KeyRelay, KX } from "./messages.ts";
 import { checkAnswer, faultOf } from "./response.ts";
 import { requestMember, routeMembers, routeOf } from "./route.ts";
@@ -15,11 +15,11 @@ const MAX_KEYS = 1024;
 const MAX_KEY_ID = 256;
 
 /** The 0x1101 of an offer, whose keys are written when the frame leaves. */
-export const wholeRelayOf = (offer: WholeOffer): Laid =>
+export const wholeRelayOf = (offer: WholeOffer): KeyFrame =>
   keysPayload(routeMembers(offer), offer.keys.map(entryOf), requestMember(offer.requestId));
 
-const entryOf = (key: WholeKey): LaidEntry => ({
-  letters: { length: base64Length(key.length), lay: (target, at) => key.writeKey(target, at) },
+const entryOf = (key: WholeKey): FrameKey => ({
+  letters: { length: base64Length(key.length), write: (target, at) => key.writeKey(target, at) },
   members: { key_ID: key.keyId },
 });
 

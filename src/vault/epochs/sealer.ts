@@ -3,7 +3,7 @@
 import { randomFillSync } from "node:crypto";
 import type { KmId } from "../../core/ids.ts";
 import { SealBroken, type Token } from "../../device/token.ts";
-import { layRecord, parseRecord, recordAad, type Scheme, TAG_BYTES } from "../store/record.ts";
+import { parseRecord, recordAad, type Scheme, TAG_BYTES, writeRecord } from "../store/record.ts";
 import { type Head, type Kind, type SealedRecord, sealedRecord } from "../store/sealed.ts";
 import type { TokenLink } from "../token-link.ts";
 import type { BlockId } from "../vault.ts";
@@ -68,7 +68,7 @@ export class Sealer {
   async #seal(head: Head, plain: Uint8Array, how: { scheme: Scheme; token: Token }): Promise<SealedRecord> {
     const { km, dataKeys } = this.#parts;
     const source = this.#source(head.epoch, how.token);
-    const { record, parts } = layRecord(how.scheme, plain.length);
+    const { record, parts } = writeRecord(how.scheme, plain.length);
     const { iv, sealed, dataKey } = parts;
     const job = { iv: randomFillSync(iv), aad: recordAad(km, head), plain, sealed };
     if (dataKey === undefined) await source.kek.seal(job);

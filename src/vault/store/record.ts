@@ -42,7 +42,7 @@ const WRAPPED_BYTES = DATA_KEY_ID_BYTES + IV_BYTES + DATA_KEY_BYTES + TAG_BYTES;
 const bodyAt = (scheme: Scheme) => 2 + IV_BYTES + (scheme === "envelope" ? WRAPPED_BYTES : 0);
 
 /** An empty record for `bytes` of plaintext, and the parts to be filled in. */
-export function layRecord(scheme: Scheme, bytes: number): { record: Uint8Array; parts: RecordParts } {
+export function writeRecord(scheme: Scheme, bytes: number): { record: Uint8Array; parts: RecordParts } {
   const record = new Uint8Array(bodyAt(scheme) + bytes + TAG_BYTES);
   record[0] = FORMAT;
   record[1] = SCHEMES[scheme];

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kmId } from "../../../src/core/ids.ts";
 import { kekLabel } from "../../../src/vault/epochs/epochs.ts";
-import { dataKeyAad, layRecord, parseRecord, recordAad } from "../../../src/vault/store/record.ts";
+import { dataKeyAad, parseRecord, recordAad, writeRecord } from "../../../src/vault/store/record.ts";
 import { id, keep, readyBench } from "../harness.ts";
 
 const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString("hex");
@@ -12,7 +12,7 @@ const KM = kmId("km-a");
 
 describe("a sealed record, format 1", () => {
   test("direct: 01 01, IV, ciphertext and tag", () => {
-    const { record, parts } = layRecord("direct", 4);
+    const { record, parts } = writeRecord("direct", 4);
     parts.iv.fill(0x11);
     parts.sealed.fill(0x22);
     expect(hex(record)).toBe(`0101${"11".repeat(12)}${"22".repeat(20)}`);
@@ -20,7 +20,7 @@ describe("a sealed record, format 1", () => {
   });
 
   test("envelope: 01 02, IV, data key (ID, IV, sealed), ciphertext and tag", () => {
-    const { record, parts } = layRecord("envelope", 4);
+    const { record, parts } = writeRecord("envelope", 4);
     parts.iv.fill(0x11);
     parts.dataKey?.id.fill(0x33);
     parts.dataKey?.iv.fill(0x44);
@@ -33,7 +33,7 @@ describe("a sealed record, format 1", () => {
   test("what is laid is parsed to the same places", () => {
     fc.assert(
       fc.property(fc.constantFrom("direct", "envelope"), fc.integer({ min: 1, max: 300 }), (scheme, bytes) => {
-        const { record, parts } = layRecord(scheme, bytes);
+        const { record, parts } = writeRecord(scheme, bytes);
         for (const [at, view] of [parts.iv, parts.sealed, parts.dataKey?.id].entries()) view?.fill(at + 1);
         const parsed = parseRecord(record, bytes);
         expect([parsed.scheme, hex(parsed.iv), hex(parsed.sealed)]).toEqual([scheme, hex(parts.iv), hex(parts.sealed)]);
@@ -47,7 +47,7 @@ describe("a sealed record, format 1", () => {
 
   test("cut at any byte, too long, or of another format or scheme, it is broken", () => {
     for (const scheme of ["direct", "envelope"] as const) {
-      const { record } = layRecord(scheme, 4);
+      const { record } = writeRecord(scheme, 4);
       for (let length = 0; length < record.length; length += 1) {
         expect(() => parseRecord(record.subarray(0, length), 4)).toThrow("not format 1");
       }
