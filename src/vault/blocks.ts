@@ -6,7 +6,7 @@ import { type Secret, secretOf } from "../core/secret.ts";
 import { decodeBase64 } from "../wire/base64.ts";
 import { type Reader, readRecord } from "./epochs/reader.ts";
 import { OpenedJob } from "./job.ts";
-import { type Resident, Residents, type Used } from "./memory/cached-blocks.ts";
+import { type CachedBlock, CachedBlocks, type Used } from "./memory/cached-blocks.ts";
 import { KEY_ID_KEY_BYTES, type KeyIdKeys } from "./memory/key-ids.ts";
 import { type BlockHome, KEY_ID_KEY, OpenedBlock } from "./memory/open-block.ts";
 import type { Slab } from "./memory/slab.ts";
@@ -32,28 +32,30 @@ const SEALED_BYTES_PER_US = 128;
 
 export class Blocks {
   readonly #parts: BlocksParts;
-  readonly #residents: Residents;
+  readonly #cachedBlocks: CachedBlocks;
   readonly #home: BlockHome;
 
   constructor(parts: BlocksParts) {
     this.#parts = parts;
-    this.#residents = new Residents(parts.slab, (block, slot) => readRecord(parts, { kind: "block", block }, slot));
+    this.#cachedBlocks = new CachedBlocks(parts.slab, (block, slot) =>
+      readRecord(parts, { kind: "block", block }, slot),
+    );
     this.#home = {
       tagState: parts.tagState,
       scratch: parts.scratch,
       blockBytes: parts.blockBytes,
-      pin: (resident) => this.#residents.pin(resident),
-      unpin: (resident) => this.#residents.unpin(resident),
+      pin: (cached) => this.#cachedBlocks.pin(cached),
+      unpin: (cached) => this.#cachedBlocks.unpin(cached),
       memoryOf,
-      keyIdKey: (resident) => this.#extract(resident),
-      seal: (resident) => this.#sealOpen(resident),
+      keyIdKey: (cached) => this.#extract(cached),
+      seal: (cached) => this.#sealOpen(cached),
     };
   }
 
   /** Slots that someone uses now, but for drivers. */
   get pinned(): number {
     const { all, free, lentByPools } = this.#parts.slab;
-    return all - free - lentByPools - this.#residents.idle;
+    return all - free - lentByPools - this.#cachedBlocks.idle;
   }
 
   async seal(block: BlockId, key: Secret): Promise<Sealed> {
@@ -102,7 +104,7 @@ export class Blocks {
 
   async open(block: BlockId, used?: Used): Promise<OpenBlock> {
     this.#checkOpens([block]);
-    return new OpenedBlock(await this.#residents.open(block, used), this.#home);
+    return new OpenedBlock(await this.#cachedBlocks.open(block, used), this.#home);
   }
 
   async openJob({ blocks, blanks }: Job): Promise<OpenJob> {
@@ -111,16 +113,16 @@ export class Blocks {
     this.#checkOpens(names);
     const wanted = new Map<BlockId, Used>();
     for (const { block, used = () => [] } of blocks) if (!wanted.has(block)) wanted.set(block, used);
-    const job = new OpenedJob(names, await this.#residents.openAll(wanted, blanks), this.#home);
+    const job = new OpenedJob(names, await this.#cachedBlocks.openAll(wanted, blanks), this.#home);
     if (this.#parts.link.state === "ready") return job;
     job[Symbol.dispose]();
     throw new Fault("HSM_UNAVAILABLE");
   }
 
-  resident(block: BlockId): OpenBlock | undefined {
+  cached(block: BlockId): OpenBlock | undefined {
     if (this.#parts.link.state !== "ready" || !this.has(block)) return undefined;
-    const resident = this.#residents.resident(block);
-    return resident && new OpenedBlock(resident, this.#home);
+    const cached = this.#cachedBlocks.cached(block);
+    return cached && new OpenedBlock(cached, this.#home);
   }
 
   async keyIdKey(block: BlockId): Promise<KeyIdKey> {
@@ -140,14 +142,14 @@ export class Blocks {
   }
 
   /** The block is destroyed or replaced. */
-  doom(block: BlockId): void {
-    this.#residents.doom(block);
+  invalidate(block: BlockId): void {
+    this.#cachedBlocks.invalidate(block);
   }
 
   /** Nothing is usable any more. The memory is zeroed by whoever owns it. */
   close(): void {
     this.#parts.slab.close();
-    this.#residents.close();
+    this.#cachedBlocks.close();
     this.#parts.keyIds.close();
   }
 
@@ -158,18 +160,18 @@ export class Blocks {
   }
 
   /** Pinned meanwhile: nobody else is given the slot that the token reads. */
-  async #sealOpen(resident: Resident): Promise<Sealed> {
-    const { block, length } = resident;
-    const plain = memoryOf(resident).subarray(0, length);
-    this.#residents.pin(resident);
+  async #sealOpen(cached: CachedBlock): Promise<Sealed> {
+    const { block, length } = cached;
+    const plain = memoryOf(cached).subarray(0, length);
+    this.#cachedBlocks.pin(cached);
     try {
       return await this.#parts.sealer.seal("block", block, plain);
     } finally {
-      this.#residents.unpin(resident);
+      this.#cachedBlocks.unpin(cached);
     }
   }
 
-  async #extract({ block, slot }: Resident): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {
+  async #extract({ block, slot }: CachedBlock): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }> {
     const place = this.#parts.keyIds.place();
     const plain = place.bytes.subarray(0, KEY_ID_KEY_BYTES);
     try {
@@ -193,7 +195,7 @@ export class Blocks {
 const mostBytes = (letters: number): number => Math.ceil(letters / 4) * 3;
 
 /** @throws Fault STOPPING when it was given up */
-function memoryOf({ gone, slot }: Resident): Uint8Array {
+function memoryOf({ gone, slot }: CachedBlock): Uint8Array {
   if (gone) throw new Fault("STOPPING");
   return slot;
 }

@@ -1,6 +1,6 @@
 // What a job has in locked memory: its blocks and blanks, all given up together.
 
-import type { Resident } from "./memory/cached-blocks.ts";
+import type { CachedBlock } from "./memory/cached-blocks.ts";
 import { BlankSlot } from "./memory/empty-slot.ts";
 import { type BlockHome, OpenedBlock } from "./memory/open-block.ts";
 import type { Blank, BlockId, OpenBlock, OpenJob } from "./vault.ts";
@@ -11,14 +11,14 @@ export class OpenedJob implements OpenJob {
   readonly #all: DisposableStack;
 
   /** `pinned`: the blocks named, each once, in their order; then the blanks. */
-  constructor(names: readonly BlockId[], pinned: readonly Resident[], home: BlockHome) {
+  constructor(names: readonly BlockId[], pinned: readonly CachedBlock[], home: BlockHome) {
     const all = new DisposableStack();
     const distinct = new Set(names).size;
     const opened = new Map(
-      pinned.slice(0, distinct).map((resident) => [resident.block, all.use(new OpenedBlock(resident, home))]),
+      pinned.slice(0, distinct).map((cached) => [cached.block, all.use(new OpenedBlock(cached, home))]),
     );
     this.blocks = names.flatMap((name) => opened.get(name) ?? []);
-    this.blanks = pinned.slice(distinct).map((resident) => all.use(new BlankSlot(resident, home)));
+    this.blanks = pinned.slice(distinct).map((cached) => all.use(new BlankSlot(cached, home)));
     this.#all = all;
   }
 

@@ -102,8 +102,8 @@ export class LocalVault implements Vault, AsyncDisposable {
     return await this.#open().blocks.openJob(job);
   }
 
-  resident(block: BlockId): OpenBlock | undefined {
-    return this.#state === "open" ? this.#parts.blocks.resident(block) : undefined;
+  cached(block: BlockId): OpenBlock | undefined {
+    return this.#state === "open" ? this.#parts.blocks.cached(block) : undefined;
   }
 
   async keyIdKey(block: BlockId): Promise<KeyIdKey> {
@@ -188,8 +188,8 @@ export class LocalVault implements Vault, AsyncDisposable {
     const { blocks, epochs, recordStore, life } = this.#open();
     const kept = ops.flatMap((op) => (op.op === "keep" ? [op.record] : []));
     for (const op of ops) {
-      if (op.op === "destroy") blocks.doom(op.block);
-      if (op.op === "keep" && op.record.kind === "block") blocks.doom(op.record.block);
+      if (op.op === "destroy") blocks.invalidate(op.block);
+      if (op.op === "keep" && op.record.kind === "block") blocks.invalidate(op.record.block);
     }
     const all = kept.length > 0 ? [...ops, life.sealsOp()] : ops;
     await recordStore.commit(all, (record) => admit(epochs, record));

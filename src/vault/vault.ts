@@ -162,7 +162,7 @@ export interface Vault {
    * The same as `open` without waiting, when the block is in locked memory already and the token is ready. It comes before
    * those who wait for memory: use it at once.
    */
-  resident(block: BlockId): OpenBlock | undefined;
+  cached(block: BlockId): OpenBlock | undefined;
   /** The key-ID key that was kept for this block. @throws like `open` */
   keyIdKey(block: BlockId): Promise<KeyIdKey>;
 

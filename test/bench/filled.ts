@@ -23,7 +23,7 @@ const SETTINGS = { stock: STOCK, keepBlocks: KEEP_BLOCKS } as const;
 
 export class FilledNetwork implements AsyncDisposable {
   readonly network: BenchNetwork;
-  /** Resident bytes of a KM that has nothing yet. */
+  /** CachedBlock bytes of a KM that has nothing yet. */
   readonly emptyBytes: number;
   /** KMA-keys a second that became ready at both KMs together, while they had nothing else to do. */
   readonly relaysPerSecond: number;

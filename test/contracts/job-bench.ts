@@ -124,6 +124,6 @@ export async function forget(vault: Vault, ...names: readonly string[]): Promise
 /** Fills the memory with something else. */
 export async function forgetMemory(vault: Vault, block: string, slots: number): Promise<void> {
   (await vault.openJob({ blocks: [], blanks: slots }))[Symbol.dispose]();
-  const still: OpenBlock | undefined = vault.resident(block as BlockId);
+  const still: OpenBlock | undefined = vault.cached(block as BlockId);
   if (still !== undefined) throw new Error(`${block} is in memory still`);
 }

@@ -143,17 +143,17 @@ export function exerciseToken(name: string, open: () => Promise<Token>): void {
     });
 
     test("a KEK that is destroyed is found no more, opens nothing, and may be destroyed again", async () => {
-      const doomed = await token.generate("contract:doomed");
+      const invalidated = await token.generate("contract:invalidated");
       const job = jobOf(64);
-      await doomed.seal(job);
-      const [found] = await token.find("contract:doomed");
-      await doomed.destroy();
-      await doomed.destroy();
-      expect(await token.find("contract:doomed")).toEqual([]);
+      await invalidated.seal(job);
+      const [found] = await token.find("contract:invalidated");
+      await invalidated.destroy();
+      await invalidated.destroy();
+      expect(await token.find("contract:invalidated")).toEqual([]);
       const plain = Buffer.alloc(80);
-      await expect(doomed.open({ ...job, plain })).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
+      await expect(invalidated.open({ ...job, plain })).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
       await expect(found?.open({ ...job, plain })).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
-      await expect(doomed.seal(job)).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
+      await expect(invalidated.seal(job)).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
       await token.check();
     });
 

@@ -74,8 +74,8 @@ export class WatchedVault implements Vault {
     await this.#watch.pause();
     return watchedJob(await this.#inner.openJob(job), this.#watch);
   }
-  resident(block: BlockId): OpenBlock | undefined {
-    const open = this.#inner.resident(block);
+  cached(block: BlockId): OpenBlock | undefined {
+    const open = this.#inner.cached(block);
     return open && new WatchedBlock(open, this.#watch);
   }
   async keyIdKey(block: BlockId): Promise<KeyIdKey> {

@@ -248,7 +248,7 @@ export class ModelVault implements Vault, BlockHome {
     };
   }
 
-  resident(block: BlockId): OpenBlock | undefined {
+  cached(block: BlockId): OpenBlock | undefined {
     if (this.#dead || this.#token !== "ready" || !this.#blocks.has(block)) return undefined;
     return this.#memory.lease(block);
   }

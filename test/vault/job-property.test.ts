@@ -24,7 +24,7 @@ const TAGS = new Map(
 /** `turns`: of the event loop, for which something stays open or passes before the next step. */
 type Step =
   | { readonly do: "job"; readonly names: readonly string[]; readonly blanks: number; readonly turns: number }
-  | { readonly do: "open" | "resident"; readonly name: string; readonly turns: number }
+  | { readonly do: "open" | "cached"; readonly name: string; readonly turns: number }
   | { readonly do: "destroy" | "keep"; readonly name: string }
   | { readonly do: "pass"; readonly turns: number }
   | { readonly do: "vanish" | "restore" | "rotate" | "generate" };
@@ -39,7 +39,7 @@ const job = fc.record({
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: job },
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("open" as const, "resident" as const), name, turns }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("open" as const, "cached" as const), name, turns }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("destroy" as const, "keep" as const), name }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("pass" as const), turns }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("vanish", "restore", "rotate", "generate") }) },
@@ -87,7 +87,7 @@ async function run(bench: Bench, step: Step): Promise<void> {
   const { vault, token } = bench;
   if (step.do === "job") await holdJob(vault, step);
   else if (step.do === "open") await hold(await vault.open(id(step.name)), step.turns);
-  else if (step.do === "resident") await hold(vault.resident(id(step.name)), step.turns);
+  else if (step.do === "cached") await hold(vault.cached(id(step.name)), step.turns);
   else if (step.do === "destroy") await vault.change().destroy(id(step.name)).commit();
   else if (step.do === "keep") await keep(vault, step.name);
   else if (step.do === "vanish") token.vanish();

@@ -82,7 +82,7 @@ describe.each(["direct", "envelope"] as const)("a vault in %s mode", (mode) => {
     const same = new Uint8Array(16);
     key.tag(Buffer.from("message"), same);
     expect(same).toEqual(tag);
-    expect(again.vault.resident(id("kma:1"))).toBeUndefined();
+    expect(again.vault.cached(id("kma:1"))).toBeUndefined();
     await expect(again.vault.keyIdKey(id("kma:2"))).rejects.toThrow("no key-id record of kma:2");
   });
 
@@ -164,18 +164,18 @@ describe("an open block", () => {
     await expect(open.keyIdKey()).rejects.toThrow("after it was disposed");
   });
 
-  test("stays in memory after dispose and is resident at once, until the token is gone", async () => {
+  test("stays in memory after dispose and is cached at once, until the token is gone", async () => {
     await using bench = await readyBench();
     await keep(bench.vault, "kma:1");
-    expect(bench.vault.resident(id("kma:1"))).toBeUndefined();
+    expect(bench.vault.cached(id("kma:1"))).toBeUndefined();
     (await bench.vault.open(id("kma:1")))[Symbol.dispose]();
     const operations = bench.token.operations;
-    using resident = bench.vault.resident(id("kma:1"));
-    expect(resident?.length).toBe(BLOCK_BYTES);
+    using cached = bench.vault.cached(id("kma:1"));
+    expect(cached?.length).toBe(BLOCK_BYTES);
     expect(bench.token.operations).toBe(operations);
     bench.token.vanish();
     await bench.clock.run(1000);
-    expect(bench.vault.resident(id("kma:1"))).toBeUndefined();
+    expect(bench.vault.cached(id("kma:1"))).toBeUndefined();
   });
 
   test("is brought in without what is used, and left alone while it is in memory", async () => {
@@ -196,7 +196,7 @@ describe("an open block", () => {
     }
     // As the record has it until a rotation, and nobody says what is used.
     for (let index = 0; index < 20; index++) (await bench.vault.open(id(`other:${index}`)))[Symbol.dispose]();
-    expect(bench.vault.resident(id("kma:1"))).toBeUndefined();
+    expect(bench.vault.cached(id("kma:1"))).toBeUndefined();
     using fresh = await bench.vault.open(id("kma:1"));
     expect(take(fresh, range)).toEqual(bytes);
   });
@@ -235,7 +235,7 @@ describe("commits", () => {
     const open = await bench.vault.open(id("a"));
     await bench.vault.change().destroy(id("a")).commit();
     await expect(bench.vault.open(id("a"))).rejects.toThrow("there is no block a");
-    expect(bench.vault.resident(id("a"))).toBeUndefined();
+    expect(bench.vault.cached(id("a"))).toBeUndefined();
     expect(take(open, { offset: 96, length: 8 })).toEqual(Buffer.from(keyOf("a").subarray(96, 104)));
     open[Symbol.dispose]();
     expect(bench.vault.health().slots.pinned).toBe(0);
@@ -383,7 +383,7 @@ test("after the end every call says STOPPING", async () => {
   await expect(bench.vault.rotate(() => [])).rejects.toMatchObject(stopping);
   await expect(bench.vault.zeroise()).rejects.toMatchObject(stopping);
   expect(() => take(open, { offset: 0, length: 8 })).toThrow();
-  expect(bench.vault.resident(id("a"))).toBeUndefined();
+  expect(bench.vault.cached(id("a"))).toBeUndefined();
   expect(bench.clock.waiting).toBe(0);
   await settled();
 });

@@ -25,7 +25,7 @@ describe("a vault without its token", () => {
     await expect(bench.vault.open(id("a"))).rejects.toMatchObject(UNAVAILABLE);
     await expect(bench.vault.keyIdKey(id("a"))).rejects.toMatchObject(UNAVAILABLE);
     await expect(bench.vault.rotate(() => [])).rejects.toMatchObject(UNAVAILABLE);
-    expect(bench.vault.resident(id("a"))).toBeUndefined();
+    expect(bench.vault.cached(id("a"))).toBeUndefined();
     token.restore();
     await bench.clock.run(5000);
     expect([ready, bench.vault.health().token, bench.vault.health().epoch]).toEqual([true, "ready", 1]);

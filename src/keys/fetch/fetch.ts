@@ -75,9 +75,9 @@ export class KeyFetcher {
   #collect(fetch: Fetch): void {
     for (const { key, range } of fetch.wanted) key.mark(range);
     const keys = new Set(fetch.wanted.map(({ key }) => key));
-    const resident = this.#resident(keys);
-    if (resident !== undefined) {
-      this.#commit(fetch, resident);
+    const cached = this.#cached(keys);
+    if (cached !== undefined) {
+      this.#commit(fetch, cached);
       return;
     }
     this.#open(keys).then(
@@ -104,10 +104,10 @@ export class KeyFetcher {
   }
 
   /** Blocks that are in memory, if all of them are. */
-  #resident(keys: ReadonlySet<ReceivedKey>): Blocks | undefined {
+  #cached(keys: ReadonlySet<ReceivedKey>): Blocks | undefined {
     const blocks = new Map<ReceivedKey, OpenBlock>();
     for (const key of keys) {
-      const open = this.#context.vault.resident(key.block);
+      const open = this.#context.vault.cached(key.block);
       if (open === undefined) {
         close(blocks);
         return undefined;

@@ -128,7 +128,7 @@ export class SourceStock {
       if (missing === 0) break;
       const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));
       if (fits <= 0 || !isPiece(key.left, demand) || demand.fits?.(key) === false) continue;
-      const open = this.#context.vault.resident(key.block);
+      const open = this.#context.vault.cached(key.block);
       if (open === undefined) continue;
       pieces.push({ key, open, offset: key.carved, count: fits });
       missing -= fits;

@@ -5,7 +5,7 @@ import type { BlockId, Range } from "../vault.ts";
 import type { Slab, Spared } from "./slab.ts";
 
 /** One block in one slot. */
-export interface Resident {
+export interface CachedBlock {
   /** Of a blank: once something was made in it. */
   block: BlockId;
   /** Zero and of no use once `gone`. */
@@ -13,7 +13,7 @@ export interface Resident {
   length: number;
   pins: number;
   /** Destroyed or replaced, or a blank: zeroed as soon as nobody has it open. */
-  doomed: boolean;
+  invalidated: boolean;
   gone: boolean;
   loaded: Promise<void> | undefined;
 }
@@ -27,14 +27,14 @@ const NOTHING = new Uint8Array(0);
 const NONE: Used = () => [];
 const NAMELESS = "" as BlockId;
 
-export class Residents {
+export class CachedBlocks {
   readonly #slab: Slab;
   readonly #load: Load;
-  readonly #all = new Map<BlockId, Resident>();
+  readonly #all = new Map<BlockId, CachedBlock>();
   /** Those that nobody has open, the least recently used first. */
-  readonly #idle = new Set<Resident>();
-  /** All that have a slot, those that are doomed but open included. */
-  readonly #live = new Set<Resident>();
+  readonly #idle = new Set<CachedBlock>();
+  /** All that have a slot, those that are invalidated but open included. */
+  readonly #live = new Set<CachedBlock>();
   #closed = false;
 
   constructor(slab: Slab, load: Load) {
@@ -49,71 +49,71 @@ export class Residents {
   }
 
   /** Pins a block, loading it without what is used if need be. @throws as `openAll` */
-  async open(block: BlockId, used: Used = NONE): Promise<Resident> {
-    const [resident] = await this.openAll(new Map([[block, used]]), 0);
-    if (resident === undefined) throw new Error(`${block} has no slot`);
-    return resident;
+  async open(block: BlockId, used: Used = NONE): Promise<CachedBlock> {
+    const [cached] = await this.openAll(new Map([[block, used]]), 0);
+    if (cached === undefined) throw new Error(`${block} has no slot`);
+    return cached;
   }
 
   /**
    * Pins blocks, loading those that are not here without what is used, and blanks behind them: all or none, in turn.
    * @throws what `load` throws; Fault STOPPING; RangeError when there could never be so many slots
    */
-  async openAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly Resident[]> {
+  async openAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly CachedBlock[]> {
     const pinned = await this.#pinAll(wanted, blanks);
     try {
       await allLoaded(pinned);
       if (this.#closed) throw new Fault("STOPPING");
-      const lost = pinned.slice(0, wanted.size).find(({ doomed }) => doomed);
+      const lost = pinned.slice(0, wanted.size).find(({ invalidated }) => invalidated);
       if (lost !== undefined) throw new Error(`${lost.block} was destroyed while it was being opened`);
       return pinned;
     } catch (thrown) {
-      for (const resident of pinned) this.unpin(resident);
+      for (const cached of pinned) this.unpin(cached);
       throw thrown;
     }
   }
 
   /** Pins a block if it is here. */
-  resident(block: BlockId): Resident | undefined {
-    const resident = this.#all.get(block);
-    if (resident === undefined || resident.loaded !== undefined) return undefined;
-    return this.pin(resident);
+  cached(block: BlockId): CachedBlock | undefined {
+    const cached = this.#all.get(block);
+    if (cached === undefined || cached.loaded !== undefined) return undefined;
+    return this.pin(cached);
   }
 
-  pin(resident: Resident): Resident {
-    resident.pins += 1;
-    this.#idle.delete(resident);
-    return resident;
+  pin(cached: CachedBlock): CachedBlock {
+    cached.pins += 1;
+    this.#idle.delete(cached);
+    return cached;
   }
 
-  unpin(resident: Resident): void {
-    resident.pins -= 1;
-    if (resident.pins > 0 || resident.gone) return;
-    if (resident.doomed) this.#drop(resident);
-    else this.#idle.add(resident);
+  unpin(cached: CachedBlock): void {
+    cached.pins -= 1;
+    if (cached.pins > 0 || cached.gone) return;
+    if (cached.invalidated) this.#drop(cached);
+    else this.#idle.add(cached);
     this.#slab.serve();
   }
 
   /** The block is destroyed or replaced: whoever has it open keeps it till the end. */
-  doom(block: BlockId): void {
-    const resident = this.#all.get(block);
-    if (resident === undefined) return;
-    resident.doomed = true;
+  invalidate(block: BlockId): void {
+    const cached = this.#all.get(block);
+    if (cached === undefined) return;
+    cached.invalidated = true;
     this.#all.delete(block);
-    if (!this.#idle.delete(resident)) return;
-    this.#drop(resident);
+    if (!this.#idle.delete(cached)) return;
+    this.#drop(cached);
     this.#slab.serve();
   }
 
   /** Nothing is usable any more, what is open included; the slots themselves are zeroed by whoever owns the memory. */
   close(): void {
     this.#closed = true;
-    for (const resident of this.#live) this.#lose(resident);
+    for (const cached of this.#live) this.#lose(cached);
     this.#all.clear();
     this.#idle.clear();
   }
 
-  #pinAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly Resident[]> {
+  #pinAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly CachedBlock[]> {
     return new Promise((resolve, refuse) => {
       this.#slab.queue({
         most: wanted.size + blanks,
@@ -126,7 +126,7 @@ export class Residents {
   }
 
   /** The blocks that are not here take the first slots; blanks take what is left. */
-  #seat(wanted: ReadonlyMap<BlockId, Used>, slots: readonly Uint8Array[]): readonly Resident[] {
+  #seat(wanted: ReadonlyMap<BlockId, Used>, slots: readonly Uint8Array[]): readonly CachedBlock[] {
     const empty = slots.values();
     const blocks = [...wanted].map(([block, used]) => {
       const here = this.#all.get(block);
@@ -137,35 +137,35 @@ export class Residents {
     return [...blocks, ...empty.map((slot) => this.pin(this.#blank(slot)))];
   }
 
-  #begin(block: BlockId, slot: Uint8Array, used: Used): Resident {
-    const resident = residentOf(block);
-    resident.loaded = this.#fill(resident, slot, used);
-    resident.loaded.catch(() => {
+  #begin(block: BlockId, slot: Uint8Array, used: Used): CachedBlock {
+    const cached = cachedBlockOf(block);
+    cached.loaded = this.#fill(cached, slot, used);
+    cached.loaded.catch(() => {
       // Whoever has it pinned meets the same.
     });
-    this.#all.set(block, resident);
-    return resident;
+    this.#all.set(block, cached);
+    return cached;
   }
 
-  #blank(slot: Uint8Array): Resident {
-    const resident = residentOf(NAMELESS);
-    resident.slot = slot;
-    resident.doomed = true;
-    this.#live.add(resident);
-    return resident;
+  #blank(slot: Uint8Array): CachedBlock {
+    const cached = cachedBlockOf(NAMELESS);
+    cached.slot = slot;
+    cached.invalidated = true;
+    this.#live.add(cached);
+    return cached;
   }
 
-  async #fill(resident: Resident, slot: Uint8Array, used: Used): Promise<void> {
+  async #fill(cached: CachedBlock, slot: Uint8Array, used: Used): Promise<void> {
     try {
-      resident.length = await this.#load(resident.block, slot);
+      cached.length = await this.#load(cached.block, slot);
       if (this.#closed) throw new Fault("STOPPING");
       for (const { offset, length } of used()) slot.fill(0, offset, offset + length);
-      resident.slot = slot;
-      this.#live.add(resident);
-      resident.loaded = undefined;
+      cached.slot = slot;
+      this.#live.add(cached);
+      cached.loaded = undefined;
     } catch (thrown) {
-      resident.gone = true;
-      if (this.#all.get(resident.block) === resident) this.#all.delete(resident.block);
+      cached.gone = true;
+      if (this.#all.get(cached.block) === cached) this.#all.delete(cached.block);
       this.#slab.release(slot);
       throw this.#closed ? new Fault("STOPPING") : thrown;
     }
@@ -182,33 +182,33 @@ export class Residents {
     return false;
   }
 
-  #drop(resident: Resident): void {
-    const { slot } = resident;
-    this.#lose(resident);
+  #drop(cached: CachedBlock): void {
+    const { slot } = cached;
+    this.#lose(cached);
     this.#slab.put(slot);
   }
 
-  #lose(resident: Resident): void {
-    this.#live.delete(resident);
-    resident.gone = true;
-    resident.slot = NOTHING;
-    resident.length = 0;
+  #lose(cached: CachedBlock): void {
+    this.#live.delete(cached);
+    cached.gone = true;
+    cached.slot = NOTHING;
+    cached.length = 0;
   }
 }
 
-const residentOf = (block: BlockId): Resident => ({
+const cachedBlockOf = (block: BlockId): CachedBlock => ({
   block,
   slot: NOTHING,
   length: 0,
   pins: 0,
-  doomed: false,
+  invalidated: false,
   gone: false,
   loaded: undefined,
 });
 
 /** Waits for all, so that nothing is brought in for those who were told that it failed. @throws the first that failed */
-async function allLoaded(residents: readonly Resident[]): Promise<void> {
-  const ends = await Promise.allSettled(residents.map(({ loaded }) => loaded));
+async function allLoaded(cachedBlocks: readonly CachedBlock[]): Promise<void> {
+  const ends = await Promise.allSettled(cachedBlocks.map(({ loaded }) => loaded));
   const failed = ends.find((end) => end.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }

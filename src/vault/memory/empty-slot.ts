@@ -4,19 +4,19 @@ import { timingSafeEqual } from "node:crypto";
 import { checkName } from "../store/store.ts";
 import { poly1305, TAG_BYTES } from "../tags.ts";
 import type { Blank, BlockId, Masked, OpenBlock, PadPiece } from "../vault.ts";
-import type { Resident } from "./cached-blocks.ts";
+import type { CachedBlock } from "./cached-blocks.ts";
 import { type BlockHome, OpenedBlock, piecesOf, wholeOf } from "./open-block.ts";
 import { withPad } from "./pads.ts";
 import { xorInto } from "./xor.ts";
 
 export class BlankSlot implements Blank, Disposable {
   readonly #home: BlockHome;
-  readonly #resident: Resident;
+  readonly #cached: CachedBlock;
   #made: OpenedBlock | undefined;
   #disposed = false;
 
-  constructor(resident: Resident, home: BlockHome) {
-    this.#resident = resident;
+  constructor(cached: CachedBlock, home: BlockHome) {
+    this.#cached = cached;
     this.#home = home;
   }
 
@@ -47,7 +47,7 @@ export class BlankSlot implements Blank, Disposable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#made?.[Symbol.dispose]();
-    this.#home.unpin(this.#resident);
+    this.#home.unpin(this.#cached);
   }
 
   /** Where a block of `length` bytes is to be made. */
@@ -57,13 +57,13 @@ export class BlankSlot implements Blank, Disposable {
     if (this.#made !== undefined) throw new Error(`${block} was to be made in the slot of ${this.#made.block}`);
     if (!(length > 0 && length <= this.#home.blockBytes))
       throw new RangeError(`${block}: no block has ${length} bytes`);
-    return this.#home.memoryOf(this.#resident).subarray(0, length);
+    return this.#home.memoryOf(this.#cached).subarray(0, length);
   }
 
   #make(block: BlockId, length: number): OpenedBlock {
-    this.#resident.block = block;
-    this.#resident.length = length;
-    this.#made = new OpenedBlock(this.#home.pin(this.#resident), this.#home);
+    this.#cached.block = block;
+    this.#cached.length = length;
+    this.#made = new OpenedBlock(this.#home.pin(this.#cached), this.#home);
     return this.#made;
   }
 }

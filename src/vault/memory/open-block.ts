@@ -3,7 +3,7 @@
 import { encodeBase64 } from "../../wire/base64.ts";
 import { poly1305 } from "../tags.ts";
 import type { KeyIdKey, Masked, OpenBlock, PadPiece, Range, Sealed } from "../vault.ts";
-import type { Resident } from "./cached-blocks.ts";
+import type { CachedBlock } from "./cached-blocks.ts";
 import { withPad } from "./pads.ts";
 import { xorInto } from "./xor.ts";
 
@@ -20,24 +20,24 @@ export interface BlockHome {
   /** Locked memory in which pads are gathered; zero between calls. */
   readonly scratch: Uint8Array;
   readonly blockBytes: number;
-  pin(resident: Resident): Resident;
-  unpin(resident: Resident): void;
+  pin(cached: CachedBlock): CachedBlock;
+  unpin(cached: CachedBlock): void;
   /** @throws Fault STOPPING when its memory was given up */
-  memoryOf(resident: Resident): Uint8Array;
-  keyIdKey(resident: Resident): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }>;
-  seal(resident: Resident): Promise<Sealed>;
+  memoryOf(cached: CachedBlock): Uint8Array;
+  keyIdKey(cached: CachedBlock): Promise<{ readonly key: KeyIdKey; readonly sealed: Sealed }>;
+  seal(cached: CachedBlock): Promise<Sealed>;
 }
 
 export class OpenedBlock implements OpenBlock {
   readonly block: OpenBlock["block"];
   readonly length: number;
   readonly #home: BlockHome;
-  #resident: Resident | undefined;
+  #cached: CachedBlock | undefined;
 
-  constructor(resident: Resident, home: BlockHome) {
-    this.block = resident.block;
-    this.length = resident.length;
-    this.#resident = resident;
+  constructor(cached: CachedBlock, home: BlockHome) {
+    this.block = cached.block;
+    this.length = cached.length;
+    this.#cached = cached;
     this.#home = home;
   }
 
@@ -68,7 +68,7 @@ export class OpenedBlock implements OpenBlock {
 
   wipe({ offset, length }: Range): void {
     // Memory that was given up is zero.
-    if (this.#resident?.gone) return;
+    if (this.#cached?.gone) return;
     this.#bytes(offset + length).fill(0, offset, offset + length);
   }
 
@@ -97,9 +97,9 @@ export class OpenedBlock implements OpenBlock {
   }
 
   [Symbol.dispose](): void {
-    const resident = this.#resident;
-    this.#resident = undefined;
-    if (resident !== undefined) this.#home.unpin(resident);
+    const cached = this.#cached;
+    this.#cached = undefined;
+    if (cached !== undefined) this.#home.unpin(cached);
   }
 
   #tag(context: Uint8Array, keyAt: number): Uint8Array {
@@ -115,9 +115,9 @@ export class OpenedBlock implements OpenBlock {
     return slot;
   }
 
-  #held(): Resident {
-    if (this.#resident === undefined) throw new Error(`${this.block} was used after it was disposed`);
-    return this.#resident;
+  #held(): CachedBlock {
+    if (this.#cached === undefined) throw new Error(`${this.block} was used after it was disposed`);
+    return this.#cached;
   }
 }
 

@@ -173,7 +173,7 @@ describe("key-protocol 3: fetching", () => {
     const network = await Network.up();
     const supplied = ask(network.a.km, { app: "app-a1", to: "app-b1" });
     await network.run(100);
-    network.b.vault.resident = () => undefined;
+    network.b.vault.cached = () => undefined;
     const first = fetchKeys(network.b.km, "app-b1", "app-a1", idsOf(supplied.keys));
     network.b.vault.token("gone");
     await network.run(10);

@@ -36,7 +36,7 @@ function gate() {
 }
 
 function isResident(bench: Bench, name: string): boolean {
-  using open = bench.vault.resident(id(name));
+  using open = bench.vault.cached(id(name));
   return open !== undefined;
 }
 
@@ -123,14 +123,14 @@ describe("beside a rotation", () => {
     await using bench = await readyBench();
     const names = Array.from({ length: 60 }, (_, n) => `b${n}`);
     await keep(bench.vault, ...names);
-    const doomed = new Set<string>();
+    const invalidated = new Set<string>();
     const work: Promise<unknown>[] = [];
     let asked = 0;
     await bench.vault.rotate(() => {
       asked += 1;
       const name = `b${(asked * 7) % 60}`;
-      if (!doomed.has(name)) {
-        doomed.add(name);
+      if (!invalidated.has(name)) {
+        invalidated.add(name);
         work.push(bench.vault.change().destroy(id(name)).commit());
       }
       work.push(keep(bench.vault, `new${asked}`));
@@ -139,7 +139,7 @@ describe("beside a rotation", () => {
     await Promise.all(work);
     await bench.vault.rotate(NONE);
     const expected = [
-      ...names.filter((name) => !doomed.has(name)),
+      ...names.filter((name) => !invalidated.has(name)),
       ...Array.from({ length: asked }, (_, n) => `new${n + 1}`),
     ];
     expect([...bench.vault.blocks()].sort()).toEqual(expected.sort());

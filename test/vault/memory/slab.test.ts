@@ -96,13 +96,13 @@ describe("open blocks in the slab", () => {
     await keep(bench.vault, "a", "b", "c", "d", "e", "f", "g");
     using pinned = await bench.vault.open(id("a"));
     for (const name of ["b", "c", "d", "e"]) (await bench.vault.open(id(name)))[Symbol.dispose]();
-    bench.vault.resident(id("b"))?.[Symbol.dispose]();
+    bench.vault.cached(id("b"))?.[Symbol.dispose]();
     for (const name of ["f", "g"]) (await bench.vault.open(id(name)))[Symbol.dispose]();
-    const resident = ["a", "b", "c", "d", "e", "f", "g"].filter((name) => {
-      using here = bench.vault.resident(id(name));
+    const cached = ["a", "b", "c", "d", "e", "f", "g"].filter((name) => {
+      using here = bench.vault.cached(id(name));
       return here !== undefined;
     });
-    expect(resident).toEqual(["a", "b", "e", "f", "g"]);
+    expect(cached).toEqual(["a", "b", "e", "f", "g"]);
     expect(pinned.length).toBe(BLOCK_BYTES);
   });
 
