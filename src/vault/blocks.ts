@@ -107,13 +107,14 @@ export class Blocks {
     return new OpenedBlock(await this.#cachedBlocks.open(block, used), this.#home);
   }
 
-  async openJob({ blocks, blanks }: Job): Promise<OpenJob> {
-    if (!(Number.isInteger(blanks) && blanks >= 0)) throw new RangeError(`there is no job with ${blanks} blanks`);
+  async openJob({ blocks, emptySlots }: Job): Promise<OpenJob> {
+    if (!(Number.isInteger(emptySlots) && emptySlots >= 0))
+      throw new RangeError(`there is no job with ${emptySlots} emptySlots`);
     const names = blocks.map(({ block }) => block);
     this.#checkOpens(names);
     const wanted = new Map<BlockId, Used>();
     for (const { block, used = () => [] } of blocks) if (!wanted.has(block)) wanted.set(block, used);
-    const job = new OpenedJob(names, await this.#cachedBlocks.openAll(wanted, blanks), this.#home);
+    const job = new OpenedJob(names, await this.#cachedBlocks.openAll(wanted, emptySlots), this.#home);
     if (this.#parts.link.state === "ready") return job;
     job[Symbol.dispose]();
     throw new Fault("HSM_UNAVAILABLE");

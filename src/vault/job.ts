@@ -1,16 +1,16 @@
-// What a job has in locked memory: its blocks and blanks, all given up together.
+// What a job has in locked memory: its blocks and emptySlots, all given up together.
 
 import type { CachedBlock } from "./memory/cached-blocks.ts";
-import { BlankSlot } from "./memory/empty-slot.ts";
+import { LockedEmptySlot } from "./memory/empty-slot.ts";
 import { type BlockHome, OpenedBlock } from "./memory/open-block.ts";
-import type { Blank, BlockId, OpenBlock, OpenJob } from "./vault.ts";
+import type { BlockId, EmptySlot, OpenBlock, OpenJob } from "./vault.ts";
 
 export class OpenedJob implements OpenJob {
   readonly blocks: readonly OpenBlock[];
-  readonly blanks: readonly Blank[];
+  readonly emptySlots: readonly EmptySlot[];
   readonly #all: DisposableStack;
 
-  /** `pinned`: the blocks named, each once, in their order; then the blanks. */
+  /** `pinned`: the blocks named, each once, in their order; then the emptySlots. */
   constructor(names: readonly BlockId[], pinned: readonly CachedBlock[], home: BlockHome) {
     const all = new DisposableStack();
     const distinct = new Set(names).size;
@@ -18,7 +18,7 @@ export class OpenedJob implements OpenJob {
       pinned.slice(0, distinct).map((cached) => [cached.block, all.use(new OpenedBlock(cached, home))]),
     );
     this.blocks = names.flatMap((name) => opened.get(name) ?? []);
-    this.blanks = pinned.slice(distinct).map((cached) => all.use(new BlankSlot(cached, home)));
+    this.emptySlots = pinned.slice(distinct).map((cached) => all.use(new LockedEmptySlot(cached, home)));
     this.#all = all;
   }
 

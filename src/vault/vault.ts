@@ -65,7 +65,7 @@ export interface OpenBlock extends Disposable {
   /**
    * The block XOR the pad behind its first 32 bytes, and the one-time tag (key-protocol 2, `otp`): Poly1305, key = the
    * pad's first 32 bytes, over `context` ‖ `key` as it travels. Zeroes the pads in this memory.
-   * @throws RangeError as `Blank.unmask`, and nothing has changed; Error when a part of the pads is zero (used before)
+   * @throws RangeError as `EmptySlot.unmask`, and nothing has changed; Error when a part of the pads is zero (used before)
    */
   mask(pads: readonly PadPiece[], context: Uint8Array): Masked;
   /** Sealed under its name, to be kept. The memory stays until it is done, whatever is disposed. @throws Fault HSM_UNAVAILABLE */
@@ -90,18 +90,18 @@ export interface Job {
   /** `used` as in `open`. */
   readonly blocks: readonly { readonly block: BlockId; readonly used?: () => readonly Range[] }[];
   /** Empty slots, in each of which one block can be made. */
-  readonly blanks: number;
+  readonly emptySlots: number;
 }
 
 /** All of it, pinned until dispose. */
 export interface OpenJob extends Disposable {
   /** As asked, in their order; a block named twice is the same one. */
   readonly blocks: readonly OpenBlock[];
-  readonly blanks: readonly Blank[];
+  readonly emptySlots: readonly EmptySlot[];
 }
 
 /** An empty slot of locked memory: one block is made in it, under the name that it is to have; zeroed with the job. */
-export interface Blank {
+export interface EmptySlot {
   /**
    * `key` XOR the pad behind its first 32 bytes. Those key the Poly1305 over `context` ‖ `key` (key-protocol 2, `otp`);
    * undefined and nothing made when the tag is another (constant time). The pads are zeroed in this memory either way.

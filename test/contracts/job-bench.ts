@@ -19,9 +19,9 @@ export interface JobBench extends AsyncDisposable {
 export const CONTEXT = encodeT("qkm otp", "key", "km-a", "km-c");
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-export const jobOf = (names: readonly string[], blanks = 0): Job => ({
+export const jobOf = (names: readonly string[], emptySlots = 0): Job => ({
   blocks: names.map((name) => ({ block: id(name) })),
-  blanks,
+  emptySlots,
 });
 
 /** The item, which must be there. */
@@ -93,7 +93,7 @@ export async function maskedWith(vault: Vault, key: string, pads: readonly strin
 /** Combines parts, seals the result and its key-ID key, and commits both; its bytes in hex. */
 export async function madeOf(vault: Vault, parts: readonly string[], name: string): Promise<string> {
   using job = await vault.openJob(jobOf(parts, 1));
-  const made = the(job.blanks).combine(id(name), job.blocks);
+  const made = the(job.emptySlots).combine(id(name), job.blocks);
   const { key, sealed } = await made.keyIdKey();
   key[Symbol.dispose]();
   const whole = await made.seal();
@@ -123,7 +123,7 @@ export async function forget(vault: Vault, ...names: readonly string[]): Promise
 
 /** Fills the memory with something else. */
 export async function forgetMemory(vault: Vault, block: string, slots: number): Promise<void> {
-  (await vault.openJob({ blocks: [], blanks: slots }))[Symbol.dispose]();
+  (await vault.openJob({ blocks: [], emptySlots: slots }))[Symbol.dispose]();
   const still: OpenBlock | undefined = vault.cached(block as BlockId);
   if (still !== undefined) throw new Error(`${block} is in memory still`);
 }

@@ -17,35 +17,35 @@ export function exerciseJobs(name: string, makeBench: () => Promise<JobBench>): 
     });
     afterEach(() => bench[Symbol.asyncDispose]());
 
-    const opened = (names: readonly string[], blanks = 0) => vault.openJob(jobOf(names, blanks));
+    const opened = (names: readonly string[], emptySlots = 0) => vault.openJob(jobOf(names, emptySlots));
 
     const pinned = () => vault.health().slots.pinned;
 
-    test("opens blocks and blanks in their order, a block named twice once, and gives all up together", async () => {
+    test("opens blocks and emptySlots in their order, a block named twice once, and gives all up together", async () => {
       await keep(vault, "a", "b");
       const job = await opened(["b", "a", "b"], 2);
       expect(job.blocks.map(({ block }) => block)).toEqual(["b", "a", "b"]);
-      expect(job.blanks).toHaveLength(2);
+      expect(job.emptySlots).toHaveLength(2);
       expect(pinned()).toBe(4);
       expect(take(the(job.blocks, 1))).toEqual(Buffer.from(keyOf("a")));
       job[Symbol.dispose]();
       job[Symbol.dispose]();
       expect(pinned()).toBe(0);
       expect(() => the(job.blocks).endTag(CONTEXT)).toThrow("after it was disposed");
-      expect(() => the(job.blanks).combine(id("c"), [])).toThrow();
+      expect(() => the(job.emptySlots).combine(id("c"), [])).toThrow();
     });
 
     test("brings a block in without what is used", async () => {
       await keep(vault, "a");
       const used = () => [{ offset: 1000, length: 500 }];
-      using job = await vault.openJob({ blocks: [{ block: id("a"), used }], blanks: 0 });
+      using job = await vault.openJob({ blocks: [{ block: id("a"), used }], emptySlots: 0 });
       expect(isZero(the(job.blocks), { offset: 1008, length: 64 })).toBe(true);
       expect(isZero(the(job.blocks), { offset: 1504, length: 64 })).toBe(false);
     });
 
     test("of nothing is nothing", async () => {
       using job = await opened([]);
-      expect([job.blocks, job.blanks, pinned()]).toEqual([[], [], 0]);
+      expect([job.blocks, job.emptySlots, pinned()]).toEqual([[], [], 0]);
     });
 
     test("holds nothing when a block is missing, and says which", async () => {
@@ -54,12 +54,12 @@ export function exerciseJobs(name: string, makeBench: () => Promise<JobBench>): 
       expect(pinned()).toBe(0);
     });
 
-    test("refuses what its memory could never hold, and blanks that are no number", async () => {
+    test("refuses what its memory could never hold, and emptySlots that are no number", async () => {
       await expect(opened([], bench.slots + 1)).rejects.toThrow(RangeError);
       await expect(opened([], -1)).rejects.toThrow(RangeError);
       await expect(opened([], 0.5)).rejects.toThrow(RangeError);
       using all = await opened([], bench.slots);
-      expect(all.blanks).toHaveLength(bench.slots);
+      expect(all.emptySlots).toHaveLength(bench.slots);
     });
 
     test("waits for all its slots at once, in turn with opens, and holds none meanwhile", async () => {
@@ -74,13 +74,13 @@ export function exerciseJobs(name: string, makeBench: () => Promise<JobBench>): 
       const all = Promise.all([
         served("job", opened(["b", "a"], bench.slots - 2)),
         served("open", vault.open(id("c"))),
-        served("blanks", opened([], bench.slots)),
+        served("emptySlots", opened([], bench.slots)),
       ]);
       await settled();
       expect([order, pinned()]).toEqual([[], bench.slots - 1]);
       first[Symbol.dispose]();
       await all;
-      expect(order).toEqual(["job", "open", "blanks"]);
+      expect(order).toEqual(["job", "open", "emptySlots"]);
       expect(pinned()).toBe(0);
     });
 
@@ -109,8 +109,8 @@ export function exerciseJobs(name: string, makeBench: () => Promise<JobBench>): 
 
     test("two jobs that want what the other wants are served one after the other", async () => {
       await keep(vault, "a", "b");
-      const blanks = bench.slots - 2;
-      const jobs = [opened(["a", "b"], blanks), opened(["b", "a"], blanks), opened(["a"], blanks)];
+      const emptySlots = bench.slots - 2;
+      const jobs = [opened(["a", "b"], emptySlots), opened(["b", "a"], emptySlots), opened(["a"], emptySlots)];
       for (const job of jobs) (await job)[Symbol.dispose]();
       expect(pinned()).toBe(0);
     });

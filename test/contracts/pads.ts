@@ -33,7 +33,7 @@ export function exercisePads(name: string, makeBench: () => Promise<JobBench>): 
     });
     afterEach(() => bench[Symbol.asyncDispose]());
 
-    const opened = (names: readonly string[], blanks = 0) => vault.openJob(jobOf(names, blanks));
+    const opened = (names: readonly string[], emptySlots = 0) => vault.openJob(jobOf(names, emptySlots));
 
     test("masks a block and tags it as computed by hand, and is zero after", async () => {
       await keep(vault, "key", "pad-1", "pad-2");
@@ -63,7 +63,7 @@ export function exercisePads(name: string, makeBench: () => Promise<JobBench>): 
           using other = await opened(["pad-1", "pad-2"]);
           const turned = cutAt(padOf(other.blocks, BLOCK_BYTES, offset), at).toReversed();
           const travels = ofHex(maskByHand(keyOf("key"), bytesOf(turned)));
-          const made = the(job.blanks).unmask(id("made"), travels, turned, CONTEXT);
+          const made = the(job.emptySlots).unmask(id("made"), travels, turned, CONTEXT);
           expect(made && take(made).equals(keyOf("key"))).toBe(true);
         }),
         { numRuns: 12 },
@@ -76,7 +76,7 @@ export function exercisePads(name: string, makeBench: () => Promise<JobBench>): 
       await keep(vault, "pad", "rest");
       using job = await opened(["key", "pad", "rest"], 1);
       const [key, ...pads] = job.blocks;
-      const made = the(job.blanks).unmask(id("made"), masked, padOf(pads), CONTEXT);
+      const made = the(job.emptySlots).unmask(id("made"), masked, padOf(pads), CONTEXT);
       if (made === undefined) throw new Error("the tag fits");
       expect([made.block, made.length]).toEqual(["made", BLOCK_BYTES]);
       expect(made.endTag(CONTEXT)).toEqual(the([key]).endTag(CONTEXT));
@@ -101,10 +101,10 @@ export function exercisePads(name: string, makeBench: () => Promise<JobBench>): 
         await keep(vault, "pad", "rest");
         using job = await opened(["pad", "rest", "key"], 1);
         const pad = padOf(job.blocks);
-        expect(the(job.blanks).unmask(id("made"), changed, pad, context)).toBeUndefined();
+        expect(the(job.emptySlots).unmask(id("made"), changed, pad, context)).toBeUndefined();
         expect(pad.every(({ open, range }) => isZero(open, range))).toBe(true);
         // The slot is as empty as before.
-        const made = the(job.blanks).combine(id("other"), [the(job.blocks, 2)]);
+        const made = the(job.emptySlots).combine(id("other"), [the(job.blocks, 2)]);
         expect(take(made)).toEqual(Buffer.from(keyOf("key")));
       }
     });
@@ -129,7 +129,7 @@ export function exercisePads(name: string, makeBench: () => Promise<JobBench>): 
       const masked = { key: keyOf("any"), tag: new Uint8Array(16) };
       for (const pads of wrong) {
         expect(() => key.mask(pads, CONTEXT)).toThrow(RangeError);
-        expect(() => the(job.blanks).unmask(id("made"), masked, pads, CONTEXT)).toThrow(RangeError);
+        expect(() => the(job.emptySlots).unmask(id("made"), masked, pads, CONTEXT)).toThrow(RangeError);
       }
       expect(() => key.mask([whole, { open: key, range: { offset: 0, length: 32 } }], CONTEXT)).toThrow(RangeError);
       expect(take(pad)).toEqual(Buffer.from(keyOf("pad")));
@@ -144,17 +144,17 @@ export function exercisePads(name: string, makeBench: () => Promise<JobBench>): 
       const pad = padOf(pads);
       const masked = the([key]).mask(pad, CONTEXT);
       expect(() => the([key]).mask(pad, CONTEXT)).toThrow("used before");
-      expect(() => the(job.blanks).unmask(id("made"), masked, pad, CONTEXT)).toThrow("used before");
+      expect(() => the(job.emptySlots).unmask(id("made"), masked, pad, CONTEXT)).toThrow("used before");
       // What a pad of zeros would accept: everybody knows this tag.
       const forged = { key: keyOf("forged"), tag: new Uint8Array(16) };
-      expect(() => the(job.blanks).unmask(id("made"), forged, pad, CONTEXT)).toThrow("used before");
+      expect(() => the(job.emptySlots).unmask(id("made"), forged, pad, CONTEXT)).toThrow("used before");
     });
 
     test("of which a part is told as used when it is brought in is an error too", async () => {
       await keep(vault, "key", "pad", "rest");
       const used = () => [{ offset: 0, length: 4000 }];
       const blocks = [{ block: id("key") }, { block: id("pad"), used }, { block: id("rest") }];
-      using job = await vault.openJob({ blocks, blanks: 0 });
+      using job = await vault.openJob({ blocks, emptySlots: 0 });
       const [pad, rest] = [the(job.blocks, 1), the(job.blocks, 2)];
       const pieces = [
         { open: pad, range: { offset: 3000, length: 1000 } },

@@ -1,9 +1,9 @@
 // The model vault with an observer: it is told of every use of a byte, and may let operations take time.
 
 import type {
-  Blank,
   BlockId,
   Change,
+  EmptySlot,
   Job,
   KeyIdKey,
   Masked,
@@ -166,15 +166,15 @@ function watchedJob(job: OpenJob, watch: Watch): OpenJob {
     known.set(open, block);
     return block;
   });
-  const blanks = job.blanks.map((blank) => watchedBlank(blank, watch));
-  return { blocks, blanks, [Symbol.dispose]: () => job[Symbol.dispose]() };
+  const emptySlots = job.emptySlots.map((emptySlot) => watchedBlank(emptySlot, watch));
+  return { blocks, emptySlots, [Symbol.dispose]: () => job[Symbol.dispose]() };
 }
 
-const watchedBlank = (blank: Blank, watch: Watch): Blank => ({
+const watchedBlank = (emptySlot: EmptySlot, watch: Watch): EmptySlot => ({
   unmask(block, masked, pads, context) {
-    const made = blank.unmask(block, masked, bare(pads), context);
+    const made = emptySlot.unmask(block, masked, bare(pads), context);
     watch.padded(block, pads.map(padOf), undefined);
     return made && new WatchedBlock(made, watch);
   },
-  combine: (block, parts) => new WatchedBlock(blank.combine(block, parts.map(bareBlock)), watch),
+  combine: (block, parts) => new WatchedBlock(emptySlot.combine(block, parts.map(bareBlock)), watch),
 });

@@ -1,7 +1,16 @@
 // Blocks in the model vault's memory: tags, base64, pads and masks in plain arithmetic.
 
 import { crypto_onetimeauth_final, crypto_onetimeauth_init, crypto_onetimeauth_update } from "sodium-native";
-import type { Blank, BlockId, KeyIdKey, Masked, OpenBlock, PadPiece, Range, Sealed } from "../../src/vault/vault.ts";
+import type {
+  BlockId,
+  EmptySlot,
+  KeyIdKey,
+  Masked,
+  OpenBlock,
+  PadPiece,
+  Range,
+  Sealed,
+} from "../../src/vault/vault.ts";
 import { encodeBase64 } from "../../src/wire/base64.ts";
 
 /** What left of a block, for whoever checks that no byte is used twice. */
@@ -88,7 +97,7 @@ export class ModelBlock implements OpenBlock {
   }
 }
 
-export class ModelBlank implements Blank, Disposable {
+export class ModelBlank implements EmptySlot, Disposable {
   readonly #home: BlockHome;
   readonly #released: () => void;
   #made: ModelBlock | undefined;

@@ -1,4 +1,4 @@
-// The locked memory of the model vault: slots for open blocks and blanks, given in turn, all or none, and leases counted.
+// The locked memory of the model vault: slots for open blocks and emptySlots, given in turn, all or none, and leases counted.
 
 import { crypto_generichash } from "sodium-native";
 import type { BlockId, KeyIdKey, Range } from "../../src/vault/vault.ts";
@@ -10,15 +10,15 @@ interface Slot {
   pins: number;
 }
 
-/** Blocks that a job needs, with what is used of them, and how many blanks. */
+/** Blocks that a job needs, with what is used of them, and how many emptySlots. */
 export interface Wanted {
   readonly blocks: ReadonlyMap<BlockId, () => readonly Range[]>;
-  readonly blanks: number;
+  readonly emptySlots: number;
 }
 
 export interface Seated extends Disposable {
   readonly blocks: readonly ModelBlock[];
-  readonly blanks: readonly ModelBlank[];
+  readonly emptySlots: readonly ModelBlank[];
 }
 
 interface Waiter {
@@ -32,9 +32,9 @@ export class ModelMemory {
   readonly #home: BlockHome;
   readonly #slots = new Map<BlockId, Slot>();
   #waiting: Waiter[] = [];
-  /** Slots of blocks that were destroyed or replaced while open, and of blanks. */
+  /** Slots of blocks that were destroyed or replaced while open, and of emptySlots. */
   #nameless = 0;
-  /** Leases on blocks and blanks, and key-ID keys not disposed. */
+  /** Leases on blocks and emptySlots, and key-ID keys not disposed. */
   readonly leases = { blocks: 0, idKeys: 0 };
 
   constructor(size: number, home: BlockHome) {
@@ -44,8 +44,8 @@ export class ModelMemory {
 
   /** In turn with all others, when there is room for all of it. @throws RangeError; what the home's `stored` throws */
   take(wanted: Wanted): Promise<Seated> {
-    const { blocks, blanks } = wanted;
-    if (blocks.size + blanks > this.#size) return Promise.reject(new RangeError(`there are ${this.#size} slots`));
+    const { blocks, emptySlots } = wanted;
+    if (blocks.size + emptySlots > this.#size) return Promise.reject(new RangeError(`there are ${this.#size} slots`));
     return new Promise((resolve, reject) => {
       const seat = () => {
         try {
@@ -66,8 +66,8 @@ export class ModelMemory {
     }
   }
 
-  #makeRoom({ blocks, blanks }: Wanted): boolean {
-    const needed = [...blocks.keys()].filter((block) => !this.#slots.has(block)).length + blanks;
+  #makeRoom({ blocks, emptySlots }: Wanted): boolean {
+    const needed = [...blocks.keys()].filter((block) => !this.#slots.has(block)).length + emptySlots;
     for (const { block, pins } of [...this.#slots.values()]) {
       if (this.#free >= needed) break;
       if (pins === 0 && !blocks.has(block)) this.#slots.delete(block);
@@ -79,14 +79,14 @@ export class ModelMemory {
     return this.#size - this.#slots.size - this.#nameless;
   }
 
-  #seat({ blocks, blanks }: Wanted): Seated {
+  #seat({ blocks, emptySlots }: Wanted): Seated {
     for (const [block, used] of blocks) this.#load(block, used);
     const open = [...blocks.keys()].flatMap((block) => this.lease(block) ?? []);
-    const empty = Array.from({ length: blanks }, () => this.#blank());
+    const empty = Array.from({ length: emptySlots }, () => this.#emptySlot());
     const all = [...open, ...empty];
     return {
       blocks: open,
-      blanks: empty,
+      emptySlots: empty,
       [Symbol.dispose]() {
         for (const lease of all) lease[Symbol.dispose]();
       },
@@ -117,7 +117,7 @@ export class ModelMemory {
     this.#serve();
   }
 
-  #blank(): ModelBlank {
+  #emptySlot(): ModelBlank {
     this.#nameless++;
     this.leases.blocks++;
     return new ModelBlank(this.#home, () => {

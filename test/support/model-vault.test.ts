@@ -1,7 +1,7 @@
 // Tests of the model vault against the contract of jobs, pads and made blocks.
 
 import { describe, expect, test } from "vitest";
-import { exerciseBlanks } from "../contracts/blanks.ts";
+import { exerciseBlanks } from "../contracts/empty-slots.ts";
 import { CONTEXT, jobOf, padOf, the } from "../contracts/job-bench.ts";
 import { exerciseJobs } from "../contracts/jobs.ts";
 import { exercisePads } from "../contracts/pads.ts";

@@ -222,18 +222,19 @@ export class ModelVault implements Vault, BlockHome {
   }
 
   async open(block: BlockId, used: () => readonly Range[] = () => []): Promise<OpenBlock> {
-    const { blocks } = await this.openJob({ blocks: [{ block, used }], blanks: 0 });
+    const { blocks } = await this.openJob({ blocks: [{ block, used }], emptySlots: 0 });
     const [open] = blocks;
     if (open === undefined) throw new Error(`there is no block ${block}`);
     return open;
   }
 
-  async openJob({ blocks, blanks }: Job): Promise<OpenJob> {
-    if (!(Number.isInteger(blanks) && blanks >= 0)) throw new RangeError(`there is no job with ${blanks} blanks`);
+  async openJob({ blocks, emptySlots }: Job): Promise<OpenJob> {
+    if (!(Number.isInteger(emptySlots) && emptySlots >= 0))
+      throw new RangeError(`there is no job with ${emptySlots} emptySlots`);
     await this.#working();
     for (const { block } of blocks) this.stored(block);
     const wanted = new Map(blocks.toReversed().map(({ block, used = () => [] }) => [block, used]));
-    const seated = await this.#memory.take({ blocks: wanted, blanks });
+    const seated = await this.#memory.take({ blocks: wanted, emptySlots });
     try {
       await this.#working();
     } catch (thrown) {
@@ -243,7 +244,7 @@ export class ModelVault implements Vault, BlockHome {
     const opened = new Map(seated.blocks.map((open) => [open.block, open]));
     return {
       blocks: blocks.flatMap(({ block }) => opened.get(block) ?? []),
-      blanks: seated.blanks,
+      emptySlots: seated.emptySlots,
       [Symbol.dispose]: () => seated[Symbol.dispose](),
     };
   }

@@ -23,7 +23,7 @@ const TAGS = new Map(
 
 /** `turns`: of the event loop, for which something stays open or passes before the next step. */
 type Step =
-  | { readonly do: "job"; readonly names: readonly string[]; readonly blanks: number; readonly turns: number }
+  | { readonly do: "job"; readonly names: readonly string[]; readonly emptySlots: number; readonly turns: number }
   | { readonly do: "open" | "cached"; readonly name: string; readonly turns: number }
   | { readonly do: "destroy" | "keep"; readonly name: string }
   | { readonly do: "pass"; readonly turns: number }
@@ -34,7 +34,7 @@ const turns = fc.nat({ max: 12 });
 const job = fc.record({
   do: fc.constant("job" as const),
   names: fc.array(name, { maxLength: 4 }),
-  blanks: fc.nat({ max: 3 }),
+  emptySlots: fc.nat({ max: 3 }),
   turns,
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -54,12 +54,12 @@ const outcome = (task: Promise<unknown>): Promise<unknown> =>
 
 const endTag = (open: OpenBlock): string => toHex(open.endTag(CONTEXT));
 
-/** Holds a job: its blocks are what they should be from the first to the last moment, and so is what is made in its blanks. */
-async function holdJob(vault: Vault, { names, blanks, turns }: Step & { do: "job" }): Promise<void> {
-  using held = await vault.openJob(jobOf(names, blanks));
-  const made = held.blanks.flatMap((blank, index) => {
+/** Holds a job: its blocks are what they should be from the first to the last moment, and so is what is made in its emptySlots. */
+async function holdJob(vault: Vault, { names, emptySlots, turns }: Step & { do: "job" }): Promise<void> {
+  using held = await vault.openJob(jobOf(names, emptySlots));
+  const made = held.emptySlots.flatMap((emptySlot, index) => {
     const part = held.blocks[index % Math.max(1, held.blocks.length)];
-    return part === undefined ? [] : [{ block: blank.combine(id(`made-${index}`), [part]), of: part.block }];
+    return part === undefined ? [] : [{ block: emptySlot.combine(id(`made-${index}`), [part]), of: part.block }];
   });
   const right = () => {
     for (const open of held.blocks) expect(endTag(open)).toBe(TAGS.get(open.block));
@@ -131,7 +131,7 @@ async function expectEmpty(bench: Bench, slab: Uint8Array): Promise<void> {
   await bench.clock.run(10_000);
   expect(bench.vault.health()).toMatchObject({ token: "ready", slots: { all: SLOTS, pinned: 0 } });
   using all = await bench.vault.openJob(jobOf([], USABLE));
-  expect(all.blanks).toHaveLength(USABLE);
+  expect(all.emptySlots).toHaveLength(USABLE);
   expect(isZero(slab)).toBe(true);
 }
 

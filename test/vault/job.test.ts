@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { LockedMemory } from "../../src/vault/memory/locked-memory.ts";
-import { exerciseBlanks } from "../contracts/blanks.ts";
+import { exerciseBlanks } from "../contracts/empty-slots.ts";
 import { CONTEXT, jobOf, padOf, the } from "../contracts/job-bench.ts";
 import { exerciseJobs } from "../contracts/jobs.ts";
 import { exercisePads } from "../contracts/pads.ts";
@@ -61,7 +61,7 @@ describe("a job of the real vault", () => {
     for (const vault of vaults) {
       await keep(vault, "pad", "rest");
       using job = await vault.openJob(jobOf(["pad", "rest"], 1));
-      const made = the(job.blanks).unmask(id("made"), the(masked), padOf(job.blocks), CONTEXT);
+      const made = the(job.emptySlots).unmask(id("made"), the(masked), padOf(job.blocks), CONTEXT);
       expect(made && take(made)).toEqual(Buffer.from(keyOf("key")));
     }
   });
@@ -72,7 +72,7 @@ describe("a job of the real vault", () => {
     await keep(vault, "a", "b");
     const { pace, open } = gate();
     const job = await vault.openJob(jobOf(["a"], 1));
-    const made = the(job.blanks).combine(id("made"), job.blocks);
+    const made = the(job.emptySlots).combine(id("made"), job.blocks);
     token.slow(pace);
     const sealing = made.seal();
     job[Symbol.dispose]();
@@ -94,7 +94,7 @@ describe("a job of the real vault", () => {
     const { vault } = bench;
     await keep(vault, "key", "pad", "rest");
     using job = await vault.openJob(jobOf(["key", "pad", "rest"], 1));
-    const made = the(job.blanks).combine(id("made"), [the(job.blocks)]);
+    const made = the(job.emptySlots).combine(id("made"), [the(job.blocks)]);
     const sealed = await made.seal();
     the(job.blocks).mask(padOf(job.blocks.slice(1)), CONTEXT);
     const rotating = vault.rotate((block) => (block === "rest" ? [{ offset: 0, length: 32 }] : []));
@@ -159,7 +159,7 @@ describe("a job of the real vault", () => {
     const { vault } = bench;
     await keep(vault, "key", "pad", "rest");
     const job = await vault.openJob(jobOf(["key", "pad", "rest"], 2));
-    const made = the(job.blanks).combine(id("made"), [the(job.blocks)]);
+    const made = the(job.emptySlots).combine(id("made"), [the(job.blocks)]);
     const { pace, open } = gate();
     bench.token.slow(pace);
     const sealing = made.seal().catch((thrown: unknown) => thrown);
@@ -172,8 +172,8 @@ describe("a job of the real vault", () => {
     for (const use of [
       () => made.endTag(CONTEXT),
       () => the(job.blocks).mask(pad, CONTEXT),
-      () => the(job.blanks, 1).unmask(id("again"), masked, pad, CONTEXT),
-      () => the(job.blanks, 1).combine(id("again"), [the(job.blocks)]),
+      () => the(job.emptySlots, 1).unmask(id("again"), masked, pad, CONTEXT),
+      () => the(job.emptySlots, 1).combine(id("again"), [the(job.blocks)]),
     ]) {
       expect(use).toThrow(expect.objectContaining({ code: "STOPPING" }));
     }
@@ -191,7 +191,7 @@ describe("a job of the real vault", () => {
     await keep(vault, "key", "pad", "rest");
     const job = await vault.openJob(jobOf(["key", "pad", "rest"], 1));
     const pad = padOf(job.blocks.slice(1));
-    const made = the(job.blanks).combine(id("made"), [the(job.blocks)]);
+    const made = the(job.emptySlots).combine(id("made"), [the(job.blocks)]);
     made.mask(pad, CONTEXT);
     const [slab, ...others] = regions().map((region) => Buffer.from(region));
     const scratch = others.filter(({ length }) => length === BLOCK_BYTES + 64);

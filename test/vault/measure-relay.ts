@@ -100,9 +100,9 @@ interface Hop {
 async function atTransit(vault: Vault, meter: Meter, { n, masked }: Hop): Promise<Masked> {
   return await meter.time("transit in all", async () => {
     const names = [`b-in-1-${n}`, `b-in-2-${n}`, `b-out-1-${n}`, `b-out-2-${n}`];
-    using job = await meter.time("open a job of 4 blocks and a blank", () => vault.openJob(jobOf(names, 1)));
+    using job = await meter.time("open a job of 4 blocks and a emptySlot", () => vault.openJob(jobOf(names, 1)));
     const made = await meter.time("unmask, tag included", () =>
-      the(job.blanks).unmask(id(`transit-${n}`), masked, padsOf(job, 0), CONTEXT),
+      the(job.emptySlots).unmask(id(`transit-${n}`), masked, padsOf(job, 0), CONTEXT),
     );
     return await meter.time("mask, tag included", () => the([made]).mask(padsOf(job, 2), CONTEXT));
   });
@@ -111,7 +111,7 @@ async function atTransit(vault: Vault, meter: Meter, { n, masked }: Hop): Promis
 async function atDestination(vault: Vault, meter: Meter, { n, masked }: Hop): Promise<void> {
   await meter.time("destination in all, without its commit", async () => {
     using job = await vault.openJob(jobOf([`c-1-${n}`, `c-2-${n}`], 1));
-    const made = the([the(job.blanks).unmask(id(`held-${n}`), masked, padsOf(job, 0), CONTEXT)]);
+    const made = the([the(job.emptySlots).unmask(id(`held-${n}`), masked, padsOf(job, 0), CONTEXT)]);
     made.endTag(CONTEXT);
     const { key } = await made.keyIdKey();
     key[Symbol.dispose]();

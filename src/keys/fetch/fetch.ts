@@ -120,7 +120,7 @@ export class KeyFetcher {
   /** All at once, so that nothing is held while memory is waited for. */
   async #open(keys: ReadonlySet<ReceivedKey>): Promise<Blocks> {
     const blocks = [...keys].map((key) => ({ block: key.block, used: () => key.used() }));
-    const job = await this.#context.vault.openJob({ blocks, blanks: 0 });
+    const job = await this.#context.vault.openJob({ blocks, emptySlots: 0 });
     return new Map([...keys].flatMap((key, index) => entryOf(key, job.blocks[index])));
   }
 

@@ -107,7 +107,7 @@ class NamedBlock implements Incoming {
     this.#block = block;
     this.#offer = offer;
     this.length = link.settings.blockBytes;
-    this.job = { blocks: [{ block: block.id }], blanks: 0 };
+    this.job = { blocks: [{ block: block.id }], emptySlots: 0 };
   }
 
   nameOr(): BlockId {
@@ -151,7 +151,7 @@ class NamedPads implements Incoming {
     this.#offer = offer;
     this.length = offer.key.length;
     const used = (block: StoredBlock) => () => link.padCopies.usedOf(block);
-    this.job = { blocks: taken.segments.map(({ block }) => ({ block: block.id, used: used(block) })), blanks: 1 };
+    this.job = { blocks: taken.segments.map(({ block }) => ({ block: block.id, used: used(block) })), emptySlots: 1 };
     this.#count("gap", taken.skipped);
   }
 
@@ -159,12 +159,12 @@ class NamedPads implements Incoming {
     return proposed;
   }
 
-  open({ blocks, blanks }: OpenJob, block: BlockId): OpenBlock | undefined {
+  open({ blocks, emptySlots }: OpenJob, block: BlockId): OpenBlock | undefined {
     const { key, protection } = this.#offer;
-    const [blank] = blanks;
-    if (blank === undefined || protection.scheme !== "otp") throw new Error("there is no room for the key");
+    const [emptySlot] = emptySlots;
+    if (emptySlot === undefined || protection.scheme !== "otp") throw new Error("there is no room for the key");
     const context = otpContext(this.#offer, protection.pads);
-    return blank.unmask(block, { key, tag: protection.tag }, pieces(this.#taken.segments, blocks), context);
+    return emptySlot.unmask(block, { key, tag: protection.tag }, pieces(this.#taken.segments, blocks), context);
   }
 
   use(change: Change): void {

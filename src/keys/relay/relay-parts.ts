@@ -1,7 +1,7 @@
 // Multipath at its destination: the parts of a KMA-key, kept until all have come, then their XOR (key-protocol 2).
 
 import { asFault, Fault } from "../../core/fault.ts";
-import type { Blank, BlockId, OpenBlock } from "../../vault/vault.ts";
+import type { BlockId, EmptySlot, OpenBlock } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { partBlock, receivedBlock } from "../common/rows.ts";
 import type { Remote } from "../peers/peer.ts";
@@ -114,8 +114,8 @@ export class Gatherings {
   async #combine(gathering: Gathering): Promise<void> {
     const { source, offer, serial, kept } = gathering;
     const { vault } = this.#context;
-    using open = await vault.openJob({ blocks: kept.map((block) => ({ block })), blanks: 1 });
-    const key = combined(open.blanks[0], open.blocks, receivedBlock(source.id, serial));
+    using open = await vault.openJob({ blocks: kept.map((block) => ({ block })), emptySlots: 1 });
+    const key = combined(open.emptySlots[0], open.blocks, receivedBlock(source.id, serial));
     const tag = key.endTag(endContext(offer));
     const change = vault.change().keep(await key.seal());
     for (const block of kept) change.destroy(block);
@@ -162,8 +162,8 @@ function checkSame({ offer, parts, seen }: Gathering, other: PartOffer): void {
 }
 
 /** @throws Fault BAD_TAG: parts that cannot be combined are none of one key */
-function combined(blank: Blank | undefined, parts: readonly OpenBlock[], block: BlockId): OpenBlock {
+function combined(emptySlot: EmptySlot | undefined, parts: readonly OpenBlock[], block: BlockId): OpenBlock {
   const lengths = new Set(parts.map(({ length }) => length));
-  if (blank === undefined || lengths.size !== 1) throw new Fault("BAD_TAG", { text: "the parts differ in length" });
-  return blank.combine(block, parts);
+  if (emptySlot === undefined || lengths.size !== 1) throw new Fault("BAD_TAG", { text: "the parts differ in length" });
+  return emptySlot.combine(block, parts);
 }

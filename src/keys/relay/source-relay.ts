@@ -66,7 +66,7 @@ export class SourceRelay {
     try {
       await this.#context.pace.take("kx", RELAY_US);
       const blocks = this.#legs.map(({ block }) => ({ block: block.id }));
-      using open = await this.#context.vault.openJob({ blocks, blanks: this.#route === "multipath" ? 1 : 0 });
+      using open = await this.#context.vault.openJob({ blocks, emptySlots: this.#route === "multipath" ? 1 : 0 });
       const serial = this.#remote.stock.nextSerial++;
       const whole = this.#whole(open, serial);
       key = await this.#sourceKey(whole, serial);
@@ -95,8 +95,8 @@ export class SourceRelay {
   }
 
   /** The KMA-key: the block, or the XOR of several. */
-  #whole({ blocks, blanks }: OpenJob, serial: number): OpenBlock {
-    return blanks[0]?.combine(combinedBlock(this.#remote.id, serial), blocks) ?? first(blocks);
+  #whole({ blocks, emptySlots }: OpenJob, serial: number): OpenBlock {
+    return emptySlots[0]?.combine(combinedBlock(this.#remote.id, serial), blocks) ?? first(blocks);
   }
 
   async #sourceKey(whole: OpenBlock, serial: number): Promise<SourceKey> {

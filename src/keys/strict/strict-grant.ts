@@ -29,7 +29,7 @@ export async function grantClaims(
   let job: OpenJob;
   try {
     const blocks = bundles.map((bundle) => ({ block: bundle.block, used: () => bundle.used() }));
-    job = await context.vault.openJob({ blocks, blanks: 0 });
+    job = await context.vault.openJob({ blocks, emptySlots: 0 });
   } catch (thrown) {
     for (const { bundle, index } of claims) bundle.putBack(index);
     book.retire(bundles);

@@ -141,7 +141,7 @@ export class Marks {
       block: key.block,
       used: () => [{ offset: 0, length: key.carved }],
     }));
-    pinned.use(await this.#vault.openJob({ blocks, blanks: 0 }));
+    pinned.use(await this.#vault.openJob({ blocks, emptySlots: 0 }));
     return targets;
   }
 

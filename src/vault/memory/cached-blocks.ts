@@ -6,13 +6,13 @@ import type { Slab, Spared } from "./slab.ts";
 
 /** One block in one slot. */
 export interface CachedBlock {
-  /** Of a blank: once something was made in it. */
+  /** Of a emptySlot: once something was made in it. */
   block: BlockId;
   /** Zero and of no use once `gone`. */
   slot: Uint8Array;
   length: number;
   pins: number;
-  /** Destroyed or replaced, or a blank: zeroed as soon as nobody has it open. */
+  /** Destroyed or replaced, or a emptySlot: zeroed as soon as nobody has it open. */
   invalidated: boolean;
   gone: boolean;
   loaded: Promise<void> | undefined;
@@ -56,11 +56,11 @@ export class CachedBlocks {
   }
 
   /**
-   * Pins blocks, loading those that are not here without what is used, and blanks behind them: all or none, in turn.
+   * Pins blocks, loading those that are not here without what is used, and emptySlots behind them: all or none, in turn.
    * @throws what `load` throws; Fault STOPPING; RangeError when there could never be so many slots
    */
-  async openAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly CachedBlock[]> {
-    const pinned = await this.#pinAll(wanted, blanks);
+  async openAll(wanted: ReadonlyMap<BlockId, Used>, emptySlots: number): Promise<readonly CachedBlock[]> {
+    const pinned = await this.#pinAll(wanted, emptySlots);
     try {
       await allLoaded(pinned);
       if (this.#closed) throw new Fault("STOPPING");
@@ -113,19 +113,19 @@ export class CachedBlocks {
     this.#idle.clear();
   }
 
-  #pinAll(wanted: ReadonlyMap<BlockId, Used>, blanks: number): Promise<readonly CachedBlock[]> {
+  #pinAll(wanted: ReadonlyMap<BlockId, Used>, emptySlots: number): Promise<readonly CachedBlock[]> {
     return new Promise((resolve, refuse) => {
       this.#slab.queue({
-        most: wanted.size + blanks,
+        most: wanted.size + emptySlots,
         spared: wanted,
-        need: () => [...wanted.keys()].filter((block) => !this.#all.has(block)).length + blanks,
+        need: () => [...wanted.keys()].filter((block) => !this.#all.has(block)).length + emptySlots,
         give: (slots) => resolve(this.#seat(wanted, slots)),
         refuse,
       });
     });
   }
 
-  /** The blocks that are not here take the first slots; blanks take what is left. */
+  /** The blocks that are not here take the first slots; emptySlots take what is left. */
   #seat(wanted: ReadonlyMap<BlockId, Used>, slots: readonly Uint8Array[]): readonly CachedBlock[] {
     const empty = slots.values();
     const blocks = [...wanted].map(([block, used]) => {
@@ -134,7 +134,7 @@ export class CachedBlocks {
       const { value: slot = NOTHING } = empty.next();
       return this.pin(this.#begin(block, slot, used));
     });
-    return [...blocks, ...empty.map((slot) => this.pin(this.#blank(slot)))];
+    return [...blocks, ...empty.map((slot) => this.pin(this.#emptySlot(slot)))];
   }
 
   #begin(block: BlockId, slot: Uint8Array, used: Used): CachedBlock {
@@ -147,7 +147,7 @@ export class CachedBlocks {
     return cached;
   }
 
-  #blank(slot: Uint8Array): CachedBlock {
+  #emptySlot(slot: Uint8Array): CachedBlock {
     const cached = cachedBlockOf(NAMELESS);
     cached.slot = slot;
     cached.invalidated = true;

@@ -3,13 +3,13 @@
 import { timingSafeEqual } from "node:crypto";
 import { checkName } from "../store/store.ts";
 import { poly1305, TAG_BYTES } from "../tags.ts";
-import type { Blank, BlockId, Masked, OpenBlock, PadPiece } from "../vault.ts";
+import type { BlockId, EmptySlot, Masked, OpenBlock, PadPiece } from "../vault.ts";
 import type { CachedBlock } from "./cached-blocks.ts";
 import { type BlockHome, OpenedBlock, piecesOf, wholeOf } from "./open-block.ts";
 import { withPad } from "./pads.ts";
 import { xorInto } from "./xor.ts";
 
-export class BlankSlot implements Blank, Disposable {
+export class LockedEmptySlot implements EmptySlot, Disposable {
   readonly #home: BlockHome;
   readonly #cached: CachedBlock;
   #made: OpenedBlock | undefined;

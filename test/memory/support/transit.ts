@@ -51,9 +51,12 @@ async function openNode(folder: string, mode: "direct" | "envelope"): Promise<Va
 async function passOn(folder: string, mode: "direct" | "envelope"): Promise<void> {
   const vault = await openNode(folder, mode);
   await takeIn(vault, folder);
-  const job = await vault.openJob({ blocks: PADS.map((name) => ({ block: name as string as BlockId })), blanks: 1 });
+  const job = await vault.openJob({
+    blocks: PADS.map((name) => ({ block: name as string as BlockId })),
+    emptySlots: 1,
+  });
   const [key, tag] = [readFileSync(join(folder, "key")), readFileSync(join(folder, "tag"))];
-  const made = job.blanks[0]?.unmask("made" as BlockId, { key, tag }, padOf(job.blocks.slice(0, 2)), CONTEXT);
+  const made = job.emptySlots[0]?.unmask("made" as BlockId, { key, tag }, padOf(job.blocks.slice(0, 2)), CONTEXT);
   if (made === undefined) throw new Error("the tag is wrong");
   const sealed = await made.seal();
   writeFileSync(join(folder, "masked"), made.mask(padOf(job.blocks.slice(2)), CONTEXT).key);
