@@ -1,4 +1,4 @@
-// Gathering buffers for frames that straddle chunks: a bounded number, made when needed, zeroed when given back.
+// PartAssembly buffers for frames that straddle chunks: a bounded number, made when needed, zeroed when given back.
 
 import { type Buffers, MAX_FRAME_BYTES } from "./frame.ts";
 

@@ -73,7 +73,7 @@ export class FrameReader {
     if (at < chunk.length) this.#gather(chunk, at);
   }
 
-  /** Gives the gathering buffer back; call when the connection ends. */
+  /** Gives the assembly buffer back; call when the connection ends. */
   dispose(): void {
     if (this.#gathered === undefined) return;
     this.#buffers.give(this.#gathered, this.#filled);
@@ -106,7 +106,7 @@ export class FrameReader {
   #gather(chunk: Uint8Array, at: number): void {
     if (this.#gathered !== undefined) return;
     const buffer = this.#buffers.take();
-    if (buffer === undefined) throw new FrameError("no_buffer", "all gathering buffers are in use");
+    if (buffer === undefined) throw new FrameError("no_buffer", "all assembly buffers are in use");
     this.#gathered = buffer;
     this.#fill(buffer, chunk, at, this.#maxBytes);
   }

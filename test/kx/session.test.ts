@@ -495,7 +495,7 @@ describe("frames that end the connection", () => {
     expect(ports.buffers.lent).toBe(0);
   });
 
-  it("when all gathering buffers are lent the connection ends with that reason", async () => {
+  it("when all assembly buffers are lent the connection ends with that reason", async () => {
     const { hand, ports, session } = withHand();
     for (let taken = 0; taken < 4; taken += 1) ports.buffers.take();
     hand.send(handFrame(0x1103, 5, TELL_JSON).subarray(0, 30));

@@ -120,7 +120,7 @@ test("an unknown version is refused, also in the second frame of a chunk", () =>
   expect(refusal(() => read([Buffer.concat([THREE, bytes("0101 00000001 2101 0000")])]))).toBe("version");
 });
 
-test("no gathering buffer left is a refusal, and a disposed reader gives its own back zeroed", () => {
+test("no assembly buffer left is a refusal, and a disposed reader gives its own back zeroed", () => {
   const pool = new BufferPool(1, 64);
   const first = new FrameReader(pool, 64);
   first.push(Buffer.from([0, 1, 0xff]), () => {});

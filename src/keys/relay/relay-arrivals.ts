@@ -8,24 +8,24 @@ import type { RelayConfirmation, RelayOffer } from "../ports.ts";
 import { partsMs, type Station, stationOf } from "../routes/relay-route.ts";
 import { type Arrival, acceptKey, checkSerial } from "./relay-destination.ts";
 import { checkIncoming } from "./relay-incoming.ts";
-import { type Gatherings, isPart } from "./relay-parts.ts";
+import { isPart, type PartAssemblies } from "./relay-parts.ts";
 import type { Transits } from "./transit.ts";
 
 export class RelayArrivals {
   readonly #context: Context;
   readonly #remotes: ReadonlyMap<KmId, Remote>;
   readonly #transits: Transits;
-  readonly #gatherings: Gatherings;
+  readonly #assemblies: PartAssemblies;
 
   constructor(
     context: Context,
     remotes: ReadonlyMap<KmId, Remote>,
-    { transits, gatherings }: { readonly transits: Transits; readonly gatherings: Gatherings },
+    { transits, assemblies }: { readonly transits: Transits; readonly assemblies: PartAssemblies },
   ) {
     this.#context = context;
     this.#remotes = remotes;
     this.#transits = transits;
-    this.#gatherings = gatherings;
+    this.#assemblies = assemblies;
   }
 
   /**
@@ -46,7 +46,7 @@ export class RelayArrivals {
     if (source === undefined) throw new Fault("NOT_ON_ROUTE", { text: `${offer.source} is no peer of this KM` });
     const takeBlocks = checkIncoming(this.#context, from, offer);
     if (isPart(offer)) {
-      const place = this.#gatherings.place(source, offer);
+      const place = this.#assemblies.place(source, offer);
       return await place(takeBlocks(), partsMs(station, this.#context.policy.relayTimeoutMs));
     }
     const arrival = this.#arrival(source, offer);

@@ -11,7 +11,7 @@ import { HopFaults } from "../routes/hop-faults.ts";
 import { RouteChoice } from "../routes/route-choice.ts";
 import type { Routes } from "../routes/routes.ts";
 import { RelayArrivals } from "./relay-arrivals.ts";
-import { Gatherings } from "./relay-parts.ts";
+import { PartAssemblies } from "./relay-parts.ts";
 import { SourceRelays } from "./relay-source.ts";
 import { Transits } from "./transit.ts";
 
@@ -41,7 +41,7 @@ export class RelayNetwork {
     this.#chains = [...this.#turns].map(([link, turns]) => new PadChain(context.clock, link, turns));
     for (const remote of remotes.values()) this.#join(context, remote);
     const transits = new Transits(context, { remotes, chainTo: (neighbour) => this.#chainTo(neighbour) });
-    this.arrivals = new RelayArrivals(context, remotes, { transits, gatherings: new Gatherings(context) });
+    this.arrivals = new RelayArrivals(context, remotes, { transits, assemblies: new PartAssemblies(context) });
   }
 
   #join(context: Context, remote: Remote): void {

@@ -18,7 +18,7 @@ type PartOffer = RelayOffer & { readonly part: Part };
 export const isPart = (offer: RelayOffer): offer is PartOffer => offer.part !== undefined;
 
 /** One KMA-key whose parts come. The outcome is the same for all of them. */
-interface Gathering extends Arrival {
+interface PartAssembly extends Arrival {
   readonly parts: number;
   readonly seen: Set<number>;
   /** Parts that are durable here; without a row, so that a restart destroys them. */
@@ -27,9 +27,9 @@ interface Gathering extends Arrival {
   isOver: boolean;
 }
 
-export class Gatherings {
+export class PartAssemblies {
   readonly #context: Context;
-  readonly #byKey = new Map<string, Gathering>();
+  readonly #byKey = new Map<string, PartAssembly>();
 
   constructor(context: Context) {
     this.#context = context;
@@ -49,12 +49,12 @@ export class Gatherings {
     return (incoming, waitMs) => this.#take(known ?? this.#begin(source, offer, serial), offer, incoming, waitMs);
   }
 
-  #begin(source: Remote, offer: PartOffer, serial: number): Gathering {
+  #begin(source: Remote, offer: PartOffer, serial: number): PartAssembly {
     const { peer } = source;
     const outcome = Promise.withResolvers<RelayConfirmation>();
     // Each part's relay waits for it as soon as the part is durable.
     outcome.promise.catch(() => {});
-    const gathering: Gathering = {
+    const assembly: PartAssembly = {
       source,
       offer,
       serial,
@@ -66,29 +66,34 @@ export class Gatherings {
       isOver: false,
     };
     source.held.expect(serial);
-    this.#byKey.set(nameOf(source, offer), gathering);
-    return gathering;
+    this.#byKey.set(nameOf(source, offer), assembly);
+    return assembly;
   }
 
-  async #take(gathering: Gathering, offer: PartOffer, incoming: Incoming, waitMs: number): Promise<RelayConfirmation> {
-    gathering.seen.add(offer.part.part);
+  async #take(
+    assembly: PartAssembly,
+    offer: PartOffer,
+    incoming: Incoming,
+    waitMs: number,
+  ): Promise<RelayConfirmation> {
+    assembly.seen.add(offer.part.part);
     const stopTimer = this.#context.clock.after(waitMs, () => {
-      const text = `only ${gathering.kept.length} of ${gathering.parts} parts of the key have come in time`;
-      this.#end(gathering, new Fault("RELAY_TIMEOUT", { text }));
+      const text = `only ${assembly.kept.length} of ${assembly.parts} parts of the key have come in time`;
+      this.#end(assembly, new Fault("RELAY_TIMEOUT", { text }));
     });
     try {
-      await this.#keepPart(gathering, offer, incoming);
-      return await gathering.outcome.promise;
+      await this.#keepPart(assembly, offer, incoming);
+      return await assembly.outcome.promise;
     } catch (thrown) {
-      this.#end(gathering, asFault(thrown));
+      this.#end(assembly, asFault(thrown));
       throw thrown;
     } finally {
       stopTimer();
     }
   }
 
-  async #keepPart(gathering: Gathering, offer: PartOffer, incoming: Incoming): Promise<void> {
-    const { source, serial } = gathering;
+  async #keepPart(assembly: PartAssembly, offer: PartOffer, incoming: Incoming): Promise<void> {
+    const { source, serial } = assembly;
     const { vault } = this.#context;
     const block = incoming.nameOr(partBlock(source.id, serial, offer.part.part));
     const change = vault.change();
@@ -106,40 +111,40 @@ export class Gatherings {
     }
     const { part, parts } = offer.part;
     this.#context.audit.note("kma_part_held", { peer: source.id, serial, part, parts, block });
-    gathering.kept.push(block);
-    if (gathering.isOver) this.#destroy([block]);
-    else if (gathering.kept.length === gathering.parts) await this.#combine(gathering);
+    assembly.kept.push(block);
+    if (assembly.isOver) this.#destroy([block]);
+    else if (assembly.kept.length === assembly.parts) await this.#combine(assembly);
   }
 
-  async #combine(gathering: Gathering): Promise<void> {
-    const { source, offer, serial, kept } = gathering;
+  async #combine(assembly: PartAssembly): Promise<void> {
+    const { source, offer, serial, kept } = assembly;
     const { vault } = this.#context;
     using open = await vault.openJob({ blocks: kept.map((block) => ({ block })), emptySlots: 1 });
     const key = combined(open.emptySlots[0], open.blocks, receivedBlock(source.id, serial));
     const tag = key.endTag(endContext(offer));
     const change = vault.change().keep(await key.seal());
     for (const block of kept) change.destroy(block);
-    await keepKey(this.#context, gathering, key, change);
-    this.#forget(gathering);
-    gathering.outcome.resolve({ keyId: offer.keyId, tag });
+    await keepKey(this.#context, assembly, key, change);
+    this.#forget(assembly);
+    assembly.outcome.resolve({ keyId: offer.keyId, tag });
   }
 
   /** A part is missing or wrong: all are given up. */
-  #end(gathering: Gathering, fault: Fault): void {
-    if (gathering.isOver) return;
-    this.#forget(gathering);
-    gathering.outcome.reject(fault);
-    const labels = { peer: gathering.source.id, role: "destination", reason: "given_up" };
+  #end(assembly: PartAssembly, fault: Fault): void {
+    if (assembly.isOver) return;
+    this.#forget(assembly);
+    assembly.outcome.reject(fault);
+    const labels = { peer: assembly.source.id, role: "destination", reason: "given_up" };
     this.#context.meter.add("kma_keys_ended", labels);
-    const { source, serial } = gathering;
+    const { source, serial } = assembly;
     this.#context.audit.note("kma_parts_ended", { peer: source.id, serial, reason: "given_up" });
-    this.#destroy(gathering.kept);
+    this.#destroy(assembly.kept);
   }
 
-  #forget(gathering: Gathering): void {
-    gathering.isOver = true;
-    gathering.source.held.settle(gathering.serial);
-    this.#byKey.delete(nameOf(gathering.source, gathering.offer));
+  #forget(assembly: PartAssembly): void {
+    assembly.isOver = true;
+    assembly.source.held.settle(assembly.serial);
+    this.#byKey.delete(nameOf(assembly.source, assembly.offer));
   }
 
   #destroy(blocks: readonly BlockId[]): void {
@@ -155,7 +160,7 @@ export class Gatherings {
 const nameOf = ({ id }: Remote, { keyId }: RelayOffer): string => `${id} ${keyId}`;
 
 /** @throws Fault MALFORMED_REQUEST, SERIAL_SEEN */
-function checkSame({ offer, parts, seen }: Gathering, other: PartOffer): void {
+function checkSame({ offer, parts, seen }: PartAssembly, other: PartOffer): void {
   if (seen.has(other.part.part)) throw new Fault("SERIAL_SEEN", { text: "this part of the key came before" });
   if (other.part.parts === parts && other.requestId === offer.requestId) return;
   throw new Fault("MALFORMED_REQUEST", { text: "the parts of the key do not belong together" });

@@ -16,7 +16,7 @@ const MAX_ENTRIES = 200;
 
 type Notifiable = Pick<Peer, "tell">;
 
-export class Farewells {
+export class SessionEndNotices {
   readonly #context: Pick<Context, "clock" | "log">;
   readonly #peerOf: (km: KmId) => Notifiable | undefined;
   readonly #pending = new Map<KmId, ExtensionEntry[]>();
@@ -58,7 +58,7 @@ export class Farewells {
 }
 
 /** The end of a session that a peer tells; undefined for any other entry. @throws Fault MALFORMED_REQUEST */
-export function readFarewell(entry: ExtensionEntry): { readonly id: string; readonly reason: SessionEnd } | undefined {
+export function readEndNotice(entry: ExtensionEntry): { readonly id: string; readonly reason: SessionEnd } | undefined {
   if (entry.name !== NAME) return undefined;
   const reason = text(entry, "reason");
   return { id: text(entry, "session_ID"), reason: isSessionEnd(reason) ? reason : "peer" };

@@ -19,7 +19,7 @@ import type {
 import { PeerBoots } from "./peer-boots.ts";
 import type { Session } from "./session.ts";
 import { SessionDestination } from "./session-destination.ts";
-import { Farewells, readFarewell } from "./session-end-notices.ts";
+import { readEndNotice, SessionEndNotices } from "./session-end-notices.ts";
 import type { SessionHost } from "./session-host.ts";
 import { AppLines } from "./session-lines.ts";
 import { DEFAULT_SESSIONS } from "./session-rules.ts";
@@ -35,13 +35,13 @@ export class Sessions implements SessionDoor {
   readonly #lines: AppLines;
   readonly #source: SessionSource;
   readonly #destination: SessionDestination;
-  readonly #farewells: Farewells;
+  readonly #endNotices: SessionEndNotices;
   readonly #boots = new PeerBoots();
 
   constructor(host: SessionHost) {
     this.#host = host;
     const policy = host.context.policy.sessions ?? DEFAULT_SESSIONS;
-    this.#farewells = new Farewells(host.context, (km) => host.peerOf(km));
+    this.#endNotices = new SessionEndNotices(host.context, (km) => host.peerOf(km));
     const table = (role: SessionRole): SessionTable =>
       new SessionTable(host.context, {
         role,
@@ -99,9 +99,9 @@ export class Sessions implements SessionDoor {
   told(peer: KmId, entries: readonly ExtensionEntry[]): void {
     for (const entry of entries) {
       if (this.#boots.isNew(peer, entry)) this.#endAll("restarted", peer);
-      const farewell = readFarewell(entry);
-      if (farewell === undefined) continue;
-      for (const table of Object.values(this.#tables)) table.heard(peer, farewell.id, farewell.reason);
+      const endNotice = readEndNotice(entry);
+      if (endNotice === undefined) continue;
+      for (const table of Object.values(this.#tables)) table.heard(peer, endNotice.id, endNotice.reason);
     }
   }
 
@@ -114,7 +114,7 @@ export class Sessions implements SessionDoor {
   async stop(): Promise<void> {
     this.#source.refuseAll(new Fault("STOPPING"));
     this.#endAll("stopped");
-    await this.#farewells.flush(STOP_TELLS_MS);
+    await this.#endNotices.flush(STOP_TELLS_MS);
   }
 
   /** Ends all sessions, or those that the peer has lost. */
@@ -144,7 +144,7 @@ export class Sessions implements SessionDoor {
 
   #notifyEnd(role: SessionRole, session: Session, reason: SessionEnd): void {
     const { peer, id } = session.terms;
-    if (peer !== this.#host.context.self) this.#farewells.add(session, reason);
+    if (peer !== this.#host.context.self) this.#endNotices.add(session, reason);
     else this.#tables[role === "initiator" ? "destination" : "initiator"].heard(peer, id, reason);
   }
 }
