@@ -188,30 +188,30 @@ export interface RelayConfirmation {
 }
 
 /** A whole key on its way to or from a peer of another make: no protection but TLS. */
-export interface WholeKey {
+export interface UnprotectedKey {
   /** The sender's, at most 256 characters. */
   readonly keyId: string;
   /** Bytes. */
   readonly length: number;
   /**
    * Writes the base64 of the key, padded, at `at`; returns the position behind it. Called once at most, when the frame
-   * leaves: not after the promise of `relayWhole` is settled.
+   * leaves: not after the promise of `relayUnprotected` is settled.
    */
   writeKey(target: Uint8Array, at: number): number;
 }
 
 /** Q.4163 0x1101 in the strict dialect, to be sent. */
-export interface WholeOffer {
+export interface UnprotectedOffer {
   readonly requestId: string;
   readonly source: KmId;
   readonly destination: KmId;
   readonly transit: readonly KmId[];
-  readonly keys: readonly WholeKey[];
+  readonly keys: readonly UnprotectedKey[];
 }
 
 /** Q.4163 0x1101 in the strict dialect, as it came. */
-export interface WholeArrival extends Omit<WholeOffer, "keys"> {
-  /** `letters`: the base64 as it came, lent until the promise of `relayedWhole` is settled, zeroed then. */
+export interface UnprotectedArrival extends Omit<UnprotectedOffer, "keys"> {
+  /** `letters`: the base64 as it came, lent until the promise of `relayedUnprotected` is settled, zeroed then. */
   readonly keys: readonly { readonly keyId: string; readonly letters: Uint8Array }[];
 }
 
@@ -239,7 +239,7 @@ export interface SessionWish {
 export type ExtensionEntry = { readonly name: string } & Readonly<Record<string, unknown>>;
 
 /** An authenticated Kx connection to a peer, as the key manager uses it. */
-export interface Peer extends WholePeer, SessionPeer {
+export interface Peer extends UnprotectedRelayPeer, SessionPeer {
   readonly id: KmId;
   /** Sends 0x1101, resolves with 0x1102. @throws Fault of the peer, RELAY_TIMEOUT, or PEER_UNAVAILABLE when it closes */
   relay(offer: RelayOffer, timeoutMs: number): Promise<RelayConfirmation>;
@@ -250,7 +250,7 @@ export interface Peer extends WholePeer, SessionPeer {
 }
 
 /** What kx tells the key manager. */
-export interface PeerEvents extends WholeEvents, SessionEvents {
+export interface PeerEvents extends UnprotectedRelayEvents, SessionEvents {
   /** A new connection; it replaces any older one of the same peer, whose calls then have failed. */
   connected(peer: Peer): void;
   disconnected(peer: Peer): void;
@@ -261,14 +261,14 @@ export interface PeerEvents extends WholeEvents, SessionEvents {
 }
 
 /** A Kx connection with a peer configured as strict. */
-export interface WholePeer {
+export interface UnprotectedRelayPeer {
   /** Sends 0x1101 in the strict dialect; resolves when 0x1102, with the request ID or without, says success. @throws Fault */
-  relayWhole(offer: WholeOffer, timeoutMs: number): Promise<void>;
+  relayUnprotected(offer: UnprotectedOffer, timeoutMs: number): Promise<void>;
 }
 
-export interface WholeEvents {
+export interface UnprotectedRelayEvents {
   /** A peer configured as strict relays whole keys. @throws Fault, which becomes the 0x1102 */
-  relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void>;
+  relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void>;
 }
 
 /** What a Kx connection does for sessions. */

@@ -53,7 +53,9 @@ export class Server {
 
   /** 0x1101 to 0x1102. @param waiting requests of the peer without an answer, this one among them */
   keyRelay(relay: RelayRequest, waiting: number): Promise<readonly KeyRelayCompletion[]> {
-    return this.#options.dialect === "strict" ? this.#wholeRelay(relay, waiting) : this.#protectedRelay(relay, waiting);
+    return this.#options.dialect === "strict"
+      ? this.#unprotectedRelay(relay, waiting)
+      : this.#protectedRelay(relay, waiting);
   }
 
   async #protectedRelay({ json, letters }: RelayRequest, waiting: number): Promise<readonly KeyRelayCompletion[]> {
@@ -66,12 +68,12 @@ export class Server {
     }
   }
 
-  async #wholeRelay({ json, letters }: RelayRequest, waiting: number): Promise<readonly KeyRelayCompletion[]> {
+  async #unprotectedRelay({ json, letters }: RelayRequest, waiting: number): Promise<readonly KeyRelayCompletion[]> {
     const requestId = answerableId(json);
     try {
       const arrival = this.#checked(waiting, () => arrivalOf(check(KX.keyRelay, json), letters));
       try {
-        await this.#ports.events.relayedWhole(this.#peer, arrival);
+        await this.#ports.events.relayedUnprotected(this.#peer, arrival);
       } finally {
         for (const key of arrival.keys) key.letters.fill(0);
       }

@@ -10,7 +10,7 @@ import type {
   RelayOffer,
   SessionCreation,
   SessionWish,
-  WholeOffer,
+  UnprotectedOffer,
 } from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader, MAX_PAYLOAD_BYTES } from "../wire/frame.ts";
@@ -28,7 +28,7 @@ import { creationOf, tellOf, wishOf } from "./payload/notification.ts";
 import { Receipts } from "./payload/receipts.ts";
 import { confirmationOf, relayOf } from "./payload/relay.ts";
 import { checkAnswer, faultOf } from "./payload/response.ts";
-import { checkTaken, OpenRequests, wholeRelayOf } from "./payload/unprotected-relay.ts";
+import { checkTaken, OpenRequests, unprotectedRelayOf } from "./payload/unprotected-relay.ts";
 import { type Dialect, Server, type ServerEvents } from "./server.ts";
 
 const ROWS = byCode(KX);
@@ -75,7 +75,7 @@ export class KxSession implements Peer {
   /** A strict peer may know no sign of life: of its end TCP tells. */
   readonly #keepalive: Keepalive | undefined;
   readonly #server: Server;
-  readonly #wholeRelays = new OpenRequests();
+  readonly #unprotectedRelays = new OpenRequests();
   /** MessageIDs of the peer's requests that have no answer yet. */
   readonly #served = new Set<number>();
   readonly #resolveEnded: (reason: string) => void;
@@ -118,15 +118,15 @@ export class KxSession implements Peer {
     return confirmationOf(offer, await answered);
   }
 
-  async relayWhole(offer: WholeOffer, timeoutMs: number): Promise<void> {
+  async relayUnprotected(offer: UnprotectedOffer, timeoutMs: number): Promise<void> {
     this.#checkDialect("strict");
     const { requestId } = offer;
-    const { messageId, answered } = this.#ask("keyRelay", wholeRelayOf(offer), relayLimit(timeoutMs));
-    this.#wholeRelays.add(requestId, messageId);
+    const { messageId, answered } = this.#ask("keyRelay", unprotectedRelayOf(offer), relayLimit(timeoutMs));
+    this.#unprotectedRelays.add(requestId, messageId);
     try {
       checkTaken(await answered);
     } finally {
-      this.#wholeRelays.remove(requestId, messageId);
+      this.#unprotectedRelays.remove(requestId, messageId);
     }
   }
 
@@ -263,7 +263,7 @@ export class KxSession implements Peer {
       return;
     }
     const isWhole = this.#dialect === "strict" && code === KX.keyRelayCompletion.code;
-    const asked = isWhole ? this.#wholeRelays.answered(messageId, json) : messageId;
+    const asked = isWhole ? this.#unprotectedRelays.answered(messageId, json) : messageId;
     if (asked !== undefined && this.#calls.answer(asked, code, json)) return;
     this.#ports.meter.add("answers_dropped", DOOR);
   }

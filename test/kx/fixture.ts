@@ -11,7 +11,7 @@ import type {
   RelayOffer,
   SessionCreation,
   SessionWish,
-  WholeArrival,
+  UnprotectedArrival,
 } from "../../src/keys/ports.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import type { ManualClock } from "../support/manual-clock.ts";
@@ -70,8 +70,9 @@ export class RecordingEvents implements PeerEvents {
   readonly creations: SessionCreation[] = [];
   readonly wishes: SessionWish[] = [];
   /** As text: what was lent is zero by the time that a test looks. */
-  readonly arrivals: (Omit<WholeArrival, "keys"> & { readonly keys: readonly (readonly [string, string])[] })[] = [];
-  onWhole: (arrival: WholeArrival) => Promise<void> = async () => {};
+  readonly arrivals: (Omit<UnprotectedArrival, "keys"> & { readonly keys: readonly (readonly [string, string])[] })[] =
+    [];
+  onWhole: (arrival: UnprotectedArrival) => Promise<void> = async () => {};
   onCreated: (creation: SessionCreation) => Promise<void> = async () => {};
   onNotified: (wish: SessionWish) => Promise<readonly string[]> = async ({ count }) =>
     Array.from({ length: count }, (_, index) => `key-${index + 1}`);
@@ -93,10 +94,10 @@ export class RecordingEvents implements PeerEvents {
     this.happened.push(`told ${peer.id} ${entries.map(({ name }) => name)}`);
     return this.onTold(entries);
   }
-  relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void> {
+  relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void> {
     const keys = arrival.keys.map(({ keyId, letters }) => [keyId, Buffer.from(letters).toString("latin1")] as const);
     this.arrivals.push({ ...arrival, keys });
-    this.happened.push(`relayedWhole ${peer.id} ${arrival.requestId}`);
+    this.happened.push(`relayedUnprotected ${peer.id} ${arrival.requestId}`);
     return this.onWhole(arrival);
   }
   sessionCreated(peer: Peer, creation: SessionCreation): Promise<void> {

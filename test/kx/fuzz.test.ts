@@ -14,7 +14,7 @@ async function dialogue(bytes: Buffer, chunkBytes: number, dialect: "extended" |
   const [near, far] = memoryPair(A, B, { chunkBytes });
   const session = new KxSession(near, { self: A, peer: B, dialect, defaultKeyBits: 256 }, ports);
   const relay =
-    dialect === "strict" ? session.relayWhole({ ...offer(), keys: [] }, 1_000) : session.relay(offer(), 1_000);
+    dialect === "strict" ? session.relayUnprotected({ ...offer(), keys: [] }, 1_000) : session.relay(offer(), 1_000);
   const calls = [relay, session.tell([{ name: "x" }], 1_000)].map((call) =>
     call.then(
       () => "answered",

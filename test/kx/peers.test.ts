@@ -140,7 +140,10 @@ describe("two key managers", () => {
       length: 4_088,
       writeKey: (target: Uint8Array, at: number) => at + Buffer.from(text, "latin1").copy(target, at),
     }));
-    await a.ports.events.peers[0]?.relayWhole({ requestId: "r", source: A, destination: B, transit: [], keys }, 5_000);
+    await a.ports.events.peers[0]?.relayUnprotected(
+      { requestId: "r", source: A, destination: B, transit: [], keys },
+      5_000,
+    );
     expect(b.ports.events.arrivals.map((arrival) => arrival.keys)).toEqual([keys.map(({ keyId }) => [keyId, text])]);
   });
 

@@ -2,7 +2,7 @@
 
 import { Fault } from "../../src/core/fault.ts";
 import { appId, linkId } from "../../src/core/ids.ts";
-import type { ExtensionEntry, RelayOffer, WholeKey } from "../../src/keys/ports.ts";
+import type { ExtensionEntry, RelayOffer, UnprotectedKey } from "../../src/keys/ports.ts";
 import { KX } from "../../src/kx/payload/messages.ts";
 import { KxSession } from "../../src/kx/session.ts";
 import { byCode } from "../../src/wire/message.ts";
@@ -46,7 +46,7 @@ const PADDED: RelayOffer = offer({
   key: KEY,
 });
 
-const wholeKey = (keyId: string, from: number): WholeKey => ({
+const wholeKey = (keyId: string, from: number): UnprotectedKey => ({
   keyId,
   length: 32,
   writeKey(target, at) {
@@ -101,7 +101,7 @@ export async function workedVectors(): Promise<readonly Vector[]> {
   });
   const whole = await spoken("strict", async (a) => {
     const keys = KSA_KEYS.map((_, index) => wholeKey(`6b65792d-0000-4000-8000-00000000000${index}`, 32 * index));
-    await a.relayWhole({ requestId: "r-2", source: A, destination: B, transit: [], keys }, 1_000);
+    await a.relayUnprotected({ requestId: "r-2", source: A, destination: B, transit: [], keys }, 1_000);
   });
   const told = await spoken("extended", async (a, { events }) => {
     await a.tell(STATE, 1_000);

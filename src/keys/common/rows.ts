@@ -95,7 +95,7 @@ export interface RouteRow extends Row {
  * Whole keys shared with a strict peer, in one block. Ours are `reserved`, then `ready`; theirs are `held`, and `gone` when
  * all are fetched: their block is destroyed, their IDs are not accepted again.
  */
-export interface WholeRow extends Row {
+export interface UnprotectedRow extends Row {
   readonly peer: KmId;
   readonly state: "reserved" | "ready" | "held" | "gone";
   readonly block: BlockId;
@@ -154,7 +154,7 @@ interface RowOf {
   peer: PeerRow;
   meta: ClockRow;
   route: RouteRow;
-  whole: WholeRow;
+  whole: UnprotectedRow;
 }
 
 /** @throws Error that names table and field: a store that holds something else is not ours to guess at */
@@ -181,7 +181,8 @@ export const linkBlock = (link: LinkId, run: number, sequence: number): BlockId 
 export const localBlock = (serial: number, end: "source" | "destination"): BlockId =>
   `local:${end}:${serial}` as BlockId;
 /** The store's names for whole keys: ours as they are relayed and as they are supplied, and those of a strict peer. */
-export const wholeBlock = (copy: "relayed" | "own" | "held", id: string): BlockId => `whole:${copy}:${id}` as BlockId;
+export const unprotectedBlock = (copy: "relayed" | "own" | "held", id: string): BlockId =>
+  `whole:${copy}:${id}` as BlockId;
 /** The store's name for a KMA-key that came under a pad or in parts. */
 export const receivedBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
 /** The store's name for one part of a KMA-key of which not all have come. */

@@ -1,9 +1,9 @@
 // Whole keys of the strict dialect that lie in one sealed block, one behind the other: which there are, which are taken.
 
 import type { BlockId, Range } from "../../vault/vault.ts";
-import type { WholeRow } from "../common/rows.ts";
+import type { UnprotectedRow } from "../common/rows.ts";
 
-export interface WholeKeyEntry {
+export interface UnprotectedKeyEntry {
   /** ASCII that JSON does not escape, at most 256 characters. */
   readonly id: string;
   /** Bytes. */
@@ -16,7 +16,7 @@ export class Bundle {
   readonly block: BlockId;
   /** By the age clock. */
   readonly bornAt: number;
-  readonly keys: readonly WholeKeyEntry[];
+  readonly keys: readonly UnprotectedKeyEntry[];
   /** One byte per key: set before the key leaves. */
   readonly #taken: Uint8Array;
   readonly #offsets: readonly number[];
@@ -24,7 +24,7 @@ export class Bundle {
   readonly #inHand = new Set<number>();
   #left: number;
 
-  constructor(id: string, { block, bornAt, keys, taken }: Pick<WholeRow, "block" | "bornAt" | "keys" | "taken">) {
+  constructor(id: string, { block, bornAt, keys, taken }: Pick<UnprotectedRow, "block" | "bornAt" | "keys" | "taken">) {
     this.id = id;
     this.block = block;
     this.bornAt = bornAt;
@@ -99,16 +99,16 @@ export class Bundle {
   }
 
   /** For a row. */
-  get written(): Pick<WholeRow, "block" | "bornAt" | "keys" | "taken"> {
+  get written(): Pick<UnprotectedRow, "block" | "bornAt" | "keys" | "taken"> {
     return { block: this.block, bornAt: this.bornAt, keys: keysText(this.keys), taken: Uint8Array.from(this.#taken) };
   }
 }
 
 /** The `keys` of a new bundle's row. */
-export const keysText = (keys: readonly WholeKeyEntry[]): string =>
+export const keysText = (keys: readonly UnprotectedKeyEntry[]): string =>
   JSON.stringify(keys.map(({ id, length }) => [id, length]));
 
-function entriesOf(text: string): readonly WholeKeyEntry[] {
+function entriesOf(text: string): readonly UnprotectedKeyEntry[] {
   const list = JSON.parse(text) as readonly (readonly [string, number])[];
   return list.map(([id, length]) => ({ id, length }));
 }

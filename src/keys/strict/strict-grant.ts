@@ -47,7 +47,7 @@ export async function grantClaims(
     throw thrown;
   });
   const opened = new Map(bundles.flatMap((bundle, index) => openOf(bundle, job.blocks[index])));
-  return new WholeGrant(claims, opened, (unwritten) => {
+  return new UnprotectedGrant(claims, opened, (unwritten) => {
     settle();
     end(unwritten);
   });
@@ -68,7 +68,7 @@ export function noteClaims(
 const openOf = (bundle: Bundle, open: OpenBlock | undefined): [Bundle, OpenBlock][] =>
   open === undefined ? [] : [[bundle, open]];
 
-class WholeGrant implements Grant {
+class UnprotectedGrant implements Grant {
   readonly #claims: readonly Claim[];
   readonly #opened: ReadonlyMap<Bundle, OpenBlock>;
   readonly #end: (unwritten: number) => void;

@@ -4,7 +4,7 @@ import type { EndReason } from "../../core/counters.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
-import { TABLE, type WholeRow } from "../common/rows.ts";
+import { TABLE, type UnprotectedRow } from "../common/rows.ts";
 import type { Bundle } from "./strict-bundle.ts";
 
 export interface InventoryOptions {
@@ -112,7 +112,7 @@ export function countEnded(
   log.info({ peer, role, reason, keys: left }, "whole keys ended unused");
 }
 
-export const rowOf = (bundle: Bundle, peer: KmId, state: WholeRow["state"]): WholeRow => ({
+export const rowOf = (bundle: Bundle, peer: KmId, state: UnprotectedRow["state"]): UnprotectedRow => ({
   peer,
   state,
   ...bundle.written,

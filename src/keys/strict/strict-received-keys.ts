@@ -5,10 +5,10 @@ import type { AppId, KmId } from "../../core/ids.ts";
 import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { MAX_KEY_BYTES } from "../common/key-id.ts";
-import { TABLE, type WholeRow, wholeBlock } from "../common/rows.ts";
+import { TABLE, type UnprotectedRow, unprotectedBlock } from "../common/rows.ts";
 import { SerialQueue } from "../common/serial-queue.ts";
 import { fitAnswer } from "../common/sizes.ts";
-import type { Answer, FetchRequest, WholeArrival } from "../ports.ts";
+import type { Answer, FetchRequest, UnprotectedArrival } from "../ports.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
 import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
@@ -21,7 +21,7 @@ const ID_BYTES = 36;
 /** Printable ASCII that JSON does not escape. */
 const KEY_ID = /^[ !#-[\]-~]{1,256}$/;
 
-type Arrived = WholeArrival["keys"][number];
+type Arrived = UnprotectedArrival["keys"][number];
 
 export class StrictReceivedKeys {
   readonly book: BundleInventory;
@@ -41,7 +41,7 @@ export class StrictReceivedKeys {
     this.book = new BundleInventory(context, { peer, role: "destination", forget: (...over) => this.#forget(...over) });
   }
 
-  restore(id: string, row: WholeRow): void {
+  restore(id: string, row: UnprotectedRow): void {
     const bundle = new Bundle(id, row);
     if (row.state === "gone") this.#remember(bundle);
     else this.#enter(bundle);
@@ -91,7 +91,7 @@ export class StrictReceivedKeys {
   }
 
   /** Durable when it resolves. @throws Fault */
-  async take(arrival: WholeArrival): Promise<void> {
+  async take(arrival: UnprotectedArrival): Promise<void> {
     this.#check(arrival);
     const ids = arrival.keys.map(({ keyId }) => keyId);
     for (const id of ids) this.#names.set(id, "arriving");
@@ -103,7 +103,7 @@ export class StrictReceivedKeys {
     }
   }
 
-  #check({ source, destination, transit, keys }: WholeArrival): void {
+  #check({ source, destination, transit, keys }: UnprotectedArrival): void {
     const route = [source, ...transit, destination];
     if (destination !== this.#context.self || route.at(-2) !== this.#peer || new Set(route).size < route.length) {
       throw new Fault("NOT_ON_ROUTE");
@@ -131,7 +131,7 @@ export class StrictReceivedKeys {
     const bundles: Bundle[] = [];
     for (const group of grouped(keys)) {
       const id = random.hex(16);
-      const block = wholeBlock("held", id);
+      const block = unprotectedBlock("held", id);
       const { sealed, lengths } = await vault.sealLetters(
         block,
         group.map(({ letters }) => letters),

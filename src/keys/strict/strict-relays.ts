@@ -7,8 +7,8 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { OpenBlock } from "../../vault/vault.ts";
 import { whyNotWorking } from "../common/availability.ts";
 import type { Context } from "../common/context.ts";
-import { TABLE, wholeBlock } from "../common/rows.ts";
-import type { Peer, WholeOffer } from "../ports.ts";
+import { TABLE, unprotectedBlock } from "../common/rows.ts";
+import type { Peer, UnprotectedOffer } from "../ports.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
 import { countEnded, rowOf } from "./strict-inventory.ts";
 import { BUNDLE_BYTES } from "./strict-received-keys.ts";
@@ -73,7 +73,7 @@ export class StrictRelays {
       await this.#reserve(bundle);
       await this.#send(peer, bundle);
       const { vault } = this.#context;
-      const change = vault.change().destroy(wholeBlock("relayed", bundle.id));
+      const change = vault.change().destroy(unprotectedBlock("relayed", bundle.id));
       await change.put(TABLE.whole, bundle.id, rowOf(bundle, this.#needs.peer, "ready")).commit();
       this.#backOffMs = BACK_OFF_MS.first;
       this.#stock.book.add(bundle);
@@ -88,7 +88,7 @@ export class StrictRelays {
     const id = random.hex(16);
     const keys = Array.from({ length: count }, () => ({ id: uuid(random.hex(16)), length: size }));
     const row = {
-      block: wholeBlock("own", id),
+      block: unprotectedBlock("own", id),
       bornAt: ages.now(),
       keys: keysText(keys),
       taken: new Uint8Array(count),
@@ -102,7 +102,7 @@ export class StrictRelays {
     const { peer } = this.#needs;
     const bytes = bundle.keys.reduce((sum, { length }) => sum + length, 0);
     const change = vault.change().put(TABLE.whole, bundle.id, rowOf(bundle, peer, "reserved"));
-    for (const sealed of await vault.generate([wholeBlock("relayed", bundle.id), bundle.block], bytes))
+    for (const sealed of await vault.generate([unprotectedBlock("relayed", bundle.id), bundle.block], bytes))
       change.keep(sealed);
     await change.commit();
     meter.add("kma_keys_sent", { peer }, bundle.keys.length);
@@ -111,12 +111,12 @@ export class StrictRelays {
 
   async #send(peer: Peer, bundle: Bundle): Promise<void> {
     const { vault, policy } = this.#context;
-    using open = await vault.open(wholeBlock("relayed", bundle.id));
+    using open = await vault.open(unprotectedBlock("relayed", bundle.id));
     if (peer !== this.#needs.connected()) throw new Fault("PEER_UNAVAILABLE");
-    await peer.relayWhole(this.#offer(bundle, open), policy.relayTimeoutMs);
+    await peer.relayUnprotected(this.#offer(bundle, open), policy.relayTimeoutMs);
   }
 
-  #offer(bundle: Bundle, open: OpenBlock): WholeOffer {
+  #offer(bundle: Bundle, open: OpenBlock): UnprotectedOffer {
     const { self, random } = this.#context;
     const keys = bundle.keys.map(({ id, length }, index) => ({
       keyId: id,
@@ -131,7 +131,7 @@ export class StrictRelays {
     const { vault, log, meter, clock } = this.#context;
     const change = vault.change().remove(TABLE.whole, bundle.id).destroy(bundle.block);
     change
-      .destroy(wholeBlock("relayed", bundle.id))
+      .destroy(unprotectedBlock("relayed", bundle.id))
       .commit()
       .catch((err: unknown) => log.warn({ peer: this.#needs.peer, err }, "whole keys given up are still on the disk"));
     countEnded(this.#context, { peer: this.#needs.peer, role: "source" }, bundle, "given_up");

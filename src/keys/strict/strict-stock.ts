@@ -3,7 +3,7 @@
 import type { KmId } from "../../core/ids.ts";
 import type { Provenance } from "../../core/provenance.ts";
 import type { Context } from "../common/context.ts";
-import { TABLE, type WholeRow } from "../common/rows.ts";
+import { TABLE, type UnprotectedRow } from "../common/rows.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle } from "./strict-bundle.ts";
 import type { Claim } from "./strict-grant.ts";
@@ -30,7 +30,7 @@ export class StrictStock {
     this.book = new BundleInventory(context, { peer, role: "source", forget });
   }
 
-  restore(id: string, row: WholeRow): void {
+  restore(id: string, row: UnprotectedRow): void {
     this.book.add(new Bundle(id, row));
   }
 

@@ -8,9 +8,9 @@ import type { BlockId } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { Quotas } from "../common/quota.ts";
-import { readRow, TABLE, type WholeRow, wholeBlock } from "../common/rows.ts";
+import { readRow, TABLE, type UnprotectedRow, unprotectedBlock } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
-import type { KeySizes, Peer, SupplyStatus, WholeArrival } from "../ports.ts";
+import type { KeySizes, Peer, SupplyStatus, UnprotectedArrival } from "../ports.ts";
 import { Bundle } from "./strict-bundle.ts";
 import { countEnded } from "./strict-inventory.ts";
 import { BUNDLE_BYTES, StrictReceivedKeys } from "./strict-received-keys.ts";
@@ -111,7 +111,7 @@ export class StrictPeer {
     return { sourceKm: this.#context.self, targetKm: this.id, storedKeys, maxStoredKeys, sizes: this.sizes };
   }
 
-  restore(id: string, row: WholeRow): void {
+  restore(id: string, row: UnprotectedRow): void {
     if (row.state === "ready") this.stock.restore(id, row);
     else this.held.restore(id, row);
   }
@@ -128,7 +128,7 @@ export class StrictPeers {
   readonly #context: Context;
   readonly #peers: ReadonlyMap<KmId, StrictPeer>;
   /** Rows of relays that were under way when the process ended. */
-  readonly #lost: [id: string, row: WholeRow][] = [];
+  readonly #lost: [id: string, row: UnprotectedRow][] = [];
 
   constructor(context: Context, settings: ReadonlyMap<KmId, StrictSettings>, host: StrictHost) {
     this.#context = context;
@@ -157,14 +157,14 @@ export class StrictPeers {
       if (row.state === "reserved") this.#lost.push([id, row]);
       else this.#peers.get(row.peer)?.restore(id, row);
     }
-    return rows.flatMap(([id, { block }]) => [block, wholeBlock("relayed", id)]);
+    return rows.flatMap(([id, { block }]) => [block, unprotectedBlock("relayed", id)]);
   }
 
   /** Destroys what was only reserved; all when the store is a restored copy, and our own when the clock went back. */
   async begin(doubt: "restored" | "clock" | undefined): Promise<void> {
     const change = this.#context.vault.change();
     for (const [id, row] of this.#lost.splice(0)) {
-      change.remove(TABLE.whole, id).destroy(row.block).destroy(wholeBlock("relayed", id));
+      change.remove(TABLE.whole, id).destroy(row.block).destroy(unprotectedBlock("relayed", id));
       countEnded(this.#context, { peer: row.peer, role: "source" }, new Bundle(id, row), "lost_at_restart");
     }
     await change.commit();
@@ -219,7 +219,7 @@ export class StrictPeers {
   }
 
   /** @throws Fault */
-  async relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void> {
+  async relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void> {
     const strict = this.#peers.get(peer.id);
     if (strict === undefined) throw new Fault("PROTECTION_REFUSED", { text: "keys without protection are not taken" });
     if (strict.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });

@@ -12,7 +12,7 @@ import type {
   RelayOffer,
   SessionCreation,
   SessionWish,
-  WholeArrival,
+  UnprotectedArrival,
 } from "../ports.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -84,9 +84,9 @@ export class PeerRequests implements PeerEvents {
   }
 
   /** @throws Fault */
-  async relayedWhole(peer: Peer, arrival: WholeArrival): Promise<void> {
+  async relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void> {
     this.#places.checkWorking();
-    await this.#places.strict.relayedWhole(peer, arrival);
+    await this.#places.strict.relayedUnprotected(peer, arrival);
   }
 
   /** @throws Fault */

@@ -1,7 +1,7 @@
 // A key relay in the strict dialect: keys whole, with the sender's IDs, protected by TLS alone (Q.4163 Tables 1 and 2).
 
 import { Fault } from "../../core/fault.ts";
-import type { WholeArrival, WholeKey, WholeOffer } from "../../keys/ports.ts";
+import type { UnprotectedArrival, UnprotectedKey, UnprotectedOffer } from "../../keys/ports.ts";
 import { base64Length } from "../../wire/base64.ts";
 import type { KeyEntry } from "../../wire/types.ts";
 import { malformed, textOf } from "./fields.ts";
@@ -15,10 +15,10 @@ const MAX_KEYS = 1024;
 const MAX_KEY_ID = 256;
 
 /** The 0x1101 of an offer, whose keys are written when the frame leaves. */
-export const wholeRelayOf = (offer: WholeOffer): KeyFrame =>
+export const unprotectedRelayOf = (offer: UnprotectedOffer): KeyFrame =>
   keysPayload(routeMembers(offer), offer.keys.map(entryOf), requestMember(offer.requestId));
 
-const entryOf = (key: WholeKey): FrameKey => ({
+const entryOf = (key: UnprotectedKey): FrameKey => ({
   letters: { length: base64Length(key.length), write: (target, at) => key.writeKey(target, at) },
   members: { key_ID: key.keyId },
 });
@@ -28,7 +28,7 @@ const entryOf = (key: WholeKey): FrameKey => ({
  * @param letters of each entry's `key`, lent until this returns
  * @throws Fault MALFORMED_REQUEST, PROTECTION_REFUSED
  */
-export function arrivalOf(relay: KeyRelay, letters: readonly Uint8Array[]): WholeArrival {
+export function arrivalOf(relay: KeyRelay, letters: readonly Uint8Array[]): UnprotectedArrival {
   const { keys } = relay;
   if (keys.length === 0 || keys.length > MAX_KEYS) throw malformed(`keys must have 1 to ${MAX_KEYS} entries`);
   const route = routeOf(relay);

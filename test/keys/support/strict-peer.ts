@@ -5,7 +5,7 @@ import { appId, kmId } from "../../../src/core/ids.ts";
 import type { KeysPolicy } from "../../../src/keys/common/context.ts";
 import type { Quota } from "../../../src/keys/common/quota.ts";
 import type { AppEntry, KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
-import type { Peer, PeerEvents, WholeArrival, WholeOffer } from "../../../src/keys/ports.ts";
+import type { Peer, PeerEvents, UnprotectedArrival, UnprotectedOffer } from "../../../src/keys/ports.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import type { GivenKey } from "./apps.ts";
 import { POLICY, QUOTA } from "./network.ts";
@@ -18,7 +18,7 @@ const [OURS, THEIRS] = [kmId("km-a"), kmId("km-s")];
 export const letters = (fill: number, bytes = 32): string => Buffer.alloc(bytes, fill).toString("base64");
 
 /** What it would send: keys by ID, each of bytes that are all the same. */
-export function offering(keys: readonly (readonly [id: string, letters: string])[], change = {}): WholeOffer {
+export function offering(keys: readonly (readonly [id: string, letters: string])[], change = {}): UnprotectedOffer {
   return {
     requestId: "r-s",
     source: THEIRS,
@@ -50,7 +50,7 @@ class StrictKm implements PeerEvents {
   disconnected(): void {
     this.peer = undefined;
   }
-  async relayedWhole(_peer: Peer, { keys }: WholeArrival): Promise<void> {
+  async relayedUnprotected(_peer: Peer, { keys }: UnprotectedArrival): Promise<void> {
     this.relays.push(keys.length);
     if (this.refusal !== undefined) throw new Fault(this.refusal);
     for (const { keyId, letters: text } of keys) this.taken.set(keyId, Buffer.from(text).toString("latin1"));
@@ -112,7 +112,7 @@ export class StrictPair {
   /** Relays keys to km-a. */
   async relay(keys: readonly (readonly [id: string, letters: string])[], change = {}): Promise<void> {
     if (this.s.peer === undefined) throw new Error("not connected");
-    const relayed = this.s.peer.relayWhole(offering(keys, change), 2_000);
+    const relayed = this.s.peer.relayUnprotected(offering(keys, change), 2_000);
     relayed.catch(() => {});
     await this.run(0);
     await relayed;

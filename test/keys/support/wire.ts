@@ -11,7 +11,7 @@ import type {
   RelayOffer,
   SessionCreation,
   SessionWish,
-  WholeOffer,
+  UnprotectedOffer,
 } from "../../../src/keys/ports.ts";
 import { base64Length } from "../../../src/wire/base64.ts";
 
@@ -140,7 +140,7 @@ class PeerSide implements Peer {
     });
   }
 
-  relayWhole(offer: WholeOffer, timeoutMs: number): Promise<void> {
+  relayUnprotected(offer: UnprotectedOffer, timeoutMs: number): Promise<void> {
     const { requestId, source, destination, transit } = offer;
     const keys = offer.keys.map((key) => ({ keyId: key.keyId, letters: lettersOf(key) }));
     const crossing = { kind: "whole", requestId, keyIds: keys.map(({ keyId }) => keyId) } as const;
@@ -149,7 +149,7 @@ class PeerSide implements Peer {
         other.#answer(call, { from: other.here.id, kind: "wholeTaken" }, async () => {
           try {
             const arrival = { requestId, source, destination, transit: [...transit], keys };
-            return await other.#events().relayedWhole(other, arrival);
+            return await other.#events().relayedUnprotected(other, arrival);
           } finally {
             for (const { letters } of keys) letters.fill(0);
           }
@@ -231,7 +231,7 @@ class PeerSide implements Peer {
   }
 }
 
-function lettersOf(key: WholeOffer["keys"][number]): Uint8Array {
+function lettersOf(key: UnprotectedOffer["keys"][number]): Uint8Array {
   const letters = new Uint8Array(base64Length(key.length));
   key.writeKey(letters, 0);
   return letters;

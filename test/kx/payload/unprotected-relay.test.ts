@@ -2,7 +2,7 @@
 
 import { describe, expect, it, vi } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
-import type { WholeKey, WholeOffer } from "../../../src/keys/ports.ts";
+import type { UnprotectedKey, UnprotectedOffer } from "../../../src/keys/ports.ts";
 import { settled } from "../../support/manual-clock.ts";
 import { until } from "../../support/until.ts";
 import { withHand } from "../dialogue.ts";
@@ -12,7 +12,7 @@ import { handFrame } from "../hand-peer.ts";
 const STRICT = { dialect: "strict" } as const;
 
 /** A key whose bytes are all `fill`. */
-function wholeKey(keyId: string, fill: number, length = 32): WholeKey & { readonly written: number } {
+function wholeKey(keyId: string, fill: number, length = 32): UnprotectedKey & { readonly written: number } {
   const letters = Buffer.from(Buffer.alloc(length, fill).toString("base64"), "latin1");
   const key = {
     keyId,
@@ -27,7 +27,7 @@ function wholeKey(keyId: string, fill: number, length = 32): WholeKey & { readon
   return key;
 }
 
-const whole = (change: Partial<WholeOffer> = {}): WholeOffer => ({
+const whole = (change: Partial<UnprotectedOffer> = {}): UnprotectedOffer => ({
   requestId: "r-1",
   source: A,
   destination: B,
@@ -52,7 +52,7 @@ const WHOLE_JSON = {
 describe("whole keys that we relay", () => {
   it("Q.4163 8.1: several keys leave with their IDs in one message, and nothing that is not in the tables", async () => {
     const { session, hand } = withHand(STRICT);
-    const taken = session.relayWhole(whole({ transit: ids("km-x", "km-y") }), 1_000);
+    const taken = session.relayUnprotected(whole({ transit: ids("km-x", "km-y") }), 1_000);
     const frame = await hand.next(0x1101);
     expect(frame.json).toEqual({ ...WHOLE_JSON, transit_KMA_IDs: "km-x,km-y" });
     hand.answer(frame, 0x1102, { response: "success", key_relay_request_ID: "r-1" });
@@ -61,7 +61,9 @@ describe("whole keys that we relay", () => {
 
   it("Q.4163 8.2: a completion without request ID answers the relay of its MessageID", async () => {
     const { session, hand } = withHand(STRICT);
-    const [first, second] = [whole(), whole({ requestId: "r-2" })].map((asked) => session.relayWhole(asked, 1_000));
+    const [first, second] = [whole(), whole({ requestId: "r-2" })].map((asked) =>
+      session.relayUnprotected(asked, 1_000),
+    );
     const frames = [await hand.next(0x1101), await hand.next(0x1101)] as const;
     hand.answer(frames[1], 0x1102, { response: "success" });
     await second;
@@ -72,8 +74,8 @@ describe("whole keys that we relay", () => {
 
   it("Q.4163 8.2: a completion with request ID answers that relay, whatever its MessageID", async () => {
     const { session, hand, ports } = withHand(STRICT);
-    const first = session.relayWhole(whole(), 1_000);
-    const second = faultOf(session.relayWhole(whole({ requestId: "r-2" }), 1_000));
+    const first = session.relayUnprotected(whole(), 1_000);
+    const second = faultOf(session.relayUnprotected(whole({ requestId: "r-2" }), 1_000));
     const frames = [await hand.next(0x1101), await hand.next(0x1101)] as const;
     hand.send(handFrame(0x1102, 4_711, { response: "success", key_relay_request_ID: "r-1" }));
     await first;
@@ -84,7 +86,7 @@ describe("whole keys that we relay", () => {
 
   it("a completion of no open relay is dropped and counted: another's request ID, its own MessageID, a second one", async () => {
     const { session, hand, ports } = withHand(STRICT);
-    const taken = session.relayWhole(whole(), 1_000);
+    const taken = session.relayUnprotected(whole(), 1_000);
     const frame = await hand.next(0x1101);
     hand.answer(frame, 0x1102, { response: "success", key_relay_request_ID: "r-0" });
     hand.send(handFrame(0x1102, 4_711, { response: "success" }));
@@ -103,7 +105,7 @@ describe("whole keys that we relay", () => {
     ["an extension that is text", { response: "success", extension: "no" }],
   ])("a completion with %s fails that relay alone", async (_, json) => {
     const { session, hand } = withHand(STRICT);
-    const fault = faultOf(session.relayWhole(whole(), 1_000));
+    const fault = faultOf(session.relayUnprotected(whole(), 1_000));
     hand.answer(await hand.next(0x1101), 0x1102, json);
     expect(await fault).toMatchObject({ code: "INTERNAL" });
     expect(session.endedBecause).toBeUndefined();
@@ -111,7 +113,7 @@ describe("whole keys that we relay", () => {
 
   it("one that is never completed ends as RELAY_TIMEOUT, and what comes later is dropped", async () => {
     const { session, hand, ports } = withHand(STRICT);
-    const fault = faultOf(session.relayWhole(whole(), 1_000));
+    const fault = faultOf(session.relayUnprotected(whole(), 1_000));
     const frame = await hand.next(0x1101);
     ports.clock.advance(1_000);
     expect((await fault).code).toBe("RELAY_TIMEOUT");
@@ -129,7 +131,9 @@ describe("whole keys that we relay", () => {
     };
     near.stuck = true;
     const keys = [1, 2, 3].map((fill) => wholeKey(`k-${fill}`, fill));
-    const faults = keys.map((key, index) => faultOf(session.relayWhole(whole({ keys: [key] }), 100 + 100 * index)));
+    const faults = keys.map((key, index) =>
+      faultOf(session.relayUnprotected(whole({ keys: [key] }), 100 + 100 * index)),
+    );
     expect(keys.map((key) => key.written)).toEqual([1, 0, 0]);
     await ports.clock.run(200);
     near.release();
@@ -147,7 +151,7 @@ describe("whole keys that we relay", () => {
   it("a key that is not written as long as it said ends the connection, and nothing of it leaves", async () => {
     const { session, near } = withHand(STRICT);
     const key = { ...wholeKey("k-1", 1), length: 64 };
-    expect((await faultOf(session.relayWhole(whole({ keys: [key] }), 1_000))).code).toBe("PEER_UNAVAILABLE");
+    expect((await faultOf(session.relayUnprotected(whole({ keys: [key] }), 1_000))).code).toBe("PEER_UNAVAILABLE");
     expect(near.writes).toEqual([]);
     await session.gone;
   });
@@ -155,7 +159,7 @@ describe("whole keys that we relay", () => {
   it("more keys than fit a frame are refused before anything leaves", async () => {
     const { session, near } = withHand(STRICT);
     const keys = Array.from({ length: 1_000 }, (_, index) => wholeKey(`k-${index}`, 1));
-    await expect(session.relayWhole(whole({ keys }), 1_000)).rejects.toThrow(RangeError);
+    await expect(session.relayUnprotected(whole({ keys }), 1_000)).rejects.toThrow(RangeError);
     expect(near.writes).toEqual([]);
   });
 });
@@ -259,7 +263,7 @@ describe("whole keys that a strict peer relays", () => {
 describe("design 5: the dialect of a peer is configuration only", () => {
   it("a whole key from an extended peer is refused, and none is sent to one", async () => {
     const { session, hand, ports, near } = withHand();
-    expect((await faultOf(session.relayWhole(whole(), 1_000))).code).toBe("PROTECTION_REFUSED");
+    expect((await faultOf(session.relayUnprotected(whole(), 1_000))).code).toBe("PROTECTION_REFUSED");
     expect(near.writes).toEqual([]);
     hand.send(handFrame(0x1101, 1, { ...WHOLE_JSON, keys: KEYS_JSON.slice(0, 1) }));
     expect((await hand.next(0x1102)).json.response).toMatch(/^PROTECTION_REFUSED: /);
