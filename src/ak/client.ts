@@ -159,8 +159,8 @@ class Client implements AkClient {
     return this.#line.group;
   }
 
-  async getKeys({ destination, count, sizeBits, ...wishes }: WantedKeys, options?: RequestOptions) {
-    const extension = extensionOf(wishes);
+  async getKeys({ destination, count, sizeBits, ...extras }: WantedKeys, options?: RequestOptions) {
+    const extension = extensionOf(extras);
     const wanted = {
       application_destination_ID: destination,
       number_of_keys: count,

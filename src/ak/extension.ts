@@ -5,32 +5,32 @@ import { joined, type Provenance, readProvenance } from "../core/provenance.ts";
 import type { SupplyRequest } from "../keys/ports.ts";
 import type { JsonObject } from "../wire/types.ts";
 
-type Wishes = Pick<SupplyRequest, "only" | "rather">;
+type SupplyOptions = Pick<SupplyRequest, "only" | "rather">;
 
 /**
- * Entries are `{"name": "qkm_route_type", "value": "direct", "mandatory": true}`; without `mandatory` they are wishes.
+ * Entries are `{"name": "qkm_route_type", "value": "direct", "mandatory": true}`; without `mandatory` they are options.
  * @throws Fault EXTENSION_UNSUPPORTED when a mandatory one is not known, MALFORMED_REQUEST
  */
-export function wishesOf(extension: readonly JsonObject[] = []): Wishes {
-  let wishes: Wishes = {};
+export function supplyOptionsOf(extension: readonly JsonObject[] = []): SupplyOptions {
+  let options: SupplyOptions = {};
   for (const { name, value, mandatory } of extension) {
     const says = typeof name === "string" ? readProvenance(name, value) : undefined;
-    if (says !== undefined) wishes = adding(wishes, mandatory === true ? "only" : "rather", says);
+    if (says !== undefined) options = adding(options, mandatory === true ? "only" : "rather", says);
     else if (mandatory === true) throw unsupported(name);
   }
-  return wishes;
+  return options;
 }
 
-const adding = (wishes: Wishes, member: keyof Wishes, says: Provenance): Wishes => ({
-  ...wishes,
-  [member]: joined(wishes[member] ?? {}, says),
+const adding = (options: SupplyOptions, member: keyof SupplyOptions, says: Provenance): SupplyOptions => ({
+  ...options,
+  [member]: joined(options[member] ?? {}, says),
 });
 
 const unsupported = (name: unknown): Fault =>
   new Fault("EXTENSION_UNSUPPORTED", { text: `the mandatory extension ${JSON.stringify(name)} is not known here` });
 
 /** The other way: for a client. */
-export const extensionOf = ({ only = {}, rather = {} }: Wishes): JsonObject[] => [
+export const extensionOf = ({ only = {}, rather = {} }: SupplyOptions): JsonObject[] => [
   ...entriesOf(only).map((entry) => ({ ...entry, mandatory: true })),
   ...entriesOf(rather),
 ];

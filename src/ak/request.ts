@@ -4,7 +4,7 @@ import { Fault } from "../core/fault.ts";
 import { type AppId, appId, ID_PATTERN } from "../core/ids.ts";
 import type { FetchRequest, KeySizes, SessionKeysRequest, SessionRequest, SupplyRequest } from "../keys/ports.ts";
 import { fitsSessionAnswer } from "./answer.ts";
-import { wishesOf } from "./extension.ts";
+import { supplyOptionsOf } from "./extension.ts";
 import type { KeyRequest, KeyRequestWithId, SessionCreationRequest, SessionKeyRequest } from "./messages.ts";
 
 const DOOR = "ak";
@@ -21,7 +21,7 @@ export function supplyRequest(app: AppId, message: KeyRequest, sizes: KeySizes):
   if (count > most)
     throw new Fault("TOO_MANY_KEYS", { text: `at most ${most} keys of ${sizeBits} bits fit one answer` });
   const asked = { door: DOOR, app, destination, count, sizeBits } as const;
-  return message.extension === undefined ? asked : { ...asked, ...wishesOf(message.extension) };
+  return message.extension === undefined ? asked : { ...asked, ...supplyOptionsOf(message.extension) };
 }
 
 function checkCount(count: number): void {

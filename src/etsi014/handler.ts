@@ -10,9 +10,16 @@ import type { Handler, HttpRequest } from "../http/service.ts";
 import type { Answer, KeyDoor } from "../keys/ports.ts";
 import { CONTAINER } from "./container.ts";
 import { sendFault } from "./refuse.ts";
+import {
+  keyIdsOfBody,
+  keyIdsOfQuery,
+  optionsOfBody,
+  optionsOfQuery,
+  type RequestOptions,
+  refuseQuery,
+} from "./request-options.ts";
 import { ALLOWED, type Route, routeOf } from "./route.ts";
 import { statusText } from "./status.ts";
-import { keyIdsOfBody, keyIdsOfQuery, refuseQuery, type Wish, wishOfBody, wishOfQuery } from "./wish.ts";
 
 export interface HandlerPorts {
   readonly door: KeyDoor;
@@ -54,7 +61,7 @@ function get(call: Call, route: Route): void {
   if (route.operation === "status") {
     sendText(outlet, response, 200, statusText(app, route.other, door.status(app, route.other)));
   } else if (route.operation === "enc_keys") {
-    supply(call, route.other, wishOfQuery(route.query, door.sizes));
+    supply(call, route.other, optionsOfQuery(route.query, door.sizes));
   } else {
     fetchKeys(call, route.other, keyIdsOfQuery(route.query));
   }
@@ -67,7 +74,7 @@ function post(call: Call, route: Route): void {
       refuseSelf(app, route.other);
       refuseQuery(route.query);
       const body = jsonObject(bytes, request.headers["content-type"]);
-      if (route.operation === "enc_keys") supply(call, route.other, wishOfBody(body, door.sizes));
+      if (route.operation === "enc_keys") supply(call, route.other, optionsOfBody(body, door.sizes));
       else fetchKeys(call, route.other, keyIdsOfBody(body));
     }),
   );
@@ -78,8 +85,8 @@ function refuseSelf(app: AppId, other: AppId): void {
   if (app === other) throw new Fault("MALFORMED_REQUEST", { text: "an SAE cannot share keys with itself" });
 }
 
-function supply(call: Call, destination: AppId, wish: Wish): void {
-  const request = { door: "etsi014", app: call.app, destination, ...wish } as const;
+function supply(call: Call, destination: AppId, options: RequestOptions): void {
+  const request = { door: "etsi014", app: call.app, destination, ...options } as const;
   giveUpWhenGone(call, call.door.supply(request, answerTo(call)));
 }
 

@@ -99,7 +99,7 @@ export interface SessionAnswer {
 }
 
 /** Q.4161 0x2108: keys for the session's initiator. */
-export interface SessionKeysRequest extends SessionWish {
+export interface SessionKeysRequest extends PeerKeysRequest {
   /** Who asks, by its certificate. */
   readonly app: AppId;
 }
@@ -229,7 +229,7 @@ export interface SessionCreation {
 }
 
 /** Q.4163 0x1103 in a session: keys wanted for its destination application. */
-export interface SessionWish {
+export interface PeerKeysRequest {
   readonly sessionId: SessionId;
   readonly count: number;
   readonly sizeBits: number;
@@ -279,12 +279,12 @@ export interface SessionPeer {
    * Sends 0x1103; resolves with the IDs of the keys that the destination application acknowledged, when a 0x1104 for
    * each key wanted has come, or one that lists them. @throws Fault of the peer when it refuses the whole
    */
-  notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]>;
+  notifySession(options: PeerKeysRequest, timeoutMs: number): Promise<readonly string[]>;
 }
 
 export interface SessionEvents {
   /** @throws Fault, which becomes the 0x1104 */
   sessionCreated(peer: Peer, creation: SessionCreation): Promise<void>;
   /** Resolves with the IDs acknowledged, one 0x1104 each; for the rest of `count` one with an empty ID. @throws Fault */
-  sessionNotified(peer: Peer, wish: SessionWish): Promise<readonly string[]>;
+  sessionNotified(peer: Peer, options: PeerKeysRequest): Promise<readonly string[]>;
 }

@@ -100,7 +100,7 @@ export class Server {
     const { events } = this.#ports;
     if (notification.kind === "tell") return void (await events.told(this.#peer, notification.entries));
     if (notification.kind === "creation") return void (await events.sessionCreated(this.#peer, notification.creation));
-    return receipts(notification.wish, await events.sessionNotified(this.#peer, notification.wish));
+    return receipts(notification.keysRequest, await events.sessionNotified(this.#peer, notification.keysRequest));
   }
 
   /** Counts what is refused here; the key manager counts what it refuses. */

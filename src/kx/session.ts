@@ -6,10 +6,10 @@ import type { Clock, Log, Meter } from "../core/ports.ts";
 import type {
   ExtensionEntry,
   Peer,
+  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
   SessionCreation,
-  SessionWish,
   UnprotectedOffer,
 } from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
@@ -24,7 +24,7 @@ import { Outbox } from "./outbox.ts";
 import { packEntries } from "./payload/entries.ts";
 import { type KeyFrame, keyFrame, plain } from "./payload/key-frame.ts";
 import { type KeySupplyNotification, KX, KX_ANSWERS } from "./payload/messages.ts";
-import { creationOf, tellOf, wishOf } from "./payload/notification.ts";
+import { creationOf, optionsOf, tellOf } from "./payload/notification.ts";
 import { Receipts } from "./payload/receipts.ts";
 import { confirmationOf, relayOf } from "./payload/relay.ts";
 import { checkAnswer, faultOf } from "./payload/response.ts";
@@ -149,10 +149,10 @@ export class KxSession implements Peer {
     await this.#notify(creationOf(creation), { timeoutMs, most: MAX_SESSION_CALLS });
   }
 
-  async notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]> {
-    const receipts = new Receipts(wish, () => this.#ports.meter.add("answers_dropped", DOOR));
+  async notifySession(keysRequest: PeerKeysRequest, timeoutMs: number): Promise<readonly string[]> {
+    const receipts = new Receipts(keysRequest, () => this.#ports.meter.add("answers_dropped", DOOR));
     const limit = { timeoutMs, most: MAX_SESSION_CALLS };
-    await this.#askNotification(wishOf(wish), limit, (answer) => receipts.take(answer));
+    await this.#askNotification(optionsOf(keysRequest), limit, (answer) => receipts.take(answer));
     return receipts.keyIds;
   }
 

@@ -1,12 +1,12 @@
 // What a 0x2101 asks of its keys in `extension`, read by the key manager and written by the client.
 
 import { describe, expect, test } from "vitest";
-import { extensionOf, wishesOf } from "../../src/ak/extension.ts";
+import { extensionOf, supplyOptionsOf } from "../../src/ak/extension.ts";
 import { Fault } from "../../src/core/fault.ts";
 
-const faultOf = (extension: Parameters<typeof wishesOf>[0]): string | undefined => {
+const faultOf = (extension: Parameters<typeof supplyOptionsOf>[0]): string | undefined => {
   try {
-    wishesOf(extension);
+    supplyOptionsOf(extension);
     return undefined;
   } catch (thrown) {
     return thrown instanceof Fault ? thrown.code : "no fault";
@@ -20,13 +20,13 @@ describe("Q.4161 8.1.1: the extension of a key request", () => {
       { name: "qkm_max_age", value: 30_000 },
       { name: "abc_other", value: 1 },
     ];
-    expect(wishesOf(extension)).toEqual({ only: { routeType: "relayed" }, rather: { maxAgeMs: 30_000 } });
+    expect(supplyOptionsOf(extension)).toEqual({ only: { routeType: "relayed" }, rather: { maxAgeMs: 30_000 } });
   });
 
   test("that is absent, empty or of others asks nothing", () => {
-    expect(wishesOf()).toEqual({});
-    expect(wishesOf([])).toEqual({});
-    expect(wishesOf([{ name: "abc" }, { value: 1 }])).toEqual({});
+    expect(supplyOptionsOf()).toEqual({});
+    expect(supplyOptionsOf([])).toEqual({});
+    expect(supplyOptionsOf([{ name: "abc" }, { value: 1 }])).toEqual({});
   });
 
   test.each([
@@ -47,7 +47,7 @@ describe("Q.4161 8.1.1: the extension of a key request", () => {
 
   test("the client writes what the key manager reads", () => {
     const wishes = { only: { routeType: "multipath", maxAgeMs: 5 }, rather: { maxAgeMs: 1 } } as const;
-    expect(wishesOf(extensionOf(wishes))).toEqual(wishes);
+    expect(supplyOptionsOf(extensionOf(wishes))).toEqual(wishes);
     expect(extensionOf({})).toEqual([]);
   });
 });

@@ -7,10 +7,10 @@ import type {
   ExtensionEntry,
   Peer,
   PeerEvents,
+  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
   SessionCreation,
-  SessionWish,
   UnprotectedArrival,
 } from "../../src/keys/ports.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
@@ -68,13 +68,13 @@ export class RecordingEvents implements PeerEvents {
   onRelayed: (offer: RelayOffer) => Promise<RelayConfirmation> = async ({ keyId }) => ({ keyId, tag: END_TAG });
   onTold: (entries: readonly ExtensionEntry[]) => Promise<void> = async () => {};
   readonly creations: SessionCreation[] = [];
-  readonly wishes: SessionWish[] = [];
+  readonly wishes: PeerKeysRequest[] = [];
   /** As text: what was lent is zero by the time that a test looks. */
   readonly arrivals: (Omit<UnprotectedArrival, "keys"> & { readonly keys: readonly (readonly [string, string])[] })[] =
     [];
   onWhole: (arrival: UnprotectedArrival) => Promise<void> = async () => {};
   onCreated: (creation: SessionCreation) => Promise<void> = async () => {};
-  onNotified: (wish: SessionWish) => Promise<readonly string[]> = async ({ count }) =>
+  onNotified: (wish: PeerKeysRequest) => Promise<readonly string[]> = async ({ count }) =>
     Array.from({ length: count }, (_, index) => `key-${index + 1}`);
 
   connected(peer: Peer): void {
@@ -105,7 +105,7 @@ export class RecordingEvents implements PeerEvents {
     this.happened.push(`sessionCreated ${peer.id} ${creation.sessionId}`);
     return this.onCreated(creation);
   }
-  sessionNotified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
+  sessionNotified(peer: Peer, wish: PeerKeysRequest): Promise<readonly string[]> {
     this.wishes.push(wish);
     this.happened.push(`sessionNotified ${peer.id} ${wish.sessionId}`);
     return this.onNotified(wish);

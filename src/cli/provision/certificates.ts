@@ -106,13 +106,13 @@ export async function requestCertificate(keys: webcrypto.CryptoKeyPair, subject:
     name: commonName(subject),
     keys,
     signingAlgorithm: ALGORITHM,
-    extensions: [...wishesOf(subject)],
+    extensions: [...supplyOptionsOf(subject)],
   });
   return `${request.toString("pem")}\n`;
 }
 
 /** What a certificate says of its subject, and a request asks for. */
-function wishesOf(subject: Subject): readonly Extension[] {
+function supplyOptionsOf(subject: Subject): readonly Extension[] {
   const usages = subject.usages.map((usage) => ExtendedKeyUsage[`${usage}Auth`]);
   const names: JsonGeneralName[] = [{ type: "url", value: subject.uri }];
   for (const host of subject.hosts ?? []) names.push({ type: isAddress(host) ? "ip" : "dns", value: host });
@@ -123,7 +123,7 @@ async function extensionsOf(from: Authority, own: webcrypto.CryptoKey, subject: 
   return [
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-    ...wishesOf(subject),
+    ...supplyOptionsOf(subject),
     await AuthorityKeyIdentifierExtension.create(from.certificate.publicKey),
     await SubjectKeyIdentifierExtension.create(own),
   ];

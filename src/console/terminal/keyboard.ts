@@ -24,7 +24,7 @@ export class Ended extends Error {
 /** Whole lines that fit what was typed, and what of it they replace, as `node:readline` wants them. */
 export type Completer = (line: string) => Promise<[found: string[], typed: string]>;
 
-export interface LineWish {
+export interface LineOptions {
   readonly prompt: string;
   /** Not echoed, and in no history. */
   readonly secret?: true;
@@ -90,7 +90,7 @@ export class Keyboard {
   }
 
   /** @throws Ended when the line is gone, the signal aborts, or the person ends the line with ^C or ^D */
-  async readLine({ prompt, secret, history, complete, signal }: LineWish): Promise<string> {
+  async readLine({ prompt, secret, history, complete, signal }: LineOptions): Promise<string> {
     const ended = AbortSignal.any([signal, this.gone]);
     ended.throwIfAborted();
     const input = new PassThrough();

@@ -178,7 +178,7 @@ export class KeyManager implements KeyDoor {
       checkWorking: () => this.#checkWorking(),
       homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#sharedPeers.for(home),
-      checkSize: (wish, home) => checkSize(wish, this.#sharedPeers.sizes(home)),
+      checkSize: (options, home) => checkSize(options, this.#sharedPeers.sizes(home)),
       peerOf: (km) => connected(km)?.peer,
       isCurrent: (peer) => this.remotes.get(peer.id)?.peer === peer,
       mayWait: () => this.waiting < this.context.policy.maxWaiting,

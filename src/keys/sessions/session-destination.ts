@@ -4,7 +4,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import { ID_PATTERN } from "../../core/ids.ts";
 import type { SessionPolicy } from "../common/context.ts";
-import type { AppLine, Grant, SessionCreation, SessionWish } from "../ports.ts";
+import type { AppLine, Grant, PeerKeysRequest, SessionCreation } from "../ports.ts";
 import { Session } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
 import { type AppLines, appGone } from "./session-lines.ts";
@@ -86,22 +86,22 @@ export class SessionDestination {
    * @returns the IDs of the keys that it acknowledged
    * @throws Fault
    */
-  async notified(notifier: SessionNotifier, wish: SessionWish): Promise<readonly string[]> {
+  async notified(notifier: SessionNotifier, asked: PeerKeysRequest): Promise<readonly string[]> {
     this.#host.checkWorking();
-    const session = this.#table.find(sessionKey(notifier.id, wish.sessionId));
+    const session = this.#table.find(sessionKey(notifier.id, asked.sessionId));
     const { destination, peer } = session.terms;
-    this.#host.checkSize(wish, peer);
-    checkFrames(wish);
+    this.#host.checkSize(asked, peer);
+    checkFrames(asked);
     this.#lines.newest(destination);
-    session.reserve(wish.count);
+    session.reserve(asked.count);
     let acknowledged: readonly string[] = [];
     try {
-      const grant = await this.#carve(session, wish);
+      const grant = await this.#carve(session, asked);
       const line = this.#readyLine(session, notifier, grant);
       acknowledged = await this.#push(session, grant, line);
       if (acknowledged.length === 0) throw this.#refusedBy(line, session);
     } finally {
-      session.settle(wish.count, acknowledged.length);
+      session.settle(asked.count, acknowledged.length);
       this.#table.use(session);
       if (session.isSpent) this.#table.end(session, "budget");
     }
@@ -109,7 +109,7 @@ export class SessionDestination {
   }
 
   /** From the same stock, and in the same turns, as what the destination asks for itself. @throws Fault */
-  #carve(session: Session, { count, sizeBits }: SessionWish): Promise<Grant> {
+  #carve(session: Session, { count, sizeBits }: PeerKeysRequest): Promise<Grant> {
     const { initiator, destination, peer } = session.terms;
     const { desk } = this.#host.pairFor(peer);
     const apps = namedFor(session.terms, this.#host.context.self);

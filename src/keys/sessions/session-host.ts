@@ -5,7 +5,7 @@ import type { Context } from "../common/context.ts";
 import type { Quotas } from "../common/quota.ts";
 import type { KeyFetcher } from "../fetch/fetch.ts";
 import type { ReceivedKeys } from "../fetch/received-keys.ts";
-import type { Peer, SessionPeer, SessionWish } from "../ports.ts";
+import type { Peer, PeerKeysRequest, SessionPeer } from "../ports.ts";
 import type { KeySupplier } from "../supply/supply.ts";
 
 /** What is shared with the KM at a session's other end, or with ourselves. */
@@ -27,7 +27,7 @@ export interface SessionHost {
   /** @throws Fault NO_ROUTE */
   pairFor(home: KmId): SessionPair;
   /** As for any supply from what is shared with that KM. @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST, NO_ROUTE */
-  checkSize(wish: Pick<SessionWish, "count" | "sizeBits">, home: KmId): void;
+  checkSize(asked: Pick<PeerKeysRequest, "count" | "sizeBits">, home: KmId): void;
   /** A connection to another KM whose state exchange has ended. */
   peerOf(km: KmId): (SessionPeer & Pick<Peer, "tell">) | undefined;
   /** Whether a connection to another KM is still the one in use. */

@@ -4,7 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { SessionPolicy } from "../common/context.ts";
 import { sessionMaxKeys } from "../common/sizes.ts";
-import type { SessionCreation, SessionWish } from "../ports.ts";
+import type { PeerKeysRequest, SessionCreation } from "../ports.ts";
 import type { NamedFor } from "../supply/key-namer.ts";
 import type { SessionTerms } from "./session.ts";
 
@@ -56,7 +56,7 @@ export function checkApps({
 }
 
 /** All keys of one request fit one push (0x120A) and one answer (0x1209). @throws Fault TOO_MANY_KEYS */
-export function checkFrames({ count, sizeBits }: Pick<SessionWish, "count" | "sizeBits">): void {
+export function checkFrames({ count, sizeBits }: Pick<PeerKeysRequest, "count" | "sizeBits">): void {
   const most = sessionMaxKeys(sizeBits);
   if (count <= most) return;
   throw new Fault("TOO_MANY_KEYS", {

@@ -8,13 +8,13 @@ import type {
   AppLine,
   ExtensionEntry,
   Peer,
+  PeerKeysRequest,
   SessionAnswer,
   SessionCreation,
   SessionDoor,
   SessionKeysRequest,
   SessionPeer,
   SessionRequest,
-  SessionWish,
 } from "../ports.ts";
 import { PeerBoots } from "./peer-boots.ts";
 import type { Session } from "./session.ts";
@@ -87,8 +87,8 @@ export class Sessions implements SessionDoor {
   }
 
   /** Q.4163 0x1103. @returns the IDs acknowledged @throws Fault */
-  notified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
-    return this.#destination.notified(this.#notifier(peer), wish);
+  notified(peer: Peer, asked: PeerKeysRequest): Promise<readonly string[]> {
+    return this.#destination.notified(this.#notifier(peer), asked);
   }
 
   #notifier(peer: Peer) {
@@ -138,7 +138,7 @@ export class Sessions implements SessionDoor {
     const notifier = { id: this.#host.context.self, isCurrent: () => true };
     return {
       createSession: (creation) => this.#destination.created(notifier, creation),
-      notifySession: (wish) => this.#destination.notified(notifier, wish),
+      notifySession: (asked) => this.#destination.notified(notifier, asked),
     };
   }
 

@@ -12,7 +12,7 @@ import type { Peer, UnprotectedOffer } from "../ports.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
 import { countEnded, rowOf } from "./strict-inventory.ts";
 import { BUNDLE_BYTES } from "./strict-received-keys.ts";
-import type { KeyWish, StrictStock } from "./strict-stock.ts";
+import type { KeyOptions, StrictStock } from "./strict-stock.ts";
 
 /** Relays under way at a time. */
 const WINDOW = 4;
@@ -25,7 +25,7 @@ export interface RelayNeeds {
   /** The connection, while there is one. */
   connected(): Peer | undefined;
   /** What to relay next, if anything: beyond what is ready and in flight. */
-  wanted(): KeyWish | undefined;
+  wanted(): KeyOptions | undefined;
   /** Keys came into the stock, or will not. */
   changed(): void;
 }
@@ -49,10 +49,10 @@ export class StrictRelays {
   kick(): void {
     while (!this.#stopped && this.#stopBackOff === undefined && this.#underWay.size < WINDOW && this.#isAble()) {
       const peer = this.#needs.connected();
-      const wish = peer && this.#needs.wanted();
-      if (peer === undefined || wish === undefined) return;
-      const { size } = wish;
-      const count = Math.min(wish.count, MAX_KEYS, Math.floor(BUNDLE_BYTES / size));
+      const wanted = peer && this.#needs.wanted();
+      if (peer === undefined || wanted === undefined) return;
+      const { size } = wanted;
+      const count = Math.min(wanted.count, MAX_KEYS, Math.floor(BUNDLE_BYTES / size));
       this.#stock.fly(size, count);
       const relay = this.#relay(peer, { count, size }).finally(() => {
         this.#stock.fly(size, -count);
@@ -67,8 +67,8 @@ export class StrictRelays {
     return whyNotWorking(this.#context) === undefined;
   }
 
-  async #relay(peer: Peer, wish: KeyWish): Promise<void> {
-    const bundle = this.#bundle(wish);
+  async #relay(peer: Peer, wanted: KeyOptions): Promise<void> {
+    const bundle = this.#bundle(wanted);
     try {
       await this.#reserve(bundle);
       await this.#send(peer, bundle);
@@ -77,13 +77,13 @@ export class StrictRelays {
       await change.put(TABLE.whole, bundle.id, rowOf(bundle, this.#needs.peer, "ready")).commit();
       this.#backOffMs = BACK_OFF_MS.first;
       this.#stock.book.add(bundle);
-      this.#context.meter.add("kma_keys_ready", { peer: this.#needs.peer }, wish.count);
+      this.#context.meter.add("kma_keys_ready", { peer: this.#needs.peer }, wanted.count);
     } catch (thrown) {
       this.#giveUp(bundle, asFault(thrown), peer);
     }
   }
 
-  #bundle({ count, size }: KeyWish): Bundle {
+  #bundle({ count, size }: KeyOptions): Bundle {
     const { random, ages } = this.#context;
     const id = random.hex(16);
     const keys = Array.from({ length: count }, () => ({ id: uuid(random.hex(16)), length: size }));

@@ -10,7 +10,7 @@ import type { Claim } from "./strict-grant.ts";
 import { BundleInventory } from "./strict-inventory.ts";
 
 /** So many keys of one size. */
-export interface KeyWish {
+export interface KeyOptions {
   readonly count: number;
   /** Bytes of each. */
   readonly size: number;
@@ -39,8 +39,8 @@ export class StrictStock {
     return Math.max(0, this.#context.policy.maxHeld - this.book.size - this.allInFlight);
   }
 
-  /** Ends the oldest keys of other sizes until there is room for a wish, or there are none. */
-  makeRoom({ count, size }: KeyWish): void {
+  /** Ends the oldest keys of other sizes until there is room for what is wanted, or there are none. */
+  makeRoom({ count, size }: KeyOptions): void {
     for (const oldest of [...this.book.bundles]) {
       if (this.room >= count) return;
       if (oldest.lengthOf(0) !== size) this.book.end([oldest], "overflow");
@@ -68,13 +68,13 @@ export class StrictStock {
     else this.#inFlight.set(size, count);
   }
 
-  /** Keys that are missing for this wish alone, for no grant reaches into too many blocks. */
-  lacking({ count, size }: KeyWish): number {
+  /** Keys that are missing for this request alone, for no grant reaches into too many blocks. */
+  lacking({ count, size }: KeyOptions): number {
     return Math.max(0, count - mostOf(largestFirst(this.#ofSize(size))));
   }
 
-  /** Ready keys for a wish, oldest first where that is enough; undefined when there are too few. Nothing is taken yet. */
-  pick({ count, size }: KeyWish, { maxAgeMs }: Pick<Provenance, "maxAgeMs"> = {}): readonly Claim[] | undefined {
+  /** Ready keys for a request, oldest first where that is enough; undefined when there are too few. Nothing is taken yet. */
+  pick({ count, size }: KeyOptions, { maxAgeMs }: Pick<Provenance, "maxAgeMs"> = {}): readonly Claim[] | undefined {
     const now = this.#context.ages.now();
     const bundles = this.#ofSize(size).filter(({ bornAt }) => maxAgeMs === undefined || now - bornAt <= maxAgeMs);
     const order = [bundles, largestFirst(bundles)].find((candidates) => mostOf(candidates) >= count);

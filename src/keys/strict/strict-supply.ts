@@ -6,9 +6,9 @@ import { FairQueue } from "../common/fair-queue.ts";
 import { type Quotas, quotaFault } from "../common/quota.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
 import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
-import type { KeyWish, StrictStock } from "./strict-stock.ts";
+import type { KeyOptions, StrictStock } from "./strict-stock.ts";
 
-interface Waiting extends KeyWish {
+interface Waiting extends KeyOptions {
   readonly request: SupplyRequest;
   readonly answer: Answer;
   readonly stopTimer: () => void;
@@ -44,7 +44,7 @@ export class StrictSupply {
   }
 
   /** What those who wait lack, of the first size that lacks any. */
-  get missing(): KeyWish | undefined {
+  get missing(): KeyOptions | undefined {
     const bySize = new Map<number, number>();
     for (const { count, size } of this.#waiting) bySize.set(size, (bySize.get(size) ?? 0) + count);
     const head = this.#waiting.head();
@@ -60,15 +60,15 @@ export class StrictSupply {
   request(request: SupplyRequest, answer: Answer, mayWait: boolean): () => void {
     const { app, count, sizeBits, only } = request;
     const quotaMs = this.#quotas.take(app, count * sizeBits);
-    const wish = { count, size: sizeBits / 8 };
+    const wanted = { count, size: sizeBits / 8 };
     if (quotaMs > 0) return refuse(answer, quotaFault(quotaMs));
     if (count > this.#context.policy.maxHeld) return this.#refuseNow(request, answer, new Fault("TOO_MANY_KEYS"));
     const isFree = this.#waiting.size === 0 || only !== undefined;
-    const claims = isFree && only?.routeType === undefined ? this.#stock.pick(wish, only) : undefined;
+    const claims = isFree && only?.routeType === undefined ? this.#stock.pick(wanted, only) : undefined;
     if (claims !== undefined) return this.#grant(request, answer, claims);
     if (only !== undefined) return this.#refuseNow(request, answer, new Fault("EXTENSION_UNMET"));
     if (!mayWait) return this.#refuseNow(request, answer, new Fault("BUSY", { retryAfterMs: RETRY_MS }));
-    return this.#wait(request, answer, wish);
+    return this.#wait(request, answer, wanted);
   }
 
   #refuseNow({ app, count, sizeBits }: SupplyRequest, answer: Answer, fault: Fault): () => void {
@@ -103,7 +103,7 @@ export class StrictSupply {
     };
   }
 
-  #wait(request: SupplyRequest, answer: Answer, wish: KeyWish): () => void {
+  #wait(request: SupplyRequest, answer: Answer, wanted: KeyOptions): () => void {
     const { clock, policy } = this.#context;
     const stopTimer = clock.after(policy.timeoutMs, () => {
       this.#refuse(entry, new Fault(this.#needs.isConnected() ? "INSUFFICIENT_KEYS" : "PEER_UNAVAILABLE", AGAIN));
@@ -112,7 +112,7 @@ export class StrictSupply {
     const giveUp = (): void => {
       if (this.#drop(entry)) this.pump();
     };
-    const entry: Waiting = { request, answer, stopTimer, giveUp, ...wish };
+    const entry: Waiting = { request, answer, stopTimer, giveUp, ...wanted };
     this.#waiting.add(request.app, entry);
     this.pump();
     return () => entry.giveUp();

@@ -15,7 +15,7 @@ import { Bundle } from "./strict-bundle.ts";
 import { countEnded } from "./strict-inventory.ts";
 import { BUNDLE_BYTES, StrictReceivedKeys } from "./strict-received-keys.ts";
 import { StrictRelays } from "./strict-relays.ts";
-import { type KeyWish, StrictStock } from "./strict-stock.ts";
+import { type KeyOptions, StrictStock } from "./strict-stock.ts";
 import { StrictSupply } from "./strict-supply.ts";
 
 /** What is told of a strict peer beside its ID. */
@@ -67,17 +67,17 @@ export class StrictPeer {
     return this.#peer;
   }
 
-  #wanted(): KeyWish | undefined {
-    const wish = this.desk.missing ?? this.#unfilled();
-    if (wish === undefined) return undefined;
+  #wanted(): KeyOptions | undefined {
+    const options = this.desk.missing ?? this.#unfilled();
+    if (options === undefined) return undefined;
     // Whatever is ready of other sizes was made for somebody who is gone, unless somebody waits.
-    if (this.desk.waiting === 0 || this.desk.missing !== undefined) this.stock.makeRoom(wish);
-    const count = Math.min(wish.count, this.stock.room);
-    return count > 0 ? { ...wish, count } : undefined;
+    if (this.desk.waiting === 0 || this.desk.missing !== undefined) this.stock.makeRoom(options);
+    const count = Math.min(options.count, this.stock.room);
+    return count > 0 ? { ...options, count } : undefined;
   }
 
   /** From the low mark up to the high one. */
-  #unfilled(): KeyWish | undefined {
+  #unfilled(): KeyOptions | undefined {
     if (!this.#host.isServed(this.id)) return undefined;
     const { low, high } = this.#marks;
     const size = this.sizes.defaultBits / 8;

@@ -1,4 +1,4 @@
-// Keys of a kind: what of the stock fits an application's wish for a route or an age.
+// Keys of a kind: what of the stock fits an application's options for a route or an age.
 
 import type { Provenance } from "../../core/provenance.ts";
 import type { SupplyRequest } from "../ports.ts";

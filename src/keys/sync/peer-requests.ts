@@ -8,10 +8,10 @@ import type {
   ExtensionEntry,
   Peer,
   PeerEvents,
+  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
   SessionCreation,
-  SessionWish,
   UnprotectedArrival,
 } from "../ports.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
@@ -96,9 +96,9 @@ export class PeerRequests implements PeerEvents {
   }
 
   /** @throws Fault */
-  async sessionNotified(peer: Peer, wish: SessionWish): Promise<readonly string[]> {
+  async sessionNotified(peer: Peer, options: PeerKeysRequest): Promise<readonly string[]> {
     this.#connection(peer);
-    return await this.#places.sessions.notified(peer, wish);
+    return await this.#places.sessions.notified(peer, options);
   }
 
   #connection(peer: Peer): Connection {

@@ -1,7 +1,7 @@
 // What 0x1103 and 0x1104 say of the two KMs and of sessions, between the key manager's words and the messages (Q.4163 Tables 3 and 4).
 
 import { appId } from "../../core/ids.ts";
-import type { ExtensionEntry, SessionCreation, SessionWish } from "../../keys/ports.ts";
+import type { ExtensionEntry, PeerKeysRequest, SessionCreation } from "../../keys/ports.ts";
 import { check } from "../../wire/message.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
@@ -20,7 +20,7 @@ const CREATION = "session_creation";
 export type Notification =
   | { readonly kind: "tell"; readonly entries: readonly ExtensionEntry[] }
   | { readonly kind: "creation"; readonly creation: SessionCreation }
-  | { readonly kind: "wish"; readonly wish: SessionWish };
+  | { readonly kind: "keysRequest"; readonly keysRequest: PeerKeysRequest };
 
 /** What two KMs tell each other. */
 export const tellOf = (entries: readonly ExtensionEntry[]): KeySupplyNotification => ({
@@ -43,7 +43,7 @@ export function creationOf(creation: SessionCreation): KeySupplyNotification {
 }
 
 /** Keys are wanted in a session. */
-export const wishOf = ({ sessionId, count, sizeBits }: SessionWish): KeySupplyNotification => ({
+export const optionsOf = ({ sessionId, count, sizeBits }: PeerKeysRequest): KeySupplyNotification => ({
   session_ID: sessionId,
   number_of_keys: count,
   size_of_key: sizeBits,
@@ -65,7 +65,7 @@ export function notificationOf(json: JsonObject, defaultKeyBits: number): Notifi
     return { kind: "creation", creation: created(sessionId, entry) };
   }
   const { size_of_key: sizeBits = defaultKeyBits } = message;
-  return { kind: "wish", wish: { sessionId, count: countOf(number_of_keys), sizeBits } };
+  return { kind: "keysRequest", keysRequest: { sessionId, count: countOf(number_of_keys), sizeBits } };
 }
 
 function created(sessionId: string, entry: ExtensionEntry): SessionCreation {
@@ -92,11 +92,14 @@ export function answerableSession(json: JsonObject): string {
 }
 
 /**
- * The answers to a wish: one for each key that the application received, and if those are fewer than wanted one more,
+ * The answers to a keysRequest: one for each key that the application received, and if those are fewer than wanted one more,
  * which names none and ends them.
  */
-export function receipts(wish: SessionWish, keyIds: readonly string[]): readonly KeySupplyNotificationResponse[] {
-  const answer = { session_ID: wish.sessionId, response: SUCCESS };
-  const received = keyIds.slice(0, wish.count).map((key_ID) => ({ ...answer, key_ID }));
-  return received.length < wish.count ? [...received, { ...answer, key_ID: "" }] : received;
+export function receipts(
+  keysRequest: PeerKeysRequest,
+  keyIds: readonly string[],
+): readonly KeySupplyNotificationResponse[] {
+  const answer = { session_ID: keysRequest.sessionId, response: SUCCESS };
+  const received = keyIds.slice(0, keysRequest.count).map((key_ID) => ({ ...answer, key_ID }));
+  return received.length < keysRequest.count ? [...received, { ...answer, key_ID: "" }] : received;
 }

@@ -1,6 +1,6 @@
 // The answers to one 0x1103 in a session, gathered until the keys that the destination application received are all named.
 
-import type { SessionWish } from "../../keys/ports.ts";
+import type { PeerKeysRequest } from "../../keys/ports.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
 import { malformed, textOf } from "./fields.ts";
@@ -14,14 +14,14 @@ const MAX_KEY_ID = 256;
  * whole is a first answer that names none and is no success.
  */
 export class Receipts {
-  readonly #wish: SessionWish;
+  readonly #keysRequest: PeerKeysRequest;
   readonly #repeated: () => void;
   /** Received or not: true for those that the destination application received. */
   readonly #named = new Map<string, boolean>();
 
   /** @param repeated called for an answer that names a key once more: it changes nothing */
-  constructor(wish: SessionWish, repeated: () => void) {
-    this.#wish = wish;
+  constructor(keysRequest: PeerKeysRequest, repeated: () => void) {
+    this.#keysRequest = keysRequest;
     this.#repeated = repeated;
   }
 
@@ -33,13 +33,13 @@ export class Receipts {
   /** Takes an answer; true when it is the last. @throws Fault of a peer that refuses the whole; INTERNAL when it cannot be understood */
   take(json: object): boolean {
     const answer = checkAnswer(KX.keySupplyNotificationResponse, json);
-    if (answer.session_ID !== this.#wish.sessionId) throw unreadable("it is for another session_ID");
+    if (answer.session_ID !== this.#keysRequest.sessionId) throw unreadable("it is for another session_ID");
     const fault = faultOf(answer.response);
     const listed = ofAnswer(() => listOf(answer));
     if (fault !== undefined && answer.key_ID === "" && this.#named.size === 0) throw fault;
     for (const keyId of listed ?? []) this.#name(keyId, true);
     if (answer.key_ID !== "" && !listed?.includes(answer.key_ID)) this.#name(answer.key_ID, fault === undefined);
-    return listed !== undefined || answer.key_ID === "" || this.#named.size === this.#wish.count;
+    return listed !== undefined || answer.key_ID === "" || this.#named.size === this.#keysRequest.count;
   }
 
   #name(keyId: string, received: boolean): void {
@@ -48,7 +48,7 @@ export class Receipts {
       return;
     }
     ofAnswer(() => textOf(keyId, "key_ID", MAX_KEY_ID));
-    if (this.#named.size === this.#wish.count) throw unreadable("it names more keys than were asked for");
+    if (this.#named.size === this.#keysRequest.count) throw unreadable("it names more keys than were asked for");
     this.#named.set(keyId, received);
   }
 }

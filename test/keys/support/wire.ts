@@ -7,10 +7,10 @@ import type {
   ExtensionEntry,
   Peer,
   PeerEvents,
+  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
   SessionCreation,
-  SessionWish,
   UnprotectedOffer,
 } from "../../../src/keys/ports.ts";
 import { base64Length } from "../../../src/wire/base64.ts";
@@ -31,7 +31,7 @@ export type Crossing =
   | { readonly from: KmId; readonly kind: "wholeTaken" }
   | { readonly from: KmId; readonly kind: "creation"; readonly creation: SessionCreation }
   | { readonly from: KmId; readonly kind: "created" }
-  | { readonly from: KmId; readonly kind: "wish"; readonly wish: SessionWish }
+  | { readonly from: KmId; readonly kind: "wish"; readonly wish: PeerKeysRequest }
   | { readonly from: KmId; readonly kind: "acknowledged" };
 
 type Call<T> = { readonly resolve: (value: T) => void; readonly reject: (fault: Fault) => void };
@@ -169,7 +169,7 @@ class PeerSide implements Peer {
     });
   }
 
-  notifySession(wish: SessionWish, timeoutMs: number): Promise<readonly string[]> {
+  notifySession(wish: PeerKeysRequest, timeoutMs: number): Promise<readonly string[]> {
     const copy = structuredClone(wish);
     return this.#call<readonly string[]>(timeoutMs, "PEER_UNAVAILABLE", (call) => {
       this.#wire.carry(this, { from: this.here.id, kind: "wish", wish: copy }, (other) =>

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
 import { appId } from "../../../src/core/ids.ts";
-import type { SessionCreation, SessionWish } from "../../../src/keys/ports.ts";
+import type { PeerKeysRequest, SessionCreation } from "../../../src/keys/ports.ts";
 import { MAX_SESSION_CALLS } from "../../../src/kx/calls.ts";
 import { settled } from "../../support/manual-clock.ts";
 import { until } from "../../support/until.ts";
@@ -27,7 +27,7 @@ const ENTRY = {
 };
 const CREATION_JSON = { session_ID: "s-1", number_of_keys: 0, extension: [ENTRY] };
 
-const WISH: SessionWish = { sessionId: "s-1", count: 3, sizeBits: 512 };
+const WISH: PeerKeysRequest = { sessionId: "s-1", count: 3, sizeBits: 512 };
 const WISH_JSON = { session_ID: "s-1", number_of_keys: 3, size_of_key: 512 };
 
 const receipt = (key_ID: string, response = "success"): object => ({ session_ID: "s-1", key_ID, response });
@@ -77,7 +77,7 @@ it("sessions beyond their share of the open requests are BUSY, and leave room fo
 
 describe("keys that we wish for in a session", () => {
   /** A wish, and the frame that it left as. */
-  async function wished(change: Partial<SessionWish> = {}) {
+  async function wished(change: Partial<PeerKeysRequest> = {}) {
     const dialogue = withHand();
     const acknowledged = dialogue.session.notifySession({ ...WISH, ...change }, 1_000);
     acknowledged.catch(() => {});

@@ -6,7 +6,7 @@ import { isObject, type JsonObject } from "../http/body.ts";
 import type { KeySizes } from "../keys/ports.ts";
 
 /** New keys: how many, of how many bits, and what they are to be like. */
-export interface Wish {
+export interface RequestOptions {
   readonly count: number;
   readonly sizeBits: number;
   readonly only?: Provenance;
@@ -16,7 +16,7 @@ export interface Wish {
 const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 /** 5.2: GET takes `number` and `size`; whatever else means something needs POST. @throws Fault */
-export function wishOfQuery(query: string | undefined, sizes: KeySizes): Wish {
+export function optionsOfQuery(query: string | undefined, sizes: KeySizes): RequestOptions {
   if (query === undefined || query === "") return checked({ count: 1, sizeBits: sizes.defaultBits }, sizes);
   const parameters = new URLSearchParams(query);
   for (const name of POST_ONLY) if (parameters.has(name)) throw malformed(`${name} needs POST`);
@@ -27,7 +27,7 @@ export function wishOfQuery(query: string | undefined, sizes: KeySizes): Wish {
 const POST_ONLY = ["additional_slave_SAE_IDs", "extension_mandatory", "extension_optional"] as const;
 
 /** 6.2 Table 9. Unknown members are tolerated, null is the same as absent. @throws Fault */
-export function wishOfBody(body: JsonObject, sizes: KeySizes): Wish {
+export function optionsOfBody(body: JsonObject, sizes: KeySizes): RequestOptions {
   if (listOf(body, "additional_slave_SAE_IDs").length > 0) {
     throw malformed("additional_slave_SAE_IDs must be empty: max_SAE_ID_count is 0");
   }
@@ -60,8 +60,8 @@ function optional(entries: readonly unknown[]): Provenance | undefined {
 const together = (read: readonly Provenance[]): Provenance | undefined =>
   read.length === 0 ? undefined : read.reduce(joined, {});
 
-function checked(wish: Wish, sizes: KeySizes): Wish {
-  const { count, sizeBits } = wish;
+function checked(options: RequestOptions, sizes: KeySizes): RequestOptions {
+  const { count, sizeBits } = options;
   if (count < 1) throw malformed("number must be at least 1");
   if (sizeBits % 8 !== 0) throw new Fault("KEY_SIZE_NOT_BYTES");
   if (sizeBits < sizes.minBits || sizeBits > sizes.maxBits) {
@@ -70,7 +70,7 @@ function checked(wish: Wish, sizes: KeySizes): Wish {
   }
   const most = sizes.maxKeys(sizeBits);
   if (count > most) throw new Fault("TOO_MANY_KEYS", { details: [{ max_key_per_request: String(most) }] });
-  return wish;
+  return options;
 }
 
 /** 5.3: GET takes exactly one key ID. @throws Fault MALFORMED_REQUEST */
