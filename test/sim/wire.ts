@@ -7,7 +7,7 @@ import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
 
 /** A KM as the network sees it. */
-export interface Station {
+export interface RelayHop {
   readonly id: KmId;
   /** Whether a process listens there. */
   readonly isUp: boolean;
@@ -22,7 +22,7 @@ const DIAL_TIMEOUT_MS = 10_000;
 const LARGEST_CHUNK = 16_384;
 
 export class Wire implements Carrier {
-  readonly ends: readonly [Station, Station];
+  readonly ends: readonly [RelayHop, RelayHop];
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #channels = new Set<SimChannel>();
@@ -37,7 +37,7 @@ export class Wire implements Carrier {
   /** Bytes of the last write of each end. */
   readonly heard = new Map<KmId, Buffer>();
 
-  constructor(clock: SimClock, dice: Dice, ends: readonly [Station, Station]) {
+  constructor(clock: SimClock, dice: Dice, ends: readonly [RelayHop, RelayHop]) {
     this.#clock = clock;
     this.#dice = dice;
     this.ends = ends;

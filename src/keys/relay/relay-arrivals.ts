@@ -5,7 +5,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { RelayConfirmation, RelayOffer } from "../ports.ts";
-import { partsMs, type Station, stationOf } from "../routes/relay-route.ts";
+import { partsMs, type RelayHop, relayHopOf } from "../routes/relay-route.ts";
 import { type Arrival, acceptKey, checkSerial } from "./relay-destination.ts";
 import { checkIncoming } from "./relay-incoming.ts";
 import { isPart, type PartAssemblies } from "./relay-parts.ts";
@@ -35,19 +35,19 @@ export class RelayArrivals {
   async take(from: Remote, offer: RelayOffer): Promise<RelayConfirmation> {
     const obstacle = this.#context.audit.obstacle();
     if (obstacle !== undefined) throw obstacle;
-    const station = stationOf(offer, this.#context.self, from.id);
-    if (station.at === station.path.length - 1) return await this.#accept(from, offer, station);
+    const relayHop = relayHopOf(offer, this.#context.self, from.id);
+    if (relayHop.at === relayHop.path.length - 1) return await this.#accept(from, offer, relayHop);
     const takeBlocks = checkIncoming(this.#context, from, offer);
-    return await this.#transits.pass(from, offer, station, takeBlocks());
+    return await this.#transits.pass(from, offer, relayHop, takeBlocks());
   }
 
-  async #accept(from: Remote, offer: RelayOffer, station: Station): Promise<RelayConfirmation> {
+  async #accept(from: Remote, offer: RelayOffer, relayHop: RelayHop): Promise<RelayConfirmation> {
     const source = this.#remotes.get(offer.source);
     if (source === undefined) throw new Fault("NOT_ON_ROUTE", { text: `${offer.source} is no peer of this KM` });
     const takeBlocks = checkIncoming(this.#context, from, offer);
     if (isPart(offer)) {
       const place = this.#assemblies.place(source, offer);
-      return await place(takeBlocks(), partsMs(station, this.#context.policy.relayTimeoutMs));
+      return await place(takeBlocks(), partsMs(relayHop, this.#context.policy.relayTimeoutMs));
     }
     const arrival = this.#arrival(source, offer);
     const incoming = takeBlocks();

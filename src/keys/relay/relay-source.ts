@@ -6,8 +6,8 @@ import { MAX_SERIAL } from "../common/key-id.ts";
 import type { BlockScheduler, Claimant, Urgency } from "../links/block-scheduler.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
-import type { Leg, RouteChoice } from "../routes/route-choice.ts";
-import { type LoadedLeg, SourceRelay } from "./source-relay.ts";
+import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
+import { type LoadedHop, SourceRelay } from "./source-relay.ts";
 
 /** Relays under way to one destination. */
 const WINDOW = 8;
@@ -19,8 +19,8 @@ export class SourceRelays implements Claimant {
   readonly #turnsOf: (link: LinkInventory) => BlockScheduler;
   readonly #underWay = new Set<Promise<void>>();
   /** Blocks of the next relay, of those routes whose turn has come, and all its routes. */
-  #loaded: LoadedLeg[] = [];
-  #plan: readonly Leg[] = [];
+  #loaded: LoadedHop[] = [];
+  #plan: readonly FirstHop[] = [];
   #plannedMs = 0;
   #filling = false;
   #stopped = false;
@@ -38,19 +38,19 @@ export class SourceRelays implements Claimant {
   }
 
   /** Routes of the next relay that have no block yet; none when there is to be none now. */
-  #missing(): readonly Leg[] {
+  #missing(): readonly FirstHop[] {
     if (!this.#isWanted() || !this.#isAble()) return [];
     const { clock, policy } = this.#context;
     const isOld = clock.monotonicMs() - this.#plannedMs >= policy.relayTimeoutMs;
     if (isOld || !this.#choice.areOpen(this.#plan)) this.#unload();
     // Routes with blocks are not changed for the stock of a link: that changes with each block.
     if (this.#loaded.length === 0) {
-      this.#plan = this.#choice.legs(this.#remote.id);
+      this.#plan = this.#choice.hops(this.#remote.id);
       this.#plannedMs = clock.monotonicMs();
     }
     // What is sent over a dry hop is lost on all the links before it.
     if (this.#remote.stock.inFlight > 0 && this.#choice.areDoubtful(this.#remote.id, this.#plan)) return [];
-    return this.#plan.filter((leg) => !this.#loaded.some(({ route }) => route === leg.route));
+    return this.#plan.filter((hop) => !this.#loaded.some(({ route }) => route === hop.route));
   }
 
   /** Whether token, store and audit log are there: a relay that is begun without them costs a block. */
@@ -78,17 +78,17 @@ export class SourceRelays implements Claimant {
   }
 
   wants(link: LinkInventory): Urgency | undefined {
-    if (!this.#missing().some((leg) => leg.link === link)) return undefined;
+    if (!this.#missing().some((hop) => hop.link === link)) return undefined;
     return this.#isAwaited() ? "waiting" : "stock";
   }
 
   take(link: LinkInventory): boolean {
-    const leg = this.#missing().find((one) => one.link === link);
+    const hop = this.#missing().find((one) => one.link === link);
     const block = link.nextOwn();
-    const peer = leg?.first.peer;
-    if (leg === undefined || peer === undefined || block === undefined) return false;
+    const peer = hop?.first.peer;
+    if (hop === undefined || peer === undefined || block === undefined) return false;
     link.leave(block.id);
-    this.#loaded.push({ ...leg, block, peer });
+    this.#loaded.push({ ...hop, block, peer });
     if (this.#loaded.length === this.#plan.length) this.#begin();
     return true;
   }

@@ -11,7 +11,7 @@ import { endBlocks } from "../links/intake.ts";
 import type { StoredBlock } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
-import type { Leg, RouteChoice } from "../routes/route-choice.ts";
+import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
 
@@ -29,7 +29,7 @@ const NOTHING_KEPT: readonly FaultCode[] = [
 const RELAY_US = 200;
 
 /** A route and the block that goes over it: the KMA-key, or one part of it. */
-export interface LoadedLeg extends Leg {
+export interface LoadedHop extends FirstHop {
   readonly block: StoredBlock;
   /** The connection with the first hop. */
   readonly peer: Peer;
@@ -37,7 +37,7 @@ export interface LoadedLeg extends Leg {
 
 /** How it ended on one route. */
 interface Outcome {
-  readonly leg: LoadedLeg;
+  readonly hop: LoadedHop;
   readonly fault: Fault | undefined;
 }
 
@@ -45,16 +45,16 @@ export class SourceRelay {
   readonly #context: Context;
   readonly #remote: Remote;
   readonly #choice: RouteChoice;
-  readonly #legs: readonly LoadedLeg[];
+  readonly #hops: readonly LoadedHop[];
   /** The connection with the destination: its state exchange knows of what is proved while it stands. */
   readonly #direct: Peer | undefined;
   readonly #begunMs: number;
 
-  constructor(context: Context, remote: Remote, choice: RouteChoice, legs: readonly LoadedLeg[]) {
+  constructor(context: Context, remote: Remote, choice: RouteChoice, hops: readonly LoadedHop[]) {
     this.#context = context;
     this.#remote = remote;
     this.#choice = choice;
-    this.#legs = legs;
+    this.#hops = hops;
     this.#direct = remote.peer;
     this.#begunMs = context.clock.monotonicMs();
   }
@@ -65,7 +65,7 @@ export class SourceRelay {
     let outcomes: readonly Outcome[] = [];
     try {
       await this.#context.pace.take("kx", RELAY_US);
-      const blocks = this.#legs.map(({ block }) => ({ block: block.id }));
+      const blocks = this.#hops.map(({ block }) => ({ block: block.id }));
       using open = await this.#context.vault.openJob({ blocks, emptySlots: this.#route === "multipath" ? 1 : 0 });
       const serial = this.#remote.stock.nextSerial++;
       const whole = this.#whole(open, serial);
@@ -74,7 +74,7 @@ export class SourceRelay {
       const offers = this.#offers(key, open.blocks);
       const endTag = whole.endTag(endContext(first(offers)));
       open[Symbol.dispose]();
-      outcomes = await Promise.all(this.#legs.map((leg, at) => this.#relay(leg, first(offers.slice(at)), endTag)));
+      outcomes = await Promise.all(this.#hops.map((hop, at) => this.#relay(hop, first(offers.slice(at)), endTag)));
       const fault = worst(outcomes, this.#remote.id);
       if (fault !== undefined) throw fault;
       await this.#ready(key, first(offers), landed);
@@ -82,16 +82,16 @@ export class SourceRelay {
     } catch (thrown) {
       const fault = asFault(thrown);
       const failed = outcomes.some((outcome) => outcome.fault !== undefined);
-      if (key !== undefined) this.#note(failed ? outcomes : this.#legs.map((leg) => ({ leg, fault })));
+      if (key !== undefined) this.#note(failed ? outcomes : this.#hops.map((hop) => ({ hop, fault })));
       if (key !== undefined) await this.#giveUp(key, fault);
       else this.#putBack(fault);
-      this.#blame(failed ? outcomes : this.#legs.map((leg) => ({ leg, fault })));
+      this.#blame(failed ? outcomes : this.#hops.map((hop) => ({ hop, fault })));
     }
   }
 
   get #route(): KeyRoute {
-    if (this.#legs.length > 1) return "multipath";
-    return this.#legs[0]?.route.length === 0 ? "direct" : "relayed";
+    if (this.#hops.length > 1) return "multipath";
+    return this.#hops[0]?.route.length === 0 ? "direct" : "relayed";
   }
 
   /** The KMA-key: the block, or the XOR of several. */
@@ -110,9 +110,9 @@ export class SourceRelay {
   async #reserve(key: SourceKey, whole: OpenBlock): Promise<void> {
     const { stock } = this.#remote;
     const change = this.#context.vault.change();
-    for (const { block } of this.#legs) change.remove(TABLE.block, block.id);
+    for (const { block } of this.#hops) change.remove(TABLE.block, block.id);
     if (this.#route === "multipath") {
-      for (const { block } of this.#legs) change.destroy(block.id);
+      for (const { block } of this.#hops) change.destroy(block.id);
       change.keep(await whole.seal());
     }
     if (key.sealed !== undefined) change.keep(key.sealed);
@@ -122,8 +122,8 @@ export class SourceRelay {
       peer: stock.peer,
       serial: key.serial,
       route: this.#route,
-      blocks: this.#legs.map(({ block: { link, run, sequence } }) => `${link}:${run}:${sequence}`).join(),
-      via: this.#legs.map(({ route }) => route.join(" ")).join(),
+      blocks: this.#hops.map(({ block: { link, run, sequence } }) => `${link}:${run}:${sequence}`).join(),
+      via: this.#hops.map(({ route }) => route.join(" ")).join(),
       bytes: key.length,
     });
   }
@@ -133,28 +133,28 @@ export class SourceRelay {
     const { stock } = this.#remote;
     const request = { requestId: random.hex(8), source: self, destination: stock.peer, keyId: kmaKeyId(key.serial) };
     meter.add("kma_keys_sent", { peer: stock.peer });
-    return this.#legs.map(({ route, block: { link, run, sequence } }, at) => {
+    return this.#hops.map(({ route, block: { link, run, sequence } }, at) => {
       const way = { ...request, transit: route };
       const tag = first(open.slice(at)).hopTag(linkContext(way, { link, run, sequence }));
       return {
         ...way,
         protection: { scheme: "link", link, run, sequence, tag },
         key: NO_BYTES,
-        ...(this.#legs.length > 1 && { part: { part: at + 1, parts: this.#legs.length } }),
+        ...(this.#hops.length > 1 && { part: { part: at + 1, parts: this.#hops.length } }),
         // Reported directly when KMs are between, who might change it.
         givenUp: this.#route === "direct" ? `${stock.givenUp}` : "",
       };
     });
   }
 
-  async #relay(leg: LoadedLeg, offer: RelayOffer, endTag: Uint8Array): Promise<Outcome> {
+  async #relay(hop: LoadedHop, offer: RelayOffer, endTag: Uint8Array): Promise<Outcome> {
     try {
-      if (leg.peer !== leg.first.peer) throw new Fault("PEER_UNAVAILABLE");
-      const { keyId, tag }: RelayConfirmation = await leg.peer.relay(offer, this.#context.policy.relayTimeoutMs);
+      if (hop.peer !== hop.first.peer) throw new Fault("PEER_UNAVAILABLE");
+      const { keyId, tag }: RelayConfirmation = await hop.peer.relay(offer, this.#context.policy.relayTimeoutMs);
       if (keyId !== offer.keyId || !sameBytes(tag, endTag)) throw new Fault("BAD_TAG", { failedAt: this.#remote.id });
-      return { leg, fault: undefined };
+      return { hop, fault: undefined };
     } catch (thrown) {
-      return { leg, fault: asFault(thrown) };
+      return { hop, fault: asFault(thrown) };
     }
   }
 
@@ -171,21 +171,21 @@ export class SourceRelay {
     landed();
     meter.add("kma_keys_ready", { peer: stock.peer });
     audit.note("kma_keys_ready", { peer: stock.peer }, { first: key.serial, end: key.serial + 1 });
-    for (const { path } of this.#legs) this.#choice.succeeded(path);
+    for (const { path } of this.#hops) this.#choice.succeeded(path);
   }
 
   #note(outcomes: readonly Outcome[]): void {
     const { clock, relayLog } = this.#context;
     const ms = clock.monotonicMs() - this.#begunMs;
-    for (const { leg, fault } of outcomes) {
+    for (const { hop, fault } of outcomes) {
       const how = { outcome: fault?.code ?? ("ready" as const), failedAt: fault?.failedAt };
-      relayLog.note({ destination: this.#remote.id, route: leg.route, ...how, ms });
+      relayLog.note({ destination: this.#remote.id, route: hop.route, ...how, ms });
     }
   }
 
   /** Nothing was done with the blocks: they go back into the books, unless they cannot be read. */
   #putBack(fault: Fault): void {
-    for (const { link, block } of this.#legs) {
+    for (const { link, block } of this.#hops) {
       if (fault.code === "INTERNAL") endBlocks(this.#context, link, [block], "unreadable");
       else link.putBack(block);
     }
@@ -211,11 +211,11 @@ export class SourceRelay {
 
   /** A connection that was replaced meanwhile says nothing of its hop. */
   #blame(outcomes: readonly Outcome[]): void {
-    for (const { leg, fault } of blamed(outcomes, this.#remote.id)) {
-      const isReplaced = this.#direct !== this.#remote.peer || leg.peer !== leg.first.peer;
+    for (const { hop, fault } of blamed(outcomes, this.#remote.id)) {
+      const isReplaced = this.#direct !== this.#remote.peer || hop.peer !== hop.first.peer;
       if (fault.code === "PEER_UNAVAILABLE" && isReplaced) continue;
       this.#context.meter.add("relays_refused", { peer: this.#remote.id, direction: "out", fault: fault.code });
-      this.#choice.failed(leg.path, fault);
+      this.#choice.failed(hop.path, fault);
     }
   }
 }
@@ -231,8 +231,8 @@ function first<T>([item]: readonly T[]): T {
 function blamed(
   outcomes: readonly Outcome[],
   destination: string,
-): { readonly leg: LoadedLeg; readonly fault: Fault }[] {
-  const failed = outcomes.flatMap(({ leg, fault }) => (fault === undefined ? [] : [{ leg, fault }]));
+): { readonly hop: LoadedHop; readonly fault: Fault }[] {
+  const failed = outcomes.flatMap(({ hop, fault }) => (fault === undefined ? [] : [{ hop, fault }]));
   const named = failed.filter(({ fault }) => fault.code !== "RELAY_TIMEOUT" || fault.failedAt !== destination);
   return named.length > 0 && outcomes.length > 1 ? named : failed;
 }

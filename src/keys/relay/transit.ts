@@ -10,7 +10,7 @@ import { countPadsLost, notePads } from "../links/pad-audit.ts";
 import type { Leave, PadChain } from "../links/pad-queue.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
-import { answerMs, failedAt, padMs, type Station } from "../routes/relay-route.ts";
+import { answerMs, failedAt, padMs, type RelayHop } from "../routes/relay-route.ts";
 import { type Incoming, TAG_PAD } from "./relay-incoming.ts";
 import { dropPads, padJob, protect, takePads } from "./relay-outgoing.ts";
 
@@ -52,13 +52,13 @@ export class Transits {
   }
 
   /** Passes a key on; what it came in is used or destroyed, whatever happens. @throws Fault with the hop that failed */
-  async pass(from: Remote, offer: RelayOffer, station: Station, incoming: Incoming): Promise<RelayConfirmation> {
+  async pass(from: Remote, offer: RelayOffer, relayHop: RelayHop, incoming: Incoming): Promise<RelayConfirmation> {
     const { audit, meter } = this.#context;
-    const labels = { from: from.id, to: nextOf(station) };
+    const labels = { from: from.id, to: nextOf(relayHop) };
     const isBusy = this.#isBusy(from.id);
     this.#count(from.id, 1);
     try {
-      const { answer } = isBusy ? await this.#refuse(incoming) : await this.#send(offer, station, incoming);
+      const { answer } = isBusy ? await this.#refuse(incoming) : await this.#send(offer, relayHop, incoming);
       const confirmation = await answer.catch((thrown: unknown) => {
         throw failedAt(asFault(thrown), labels.to);
       });
@@ -96,17 +96,17 @@ export class Transits {
   }
 
   /** Sends it on under pads of the next hop. @throws Fault when nothing was sent */
-  async #send(offer: RelayOffer, station: Station, incoming: Incoming): Promise<Sent> {
+  async #send(offer: RelayOffer, relayHop: RelayHop, incoming: Incoming): Promise<Sent> {
     const { policy, clock } = this.#context;
     const state = { isUsed: false };
     const used = (): void => {
       state.isUsed = true;
     };
     try {
-      const untilMs = clock.monotonicMs() + answerMs(station, policy.relayTimeoutMs);
-      const passage = { offer, incoming, untilMs, ...this.#wayOut(nextOf(station)) };
+      const untilMs = clock.monotonicMs() + answerMs(relayHop, policy.relayTimeoutMs);
+      const passage = { offer, incoming, untilMs, ...this.#wayOut(nextOf(relayHop)) };
       const job = (pads: readonly Segment[]) => this.#forward(passage, pads, used);
-      return await passage.chain.use(incoming.length + TAG_PAD, padMs(station, policy.relayTimeoutMs), job);
+      return await passage.chain.use(incoming.length + TAG_PAD, padMs(relayHop, policy.relayTimeoutMs), job);
     } catch (thrown) {
       if (!state.isUsed) await this.#lose(incoming, asFault(thrown));
       throw thrown;
@@ -202,6 +202,6 @@ export class Transits {
 /** What it is called in memory; it is never kept. */
 const TRANSIT = "transit" as BlockId;
 
-const nextOf = ({ path, at }: Station): KmId => path[at + 1] as KmId;
+const nextOf = ({ path, at }: RelayHop): KmId => path[at + 1] as KmId;
 
 const unavailable = (to: KmId): Fault => new Fault("PEER_UNAVAILABLE", { failedAt: to });

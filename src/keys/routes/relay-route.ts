@@ -8,7 +8,7 @@ import type { RelayOffer } from "../ports.ts";
 export type Path = readonly KmId[];
 
 /** Where this KM stands on the route of an offer. */
-export interface Station {
+export interface RelayHop {
   readonly path: Path;
   /** Of this KM in the path; 0 is the source. */
   readonly at: number;
@@ -26,7 +26,7 @@ export const pathOf = ({ source, transit, destination }: Omit<RelayOffer, "prote
 ];
 
 /** @throws Fault NOT_ON_ROUTE when `from` is not this KM's predecessor, or a KM is on the route twice (key-protocol 2) */
-export function stationOf(offer: RelayOffer, self: KmId, from: KmId): Station {
+export function relayHopOf(offer: RelayOffer, self: KmId, from: KmId): RelayHop {
   const path = pathOf(offer);
   const at = path.indexOf(self);
   if (at < 1 || path[at - 1] !== from || new Set(path).size < path.length) throw new Fault("NOT_ON_ROUTE");
@@ -34,17 +34,17 @@ export function stationOf(offer: RelayOffer, self: KmId, from: KmId): Station {
 }
 
 /**
- * How long the KM at a station waits for the completion, of what the source waits: the share of the hops that are left,
+ * How long the KM at a relayHop waits for the completion, of what the source waits: the share of the hops that are left,
  * so that the one nearest to the trouble names it.
  */
-export const answerMs = ({ path, at }: Station, timeoutMs: number): number =>
+export const answerMs = ({ path, at }: RelayHop, timeoutMs: number): number =>
   (timeoutMs * (path.length - 1 - at)) / (path.length - 1);
 
 /** How long a KM on the way waits for pads. */
-export const padMs = ({ path }: Station, timeoutMs: number): number => (timeoutMs * PAD_PART) / (path.length - 1);
+export const padMs = ({ path }: RelayHop, timeoutMs: number): number => (timeoutMs * PAD_PART) / (path.length - 1);
 
 /** How long a destination waits for the other parts of a KMA-key. */
-export const partsMs = ({ path }: Station, timeoutMs: number): number => (timeoutMs * PARTS_PART) / (path.length - 1);
+export const partsMs = ({ path }: RelayHop, timeoutMs: number): number => (timeoutMs * PARTS_PART) / (path.length - 1);
 
 /** The fault with the hop that failed: the one that it names, or else the one that leads to `to`. */
 export function failedAt(fault: Fault, to: KmId): Fault {

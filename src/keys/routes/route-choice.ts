@@ -20,7 +20,7 @@ const OF_THE_BLOCK: readonly FaultCode[] = ["BAD_TAG", "BLOCK_NOT_HELD", "BLOCK_
 const OF_THE_DESTINATION: readonly FaultCode[] = ["STORE_FULL", "HSM_UNAVAILABLE", "STORE_UNAVAILABLE", "STOPPING"];
 
 /** One route of a KMA-key, or of a part of it, with the link whose block it is. */
-export interface Leg {
+export interface FirstHop {
   readonly route: Route;
   readonly path: Path;
   /** The neighbour that comes first. */
@@ -58,31 +58,31 @@ export class RouteChoice {
   }
 
   /** The routes that the next KMA-key takes, as many as the destination wants; none when there are not so many now. */
-  legs(destination: KmId): readonly Leg[] {
+  hops(destination: KmId): readonly FirstHop[] {
     const { faults } = this.#around;
     if (faults.isResting(destination, destination)) return [];
     const routes = this.#find(this.#found, destination, this.#situation(), this.#view);
-    const legs = routes.flatMap((route) => this.#leg(destination, route) ?? []);
-    const [first] = legs;
-    const areAlike = legs.every(({ link }) => link.settings.blockBytes === first?.link.settings.blockBytes);
-    return legs.length === this.#around.paths(destination) && areAlike ? legs : [];
+    const hops = routes.flatMap((route) => this.#hop(destination, route) ?? []);
+    const [first] = hops;
+    const areAlike = hops.every(({ link }) => link.settings.blockBytes === first?.link.settings.blockBytes);
+    return hops.length === this.#around.paths(destination) && areAlike ? hops : [];
   }
 
-  /** Whether no leg has closed or failed since they were chosen. */
-  areOpen(legs: readonly Leg[]): boolean {
+  /** Whether no hop has closed or failed since they were chosen. */
+  areOpen(hops: readonly FirstHop[]): boolean {
     const { faults } = this.#around;
-    return legs.every(
+    return hops.every(
       ({ link, path }) =>
         this.#isOpen(link) && path.every((to, at) => at === 0 || !faults.isResting(path[at - 1] ?? to, to)),
     );
   }
 
   /** Whether a hop of theirs has failed lately and is being tried again: one relay is enough for that. */
-  areDoubtful(destination: KmId, legs: readonly Leg[]): boolean {
+  areDoubtful(destination: KmId, hops: readonly FirstHop[]): boolean {
     const { faults } = this.#around;
     return (
       faults.isDoubtful(destination, destination) ||
-      legs.some(({ path }) => path.some((to, at) => at > 0 && faults.isDoubtful(path[at - 1] ?? to, to)))
+      hops.some(({ path }) => path.some((to, at) => at > 0 && faults.isDoubtful(path[at - 1] ?? to, to)))
     );
   }
 
@@ -97,7 +97,7 @@ export class RouteChoice {
   }
 
   /** From the link that has most. */
-  #leg(destination: KmId, route: Route): Leg | undefined {
+  #hop(destination: KmId, route: Route): FirstHop | undefined {
     const first = this.#around.remotes.get(route[0] ?? destination);
     const [link] = first?.links.filter((one) => this.#isOpen(one)).sort((a, b) => b.usable - a.usable) ?? [];
     return first && link && { route, path: [this.#context.self, ...route, destination], first, link };
@@ -166,7 +166,7 @@ export class RouteChoice {
   /** Why no relay can begin now, if so. */
   drought(destination: KmId): Fault | undefined {
     const last = this.#lastFaults.get(destination);
-    if (last === undefined || this.legs(destination).length > 0) return undefined;
+    if (last === undefined || this.hops(destination).length > 0) return undefined;
     const at = last.failedAt === undefined ? "" : ` at ${last.failedAt}`;
     return new Fault("NO_ROUTE", {
       text: `no route to ${destination} works; the last key relay failed${at}: ${last.response}`,

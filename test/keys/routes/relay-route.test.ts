@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { asFault, Fault } from "../../../src/core/fault.ts";
 import { type KmId, kmId } from "../../../src/core/ids.ts";
-import { answerMs, failedAt, padMs, partsMs, stationOf } from "../../../src/keys/routes/relay-route.ts";
+import { answerMs, failedAt, padMs, partsMs, relayHopOf } from "../../../src/keys/routes/relay-route.ts";
 
 const km = (letter: string): KmId => kmId(`km-${letter}`);
 const offer = (route: string) => {
@@ -24,7 +24,7 @@ const offer = (route: string) => {
 function placed(route: string, self: string, from: string): number | string {
   try {
     const whole = { ...offer(route), protection: { scheme: "otp", pads: [], tag: new Uint8Array(16) } } as const;
-    return stationOf(whole, km(self), km(from)).at;
+    return relayHopOf(whole, km(self), km(from)).at;
   } catch (thrown) {
     return asFault(thrown).code;
   }
@@ -50,12 +50,12 @@ describe("the time", () => {
       fc.property(fc.integer({ min: 2, max: 20 }), fc.integer({ min: 100, max: 600_000 }), (kms, timeoutMs) => {
         const path = Array.from({ length: kms }, (_, at) => kmId(`km-${at}`));
         for (let at = 1; at < kms - 1; at++) {
-          const station = { path, at };
+          const relayHop = { path, at };
           const before = at === 1 ? timeoutMs : answerMs({ path, at: at - 1 }, timeoutMs);
-          expect(answerMs(station, timeoutMs)).toBeLessThan(before);
-          expect(padMs(station, timeoutMs)).toBeLessThan(answerMs(station, timeoutMs));
-          expect(padMs(station, timeoutMs) + answerMs({ path, at: at + 1 }, timeoutMs)).toBeLessThan(
-            answerMs(station, timeoutMs),
+          expect(answerMs(relayHop, timeoutMs)).toBeLessThan(before);
+          expect(padMs(relayHop, timeoutMs)).toBeLessThan(answerMs(relayHop, timeoutMs));
+          expect(padMs(relayHop, timeoutMs) + answerMs({ path, at: at + 1 }, timeoutMs)).toBeLessThan(
+            answerMs(relayHop, timeoutMs),
           );
         }
         const last = kms === 2 ? timeoutMs : answerMs({ path, at: kms - 2 }, timeoutMs);
