@@ -161,9 +161,9 @@ export class RunningNetwork implements AsyncDisposable {
         config: config.file,
         ak: config.ak.listen,
         kx: config.kx.listen,
-        etsi014: { url: `https://${placeText(config.etsi014.listen)}` },
+        etsi014: { url: `https://${positionText(config.etsi014.listen)}` },
         metrics: { url: metricsUrl(config) },
-        ...(config.controller && { controller: { url: `https://${placeText(config.controller.listen)}` } }),
+        ...(config.controller && { controller: { url: `https://${positionText(config.controller.listen)}` } }),
       })),
       links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.pid })),
       apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => ({ id, km: km.id, ...appFiles(apps, id) }))),
@@ -197,8 +197,8 @@ export class RunningNetwork implements AsyncDisposable {
   }
 }
 
-const placeText = ({ host, port }: Endpoint): string => endpointText(host, port);
-const metricsUrl = (config: NodeConfig): string => `http://${placeText(config.metrics.listen)}/metrics`;
+const positionText = ({ host, port }: Endpoint): string => endpointText(host, port);
+const metricsUrl = (config: NodeConfig): string => `http://${positionText(config.metrics.listen)}/metrics`;
 
 function kmPlan(config: NodeConfig) {
   const dir = dirname(config.file);

@@ -4,7 +4,7 @@ import type { EndReason } from "../../core/counters.ts";
 import { asFault } from "../../core/fault.ts";
 import type { Secret } from "../../core/secret.ts";
 import type { Sealed } from "../../vault/vault.ts";
-import { isAfter, type Place } from "../common/block-position.ts";
+import { type BlockPosition, isAfter } from "../common/block-position.ts";
 import type { Context } from "../common/context.ts";
 import { linkBlock, TABLE } from "../common/rows.ts";
 import { inSlices, PART } from "../common/slices.ts";
@@ -38,7 +38,7 @@ export class Intake {
   #isWaiting = false;
   #done = 0;
   /** The last block whose commit was begun. */
-  #newest: Place | undefined;
+  #newest: BlockPosition | undefined;
   #defect: { readonly thrown: unknown } | undefined;
   #room: (() => void) | undefined;
 

@@ -2,7 +2,7 @@
 
 import { compareIds, type KmId, type LinkId } from "../../core/ids.ts";
 import type { BlockId } from "../../vault/vault.ts";
-import { isAfter, type PadMark, type Place } from "../common/block-position.ts";
+import { type BlockPosition, isAfter, type PadMark } from "../common/block-position.ts";
 import { type BlockRow, linkBlock, type PadRow } from "../common/rows.ts";
 import { LinkUse } from "./link-admin.ts";
 import { PadStream } from "./own-pads.ts";
@@ -25,12 +25,12 @@ export interface StoredBlock extends BlockRow {
 
 /** What the other end says of the blocks that we own. */
 export interface Announcements {
-  readonly upTo: Place;
-  /** Whether it speaks of that place. */
-  covers(place: Place): boolean;
-  holds(place: Place): boolean;
+  readonly upTo: BlockPosition;
+  /** Whether it speaks of that position. */
+  covers(position: BlockPosition): boolean;
+  holds(position: BlockPosition): boolean;
   /** The last of what it holds, at most so many, ascending. */
-  held(most: number): readonly Place[];
+  held(most: number): readonly BlockPosition[];
 }
 
 /** `unverified` until the peer has told its settings; `refused` when they differ from ours, or while out of use. */
@@ -47,11 +47,11 @@ export class LinkInventory {
   /** Bytes that served as pads since the start, of what left here and of what came in. */
   readonly padBytes = { out: 0, in: 0 };
   /** The last block that the module brought. */
-  highest: Place | undefined;
+  highest: BlockPosition | undefined;
   /** The last block that is durable here, with all before it. */
-  settled: Place | undefined;
+  settled: BlockPosition | undefined;
   /** How far the peer was told which of its blocks have arrived here. */
-  announcedTo: Place | undefined;
+  announcedTo: BlockPosition | undefined;
   readonly #sortsFirst: boolean;
   /** Oldest first. Of our own, those in `#confirmed` are known to be at the other end too. */
   #own = new Map<BlockId, StoredBlock>();
@@ -60,9 +60,9 @@ export class LinkInventory {
   /** In the order in which they were confirmed; some have left `#confirmed` since. */
   #latest: BlockId[] = [];
   /** Our blocks that the other end holds and that have not come here yet, in order. */
-  readonly #awaited = new Map<BlockId, Place>();
+  readonly #awaited = new Map<BlockId, BlockPosition>();
   /** How far the other end told what it holds. */
-  #heardTo: Place | undefined;
+  #heardTo: BlockPosition | undefined;
   readonly #arrivals: number[] = [];
   #agreement: Agreement = "unverified";
 
@@ -93,16 +93,16 @@ export class LinkInventory {
     return (this.#sortsFirst ? first : second) / (first + second);
   }
 
-  isNew(place: Place): boolean {
-    return this.highest === undefined || isAfter(place, this.highest);
+  isNew(position: BlockPosition): boolean {
+    return this.highest === undefined || isAfter(position, this.highest);
   }
 
   /** Enters a block that is durable; false when it is ours and the other end told that it does not hold it. */
   enter(block: StoredBlock): boolean {
     (block.own ? this.#own : this.#copies).set(block.id, block);
     const isAwaited = this.#awaited.has(block.id);
-    for (const [id, place] of this.#awaited) {
-      if (isAfter(place, block)) break;
+    for (const [id, position] of this.#awaited) {
+      if (isAfter(position, block)) break;
       this.#awaited.delete(id);
     }
     if (!block.own) return true;
@@ -125,8 +125,8 @@ export class LinkInventory {
     this.#confirm(block);
   }
 
-  find(place: Place): StoredBlock | undefined {
-    const id = linkBlock(this.settings.id, place.run, place.sequence);
+  find(position: BlockPosition): StoredBlock | undefined {
+    const id = linkBlock(this.settings.id, position.run, position.sequence);
     return this.#own.get(id) ?? this.#copies.get(id);
   }
 
@@ -203,9 +203,9 @@ export class LinkInventory {
   hear({ upTo, covers, holds, held }: Announcements): StoredBlock[] {
     if (this.#heardTo === undefined || isAfter(upTo, this.#heardTo)) this.#heardTo = upTo;
     const { id, keepBlocks } = this.settings;
-    for (const place of held(keepBlocks)) {
-      if (this.settled !== undefined && !isAfter(place, this.settled)) continue;
-      this.#awaited.set(linkBlock(id, place.run, place.sequence), place);
+    for (const position of held(keepBlocks)) {
+      if (this.settled !== undefined && !isAfter(position, this.settled)) continue;
+      this.#awaited.set(linkBlock(id, position.run, position.sequence), position);
     }
     for (const awaited of this.#awaited.keys()) {
       if (this.#awaited.size <= keepBlocks) break;
@@ -272,7 +272,7 @@ function oldest(book: ReadonlyMap<BlockId, StoredBlock>, count: number): StoredB
 }
 
 /** Sequences of the blocks of one run, ascending. */
-export function sequencesOf(blocks: Iterable<Place>, run: number): number[] {
+export function sequencesOf(blocks: Iterable<BlockPosition>, run: number): number[] {
   return [...blocks]
     .filter((block) => block.run === run)
     .map((block) => block.sequence)
@@ -280,5 +280,5 @@ export function sequencesOf(blocks: Iterable<Place>, run: number): number[] {
 }
 
 /** The runs that occur, ascending. */
-export const runsOf = (blocks: Iterable<Place>): number[] =>
+export const runsOf = (blocks: Iterable<BlockPosition>): number[] =>
   [...new Set([...blocks].map((block) => block.run))].sort((a, b) => a - b);

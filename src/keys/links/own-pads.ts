@@ -3,7 +3,7 @@
 //   taken blocks   |====used====|--------|  |-----------------|  |------ …
 //                          mark ^        oldest first
 
-import { isAfter, isSamePlace, type PadMark } from "../common/block-position.ts";
+import { isAfter, isSamePosition, type PadMark } from "../common/block-position.ts";
 import type { StoredBlock } from "./link-inventory.ts";
 
 /** A part of a link block that serves as pad. */
@@ -38,7 +38,7 @@ export class PadStream {
 
   /** Bytes of a block that are used. */
   #usedOf(block: StoredBlock): number {
-    return this.#mark !== undefined && isSamePlace(block, this.#mark) ? this.#mark.offset : 0;
+    return this.#mark !== undefined && isSamePosition(block, this.#mark) ? this.#mark.offset : 0;
   }
 
   /** Whether an own block may become pad: pads are taken in order. */

@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { BlockId, Change, Range } from "../../vault/vault.ts";
-import { isAfter, isBeyond, isSamePlace, type PadMark, type Place } from "../common/block-position.ts";
+import { type BlockPosition, isAfter, isBeyond, isSamePosition, type PadMark } from "../common/block-position.ts";
 import { TABLE } from "../common/rows.ts";
 import type { LinkRange } from "../ports.ts";
 import type { StoredBlock } from "./link-inventory.ts";
@@ -17,7 +17,7 @@ export interface TakenPads {
 
 /** The copies of a link's blocks. */
 export interface Copies {
-  find(place: Place): StoredBlock | undefined;
+  find(position: BlockPosition): StoredBlock | undefined;
   leave(id: BlockId): void;
   /** Whether a block of this sequence is ours, not a copy. */
   owns(sequence: number): boolean;
@@ -47,8 +47,8 @@ export class PadCopies {
   }
 
   /** Whether a part of this copy was named as pad. */
-  isBegun(place: Place): boolean {
-    return this.#mark !== undefined && isSamePlace(place, this.#mark) && this.#mark.offset > 0;
+  isBegun(position: BlockPosition): boolean {
+    return this.#mark !== undefined && isSamePosition(position, this.#mark) && this.#mark.offset > 0;
   }
 
   /** Whether an offer that is being dealt with names this copy. */
@@ -97,11 +97,11 @@ export class PadCopies {
   }
 
   /** What is left of the block at the mark, when the next pad lies beyond its first byte; returns its bytes. */
-  #passBegun(last: Place, first: Segment | undefined): number {
+  #passBegun(last: BlockPosition, first: Segment | undefined): number {
     const mark = this.#mark;
     const begun = mark && mark.offset > 0 ? this.#copies.find(mark) : undefined;
     if (mark === undefined || begun === undefined) return 0;
-    if (first !== undefined && isSamePlace(first.block, mark)) return first.offset - mark.offset;
+    if (first !== undefined && isSamePosition(first.block, mark)) return first.offset - mark.offset;
     if (isAfter(last, mark)) this.#spend(begun);
     return this.#blockBytes - mark.offset;
   }
@@ -114,7 +114,7 @@ export class PadCopies {
   /** The other end has gone further than what came here: nothing before `mark` will be named. Returns the bytes passed over. */
   raise(mark: PadMark): number {
     if (!isBeyond(mark, this.#mark)) return 0;
-    const isSame = this.#mark !== undefined && isSamePlace(mark, this.#mark);
+    const isSame = this.#mark !== undefined && isSamePosition(mark, this.#mark);
     const skipped = isSame ? mark.offset - (this.#mark?.offset ?? 0) : this.#passBegun(mark, undefined);
     this.#mark = mark;
     const block = this.#copies.find(mark);
@@ -143,7 +143,7 @@ export class PadCopies {
     const starts = [...this.#underWay].flatMap(({ segments }) =>
       segments.filter((segment) => segment.block.id === block.id).map(({ offset }) => offset),
     );
-    const mark = this.#mark !== undefined && isSamePlace(block, this.#mark) ? this.#mark.offset : this.#blockBytes;
+    const mark = this.#mark !== undefined && isSamePosition(block, this.#mark) ? this.#mark.offset : this.#blockBytes;
     const end = Math.min(...starts, mark);
     return end === 0 || (starts.length === 0 && !this.isBegun(block)) ? [] : [{ offset: 0, length: end }];
   }

@@ -46,8 +46,8 @@ export class RelayArrivals {
     if (source === undefined) throw new Fault("NOT_ON_ROUTE", { text: `${offer.source} is no peer of this KM` });
     const takeBlocks = checkIncoming(this.#context, from, offer);
     if (isPart(offer)) {
-      const place = this.#assemblies.place(source, offer);
-      return await place(takeBlocks(), partsMs(relayHop, this.#context.policy.relayTimeoutMs));
+      const position = this.#assemblies.position(source, offer);
+      return await position(takeBlocks(), partsMs(relayHop, this.#context.policy.relayTimeoutMs));
     }
     const arrival = this.#arrival(source, offer);
     const incoming = takeBlocks();

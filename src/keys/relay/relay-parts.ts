@@ -36,10 +36,10 @@ export class PartAssemblies {
   }
 
   /**
-   * Checks a part's serial and place among the others. The function returned takes the part in and resolves when all
+   * Checks a part's serial and position among the others. The function returned takes the part in and resolves when all
    * have come. @throws Fault MALFORMED_REQUEST, SERIAL_SEEN, and as for a whole key
    */
-  place(source: Remote, offer: PartOffer): (incoming: Incoming, waitMs: number) => Promise<RelayConfirmation> {
+  position(source: Remote, offer: PartOffer): (incoming: Incoming, waitMs: number) => Promise<RelayConfirmation> {
     const { part, parts } = offer.part;
     const isSane = Number.isSafeInteger(part) && part >= 1 && part <= parts && parts >= 2 && parts <= MAX_PARTS;
     if (!isSane) throw new Fault("MALFORMED_REQUEST", { text: `a key has 2 to ${MAX_PARTS} parts, numbered from 1` });

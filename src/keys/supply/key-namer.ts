@@ -24,7 +24,7 @@ interface NamedKey {
   readonly length: number;
 }
 
-/** The message for one pair of apps, with the place where serial, offset and length lie: only those change. */
+/** The message for one pair of apps, with the position where serial, offset and length lie: only those change. */
 interface Template {
   readonly bytes: Uint8Array;
   readonly numbers: DataView;

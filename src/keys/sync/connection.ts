@@ -2,7 +2,7 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, splitRuns } from "../../core/runs.ts";
-import { isAfter, type Place } from "../common/block-position.ts";
+import { type BlockPosition, isAfter } from "../common/block-position.ts";
 import type { Context } from "../common/context.ts";
 import { inParts, integer, runs, text } from "../common/extension-fields.ts";
 import { TABLE } from "../common/rows.ts";
@@ -159,7 +159,7 @@ export class Connection {
     if (link === undefined) return;
     const lacking = link.hear({
       upTo: { run, sequence: to },
-      covers: (place) => place.run === run && place.sequence >= from && place.sequence <= to,
+      covers: (position) => position.run === run && position.sequence >= from && position.sequence <= to,
       holds: ({ sequence }) => has(sequence),
       held: (most) => lastNumbers(blocks, most).map((sequence) => ({ run, sequence })),
     });
@@ -223,8 +223,8 @@ function arrivedEntries(link: LinkInventory): ExtensionEntry[] {
 function arrivedEntry(
   link: LinkInventory,
   run: number,
-  fresh: readonly Place[],
-  { settled, announcedTo }: { readonly settled: Place; readonly announcedTo: Place | undefined },
+  fresh: readonly BlockPosition[],
+  { settled, announcedTo }: { readonly settled: BlockPosition; readonly announcedTo: BlockPosition | undefined },
 ): ExtensionEntry {
   const from = announcedTo?.run === run ? announcedTo.sequence + 1 : 0;
   // A run that is over brings nothing more.

@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, type parseRuns, splitRuns } from "../../core/runs.ts";
-import type { PadMark, Place } from "../common/block-position.ts";
+import type { BlockPosition, PadMark } from "../common/block-position.ts";
 import { inParts, integer, malformed, runs, text } from "../common/extension-fields.ts";
 import { FIRST_OFFSET, MAX_SERIAL } from "../common/key-id.ts";
 import { type LinkInventory, runsOf, sequencesOf } from "../links/link-inventory.ts";
@@ -24,14 +24,14 @@ export interface Mark {
 export interface LinkState {
   readonly share: string;
   readonly blockBytes: number;
-  readonly highest: Place | undefined;
+  readonly highest: BlockPosition | undefined;
   /** How far it has used its blocks as pads for us, and how far it has seen us use ours. */
   readonly pads: PadMark | undefined;
   readonly seen: PadMark | undefined;
   /** Which of our blocks it holds. */
-  holds(place: Place): boolean;
+  holds(position: BlockPosition): boolean;
   /** The last of them, at most so many, ascending. */
-  held(most: number): readonly Place[];
+  held(most: number): readonly BlockPosition[];
 }
 
 /** What the other end says of everything that is shared with us. */
@@ -84,10 +84,10 @@ function linkEntries(link: LinkInventory): ExtensionEntry[] {
   const { settled } = link;
   link.announcedTo = settled;
   const copies = [...link.copies()];
-  const place = settled ? { run: settled.run, highest: settled.sequence } : {};
+  const position = settled ? { run: settled.run, highest: settled.sequence } : {};
   const marks = { ...padMembers("pad", link.pads.mark), ...padMembers("seen", link.padCopies.mark) };
   return [
-    entry("link", { link: id, share: share.join(":"), block_bytes: blockBytes, ...place, ...marks }),
+    entry("link", { link: id, share: share.join(":"), block_bytes: blockBytes, ...position, ...marks }),
     ...runsOf(copies).flatMap((run) =>
       splitRuns(formatRuns(sequencesOf(copies, run)), MAX_LIST_CHARS).map((blocks) =>
         entry("holds", { link: id, run, blocks }),
@@ -152,7 +152,7 @@ function givenUpOf(item: ExtensionEntry): string {
   return text(item, "given_up");
 }
 
-const lastOf = (run: number, blocks: ReturnType<typeof parseRuns>, most: number): Place[] =>
+const lastOf = (run: number, blocks: ReturnType<typeof parseRuns>, most: number): BlockPosition[] =>
   lastNumbers(blocks, most).map((sequence) => ({ run, sequence }));
 
 function readLink(item: ExtensionEntry, holds: readonly ExtensionEntry[]): LinkState {

@@ -131,6 +131,6 @@ function reconcileLink(context: Context, link: LinkInventory, told: LinkState | 
   link.unconfirm();
   const { highest } = told;
   if (highest === undefined) return;
-  const lacking = link.hear({ ...told, upTo: highest, covers: (place) => !isAfter(place, highest) });
+  const lacking = link.hear({ ...told, upTo: highest, covers: (position) => !isAfter(position, highest) });
   endBlocks(context, link, lacking, "gap");
 }

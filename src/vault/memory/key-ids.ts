@@ -13,7 +13,7 @@ const STRIDE = KEY_ID_KEY_BYTES + TAG_ROOM;
 export const keyIdRegionBytes = (keys: number): number => keys * STRIDE;
 
 /** A key-ID key that is being brought in: `bytes` has room for the key and a tag. */
-export interface KeyIdPlace {
+export interface KeyIdPosition {
   readonly bytes: Uint8Array;
   /** The key is there: makes it usable. Dispose gives the place back. */
   ready(): KeyIdKey;
@@ -32,7 +32,7 @@ export class KeyIdKeys {
   }
 
   /** @throws Fault STORE_FULL when as many are in use as were configured */
-  place(): KeyIdPlace {
+  place(): KeyIdPosition {
     const bytes = this.#free.pop();
     if (bytes === undefined) throw new Fault("STORE_FULL", { text: "all places for key-ID keys are taken" });
     const release = () => {

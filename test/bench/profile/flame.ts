@@ -43,13 +43,13 @@ function* framesOf(frame: Frame, scale: number): Generator<Frame> {
   }
 }
 
-interface Place {
+interface BlockPosition {
   readonly scale: number;
   readonly y: number;
   readonly root: Call;
 }
 
-function rectangle({ call, x }: Frame, { scale, y, root }: Place): string {
+function rectangle({ call, x }: Frame, { scale, y, root }: BlockPosition): string {
   const width = call.totalMicros * scale;
   const percent = ((100 * call.totalMicros) / root.totalMicros).toFixed(1);
   const said = `${call.name} ${call.place}\n${percent} %, by itself ${(call.selfMicros / 1_000).toFixed(1)} ms`;

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
-import type { Place } from "../../../src/keys/common/block-position.ts";
+import type { BlockPosition } from "../../../src/keys/common/block-position.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import {
   LinkInventory,
@@ -44,12 +44,12 @@ function enter(book: LinkInventory, sequence: number, run = 1): boolean {
 /** The peer tells that of the places `from` to `to` of a run it holds these. */
 const told = (from: number, to: number, has: readonly number[], run = 1) => ({
   upTo: { run, sequence: to },
-  covers: (place: Place) => place.run === run && place.sequence >= from && place.sequence <= to,
-  holds: ({ sequence }: Place) => has.includes(sequence),
+  covers: (position: BlockPosition) => position.run === run && position.sequence >= from && position.sequence <= to,
+  holds: ({ sequence }: BlockPosition) => has.includes(sequence),
   held: (most: number) => has.slice(-most).map((sequence) => ({ run, sequence })),
 });
 
-const sequences = (blocks: Iterable<Place>): number[] => [...blocks].map(({ sequence }) => sequence);
+const sequences = (blocks: Iterable<BlockPosition>): number[] => [...blocks].map(({ sequence }) => sequence);
 
 describe("design 4: of every block exactly one end is the owner", () => {
   test.each([

@@ -1,4 +1,4 @@
-// The route as one KM on it sees it: its place, and a share of the time that lets the hop nearest to the trouble speak.
+// The route as one KM on it sees it: its position, and a share of the time that lets the hop nearest to the trouble speak.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
