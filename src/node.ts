@@ -10,7 +10,7 @@ import { certificateReader } from "./control/certificates.ts";
 import type { ControllerState } from "./control/controller/answers.ts";
 import { type ControllerServer, startController } from "./control/controller/endpoint.ts";
 import { type Health, healthGauges } from "./control/health/health.ts";
-import { vitalsOf } from "./control/health/progress-checks.ts";
+import { progressChecksOf } from "./control/health/progress-checks.ts";
 import type { SettableLog } from "./control/log.ts";
 import { kmGauges } from "./control/metrics/km-gauges.ts";
 import { type LoopMeasure, measureLoop, processGauges } from "./control/metrics/loop.ts";
@@ -228,7 +228,7 @@ async function openKeys(
   for (const remote of keys.remotes.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
   }
-  for (const { name, withinMs, progress } of vitalsOf(keys)) health.work(name, withinMs, progress);
+  for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
   node.keys = keys;
   node.door.open(keys);
   return keys;

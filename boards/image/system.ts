@@ -85,7 +85,7 @@ export function filesOf({ board, image, version, keyring }: SystemOptions): Read
   };
 }
 
-/** Kinds rather than names where a device comes and goes. */
+/** FieldTypes rather than names where a device comes and goes. */
 function devicesOf(board: Board): string[] {
   const own = board.modulePorts.filter((port) => /^\/dev\/tty(S|AMA)\d/.test(port));
   return [

@@ -95,7 +95,7 @@ function fetchKeys(call: Call, initiator: AppId, keyIds: readonly string[]): voi
   giveUpWhenGone(call, call.door.fetch(request, answerTo(call)));
 }
 
-/** Also runs after an answer, where it is harmless; one that was there at once is spared a listener. */
+/** Also runs after an answer, where it is harmless; one that was there at once is retained a listener. */
 function giveUpWhenGone(call: Call, giveUp: () => void): void {
   if (!call.isAnswered) call.response.once("close", giveUp);
 }

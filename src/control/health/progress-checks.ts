@@ -3,7 +3,7 @@
 import type { KeyManager } from "../../keys/manager/key-manager.ts";
 import type { Progress } from "./health.ts";
 
-interface Vital {
+interface ProgressCheck {
   readonly name: string;
   readonly withinMs: number;
   readonly progress: Progress;
@@ -14,7 +14,7 @@ const BEYOND_MS = 30_000;
 const BLOCK_WITHIN_MS = 30_000;
 
 /** Supply, relays, and the intake of each link. What cannot get on for want of token, store or audit log rests. */
-export function vitalsOf(keys: KeyManager): readonly Vital[] {
+export function progressChecksOf(keys: KeyManager): readonly ProgressCheck[] {
   const { timeoutMs, relayTimeoutMs } = keys.context.policy;
   const pairs = [keys.local, ...keys.remotes.values()];
   const sum = (amount: (pair: (typeof pairs)[number]) => number): number =>

@@ -106,7 +106,7 @@ export interface UnprotectedRow extends Row {
   readonly taken: Uint8Array;
 }
 
-type Kinds = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
+type FieldTypes = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
 
 const SHAPES = {
   block: { link: "string", run: "number", sequence: "number", own: "boolean" },
@@ -143,7 +143,7 @@ const SHAPES = {
   meta: { ageMs: "number", wallMs: "number" },
   route: { routes: "string" },
   whole: { peer: "string", state: "string", block: "string", bornAt: "number", keys: "string", taken: "bytes" },
-} as const satisfies Record<keyof typeof TABLE, Record<string, Kinds>>;
+} as const satisfies Record<keyof typeof TABLE, Record<string, FieldTypes>>;
 
 interface RowOf {
   block: BlockRow;
@@ -166,7 +166,7 @@ export function readRow<T extends keyof RowOf>(table: T, id: string, row: Row): 
   return row as RowOf[T];
 }
 
-function isOfKind(kind: Kinds, value: unknown): boolean {
+function isOfKind(kind: FieldTypes, value: unknown): boolean {
   if (kind === "bytes") return value instanceof Uint8Array;
   if (kind.endsWith("?")) return value === undefined || typeof value === kind.slice(0, -1);
   return typeof value === kind;

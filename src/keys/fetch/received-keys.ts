@@ -257,10 +257,10 @@ export class ReceivedKeys {
 
   /** Ends what the source told it gave up. */
   giveUp(runs: string, change: Change): void {
-    const isGivenUp = inRuns(parseRuns(runs));
-    for (const serial of this.#expected.keys()) if (isGivenUp(serial)) this.#expected.set(serial, false);
+    const isAbandoned = inRuns(parseRuns(runs));
+    for (const serial of this.#expected.keys()) if (isAbandoned(serial)) this.#expected.set(serial, false);
     this.end(
-      [...this.keys()].filter((key) => isGivenUp(key.serial)),
+      [...this.keys()].filter((key) => isAbandoned(key.serial)),
       "given_up",
       change,
     );

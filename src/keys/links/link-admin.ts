@@ -4,7 +4,7 @@ import type { Context } from "../common/context.ts";
 import type { LinkInventory } from "./link-inventory.ts";
 
 /** On from the start: it lasts until it is put back or the process ends. */
-export class LinkUse {
+export class LinkAdmin {
   #isOn = true;
   #returned = Promise.withResolvers<void>();
 
@@ -33,7 +33,7 @@ export class LinkUse {
 }
 
 /** Takes a link out of use or puts it back, which log and counters tell. False when it was so. */
-export function setLinkUse(
+export function setLinkState(
   { log, meter }: Pick<Context, "log" | "meter">,
   link: LinkInventory,
   isOn: boolean,

@@ -4,7 +4,7 @@ import { compareIds, type KmId, type LinkId } from "../../core/ids.ts";
 import type { BlockId } from "../../vault/vault.ts";
 import { type BlockPosition, isAfter, type PadMark } from "../common/block-position.ts";
 import { type BlockRow, linkBlock, type PadRow } from "../common/rows.ts";
-import { LinkUse } from "./link-admin.ts";
+import { LinkAdmin } from "./link-admin.ts";
 import { PadStream } from "./own-pads.ts";
 import { PadCopies } from "./received-pads.ts";
 
@@ -39,7 +39,7 @@ export type Agreement = "unverified" | "agreed" | "refused";
 export class LinkInventory {
   readonly settings: LinkSettings;
   /** Whether an operator lets it be used. */
-  readonly use = new LinkUse();
+  readonly use = new LinkAdmin();
   /** Own blocks that serve as pads; they are in no other book. */
   readonly pads: PadStream;
   /** How far the other end's blocks served as pads. */

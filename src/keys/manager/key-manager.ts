@@ -12,7 +12,7 @@ import { readRow, TABLE } from "../common/rows.ts";
 import { checkSize, keySizes } from "../common/sizes.ts";
 import { KeyFetcher } from "../fetch/fetch.ts";
 import { type BlockFeed, Intake } from "../links/intake.ts";
-import { setLinkUse } from "../links/link-admin.ts";
+import { setLinkState } from "../links/link-admin.ts";
 import { LinkInventory, type LinkSettings } from "../links/link-inventory.ts";
 import { LocalStock } from "../peers/local-stock.ts";
 import { Remote } from "../peers/peer.ts";
@@ -214,7 +214,7 @@ export class KeyManager implements KeyDoor {
   useLink(id: string, isUsed: boolean): boolean {
     const link = this.links.get(id);
     if (link === undefined) throw new Fault("MALFORMED_REQUEST", { text: `this KM has no link ${id}` });
-    const isChanged = setLinkUse(this.context, link, isUsed);
+    const isChanged = setLinkState(this.context, link, isUsed);
     if (isChanged) this.#healthChanged();
     return isChanged;
   }

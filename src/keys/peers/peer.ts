@@ -47,7 +47,7 @@ export class Remote implements Filling {
   /** Its state has been heard and applied on this connection. */
   isHeard = false;
   /** Serials given up are told over this connection, for others than the destination could change them in a relay. */
-  hasGivenUp = false;
+  hasAbandoned = false;
   /** Whether applications here and there may ask for keys with one another: a stock is kept ready for them. */
   isServed = true;
   relays: Relays = { kick: () => {}, stop: () => Promise.resolve() };
@@ -88,7 +88,7 @@ export class Remote implements Filling {
 
   /** Serials were given up of which the next relay cannot tell. */
   announceAbandoned(): void {
-    this.hasGivenUp = true;
+    this.hasAbandoned = true;
     this.announceSoon();
   }
 

@@ -5,7 +5,7 @@ import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
 /** Remembered at most; what is forgotten expires at the destination by its age. */
 const MOST = 1024;
 
-export class GivenUp {
+export class AbandonedSerials {
   readonly #serials = new Set<number>();
 
   get size(): number {

@@ -9,7 +9,7 @@ import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { kmaRow, type PeerRow, type SourceRow, TABLE } from "../common/rows.ts";
-import { GivenUp } from "./abandoned-serials.ts";
+import { AbandonedSerials } from "./abandoned-serials.ts";
 import { Marks } from "./high-water-marks.ts";
 import { excessOf } from "./remainders.ts";
 import { carveFrom, type Demand, isPiece, type Piece, type SourceKey, type Total } from "./source-key.ts";
@@ -25,7 +25,7 @@ export class SourceStock {
   nextSerial = 1;
   /** The highest serial proved equal at both ends. */
   proved = 0;
-  readonly givenUp = new GivenUp();
+  readonly givenUp = new AbandonedSerials();
   /** Relays under way, and those that have ended, well or not. */
   inFlight = 0;
   relaysEnded = 0;

@@ -126,7 +126,7 @@ export class Connection {
   async #heard(entry: ExtensionEntry): Promise<void> {
     if (entry.name === "qkm_state") return this.#heardState(entry);
     if (entry.name === "qkm_arrived") return this.#heardArrived(entry);
-    if (entry.name === "qkm_given_up") return this.#heardGivenUp(entry);
+    if (entry.name === "qkm_given_up") return this.#heardAbandoned(entry);
     if (entry.name !== "qkm_marks") return;
     const change = this.#context.vault.change();
     for (const mark of readMarks(entry)) this.#remote.held.witness(mark, change);
@@ -143,7 +143,7 @@ export class Connection {
     this.#synchronise();
   }
 
-  async #heardGivenUp(entry: ExtensionEntry): Promise<void> {
+  async #heardAbandoned(entry: ExtensionEntry): Promise<void> {
     runs(entry, "serials");
     const change = this.#context.vault.change();
     this.#remote.held.giveUp(text(entry, "serials"), change);
@@ -182,8 +182,8 @@ export class Connection {
     if (!this.#current) return;
     const marks = this.#remote.stock.takeMoved();
     const arrivals = this.#remote.links.flatMap(arrivedEntries);
-    const givenUp = this.#remote.hasGivenUp ? `${this.#remote.stock.givenUp}` : "";
-    this.#remote.hasGivenUp = false;
+    const givenUp = this.#remote.hasAbandoned ? `${this.#remote.stock.givenUp}` : "";
+    this.#remote.hasAbandoned = false;
     const entries = [
       ...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })),
       ...splitRuns(givenUp, MAX_LIST_CHARS).map((serials) => ({ name: "qkm_given_up", serials })),
@@ -195,7 +195,7 @@ export class Connection {
       await this.peer.tell(entries, TELL_TIMEOUT_MS);
       this.#remote.stock.givenUp.told(givenUp);
     } catch (thrown) {
-      this.#remote.hasGivenUp ||= givenUp !== "";
+      this.#remote.hasAbandoned ||= givenUp !== "";
       this.#fail("the peer does not take marks and arrivals", thrown);
     }
     this.#telling = false;

@@ -138,7 +138,7 @@ function readState(entries: readonly ExtensionEntry[]): PeerState {
     links: new Map(of("link").map((item) => [text(item, "link"), readLink(item, of("holds"))])),
     given: serial(first("given"), "given"),
     proved: serial(first("given"), "proved"),
-    givenUp: givenUpOf(first("given")),
+    givenUp: abandonedOf(first("given")),
     marks: of("marks").flatMap(readMarks),
     accepted: serial(first("accepted"), "accepted"),
     isHeld: serialsIn("held"),
@@ -147,7 +147,7 @@ function readState(entries: readonly ExtensionEntry[]): PeerState {
   };
 }
 
-function givenUpOf(item: ExtensionEntry): string {
+function abandonedOf(item: ExtensionEntry): string {
   runs(item, "given_up");
   return text(item, "given_up");
 }

@@ -38,7 +38,7 @@ export function offerOf(relay: KeyRelay, letters: readonly Uint8Array[]): RelayO
     ...routeOf(relay),
     keyId: keyIdOf(entry.key_ID),
     ...protectedKeyOf(entry, letters[0] ?? new Uint8Array(0)),
-    givenUp: givenUpOf(entriesOf(relay.extension)),
+    givenUp: abandonedOf(entriesOf(relay.extension)),
   };
 }
 
@@ -87,7 +87,7 @@ function onlyKey(keys: readonly KeyEntry[]): KeyEntry {
   return entry;
 }
 
-function givenUpOf(entries: readonly ExtensionEntry[]): string {
+function abandonedOf(entries: readonly ExtensionEntry[]): string {
   const entry = entryNamed(entries, "qkm_given_up");
   if (entry === undefined) return "";
   const { serials } = entry;

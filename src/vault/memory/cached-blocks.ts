@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { BlockId, Range } from "../vault.ts";
-import type { Slab, Spared } from "./slab.ts";
+import type { Retained, Slab } from "./slab.ts";
 
 /** One block in one slot. */
 export interface CachedBlock {
@@ -40,7 +40,7 @@ export class CachedBlocks {
   constructor(slab: Slab, load: Load) {
     this.#slab = slab;
     this.#load = load;
-    slab.reclaim = (spared) => this.#reclaim(spared);
+    slab.reclaim = (retained) => this.#reclaim(retained);
   }
 
   /** Slots that hold a block which nobody has open. */
@@ -117,7 +117,7 @@ export class CachedBlocks {
     return new Promise((resolve, refuse) => {
       this.#slab.queue({
         most: wanted.size + emptySlots,
-        spared: wanted,
+        retained: wanted,
         need: () => [...wanted.keys()].filter((block) => !this.#all.has(block)).length + emptySlots,
         give: (slots) => resolve(this.#seat(wanted, slots)),
         refuse,
@@ -171,9 +171,9 @@ export class CachedBlocks {
     }
   }
 
-  #reclaim(spared: Spared): boolean {
+  #reclaim(retained: Retained): boolean {
     for (const oldest of this.#idle) {
-      if (spared.has(oldest.block)) continue;
+      if (retained.has(oldest.block)) continue;
       this.#idle.delete(oldest);
       this.#all.delete(oldest.block);
       this.#drop(oldest);

@@ -8,13 +8,13 @@ import type { BlockId } from "../vault.ts";
 export const SLOT_MARGIN = 64;
 
 /** Blocks that are not to be dropped for whoever needs slots, for it needs them too. */
-export type Spared = { has(block: BlockId): boolean };
+export type Retained = { has(block: BlockId): boolean };
 
 /** Somebody who needs slots, all at once. Until they are given it holds nothing. */
 export interface Waiter {
   /** Slots with which it is served whatever is in memory then. */
   readonly most: number;
-  readonly spared: Spared;
+  readonly retained: Retained;
   /** Slots that it needs now. */
   need(): number;
   /** Takes them, as many as it has just needed. */
@@ -22,7 +22,7 @@ export interface Waiter {
   refuse(reason: Error): void;
 }
 
-const NOTHING: Spared = new Set<BlockId>();
+const NOTHING: Retained = new Set<BlockId>();
 
 /**
  *     region: | slot 0 | slot 1 | … |          a slot is zero whenever it is free
@@ -40,7 +40,7 @@ export class Slab {
   /** Slots for open blocks: all but those set apart. */
   #usable: number;
   /** Puts back a slot that holds what can be had again, if there is one. */
-  reclaim: (spared: Spared) => boolean = () => false;
+  reclaim: (retained: Retained) => boolean = () => false;
 
   /** @throws Error when the region has no room for four slots */
   constructor(region: Uint8Array, blockBytes: number) {
@@ -73,7 +73,7 @@ export class Slab {
   acquire(): Promise<Uint8Array> {
     return new Promise((resolve, refuse) => {
       const give = ([slot]: Uint8Array[]) => slot !== undefined && resolve(slot);
-      this.queue({ most: 1, spared: NOTHING, need: () => 1, give, refuse });
+      this.queue({ most: 1, retained: NOTHING, need: () => 1, give, refuse });
     });
   }
 
@@ -150,7 +150,7 @@ export class Slab {
   #slotsFor(waiter: Waiter): Uint8Array[] | undefined {
     if (waiter.most > this.#usable) return [];
     const need = waiter.need();
-    while (this.#free.length < need && this.reclaim(waiter.spared));
+    while (this.#free.length < need && this.reclaim(waiter.retained));
     return this.#free.length < need ? undefined : this.#free.splice(this.#free.length - need);
   }
 

@@ -1,19 +1,19 @@
 // Tests of src/control/health/progress-checks.ts on a key manager: what is watched, when it rests, and what counts as getting on.
 
 import { expect, test } from "vitest";
-import { vitalsOf } from "../../../src/control/health/progress-checks.ts";
+import { progressChecksOf } from "../../../src/control/health/progress-checks.ts";
 import { ask } from "../../keys/support/apps.ts";
 import { Network, POLICY } from "../../keys/support/network.ts";
 
 const progressOf = ({ a }: Network, name: string): number | undefined => {
-  const vital = vitalsOf(a.km).find((one) => one.name === name);
+  const vital = progressChecksOf(a.km).find((one) => one.name === name);
   if (vital === undefined) throw new Error(`nothing watches ${name}`);
   return vital.progress();
 };
 
 test("supply, relays and each link are watched, and rest while there is nothing to do", async () => {
   const network = await Network.up();
-  expect(vitalsOf(network.a.km).map(({ name }) => name)).toEqual(["supply", "kx", "intake ab"]);
+  expect(progressChecksOf(network.a.km).map(({ name }) => name)).toEqual(["supply", "kx", "intake ab"]);
   await network.run(10_000);
   for (const name of ["supply", "kx", "intake ab"]) expect(progressOf(network, name)).toBeUndefined();
 });

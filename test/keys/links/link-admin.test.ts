@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { kmId } from "../../../src/core/ids.ts";
-import { LinkUse } from "../../../src/keys/links/link-admin.ts";
+import { LinkAdmin } from "../../../src/keys/links/link-admin.ts";
 import { ask } from "../support/apps.ts";
 import { exchanged } from "../support/exchange.ts";
 import { expectAgreement, expectOneUse } from "../support/ledger.ts";
@@ -81,7 +81,7 @@ test("a link that is not configured is refused by name", async () => {
 });
 
 test("waiting for use ends with use and with the signal", async () => {
-  const use = new LinkUse();
+  const use = new LinkAdmin();
   const stop = new AbortController();
   await use.whenOn(stop.signal);
   use.set(false);

@@ -199,7 +199,7 @@ describe("a KM that cannot pass a key on", () => {
     expect(mesh.node("b").recorder.count("blocks_ended", { link: "ab", reason: "given_up" })).toBe(1);
   });
 
-  test("design 5: has no pads: the key waits for some, then is refused, and the link before it is spared", async () => {
+  test("design 5: has no pads: the key waits for some, then is refused, and the link before it is retained", async () => {
     const mesh = await Mesh.up({ links: LINE_3, blocks: 0, policy: { ...ON_DEMAND, timeoutMs: 60_000 } });
     mesh.modules("ab").make(40);
     await mesh.run(200);
