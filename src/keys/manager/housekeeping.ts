@@ -65,12 +65,13 @@ export class Housekeeping {
   /** Ends what is too old or too much: before another KM is told what is held here, too. */
   async expire(): Promise<void> {
     const { ages, policy } = this.#context;
-    const now = ages.now();
+    const oldestOwn = ages.now() - policy.maxAgeMs;
+    const oldestHeld = ages.nowOn() - policy.maxAgeMs - policy.fetchWindowMs;
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     this.#books.strict.expire();
     for (const { stock, held } of this.#pairs()) {
-      await this.#untilDone(() => stock.tidy(now - policy.maxAgeMs, shortBytes, PART));
-      await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs));
+      await this.#untilDone(() => stock.tidy(oldestOwn, shortBytes, PART));
+      await this.#untilDone(() => this.#expire(held, oldestHeld));
     }
     // What could not be taken off the disk when it was too much is back after a start.
     for (const link of this.#books.links.values()) endBlocks(this.#context, link, link.overflow(), "overflow");

@@ -75,7 +75,7 @@ export class StrictHeld {
     change.remove(TABLE.whole, bundle.id);
   }
 
-  /** Ends what is too old, and forgets its names. `oldestBorn` by the age clock. */
+  /** Ends what is too old, and forgets its names. `oldestBorn` without the time switched off. */
   expire(oldestBorn: number): void {
     this.book.end(
       [...this.book.bundles].filter(({ bornAt }) => bornAt <= oldestBorn),
@@ -137,7 +137,7 @@ export class StrictHeld {
         group.map(({ letters }) => letters),
       );
       const entries = group.map(({ keyId }, index) => ({ id: keyId, length: lengths[index] ?? 0 }));
-      const row = { block, bornAt: ages.now(), keys: keysText(entries), taken: new Uint8Array(entries.length) };
+      const row = { block, bornAt: ages.nowOn(), keys: keysText(entries), taken: new Uint8Array(entries.length) };
       const bundle = new Bundle(id, row);
       bundles.push(bundle);
       this.book.write(bundle, change.keep(sealed));

@@ -99,9 +99,8 @@ export class StrictPeer {
 
   expire(): void {
     const { ages, policy } = this.#context;
-    const oldestBorn = ages.now() - policy.maxAgeMs;
-    this.stock.expire(oldestBorn);
-    this.held.expire(oldestBorn - policy.fetchWindowMs);
+    this.stock.expire(ages.now() - policy.maxAgeMs);
+    this.held.expire(ages.nowOn() - policy.maxAgeMs - policy.fetchWindowMs);
   }
 
   /** What an ETSI 014 status shows. */
