@@ -11,7 +11,7 @@ import { fitAnswer } from "../common/sizes.ts";
 import type { Answer, FetchRequest, WholeArrival } from "../ports.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
-import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
+import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
 import { BundleBook, rowOf } from "./strict-inventory.ts";
 
 /** Bytes of one block of keys: no more than the smallest block of a link, so that every slot holds it. */
@@ -177,8 +177,7 @@ export class StrictHeld {
       grantClaims(this.#context, this.book, claims, end).then(
         (grant) => {
           noteClaims(this.#context, "whole_keys_fetched", { door, app, peer: this.#peer }, claims);
-          if (givenUp) grant[Symbol.dispose]();
-          else answer.granted(grant);
+          deliver(this.#context.log, grant, givenUp ? undefined : answer);
         },
         (thrown: unknown) => {
           if (!givenUp) answer.refused(asFault(thrown));

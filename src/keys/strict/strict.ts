@@ -12,7 +12,7 @@ import { readRow, TABLE, type WholeRow, wholeBlock } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
 import type { KeySizes, Peer, SupplyStatus, WholeArrival } from "../ports.ts";
 import { Bundle } from "./strict-bundle.ts";
-import { countEnded } from "./strict-inventory.ts";
+import { type BundleBook, countEnded } from "./strict-inventory.ts";
 import { BUNDLE_BYTES, StrictHeld } from "./strict-received-keys.ts";
 import { StrictRelays } from "./strict-relays.ts";
 import { type KeyWish, StrictStock } from "./strict-stock.ts";
@@ -159,7 +159,10 @@ export class StrictPeers {
     return rows.flatMap(([id, { block }]) => [block, wholeBlock("relayed", id)]);
   }
 
-  /** Destroys what was only reserved; all when the store is a restored copy, and our own when the clock went back. */
+  /**
+   * Destroys what was only reserved; all when the store is a restored copy, and our own when the clock went back.
+   * @throws Fault STORE_UNAVAILABLE: the next start might believe what should be gone
+   */
   async begin(doubt: "restored" | "clock" | undefined): Promise<void> {
     const change = this.#context.vault.change();
     for (const [id, row] of this.#lost.splice(0)) {
@@ -169,8 +172,8 @@ export class StrictPeers {
     await change.commit();
     if (doubt === undefined) return;
     for (const { stock, held } of this.#peers.values()) {
-      stock.book.end(stock.book.bundles, doubt);
-      if (doubt === "restored") held.book.end(held.book.bundles, doubt);
+      await stock.book.endAll(doubt);
+      if (doubt === "restored") await held.book.endAll(doubt);
     }
   }
 
@@ -184,7 +187,9 @@ export class StrictPeers {
 
   /** Token or store are back. */
   recovered(): void {
-    for (const { relays, desk } of this.#peers.values()) {
+    for (const { relays, desk, stock, held } of this.#peers.values()) {
+      stock.book.recovered();
+      held.book.recovered();
       relays.reset();
       desk.pump();
     }
@@ -198,11 +203,11 @@ export class StrictPeers {
     await Promise.all(this.#peers.values().map(({ relays }) => relays.stop()));
   }
 
-  /** Blocks of which something may be used. */
-  *bundles(): Iterable<Bundle> {
+  /** What is shared with all of them, in both directions. */
+  *books(): Iterable<BundleBook> {
     for (const { stock, held } of this.#peers.values()) {
-      yield* stock.book.bundles;
-      yield* held.book.bundles;
+      yield stock.book;
+      yield held.book;
     }
   }
 
