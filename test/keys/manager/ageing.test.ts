@@ -43,6 +43,17 @@ describe("a KMA-key", () => {
     expect([...network.b.vault.blocks()].filter((block) => block.startsWith("link:"))).toEqual([]);
   });
 
+  test("is supplied from no more at max_age even when housekeeping stands still", async () => {
+    const { network } = await aged();
+    // Whatever waits for its turn waits for ever.
+    network.a.km.context.pace.take = () => new Promise(() => {});
+    await network.run(60_000);
+    const asked = ask(network.a.km, { app: "app-a1", to: "app-b1" });
+    await network.run(10);
+    expect(asked.keys).toEqual([]);
+    expect(network.a.recorder.count("kma_keys_ended", { role: "source", reason: "expired" })).toBeGreaterThan(0);
+  });
+
   test("ages while its node is switched off", async () => {
     const { network } = await aged();
     await network.a.stop();
