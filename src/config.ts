@@ -57,22 +57,14 @@ export interface NodeConfig {
     readonly device: string | undefined;
     readonly required: boolean;
   };
-  readonly ak: {
-    readonly listen: Endpoint;
-    readonly tls: TlsFiles;
-    readonly requireHybrid: boolean;
-    readonly maxConnections: number;
-  };
-  readonly etsi014: {
-    readonly listen: Endpoint;
-    readonly tls: TlsFiles;
-    readonly requireHybrid: boolean;
-    readonly maxConnections: number;
-  };
+  readonly ak: DoorConfig;
+  readonly etsi014: DoorConfig;
   readonly kx: { readonly listen: Endpoint; readonly tls: TlsFiles };
   readonly metrics: { readonly listen: Endpoint };
   /** Where the QKDN controller connects, if there is one. */
   readonly controller: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
+  /** Doors that are closed unless they are configured. */
+  readonly skip: SkipConfig | undefined;
   readonly supply: {
     readonly defaultKeyBits: number;
     readonly timeoutMs: number;
@@ -109,6 +101,23 @@ export interface NodeConfig {
   readonly topology: readonly TopologyLink[];
   readonly peers: readonly PeerConfig[];
   readonly apps: readonly AppConfig[];
+}
+
+/** What every door for applications is told. */
+export interface DoorConfig {
+  readonly listen: Endpoint;
+  readonly tls: TlsFiles;
+  readonly requireHybrid: boolean;
+  readonly maxConnections: number;
+}
+
+/** The door for Cisco SKIP. */
+export interface SkipConfig extends DoorConfig {
+  /** This KM's system ID. */
+  readonly system: string;
+  readonly remotes: readonly { readonly system: string; readonly app: AppId }[];
+  /** Who may come without a certificate; the files have the keys. */
+  readonly psk: readonly { readonly identity: string; readonly app: AppId; readonly keyFile: string }[];
 }
 
 export interface LinkConfig {

@@ -32,6 +32,7 @@ import { KeyManager } from "./keys/manager/key-manager.ts";
 import { StartupGate } from "./keys/manager/startup-gate.ts";
 import { parsePairingKey } from "./kq/pairing.ts";
 import { startKx } from "./kx/peers.ts";
+import { openMoreDoors } from "./more-doors.ts";
 import { lateAudit, openAudit, versionOf } from "./node-audit.ts";
 import { blockBytesOf, checkSlots, INTAKE_SLOTS, readTls, settingsOf, vaultOptionsOf } from "./node-settings.ts";
 import { type OpenVault, openVault } from "./vault/open.ts";
@@ -173,9 +174,11 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
   const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
   const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
+  const more = await openMoreDoors({ config, ports, memory: (bytes) => node.vault.lockedRegion(bytes), parts });
   const controller = await openController(base, node, parts);
   node.connections = () => ({
     ...{ ak: ak.connections, etsi014: etsi.connections },
+    ...more(),
     ...(controller && { controller: controller.connections }),
   });
 }

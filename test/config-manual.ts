@@ -26,6 +26,10 @@ const NOTES: Readonly<Record<string, string>> = {
     "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in).",
   controller:
     "Leave it out where no QKDN controller tells routes. Its trust anchor is for controllers alone; see [controller.md](controller.md).",
+  skip: "Leave it out where no encryptor speaks Cisco SKIP: the door is closed then. See [doors.md](doors.md#cisco-skip).",
+  "skip.remotes":
+    "The other key providers, in the order in which their patterns are tried; `/capabilities` names them. Each stands for one application: keys asked for it are shared with that one, keys by ID are those that it asked for.",
+  "skip.psk": "Encryptors that have a pre-shared key in place of a certificate.",
   topology:
     "One per link of the network that is not this node's own, so that keys find their way over other KMs. Every KM is told the same links, or those of its part of the network.",
   peers: "One per other KM that has a link with this one or serves applications that ours talk to.",
@@ -43,15 +47,24 @@ interface Entry {
 }
 
 export function configurationManual(): string {
-  const tables = Object.entries<Entry>(SCHEMA.entries).map(([name, entry]) => {
-    const inner = entry.wrapped ?? entry;
-    const heading = inner.item ? `[[${name}]]` : `[${name}]`;
-    const rows = Object.entries(inner.item?.entries ?? inner.entries ?? {}).map(([key, value]) => row(key, value));
-    const note = NOTES[name] ? `${NOTES[name]}\n\n` : "";
-    return `## ${heading}\n\n${note}| key | value | default | meaning |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
-  });
+  const tables = Object.entries<Entry>(SCHEMA.entries).flatMap(([name, entry]) => tablesOf(name, entry));
   return [INTRO, ...tables].join("\n");
 }
+
+/** A table, and behind it the lists of tables in it. */
+function tablesOf(name: string, entry: Entry): readonly string[] {
+  const inner = entry.wrapped ?? entry;
+  const heading = inner.item ? `[[${name}]]` : `[${name}]`;
+  const all = Object.entries(inner.item?.entries ?? inner.entries ?? {});
+  const rows = all.filter(([, value]) => !isTables(value)).map(([key, value]) => row(key, value));
+  const note = NOTES[name] ? `${NOTES[name]}\n\n` : "";
+  return [
+    `## ${heading}\n\n${note}| key | value | default | meaning |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`,
+    ...all.filter(([, value]) => isTables(value)).flatMap(([key, value]) => tablesOf(`${name}.${key}`, value)),
+  ];
+}
+
+const isTables = (entry: Entry): boolean => (entry.wrapped ?? entry).item?.entries !== undefined;
 
 function row(key: string, entry: Entry): string {
   const inner = entry.wrapped ?? entry;

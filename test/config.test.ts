@@ -315,3 +315,36 @@ describe("the files that a configuration names", () => {
 test("docs/configuration.md is what the schema says (npx vitest run test/config.test.ts -u writes it)", async () => {
   await expect(configurationManual()).toMatchFileSnapshot("../docs/configuration.md");
 });
+
+describe("the SKIP door", () => {
+  const skip = `${GOOD}
+${door("skip", 7005)}
+[[skip.remotes]]
+system = "KP_*"
+app = "app-b1"
+
+[[skip.psk]]
+identity = "router 1"
+app = "app-a1"
+key_file = "router.psk"
+`;
+
+  test("is closed unless it is configured", () => {
+    expect(parseConfig(GOOD, "/etc/qkm/node.toml").skip).toBeUndefined();
+    expect(parseConfig(skip, "/etc/qkm/node.toml").skip).toMatchObject({
+      system: "km-a",
+      remotes: [{ system: "KP_*", app: "app-b1" }],
+      psk: [{ identity: "router 1", app: "app-a1", keyFile: "/etc/qkm/router.psk" }],
+    });
+  });
+
+  test.each([
+    ['app = "app-b1"', 'app = "app-x"', "skip.remotes[0].app"],
+    ['identity = "router 1"\napp = "app-a1"', 'identity = "router 1"\napp = "app-b1"', "skip.psk[0].app"],
+    ["127.0.0.1:7005", "127.0.0.1:7001", "skip.listen"],
+    ['[[skip.remotes]]\nsystem = "KP_*"\napp = "app-b1"', "", "skip.remotes"],
+  ])("%j as %j is complained of", (from, to, key) => {
+    const at = skip.lastIndexOf(from);
+    expect(complaints(skip.slice(0, at) + to + skip.slice(at + from.length)).map(([, name]) => name)).toEqual([key]);
+  });
+});

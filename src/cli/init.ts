@@ -69,7 +69,8 @@ async function init(options: InitOptions): Promise<void> {
   const say = (line: string) => process.stdout.write(`${line}\n`);
   if (options.id !== undefined) return initNode(options.id, board, options, say);
   const dir = resolve(options.dir ?? USUAL_DIR);
-  await provisionReference(dir, board, options.dir === undefined ? USUAL_BASE : undefined, say);
+  const basePort = options.dir === undefined ? USUAL_BASE : undefined;
+  await provisionReference(dir, { board, basePort, doors: [] }, say);
   say(`the reference network is in ${dir}; run it with: qkm up --dir ${quoted(dir)}`);
 }
 

@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { host } from "../../boards/host.ts";
 import { commandsToTry } from "./common/attempt.ts";
 import { USUAL_DIR } from "./common/network.ts";
+import { MORE_DOOR_NAMES, type MoreDoor } from "./provision/more-doors.ts";
 import { networkPlaces } from "./provision/plan.ts";
 import { USUAL_BASE } from "./provision/ports.ts";
 import { provisionReference } from "./provision/reference.ts";
@@ -21,6 +22,7 @@ interface UpCommandOptions {
   readonly dir?: string;
   readonly ui: boolean;
   readonly rateBitsPerS: number;
+  readonly doors: readonly MoreDoor[];
 }
 
 export function registerUpCommand(program: Command): void {
@@ -34,6 +36,7 @@ export function registerUpCommand(program: Command): void {
     )
     .argument("[module options...]", "options of `qkm module` for every link, after --")
     .option("--dir <dir>", `folder of the network (default: ${USUAL_DIR})`)
+    .option("--doors <names>", `open these too, and keep them: all, or some of ${MORE_DOOR_NAMES.join(",")}`, doors, [])
     .option("--no-ui", "print one line when all is ready, and no table")
     .option("--rate-bits-per-s <n>", "key rate of each simulated link", positive, 2_000_000)
     .addHelpText(
@@ -41,6 +44,15 @@ export function registerUpCommand(program: Command): void {
       "\nExamples:\n  qkm up --dir /tmp/net --no-ui\n  qkm up -- --lose-blocks 0.01 --restart-every-s 60",
     )
     .action(up);
+}
+
+function doors(text: string): readonly MoreDoor[] {
+  if (text === "all") return MORE_DOOR_NAMES;
+  return text.split(",").map((name) => {
+    const door = MORE_DOOR_NAMES.find((one) => one === name);
+    if (door === undefined) throw new InvalidArgumentError(`It must be all, or some of ${MORE_DOOR_NAMES.join(",")}.`);
+    return door;
+  });
 }
 
 function positive(text: string): number {
@@ -55,7 +67,8 @@ async function up(further: readonly string[], options: UpCommandOptions): Promis
   const say = (line: string) => process.stderr.write(`${line}\n`);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   using ownership = await takeOwnership(networkPlaces(dir).owner);
-  await provisionReference(dir, host, options.dir === undefined ? USUAL_BASE : undefined, say);
+  const basePort = options.dir === undefined ? USUAL_BASE : undefined;
+  await provisionReference(dir, { board: host, basePort, doors: options.doors }, say);
   const moduleOptions = ["--rate-bits-per-s", String(options.rateBitsPerS), ...further];
   await using network = await RunningNetwork.start({ dir, moduleOptions }, ownership);
   try {

@@ -4,7 +4,9 @@ import { existsSync, statSync } from "node:fs";
 import type { NodeConfig } from "../config.ts";
 import { Topology } from "../core/topology.ts";
 import type { Path } from "./lines.ts";
+import { once } from "./once.ts";
 import { checkPorts } from "./ports.ts";
+import { checkSkip } from "./skip.ts";
 
 /** Reported of each thing that is wrong, and where. */
 export type Complain = (path: Path, sentence: string) => void;
@@ -26,6 +28,7 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkPorts(config, complain);
   checkPeersAndApps(config, complain);
   checkFetchApps(config, complain);
+  checkSkip(config, complain);
   if (checkTopology(config, complain)) checkPaths(config, complain);
 }
 
@@ -47,7 +50,7 @@ function checkNode({ node, memory, links, watchdog }: NodeConfig, known: Known, 
 
 function checkListeners(config: NodeConfig, complain: Complain): void {
   const taken = new Map<string, string>();
-  for (const table of ["ak", "etsi014", "kx", "metrics", "controller"] as const) {
+  for (const table of ["ak", "etsi014", "kx", "metrics", "controller", "skip"] as const) {
     const listen = config[table]?.listen;
     if (listen === undefined) continue;
     const { host, port } = listen;
@@ -139,28 +142,22 @@ function checkFetchApps({ node, peers, apps }: NodeConfig, complain: Complain): 
   }
 }
 
-/** Complains of each name that comes a second time. */
-function once(what: string, complain: Complain): (name: string, path: Path) => void {
-  const seen = new Set<string>();
-  return (name, path) => {
-    if (seen.has(name)) complain(path, `"${name}" is ${what} already`);
-    seen.add(name);
-  };
-}
-
 /** The files named must be there, and those with secrets not open to others. */
 export function checkFiles(config: NodeConfig, complain: Complain): void {
   const { token, links } = config;
   file(token.module, ["token", "module"], complain);
   secretFile(token.pinFile, ["token", "pin_file"], complain);
   if (token.softhsmConf !== undefined) file(token.softhsmConf, ["token", "softhsm_conf"], complain);
-  for (const table of ["ak", "etsi014", "kx", "controller"] as const) {
+  for (const table of ["ak", "etsi014", "kx", "controller", "skip"] as const) {
     const tls = config[table]?.tls;
     if (tls === undefined) continue;
     const { certificate, key, trust } = tls;
     file(certificate, [table, "certificate"], complain);
     secretFile(key, [table, "key"], complain);
     file(trust, [table, "trust"], complain);
+  }
+  for (const [at, { keyFile }] of (config.skip?.psk ?? []).entries()) {
+    secretFile(keyFile, ["skip", "psk", at, "key_file"], complain);
   }
   for (const [at, { pairingKeyFile }] of links.entries()) {
     if (pairingKeyFile !== undefined) secretFile(pairingKeyFile, ["links", at, "pairing_key_file"], complain);

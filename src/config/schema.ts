@@ -112,6 +112,40 @@ export const SCHEMA = v.strictObject({
   kx: v.strictObject({ listen: endpoint("where other KMs connect (Q.4163)"), ...tls }),
   metrics: v.strictObject({ listen: endpoint("Prometheus metrics, plain HTTP: a local or management address") }),
   controller: v.optional(v.strictObject({ listen: endpoint("where the QKDN controller connects (HTTPS)"), ...tls })),
+  skip: v.optional(
+    v.strictObject({
+      listen: endpoint("where encryptors connect (Cisco SKIP, HTTPS)"),
+      ...door,
+      system: v.optional(id("this KM's system ID; `id` of `[node]` when left out")),
+      remotes: v.optional(
+        v.array(
+          v.strictObject({
+            system: v.pipe(
+              text("system ID of another key provider, or a pattern with `*`, `?`, `[list]` or `[!list]`"),
+              v.maxLength(128, "must have at most 128 characters"),
+            ),
+            app: id("the application that it stands for, one of `[[apps]]`"),
+          }),
+          "must be written as [[skip.remotes]]",
+        ),
+        [],
+      ),
+      psk: v.optional(
+        v.array(
+          v.strictObject({
+            identity: v.pipe(
+              text("what an encryptor without a certificate names itself (TLS 1.2, DHE-PSK)"),
+              v.maxLength(128, "must have at most 128 characters"),
+            ),
+            app: id("the application at home here that it is"),
+            key_file: text("file with its key, 32 to 128 hexadecimal digits, not readable by others"),
+          }),
+          "must be written as [[skip.psk]]",
+        ),
+        [],
+      ),
+    }),
+  ),
   supply: v.optional(
     v.strictObject({
       default_key_bits: v.optional(v.pipe(integer(8, 32_704, "size of a key when none is asked"), wholeBytes), 256),

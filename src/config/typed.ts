@@ -1,7 +1,7 @@
 // What was written in the file, as the values that the node works with: paths absolute, times in milliseconds.
 
 import { dirname, resolve } from "node:path";
-import type { NodeConfig, TlsFiles } from "../config.ts";
+import type { DoorConfig, NodeConfig, TlsFiles } from "../config.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
 import type { TopologyLink } from "../core/topology.ts";
 import { isUsbPort } from "../core/usb-port.ts";
@@ -16,7 +16,7 @@ export function configOf(from: Written, file: string): NodeConfig {
     key: at(of.key),
     trust: at(of.trust),
   });
-  const door = (of: Written["ak"]): NodeConfig["ak"] => ({
+  const door = (of: Written["ak"]): DoorConfig => ({
     listen: of.listen,
     tls: tls(of),
     requireHybrid: of.require_hybrid,
@@ -52,6 +52,12 @@ export function configOf(from: Written, file: string): NodeConfig {
     kx: { listen: from.kx.listen, tls: tls(from.kx) },
     metrics: { listen: from.metrics.listen },
     controller: from.controller && { listen: from.controller.listen, tls: tls(from.controller) },
+    skip: from.skip && {
+      ...door(from.skip),
+      system: from.skip.system ?? node.id,
+      remotes: from.skip.remotes.map(({ system, app }) => ({ system, app: appId(app) })),
+      psk: from.skip.psk.map(({ identity, app, key_file }) => ({ identity, app: appId(app), keyFile: at(key_file) })),
+    },
     supply: supplyOf(from.supply),
     audit: {
       dir: at(from.audit.dir),

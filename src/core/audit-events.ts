@@ -22,7 +22,7 @@ const KMA_KEY = { peer: "the other KM", serial: "of the KMA-key" };
 const ROLE = "`source`: we carve it; `destination`: we hold it for the other KM";
 const REASON = "why, one of the reasons in [metrics.md](metrics.md)";
 const KEYS = {
-  door: "`ak`, `etsi014` or `session`",
+  door: "`ak`, `etsi014`, `skip` or `session`",
   initiator: "the application that is supplied first",
   target: "the application that fetches by ID",
   ...KMA_KEY,

@@ -3,6 +3,7 @@
 import { Fault } from "../core/fault.ts";
 import { joined, type Provenance, readProvenance } from "../core/provenance.ts";
 import { isObject, type JsonObject } from "../http/body.ts";
+import { single } from "../http/target.ts";
 import type { KeySizes } from "../keys/ports.ts";
 
 /** New keys: how many, of how many bits, and what they are to be like. */
@@ -100,12 +101,6 @@ export function refuseQuery(query: string | undefined): void {
   for (const name of ["number", "size", "key_ID"]) {
     if (parameters.has(name)) throw malformed(`${name} belongs in the body of a POST`);
   }
-}
-
-function single(parameters: URLSearchParams, name: string): string | undefined {
-  const values = parameters.getAll(name);
-  if (values.length > 1) throw malformed(`${name} is given more than once`);
-  return values[0];
 }
 
 function decimal(text: string | undefined, name: string): number | undefined {

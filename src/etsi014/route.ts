@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { type AppId, appId } from "../core/ids.ts";
+import { splitTarget } from "../http/target.ts";
 
 export type Operation = "status" | "enc_keys" | "dec_keys";
 
@@ -22,23 +23,19 @@ export const ALLOWED: Readonly<Record<Operation, string>> = {
 };
 
 const BASE = "/api/v1/keys/";
-/** RFC 9112 3.2.2: a server takes the absolute form too. */
-const ABSOLUTE = /^https:\/\/[^/?#]*/i;
 
 /**
  * Undefined when the path is none of the three.
  * @throws Fault MALFORMED_REQUEST when the segment is no application's ID once it is URL-decoded
  */
 export function routeOf(target: string): Route | undefined {
-  const origin = target.startsWith("/") ? target : target.replace(ABSOLUTE, "");
-  const mark = origin.indexOf("?");
-  const path = mark < 0 ? origin : origin.slice(0, mark);
+  const { path, query } = splitTarget(target);
   const slash = path.indexOf("/", BASE.length);
   if (slash < 0 || !path.startsWith(BASE)) return undefined;
   const operation = path.slice(slash + 1);
   if (!isOperation(operation)) return undefined;
   const other = appId(decodeSegment(path.slice(BASE.length, slash)));
-  return { operation, other, query: mark < 0 ? undefined : origin.slice(mark + 1) };
+  return { operation, other, query };
 }
 
 const isOperation = (text: string): text is Operation => Object.hasOwn(ALLOWED, text);

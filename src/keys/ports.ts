@@ -5,7 +5,7 @@ import type { AppId, KmId, LinkId } from "../core/ids.ts";
 import type { Provenance } from "../core/provenance.ts";
 
 /** How keys leave; `session`: pushed to the destination of a session of Ak, or supplied to its initiator. */
-export type Door = "ak" | "etsi014" | "session";
+export type Door = "ak" | "etsi014" | "skip" | "session";
 
 /** Q.4161 0x2101, ETSI 014 Get key: new keys for the caller and another application. */
 export interface SupplyRequest {

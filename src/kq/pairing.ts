@@ -2,6 +2,7 @@
 
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
 import { Fault } from "../core/fault.ts";
+import { readDigits } from "../core/hex.ts";
 import { type Secret, secretOf } from "../core/secret.ts";
 import { Writer } from "./codec.ts";
 import { MAX_FRAME_BYTES, NONCE_BYTES, TAG_BYTES } from "./limits.ts";
@@ -31,20 +32,11 @@ export function parsePairingKey(file: Uint8Array): Secret {
   throw new Fault("MALFORMED_REQUEST", { text: "a pairing key file has 32 bytes, or 64 hexadecimal digits" });
 }
 
-function readHex(file: Uint8Array, key: Buffer): boolean {
+/** Digits, and perhaps a line end. */
+function readHex(file: Uint8Array, key: Uint8Array): boolean {
   const tail = file.subarray(2 * KEY_BYTES);
-  if (file.length < 2 * KEY_BYTES || tail.length > 2 || !tail.every((byte) => byte === 10 || byte === 13)) return false;
-  const digits = Array.from(file.subarray(0, 2 * KEY_BYTES), digit);
-  for (let i = 0; i < KEY_BYTES; i++) key[i] = ((digits[2 * i] ?? 0) << 4) | (digits[2 * i + 1] ?? 0);
-  const good = digits.every((value) => value >= 0);
-  digits.fill(0);
-  return good;
-}
-
-function digit(ascii: number): number {
-  if (ascii >= 48 && ascii <= 57) return ascii - 48;
-  const letter = ascii | 32;
-  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+  if (tail.length > 2 || !tail.every((byte) => byte === 10 || byte === 13)) return false;
+  return readDigits(file, key);
 }
 
 /** HKDF-SHA-256 over both ends' random bytes: 32 bytes for one purpose of one connection. */

@@ -1,4 +1,4 @@
-// The key exchange groups that a TLS client offers, read from its first message before the handshake begins.
+// What a TLS client offers, read from its first message before the handshake begins.
 
 import type { Socket } from "node:net";
 import { Refusal } from "./refusal.ts";
@@ -12,12 +12,18 @@ const HANDSHAKE_RECORD = 22;
 const MAX_RECORD = 0x4000;
 const SUPPORTED_GROUPS = 10;
 
+/** Codes of the key exchange groups and cipher suites that a client offers; none of what is broken or not there. */
+export interface ClientHello {
+  readonly groups: readonly number[];
+  readonly suites: readonly number[];
+}
+
 /**
  * Reads the ClientHello of a fresh socket and puts it back, so that TLS can begin as if nothing had been read.
  * Node tells a server neither the group negotiated nor the groups offered; so the listener looks, chooses one, and
- * then allows only that one. Calls `then` once with the group codes offered, or with a Refusal when it is not TLS.
+ * then allows only that one. Calls `then` once with what is offered, or with a Refusal when it is not TLS.
  */
-export function peekGroups(socket: Socket, then: (offered: readonly number[] | Refusal) => void): void {
+export function peekHello(socket: Socket, then: (hello: ClientHello | Refusal) => void): void {
   let seen: Buffer = Buffer.alloc(0);
   const look = (chunk: Buffer): void => {
     seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
@@ -29,7 +35,7 @@ export function peekGroups(socket: Socket, then: (offered: readonly number[] | R
       return;
     }
     socket.unshift(seen);
-    then(offeredGroups(seen.subarray(RECORD_HEADER, bytes)));
+    then(helloOf(seen.subarray(RECORD_HEADER, bytes)));
   };
   socket.on("data", look);
 }
@@ -42,27 +48,28 @@ function recordBytes(seen: Buffer): number | undefined {
   return length > MAX_RECORD ? undefined : RECORD_HEADER + length;
 }
 
-/** The supported_groups (RFC 8446 4.2.7) of a ClientHello; none when it has no such extension or is broken. */
-export function offeredGroups(hello: Buffer): readonly number[] {
+export function helloOf(message: Buffer): ClientHello {
+  let suites: readonly number[] = [];
   try {
-    return readGroups(hello);
+    // Handshake header 4, version 2, random 32; then session ID, cipher suites, compression methods.
+    let at = 38;
+    at += 1 + message.readUInt8(at);
+    const end = at + 2 + message.readUInt16BE(at);
+    suites = uint16s(message.subarray(at + 2, end));
+    return { suites, groups: groupsIn(message, end + 1 + message.readUInt8(end)) };
   } catch (thrown) {
-    if (thrown instanceof RangeError) return [];
+    if (thrown instanceof RangeError) return { suites, groups: [] };
     throw thrown;
   }
 }
 
-function readGroups(hello: Buffer): readonly number[] {
-  // Handshake header 4, version 2, random 32; then session ID, cipher suites, compression methods.
-  let at = 38;
-  at += 1 + hello.readUInt8(at);
-  at += 2 + hello.readUInt16BE(at);
-  at += 1 + hello.readUInt8(at);
-  at += 2;
-  while (at < hello.length) {
+/** The supported_groups (RFC 8446 4.2.7) among the extensions, whose length stands at `start`. @throws RangeError */
+function groupsIn(message: Buffer, start: number): readonly number[] {
+  let at = start + 2;
+  while (at < message.length) {
     const body = at + 4;
-    const end = body + hello.readUInt16BE(at + 2);
-    if (hello.readUInt16BE(at) === SUPPORTED_GROUPS) return uint16s(hello.subarray(body + 2, end));
+    const end = body + message.readUInt16BE(at + 2);
+    if (message.readUInt16BE(at) === SUPPORTED_GROUPS) return uint16s(message.subarray(body + 2, end));
     at = end;
   }
   return [];

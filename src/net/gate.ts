@@ -1,24 +1,29 @@
 // The way in: who waits for a handshake, who is in one, who is open; and why somebody is refused.
 
 import type { Socket } from "node:net";
-import { createServer, type Server, type TLSSocket } from "node:tls";
-import { GROUPS, type Group, peekGroups } from "./client-hello.ts";
-import { examine, type Peer } from "./identity.ts";
+import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { type ClientHello, GROUPS, type Group, peekHello } from "./client-hello.ts";
+import { type Admit, examine, type Peer } from "./identity.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING, type Timing } from "./options.ts";
+import { DHE_PSK, offersPsk, type PreSharedKey, type PreSharedKeys, pskOptions } from "./pre-shared.ts";
 import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { refuseTickets } from "./tickets.ts";
 
-/** A peer whose certificate was examined and admitted. */
+/** A peer whose certificate or pre-shared key was examined, and who was admitted. */
 export interface AdmittedPeer extends Peer {
-  readonly group: Group;
+  readonly group: KeyExchange;
 }
+
+type KeyExchange = Group | typeof DHE_PSK;
 
 /** One connection on its way in. */
 interface Arrival {
   readonly socket: Socket;
   readonly from: string;
   timer: NodeJS.Timeout | undefined;
-  group: Group;
+  group: KeyExchange;
+  /** Whom the identity that it showed stands for, when it came with a pre-shared key. */
+  shown: { readonly identity: string; readonly key: PreSharedKey } | undefined;
 }
 
 /** What is on its way in and what is open. Handshakes beyond the limit wait in the order of arrival. */
@@ -27,7 +32,7 @@ export class Gate {
   readonly #ports: NetPorts;
   readonly #admitted: (socket: TLSSocket, peer: AdmittedPeer) => void;
   readonly #timing: Timing;
-  readonly #servers: ReadonlyMap<Group, Server>;
+  readonly #servers: ReadonlyMap<KeyExchange, Server>;
   readonly #open = new Set<Socket>();
   readonly #waiting: Arrival[] = [];
   readonly #shaking = new Map<string, Arrival>();
@@ -37,7 +42,10 @@ export class Gate {
     this.#ports = ports;
     this.#admitted = admitted;
     this.#timing = { ...TIMING, ...options.timing };
-    this.#servers = new Map(options.groups.map((group) => [group, this.#tlsServer(group)]));
+    const { groups, preShared } = options;
+    const servers = groups.map((group) => [group, this.#certificateServer(group)] as const);
+    const psk = preShared === undefined ? [] : ([[DHE_PSK, this.#pskServer(preShared)]] as const);
+    this.#servers = new Map<KeyExchange, Server>([...servers, ...psk]);
   }
 
   get connections(): number {
@@ -52,7 +60,7 @@ export class Gate {
       this.#refuse(new Refusal("too_many", `${this.#open.size}`), from);
       return;
     }
-    const arrival: Arrival = { socket, from, group: this.#options.groups[0], timer: undefined };
+    const arrival: Arrival = { socket, from, group: this.#options.groups[0], timer: undefined, shown: undefined };
     this.#open.add(socket);
     socket.once("close", () => {
       this.#open.delete(socket);
@@ -72,17 +80,22 @@ export class Gate {
 
   /** Waits for what the client offers; that takes no place among the handshakes. */
   #look(arrival: Arrival): void {
-    peekGroups(arrival.socket, (offered) => {
+    peekHello(arrival.socket, (hello) => {
       clearTimeout(arrival.timer);
-      if (offered instanceof Refusal) {
-        this.#fail(arrival, offered);
+      if (hello instanceof Refusal) {
+        this.#fail(arrival, hello);
         return;
       }
-      const { groups } = this.#options;
-      arrival.group = groups.find((group) => offered.includes(GROUPS[group])) ?? groups[0];
+      arrival.group = this.#exchangeFor(hello);
       this.#waiting.push(arrival);
       this.#next();
     });
+  }
+
+  #exchangeFor({ suites, groups: offered }: ClientHello): KeyExchange {
+    const { groups, preShared } = this.#options;
+    if (preShared !== undefined && offersPsk(suites)) return DHE_PSK;
+    return groups.find((group) => offered.includes(GROUPS[group])) ?? groups[0];
   }
 
   #next(): void {
@@ -111,25 +124,39 @@ export class Gate {
   }
 
   /** One server per group: whatever it negotiates, the group is known. */
-  #tlsServer(group: Group): Server {
-    const server = createServer({
+  #certificateServer(group: Group): Server {
+    return this.#tlsServer({
       ...contextOptions(this.#options.tls, [group]),
       requestCert: true,
       // Refused in #examine instead, where the certificate can still be named in the log. Nothing is read before.
       rejectUnauthorized: false,
-      handshakeTimeout: this.#timing.handshakeMs,
     });
+  }
+
+  #pskServer(keys: PreSharedKeys): Server {
+    return this.#tlsServer(
+      pskOptions(keys, (socket, identity, key) => {
+        const arrival = this.#arrivalOf(socket);
+        if (arrival !== undefined) arrival.shown = { identity, key };
+      }),
+    );
+  }
+
+  #arrivalOf(socket: TLSSocket): Arrival | undefined {
+    return this.#shaking.get(`${socket.remoteAddress}|${socket.remotePort}`);
+  }
+
+  #tlsServer(options: TlsOptions): Server {
+    const server = createServer({ ...options, handshakeTimeout: this.#timing.handshakeMs });
     refuseTickets(server);
-    const arrivalOf = (socket: TLSSocket): Arrival | undefined =>
-      this.#shaking.get(`${socket.remoteAddress}|${socket.remotePort}`);
     server.on("tlsClientError", (error, socket) => {
-      const arrival = arrivalOf(socket);
+      const arrival = this.#arrivalOf(socket);
       if (arrival !== undefined) this.#fail(arrival, refusalOfError(error));
       socket.destroy();
     });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => socket.destroy());
-      const arrival = arrivalOf(socket);
+      const arrival = this.#arrivalOf(socket);
       if (arrival === undefined) {
         socket.destroy();
         return;
@@ -140,10 +167,10 @@ export class Gate {
     return server;
   }
 
-  #examine(socket: TLSSocket, { from, group }: Arrival): void {
+  #examine(socket: TLSSocket, { from, group, shown }: Arrival): void {
     const { door, kind } = this.#options;
     const { audit, log, meter, admit } = this.#ports;
-    const peer = examine(socket, kind, admit);
+    const peer = group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, admit);
     if (peer instanceof Refusal) {
       this.#refuse(peer, from, certificateFields(socket.getPeerX509Certificate()));
       socket.destroy();
@@ -164,4 +191,13 @@ export class Gate {
       `connection refused: ${refusal.message}`,
     );
   }
+}
+
+/** RFC 4279: who has the key of an identity is whom it stands for. */
+function examineShown(shown: Arrival["shown"], admit: Admit): Peer | Refusal {
+  if (shown === undefined) return new Refusal("no_certificate");
+  const { id } = shown.key;
+  const fault = admit(id);
+  if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`);
+  return { id, certificate: `PSK identity ${JSON.stringify(shown.identity)}` };
 }

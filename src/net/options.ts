@@ -4,6 +4,7 @@ import type { SecureContextOptions } from "node:tls";
 import type { Audit, Log, Meter } from "../core/ports.ts";
 import type { Group } from "./client-hello.ts";
 import type { Admit, PeerKind } from "./identity.ts";
+import type { PreSharedKeys } from "./pre-shared.ts";
 
 /** Own certificate (chain), its private key, and who may sign the peer's: PEM. */
 export interface TlsMaterial {
@@ -43,6 +44,8 @@ export interface ListenOptions extends SecureOptions {
   readonly maxConnections: number;
   /** Handshakes at once; more wait their turn. Default 32. */
   readonly maxHandshakes?: number;
+  /** Who may come without a certificate, over TLS 1.2. Without any, nobody. */
+  readonly preShared?: PreSharedKeys;
 }
 
 export interface NetPorts {

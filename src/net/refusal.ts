@@ -15,6 +15,7 @@ export const REFUSALS = {
   identity: "the certificate does not have exactly one identity of the kind wanted here",
   not_admitted: "the identity is not admitted here",
   group: "the peer offers no key exchange group that is allowed here",
+  psk: "the PSK identity is not known here",
   handshake: "the TLS handshake failed",
   timeout: "the TLS handshake took too long",
   too_many: "there are as many connections as allowed",
@@ -41,6 +42,7 @@ export function refusalOfVerdict(verdict: string): Refusal {
 /** The refusal that an error during the handshake means. */
 export function refusalOfError(error: Error): Refusal {
   const code = "code" in error ? String(error.code) : error.message;
+  if (code === "ERR_SSL_PSK_IDENTITY_NOT_FOUND") return new Refusal("psk");
   return new Refusal(/KEY_SHARE|SHARED_GROUP/.test(code) ? "group" : "handshake", code);
 }
 

@@ -3,7 +3,6 @@
 import type { TLSSocket } from "node:tls";
 import { forgetRegistersSoon } from "../core/registers.ts";
 import type { Channel, ChannelHandler } from "./channel.ts";
-import type { Group } from "./client-hello.ts";
 import type { Peer } from "./identity.ts";
 
 /** After `close`, the peer has this long to end its side before the socket is destroyed. */
@@ -25,7 +24,7 @@ export class TlsChannel implements Channel {
   /** Set when the end has begun; nothing is read or written after. */
   #ending: string | undefined;
 
-  constructor(socket: TLSSocket, peer: Peer & { readonly group: Group }, writeMs: number) {
+  constructor(socket: TLSSocket, peer: Peer & { readonly group: string }, writeMs: number) {
     this.id = peer.id;
     this.certificate = peer.certificate;
     this.group = peer.group;

@@ -85,8 +85,8 @@ export const BREAKS = {
   "keeps no copy for the fetch window": {
     rule: "fetchable",
     file: "src/keys/manager/housekeeping.ts",
-    line: "await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs));",
-    becomes: "await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs));",
+    line: "await this.#untilDone(() => this.#expire(held, oldestHeld));",
+    becomes: "await this.#untilDone(() => this.#expire(held, ages.nowOn() - policy.maxAgeMs));",
   },
   "forgets to give back the keys of key IDs": {
     rule: "balanced",

@@ -122,6 +122,24 @@ describe("an open block", () => {
     expect(take(open, { offset: 128, length: 8 })).toEqual(Buffer.from(keyOf("kma:1").subarray(128, 136)));
   });
 
+  test("refuses a range with 8 zero bytes in a row wherever they begin: keys of other makes are not aligned", async () => {
+    await using bench = await readyBench();
+    await keep(bench.vault, "kma:1");
+    using open = await bench.vault.open(id("kma:1"));
+    const target = new Uint8Array(100);
+    for (const [offset, length] of [
+      [97, 9],
+      [107, 12],
+      [121, 32],
+      [155, 8],
+    ] as const) {
+      open.wipe({ offset, length });
+      expect(() => open.emit({ offset, length }, target, 0)).toThrow("were used before");
+    }
+    open.wipe({ offset: 201, length: 7 });
+    expect(open.emit({ offset: 200, length: 9 }, target, 0)).toBe(12);
+  });
+
   test("has zeros where a range was wiped, and nowhere else", async () => {
     await using bench = await readyBench();
     await keep(bench.vault, "kma:1");

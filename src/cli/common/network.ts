@@ -17,6 +17,8 @@ export interface NetworkKm {
   readonly metrics: { readonly url: string };
   /** Absent when its configuration has no [controller]. */
   readonly controller?: { readonly url: string };
+  /** Absent when its configuration has no [skip]; likewise the doors below. */
+  readonly skip?: { readonly url: string };
 }
 
 export interface NetworkLink {

@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import type { Board } from "../../../boards/board.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
+import { type MoreDoor, provisionDoors } from "./more-doors.ts";
 import { endpointText } from "./node-toml.ts";
 import {
   type AuthorityName,
@@ -29,11 +30,22 @@ import {
 
 const LOOPBACK = "127.0.0.1";
 
+export interface ReferenceWish {
+  readonly board: Board;
+  readonly basePort: number | undefined;
+  /** Beside those that every KM has. */
+  readonly doors: readonly MoreDoor[];
+}
+
 /**
- * What is there stays as it is. The ports begin at `basePort` if all are free.
+ * What is there stays as it is; `doors` are written to the end of configurations that lack them. The ports begin at `basePort` if all are free.
  * @throws CommandError when the folder has the configuration of some KMs only
  */
-export async function provisionReference(dir: string, board: Board, basePort: number | undefined, say: Progress) {
+export async function provisionReference(
+  dir: string,
+  { board, basePort, doors }: ReferenceWish,
+  say: Progress,
+): Promise<void> {
   const places = networkPlaces(dir);
   const { kms, links } = REFERENCE;
   const missing = kms.filter(({ id }) => !existsSync(nodePlaces(places.node(id)).config));
@@ -50,12 +62,15 @@ export async function provisionReference(dir: string, board: Board, basePort: nu
   for (const id of kms.flatMap((km) => km.apps)) await provisionApp(authorities, id, appFiles(places.apps, id), say);
   await provisionController(authorities, CONTROLLER, controllerFiles(places.controllers, CONTROLLER), say);
   const ports = missing.length === 0 ? [] : await choosePorts(kms.length, basePort);
-  for (const [at, { id }] of kms.entries()) {
+  for (const [at, km] of kms.entries()) {
+    const { id } = km;
     const node = places.node(id);
     await provisionIdentity(authorities, { id, dir: node, hosts: [LOOPBACK, "localhost"] }, say);
     const token = provisionToken(id, node, board, say);
     const own = ports[at];
     if (own) provisionConfig({ dir: node, board, ports: own, ...token, ...neighbourhood(dir, id, ports) }, say);
+    const others = kms.filter((one) => one !== km);
+    await provisionDoors(doors, { dir, km, others, host: LOOPBACK }, say);
   }
 }
 

@@ -10,6 +10,7 @@ import type { KmReport } from "../../control/status.ts";
 import { type KeyCounts, keyCounts, statusOf } from "../common/control.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
 import { type NetworkFile, writeAtomically } from "../common/network.ts";
+import { MORE_DOOR_NAMES } from "../provision/more-doors.ts";
 import { endpointText } from "../provision/node-toml.ts";
 import {
   AUTHORITIES,
@@ -164,6 +165,7 @@ export class RunningNetwork implements AsyncDisposable {
         etsi014: { url: `https://${positionText(config.etsi014.listen)}` },
         metrics: { url: metricsUrl(config) },
         ...(config.controller && { controller: { url: `https://${positionText(config.controller.listen)}` } }),
+        ...(config.skip && { skip: { url: `https://${positionText(config.skip.listen)}` } }),
       })),
       links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.pid })),
       apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => ({ id, km: km.id, ...appFiles(apps, id) }))),
@@ -223,7 +225,7 @@ const NOWHERE: Endpoint = { host: "127.0.0.1", port: 0 };
 
 async function checkPorts(configs: readonly NodeConfig[]): Promise<void> {
   for (const { file, ...config } of configs) {
-    for (const table of DOORS) {
+    for (const table of [...DOORS, ...MORE_DOOR_NAMES]) {
       const { host, port } = config[table]?.listen ?? NOWHERE;
       if (port !== 0 && !(await isFree(port, host))) {
         const remedy = `end that program, or change [${table}] in ${file}`;

@@ -84,6 +84,8 @@ export interface PeerRow extends Row {
 export interface ClockRow extends Row {
   readonly ageMs: number;
   readonly wallMs: number;
+  /** Age without the time switched off; absent in stores of earlier versions. */
+  readonly onMs?: number;
 }
 
 /** Routes to a destination that the controller has set, as text. */
@@ -140,7 +142,7 @@ const SHAPES = {
     witness: "number",
   },
   peer: { nextSerial: "number", proved: "number", givenUp: "string", accepted: "number", window: "string" },
-  meta: { ageMs: "number", wallMs: "number" },
+  meta: { ageMs: "number", wallMs: "number", onMs: "number?" },
   route: { routes: "string" },
   whole: { peer: "string", state: "string", block: "string", bornAt: "number", keys: "string", taken: "bytes" },
 } as const satisfies Record<keyof typeof TABLE, Record<string, FieldTypes>>;

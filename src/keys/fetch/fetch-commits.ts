@@ -8,7 +8,7 @@ import type { ReceivedKey, ReceivedKeys } from "./received-keys.ts";
 export interface Fetching {
   /** Its marks are durable. */
   durable(): void;
-  /** They may be durable or not. */
+  /** They may be durable or not; nothing may leave. */
   failed(thrown: unknown): void;
 }
 
@@ -18,33 +18,44 @@ export class FetchCommits {
   /** What the next change has to write, and who waits for it. */
   #keys = new Map<ReceivedKey, ReceivedKeys>();
   #waiting: Fetching[] = [];
+  /** Whose change was rejected and may have happened all the same: the disk may say of free ranges that they are fetched. */
+  readonly #doubtful = new Map<ReceivedKey, ReceivedKeys>();
   #isRunning = false;
 
   constructor({ vault, log }: Pick<Context, "vault" | "log">) {
     this.#vault = vault;
     this.#log = log;
+    vault.onHealth(() => {
+      if (this.#doubtful.size > 0 && vault.health().store === "ready") this.#start();
+    });
   }
 
   /** The ranges are marked in memory; those that come in the same turn of the event loop share a change. */
   add(keys: Iterable<ReceivedKey>, held: ReceivedKeys, fetching: Fetching): void {
     for (const key of keys) this.#keys.set(key, held);
     this.#waiting.push(fetching);
+    this.#start();
+  }
+
+  #start(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
     queueMicrotask(() => void this.#run());
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const [keys, fetchings] = [this.#keys, this.#waiting];
+    do {
+      const [keys, fetchings] = [new Map([...this.#doubtful, ...this.#keys]), this.#waiting];
       this.#keys = new Map();
       this.#waiting = [];
       const failed = await this.#commit(keys).then(
         () => undefined,
         (thrown: unknown) => ({ thrown }),
       );
+      this.#doubtful.clear();
+      if (failed !== undefined) for (const [key, held] of keys) this.#doubtful.set(key, held);
       for (const fetching of fetchings) this.#tell(fetching, failed);
-    }
+    } while (this.#waiting.length > 0);
     this.#isRunning = false;
   }
 
@@ -59,7 +70,11 @@ export class FetchCommits {
 
   async #commit(keys: ReadonlyMap<ReceivedKey, ReceivedKeys>): Promise<void> {
     const change = this.#vault.change();
-    for (const [key, held] of keys) change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
+    for (const [key, held] of keys) {
+      // Of those in doubt some have ended meanwhile.
+      if (key.pins > 0 || held.get(key.serial) === key)
+        change.put(TABLE.held, kmaRow(held.peer, key.serial), held.row(key));
+    }
     await change.commit();
   }
 }

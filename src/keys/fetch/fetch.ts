@@ -82,12 +82,7 @@ export class KeyFetcher {
     }
     this.#open(keys).then(
       (blocks) => this.#commit(fetch, blocks),
-      (thrown: unknown) => {
-        // Nothing is durable and nothing has left: the ranges are free again.
-        for (const { key, range } of fetch.wanted) key.unmark(range);
-        fetch.held.retire(keys);
-        fetch.failed(thrown);
-      },
+      (thrown: unknown) => giveBack(fetch, thrown),
     );
   }
 
@@ -95,10 +90,8 @@ export class KeyFetcher {
     this.#commits.add(blocks.keys(), fetch.held, {
       durable: () => fetch.durable(blocks),
       failed: (thrown) => {
-        // A commit that was rejected may still have happened: the ranges stay marked.
         close(blocks);
-        settle(fetch.wanted, fetch.held);
-        fetch.failed(thrown);
+        giveBack(fetch, thrown);
       },
     });
   }
@@ -162,6 +155,16 @@ function close(blocks: Blocks): void {
 
 const entryOf = (key: ReceivedKey, open: OpenBlock | undefined): [ReceivedKey, OpenBlock][] =>
   open === undefined ? [] : [[key, open]];
+
+/**
+ * Nothing has left: the ranges are free again, and whoever is told to try again can. A commit that was rejected may still
+ * have happened; then a restart before the next commit of the key takes them for fetched.
+ */
+function giveBack({ wanted, held, failed }: Fetch, thrown: unknown): void {
+  for (const { key, range } of wanted) key.unmark(range);
+  held.retire(new Set(wanted.map(({ key }) => key)));
+  failed(thrown);
+}
 
 /** The ranges stay marked, whether or not they have left. */
 function settle(wanted: readonly Wanted[], held: ReceivedKeys): void {

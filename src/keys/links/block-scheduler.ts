@@ -35,12 +35,16 @@ export class BlockScheduler {
     if (this.#dispensing) return;
     this.#dispensing = true;
     const passed = new Set<Claimant>();
-    for (let next = this.#next(passed); next !== undefined; next = this.#next(passed)) {
-      if (!next.take(this.#link)) passed.add(next);
-      this.#order.splice(this.#order.indexOf(next), 1);
-      this.#order.push(next);
+    try {
+      for (let next = this.#next(passed); next !== undefined; next = this.#next(passed)) {
+        // First, so that one that throws is not asked first again.
+        this.#order.splice(this.#order.indexOf(next), 1);
+        this.#order.push(next);
+        if (!next.take(this.#link)) passed.add(next);
+      }
+    } finally {
+      this.#dispensing = false;
     }
-    this.#dispensing = false;
   }
 
   #next(passed: ReadonlySet<Claimant>): Claimant | undefined {

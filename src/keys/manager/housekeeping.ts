@@ -65,12 +65,13 @@ export class Housekeeping {
   /** Ends what is too old or too much: before another KM is told what is held here, too. */
   async expire(): Promise<void> {
     const { ages, policy } = this.#context;
-    const now = ages.now();
+    const oldestOwn = ages.now() - policy.maxAgeMs;
+    const oldestHeld = ages.nowOn() - policy.maxAgeMs - policy.fetchWindowMs;
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     this.#books.strict.expire();
     for (const { stock, held } of this.#sharedPeers()) {
-      await this.#untilDone(() => stock.tidy(now - policy.maxAgeMs, shortBytes, PART));
-      await this.#untilDone(() => this.#expire(held, now - policy.maxAgeMs - policy.fetchWindowMs));
+      await this.#untilDone(() => stock.tidy(oldestOwn, shortBytes, PART));
+      await this.#untilDone(() => this.#expire(held, oldestHeld));
     }
     // What could not be taken off the disk when it was too much is back after a start.
     for (const link of this.#books.links.values()) endBlocks(this.#context, link, link.overflow(), "overflow");
@@ -142,6 +143,13 @@ export class Housekeeping {
         await rows.commit();
       });
     }
+    for (const book of this.#books.strict.books()) {
+      await inSlices(this.#context, [...book.bundles], async (part) => {
+        const rows = vault.change();
+        for (const bundle of part.filter((one) => book.has(one))) book.write(bundle, rows);
+        await rows.commit();
+      });
+    }
     const change = vault.change();
     for (const link of this.#books.links.values()) change.put(TABLE.pad, link.settings.id, link.padRow());
     await change.commit();
@@ -173,7 +181,9 @@ export class Housekeeping {
       for (const key of stock.keys()) used.set(key.block, () => [{ offset: 0, length: key.carved }]);
       for (const key of held.keys()) used.set(key.block, () => key.used());
     }
-    for (const bundle of this.#books.strict.bundles()) used.set(bundle.block, () => bundle.used());
+    for (const { bundles } of this.#books.strict.books()) {
+      for (const bundle of bundles) used.set(bundle.block, () => bundle.used());
+    }
     for (const link of this.#books.links.values()) {
       const { begun } = link.pads;
       if (begun !== undefined) used.set(begun.block.id, () => [{ offset: 0, length: begun.offset }]);

@@ -113,7 +113,15 @@ export class LocalStock implements Filling {
     const sourceIdKey = idKeys.use(await this.#idKey(atSource, change));
     const key = new SourceKey({ serial, block: atSource, length, bornAt }, sourceIdKey);
     const fetched = emptyBitmap(length);
-    const row = { peer: self, serial, block: atDestination, length, bornAt, fetched, witness: FIRST_OFFSET };
+    const row = {
+      peer: self,
+      serial,
+      block: atDestination,
+      length,
+      bornAt: ages.nowOn(),
+      fetched,
+      witness: FIRST_OFFSET,
+    };
     const held = new ReceivedKey(row, idKeys.use(await this.#idKey(atDestination, change)));
     change.put(TABLE.held, kmaRow(self, serial), row);
     await change.put(TABLE.source, kmaRow(self, serial), this.stock.sourceRow(key, "ready", 0)).commit();

@@ -78,7 +78,7 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
   const { source, offer, serial } = arrival;
   const { block, length } = key;
   const fetched = emptyBitmap(length);
-  const row = { peer: source.id, serial, block, length, bornAt: context.ages.now(), fetched, witness: FIRST_OFFSET };
+  const row = { peer: source.id, serial, block, length, bornAt: context.ages.nowOn(), fetched, witness: FIRST_OFFSET };
   const { key: idKey, sealed } = await key.keyIdKey();
   try {
     source.held.accept(serial);

@@ -3,7 +3,7 @@
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
-import type { Door, Grant } from "../ports.ts";
+import type { Answer, Door, Grant } from "../ports.ts";
 import type { Bundle } from "./strict-bundle.ts";
 import type { BundleInventory } from "./strict-inventory.ts";
 
@@ -16,7 +16,7 @@ export interface Claim {
 /**
  * Takes keys in memory at once, opens their blocks, makes the marks durable.
  * @param end called with the number of keys that did not reach their application
- * @throws Fault HSM_UNAVAILABLE, and all are free again; STORE_UNAVAILABLE, and none will ever be given
+ * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE: nothing has left, and all are free again
  */
 export async function grantClaims(
   context: Context,
@@ -26,31 +26,48 @@ export async function grantClaims(
 ): Promise<Grant> {
   for (const { bundle, index } of claims) bundle.take(index);
   const bundles = [...new Set(claims.map(({ bundle }) => bundle))];
-  let job: OpenJob;
+  let job: OpenJob | undefined;
   try {
     const blocks = bundles.map((bundle) => ({ block: bundle.block, used: () => bundle.used() }));
     job = await context.vault.openJob({ blocks, emptySlots: 0 });
+    const change = context.vault.change();
+    for (const bundle of bundles) book.write(bundle, change);
+    await change.commit();
   } catch (thrown) {
+    job?.[Symbol.dispose]();
     for (const { bundle, index } of claims) bundle.putBack(index);
+    book.doubt(bundles);
     book.retire(bundles);
     throw thrown;
   }
+  const { blocks: open } = job;
   const settle = (): void => {
     job[Symbol.dispose]();
     for (const { bundle, index } of claims) bundle.settle(index);
     book.retire(bundles);
   };
-  const change = context.vault.change();
-  for (const bundle of bundles) book.write(bundle, change);
-  await change.commit().catch((thrown: unknown) => {
-    settle();
-    throw thrown;
-  });
-  const opened = new Map(bundles.flatMap((bundle, index) => openOf(bundle, job.blocks[index])));
+  const opened = new Map(bundles.flatMap((bundle, index) => openOf(bundle, open[index])));
   return new UnprotectedGrant(claims, opened, (unwritten) => {
     settle();
     end(unwritten);
   });
+}
+
+/**
+ * Gives what was granted to whoever asked, unless the request was given up. What `granted` throws concerns nobody else:
+ * nothing stays pinned, and the process goes on.
+ */
+export function deliver(log: Context["log"], grant: Grant, answer: Answer | undefined): void {
+  if (answer === undefined) {
+    grant[Symbol.dispose]();
+    return;
+  }
+  try {
+    answer.granted(grant);
+  } catch (err) {
+    grant[Symbol.dispose]();
+    log.error({ err }, "a request broke off when it was answered");
+  }
 }
 
 /** Notes which keys somebody asked for and is given, or was. */

@@ -21,6 +21,8 @@ export class BundleInventory {
   readonly #bundles = new Set<Bundle>();
   /** Ended, but keys of it are in hand. */
   readonly #ending = new Map<Bundle, EndReason>();
+  /** The disk may say of free keys that they are taken: a change that was rejected may have happened all the same. */
+  readonly #doubtful = new Set<Bundle>();
 
   constructor(context: Context, options: InventoryOptions) {
     this.#context = context;
@@ -57,6 +59,21 @@ export class BundleInventory {
     change.put(TABLE.whole, bundle.id, rowOf(bundle, peer, role === "source" ? "ready" : "held"));
   }
 
+  /** The change that was to take keys of these was rejected. */
+  doubt(bundles: Iterable<Bundle>): void {
+    for (const bundle of bundles) this.#doubtful.add(bundle);
+  }
+
+  /** The store takes changes again: it is told what is free. */
+  recovered(): void {
+    const bundles = [...this.#doubtful].filter((bundle) => this.#bundles.has(bundle));
+    this.#doubtful.clear();
+    if (bundles.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const bundle of bundles) this.write(bundle, change);
+    change.commit().catch(() => this.doubt(bundles));
+  }
+
   /** Grants of these have ended: what is taken whole goes, and what was to end meanwhile. */
   retire(bundles: Iterable<Bundle>): void {
     const idle = [...bundles].filter(({ pins }) => pins === 0);
@@ -64,11 +81,20 @@ export class BundleInventory {
     if (over.length === 0) return;
     const change = this.#context.vault.change();
     for (const bundle of over) this.#drop(bundle, this.#ending.get(bundle), change);
-    this.#commit(change);
+    this.#commit(change).catch(IS_LOGGED);
   }
 
   /** Ends bundles, counted under their reason. What is in hand goes when that has ended. */
   end(bundles: Iterable<Bundle>, reason: EndReason): void {
+    this.#end(bundles, reason).catch(IS_LOGGED);
+  }
+
+  /** Ends all; they are off the disk when it resolves. @throws Fault STORE_UNAVAILABLE */
+  async endAll(reason: EndReason): Promise<void> {
+    await this.#end(this.#bundles, reason);
+  }
+
+  async #end(bundles: Iterable<Bundle>, reason: EndReason): Promise<void> {
     const all = [...bundles];
     if (all.length === 0) return;
     const change = this.#context.vault.change();
@@ -79,7 +105,7 @@ export class BundleInventory {
         this.#ending.set(bundle, reason);
       }
     }
-    this.#commit(change);
+    await this.#commit(change);
   }
 
   #drop(bundle: Bundle, reason: EndReason | undefined, change: Change): void {
@@ -90,13 +116,18 @@ export class BundleInventory {
     change.destroy(bundle.block);
   }
 
-  #commit(change: Change): void {
+  async #commit(change: Change): Promise<void> {
     const { peer } = this.#options;
-    change
-      .commit()
-      .catch((err: unknown) => this.#context.log.warn({ peer, err }, "whole keys that ended are still on the disk"));
+    try {
+      await change.commit();
+    } catch (err) {
+      this.#context.log.warn({ peer, err }, "whole keys that ended are still on the disk");
+      throw err;
+    }
   }
 }
+
+const IS_LOGGED = (): void => {};
 
 /** Keys that ended neither supplied nor fetched. */
 export function countEnded(

@@ -11,7 +11,7 @@ import { fitAnswer } from "../common/sizes.ts";
 import type { Answer, FetchRequest, UnprotectedArrival } from "../ports.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
-import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
+import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
 import { BundleInventory, rowOf } from "./strict-inventory.ts";
 
 /** Bytes of one block of keys: no more than the smallest block of a link, so that every slot holds it. */
@@ -75,7 +75,7 @@ export class StrictReceivedKeys {
     change.remove(TABLE.whole, bundle.id);
   }
 
-  /** Ends what is too old, and forgets its names. `oldestBorn` by the age clock. */
+  /** Ends what is too old, and forgets its names. `oldestBorn` without the time switched off. */
   expire(oldestBorn: number): void {
     this.book.end(
       [...this.book.bundles].filter(({ bornAt }) => bornAt <= oldestBorn),
@@ -137,7 +137,7 @@ export class StrictReceivedKeys {
         group.map(({ letters }) => letters),
       );
       const entries = group.map(({ keyId }, index) => ({ id: keyId, length: lengths[index] ?? 0 }));
-      const row = { block, bornAt: ages.now(), keys: keysText(entries), taken: new Uint8Array(entries.length) };
+      const row = { block, bornAt: ages.nowOn(), keys: keysText(entries), taken: new Uint8Array(entries.length) };
       const bundle = new Bundle(id, row);
       bundles.push(bundle);
       this.book.write(bundle, change.keep(sealed));
@@ -177,8 +177,7 @@ export class StrictReceivedKeys {
       grantClaims(this.#context, this.book, claims, end).then(
         (grant) => {
           noteClaims(this.#context, "whole_keys_fetched", { door, app, peer: this.#peer }, claims);
-          if (givenUp) grant[Symbol.dispose]();
-          else answer.granted(grant);
+          deliver(this.#context.log, grant, givenUp ? undefined : answer);
         },
         (thrown: unknown) => {
           if (!givenUp) answer.refused(asFault(thrown));

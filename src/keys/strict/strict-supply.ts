@@ -5,7 +5,7 @@ import type { Context } from "../common/context.ts";
 import { FairQueue } from "../common/fair-queue.ts";
 import { type Quotas, quotaFault } from "../common/quota.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
-import { type Claim, grantClaims, noteClaims } from "./strict-grant.ts";
+import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
 import type { KeyOptions, StrictStock } from "./strict-stock.ts";
 
 interface Waiting extends KeyOptions {
@@ -89,8 +89,7 @@ export class StrictSupply {
     grantClaims(this.#context, this.#stock.book, claims, end).then(
       (grant) => {
         noteClaims(this.#context, "whole_keys_supplied", { door, app, peer: this.#stock.book.peer }, claims);
-        if (givenUp) grant[Symbol.dispose]();
-        else answer.granted(grant);
+        deliver(this.#context.log, grant, givenUp ? undefined : answer);
       },
       (thrown: unknown) => {
         this.#quotas.refund(app, count * sizeBits);

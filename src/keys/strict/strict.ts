@@ -12,7 +12,7 @@ import { readRow, TABLE, type UnprotectedRow, unprotectedBlock } from "../common
 import { keySizes } from "../common/sizes.ts";
 import type { KeySizes, Peer, SupplyStatus, UnprotectedArrival } from "../ports.ts";
 import { Bundle } from "./strict-bundle.ts";
-import { countEnded } from "./strict-inventory.ts";
+import { type BundleInventory, countEnded } from "./strict-inventory.ts";
 import { BUNDLE_BYTES, StrictReceivedKeys } from "./strict-received-keys.ts";
 import { StrictRelays } from "./strict-relays.ts";
 import { type KeyOptions, StrictStock } from "./strict-stock.ts";
@@ -99,9 +99,8 @@ export class StrictPeer {
 
   expire(): void {
     const { ages, policy } = this.#context;
-    const oldestBorn = ages.now() - policy.maxAgeMs;
-    this.stock.expire(oldestBorn);
-    this.held.expire(oldestBorn - policy.fetchWindowMs);
+    this.stock.expire(ages.now() - policy.maxAgeMs);
+    this.held.expire(ages.nowOn() - policy.maxAgeMs - policy.fetchWindowMs);
   }
 
   /** What an ETSI 014 status shows. */
@@ -160,7 +159,10 @@ export class StrictPeers {
     return rows.flatMap(([id, { block }]) => [block, unprotectedBlock("relayed", id)]);
   }
 
-  /** Destroys what was only reserved; all when the store is a restored copy, and our own when the clock went back. */
+  /**
+   * Destroys what was only reserved; all when the store is a restored copy, and our own when the clock went back.
+   * @throws Fault STORE_UNAVAILABLE: the next start might believe what should be gone
+   */
   async begin(doubt: "restored" | "clock" | undefined): Promise<void> {
     const change = this.#context.vault.change();
     for (const [id, row] of this.#lost.splice(0)) {
@@ -170,8 +172,8 @@ export class StrictPeers {
     await change.commit();
     if (doubt === undefined) return;
     for (const { stock, held } of this.#peers.values()) {
-      stock.book.end(stock.book.bundles, doubt);
-      if (doubt === "restored") held.book.end(held.book.bundles, doubt);
+      await stock.book.endAll(doubt);
+      if (doubt === "restored") await held.book.endAll(doubt);
     }
   }
 
@@ -185,7 +187,9 @@ export class StrictPeers {
 
   /** Token or store are back. */
   recovered(): void {
-    for (const { relays, desk } of this.#peers.values()) {
+    for (const { relays, desk, stock, held } of this.#peers.values()) {
+      stock.book.recovered();
+      held.book.recovered();
       relays.reset();
       desk.pump();
     }
@@ -199,11 +203,11 @@ export class StrictPeers {
     await Promise.all(this.#peers.values().map(({ relays }) => relays.stop()));
   }
 
-  /** Blocks of which something may be used. */
-  *bundles(): Iterable<Bundle> {
+  /** What is shared with all of them, in both directions. */
+  *books(): Iterable<BundleInventory> {
     for (const { stock, held } of this.#peers.values()) {
-      yield* stock.book.bundles;
-      yield* held.book.bundles;
+      yield stock.book;
+      yield held.book;
     }
   }
 

@@ -123,9 +123,15 @@ export class SourceStock {
   take(demand: Demand): Piece[] | undefined {
     const { count, step } = demand;
     const pieces: Piece[] = [];
+    const old: SourceKey[] = [];
+    const oldestBorn = this.#context.ages.now() - this.#context.policy.maxAgeMs;
     let missing = count;
     for (const key of this.#open) {
       if (missing === 0) break;
+      if (key.bornAt <= oldestBorn) {
+        old.push(key);
+        continue;
+      }
       const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));
       if (fits <= 0 || !isPiece(key.left, demand) || demand.fits?.(key) === false) continue;
       const open = this.#context.vault.cached(key.block);
@@ -133,6 +139,7 @@ export class SourceStock {
       pieces.push({ key, open, offset: key.carved, count: fits });
       missing -= fits;
     }
+    if (old.length > 0) this.#expire(old);
     if (missing > 0) {
       for (const piece of pieces) piece.open[Symbol.dispose]();
       return undefined;
@@ -140,6 +147,13 @@ export class SourceStock {
     for (const piece of pieces) this.#carve(piece, step);
     this.#marks.carved(count * step);
     return pieces;
+  }
+
+  /** Housekeeping ends them as a rule, but may be late or stand still. */
+  #expire(old: readonly SourceKey[]): void {
+    const change = this.#context.vault.change();
+    this.end(old, "expired", change);
+    this.#commitQuietly(change);
   }
 
   #carve({ key, count }: Piece, step: number): void {

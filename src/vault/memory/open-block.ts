@@ -137,14 +137,14 @@ function opened(open: OpenBlock): OpenedBlock {
 const isWithin = (own: Uint8Array, at: number): boolean => at >= own.byteOffset && at < own.byteOffset + own.length;
 
 /**
- * True when an aligned word of 8 bytes in the range is zero: it was emitted before, or zeroed by a rotation. Key does that
- * once in 2^64. A last line of defence, which keys below 8 bytes do not have.
+ * True when 8 bytes of the range in a row are zero, wherever they begin: they were emitted before, or zeroed by a rotation.
+ * Key does that about once in 2^60. A last line of defence, which keys below 8 bytes do not have.
  */
 function holdsZeroWord(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = (start + 7) & ~7; at + 8 <= end; at += 8) {
-    let all = 0;
-    for (let index = at; index < at + 8; index += 1) all |= bytes[index] ?? 0;
-    if (all === 0) return true;
+  let zeros = 0;
+  for (let at = start; at < end; at += 1) {
+    zeros = bytes[at] === 0 ? zeros + 1 : 0;
+    if (zeros === 8) return true;
   }
   return false;
 }

@@ -51,21 +51,28 @@ describe("a fetched range is durable before the reply", () => {
     expect(network.b.vault.leases.blocks).toBe(0);
   });
 
-  test("all of a change that fails are refused once, and none of their keys leaves later", async () => {
-    const { network, keys } = await supplied(6);
-    network.b.machine.fate = () => "rejected, lost";
-    const fetches = fetchEach(network, keys);
-    await network.run(10);
-    network.b.machine.fate = () => "durable";
-    network.b.vault.store("ready");
-    expect(fetches.map(({ fault, answers }) => [fault?.code, answers])).toEqual(
-      Array(6).fill(["STORE_UNAVAILABLE", 1]),
-    );
-    const again = fetchEach(network, keys);
-    await network.run(10);
-    expect(again.map(({ fault }) => fault?.code)).toEqual(Array(6).fill("KEY_NOT_FOUND"));
-    expect(network.b.vault.leases.blocks).toBe(0);
-  });
+  test.each(["rejected, lost", "rejected, kept"] as const)(
+    "all of a change that is %s are refused once, and can be fetched then",
+    async (fate) => {
+      const { network, keys } = await supplied(6);
+      network.b.machine.fate = () => fate;
+      const fetches = fetchEach(network, keys);
+      await network.run(10);
+      network.b.machine.fate = () => "durable";
+      network.b.vault.store("ready");
+      expect(fetches.map(({ fault, answers }) => [fault?.code, answers])).toEqual(
+        Array(6).fill(["STORE_UNAVAILABLE", 1]),
+      );
+      // What the rejected change wrote all the same is put right before a restart reads it.
+      await network.run(10);
+      if (fate === "rejected, kept") await network.reboot(network.b);
+      const again = fetchEach(network, keys);
+      await network.run(10);
+      expect(keysOf(again)).toEqual(keys);
+      expect(network.b.vault.leases.blocks).toBe(0);
+      expect(fetchEach(network, keys).map(({ fault }) => fault?.code)).toEqual(Array(6).fill("KEY_NOT_FOUND"));
+    },
+  );
 
   test("one whose application breaks off leaves the others, and those that come later, alone", async () => {
     const { network, keys } = await supplied(3);

@@ -85,3 +85,20 @@ test("nothing is given away before the state exchange has ended", () => {
   turns.dispense();
   expect([log, link.usable]).toEqual([[], 2]);
 });
+
+test("a claimant that throws ends its turn, and not the giving", () => {
+  const { turns, give, log, join } = setUp();
+  let isBroken = true;
+  turns.join({
+    wants: () => (isBroken ? "stock" : undefined),
+    take: () => {
+      isBroken = false;
+      throw new Error("no block can be taken");
+    },
+  });
+  join("a", () => "stock");
+  give(2);
+  expect(() => turns.dispense()).toThrow("no block can be taken");
+  turns.dispense();
+  expect(log).toEqual(["a", "a"]);
+});

@@ -20,11 +20,11 @@ const FILTER_BITS = 18;
 
 export class Needles {
   readonly #needles: Needle[] = [];
-  /** Pairs: index of a needle, offset in it. */
+  /** SharedPeers: index of a needle, offset in it. */
   readonly #entries: number[] = [];
   /** A Bloom filter; the two bits of an entry lie in one word. */
   readonly #filter = new Int32Array(1 << FILTER_BITS);
-  /** Pairs, in the order of hashes: the number of an entry, or 0, and its whole hash. */
+  /** SharedPeers, in the order of hashes: the number of an entry, or 0, and its whole hash. */
   #slots = new Int32Array(1 << 17);
 
   /** Bytes that an earlier needle has are that needle's. */

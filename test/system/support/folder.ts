@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parse, stringify } from "smol-toml";
 import { host } from "../../../boards/host.ts";
+import { doorToml, MORE_DOORS } from "../../../src/cli/provision/more-doors.ts";
 import { endpointText, nodeToml } from "../../../src/cli/provision/node-toml.ts";
 import {
   appFiles,
@@ -87,13 +88,19 @@ function configText({ dir, plan, ports, km, token }: Writing): string {
     apps: plan.kms.flatMap(({ id: home, apps }) => apps.map((id) => ({ id, home }))),
     notes: [],
   });
-  const tables: Tables = parse(text);
+  const tables: Tables = parse(text + doorsOf({ dir, plan, km }, own));
   for (const { id } of plan.links.filter(({ bare }) => bare)) {
     override(tables, { links: { [id]: { pairing_key_file: undefined } } });
   }
   if (plan.topology) tables.topology = farLinks(plan, km);
   for (const overrides of [plan.config, km.config]) override(tables, overrides ?? {});
   return stringify(tables);
+}
+
+function doorsOf({ dir, plan, km }: Pick<Writing, "dir" | "plan" | "km">, { ak }: Ports): string {
+  const others = plan.kms.filter((one) => one !== km);
+  const site = { dir, km, others, host: LOOPBACK };
+  return (plan.doors ?? []).map((door) => doorToml(door, { ...site, port: ak - 1 + MORE_DOORS[door].offset })).join("");
 }
 
 /** The links that are not the KM's own. */

@@ -1,5 +1,7 @@
 // What a network under test consists of: its KMs, links and apps, and what differs from the usual configuration.
 
+import type { MoreDoor } from "../../../src/cli/provision/more-doors.ts";
+
 type Table = Readonly<Record<string, unknown>>;
 
 /** Values for a node's configuration by table and key, spelt as in docs/configuration.md, such as `supply.stock_high`. */
@@ -46,6 +48,8 @@ export interface Plan {
   readonly topology?: true;
   /** Every KM lets a controller in; its certificate is among those of the network. */
   readonly controller?: true;
+  /** Every KM has these doors beside the usual ones. */
+  readonly doors?: readonly MoreDoor[];
   /** For every KM. */
   readonly config?: Overrides;
 }

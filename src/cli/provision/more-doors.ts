@@ -1,0 +1,106 @@
+// Doors that a KM of the reference network has only when somebody asks for them: `qkm up --doors`.
+
+import { randomBytes } from "node:crypto";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { loadConfig } from "../../config.ts";
+import { endpointText } from "./node-toml.ts";
+import { authorityFiles, type KmPlan, networkPlaces, nodePlaces } from "./plan.ts";
+import { isFree } from "./ports.ts";
+import type { Progress } from "./provision.ts";
+
+/** One door of one KM. */
+export interface DoorSite {
+  /** Of the network. */
+  readonly dir: string;
+  readonly km: KmPlan;
+  readonly others: readonly KmPlan[];
+  readonly host: string;
+  readonly port: number;
+}
+
+interface DoorRow {
+  /** Its port, counted from the one before that of Ak. */
+  readonly offset: number;
+  readonly meaning: string;
+  /** Tables of the configuration behind the listener's own keys. Makes files that they name, unless they are there. */
+  further(site: DoorSite): readonly string[];
+}
+
+/** In the order in which they are written; a new door is a row here. */
+export const MORE_DOORS = {
+  skip: { offset: 6, meaning: "encryptors, Cisco SKIP", further: skipTables },
+} as const satisfies Readonly<Record<string, DoorRow>>;
+
+export type MoreDoor = keyof typeof MORE_DOORS;
+export const MORE_DOOR_NAMES = Object.keys(MORE_DOORS) as readonly MoreDoor[];
+
+const text = (value: string): string => JSON.stringify(value);
+
+/** The tables of a door, as TOML. */
+export function doorToml(door: MoreDoor, site: DoorSite): string {
+  const { dir, km, host, port } = site;
+  const places = networkPlaces(dir);
+  const row: DoorRow = MORE_DOORS[door];
+  const own = [
+    `[${door}] # ${row.meaning}`,
+    `listen = ${text(endpointText(host, port))}`,
+    'certificate = "tls/server.pem"',
+    'key = "tls/server.key"',
+    `trust = ${text(relative(places.node(km.id), authorityFiles(places.authorities, "apps").cert))}`,
+  ];
+  return `\n${[...own, ...row.further(site)].join("\n")}\n`;
+}
+
+/** The systems of SKIP are the KMs: each stands for its first application. */
+function skipTables({ dir, km, others }: DoorSite): readonly string[] {
+  const places = networkPlaces(dir);
+  const remotes = others.flatMap(({ id, apps: [app] }) =>
+    app === undefined ? [] : ["", "[[skip.remotes]]", `system = ${text(id)}`, `app = ${text(app)}`],
+  );
+  const keys = km.apps.flatMap((app) => {
+    const path = pskFile(places.apps, app);
+    provisionPsk(path);
+    const file = relative(places.node(km.id), path);
+    return ["", "[[skip.psk]]", `identity = ${text(app)}`, `app = ${text(app)}`, `key_file = ${text(file)}`];
+  });
+  return [...remotes, ...keys];
+}
+
+/** Where an application's pre-shared key lies. */
+export const pskFile = (dir: string, app: string): string => join(dir, `${app}.psk`);
+
+function provisionPsk(path: string): void {
+  if (existsSync(path)) return;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(path, `${randomBytes(32).toString("hex")}\n`, { flag: "wx", mode: 0o600 });
+}
+
+const TRIES = 100;
+
+/** Writes those of the doors that a KM's configuration does not have to its end. @throws ConfigError */
+export async function provisionDoors(
+  doors: readonly MoreDoor[],
+  site: Omit<DoorSite, "port">,
+  say: Progress,
+): Promise<void> {
+  const path = nodePlaces(networkPlaces(site.dir).node(site.km.id)).config;
+  const before = readFileSync(path, "utf8");
+  const missing = doors.filter((door) => !new RegExp(`^\\s*\\[\\s*${door}\\s*\\]`, "m").test(before));
+  if (missing.length === 0) return;
+  const base = loadConfig(path).ak.listen.port - 1;
+  for (const door of missing) {
+    const port = await freePort(base + MORE_DOORS[door].offset, site.host);
+    appendFileSync(path, doorToml(door, { ...site, port }));
+    say(`[${door}] in ${path}`);
+  }
+}
+
+/** `wanted`, or the first free one of those 10 further on each. */
+async function freePort(wanted: number, host: string): Promise<number> {
+  for (let tried = 0; tried < TRIES; tried++) {
+    const port = wanted + 10 * tried;
+    if (await isFree(port, host)) return port;
+  }
+  throw new Error(`no free port from ${wanted} on`);
+}

@@ -1,0 +1,77 @@
+// The doors that are closed unless the configuration has them; their code is loaded only then.
+
+import { readFileSync } from "node:fs";
+import type { NodeConfig, SkipConfig } from "./config.ts";
+import type { Fault } from "./core/fault.ts";
+import { readDigits } from "./core/hex.ts";
+import type { Audit, Clock, Log, Meter } from "./core/ports.ts";
+import { type Secret, secretOf } from "./core/secret.ts";
+import type { KeyDoor } from "./keys/ports.ts";
+import type { PreSharedKeys } from "./net/pre-shared.ts";
+import { readTls } from "./node-settings.ts";
+
+/** What all doors for applications are given. */
+export interface DoorPorts {
+  readonly door: KeyDoor;
+  /** Whether an application may connect: one that is homed here. */
+  readonly admit: (id: string) => Fault | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly audit: Audit;
+}
+
+/** A door that is open. */
+interface OpenDoor extends AsyncDisposable {
+  readonly connections: number;
+}
+
+/** What is needed to open one: `memory` gives locked memory, all zero. */
+interface Opening {
+  readonly config: NodeConfig;
+  readonly ports: DoorPorts;
+  readonly memory: (bytes: number) => Uint8Array;
+  readonly parts: AsyncDisposableStack;
+}
+
+/** By name, as the metrics have it; a new door is a row here. Undefined where the configuration has none. */
+const DOORS: Readonly<Record<string, (opening: Opening) => Promise<OpenDoor> | undefined>> = {
+  skip: (opening) => opening.config.skip && openSkip(opening.config.skip, opening),
+};
+
+/** Opens those that the configuration has. @throws Error when one cannot listen, or a file cannot be used */
+export async function openMoreDoors(opening: Opening): Promise<() => Readonly<Record<string, number>>> {
+  const open: (readonly [string, OpenDoor])[] = [];
+  for (const [name, openDoor] of Object.entries(DOORS)) {
+    const door = await openDoor(opening);
+    if (door !== undefined) open.push([name, opening.parts.use(door)]);
+  }
+  return () => Object.fromEntries(open.map(([name, { connections }]) => [name, connections]));
+}
+
+const SKIP_MEMORY_BYTES = 65_536;
+
+async function openSkip(config: SkipConfig, { ports, memory, parts }: Opening): Promise<OpenDoor> {
+  const { startSkip } = await import("./skip/server.ts");
+  const { system, remotes, psk } = config;
+  const preShared: PreSharedKeys = new Map(
+    psk.map(({ identity, app, keyFile }) => [identity, { id: app, key: parts.use(readPreSharedKey(keyFile)) }]),
+  );
+  const options = { systems: { local: system, remotes }, preShared, memory: memory(SKIP_MEMORY_BYTES) };
+  return await startSkip({ ...config, tls: readTls(config.tls), ...options }, ports);
+}
+
+const LEAST_KEY_BYTES = 16;
+const MOST_KEY_BYTES = 64;
+
+/** A file with hexadecimal digits and perhaps a line end. @throws Error that names the file when it is something else */
+function readPreSharedKey(path: string): Secret {
+  const file = readFileSync(path);
+  const digits = file.at(-1) === 0x0a ? file.length - 1 : file.length;
+  const key = Buffer.alloc(digits >> 1);
+  const isRight = digits % 2 === 0 && key.length >= LEAST_KEY_BYTES && key.length <= MOST_KEY_BYTES;
+  const good = isRight && readDigits(file, key);
+  file.fill(0);
+  if (good) return secretOf(key);
+  throw new Error(`${path} must have 32 to 128 hexadecimal digits; make one with: openssl rand -hex 32 > '${path}'`);
+}

@@ -1,0 +1,117 @@
+// One request of an authenticated encryptor: read, asked of the key manager, answered.
+
+import { asFault, FAULTS, Fault, type FaultCode } from "../core/fault.ts";
+import type { AppId } from "../core/ids.ts";
+import type { Log, Meter } from "../core/ports.ts";
+import { type KeyFormat, sendKeys } from "../http/send-keys.ts";
+import { sendText } from "../http/send-text.ts";
+import type { Handler, HttpRequest } from "../http/service.ts";
+import type { Answer, Grant, KeyDoor } from "../keys/ports.ts";
+import { ENTROPY_OBJECT, entropyGrant, KEY_OBJECT } from "./layout.ts";
+import { type Remote, remoteFor } from "./remotes.ts";
+import { readRequest, type SkipRequest } from "./request.ts";
+
+/** What the door says of itself and of the others. */
+export interface Systems {
+  /** The `localSystemID`. */
+  readonly local: string;
+  readonly remotes: readonly Remote[];
+}
+
+export interface HandlerPorts {
+  readonly door: KeyDoor;
+  readonly log: Log;
+  readonly meter: Meter;
+}
+
+interface Call extends HandlerPorts, HttpRequest {
+  readonly systems: Systems;
+  isAnswered: boolean;
+}
+
+export const makeHandler =
+  (systems: Systems, ports: HandlerPorts): Handler =>
+  (asked) =>
+    attempt({ ...ports, ...asked, systems, isAnswered: false });
+
+function attempt(call: Call): void {
+  const { request, response, outlet } = call;
+  try {
+    const asked = readRequest(request.url ?? "");
+    if (asked === undefined) say(call, 404, "there is no such path; see draft-cisco-skip 4");
+    else if (request.method === "GET") serve(call, asked);
+    else sendText(outlet, response, 405, '{"message":"the method is GET"}', { Allow: "GET" });
+  } catch (thrown) {
+    refuse(call, thrown);
+  }
+}
+
+const say = ({ outlet, response }: Call, status: number, message: string): void =>
+  sendText(outlet, response, status, JSON.stringify({ message }));
+
+function serve(call: Call, asked: SkipRequest): void {
+  const { app, door, outlet, response, systems } = call;
+  switch (asked.kind) {
+    case "capabilities":
+      sendText(outlet, response, 200, capabilitiesText(systems));
+      break;
+    case "entropy":
+      send(call, entropyGrant(asked.bits), ENTROPY_OBJECT);
+      break;
+    case "key": {
+      const { sizeBits } = asked;
+      const destination = appOf(systems, asked.remote);
+      giveUpWhenGone(call, door.supply({ door: "skip", app, destination, count: 1, sizeBits }, answerTo(call)));
+      break;
+    }
+    case "keyById": {
+      const initiator = appOf(systems, asked.remote);
+      giveUpWhenGone(call, door.fetch({ door: "skip", app, initiator, keyIds: [asked.keyId] }, answerTo(call)));
+    }
+  }
+}
+
+const capabilitiesText = ({ local, remotes }: Systems): string =>
+  JSON.stringify({
+    entropy: true,
+    key: true,
+    algorithm: "PRF",
+    localSystemID: local,
+    remoteSystemID: remotes.map(({ system }) => system),
+  });
+
+/** @throws Fault UNKNOWN_APPLICATION */
+function appOf({ remotes }: Systems, system: string): AppId {
+  const remote = remoteFor(remotes, system);
+  if (remote !== undefined) return remote.app;
+  throw new Fault("UNKNOWN_APPLICATION", { text: "remoteSystemID is none of those in /capabilities" });
+}
+
+/** Also runs after an answer, where it is harmless. */
+function giveUpWhenGone(call: Call, giveUp: () => void): void {
+  if (!call.isAnswered) call.response.once("close", giveUp);
+}
+
+const answerTo = (call: Call): Answer => ({
+  granted: (grant) => send(call, grant, KEY_OBJECT),
+  refused: (fault) => refuse(call, fault),
+});
+
+function send(call: Call, grant: Grant, layout: KeyFormat): void {
+  call.isAnswered = true;
+  sendKeys(call.outlet, call.response, { grant, layout }, (thrown) => refuse(call, thrown));
+}
+
+/** The draft has 500 for a key that cannot be read or destroyed; whoever asks again later is told when. */
+const CANNOT_READ: readonly FaultCode[] = ["INTERNAL", "HSM_UNAVAILABLE", "STORE_UNAVAILABLE", "AUDIT_UNAVAILABLE"];
+
+function refuse(call: Call, thrown: unknown): void {
+  const fault = asFault(thrown);
+  const { code, message, retryAfterMs } = fault;
+  call.isAnswered = true;
+  call.meter.add("requests_refused", { door: "skip", fault: code });
+  if (code === "INTERNAL") call.log.error({ door: "skip", err: fault.cause, app: call.app }, "a request failed");
+  const status = CANNOT_READ.includes(code) ? 500 : FAULTS[code].http === 503 ? 503 : 400;
+  const more = retryAfterMs === undefined || status === 400 ? {} : { "Retry-After": Math.ceil(retryAfterMs / 1000) };
+  sendText(call.outlet, call.response, status, JSON.stringify({ message }), more);
+}

@@ -1,0 +1,66 @@
+// The door for encryptors that speak Cisco SKIP: HTTPS, on which each is who its certificate or its pre-shared key says.
+//
+//   encryptor 1 ── /key?remoteSystemID=B ──> this KM          the other KM <── /key/{keyId}?remoteSystemID=A ── encryptor 2
+//        │                                     └── the key is shared as any other ──┘                               ^
+//        └──────────────────────── keyId, over IKEv2 (RFC 8784) or the like ────────────────────────────────────────┘
+
+import type { Fault } from "../core/fault.ts";
+import { appId } from "../core/ids.ts";
+import type { Audit } from "../core/ports.ts";
+import { Service, type ServicePorts } from "../http/service.ts";
+import type { TlsMaterial } from "../net/options.ts";
+import type { PreSharedKeys } from "../net/pre-shared.ts";
+import { listenTls } from "../net/tls-listener.ts";
+import { type HandlerPorts, makeHandler, type Systems } from "./handler.ts";
+
+export interface SkipOptions {
+  /** Port 0 is any free port. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM texts, for encryptors with certificates (TLS 1.3). */
+  readonly tls: TlsMaterial;
+  /** For encryptors without (TLS 1.2, DHE_PSK). */
+  readonly preShared: PreSharedKeys;
+  /** Refuses clients with certificates and without X25519MLKEM768. */
+  readonly requireHybrid: boolean;
+  readonly maxConnections: number;
+  readonly systems: Systems;
+  /** Locked memory for answers with keys. */
+  readonly memory: Uint8Array;
+}
+
+export interface SkipPorts extends ServicePorts, HandlerPorts {
+  /** Whether an application may connect: one that is homed here. */
+  readonly admit: (id: string) => Fault | undefined;
+  readonly audit?: Audit;
+}
+
+export interface SkipServer extends AsyncDisposable {
+  readonly port: number;
+  /** Connections open or on their way. */
+  readonly connections: number;
+}
+
+/**
+ * Listens; dispose drains requests under way, then closes.
+ * @throws Error when the address cannot be listened on, or the certificates cannot be used
+ */
+export async function startSkip(options: SkipOptions, ports: SkipPorts): Promise<SkipServer> {
+  const { listen, tls, requireHybrid, maxConnections, memory, preShared, systems } = options;
+  const service = new Service({ door: "skip", memory }, ports, makeHandler(systems, ports));
+  const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
+  const listener = await listenTls(
+    { ...listen, door: "skip", tls, kind: "app", groups, maxConnections, ...(preShared.size > 0 && { preShared }) },
+    ports,
+    (socket, peer) => service.connected(socket, appId(peer.id)),
+  );
+  return {
+    port: listener.port,
+    get connections() {
+      return listener.connections;
+    },
+    async [Symbol.asyncDispose]() {
+      await service.stop();
+      await listener[Symbol.asyncDispose]();
+    },
+  };
+}
