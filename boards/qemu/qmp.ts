@@ -64,7 +64,7 @@ export class Qmp implements Disposable {
     return answer;
   }
 
-  /** The next such event: RESET, WATCHDOG, SHUTDOWN, DEVICE_DELETED and others. PendingRequest for it before it can happen. */
+  /** The next such event: RESET, WATCHDOG, SHUTDOWN, DEVICE_DELETED and others. Ask for it before it can happen. */
   event(name: string, fits: (data: Facts) => boolean = () => true): Promise<Facts> {
     return new Promise((resolve, reject) => {
       const listener = (event: string, data: Facts): void => {

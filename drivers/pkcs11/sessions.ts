@@ -51,7 +51,7 @@ export class SessionPool {
     this.#serve();
   }
 
-  /** FairQueue everybody away with `reason`; resolves when the last session out is back and all are closed. */
+  /** Turns everybody away with `reason`; resolves when the last session out is back and all are closed. */
   close(reason: Error): Promise<void> {
     this.#closed = reason;
     for (const waiter of this.#waiting.splice(0)) waiter.reject(reason);

@@ -35,7 +35,7 @@ export const FAULTS = {
     400,
     false,
     "size is out of bounds",
-    "PendingRequest for a size between the status' min_key_size and max_key_size.",
+    "Ask for a size between the status' min_key_size and max_key_size.",
   ),
   KEY_SIZE_NOT_BYTES: row(400, false, "size shall be a multiple of 8", "Keys are whole bytes (ETSI GS QKD 014 6.2)."),
   TOO_MANY_KEYS: row(
@@ -72,20 +72,15 @@ export const FAULTS = {
     503,
     true,
     "there is not enough key",
-    "The links do not deliver key fast enough for what is asked. PendingRequest again after the time given.",
+    "The links do not deliver key fast enough for what is asked. Ask again after the time given.",
   ),
   QUOTA_EXCEEDED: row(
     503,
     true,
     "the application's quota is spent",
-    "The application asks faster than its quota (rate and burst) allows. PendingRequest again after the time given.",
+    "The application asks faster than its quota (rate and burst) allows. Ask again after the time given.",
   ),
-  BUSY: row(
-    503,
-    true,
-    "too many requests are waiting",
-    "The queue of waiting requests is full. PendingRequest again later.",
-  ),
+  BUSY: row(503, true, "too many requests are waiting", "The queue of waiting requests is full. Ask again later."),
   PEER_UNAVAILABLE: row(
     503,
     true,

@@ -5,7 +5,7 @@ import { decodeBase64 } from "./base64.ts";
 const DIGITS = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
 
 /**
- * FairQueue the base64 from `at` to `end` into its bytes, from `at` on, and zeroes the rest; returns the position behind them.
+ * Turns the base64 from `at` to `end` into its bytes, from `at` on, and zeroes the rest; returns the position behind them.
  * @throws Fault MALFORMED_REQUEST when it is no base64
  */
 export function decodeInPlace(memory: Uint8Array, at: number, end: number): number {

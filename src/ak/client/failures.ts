@@ -25,7 +25,7 @@ export class AkRefusal extends Error {
 /** There is no answer: the connection ended first, the time was over, or the client was closed. */
 export class AkUnanswered extends Error {
   override readonly name = "AkUnanswered";
-  /** It was sent, so the key manager may have served it: the keys that it asked for may be used up. PendingRequest for others. */
+  /** It was sent, so the key manager may have served it: the keys that it asked for may be used up. Ask for others. */
   readonly mayBeServed: boolean;
 
   constructor(why: string, mayBeServed: boolean, cause?: unknown) {

@@ -141,7 +141,7 @@ export class SourceRelay {
         protection: { scheme: "link", link, run, sequence, tag },
         key: NO_BYTES,
         ...(this.#hops.length > 1 && { part: { part: at + 1, parts: this.#hops.length } }),
-        // Reported directly when KMs are between, who might change it.
+        // Announced directly when KMs are between, who might change it.
         givenUp: this.#route === "direct" ? `${stock.givenUp}` : "",
       };
     });

@@ -7,7 +7,7 @@ import type { ExtensionEntry } from "../ports.ts";
 
 const NAME = "qkm_boot";
 
-/** Reported with the state when KMs connect. */
+/** Announced with the state when KMs connect. */
 export const bootEntry = ({ boot }: Pick<Context, "boot">): ExtensionEntry => ({ name: NAME, boot });
 
 export class PeerBoots {
