@@ -59,7 +59,7 @@ export interface SourceRow extends Row {
   readonly route?: KeyRoute;
 }
 
-/** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as told. */
+/** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as announced. */
 export interface HeldRow extends Row {
   readonly peer: KmId;
   readonly serial: number;

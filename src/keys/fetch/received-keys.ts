@@ -10,6 +10,8 @@ import { type HeldRow, kmaRow, type PeerRow, TABLE } from "../common/rows.ts";
 
 /** Serials below the highest that may still come: relays of several routes overtake one another. */
 const WINDOW = 256;
+/** How far above the highest serial accepted one may be that is given up: a source remembers no more of them. */
+const MOST_ABANDONED = 1024;
 
 /** One KMA-key at its destination. */
 export class HeldKey {
@@ -20,8 +22,10 @@ export class HeldKey {
   readonly idKey: KeyIdKey;
   /** One bit per 8 bytes: set before the key in it leaves. */
   readonly fetched: Uint8Array;
-  /** The source's mark, as it told. */
-  witness: number;
+  /** The source's mark, as it announced. */
+  announced: number;
+  /** The end of the last range that an application asked for with a right key ID. */
+  #askedTo: number;
   /** Ranges marked for fetches under way. */
   readonly #inHand = new Set<Range>();
   #freeSteps: number;
@@ -32,9 +36,19 @@ export class HeldKey {
     this.length = row.length;
     this.bornAt = row.bornAt;
     this.fetched = Uint8Array.from(row.fetched);
-    this.witness = row.witness;
+    this.announced = row.witness;
     this.idKey = idKey;
-    this.#freeSteps = (this.length - this.used().reduce((sum, { length }) => sum + length, 0)) / STEP;
+    const used = this.used();
+    this.#freeSteps = (this.length - used.reduce((sum, { length }) => sum + length, 0)) / STEP;
+    this.#askedTo = used.reduce((last, { offset, length }) => Math.max(last, offset + length), FIRST_OFFSET);
+  }
+
+  /**
+   * How far the source has surely carved: its mark as it announced, or the end of what applications have of it here. So a
+   * source that was restored is found out by what left it while nobody heard its marks (key-protocol 6).
+   */
+  get witness(): number {
+    return Math.max(this.announced, this.#askedTo);
   }
 
   /** Whether any byte of the range was fetched, or the range is none of this key's. */
@@ -53,6 +67,7 @@ export class HeldKey {
   mark(range: Range): void {
     setBits(this.fetched, range, true);
     this.#freeSteps -= range.length / STEP;
+    this.#askedTo = Math.max(this.#askedTo, range.offset + range.length);
     this.#inHand.add(range);
   }
 
@@ -182,8 +197,16 @@ export class HeldKeys {
   }
 
   row(key: HeldKey): HeldRow {
-    const { serial, block, length, bornAt, witness } = key;
-    return { peer: this.peer, serial, block, length, bornAt, witness, fetched: Uint8Array.from(key.fetched) };
+    const { serial, block, length, bornAt, announced } = key;
+    return {
+      peer: this.peer,
+      serial,
+      block,
+      length,
+      bornAt,
+      witness: announced,
+      fetched: Uint8Array.from(key.fetched),
+    };
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
@@ -250,19 +273,28 @@ export class HeldKeys {
   /** Keeps the source's mark as a witness. */
   witness({ serial, offset }: { readonly serial: number; readonly offset: number }, change: Change): void {
     const key = this.#keys.get(serial);
-    if (key === undefined || offset <= key.witness) return;
-    key.witness = Math.min(offset, key.length);
+    if (key === undefined || offset <= key.announced) return;
+    key.announced = Math.min(offset, key.length);
     change.put(TABLE.held, kmaRow(this.peer, serial), this.row(key));
   }
 
-  /** Ends what the source told it gave up. */
+  /**
+   * Ends what the source told it gave up, and accepts it no more: its relay may still be on the way. What was carved was not
+   * given up, whatever a source says that is a restored copy. The change has to have the row of the peer, too.
+   */
   giveUp(runs: string, change: Change): void {
-    const isGivenUp = inRuns(parseRuns(runs));
+    const givenUp = parseRuns(runs);
+    const isGivenUp = inRuns(givenUp);
     for (const serial of this.#expected.keys()) if (isGivenUp(serial)) this.#expected.set(serial, false);
     this.end(
-      [...this.keys()].filter((key) => isGivenUp(key.serial)),
+      [...this.keys()].filter((key) => isGivenUp(key.serial) && key.witness === FIRST_OFFSET),
       "given_up",
       change,
     );
+    const most = this.accepted + MOST_ABANDONED;
+    for (const { first, last } of givenUp) {
+      for (let serial = Math.max(first, this.accepted - WINDOW); serial <= Math.min(last, most); serial++)
+        this.accept(serial);
+    }
   }
 }

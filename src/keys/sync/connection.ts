@@ -147,7 +147,7 @@ export class Connection {
     runs(entry, "serials");
     const change = this.#context.vault.change();
     this.#remote.held.giveUp(text(entry, "serials"), change);
-    await change.commit();
+    await change.put(...this.#remote.peerRow()).commit();
   }
 
   /** Which of our blocks have arrived at the other end. */
