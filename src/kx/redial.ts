@@ -29,6 +29,7 @@ export async function keepDialled(dialled: Dialled, ports: RedialPorts, signal: 
     if (signal.aborted) return;
     const waitMs = Math.round(backoff.nextMs());
     log.debug({ peer: dialled.peer, waitMs }, "the peer will be dialled again");
+    // rule: dial-again
     await pause(clock, waitMs, signal);
   }
 }

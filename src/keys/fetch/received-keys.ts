@@ -214,6 +214,7 @@ export class HeldKeys {
     this.#keys.delete(key.serial);
     this.#ending.delete(key);
     change.remove(TABLE.held, kmaRow(this.peer, key.serial)).destroy(key.block);
+    // rule: free-id-key
     key.idKey[Symbol.dispose]();
   }
 
@@ -232,6 +233,7 @@ export class HeldKeys {
   #drop(key: HeldKey, reason: EndReason, change: Change): void {
     const { audit, log, meter } = this.#context;
     const labels = { peer: this.peer, role: "destination", reason };
+    // rule: audit-end
     audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });
     meter.add("kma_keys_ended", labels);
     meter.add("kma_bytes_lost", labels, key.left);

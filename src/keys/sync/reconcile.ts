@@ -25,6 +25,7 @@ export async function reconcile(context: Context, remote: Remote, state: PeerSta
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));
+  // rule: end-gaps
   const gaps = stock.keys().filter((key) => !state.isHeld(key.serial));
   stock.end(gaps.slice(0, PART), "gap", change);
   held.giveUp(state.givenUp, change);
