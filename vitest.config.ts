@@ -69,18 +69,20 @@ export default defineConfig(({ mode }) => {
     { name: seeded, include: [`test/**/*.${mode}.test.ts`] },
     ...(mode === "long" ? [{ name: `properties, ${seeded}`, include: PROPERTIES, exclude, isolate: false }] : []),
   ];
+  const common = {
+    pool: "forks",
+    setupFiles: ["test/support/run/each-file.ts"],
+    testTimeout: (kind ?? QUICK).timeoutMs,
+    hookTimeout: 60_000,
+  } as const;
   return {
     test: {
-      projects: (kind === undefined ? quick : special).map((test) => ({ extends: true, test })),
+      projects: (kind === undefined ? quick : special).map((project) => ({ test: { ...common, ...project } })),
       globalSetup: ["test/support/run/leftovers.ts"],
-      setupFiles: ["test/support/run/each-file.ts"],
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS)] : [])],
-      pool: "forks",
       maxWorkers: 2,
       sequence: { sequencer: LongestFirst },
-      testTimeout: (kind ?? QUICK).timeoutMs,
       bail: mode === "board" ? 1 : 0, // its tests are one story
-      hookTimeout: 60_000,
     },
   };
 });

