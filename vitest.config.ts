@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { RunReport } from "./test/support/run/report.ts";
 
 /**
  * Tests that `npm test` leaves out, and how long one may take. Those called `*.long.test.ts` are run by
@@ -17,6 +18,9 @@ const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
   cluster: { timeoutMs: 600_000 },
 };
 const QUICK = { timeoutMs: 30_000 };
+
+/** What a file of `npm test` may cost, in seconds of processor time. */
+const BUDGETS = { eachS: 10, moreS: {} };
 
 /**
  * Folders whose tests share a process with others, which halves their cost: they start no process, open no token, map no
@@ -65,16 +69,20 @@ export default defineConfig(({ mode }) => {
     { name: seeded, include: [`test/**/*.${mode}.test.ts`] },
     ...(mode === "long" ? [{ name: `properties, ${seeded}`, include: PROPERTIES, exclude, isolate: false }] : []),
   ];
+  const common = {
+    pool: "forks",
+    setupFiles: ["test/support/run/each-file.ts"],
+    testTimeout: (kind ?? QUICK).timeoutMs,
+    hookTimeout: 60_000,
+  } as const;
   return {
     test: {
-      projects: (kind === undefined ? quick : special).map((test) => ({ extends: true, test })),
-      setupFiles: ["test/support/fixed-seed.ts"],
-      pool: "forks",
+      projects: (kind === undefined ? quick : special).map((project) => ({ test: { ...common, ...project } })),
+      globalSetup: ["test/support/run/leftovers.ts"],
+      reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS)] : [])],
       maxWorkers: 2,
       sequence: { sequencer: LongestFirst },
-      testTimeout: (kind ?? QUICK).timeoutMs,
       bail: mode === "board" ? 1 : 0, // its tests are one story
-      hookTimeout: 60_000,
     },
   };
 });

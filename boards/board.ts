@@ -1,5 +1,13 @@
 // What a board is: the hardware that the appliance runs on, as data.
 
+/** Speeds that a serial line can be set to, in bit/s. */
+type Baud = 9_600 | 19_200 | 38_400 | 57_600 | 115_200 | 230_400 | 460_800 | 921_600;
+
+/** GRUB's platform, and the file that firmware of this kind looks for in /EFI/BOOT. */
+type Firmware =
+  | { readonly platform: "x86_64-efi"; readonly file: "BOOTX64.EFI" }
+  | { readonly platform: "arm64-efi"; readonly file: "BOOTAA64.EFI" };
+
 export interface Board {
   readonly name: string;
   /** One sentence for people. */
@@ -7,9 +15,9 @@ export interface Board {
   /** What machine code it runs: an image is built on a machine of the same. */
   readonly architecture: "amd64" | "arm64" | "any";
   /** Device of the serial console, if it has one; 8 data bits, no parity, 1 stop bit. */
-  readonly console: string | undefined;
-  /** Bits per second on the serial console. */
-  readonly consoleBaud: number;
+  readonly console: `/dev/tty${string}` | undefined;
+  /** Of the serial console. */
+  readonly consoleBaud: Baud;
   /** Where QKD modules are plugged in, in the order of the connectors: devices, or `usb:VENDOR:PRODUCT:SERIAL`. */
   readonly modulePorts: readonly string[];
   /** USB HID modules to look for. */
@@ -46,10 +54,7 @@ export interface BoardImage {
   };
   /** Debian packages beside those of every image. */
   readonly packages: readonly string[];
-  readonly boot: {
-    /** GRUB's platform and the file that the firmware looks for. */
-    readonly platform: "x86_64-efi" | "arm64-efi";
-    readonly file: string;
+  readonly boot: Firmware & {
     /** The Debian package with GRUB for it. */
     readonly package: string;
     /** A new system that is not in order after this time is given up. */

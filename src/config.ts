@@ -65,6 +65,8 @@ export interface NodeConfig {
   readonly controller: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
   /** Doors that are closed unless they are configured. */
   readonly skip: SkipConfig | undefined;
+  /** Of a KM that is several machines; undefined for one that is a single machine. */
+  readonly cluster: ClusterConfig | undefined;
   readonly supply: {
     readonly defaultKeyBits: number;
     readonly timeoutMs: number;
@@ -120,6 +122,14 @@ export interface SkipConfig extends DoorConfig {
   readonly psk: readonly { readonly identity: string; readonly app: AppId; readonly keyFile: string }[];
 }
 
+export interface ClusterConfig {
+  readonly member: string;
+  /** The voters of etcd. */
+  readonly endpoints: readonly Endpoint[];
+  readonly tls: TlsFiles;
+  readonly leaseS: number;
+}
+
 export interface LinkConfig {
   readonly id: LinkId;
   readonly peer: KmId;
@@ -139,7 +149,8 @@ export interface LinkConfig {
 
 export interface PeerConfig {
   readonly id: KmId;
-  readonly address: Endpoint;
+  /** Its Kx listeners: one, or one for each of its members. */
+  readonly addresses: readonly Endpoint[];
   readonly dialect: "extended" | "strict";
   /** Who may fetch what a strict peer relays to us; empty for an extended one. */
   readonly fetchApps: readonly AppId[];

@@ -72,7 +72,9 @@ async function main(): Promise<void> {
   let watchdog: WatchdogFeeder | undefined;
   try {
     watchdog = armWatchdog(base);
-    await runNode(base);
+    if (config.cluster === undefined) await runNode(base);
+    // Loaded by a KM that is several machines alone.
+    else await (await import("./node-member.ts")).runMember(base, config.cluster);
   } catch (err) {
     log.error({ err, fault: asFault(err).code }, "this key manager cannot run");
     process.exitCode = 1;

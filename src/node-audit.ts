@@ -6,10 +6,11 @@ import type { Witness } from "./control/audit/audit-log.ts";
 import { AuditWriter, auditedMeter, digestOf, LateAudit } from "./control/audit/audit-writer.ts";
 import type { Metrics } from "./control/metrics/metrics.ts";
 import type { Audit, Clock, Log } from "./core/ports.ts";
+import { auditNameOf } from "./node-settings.ts";
 import type { OpenVault } from "./vault/open.ts";
 
-/** Row of the store that keeps the place of the log. */
-const ROW = { table: "audit", id: "last" } as const;
+/** Row of the store that keeps the place of the log; of each member of a KM its own. */
+const rowOf = ({ cluster }: NodeConfig) => ({ table: "audit", id: `last${cluster ? `.${cluster.member}` : ""}` });
 
 /** What is given to the parts before the log can be open. */
 export function lateAudit<Given extends { readonly metrics: Metrics }>(
@@ -33,15 +34,21 @@ export async function openAudit(
   { vault, useToken, ready }: OpenVault,
 ): Promise<AuditWriter> {
   const { node } = config;
+<<<<<<< HEAD
   const auditWriter = await AuditWriter.open(
     { km: node.id, ...config.audit },
+=======
+  const row = rowOf(config);
+  const keeper = await AuditWriter.open(
+    { km: auditNameOf(config), ...config.audit },
+>>>>>>> main
     {
       useToken,
-      stored: witnessOf(vault),
+      stored: witnessOf(vault, row),
       store: (witness) =>
         vault
           .change()
-          .put(ROW.table, ROW.id, { ...witness })
+          .put(row.table, row.id, { ...witness })
           .commit(),
       clock,
       log,
@@ -63,8 +70,8 @@ export async function openAudit(
 
 export const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);
 
-function witnessOf(vault: OpenVault["vault"]): Witness | undefined {
-  const [, row] = [...vault.rows(ROW.table)].find(([id]) => id === ROW.id) ?? [];
+function witnessOf(vault: OpenVault["vault"], at: ReturnType<typeof rowOf>): Witness | undefined {
+  const [, row] = [...vault.rows(at.table)].find(([id]) => id === at.id) ?? [];
   if (typeof row?.sequence !== "number" || typeof row.hash !== "string") return undefined;
   return { sequence: row.sequence, hash: row.hash };
 }

@@ -67,6 +67,10 @@ export const settingsOf = ({
   })),
 });
 
+/** Under which name a node keeps its audit log: each member of a KM has its own, sealed and witnessed by itself. */
+export const auditNameOf = ({ node, cluster }: Pick<NodeConfig, "node" | "cluster">): string =>
+  cluster === undefined ? node.id : `${node.id}.${cluster.member}`;
+
 /** @throws Error when one cannot be read */
 export const readTls = ({ certificate, key, trust }: TlsFiles): TlsMaterial => ({
   certificate: readFileSync(certificate, "utf8"),

@@ -18,6 +18,7 @@ import type { Metrics } from "./control/metrics/metrics.ts";
 import { startMetrics } from "./control/metrics/server.ts";
 import type { RecentFaults } from "./control/recent-faults.ts";
 import { auditCommands } from "./control/socket/audit-commands.ts";
+import type { ControlCommands } from "./control/socket/dialogue.ts";
 import { operatorCommands } from "./control/socket/operator-commands.ts";
 import { startControl } from "./control/socket/socket.ts";
 import { type KmReport, reportOf } from "./control/status.ts";
@@ -36,6 +37,7 @@ import { openMoreDoors } from "./more-doors.ts";
 import { lateAudit, openAudit, versionOf } from "./node-audit.ts";
 import { blockBytesOf, checkSlots, INTAKE_SLOTS, readTls, settingsOf, vaultOptionsOf } from "./node-settings.ts";
 import { type OpenVault, openVault } from "./vault/open.ts";
+import type { Store } from "./vault/store/store.ts";
 import { SupplyRing } from "./wire/ring.ts";
 
 /** A start that takes longer hangs; a token that is not there may be waited for without an end. */
@@ -43,6 +45,14 @@ const START_WITHIN_MS = 120_000;
 
 /** How long a zeroisation waits until the audit log has it. */
 const AUDIT_LAST_MS = 100;
+
+/** What an active member brings: its store, its generation, and what operators see and do. */
+export interface Membership {
+  readonly generation: number;
+  openStore(): Promise<Store>;
+  report(): NonNullable<KmReport["cluster"]>;
+  readonly commands: ControlCommands;
+}
 
 /** What a KM is given. */
 export interface Given {
@@ -55,6 +65,8 @@ export interface Given {
   readonly random: typeof systemRandom;
   readonly pace: Pace;
   readonly health: Health;
+  /** Of a KM with several members, this one is active; undefined for a KM that is one machine. */
+  readonly membership?: Membership;
   /** Ends every wait: SIGTERM, SIGINT, `qkm stop`, `qkm zeroise`, or the process that started us is gone. */
   readonly stop: AbortController;
 }
@@ -77,9 +89,12 @@ interface Node {
   readonly loop: LoopMeasure;
 }
 
-const report = ({ config, health }: Pick<Given, "config" | "health">, { vault, keys, sources }: Node): KmReport => ({
+type Reporting = Pick<Given, "config" | "health" | "membership">;
+
+const report = ({ config, health, membership }: Reporting, { vault, keys, sources }: Node): KmReport => ({
   ...reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status()),
   health: health.read(),
+  ...(membership && { cluster: membership.report() }),
 });
 
 /** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
@@ -124,22 +139,27 @@ export async function runNode(given: Given): Promise<void> {
   await keys.refuse();
 }
 
-function openNodeVault({ config, log, metrics, clock, pace }: Base): Promise<OpenVault> {
+function openNodeVault({ config, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
   const openToken = () => openPkcs11Token(config.token, log);
-  return openVault(vaultOptionsOf(config), { openToken, clock, pace, log, meter: metrics.meter });
+  const store = membership && { openStore: () => membership.openStore() };
+  return openVault(vaultOptionsOf(config), { openToken, clock, pace, log, meter: metrics.meter, ...store });
 }
 
 function commandsOf(base: Base, node: Node) {
   const { stop } = base;
   const { vault } = node.vault;
   return {
+<<<<<<< HEAD
     ...auditCommands(node.auditWriter),
-    ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
+=======
+    ...auditCommands(node.keeper),
+    ...base.membership?.commands,
+>>>>>>> main
+    ...operatorCommands(keys: () => node.keys, faults: base.faults, log: base.log ),
     status: async () => report(base, node),
-    stop: async () => {
+    stop: async () => 
       stop.abort("told to stop");
-      return {};
-    },
+      return {};,
     zeroise: async () => {
       const begun = performance.now();
       node.zeroised = true;
@@ -188,7 +208,7 @@ const SESSIONS_TOLD = 100;
 
 /** Undefined when the configuration has none. */
 async function openController(
-  { config, health, faults, log, metrics, audit }: Base,
+  { config, health, faults, log, metrics, audit, ...rest }: Base,
   node: Node,
   parts: AsyncDisposableStack,
 ): Promise<ControllerServer | undefined> {
@@ -196,16 +216,21 @@ async function openController(
   if (controller === undefined) return undefined;
   const { ak, etsi014, kx } = config;
   const state: ControllerState = {
-    report: () => report({ config, health }, node),
+<<<<<<< HEAD
+    report: () => report(config, health , node),
     desk: () => node.keys?.routeAdmin,
+=======
+    report: () => report(config, health, ...rest , node),
+    desk: () => node.keys?.routeAdmin,
+>>>>>>> main
     version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
     board: config.node.board,
     topology,
-    apps: apps.filter(({ home }) => home === config.node.id),
-    keys: () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") }),
+    apps: apps.filter((home ) => home === config.node.id),
+    keys: () => (supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") ),
     faults: () => faults.read(),
     sessions: () => node.keys?.sessions.list(SESSIONS_TOLD) ?? [],
-    certificates: certificateReader({ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls, controller: controller.tls }),
+    certificates: certificateReader(ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls, controller: controller.tls ),
     loop: () => node.loop.read(),
     memoryBytes: () => process.memoryUsage.rss(),
     startedMs: Date.now() - process.uptime() * 1000,
@@ -215,7 +240,7 @@ async function openController(
 }
 
 async function openKeys(
-  { config, clock, random, pace, log, metrics, health, audit }: Base,
+  { config, clock, random, pace, log, metrics, health, audit, membership }: Base,
   node: Node,
   restored: boolean,
 ): Promise<KeyManager> {
@@ -226,7 +251,8 @@ async function openKeys(
   };
   const { vault } = node.vault;
   const told = { log, meter: metrics.meter, audit };
-  const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats };
+  const generation = membership && { generation: membership.generation };
+  const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats, ...generation };
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const remote of keys.remotes.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
@@ -248,13 +274,14 @@ async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
 }
 
 async function openKx(
-  { config, clock, random, log, metrics, audit }: Base,
+  { config, clock, random, log, metrics, audit, membership }: Base,
   keys: KeyManager,
   parts: AsyncDisposableStack,
 ): Promise<void> {
   const { kx, peers, node, supply } = config;
   const { defaultKeyBits } = supply;
-  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits };
+  const generation = membership?.generation ?? 0;
+  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits, generation };
   parts.use(await startKx(options, { events: keys.peers, clock, random, log, meter: metrics.meter, audit }));
 }
 

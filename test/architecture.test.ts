@@ -33,6 +33,8 @@ const MAY: Readonly<Record<string, string>> = {
   "src/kq/": "src/core/",
   "src/vault/": "src/core/ src/wire/ src/device/token.ts lmdb sodium-native node:fs node:v8 type src/device/",
   ...KEYS,
+  "src/cluster/":
+    "src/core/ src/vault/store/ src/vault/pause.ts node:http node:https node:readline node:v8 type src/vault/",
   "src/keys/": "src/core/ type src/vault/vault.ts",
   "src/net/": "src/core/ src/wire/ node:net node:tls",
   "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
@@ -59,6 +61,7 @@ const FREE = [
   "src/main.ts",
   "src/node.ts",
   "src/more-doors.ts",
+  "src/node-member.ts",
   "src/node-audit.ts",
   "src/node-settings.ts",
   "src/cli/",
@@ -106,6 +109,12 @@ function loadedBy(file: string, found = new Set<string>()): ReadonlySet<string> 
   }
   return found;
 }
+
+test("a KM that is one machine loads nothing of clusters", () => {
+  const loaded = [...loadedBy("src/main.ts")];
+  expect(loaded).toContain("src/node.ts");
+  expect(loaded.filter((file) => file.startsWith("src/cluster/") || file === "src/node-member.ts")).toEqual([]);
+});
 
 /** Started with every node, on machines where each of their hundreds of files takes its time. */
 test.each(["src/main.ts", "src/cli/run.ts", "src/cli/appliance/provision.ts", "src/cli/console/command.ts"])(

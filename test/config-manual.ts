@@ -17,6 +17,8 @@ const NOTES: Readonly<Record<string, string>> = {
     "Slab and ring are locked, 5 MiB unless said otherwise, which the usual limit of 8 MiB allows; for more raise `ulimit -l` or `LimitMEMLOCK=`.",
   watchdog:
     "It resets the machine when this KM hangs: see [operations.md](operations.md#the-hardware-watchdog). Its timeout is that of its kernel module.",
+  cluster:
+    "Leave it out where this KM is one machine. With it, several machines are one KM, of which one is active: see [cluster.md](cluster.md).",
   supply:
     "A KMA-key of 32 KiB holds 1,021 keys of 256 bits. Stock is what is ready before anyone asks: `stock_high = 1000` keeps about a million keys per destination, if the links bring them and `keep_blocks` and `store_max_bytes` leave room.",
   audit: "What became of each byte of key; see [audit.md](audit.md).",
@@ -104,6 +106,7 @@ function allowed(facts: ReadonlyMap<string, unknown>, entry: Entry): string {
     return `${facts.get("unit") ?? ""}${low} to ${high}`;
   }
   if (facts.has("regex")) return "ID";
+  if (entry.type === "array") return "a list";
   return entry.type === "boolean" ? "`true`, `false`" : entry.type === "strict_tuple" ? pairOf(entry) : "text";
 }
 

@@ -97,7 +97,7 @@ describe("a configuration that is right", () => {
     expect(config.metrics.listen).toEqual({ host: "::1", port: 7004 });
     expect(config.peers[0]).toEqual({
       id: "km-b",
-      address: { host: "kmb.example", port: 7103 },
+      addresses: [{ host: "kmb.example", port: 7103 }],
       dialect: "extended",
       fetchApps: [],
       paths: 1,

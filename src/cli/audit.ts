@@ -11,6 +11,7 @@ import { type SealCheck, type Verdict, verifyAudit } from "../control/audit/veri
 import { makeLog } from "../control/log.ts";
 import { callControl, NotRunning } from "../control/socket/client.ts";
 import { asFault } from "../core/fault.ts";
+import { auditNameOf } from "../node-settings.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
 import { registerShow } from "./audit/show.ts";
 import { registerTrace } from "./audit/trace.ts";
@@ -83,14 +84,16 @@ async function byTheKm({ node }: NodeConfig): Promise<Confirming | undefined> {
 }
 
 /** As the token's only user. Without it the chain alone is verified. @throws Error when another process has the store */
-async function byTheToken({ node, token: settings }: NodeConfig): Promise<Confirming> {
+async function byTheToken(config: NodeConfig): Promise<Confirming> {
+  const { node, token: settings } = config;
+  const name = auditNameOf(config);
   const release = ownDirectory(node.storeDir);
   try {
     const token = await openPkcs11Token(settings, makeLog("error", process.stderr));
-    const key = await token.macKey(auditLabel(node.id));
-    const sequence = await token.counter(auditLabel(node.id));
+    const key = await token.macKey(auditLabel(name));
+    const sequence = await token.counter(auditLabel(name));
     return {
-      check: key && ((seals) => checkSeals(node.id, (message) => key.mac(message), seals)),
+      check: key && ((seals) => checkSeals(name, (message) => key.mac(message), seals)),
       known: [{ sequence }],
       who: key === undefined ? "the token has no key of an audit log" : "confirmed by the token",
       async [Symbol.asyncDispose]() {

@@ -2,13 +2,13 @@
 
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { Board } from "../../boards/board.ts";
 import { BOARDS } from "../../boards/index.ts";
 import { ID_PATTERN } from "../core/ids.ts";
 import { boardOf } from "./board.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
-import { USUAL_DIR } from "./common/network.ts";
+import { USUAL_DIR, usualDir } from "./common/network.ts";
 import { quoted } from "./common/shell.ts";
 import {
   type AuthorityName,
@@ -38,6 +38,12 @@ interface InitOptions {
   readonly host: readonly string[];
   readonly app: readonly string[];
   readonly controller?: string;
+  readonly members: number;
+}
+
+function membersOf(text: string): number {
+  if (/^[1-9]$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be a number from 1 to 9.");
 }
 
 const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -57,6 +63,7 @@ export function registerInitCommand(program: Command): void {
     .option("--host <name or address>", "what applications know the node by; may be given several times", several, [])
     .option("--app <app>", "an application served here; may be given several times", several, [])
     .option("--controller <id>", "a QKDN controller that may set the node's routes: makes its certificate")
+    .option("--members <n>", "machines that are one KM together: km-b of the reference network", membersOf, 1)
     .addHelpText(
       "after",
       "\nExamples:\n  qkm init --dir /tmp/net\n  qkm init --id km-x --dir /etc/qkm --host 192.0.2.7 --app app-x1",
@@ -68,10 +75,12 @@ async function init(options: InitOptions): Promise<void> {
   const board = boardOf(options.board);
   const say = (line: string) => process.stdout.write(`${line}\n`);
   if (options.id !== undefined) return initNode(options.id, board, options, say);
-  const dir = resolve(options.dir ?? USUAL_DIR);
+  const { members } = options;
+  const dir = resolve(options.dir ?? usualDir(members));
   const basePort = options.dir === undefined ? USUAL_BASE : undefined;
-  await provisionReference(dir, { board, basePort, doors: [] }, say);
-  say(`the reference network is in ${dir}; run it with: qkm up --dir ${quoted(dir)}`);
+  await provisionReference(dir, { board, basePort, doors: [], members }, say);
+  const more = members > 1 ? ` --cluster ${members}` : "";
+  say(`the reference network is in ${dir}; run it with: qkm up --dir ${quoted(dir)}${more}`);
 }
 
 async function initNode(id: string, board: Board, options: InitOptions, say: Progress): Promise<void> {

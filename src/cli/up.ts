@@ -5,7 +5,8 @@ import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { host } from "../../boards/host.ts";
 import { commandsToTry } from "./common/attempt.ts";
-import { USUAL_DIR } from "./common/network.ts";
+import { USUAL_DIR, usualDir } from "./common/network.ts";
+import { installEtcd } from "./provision/etcd.ts";
 import { MORE_DOOR_NAMES, type MoreDoor } from "./provision/more-doors.ts";
 import { networkPlaces } from "./provision/plan.ts";
 import { USUAL_BASE } from "./provision/ports.ts";
@@ -20,6 +21,7 @@ const TELL_MS = 10_000;
 
 interface UpCommandOptions {
   readonly dir?: string;
+  readonly cluster?: number | true;
   readonly ui: boolean;
   readonly rateBitsPerS: number;
   readonly doors: readonly MoreDoor[];
@@ -37,6 +39,7 @@ export function registerUpCommand(program: Command): void {
     .argument("[module options...]", "options of `qkm module` for every link, after --")
     .option("--dir <dir>", `folder of the network (default: ${USUAL_DIR})`)
     .option("--doors <names>", `open these too, and keep them: all, or some of ${MORE_DOOR_NAMES.join(",")}`, doors, [])
+    .option("--cluster [members]", "km-b as several members (2 unless said otherwise) on three etcd", positive)
     .option("--no-ui", "print one line when all is ready, and no table")
     .option("--rate-bits-per-s <n>", "key rate of each simulated link", positive, 2_000_000)
     .addHelpText(
@@ -62,15 +65,17 @@ function positive(text: string): number {
 }
 
 async function up(further: readonly string[], options: UpCommandOptions): Promise<void> {
-  const dir = resolve(options.dir ?? USUAL_DIR);
+  const members = options.cluster === true ? 2 : (options.cluster ?? 1);
+  const dir = resolve(options.dir ?? usualDir(members));
   const stop = stopAtSignals();
   const say = (line: string) => process.stderr.write(`${line}\n`);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   using ownership = await takeOwnership(networkPlaces(dir).owner);
+  if (members > 1) installEtcd(say);
   const basePort = options.dir === undefined ? USUAL_BASE : undefined;
-  await provisionReference(dir, { board: host, basePort, doors: options.doors }, say);
+  await provisionReference(dir, { board: host, basePort, doors: options.doors, members }, say);
   const moduleOptions = ["--rate-bits-per-s", String(options.rateBitsPerS), ...further];
-  await using network = await RunningNetwork.start({ dir, moduleOptions }, ownership);
+  await using network = await RunningNetwork.start({ dir, moduleOptions, members }, ownership);
   try {
     await Promise.race([Promise.all([network.listening(), served(network, stop.signal, say)]), aborted(stop.signal)]);
     if (!stop.signal.aborted) await show(network, options, stop.signal);

@@ -117,7 +117,7 @@ function checkPeersAndApps({ node, peers, apps, supply }: NodeConfig, complain: 
   for (const [at, peer] of peers.entries()) {
     peerIds(peer.id, ["peers", at, "id"]);
     if (peer.id === node.id) complain(["peers", at, "id"], `"${peer.id}" is this node itself`);
-    if (peer.address.port === 0) complain(["peers", at, "address"], "the port must not be 0");
+    if (peer.addresses.some(({ port }) => port === 0)) complain(["peers", at, "address"], "the port must not be 0");
   }
   const homes = new Set<string>([node.id, ...peers.map((peer) => peer.id)]);
   const appIds = once("an application", complain);
@@ -148,7 +148,7 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
   file(token.module, ["token", "module"], complain);
   secretFile(token.pinFile, ["token", "pin_file"], complain);
   if (token.softhsmConf !== undefined) file(token.softhsmConf, ["token", "softhsm_conf"], complain);
-  for (const table of ["ak", "etsi014", "kx", "controller", "skip"] as const) {
+  for (const table of ["ak", "etsi014", "kx", "controller", "skip", "cluster"] as const) {
     const tls = config[table]?.tls;
     if (tls === undefined) continue;
     const { certificate, key, trust } = tls;

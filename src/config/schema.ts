@@ -41,6 +41,9 @@ const endpoint = (meaning: string) =>
     v.description(meaning),
   );
 
+const endpoints = (meaning: string) =>
+  v.pipe(v.array(endpoint(""), 'must be a list, for example ["192.0.2.1:2379"]'), v.description(meaning));
+
 const wholeBytes = v.check<number, string>((bits) => bits % 8 === 0, "must be a multiple of 8");
 const powerOfTwo = v.check<number, string>((bytes) => Number.isInteger(Math.log2(bytes)), "must be a power of two");
 
@@ -144,6 +147,16 @@ export const SCHEMA = v.strictObject({
         ),
         [],
       ),
+    }),
+  ),
+  cluster: v.optional(
+    v.strictObject({
+      member: id("which of the machines that are this KM this one is"),
+      endpoints: v.pipe(endpoints("where the voters of etcd listen"), v.minLength(1, "must name at least one")),
+      certificate: text("this member's certificate for etcd (PEM)"),
+      key: text("its private key (PEM), not readable by others"),
+      trust: text("the CA that signs etcd's certificates (PEM)"),
+      lease_s: v.optional(integer(2, 600, "how long an active member may be silent before another takes over"), 3),
     }),
   ),
   supply: v.optional(
@@ -261,6 +274,7 @@ export const SCHEMA = v.strictObject({
       v.strictObject({
         id: id("the other KM's ID, as in its certificate"),
         address: endpoint("its Kx listener"),
+        further_addresses: v.optional(endpoints("those of its other members, where it has several; tried in turn"), []),
         dialect: v.optional(
           choice(["extended", "strict"], "`strict` for another make: keys travel under TLS alone"),
           "extended",

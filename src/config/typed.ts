@@ -58,6 +58,12 @@ export function configOf(from: Written, file: string): NodeConfig {
       remotes: from.skip.remotes.map(({ system, app }) => ({ system, app: appId(app) })),
       psk: from.skip.psk.map(({ identity, app, key_file }) => ({ identity, app: appId(app), keyFile: at(key_file) })),
     },
+    cluster: from.cluster && {
+      member: from.cluster.member,
+      endpoints: from.cluster.endpoints,
+      tls: tls(from.cluster),
+      leaseS: from.cluster.lease_s,
+    },
     supply: supplyOf(from.supply),
     audit: {
       dir: at(from.audit.dir),
@@ -79,9 +85,9 @@ export function configOf(from: Written, file: string): NodeConfig {
       pairingKeyFile: maybe(link.pairing_key_file),
     })),
     topology: topologyOf(from),
-    peers: from.peers.map(({ id, address, dialect, fetch_apps, paths }) => ({
+    peers: from.peers.map(({ id, address, further_addresses, dialect, fetch_apps, paths }) => ({
       id: kmId(id),
-      address,
+      addresses: [address, ...further_addresses],
       dialect,
       fetchApps: fetch_apps.map(appId),
       paths,

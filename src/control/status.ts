@@ -51,10 +51,29 @@ export interface PeerReport {
   readonly waiting: number;
 }
 
+/** What a member of a KM says of itself and of the others; `generation` is that of whoever is active. */
+export interface ClusterReport {
+  readonly member: string;
+  readonly state: "active" | "standby";
+  readonly generation: number;
+  readonly owner?: string;
+  /** For how long its copy has been behind the last write. */
+  readonly lagMs: number;
+  readonly leaseLeftMs: number;
+  readonly etcd: "ready" | "failing";
+  readonly others: readonly {
+    readonly member: string;
+    readonly state: "active" | "standby";
+    readonly behind: number;
+  }[];
+}
+
 export interface KmReport {
   readonly km: string;
   readonly ready: boolean;
   readonly vault: VaultHealth;
+  /** Absent where the KM is one machine. */
+  readonly cluster?: ClusterReport;
   /** Absent where nobody watches. */
   readonly health?: HealthReport;
   readonly links: readonly LinkReport[];

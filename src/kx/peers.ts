@@ -8,15 +8,17 @@ import { dial } from "../net/dial.ts";
 import { listen } from "../net/listen.ts";
 import type { SecureOptions, TlsMaterial } from "../net/options.ts";
 import { BufferPool } from "../wire/buffer-pool.ts";
+import { nameOfGeneration } from "./generation.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";
-import { keepDialled } from "./redial.ts";
+import { type Dialled, keepDialled } from "./redial.ts";
 import { dials, Roster, type RosterPorts } from "./roster.ts";
 import type { Dialect } from "./server.ts";
 
 /** Where a peer is, as the configuration tells it. */
 export interface KxPeer {
   readonly id: KmId;
-  readonly address: KxAddress;
+  /** Tried in turn: one, or one for each of its members. */
+  readonly addresses: readonly KxAddress[];
   readonly dialect: Dialect;
 }
 
@@ -35,6 +37,8 @@ export interface KxOptions {
   readonly peers: readonly KxPeer[];
   /** Of keys whose size a peer's 0x1103 leaves out. */
   readonly defaultKeyBits: number;
+  /** Of this member, higher with each takeover; 0 for a KM that is one machine. */
+  readonly generation: number;
   /** Default: 5 s of silence, and 5 s more. */
   readonly keepalive?: KeepaliveTimes;
 }
@@ -52,6 +56,9 @@ export interface Kx extends AsyncDisposable {
 
 /** Beside one connection per peer: replacements on their way, and strangers until they are refused. */
 const SPARE_CONNECTIONS = 32;
+/** How long one of several addresses may take, and how long the pause between two rounds grows. */
+const MEMBER_DIAL_MS = 1_500;
+const MEMBERS_PAUSE_MS = 1_000;
 const HYBRID = "X25519MLKEM768";
 
 /**
@@ -68,10 +75,9 @@ export async function startKx(options: KxOptions, ports: KxPorts): Promise<Kx> {
   const dialling = peers
     .filter(({ id }) => dials(km, id))
     .map((peer) => {
-      const dialPeer = (signal: AbortSignal): Promise<Channel> => dialOnce(options, ports, { peer, signal });
-      const attach = (channel: Channel) => roster.attach(peer.id, channel);
-      return keepDialled({ peer: peer.id, dial: dialPeer, attach }, ports, stop.signal);
+      return keepDialled(dialledPeer(options, ports, { peer, roster }), ports, stop.signal);
     });
+  if (options.generation > 0) dialling.push(...takeOver(options, ports, { roster, signal: stop.signal }));
   return {
     port: listener.port,
     connected: () => roster.connected(),
@@ -89,8 +95,8 @@ function startListener(options: KxOptions, { log, meter, audit = NO_AUDIT }: KxP
   const strict = peers.some(({ dialect }) => dialect === "strict");
   const groups = groupsFor(strict ? "strict" : "extended");
   const maxConnections = 2 * peers.length + SPARE_CONNECTIONS;
-  const admit = (id: string): Fault | undefined =>
-    roster.welcome(id) === undefined
+  const admit = (id: string, serverName: string): Fault | undefined =>
+    roster.welcome(id, serverName) === undefined
       ? new Fault("NOT_AUTHORIZED", { text: "it is no peer that dials this key manager" })
       : undefined;
   const opened = (channel: Channel): void => {
@@ -108,14 +114,69 @@ function startListener(options: KxOptions, { log, meter, audit = NO_AUDIT }: KxP
   );
 }
 
-function dialOnce(
-  { tls }: KxOptions,
+function dialledPeer(
+  options: KxOptions,
+  ports: KxPorts,
+  { peer, roster }: { readonly peer: KxPeer; readonly roster: Roster },
+): Dialled {
+  return {
+    peer: peer.id,
+    ...(peer.addresses.length > 1 && { longestPauseMs: MEMBERS_PAUSE_MS }),
+    dial: (signal) => dialAny(options, ports, { peer, signal }),
+    current: () => roster.current(peer.id),
+    attach: (channel) => roster.attach(peer.id, channel),
+  };
+}
+
+/**
+ * Dials those who would dial us: they may still hang on to the member that was active before, which may be silent. Once:
+ * when they have come or were reached, they dial again by themselves.
+ */
+function takeOver(
+  options: KxOptions,
+  ports: KxPorts,
+  { roster, signal }: { readonly roster: Roster; readonly signal: AbortSignal },
+): Promise<void>[] {
+  const peers = options.peers.filter(({ id, dialect }) => !dials(options.km, id) && dialect === "extended");
+  return peers.map((peer) => {
+    const reached = new AbortController();
+    const dialled = dialledPeer(options, ports, { peer, roster });
+    const attach = (channel: Channel) => {
+      reached.abort();
+      if (roster.current(peer.id) === undefined) return roster.attach(peer.id, channel);
+      channel.close("the peer has come by itself");
+      return undefined;
+    };
+    const current = () => {
+      const session = dialled.current();
+      if (session !== undefined) reached.abort();
+      return session && Promise.resolve();
+    };
+    return keepDialled({ ...dialled, attach, current }, ports, AbortSignal.any([signal, reached.signal]));
+  });
+}
+
+/** The addresses of a peer in turn: of its members one listens, and a machine that is off does not even refuse. */
+async function dialAny(
+  { tls, generation }: KxOptions,
   ports: KxPorts,
   { peer, signal }: { readonly peer: KxPeer; readonly signal: AbortSignal },
 ): Promise<Channel> {
-  const { id, address, dialect } = peer;
-  const { host, port } = address;
-  return dial({ host, port, expect: id, signal, door: "kx", tls, kind: "km", groups: groupsFor(dialect) }, ports);
+  const { id, addresses, dialect } = peer;
+  const serverName = nameOfGeneration(generation);
+  const groups = groupsFor(dialect);
+  const options = { expect: id, door: "kx", tls, kind: "km", groups, ...(serverName && { serverName }) } as const;
+  const one = (address: KxAddress, until: AbortSignal) => dial({ ...options, ...address, signal: until }, ports);
+  for (const address of addresses.slice(0, -1)) {
+    try {
+      return await one(address, AbortSignal.any([signal, AbortSignal.timeout(MEMBER_DIAL_MS)]));
+    } catch (err) {
+      ports.log.debug({ peer: id, address, err }, "this address of the peer does not answer");
+    }
+  }
+  const [last] = addresses.slice(-1);
+  if (last === undefined) throw new Error(`${id} has no address`);
+  return one(last, addresses.length > 1 ? AbortSignal.any([signal, AbortSignal.timeout(MEMBER_DIAL_MS)]) : signal);
 }
 
 /** A peer of another make may have nothing else than X25519. */

@@ -16,6 +16,10 @@ export interface Dialled {
   readonly peer: string;
   /** A new authenticated channel to the peer. @throws why there is none; at once when the signal is given */
   dial(signal: AbortSignal): Promise<Channel>;
+  /** How long a pause between two tries grows. */
+  readonly longestPauseMs?: number;
+  /** Resolves at the end of a dialogue that the peer has begun by itself; undefined when there is none. */
+  current(): Promise<unknown> | undefined;
   /** Begins the dialogue; `undefined` when none is wanted any more. */
   attach(channel: Channel): KxSession | undefined;
 }
@@ -23,12 +27,15 @@ export interface Dialled {
 /** Resolves after the signal, when nothing is being dialled any more. */
 export async function keepDialled(dialled: Dialled, ports: RedialPorts, signal: AbortSignal): Promise<void> {
   const { clock, log, random } = ports;
-  const backoff = new Backoff(() => random.fraction());
+  const backoff = new Backoff(() => random.fraction(), dialled.longestPauseMs);
   while (!signal.aborted) {
+    await dialled.current();
+    if (signal.aborted) return;
     backoff.lived(await liveOnce(dialled, ports, signal));
     if (signal.aborted) return;
     const waitMs = Math.round(backoff.nextMs());
     log.debug({ peer: dialled.peer, waitMs }, "the peer will be dialled again");
+    // rule: dial-again
     await pause(clock, waitMs, signal);
   }
 }

@@ -3,6 +3,7 @@
 import { compareIds, type KmId } from "../core/ids.ts";
 import type { PeerEvents } from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
+import { generationOf } from "./generation.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";
 import type { Dialect } from "./server.ts";
 import { KxSession, type SessionPorts } from "./session.ts";
@@ -27,6 +28,8 @@ export class Roster {
   readonly #options: RosterOptions;
   readonly #ports: RosterPorts;
   readonly #sessions = new Map<KmId, KxSession>();
+  /** The highest generation with which each peer has come. */
+  readonly #generations = new Map<KmId, number>();
   #stopping = false;
 
   constructor(options: RosterOptions, ports: RosterPorts) {
@@ -39,9 +42,21 @@ export class Roster {
     return [...this.#sessions.keys()].sort(compareIds);
   }
 
-  /** The peer of that ID, if it is one that may dial us. */
-  welcome(id: string): KmId | undefined {
-    return this.#options.peers.find((peer) => peer.id === id && !dials(this.#options.km, peer.id))?.id;
+  /**
+   * The peer of that ID, if it is one that may dial us now. A member that has taken over may do so once, even where we
+   * dial: it is the first of a higher generation. One of a lower generation may not: it was active before.
+   */
+  welcome(id: string, serverName: string): KmId | undefined {
+    const peer = this.#options.peers.find((candidate) => candidate.id === id)?.id;
+    if (peer === undefined) return undefined;
+    const [known, generation] = [this.#generations.get(peer) ?? 0, generationOf(serverName)];
+    if (generation < known) return undefined;
+    return generation > known || !dials(this.#options.km, peer) ? peer : undefined;
+  }
+
+  /** Resolves when the dialogue with a peer has ended; undefined when there is none. */
+  current(peer: KmId): Promise<string> | undefined {
+    return this.#sessions.get(peer)?.ended;
   }
 
   /** A new authenticated connection with a peer: replaces the one there is. `undefined`, and closed, while stopping. */
@@ -51,6 +66,7 @@ export class Roster {
       return undefined;
     }
     this.#drop(peer, "a new connection replaces it");
+    this.#generations.set(peer, Math.max(this.#generations.get(peer) ?? 0, generationOf(channel.serverName)));
     const { km: self, peers, defaultKeyBits, keepalive } = this.#options;
     const dialect = peers.find(({ id }) => id === peer)?.dialect ?? "extended";
     const options = { self, peer, dialect, defaultKeyBits, ...(keepalive && { keepalive }) };

@@ -17,6 +17,8 @@ export interface Channel {
   readonly certificate: string;
   /** The TLS group negotiated, for example `X25519MLKEM768`. */
   readonly group: string;
+  /** The server name (SNI) with which the peer came; empty when it gave none, or when it was dialled. */
+  readonly serverName: string;
   /** True from `write` until the socket has taken all of it. */
   readonly writing: boolean;
   /** Sets the handler and begins to read. Once. */

@@ -14,6 +14,8 @@ export interface DialOptions extends SecureOptions {
   readonly port: number;
   /** The ID that the other end's certificate has to show: whom we mean to reach. */
   readonly expect: string;
+  /** What the other end is told in the hello (SNI); it says nothing of who is meant. */
+  readonly serverName?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -27,6 +29,7 @@ export async function dial(options: DialOptions, ports: Omit<NetPorts, "admit">)
     ...contextOptions(options.tls, options.groups),
     host: options.host,
     port: options.port,
+    ...(options.serverName !== undefined && { servername: options.serverName }),
     // Refused in `welcome` instead, where the certificate can still be named in the log. Nothing is sent before.
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,

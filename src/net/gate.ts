@@ -170,7 +170,7 @@ export class Gate {
   #examine(socket: TLSSocket, { from, group, shown }: Arrival): void {
     const { door, kind } = this.#options;
     const { audit, log, meter, admit } = this.#ports;
-    const peer = group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, admit);
+    const peer = group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, admit, nameOf(socket));
     if (peer instanceof Refusal) {
       this.#refuse(peer, from, certificateFields(socket.getPeerX509Certificate()));
       socket.destroy();
@@ -193,11 +193,17 @@ export class Gate {
   }
 }
 
+/** The server name (SNI) with which a client came; empty when it gave none. */
+function nameOf(socket: TLSSocket): string {
+  const name: unknown = Reflect.get(socket, "servername");
+  return typeof name === "string" ? name : "";
+}
+
 /** RFC 4279: who has the key of an identity is whom it stands for. */
 function examineShown(shown: Arrival["shown"], admit: Admit): Peer | Refusal {
   if (shown === undefined) return new Refusal("no_certificate");
   const { id } = shown.key;
-  const fault = admit(id);
+  const fault = admit(id, "");
   if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`);
-  return { id, certificate: `PSK identity ${JSON.stringify(shown.identity)}` };
+  return { id, serverName: "", certificate: `PSK identity ${JSON.stringify(shown.identity)}` };
 }

@@ -10,7 +10,7 @@ import { type Certificate, certificateLine, Refusal, refusalOfVerdict } from "./
 export type PeerKind = "app" | "km" | "controller";
 
 /** Tells whether an ID of a certificate may connect: an app homed here, a configured peer. */
-export type Admit = (id: string) => Fault | undefined;
+export type Admit = (id: string, serverName: string) => Fault | undefined;
 
 /** The ID in a certificate of that kind; a refusal when it has no URI, several, one of another kind, or one that is no ID. */
 export function identityOf(certificate: Pick<Certificate, "raw">, kind: PeerKind): string | Refusal {
@@ -36,16 +36,21 @@ function urisOf(certificate: Pick<Certificate, "raw">): readonly string[] | Refu
 export interface Peer {
   readonly id: string;
   readonly certificate: string;
+  /** With which it came (SNI); empty for one that was dialled. */
+  readonly serverName: string;
 }
 
-/** Examines the peer of a socket whose handshake has ended: chain, validity, identity, admission. */
-export function examine(socket: TLSSocket, kind: PeerKind, admit: Admit): Peer | Refusal {
+/**
+ * Examines the peer of a socket whose handshake has ended: chain, validity, identity, admission.
+ * @param serverName with which it came
+ */
+export function examine(socket: TLSSocket, kind: PeerKind, admit: Admit, serverName = ""): Peer | Refusal {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return new Refusal("no_certificate");
   if (!socket.authorized) return refusalOfVerdict(String(socket.authorizationError));
   const id = identityOf(certificate, kind);
   if (id instanceof Refusal) return id;
-  const fault = admit(id);
+  const fault = admit(id, serverName);
   if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`);
-  return { id, certificate: certificateLine(certificate) };
+  return { id, certificate: certificateLine(certificate), serverName };
 }

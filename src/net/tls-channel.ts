@@ -12,6 +12,7 @@ export class TlsChannel implements Channel {
   readonly id: string;
   readonly certificate: string;
   readonly group: string;
+  readonly serverName: string;
   readonly #socket: TLSSocket;
   readonly #writeMs: number;
   #handler: ChannelHandler | undefined;
@@ -28,6 +29,7 @@ export class TlsChannel implements Channel {
     this.id = peer.id;
     this.certificate = peer.certificate;
     this.group = peer.group;
+    this.serverName = peer.serverName;
     this.#socket = socket;
     this.#writeMs = writeMs;
     socket.on("error", (error) => this.#destroy(`the connection broke: ${error.message}`));

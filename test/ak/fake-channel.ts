@@ -15,6 +15,7 @@ export class FakeChannel implements Channel {
   readonly id = "app-a1";
   readonly certificate = "CN=app-a1";
   readonly group = "X25519MLKEM768";
+  readonly serverName: string = "";
   readonly writes: Buffer[] = [];
   closedBecause: string | undefined;
   /** Whether a write stays unfinished until `drain`. */

@@ -143,13 +143,13 @@ export function exerciseToken(name: string, open: () => Promise<Token>): void {
     });
 
     test("a KEK that is destroyed is found no more, opens nothing, and may be destroyed again", async () => {
-      const invalidated = await token.generate("contract:doomed");
+      const invalidated = await token.generate("contract:invalidated");
       const job = jobOf(64);
       await invalidated.seal(job);
-      const [found] = await token.find("contract:doomed");
+      const [found] = await token.find("contract:invalidated");
       await invalidated.destroy();
       await invalidated.destroy();
-      expect(await token.find("contract:doomed")).toEqual([]);
+      expect(await token.find("contract:invalidated")).toEqual([]);
       const plain = Buffer.alloc(80);
       await expect(invalidated.open({ ...job, plain })).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
       await expect(found?.open({ ...job, plain })).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });

@@ -12,6 +12,7 @@ export class MemoryChannel implements Channel {
   readonly id: string;
   readonly certificate = "CN=memory";
   readonly group = "X25519MLKEM768";
+  readonly serverName: string = "";
   readonly chunkBytes: number;
   /** Every write as it left. */
   readonly writes: Buffer[] = [];

@@ -58,7 +58,15 @@ async function start(km: "km-a" | "km-b" | "km-c", peers: readonly KxPeer[], set
   const ports = new TestPorts(MACHINE_CLOCK);
   const { port = 0, ...rest } = setting;
   const kx = await startKx(
-    { km: tlsOwner(km), listen: { ...LOOPBACK, port }, tls: tls[km], peers, defaultKeyBits: 256, ...rest },
+    {
+      km: tlsOwner(km),
+      listen: { ...LOOPBACK, port },
+      tls: tls[km],
+      peers,
+      defaultKeyBits: 256,
+      generation: 0,
+      ...rest,
+    },
     { ...ports, random: fixedRandom(0) },
   );
   ending.push(() => kx[Symbol.asyncDispose]());
@@ -69,7 +77,7 @@ const tlsOwner = (km: "km-a" | "km-b" | "km-c"): KmId => ({ "km-a": A, "km-b": B
 
 const peer = (id: KmId, port: number, dialect: KxPeer["dialect"] = "extended"): KxPeer => ({
   id,
-  address: { ...LOOPBACK, port },
+  addresses: [{ ...LOOPBACK, port }],
   dialect,
 });
 

@@ -19,6 +19,7 @@ function dialling(dial: (attempt: number) => Promise<Channel>) {
       attemptsMs.push(ports.clock.monotonicMs());
       return dial(attemptsMs.length);
     },
+    current: () => undefined,
     attach: (channel: Channel) => {
       const session = new KxSession(
         channel,

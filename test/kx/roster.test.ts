@@ -20,7 +20,7 @@ function rosterOfB() {
 describe("Roster", () => {
   it("design 10: only a configured peer whose ID sorts first may dial", () => {
     const { roster } = rosterOfB();
-    expect(["km-a", "km-b", "km-c", "km-0", "KM-A", ""].map((id) => roster.welcome(id))).toEqual([
+    expect(["km-a", "km-b", "km-c", "km-0", "KM-A", ""].map((id) => roster.welcome(id, ""))).toEqual([
       "km-a",
       undefined,
       undefined,

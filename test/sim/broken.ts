@@ -1,6 +1,9 @@
-// Rules broken on purpose: one line of a source file is another when it is loaded, and the oracle has to find it.
+// Rules broken on purpose: the line below a marker is another when its file is loaded, and the oracle has to find it.
+//
+//     // rule: fetch-once              the marker, in whichever file of src/ has it
+//     if (wanted.some(({ key, …       the line that holds the rule
 
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
 import type { Rule } from "./rules.ts";
@@ -8,109 +11,62 @@ import type { Rule } from "./rules.ts";
 interface Break {
   /** The rule that the oracle names. */
   readonly rule: Rule;
-  readonly file: string;
-  /** A line of it, without its indent. */
-  readonly line: string;
-  readonly becomes: string;
+  /** What stands behind `// rule: ` above the line. */
+  readonly marker: string;
+  /** A part of the line, and what is there instead. */
+  readonly swap?: readonly [part: string, other: string];
+  /** What is there instead of the line; empty to leave it out. */
+  readonly becomes?: string;
 }
 
 export const BREAKS = {
   "carves again what a restart lost": {
     rule: "one_use",
-    file: "src/keys/supply/stock.ts",
-    line: "key.carved = key.durable = Math.max(row.mark, FIRST_OFFSET);",
-    becomes: "key.carved = FIRST_OFFSET; key.durable = Math.max(row.mark, FIRST_OFFSET);",
+    marker: "resume-at-mark",
+    swap: ["key.carved =", "key.carved = FIRST_OFFSET;"],
   },
-  "lets a key be fetched again": {
-    rule: "one_use",
-    file: "src/keys/fetch/fetch.ts",
-    line: "if (wanted.some(({ key, range }) => key.isTaken(range)) || (wanted.length > 1 && overlap(wanted)))",
-    becomes: "if (wanted.length > 1 && overlap(wanted))",
-  },
+  "lets a key be fetched again": { rule: "one_use", marker: "fetch-once", swap: ["key.isTaken(range)", "false"] },
   "carves beyond the durable mark": {
     rule: "durable_first",
-    file: "src/keys/supply/stock.ts",
-    line: "const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));",
-    becomes: "const fits = Math.min(missing, Math.floor((key.length - key.carved) / step));",
+    marker: "carve-below-mark",
+    swap: ["key.durable", "key.length"],
   },
   "hands out what was fetched before that is durable": {
     rule: "durable_first",
-    file: "src/keys/fetch/fetch.ts",
-    line: "this.#commits.add(blocks.keys(), fetch.held, {",
-    becomes: "fetch.durable(blocks); this.#commits.add(new Set(), fetch.held, {",
+    marker: "fetch-when-durable",
+    swap: ["this.#commits.add(blocks.keys()", "fetch.durable(blocks); this.#commits.add(new Set()"],
   },
-  "supplies without a word to the audit log": {
-    rule: "audited",
-    file: "src/keys/supply/supply.ts",
-    line: 'audit.note("keys_supplied", fields, { first: offset, end: offset + count * step, count });',
-    becomes: "void [audit, fields, offset, count, key];",
-  },
-  "ends a KMA-key without a word to the audit log": {
-    rule: "audited",
-    file: "src/keys/fetch/received-keys.ts",
-    line: 'audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });',
-    becomes: "void audit;",
-  },
+  "supplies without a word to the audit log": { rule: "audited", marker: "audit-supply", becomes: "" },
+  "ends a KMA-key without a word to the audit log": { rule: "audited", marker: "audit-end", becomes: "" },
   "supplies what the other end has lost": {
     rule: "synchronised",
-    file: "src/keys/sync/reconcile.ts",
-    line: "const gaps = stock.keys().filter((key) => !state.isHeld(key.serial));",
-    becomes: "const gaps = stock.keys().filter(() => false);",
+    marker: "end-gaps",
+    swap: ["!state.isHeld(key.serial)", "false"],
   },
-  "gives keys to whoever knows their IDs": {
-    rule: "identity",
-    file: "src/keys/fetch/fetch.ts",
-    line: 'if (!nameFits(parts.tag, { ...parts, idKey: key.idKey }, parties)) throw new Fault("NOT_AUTHORIZED");',
-    becomes: "",
-  },
+  "gives keys to whoever knows their IDs": { rule: "identity", marker: "check-id-tag", becomes: "" },
   "writes a block into its row": {
     rule: "sealed",
-    file: "src/keys/links/intake.ts",
-    line: "const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence) };",
-    becomes:
-      "const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence), plain: key.lend((bytes) => Uint8Array.from(bytes)) };",
+    marker: "row-without-key",
+    swap: [" own:", " plain: key.lend((bytes) => Uint8Array.from(bytes)), own:"],
   },
-  "keeps all blocks": {
-    rule: "bounded",
-    file: "src/keys/links/intake.ts",
-    line: "const oldest = this.#book.overflow();",
-    becomes: "const oldest: StoredBlock[] = [];",
-  },
-  "destroys blocks without a word": {
-    rule: "accounted",
-    file: "src/keys/links/intake.ts",
-    line: 'meter.add("blocks_ended", { link, reason }, blocks.length);',
-    becomes: "",
-  },
+  "keeps all blocks": { rule: "bounded", marker: "drop-oldest", swap: ["this.#book.overflow()", "[]"] },
+  "destroys blocks without a word": { rule: "accounted", marker: "count-ended", becomes: "" },
   "keeps no copy for the fetch window": {
     rule: "fetchable",
-    file: "src/keys/manager/housekeeping.ts",
-    line: "await this.#untilDone(() => this.#expire(held, oldestHeld));",
-    becomes: "await this.#untilDone(() => this.#expire(held, ages.nowOn() - policy.maxAgeMs));",
+    marker: "keep-for-fetch-window",
+    swap: ["oldestHeld", "ages.nowOn() - policy.maxAgeMs"],
   },
-  "forgets to give back the keys of key IDs": {
-    rule: "balanced",
-    file: "src/keys/fetch/received-keys.ts",
-    line: "key.idKey[Symbol.dispose]();",
-    becomes: "",
-  },
-  "lets requests wait for ever": {
-    rule: "answered",
-    file: "src/keys/supply/supply.ts",
-    line: "this.#refuse(entry, this.#timeoutFault(demand));",
-    becomes: "",
-  },
-  "dials only once": {
-    rule: "live",
-    file: "src/kx/redial.ts",
-    line: "await pause(clock, waitMs, signal);",
-    becomes: "return;",
-  },
+  "forgets to give back the keys of key IDs": { rule: "balanced", marker: "free-id-key", becomes: "" },
+  "lets requests wait for ever": { rule: "answered", marker: "answer-at-timeout", becomes: "" },
+  "dials only once": { rule: "live", marker: "dial-again", becomes: "return;" },
 } as const satisfies Record<string, Break>;
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const MARKER = /^\s*\/\/ rule: (\S+)$/;
 
 /**
  * From now on the file is loaded with its line changed: call it before anything imports the file.
- * @throws Error when there is no such break, or not exactly one such line
+ * @throws Error when there is no such break, or not exactly one line that it can change
  */
 export function breakRule(name: string): void {
   const { file, source } = brokenSource(name);
@@ -120,14 +76,37 @@ export function breakRule(name: string): void {
   });
 }
 
-/** A file with its line changed. @throws Error when there is no such break, or not exactly one such line */
+/** A file with its line changed. @throws Error when there is no such break, or not exactly one line that it can change */
 export function brokenSource(name: string): { readonly file: string; readonly source: string } {
-  const { file, line, becomes } = breakOf(name);
-  const path = fileURLToPath(new URL(`../../${file}`, import.meta.url));
-  const lines = readFileSync(path, "utf8").split("\n");
-  const found = lines.filter((text) => text.trim() === line).length;
-  if (found !== 1) throw new Error(`${file} has ${found} lines that read: ${line}`);
-  return { file, source: lines.map((text) => (text.trim() === line ? becomes : text)).join("\n") };
+  const row = breakOf(name);
+  const [place, ...more] = markers().filter(({ marker }) => marker === row.marker);
+  if (place === undefined || more.length > 0) {
+    throw new Error(`src/ has ${more.length + (place ? 1 : 0)} lines that read: // rule: ${row.marker}`);
+  }
+  const lines = readFileSync(`${ROOT}/${place.file}`, "utf8").split("\n");
+  lines[place.at + 1] = changed(lines[place.at + 1] ?? "", row);
+  return { file: place.file, source: lines.join("\n") };
+}
+
+/** @throws Error when the part to swap is not there */
+function changed(line: string, { marker, swap, becomes = "" }: Break): string {
+  if (swap === undefined) return becomes;
+  if (!line.includes(swap[0])) throw new Error(`the line below "rule: ${marker}" has no ${swap[0]}`);
+  return line.replace(swap[0], () => swap[1]);
+}
+
+/** All markers of the sources, with the file and the index of their line. */
+export function markers(): readonly { readonly marker: string; readonly file: string; readonly at: number }[] {
+  return globSync("src/**/*.ts", { cwd: ROOT }).flatMap((file) =>
+    readFileSync(`${ROOT}/${file}`, "utf8")
+      .split("\n")
+      .flatMap(
+        (line, at) =>
+          MARKER.exec(line)
+            ?.slice(1)
+            .map((marker) => ({ marker, file, at })) ?? [],
+      ),
+  );
 }
 
 function breakOf(name: string): Break {

@@ -23,6 +23,7 @@ export class SimChannel implements Channel {
   readonly here: string;
   readonly certificate = "CN=simulated";
   readonly group = "X25519MLKEM768";
+  readonly serverName: string = "";
   readonly #carrier: Carrier;
   #other: SimChannel | undefined;
   #handler: ChannelHandler | undefined;

@@ -190,7 +190,8 @@ export class SimNode {
       if (wire === undefined || !dials(this.id, peer)) continue;
       const dial = (signal: AbortSignal): Promise<Channel> => wire.dial(this.id, signal);
       const attach = (channel: Channel) => roster.attach(peer, channel);
-      void keepDialled({ peer, dial, attach }, { clock, random, log }, this.#stop.signal);
+      const current = () => roster.current(peer);
+      void keepDialled({ peer, dial, current, attach }, { clock, random, log }, this.#stop.signal);
     }
     for (const [link, { modules, end }] of this.modules) {
       const book = km.links.get(link);
@@ -200,7 +201,7 @@ export class SimNode {
   }
 
   accept(peer: KmId, channel: Channel): boolean {
-    if (this.km === undefined || this.#roster?.welcome(peer) === undefined) return false;
+    if (this.km === undefined || this.#roster?.welcome(peer, channel.serverName) === undefined) return false;
     this.#roster.attach(peer, channel);
     return true;
   }

@@ -5,7 +5,7 @@ import type { KmReport } from "../../control/status.ts";
 import { CommandError, EXIT } from "./exit.ts";
 
 /** @throws CommandError when no KM answers at `socket`; Fault as the KM answered */
-async function askKm(socket: string, command: string, timeoutMs?: number): Promise<unknown> {
+export async function askKm(socket: string, command: string, timeoutMs?: number): Promise<unknown> {
   try {
     return await callControl(socket, command, {}, timeoutMs);
   } catch (thrown) {

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Endpoint } from "../../config.ts";
-import type { AuthorityName } from "../provision/plan.ts";
+import type { AUTHORITIES } from "../provision/plan.ts";
 import { CommandError, EXIT } from "./exit.ts";
 
 export interface NetworkKm {
@@ -19,6 +19,19 @@ export interface NetworkKm {
   readonly controller?: { readonly url: string };
   /** Absent when its configuration has no [skip]; likewise the doors below. */
   readonly skip?: { readonly url: string };
+  /** Of a KM that is several machines; what stands beside it is that of the active one. */
+  readonly members?: readonly NetworkMember[];
+}
+
+/** One machine of a KM that has several. */
+export interface NetworkMember extends Omit<NetworkKm, "members"> {
+  readonly active: boolean;
+}
+
+/** A voter of etcd. */
+export interface NetworkEtcd {
+  readonly pid: number;
+  readonly url: string;
 }
 
 export interface NetworkLink {
@@ -40,14 +53,18 @@ export interface NetworkApp {
 export interface NetworkFile {
   readonly kms: readonly NetworkKm[];
   readonly links: readonly NetworkLink[];
+  /** Absent where no KM has several members. */
+  readonly etcd?: readonly NetworkEtcd[];
   readonly apps: readonly NetworkApp[];
-  readonly ca: Readonly<Record<AuthorityName, string>>;
+  readonly ca: Readonly<Record<(typeof AUTHORITIES)[number], string>>;
   /** Who may set routes: paths of PEM files. */
   readonly controller: { readonly cert: string; readonly key: string };
 }
 
 /** Where `npm start` keeps its network, below the folder where it is called. */
 export const USUAL_DIR = ".qkm";
+/** A network whose km-b has several members lies beside the usual one. */
+export const usualDir = (members: number): string => (members > 1 ? `${USUAL_DIR}-cluster` : USUAL_DIR);
 export const USUAL_NETWORK = `${USUAL_DIR}/network.json`;
 
 /** @throws CommandError when there is none */

@@ -7,6 +7,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   up: async () => (await import("../up.ts")).registerUpCommand,
   app: async () => (await import("../app/command.ts")).registerAppCommand,
   status: async () => (await import("../status.ts")).registerStatusCommand,
+  cluster: async () => (await import("../cluster.ts")).registerClusterCommand,
   controller: async () => (await import("../controller.ts")).registerControllerCommand,
   selftest: async () => (await import("../selftest.ts")).registerSelftestCommand,
   bench: async () => (await import("../bench.ts")).registerBenchCommand,

@@ -18,7 +18,10 @@ export interface NodeFile {
   readonly links: readonly { id: string; peer: string; port: string; pairingKey: string }[];
   /** Links of the network that are not the node's own. */
   readonly topology?: readonly { id: string; kms: readonly [string, string] }[];
-  readonly peers: readonly { id: string; address: string }[];
+  /** Of a KM with several members: which one this is, and where etcd listens. */
+  readonly cluster?: { readonly member: string; readonly endpoints: readonly string[]; readonly trust: string };
+  /** `further`: addresses of a peer's other members. */
+  readonly peers: readonly { id: string; address: string; further?: readonly string[] }[];
   readonly apps: readonly { id: string; home: string }[];
   /** Further lines for the end of the file, such as examples. */
   readonly notes: readonly string[];
@@ -43,6 +46,7 @@ export function nodeToml(node: NodeFile): string {
     ],
     ["[memory] # locked", `slab_bytes = ${memory.slabBytes}`, `ring_bytes = ${memory.ringBytes}`],
     ...DOORS.map((door) => doorLines(node, door, at)),
+    clusterLines(node, at),
     [
       "[supply]",
       "stock_low = 4  # KMA-keys ready per destination:",
@@ -61,7 +65,12 @@ export function nodeToml(node: NodeFile): string {
       `link = ${text(id)}`,
       `kms = [${kms.map(text).join(", ")}]`,
     ]),
-    ...node.peers.map(({ id, address }) => ["[[peers]]", `id = ${text(id)}`, `address = ${text(address)}`]),
+    ...node.peers.map(({ id, address, further = [] }) => [
+      "[[peers]]",
+      `id = ${text(id)}`,
+      `address = ${text(address)}`,
+      ...(further.length > 0 ? [`further_addresses = [${further.map(text).join(", ")}]`] : []),
+    ]),
     ...node.apps.map(({ id, home }) => ["[[apps]]", `id = ${text(id)}`, `home = ${text(home)}`]),
     node.notes,
   ];
@@ -92,6 +101,18 @@ function doorLines(node: NodeFile, door: (typeof DOORS)[number], at: (path: stri
   }[door];
   if (trust === undefined) return [];
   return [...head, `certificate = "tls/${own}.pem"`, `key = "tls/${own}.key"`, `trust = ${at(trust)}`];
+}
+
+function clusterLines({ cluster }: NodeFile, at: (path: string) => string): string[] {
+  if (cluster === undefined) return [];
+  return [
+    "[cluster] # this KM is several machines; see docs/cluster.md",
+    `member = ${text(cluster.member)}`,
+    `endpoints = [${cluster.endpoints.map(text).join(", ")}]`,
+    'certificate = "tls/etcd.pem"',
+    'key = "tls/etcd.key"',
+    `trust = ${at(cluster.trust)}`,
+  ];
 }
 
 /** `host:port`, with brackets around an IPv6 address. */

@@ -37,12 +37,33 @@ export const REFERENCE: NetworkPlan = {
   ],
 };
 
+/** One machine of a network: a KM, or one member of a KM that has several. */
+export interface RelayHop {
+  readonly km: string;
+  /** Undefined where the KM is one machine. */
+  readonly member: string | undefined;
+  /** Of its folder: the KM's ID, or `km-b.1`. */
+  readonly name: string;
+}
+
+/** Which KM of the reference network has several members where any has. */
+export const CLUSTERED = "km-b";
+
+/** The machines of the reference network, km-b being so many members. */
+export const stationsOf = (members: number): readonly RelayHop[] =>
+  REFERENCE.kms.flatMap(({ id }): RelayHop[] =>
+    id !== CLUSTERED || members === 1
+      ? [{ km: id, member: undefined, name: id }]
+      : Array.from({ length: members }, (_, at) => ({ km: id, member: String(at + 1), name: `${id}.${at + 1}` })),
+  );
+
 /** The controller that the reference network knows. */
 export const CONTROLLER = "controller-1";
 
 /** Whose certificates: of a KM's doors for clients, of applications, of KMs among one another, of controllers. */
 export const AUTHORITIES = ["km_servers", "apps", "kms", "controllers"] as const;
-export type AuthorityName = (typeof AUTHORITIES)[number];
+/** `etcd`: of the voters of a cluster and the members that come to them; made only for KMs with several members. */
+export type AuthorityName = (typeof AUTHORITIES)[number] | "etcd";
 
 const pem = (dir: string, name: string): PemFiles => ({
   cert: join(dir, `${name}.pem`),
@@ -64,6 +85,9 @@ export const networkPlaces = (dir: string) => ({
   module: (link: string, km: string) => join(dir, "links", link, km),
   runFile: (link: string) => join(dir, "links", link, "run"),
   linkLog: (link: string) => join(dir, "links", link, "module.log"),
+  /** One voter of etcd, and where all of them listen. */
+  etcd: (name: string) => join(dir, "etcd", name),
+  etcdPlan: join(dir, "etcd", "plan.json"),
   /** Who runs the network now. */
   owner: join(dir, "up.json"),
   network: join(dir, "network.json"),

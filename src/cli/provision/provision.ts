@@ -17,6 +17,7 @@ const COMMON_NAMES: Readonly<Record<AuthorityName, string>> = {
   apps: "qkm CA of applications",
   kms: "qkm CA of the KMs' Kx",
   controllers: "qkm CA of QKDN controllers",
+  etcd: "qkm CA of etcd",
 };
 
 /** The authorities of a network in one folder, opened or made when first asked for. */

@@ -7,13 +7,16 @@ import { LogFile } from "./log-file.ts";
 
 export interface ChildPlan {
   readonly name: string;
-  /** Arguments for the Node that runs us. */
+  /** What is run; the Node that runs us when absent. */
+  readonly program?: string;
   readonly args: readonly string[];
+  /** What a line on its stdout has when it is ready. */
+  readonly readyWhen: RegExp;
   readonly log: string;
 }
 
 export interface ChildEvents {
-  /** A process of this child has said `ready`: the first, or one that was started again. */
+  /** A process of this child has said that it is ready: the first, one that was started again, or one once more. */
   ready(child: Child): void;
   /** A line on its stderr. */
   logged(child: Child, line: string): void;
@@ -30,11 +33,11 @@ const VAIN_STARTS = 3;
 const STOP_MS = 8_000;
 
 /** No core dumps, which would have key in them; `exec`, so that the pid is the child's own. */
-const SHELL = ["-c", 'ulimit -c 0; exec "$0" "$@"', process.execPath];
+const SHELL = ["-c", 'ulimit -c 0; exec "$0" "$@"'];
 
 /**
  * The child's stdin is a pipe that ends with us, kill -9 included; QKM_PARENT_PIPE=1 tells it to end then.
- * Its stdout says `ready` on a line; its stderr goes to the log.
+ * Its stdout says on a line that it is ready; its stderr goes to the log.
  */
 export class Child implements AsyncDisposable {
   readonly plan: ChildPlan;
@@ -50,6 +53,8 @@ export class Child implements AsyncDisposable {
   #pauseMs = FIRST_PAUSE_MS;
   #timer: NodeJS.Timeout | undefined;
   #lastLine = "";
+  #said = "";
+  #saidMs = 0;
 
   constructor(plan: ChildPlan, events: ChildEvents) {
     this.plan = plan;
@@ -72,7 +77,7 @@ export class Child implements AsyncDisposable {
   #spawn(): void {
     this.#state = "starting";
     const born = performance.now();
-    const child = spawn("/bin/sh", [...SHELL, ...this.plan.args], {
+    const child = spawn("/bin/sh", [...SHELL, this.plan.program ?? process.execPath, ...this.plan.args], {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, QKM_PARENT_PIPE: "1" },
       detached: true, // in a group of its own: a Ctrl-C in the terminal is for us, who end it in order
@@ -80,7 +85,8 @@ export class Child implements AsyncDisposable {
     this.#process = child;
     child.stdin.on("error", () => {});
     createInterface({ input: child.stdout }).on("line", (line) => {
-      if (/\bready\b/.test(line)) this.#readied();
+      const [said] = this.plan.readyWhen.exec(line) ?? [];
+      if (said !== undefined) this.#readied(said);
     });
     child.stderr.on("data", (chunk: Uint8Array) => this.#log.write(chunk));
     createInterface({ input: child.stderr }).on("line", (line) => {
@@ -94,8 +100,19 @@ export class Child implements AsyncDisposable {
     child.once("error", (error) => this.#exited(error.message, 0));
   }
 
-  #readied(): void {
-    if (this.#state !== "starting") return;
+  /** What it said when it was ready last. */
+  get said(): string {
+    return this.#said;
+  }
+
+  get saidMs(): number {
+    return this.#saidMs;
+  }
+
+  #readied(said: string): void {
+    if (this.#state !== "starting" && this.#state !== "ready") return;
+    this.#said = said;
+    this.#saidMs = performance.now();
     this.#state = "ready";
     this.#everReady = true;
     this.#first.resolve();
@@ -104,6 +121,7 @@ export class Child implements AsyncDisposable {
 
   #exited(how: string, livedMs: number): void {
     this.#process = undefined;
+    this.#said = "";
     if (this.#state === "ended" || this.#state === "pausing") return;
     if (!this.#everReady && ++this.#vainStarts >= VAIN_STARTS) {
       this.#state = "ended";

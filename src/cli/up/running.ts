@@ -1,7 +1,7 @@
 // The reference network while it runs: its processes, network.json, and what its KMs say of themselves.
 
-import { rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BOARDS } from "../../../boards/index.ts";
 import { DRIVERS } from "../../../drivers/index.ts";
@@ -9,7 +9,8 @@ import { type Endpoint, loadConfig, type NodeConfig } from "../../config.ts";
 import type { KmReport } from "../../control/status.ts";
 import { type KeyCounts, keyCounts, statusOf } from "../common/control.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
-import { type NetworkFile, writeAtomically } from "../common/network.ts";
+import { type NetworkFile, type NetworkKm, writeAtomically } from "../common/network.ts";
+import { clientUrl, type EtcdPlan, etcdArgs, installEtcd } from "../provision/etcd.ts";
 import { MORE_DOOR_NAMES } from "../provision/more-doors.ts";
 import { endpointText } from "../provision/node-toml.ts";
 import {
@@ -23,8 +24,10 @@ import {
   networkPlaces,
   nodePlaces,
   REFERENCE,
+  stationsOf,
 } from "../provision/plan.ts";
 import { isFree } from "../provision/ports.ts";
+import { votersIn } from "../provision/reference.ts";
 import { Child, type ChildEvents } from "./child.ts";
 import type { Ownership } from "./owner.ts";
 
@@ -35,8 +38,11 @@ const STATUS_TIMEOUT_MS = 2_000;
 /** KMs write the names, modules the numbers. */
 const FAULT_LEVELS: readonly unknown[] = ["warn", "error", "fatal", 40, 50, 60];
 
+/** One machine: a KM, or one member of a KM that has several. */
 export interface RunningKm {
+  /** Of the KM, or `km-b.1`. */
   readonly id: string;
+  readonly km: string;
   readonly config: NodeConfig;
   readonly child: Child;
   /** What it said last; undefined while it does not answer. */
@@ -59,12 +65,21 @@ export interface UpOptions {
   readonly dir: string;
   /** Options for the simulated modules, such as `--rate-bits-per-s`. */
   readonly moduleOptions: readonly string[];
+  /** Of km-b. */
+  readonly members: number;
+}
+
+/** A voter of etcd. */
+interface RunningVoter {
+  readonly url: string;
+  readonly child: Child;
 }
 
 export class RunningNetwork implements AsyncDisposable {
   readonly dir: string;
   readonly kms: readonly RunningKm[];
   readonly links: readonly RunningLink[];
+  readonly voters: readonly RunningVoter[];
   readonly faults: RecentFault[] = [];
   readonly #ownership: Ownership;
   #published = false;
@@ -81,8 +96,14 @@ export class RunningNetwork implements AsyncDisposable {
       ...link,
       child: new Child(modulePlan(options, link, configs), events),
     }));
+    const etcd = votersIn(options.dir);
+    this.voters = (options.members > 1 ? etcd : []).map((plan) => ({
+      url: clientUrl(plan),
+      child: new Child(voterPlan(options.dir, plan, etcd), { ...events, logged: () => {} }),
+    }));
     this.kms = configs.map((config) => ({
-      id: config.node.id,
+      id: nameOf(config),
+      km: config.node.id,
       config,
       child: new Child(kmPlan(config), events),
       status: undefined,
@@ -96,13 +117,15 @@ export class RunningNetwork implements AsyncDisposable {
     const places = networkPlaces(options.dir);
     rmSync(places.network, { force: true });
     const known = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
-    const configs = REFERENCE.kms.map(({ id }) => loadConfig(nodePlaces(places.node(id)).config, known));
+    const configs = stationsOf(options.members).map(({ name }) =>
+      loadConfig(nodePlaces(places.node(name)).config, known),
+    );
     await checkPorts(configs);
     return new RunningNetwork(options, configs, ownership);
   }
 
   get #children(): readonly Child[] {
-    return [...this.links, ...this.kms].map(({ child }) => child);
+    return [...this.links, ...this.voters, ...this.kms].map(({ child }) => child);
   }
 
   /** Resolves when every process listens; rejects when one cannot start. */
@@ -128,7 +151,7 @@ export class RunningNetwork implements AsyncDisposable {
 
   /** What is not ready to be served without waiting, a sentence each; after `pollStatus`. */
   lacking(): readonly string[] {
-    return this.kms.flatMap(({ id, status }) => {
+    return this.#active().flatMap(({ id, status }) => {
       if (!status?.ready) return [`${id} does not answer yet`];
       return status.peers.flatMap((peer) => {
         if (!peer.reachable || (peer.synchronised && peer.storedKeys > 0)) return [];
@@ -153,22 +176,42 @@ export class RunningNetwork implements AsyncDisposable {
     this.#ownership.children(this.#children.map(({ pid }) => pid).filter((pid) => pid > 0));
   }
 
+  /** One machine of each KM: of several members the active one, and the first while none is. */
+  #active(): readonly RunningKm[] {
+    const kms = Map.groupBy(this.kms, ({ km }) => km).values();
+    // One that was stopped by force may still count as active: the last that said so is.
+    const last = (machines: readonly RunningKm[]) =>
+      machines.filter(isActive).toSorted((a, b) => b.child.saidMs - a.child.saidMs)[0] ?? machines[0];
+    return [...kms].flatMap((machines) => last(machines) ?? []);
+  }
+
   #file(): NetworkFile {
     const { authorities, apps, controllers } = networkPlaces(this.dir);
     return {
-      kms: this.kms.map(({ id, config, child }) => ({
+<<<<<<< HEAD
+      kms: this.kms.map((id, config, child ) => (
         id,
         pid: child.pid,
         config: config.file,
         ak: config.ak.listen,
         kx: config.kx.listen,
-        etsi014: { url: `https://${positionText(config.etsi014.listen)}` },
-        metrics: { url: metricsUrl(config) },
-        ...(config.controller && { controller: { url: `https://${positionText(config.controller.listen)}` } }),
-        ...(config.skip && { skip: { url: `https://${positionText(config.skip.listen)}` } }),
-      })),
-      links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.pid })),
-      apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => ({ id, km: km.id, ...appFiles(apps, id) }))),
+        etsi014: url: `https://${positionText(config.etsi014.listen)}` ,
+        metrics: url: metricsUrl(config) ,
+        ...(config.controller && url: `https://${positionText(config.controller.listen)}` ),
+        ...(config.skip && url: `https://${positionText(config.skip.listen)}` ),)),
+=======
+      kms: this.#active().map((active) => {
+        const members = this.kms.filter(({ km }) => km === active.km);
+        const listed = members.map((member) => ({
+          ...networkKm(member),
+          active: member === active && isActive(member),
+        }));
+        return { ...networkKm(active), id: active.km, ...(members.length > 1 && { members: listed }) };
+      }),
+      ...(this.voters.length > 0 && etcd: this.voters.map(({ url, child }) => ({ pid: child.pid, url })) ),
+>>>>>>> main
+      links: this.links.map((id, kms, child ) => (id, kms, pid: child.pid )),
+      apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => (id, km: km.id, ...appFiles(apps, id) ))),
       ca: Object.fromEntries(
         AUTHORITIES.map((name) => [name, authorityFiles(authorities, name).cert]),
       ) as NetworkFile["ca"],
@@ -195,16 +238,52 @@ export class RunningNetwork implements AsyncDisposable {
     rmSync(networkPlaces(this.dir).network, { force: true });
     this.#published = false;
     await Promise.all(this.kms.map(({ child }) => child[Symbol.asyncDispose]()));
-    await Promise.all(this.links.map(({ child }) => child[Symbol.asyncDispose]()));
+    await Promise.all([...this.links, ...this.voters].map(({ child }) => child[Symbol.asyncDispose]()));
   }
 }
 
+<<<<<<< HEAD
 const positionText = ({ host, port }: Endpoint): string => endpointText(host, port);
 const metricsUrl = (config: NodeConfig): string => `http://${positionText(config.metrics.listen)}/metrics`;
+=======
+const networkKm = ({ id, config, child }: RunningKm): NetworkKm => ({
+  id,
+  pid: child.pid,
+  config: config.file,
+  ak: config.ak.listen,
+  kx: config.kx.listen,
+  etsi014: { url: `https://${positionText(config.etsi014.listen)}` },
+  metrics: { url: metricsUrl(config) },
+  ...(config.controller && { controller: { url: `https://${positionText(config.controller.listen)}` } }),
+  ...(config.skip && { skip: { url: `https://${positionText(config.skip.listen)}` } }),
+});
+
+/** A member says `standby` when it is none any more. */
+const isActive = ({ child }: RunningKm): boolean => child.said === "ready";
+
+const nameOf = ({ node, cluster }: NodeConfig): string => (cluster ? `${node.id}.${cluster.member}` : node.id);
+
+const positionText = ({ host, port }: Endpoint): string => endpointText(host, port);
+const metricsUrl = (config: NodeConfig): string => `http://${positionText(config.metrics.listen)}/metrics`;
+>>>>>>> main
 
 function kmPlan(config: NodeConfig) {
   const dir = dirname(config.file);
-  return { name: config.node.id, args: ["--disable-sigusr1", MAIN, config.file], log: nodePlaces(dir).log };
+  const readyWhen = config.cluster === undefined ? /\bready\b/ : /\b(?:ready|standby)\b/;
+  return { name: nameOf(config), readyWhen, args: ["--disable-sigusr1", MAIN, config.file], log: nodePlaces(dir).log };
+}
+
+/** Ended with us by the kernel, for etcd watches no pipe. */
+function voterPlan(dir: string, plan: EtcdPlan, all: readonly EtcdPlan[]) {
+  mkdirSync(plan.dir, { recursive: true, mode: 0o700 });
+  const etcd = [installEtcd(() => {}), ...etcdArgs(plan, all, networkPlaces(dir).authorities)];
+  return {
+    name: plan.name,
+    program: "setpriv",
+    args: ["--pdeathsig", "KILL", ...etcd],
+    readyWhen: /serving client traffic securely/,
+    log: join(plan.dir, "etcd.log"),
+  };
 }
 
 function modulePlan({ dir, moduleOptions }: UpOptions, { id, kms: [a, b] }: LinkPlan, configs: readonly NodeConfig[]) {
@@ -215,6 +294,7 @@ function modulePlan({ dir, moduleOptions }: UpOptions, { id, kms: [a, b] }: Link
   const size = link === undefined ? [] : ["--block-bytes", String(link.blockBytes)];
   return {
     name: `link ${id}`,
+    readyWhen: /\bready\b/,
     args: [QKM, "module", "--link", id, ...paths, ...key, ...size, ...moduleOptions],
     log: places.linkLog(id),
   };

@@ -1,6 +1,6 @@
 // The gauges of the key manager, from what it says of itself.
 
-import type { KmReport, LinkReport, PeerReport } from "../status.ts";
+import type { ClusterReport, KmReport, LinkReport, PeerReport } from "../status.ts";
 import type { Collect, SetGauge } from "./gauges.ts";
 
 /** `connections` by door, open or on their way. */
@@ -48,3 +48,15 @@ function peerGauges(set: SetGauge, report: PeerReport): void {
   set("relays_in_flight", report.inFlight, peer);
   set("requests_waiting", report.waiting, peer);
 }
+
+/** Of a KM with several members: where this one stands. */
+export const clusterGauges =
+  (report: () => ClusterReport): Collect =>
+  (set) => {
+    const { state, generation, lagMs, leaseLeftMs, etcd } = report();
+    set("cluster_active", Number(state === "active"));
+    set("cluster_generation", generation);
+    set("cluster_lag_seconds", lagMs / 1000);
+    set("cluster_lease_seconds", leaseLeftMs / 1000);
+    set("cluster_etcd_ready", Number(etcd === "ready"));
+  };

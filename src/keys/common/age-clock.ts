@@ -19,10 +19,11 @@ export class AgeClock {
   readonly #origin: number;
   readonly #onOrigin: number;
 
-  constructor(clock: Clock, saved: SavedAge | undefined) {
+  /** @param skewMs how far the clock of the machine that saved may have been ahead of this one */
+  constructor(clock: Clock, saved: SavedAge | undefined, skewMs = 0) {
     this.#clock = clock;
     const off = saved === undefined ? 0 : clock.wallMs() - saved.wallMs;
-    this.wentBack = off < 0;
+    this.wentBack = off < -skewMs;
     this.#origin = (saved?.ageMs ?? 0) + Math.max(0, off) - clock.monotonicMs();
     this.#onOrigin = (saved?.onMs ?? saved?.ageMs ?? 0) - clock.monotonicMs();
   }

@@ -49,6 +49,8 @@ export interface Context {
   readonly self: KmId;
   /** Another with each start of the process, so that peers notice one. */
   readonly boot: string;
+  /** Of the member that is active, higher with each takeover; 0 for a KM that is one machine. */
+  readonly generation: number;
   readonly policy: KeysPolicy;
   readonly vault: Vault;
   readonly clock: Clock;

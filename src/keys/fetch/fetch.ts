@@ -87,6 +87,7 @@ export class KeyFetcher {
   }
 
   #commit(fetch: Fetch, blocks: Blocks): void {
+    // rule: fetch-when-durable
     this.#commits.add(blocks.keys(), fetch.held, {
       durable: () => fetch.durable(blocks),
       failed: (thrown) => {
@@ -176,8 +177,10 @@ function settle(wanted: readonly Wanted[], held: ReceivedKeys): void {
 function select(keyIds: readonly string[], held: ReceivedKeys, parties: Parties): Wanted[] {
   const wanted = keyIds.map((id) => find(id, held));
   for (const { key, parts } of wanted) {
+    // rule: check-id-tag
     if (!nameFits(parts.tag, { ...parts, idKey: key.idKey }, parties)) throw new Fault("NOT_AUTHORIZED");
   }
+  // rule: fetch-once
   if (wanted.some(({ key, range }) => key.isTaken(range)) || (wanted.length > 1 && overlap(wanted)))
     throw new Fault("KEY_NOT_FOUND");
   if (!fitAnswer(wanted.map(({ parts }) => parts.length))) throw new Fault("TOO_MANY_KEYS");

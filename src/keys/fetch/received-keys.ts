@@ -10,6 +10,8 @@ import { kmaRow, type PeerRow, type ReceivedRow, TABLE } from "../common/rows.ts
 
 /** Serials below the highest that may still come: relays of several routes overtake one another. */
 const WINDOW = 256;
+/** How far above the highest serial accepted one may be that is given up: a source remembers no more of them. */
+const MOST_ABANDONED = 1024;
 
 /** One KMA-key at its destination. */
 export class ReceivedKey {
@@ -20,8 +22,10 @@ export class ReceivedKey {
   readonly idKey: KeyIdKey;
   /** One bit per 8 bytes: set before the key in it leaves. */
   readonly fetched: Uint8Array;
-  /** The source's mark, as it told. */
-  witness: number;
+  /** The source's mark, as it announced. */
+  announced: number;
+  /** The end of the last range that an application asked for with a right key ID. */
+  #askedTo: number;
   /** Ranges marked for fetches under way. */
   readonly #inHand = new Set<Range>();
   #freeSteps: number;
@@ -32,9 +36,19 @@ export class ReceivedKey {
     this.length = row.length;
     this.bornAt = row.bornAt;
     this.fetched = Uint8Array.from(row.fetched);
-    this.witness = row.witness;
+    this.announced = row.witness;
     this.idKey = idKey;
-    this.#freeSteps = (this.length - this.used().reduce((sum, { length }) => sum + length, 0)) / STEP;
+    const used = this.used();
+    this.#freeSteps = (this.length - used.reduce((sum, { length }) => sum + length, 0)) / STEP;
+    this.#askedTo = used.reduce((last, { offset, length }) => Math.max(last, offset + length), FIRST_OFFSET);
+  }
+
+  /**
+   * How far the source has surely carved: its mark as it announced, or the end of what applications have of it here. So a
+   * source that was restored is found out by what left it while nobody heard its marks (key-protocol 6).
+   */
+  get witness(): number {
+    return Math.max(this.announced, this.#askedTo);
   }
 
   /** Whether any byte of the range was fetched, or the range is none of this key's. */
@@ -53,6 +67,7 @@ export class ReceivedKey {
   mark(range: Range): void {
     setBits(this.fetched, range, true);
     this.#freeSteps -= range.length / STEP;
+    this.#askedTo = Math.max(this.#askedTo, range.offset + range.length);
     this.#inHand.add(range);
   }
 
@@ -181,9 +196,23 @@ export class ReceivedKeys {
     this.#keys.set(key.serial, key);
   }
 
+<<<<<<< HEAD
   row(key: ReceivedKey): ReceivedRow {
     const { serial, block, length, bornAt, witness } = key;
     return { peer: this.peer, serial, block, length, bornAt, witness, fetched: Uint8Array.from(key.fetched) };
+=======
+  row(key: ReceivedKey): ReceivedRow {
+    const { serial, block, length, bornAt, announced } = key;
+    return {
+      peer: this.peer,
+      serial,
+      block,
+      length,
+      bornAt,
+      witness: announced,
+      fetched: Uint8Array.from(key.fetched),
+    };
+>>>>>>> main
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
@@ -191,11 +220,12 @@ export class ReceivedKeys {
     this.#keys.delete(key.serial);
     this.#ending.delete(key);
     change.remove(TABLE.held, kmaRow(this.peer, key.serial)).destroy(key.block);
+    // rule: free-id-key
     key.idKey[Symbol.dispose]();
   }
 
   /** Ends KMA-keys, counted under their reason. What a fetch holds goes off the disk when that has ended. */
-  end(keys: Iterable<ReceivedKey>, reason: EndReason, change: Change): void {
+  end(keys: Iterable<ReceivedKey>, reason: EndReason, change: Change): void 
     for (const key of [...keys]) {
       if (key.pins === 0) {
         this.#drop(key, reason, change);
@@ -204,11 +234,11 @@ export class ReceivedKeys {
         this.#ending.set(key, reason);
       }
     }
-  }
 
   #drop(key: ReceivedKey, reason: EndReason, change: Change): void {
     const { audit, log, meter } = this.#context;
     const labels = { peer: this.peer, role: "destination", reason };
+    // rule: audit-end
     audit.note("kma_key_ended", { ...labels, serial: key.serial, bytes: key.left });
     meter.add("kma_keys_ended", labels);
     meter.add("kma_bytes_lost", labels, key.left);
@@ -240,29 +270,44 @@ export class ReceivedKeys {
   }
 
   /** Raises the highest serial accepted: nothing up to it is accepted again. */
-  raise(serial: number): void {
+  raise(serial: number): void 
     if (serial <= this.accepted) return;
     this.accepted = serial;
     this.#recent.clear();
     for (let below = Math.max(1, serial - WINDOW + 1); below <= serial; below++) this.#recent.add(below);
-  }
 
   /** Keeps the source's mark as a witness. */
   witness({ serial, offset }: { readonly serial: number; readonly offset: number }, change: Change): void {
     const key = this.#keys.get(serial);
-    if (key === undefined || offset <= key.witness) return;
-    key.witness = Math.min(offset, key.length);
+    if (key === undefined || offset <= key.announced) return;
+    key.announced = Math.min(offset, key.length);
     change.put(TABLE.held, kmaRow(this.peer, serial), this.row(key));
   }
 
-  /** Ends what the source told it gave up. */
+  /**
+   * Ends what the source told it gave up, and accepts it no more: its relay may still be on the way. What was carved was not
+   * given up, whatever a source says that is a restored copy. The change has to have the row of the peer, too.
+   */
   giveUp(runs: string, change: Change): void {
+<<<<<<< HEAD
     const isAbandoned = inRuns(parseRuns(runs));
     for (const serial of this.#expected.keys()) if (isAbandoned(serial)) this.#expected.set(serial, false);
     this.end(
       [...this.keys()].filter((key) => isAbandoned(key.serial)),
+=======
+    const givenUp = parseRuns(runs);
+    const isAbandoned = inRuns(givenUp);
+    for (const serial of this.#expected.keys()) if (isAbandoned(serial)) this.#expected.set(serial, false);
+    this.end(
+      [...this.keys()].filter((key) => isAbandoned(key.serial) && key.witness === FIRST_OFFSET),
+>>>>>>> main
       "given_up",
       change,
     );
+    const most = this.accepted + MOST_ABANDONED;
+    for (const { first, last } of givenUp) {
+      for (let serial = Math.max(first, this.accepted - WINDOW); serial <= Math.min(last, most); serial++)
+        this.accept(serial);
+    }
   }
 }

@@ -86,6 +86,7 @@ export class Intake {
     }
     const { run, sequence } = block;
     this.#book.highest = { run, sequence };
+    // rule: row-without-key
     const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence) };
     const stored: StoredBlock = { ...row, id: linkBlock(settings.id, run, sequence) };
     this.#isSealing = true;
@@ -135,6 +136,7 @@ export class Intake {
     const { run, sequence } = stored;
     audit.note("blocks_stored", { link: settings.id, run }, { first: sequence, end: sequence + 1 });
     if (!isShared) endBlocks(this.#context, this.#book, [stored], "gap");
+    // rule: drop-oldest
     const oldest = this.#book.overflow();
     if (oldest.length > 0) endBlocks(this.#context, this.#book, oldest, "overflow");
     this.#entered();
@@ -211,6 +213,7 @@ function endSome(context: Context, book: LinkInventory, blocks: readonly StoredB
     audit.note("blocks_ended", { link, run, reason }, { first: sequence, end: sequence + 1 });
     change.remove(TABLE.block, id).destroy(id);
   }
+  // rule: count-ended
   meter.add("blocks_ended", { link, reason }, blocks.length);
   log.debug({ link, reason, blocks: blocks.map(({ id }) => id) }, "link blocks ended unused");
   change.commit().catch((err: unknown) => {

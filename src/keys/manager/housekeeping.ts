@@ -71,6 +71,7 @@ export class Housekeeping {
     this.#books.strict.expire();
     for (const { stock, held } of this.#sharedPeers()) {
       await this.#untilDone(() => stock.tidy(oldestOwn, shortBytes, PART));
+      // rule: keep-for-fetch-window
       await this.#untilDone(() => this.#expire(held, oldestHeld));
     }
     // What could not be taken off the disk when it was too much is back after a start.

@@ -46,9 +46,15 @@ export interface KeyManagerSettings {
 }
 
 /** Without an audit log nothing is noted. */
-type Ports = Omit<Context, "boot" | "ages" | "policy" | "relayLog" | "audit"> & { readonly audit?: Audit };
+type Ports = Omit<Context, "boot" | "generation" | "ages" | "policy" | "relayLog" | "audit"> & {
+  readonly audit?: Audit;
+  /** Of a KM with several members. */
+  readonly generation?: number;
+};
 
 const BOOT_BYTES = 8;
+/** By how much the clocks of two members may differ before what was saved counts as of the future. */
+const MEMBERS_SKEW_MS = 5_000;
 
 export class KeyManager implements KeyDoor {
   readonly context: Context;
@@ -123,11 +129,16 @@ export class KeyManager implements KeyDoor {
   /** Reads the books. `restored`: the store is an old copy, and nothing in it may be used. @throws Fault, Error */
   static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
-    const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW));
+    const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW), ports.generation === undefined ? 0 : MEMBERS_SKEW_MS);
     const relayLog = new RelayLog(() => ports.clock.wallMs());
     const own = { boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
+<<<<<<< HEAD
     const manager = new KeyManager({ audit: NO_AUDIT, ...ports, ...own }, settings);
     manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
+=======
+    const manager = new KeyManager({ audit: NO_AUDIT, generation: 0, ...ports, ...own }, settings);
+    manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
+>>>>>>> main
     try {
       await loadInventory(manager.context, {
         link: (id) => manager.links.get(id),

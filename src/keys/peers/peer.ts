@@ -42,6 +42,8 @@ export class Remote implements Filling {
   readonly desk: KeySupplier;
   phase: Phase = "down";
   peer: Peer | undefined;
+  /** The highest that a member of it has told; 0 while it is one machine. */
+  generation = 0;
   /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */
   reconciled = false;
   /** Its state has been heard and applied on this connection. */

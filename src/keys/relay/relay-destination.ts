@@ -82,9 +82,9 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
   const { key: idKey, sealed } = await key.keyIdKey();
   try {
     source.held.accept(serial);
-    change.keep(sealed).put(...source.peerRow());
     // What a KM on the way could have changed is not believed: it comes from the source itself too.
     if (offer.transit.length === 0) source.held.giveUp(offer.givenUp, change);
+    change.keep(sealed).put(...source.peerRow());
     await change.put(TABLE.held, kmaRow(source.id, serial), row).commit();
     if (!arrival.isWanted()) throw await undo(context, arrival, key);
   } catch (thrown) {

@@ -2,13 +2,28 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
-import { text } from "../common/extension-fields.ts";
+import { integer, text } from "../common/extension-fields.ts";
 import type { ExtensionEntry } from "../ports.ts";
 
 const NAME = "qkm_boot";
 
+<<<<<<< HEAD
 /** Announced with the state when KMs connect. */
 export const bootEntry = ({ boot }: Pick<Context, "boot">): ExtensionEntry => ({ name: NAME, boot });
+=======
+/** Told with the state when KMs connect. */
+export const bootEntry = ({ boot, generation }: Pick<Context, "boot" | "generation">): ExtensionEntry => ({
+  name: NAME,
+  boot,
+  ...(generation > 0 && { generation }),
+});
+
+/** Of the member of the peer that tells; undefined when this is another entry. @throws Fault MALFORMED_REQUEST */
+export function generationIn(entry: ExtensionEntry): number | undefined {
+  if (entry.name !== NAME) return undefined;
+  return entry.generation === undefined ? 0 : integer(entry, "generation");
+}
+>>>>>>> main
 
 export class PeerBoots {
   readonly #known = new Map<KmId, string>();

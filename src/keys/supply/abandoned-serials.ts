@@ -31,6 +31,10 @@ export class AbandonedSerials {
     for (const serial of this.#serials) if (isTold(serial)) this.#serials.delete(serial);
   }
 
+  [Symbol.iterator](): Iterator<number> {
+    return this.#serials.values();
+  }
+
   /** In runs, ascending. */
   toString(): string {
     return formatRuns([...this.#serials].sort((a, b) => a - b));

@@ -106,6 +106,7 @@ export class SourceStock {
 
   /** A KMA-key as it was when the process ended: carving goes on at the durable mark. */
   restore(key: SourceKey, row: SourceRow): void {
+    // rule: resume-at-mark
     key.carved = key.durable = Math.max(row.mark, FIRST_OFFSET);
     if (row.state === "ready") {
       this.add(key);
@@ -132,6 +133,7 @@ export class SourceStock {
         old.push(key);
         continue;
       }
+      // rule: carve-below-mark
       const fits = Math.min(missing, Math.floor((key.durable - key.carved) / step));
       if (fits <= 0 || !isPiece(key.left, demand) || demand.fits?.(key) === false) continue;
       const open = this.#context.vault.cached(key.block);

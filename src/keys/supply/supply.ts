@@ -145,6 +145,7 @@ export class KeySupplier {
     const { initiator, target } = apps;
     for (const { key, offset, count } of pieces) {
       const fields = { door, initiator, target, peer, serial: key.serial, bits: sizeBits };
+      // rule: audit-supply
       audit.note("keys_supplied", fields, { first: offset, end: offset + count * step, count });
     }
     const parties = { source: self, destination: peer, ...apps };
@@ -170,6 +171,7 @@ export class KeySupplier {
   #wait(request: SupplyRequest, answer: Answer, demand: Demand): () => void {
     const { clock, policy } = this.#context;
     const stopTimer = clock.after(policy.timeoutMs, () => {
+      // rule: answer-at-timeout
       this.#refuse(entry, this.#timeoutFault(demand));
       this.pump();
     });

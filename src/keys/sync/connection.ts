@@ -12,7 +12,7 @@ import { type LinkInventory, sequencesOf } from "../links/link-inventory.ts";
 import type { Remote } from "../peers/peer.ts";
 import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
-import { bootEntry } from "../sessions/peer-boots.ts";
+import { bootEntry, generationIn } from "../sessions/peer-boots.ts";
 import { MAX_LIST_CHARS, MAX_MARKS, readMarks, StateReader, stateEntries } from "./peer-state.ts";
 import { reconcile } from "./reconcile.ts";
 
@@ -124,6 +124,8 @@ export class Connection {
   }
 
   async #heard(entry: ExtensionEntry): Promise<void> {
+    const generation = generationIn(entry);
+    if (generation !== undefined) return this.#heardGeneration(generation);
     if (entry.name === "qkm_state") return this.#heardState(entry);
     if (entry.name === "qkm_arrived") return this.#heardArrived(entry);
     if (entry.name === "qkm_given_up") return this.#heardAbandoned(entry);
@@ -131,6 +133,17 @@ export class Connection {
     const change = this.#context.vault.change();
     for (const mark of readMarks(entry)) this.#remote.held.witness(mark, change);
     await change.commit();
+  }
+
+  /** Of several members of a peer the last that took over counts; one from before is told nothing more. @throws Fault */
+  #heardGeneration(generation: number): void {
+    const remote = this.#remote;
+    if (generation >= remote.generation) {
+      remote.generation = generation;
+      return;
+    }
+    this.peer.close("another member of this key manager is active now");
+    throw new Fault("PEER_UNAVAILABLE", { text: `${remote.id} is active in generation ${remote.generation}` });
   }
 
   async #heardState(entry: ExtensionEntry): Promise<void> {
@@ -147,7 +160,7 @@ export class Connection {
     runs(entry, "serials");
     const change = this.#context.vault.change();
     this.#remote.held.giveUp(text(entry, "serials"), change);
-    await change.commit();
+    await change.put(...this.#remote.peerRow()).commit();
   }
 
   /** Which of our blocks have arrived at the other end. */

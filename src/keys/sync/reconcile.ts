@@ -3,6 +3,7 @@
 import type { Change } from "../../vault/vault.ts";
 import { isAfter, isBeyond, type PadMark } from "../common/block-position.ts";
 import type { Context } from "../common/context.ts";
+import { FIRST_OFFSET } from "../common/key-id.ts";
 import { TABLE } from "../common/rows.ts";
 import { inSlices, PART } from "../common/slices.ts";
 import { endBlocks } from "../links/intake.ts";
@@ -24,6 +25,7 @@ export async function reconcile(context: Context, remote: Remote, state: PeerSta
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));
+  // rule: end-gaps
   const gaps = stock.keys().filter((key) => !state.isHeld(key.serial));
   stock.end(gaps.slice(0, PART), "gap", change);
   held.giveUp(state.givenUp, change);
@@ -51,9 +53,14 @@ function whyBehind({ stock, held, links }: Remote, state: PeerState): string | u
   const fresh = stock.nextSerial === 1 && held.accepted === 0;
   if (fresh) return undefined;
   const marks = new Map(state.witnessed.map(({ serial, offset }) => [serial, offset]));
+  const witnessedOf = (serial: number): number => (state.isSpent(serial) ? Infinity : (marks.get(serial) ?? 0));
   for (const key of stock.keys()) {
-    const witnessed = state.isSpent(key.serial) ? key.length : (marks.get(key.serial) ?? 0);
+    const witnessed = Math.min(witnessedOf(key.serial), key.length);
     if (witnessed > key.carved) return `KMA-key ${key.serial} was carved up to ${witnessed}, here up to ${key.carved}`;
+  }
+  // In the copy it was still being relayed, and what is being relayed at an end is given up.
+  for (const serial of stock.givenUp) {
+    if (witnessedOf(serial) > FIRST_OFFSET) return `KMA-key ${serial} was carved, and is given up here`;
   }
   if (state.accepted >= stock.nextSerial) return `serial ${state.accepted} was accepted and is not yet given here`;
   if (state.proved > held.accepted) return `serial ${state.proved} was accepted here and is not known`;

@@ -132,7 +132,8 @@ export class EpochLife {
     this.#rotating += 1;
     try {
       await link.use(async (token) => {
-        const epoch = epochs.current + 1;
+        // Another member of this KM may have begun one and not come to its end.
+        const epoch = Math.max(epochs.current, ...(await findKeks(token, km)).keys()) + 1;
         epochs.begin(epoch, await this.#generate(token, epoch));
         await moveGuard(km, recordStore, token);
       });

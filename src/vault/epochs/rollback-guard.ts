@@ -2,7 +2,18 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Token } from "../../device/token.ts";
+
+<<<<<<< HEAD
+
 import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
+
+=======
+
+import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
+import type { StoreOp } from "../store/store.ts";
+
+>>>>>>> main
+
 import type { Row } from "../vault.ts";
 
 export const guardLabel = (km: KmId): string => `qkm-guard-${km}`;
@@ -27,6 +38,14 @@ export async function openGuard(km: KmId, recordStore: RecordStore, token: Token
   await move(km, token, { recordStore, restored });
   return { restored, fresh: stored === undefined };
 }
+
+/** Makes a store say that it is a restored copy, as one whose counter is behind says. */
+export const restoredMark = (): StoreOp => ({
+  op: "put",
+  table: VAULT_TABLE,
+  id: "guard",
+  row: { counter: 0, restored: true },
+});
 
 /** Moves both to one above the higher. @throws Fault STORE_UNAVAILABLE, HSM_UNAVAILABLE */
 export const moveGuard = (km: KmId, recordStore: RecordStore, token: Token): Promise<void> =>

@@ -58,6 +58,7 @@ function bench() {
     vault: hand.vault as Vault,
     clock,
     boot: "first",
+    generation: 0,
     ages: new AgeClock(clock, undefined),
     relayLog: new RelayLog(() => 0),
     random: seeded(1),

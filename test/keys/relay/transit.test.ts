@@ -117,6 +117,16 @@ describe("key-protocol 2: a changed frame is refused, and no key comes of it", (
     expect(await offered(mesh, "b", "c", { ...offer, destination: "km-c" as never })).toBe("NOT_ON_ROUTE");
   });
 
+  test("key-protocol 6: a relay that comes after its serial was given up is kept for no one", async () => {
+    const { mesh, offer } = await intercepted({ links: LINE_3 }, ["b", "c"], "c");
+    mesh.wire("b", "c").lose = ({ kind }) => kind === "relay";
+    await mesh.run(2500);
+    expect(mesh.remote("a", "c").stock.givenUp.size).toBe(0);
+    expect(mesh.node("c").machine.rows.get("peer\nkm-a")?.accepted).toBeGreaterThan(0);
+    expect(await offered(mesh, "b", "c", offer)).toBe("SERIAL_SEEN");
+    expect(mesh.remote("c", "a").held.size).toBe(0);
+  });
+
   test("serials given up are not believed from others than their source", async () => {
     const { mesh, offer } = await intercepted({ links: LINE_3 }, ["b", "c"], "c");
     await mesh.run(5000);

@@ -8,7 +8,7 @@ const [A, B] = ["km-a", "km-b"] as KmId[] as [KmId, KmId];
 
 test("a peer is new when its word for the start has changed, each on its own", () => {
   const boots = new PeerBoots();
-  const heard = (peer: KmId, boot: string): boolean => boots.isNew(peer, bootEntry({ boot }));
+  const heard = (peer: KmId, boot: string): boolean => boots.isNew(peer, bootEntry({ boot, generation: 0 }));
   expect([heard(A, "1"), heard(B, "9"), heard(A, "1"), heard(A, "2"), heard(B, "9"), heard(A, "2")]).toEqual([
     false,
     false,

@@ -134,6 +134,46 @@ describe("km-a runs on a restored copy of its store", () => {
     expectOneUse([network.a, network.b], given);
   });
 
+  test("key-protocol 6: that supplied while km-b was away is found out by what km-b's applications have fetched", async () => {
+    const network = await Network.up({ blocks: 8, policy: { stockLow: 1, stockHigh: 1 } });
+    const copy = network.a.machine.copy();
+    network.wire.cut();
+    const first = await supplied(network, { count: 8 });
+    expect(await fetched(network, first.keys.slice(2, 4))).toHaveLength(2);
+    await swapDisk(network, network.a, copy);
+    network.wire.connect();
+    await network.run(10);
+    expect(network.a.recorder.count("alarms", { alarm: "restored" })).toBe(1);
+    network.wire.connect();
+    network.modules.make(8);
+    await network.run(300);
+    const after = await supplied(network, { count: 8 });
+    expectOneUse([network.a, network.b], [...first.keys, ...after.keys]);
+    expect(await fetched(network, after.keys)).toEqual(after.keys);
+  });
+
+  test("in which a key was still being relayed that was supplied since: km-b keeps what its applications may fetch", async () => {
+    const network = await Network.up({ blocks: 0, policy: { stockLow: 1, stockHigh: 1 } });
+    let copy: ReturnType<typeof network.a.machine.copy> | undefined;
+    network.wire.lose = ({ kind }) => {
+      if (kind === "relay") copy = network.a.machine.copy();
+      return false;
+    };
+    network.modules.make(2);
+    await network.run(200);
+    network.wire.lose = () => false;
+    const { keys } = await supplied(network, { count: 4 });
+    await network.run(200);
+    if (copy === undefined) throw new Error("nothing was relayed");
+    await swapDisk(network, network.a, copy);
+    network.wire.connect();
+    await network.run(10);
+    expect(network.a.recorder.count("alarms", { alarm: "restored" })).toBe(1);
+    network.wire.connect();
+    await network.run(200);
+    expect(await fetched(network, keys)).toEqual(keys);
+  });
+
   test("known from the token at the start: nothing at all is left of it", async () => {
     const network = await Network.up({ blocks: 8 });
     network.a.crash();

@@ -1,0 +1,208 @@
+// The store on etcd: every change is one transaction that only its owner can make, then the local copy has it too.
+//
+//     write ──> queue ──group──> etcd: if I am the owner and the last write is the one I know, then put ──> local copy ──> done
+//
+// One transaction is under way at a time. What a former owner sends, however late, finds another owner or another last
+// write, and changes nothing. Time plays no part in this.
+
+import { Fault } from "../core/fault.ts";
+import type { Head } from "../vault/store/sealed.ts";
+import type { Store, StoreOp } from "../vault/store/store.ts";
+import type { Row } from "../vault/vault.ts";
+import { catchUp, type Following, isRestored } from "./catch-up.ts";
+import type { EtcdOp, TransactionAnswer } from "./etcd.ts";
+import { etcdOpOf, lastOfEach } from "./layout.ts";
+
+/** What one transaction takes together: etcd's own limits are `--max-request-bytes` and `--max-txn-ops`. */
+const GROUP_BYTES = 1 << 20;
+const GROUP_OPS = 1_000;
+/** What a single change may be, as docs/cluster.md tells etcd's flags. */
+export const LARGEST_CHANGE_BYTES = 9 << 20;
+export const MOST_CHANGE_OPS = 8_000;
+
+export interface EtcdStoreOptions extends Following {
+  /** The owner's create_revision. */
+  readonly generation: number;
+  /** Another member is the owner, or nobody: this one must stop. */
+  readonly lost: (reason: string) => void;
+  /** Steps that make the store say of itself that it is a restored copy. */
+  readonly restored: () => readonly StoreOp[];
+}
+
+interface Waiting {
+  readonly ops: readonly StoreOp[];
+  readonly steps: readonly EtcdOp[];
+  readonly bytes: number;
+  readonly resolve: () => void;
+  readonly reject: (fault: Fault) => void;
+}
+
+/**
+ * Makes sure that nothing from before can take effect any more, and brings the local copy to the present.
+ * @throws EtcdError; Fault STORE_UNAVAILABLE when this member is not the owner
+ */
+export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
+  const fence = new Fence(options);
+  const now = await fence.commit([]);
+  const restored = isRestored(options.copy, now);
+  await catchUp(options, now);
+  const store = new EtcdStore(options, fence);
+  if (restored) await store.write(options.restored());
+  return store;
+}
+
+/** What every transaction of an owner has in common. */
+class Fence {
+  readonly #options: EtcdStoreOptions;
+  /** Revision of the last write; undefined before the first of this store, which ends whatever was under way. */
+  #last: number | undefined;
+
+  constructor(options: EtcdStoreOptions) {
+    this.#options = options;
+  }
+
+  /** @throws EtcdError: it may have happened; Fault STORE_UNAVAILABLE: it did not */
+  async commit(steps: readonly EtcdOp[]): Promise<TransactionAnswer> {
+    const { etcd, layout, generation, lost } = this.#options;
+    const { owner, write } = layout;
+    const mine = { key: owner, of: "create", revision: generation } as const;
+    const answer = await etcd.transact({
+      when: this.#last === undefined ? [mine] : [mine, { key: write, of: "mod", revision: this.#last }],
+      steps: [{ op: "put", key: write, value: Buffer.from(JSON.stringify({ generation })) }, ...steps],
+      otherwise: [owner],
+    });
+    if (answer.succeeded) {
+      this.#last = answer.revision;
+      return answer;
+    }
+    const [found] = answer.found;
+    if (found?.createRevision === generation) {
+      throw new Fault("STORE_UNAVAILABLE", { text: "a transaction that was given up has happened after all" });
+    }
+    const text = found === undefined ? "the lease of this member is over" : "another member is active now";
+    lost(text);
+    throw new Fault("STORE_UNAVAILABLE", { text });
+  }
+}
+
+class EtcdStore implements Store {
+  readonly #options: EtcdStoreOptions;
+  readonly #fence: Fence;
+  #queue: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #broken: Fault | undefined;
+
+  constructor(options: EtcdStoreOptions, fence: Fence) {
+    this.#options = options;
+    this.#fence = fence;
+  }
+
+  heads(): Iterable<Head> {
+    return this.#options.copy.store.heads();
+  }
+
+  rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+    return this.#options.copy.store.rows(table, after);
+  }
+
+  read(head: Head): Uint8Array | undefined {
+    return this.#options.copy.store.read(head);
+  }
+
+  write(ops: readonly StoreOp[]): Promise<void> {
+    const taken = ops.map((op) => (op.op === "put" ? { ...op, row: structuredClone(op.row) } : op));
+    const steps = lastOfEach(taken.map((op) => etcdOpOf(this.#options.layout, op)));
+    const bytes = steps.reduce((sum, step) => sum + bytesOf(step), 0);
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined) return reject(this.#broken);
+      if (bytes > LARGEST_CHANGE_BYTES || steps.length > MOST_CHANGE_OPS) return reject(tooLarge(bytes, steps.length));
+      this.#queue.push({ ops: taken, steps, bytes, resolve, reject });
+      this.#writing ??= this.#drain();
+    });
+  }
+
+  /** The copy stays open: it is the member's, and the next store's. */
+  async close(): Promise<void> {
+    await this.#writing;
+    this.#broken ??= new Fault("STORE_UNAVAILABLE", { text: "the store is closed" });
+  }
+
+  /** Everything in etcd and here. The owner stays the owner. */
+  async destroy(): Promise<void> {
+    const { etcd, layout, copy } = this.#options;
+    this.#refuse(new Fault("STORE_UNAVAILABLE", { text: "the store was destroyed" }));
+    await this.#writing;
+    try {
+      // A fence of its own: it also stands where the outcome of the last write is unknown.
+      const { revision } = await new Fence(this.#options).commit([
+        { op: "delete-all", prefix: layout.rows },
+        { op: "delete-all", prefix: layout.records },
+      ]);
+      await etcd.compact(revision);
+    } finally {
+      await copy.destroy();
+    }
+  }
+
+  async #drain(): Promise<void> {
+    let copied: Promise<void> = Promise.resolve();
+    while (this.#queue.length > 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const group = this.#group();
+      try {
+        const { cluster, revision } = await this.#fence.commit(lastOfEach(group.flatMap(({ steps }) => steps)));
+        copied = this.#copy(group, { cluster, revision });
+      } catch (cause) {
+        this.#failed(group, cause);
+      }
+    }
+    await copied;
+    this.#writing = undefined;
+    // What came while the copy was being written.
+    if (this.#queue.length > 0) this.#writing = this.#drain();
+  }
+
+  /** The changes that go next, together. */
+  #group(): Waiting[] {
+    let bytes = 0;
+    let ops = 0;
+    const fits = this.#queue.findIndex((waiting) => {
+      bytes += waiting.bytes;
+      ops += waiting.steps.length;
+      return bytes > GROUP_BYTES || ops > GROUP_OPS;
+    });
+    return this.#queue.splice(0, fits === -1 ? this.#queue.length : Math.max(1, fits));
+  }
+
+  async #copy(group: readonly Waiting[], at: { cluster: string; revision: number }): Promise<void> {
+    try {
+      await this.#options.copy.apply(
+        group.flatMap(({ ops }) => ops),
+        at,
+      );
+      for (const { resolve } of group) resolve();
+    } catch (cause) {
+      this.#failed(group, cause);
+    }
+  }
+
+  #failed(group: readonly Waiting[], cause: unknown): void {
+    const fault = cause instanceof Fault ? cause : new Fault("STORE_UNAVAILABLE", { cause });
+    this.#refuse(fault);
+    for (const { reject } of group) reject(fault);
+  }
+
+  #refuse(fault: Fault): void {
+    this.#broken ??= fault;
+    for (const { reject } of this.#queue.splice(0)) reject(this.#broken);
+  }
+}
+
+/** Beside the value: the key, and what frames them. */
+const STEP_BYTES = 64;
+const bytesOf = (step: EtcdOp): number => (step.op === "put" ? step.key.length + step.value.length : 0) + STEP_BYTES;
+
+function tooLarge(bytes: number, ops: number): Fault {
+  const text = `a change of ${bytes} bytes in ${ops} steps is larger than one transaction of etcd`;
+  return new Fault("STORE_UNAVAILABLE", { text });
+}

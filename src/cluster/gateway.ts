@@ -1,0 +1,257 @@
+// etcd's v3 API over TLS: JSON through the gateway that every etcd has (bytes as base64, 64-bit numbers as text).
+
+import type { IncomingMessage } from "node:http";
+import { Agent, request } from "node:https";
+import { createInterface } from "node:readline";
+import {
+  type Etcd,
+  EtcdError,
+  type EtcdOp,
+  type KeyValue,
+  type RangeAnswer,
+  type RangeQuery,
+  type Standing,
+  type Transaction,
+  type TransactionAnswer,
+  type WatchBatch,
+  type WatchEvent,
+} from "./etcd.ts";
+
+export interface GatewayOptions {
+  /** Base URLs, tried in turn: `https://host:port`. */
+  readonly endpoints: readonly string[];
+  /** PEM texts: this member's certificate, and who signs etcd's. */
+  readonly tls: { readonly certificate: string; readonly key: string; readonly trust: string };
+  /** How long etcd may take to answer a short question. */
+  readonly timeoutMs: number;
+}
+
+/** gRPC codes after which nothing has happened: invalid argument, not found, exhausted (no space), precondition, range. */
+const REFUSALS: readonly unknown[] = [3, 5, 8, 9, 11];
+const NOT_FOUND = 5;
+const MAX_SOCKETS = 16;
+/** A large transaction has so much longer. */
+const LEAST_BYTES_PER_MS = 1024;
+const LARGEST_ANSWER = 64 << 20;
+
+type Json = Readonly<Record<string, unknown>>;
+
+export function openGateway({ endpoints, tls, timeoutMs }: GatewayOptions): Etcd {
+  const agent = new Agent({
+    cert: tls.certificate,
+    key: tls.key,
+    ca: tls.trust,
+    minVersion: "TLSv1.3",
+    keepAlive: true,
+    maxSockets: MAX_SOCKETS,
+  });
+  return new Gateway(endpoints, agent, timeoutMs);
+}
+
+class Gateway implements Etcd {
+  readonly #endpoints: readonly string[];
+  readonly #agent: Agent;
+  readonly #timeoutMs: number;
+  /** The endpoint that answered last. */
+  #at = 0;
+
+  constructor(endpoints: readonly string[], agent: Agent, timeoutMs: number) {
+    this.#endpoints = endpoints;
+    this.#agent = agent;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  async range({ prefix, after, limit = 0, revision = 0 }: RangeQuery): Promise<RangeAnswer> {
+    const key = after === undefined ? encode(prefix) : encodeAfter(after);
+    const answer = await this.#post("kv/range", { key, range_end: endOf(prefix), limit, revision });
+    return { ...standingOf(answer), found: list(answer.kvs).map(keyValueOf), more: answer.more === true };
+  }
+
+  async transact({ when, steps, otherwise = [] }: Transaction): Promise<TransactionAnswer> {
+    const answer = await this.#post("kv/txn", {
+      compare: when.map(({ key, of, revision }) => ({
+        result: "EQUAL",
+        target: of === "create" ? "CREATE" : "MOD",
+        key: encode(key),
+        [of === "create" ? "create_revision" : "mod_revision"]: String(revision),
+      })),
+      success: steps.map(requestOf),
+      failure: otherwise.map((key) => ({ request_range: { key: encode(key) } })),
+    });
+    const succeeded = answer.succeeded === true;
+    const ranges = succeeded ? [] : list(answer.responses).map((response) => object(response.response_range));
+    return { ...standingOf(answer), succeeded, found: ranges.flatMap(({ kvs }) => list(kvs).map(keyValueOf)) };
+  }
+
+  async grant(ttlS: number): Promise<string> {
+    const { ID } = await this.#post("lease/grant", { TTL: String(ttlS) });
+    if (typeof ID !== "string") throw new EtcdError("unknown", "etcd gave a lease without an ID");
+    return ID;
+  }
+
+  async renew(lease: string): Promise<number> {
+    const { result } = await this.#post("lease/keepalive", { ID: lease });
+    return numberOf(object(result).TTL ?? "0");
+  }
+
+  async revoke(lease: string): Promise<void> {
+    await this.#post("lease/revoke", { ID: lease }, NOT_FOUND);
+  }
+
+  async compact(revision: number): Promise<void> {
+    await this.#post("kv/compaction", { revision: String(revision) });
+  }
+
+  async *watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncGenerator<WatchBatch> {
+    const create = {
+      key: encode(prefix),
+      range_end: endOf(prefix),
+      start_revision: String(fromRevision),
+      fragment: true,
+    };
+    const endpoint = this.#endpoint;
+    let response: IncomingMessage | undefined;
+    try {
+      response = await this.#ask("watch", JSON.stringify({ create_request: create }), signal);
+      const events: WatchEvent[] = [];
+      for await (const line of createInterface({ input: response })) {
+        const result = object(parse(line).result);
+        checkWatch(result);
+        events.push(...list(result.events).map(eventOf));
+        if (result.fragment === true || events.length === 0) continue;
+        yield { ...standingOf(result), events: events.splice(0) };
+      }
+      throw new Error("etcd ended the watch");
+    } catch (thrown) {
+      if (signal.aborted) throw new EtcdError("unknown", "the watch was given up", thrown);
+      throw this.#failed(thrown, endpoint);
+    } finally {
+      response?.destroy();
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** @param mayBe a gRPC code that is an answer too */
+  async #post(path: string, body: object, mayBe?: number): Promise<Json> {
+    const endpoint = this.#endpoint;
+    try {
+      const text = JSON.stringify(body);
+      const timeoutMs = this.#timeoutMs + Math.ceil(text.length / LEAST_BYTES_PER_MS);
+      const response = await this.#ask(path, text, AbortSignal.timeout(timeoutMs));
+      const answer = parse(await textOf(response));
+      if (response.statusCode === 200 || answer.code === mayBe) return answer;
+      throw refusalOf(answer);
+    } catch (thrown) {
+      throw this.#failed(thrown, endpoint);
+    }
+  }
+
+  /** After no answer the next endpoint is asked, by the next question. */
+  #failed(thrown: unknown, endpoint: string): EtcdError {
+    if (thrown instanceof EtcdError && thrown.failure !== "unknown") return thrown;
+    if (endpoint === this.#endpoint) this.#at = (this.#at + 1) % this.#endpoints.length;
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return new EtcdError("unknown", `etcd at ${endpoint} does not answer (${reason})`, thrown);
+  }
+
+  get #endpoint(): string {
+    return this.#endpoints[this.#at] ?? "";
+  }
+
+  #ask(path: string, text: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) };
+    const url = new URL(`/v3/${path}`, this.#endpoint);
+    const call = request(url, { agent: this.#agent, method: "POST", headers, signal }, resolve);
+    call.on("error", reject);
+    call.end(text);
+    return promise;
+  }
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > LARGEST_ANSWER) throw new Error("the answer is too long");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function refusalOf({ code, error, message }: Json): EtcdError {
+  const sentence = `etcd: ${String(message ?? error ?? "no reason given")}`;
+  if (/compacted/.test(sentence)) return new EtcdError("compacted", sentence);
+  return new EtcdError(REFUSALS.includes(code) ? "refused" : "unknown", sentence);
+}
+
+/** @throws EtcdError when etcd has ended the watch */
+function checkWatch({ canceled, compact_revision: compacted, cancel_reason: reason }: Json): void {
+  if (canceled !== true) return;
+  if (compacted !== undefined) throw new EtcdError("compacted", `etcd has forgotten what was before ${compacted}`);
+  throw new EtcdError("unknown", `etcd ended the watch: ${String(reason ?? "no reason given")}`);
+}
+
+function requestOf(op: EtcdOp): Json {
+  switch (op.op) {
+    case "put": {
+      const put = { key: encode(op.key), value: Buffer.from(op.value).toString("base64") };
+      return { request_put: op.lease === undefined ? put : { ...put, lease: op.lease } };
+    }
+    case "delete":
+      return { request_delete_range: { key: encode(op.key) } };
+    case "delete-all":
+      return { request_delete_range: { key: encode(op.prefix), range_end: endOf(op.prefix) } };
+  }
+}
+
+const encode = (key: string): string => Buffer.from(key, "utf8").toString("base64");
+
+/** The key right behind another. */
+const encodeAfter = (key: string): string => Buffer.from(`${key}\0`, "utf8").toString("base64");
+
+/** Where the keys that begin so end. */
+function endOf(prefix: string): string {
+  const bytes = Buffer.from(prefix, "utf8");
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) + 1;
+  return bytes.toString("base64");
+}
+
+const bytesOf = (text: unknown): Buffer => Buffer.from(typeof text === "string" ? text : "", "base64");
+
+const keyValueOf = (kv: Json): KeyValue => ({
+  key: bytesOf(kv.key).toString("utf8"),
+  value: bytesOf(kv.value),
+  createRevision: numberOf(kv.create_revision),
+  modRevision: numberOf(kv.mod_revision),
+});
+
+function eventOf({ type, kv }: Json): WatchEvent {
+  const { key, value, modRevision } = keyValueOf(object(kv));
+  return { key, value: type === "DELETE" ? undefined : value, modRevision };
+}
+
+function standingOf({ header }: Json): Standing {
+  const { cluster_id: cluster, revision } = object(header);
+  if (typeof cluster !== "string") throw new Error("the answer has no header");
+  return { cluster, revision: numberOf(revision) };
+}
+
+/** Zeros are left out. @throws Error for a number that would not be exact */
+function numberOf(text: unknown): number {
+  const value = Number(text ?? 0);
+  if (!Number.isSafeInteger(value)) throw new Error(`${String(text)} is no number that can be kept exactly`);
+  return value;
+}
+
+function parse(text: string): Json {
+  return object(JSON.parse(text));
+}
+
+const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
+
+const list = (value: unknown): readonly Json[] => (Array.isArray(value) ? value.map(object) : []);

@@ -1,0 +1,100 @@
+// A member's own copy of what etcd has: answers all reads, and remembers how far it has followed.
+
+import { Fault } from "../core/fault.ts";
+import type { Store, StoreOp } from "../vault/store/store.ts";
+
+/** Table of the local store alone. */
+const TABLE = "qkm-copy";
+const ROW = "at";
+
+/** What the copy is of. Revision 0: of nothing, or not whole. */
+export interface CopiedTo {
+  readonly cluster: string;
+  readonly revision: number;
+}
+
+const NOTHING: CopiedTo = { cluster: "", revision: 0 };
+
+export class LocalCopy {
+  readonly #openStore: () => Promise<Store>;
+  #store: Store;
+  #at: CopiedTo;
+  #isBroken = false;
+  /** Revisions up to which changes were given to the local store, which does them in order. */
+  #given: number;
+
+  private constructor(openStore: () => Promise<Store>, store: Store) {
+    this.#openStore = openStore;
+    this.#store = store;
+    this.#at = readAt(store);
+    this.#given = this.#at.revision;
+  }
+
+  /** @throws Error of the local store */
+  static async open(openStore: () => Promise<Store>): Promise<LocalCopy> {
+    return new LocalCopy(openStore, await openStore());
+  }
+
+  get store(): Store {
+    return this.#store;
+  }
+
+  /** How far it is durable. */
+  get at(): CopiedTo {
+    return this.#at;
+  }
+
+  /** Opens the local store anew after it rejected a change. @throws Error of the local store */
+  async mend(): Promise<void> {
+    if (!this.#isBroken) return;
+    await this.#store.close();
+    this.#store = await this.#openStore();
+    this.#at = readAt(this.#store);
+    this.#given = this.#at.revision;
+    this.#isBroken = false;
+  }
+
+  /** Makes the changes of the revisions up to `at` durable; those that were applied before are left out. @throws Fault */
+  async apply(ops: readonly StoreOp[], at: CopiedTo): Promise<void> {
+    if (this.#isBroken) throw new Fault("STORE_UNAVAILABLE", { text: "the local copy of the store is broken" });
+    if (at.revision <= this.#given) return;
+    this.#given = at.revision;
+    await this.#write([...ops, placed(at)]);
+    this.#at = at;
+  }
+
+  /** Takes the place of all that is there; cut off in between, it counts as of nothing. @throws what `parts` throws, Error */
+  async refill(parts: AsyncIterable<readonly StoreOp[]>, at: CopiedTo): Promise<void> {
+    this.#isBroken = true;
+    await this.#store.destroy();
+    await this.mend();
+    for await (const ops of parts) await this.#write(ops);
+    await this.apply([], at);
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#store.destroy();
+  }
+
+  async #write(ops: readonly StoreOp[]): Promise<void> {
+    try {
+      await this.#store.write(ops);
+    } catch (thrown) {
+      this.#isBroken = true;
+      throw thrown;
+    }
+  }
+}
+
+const placed = (at: CopiedTo): StoreOp => ({ op: "put", table: TABLE, id: ROW, row: { ...at } });
+
+function readAt(store: Store): CopiedTo {
+  for (const [id, { cluster, revision }] of store.rows(TABLE)) {
+    if (id === ROW && typeof cluster === "string" && typeof revision === "number") return { cluster, revision };
+  }
+  return NOTHING;
+}
