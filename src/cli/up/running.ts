@@ -188,18 +188,6 @@ export class RunningNetwork implements AsyncDisposable {
   #file(): NetworkFile {
     const { authorities, apps, controllers } = networkPlaces(this.dir);
     return {
-<<<<<<< HEAD
-      kms: this.kms.map((id, config, child ) => (
-        id,
-        pid: child.pid,
-        config: config.file,
-        ak: config.ak.listen,
-        kx: config.kx.listen,
-        etsi014: url: `https://${positionText(config.etsi014.listen)}` ,
-        metrics: url: metricsUrl(config) ,
-        ...(config.controller && url: `https://${positionText(config.controller.listen)}` ),
-        ...(config.skip && url: `https://${positionText(config.skip.listen)}` ),)),
-=======
       kms: this.#active().map((active) => {
         const members = this.kms.filter(({ km }) => km === active.km);
         const listed = members.map((member) => ({
@@ -208,10 +196,9 @@ export class RunningNetwork implements AsyncDisposable {
         }));
         return { ...networkKm(active), id: active.km, ...(members.length > 1 && { members: listed }) };
       }),
-      ...(this.voters.length > 0 && etcd: this.voters.map(({ url, child }) => ({ pid: child.pid, url })) ),
->>>>>>> main
-      links: this.links.map((id, kms, child ) => (id, kms, pid: child.pid )),
-      apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => (id, km: km.id, ...appFiles(apps, id) ))),
+      ...(this.voters.length > 0 && { etcd: this.voters.map(({ url, child }) => ({ pid: child.pid, url })) }),
+      links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.pid })),
+      apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => ({ id, km: km.id, ...appFiles(apps, id) }))),
       ca: Object.fromEntries(
         AUTHORITIES.map((name) => [name, authorityFiles(authorities, name).cert]),
       ) as NetworkFile["ca"],
@@ -242,10 +229,6 @@ export class RunningNetwork implements AsyncDisposable {
   }
 }
 
-<<<<<<< HEAD
-const positionText = ({ host, port }: Endpoint): string => endpointText(host, port);
-const metricsUrl = (config: NodeConfig): string => `http://${positionText(config.metrics.listen)}/metrics`;
-=======
 const networkKm = ({ id, config, child }: RunningKm): NetworkKm => ({
   id,
   pid: child.pid,
@@ -265,7 +248,6 @@ const nameOf = ({ node, cluster }: NodeConfig): string => (cluster ? `${node.id}
 
 const positionText = ({ host, port }: Endpoint): string => endpointText(host, port);
 const metricsUrl = (config: NodeConfig): string => `http://${positionText(config.metrics.listen)}/metrics`;
->>>>>>> main
 
 function kmPlan(config: NodeConfig) {
   const dir = dirname(config.file);
