@@ -34,14 +34,9 @@ export async function openAudit(
   { vault, useToken, ready }: OpenVault,
 ): Promise<AuditWriter> {
   const { node } = config;
-<<<<<<< HEAD
-  const auditWriter = await AuditWriter.open(
-    { km: node.id, ...config.audit },
-=======
   const row = rowOf(config);
-  const keeper = await AuditWriter.open(
+  const auditWriter = await AuditWriter.open(
     { km: auditNameOf(config), ...config.audit },
->>>>>>> main
     {
       useToken,
       stored: witnessOf(vault, row),

@@ -149,17 +149,14 @@ function commandsOf(base: Base, node: Node) {
   const { stop } = base;
   const { vault } = node.vault;
   return {
-<<<<<<< HEAD
     ...auditCommands(node.auditWriter),
-=======
-    ...auditCommands(node.keeper),
     ...base.membership?.commands,
->>>>>>> main
-    ...operatorCommands(keys: () => node.keys, faults: base.faults, log: base.log ),
+    ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
     status: async () => report(base, node),
-    stop: async () => 
+    stop: async () => {
       stop.abort("told to stop");
-      return {};,
+      return {};
+    },
     zeroise: async () => {
       const begun = performance.now();
       node.zeroised = true;
@@ -216,21 +213,16 @@ async function openController(
   if (controller === undefined) return undefined;
   const { ak, etsi014, kx } = config;
   const state: ControllerState = {
-<<<<<<< HEAD
-    report: () => report(config, health , node),
+    report: () => report({ config, health, ...rest }, node),
     desk: () => node.keys?.routeAdmin,
-=======
-    report: () => report(config, health, ...rest , node),
-    desk: () => node.keys?.routeAdmin,
->>>>>>> main
     version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
     board: config.node.board,
     topology,
-    apps: apps.filter((home ) => home === config.node.id),
-    keys: () => (supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") ),
+    apps: apps.filter(({ home }) => home === config.node.id),
+    keys: () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") }),
     faults: () => faults.read(),
     sessions: () => node.keys?.sessions.list(SESSIONS_TOLD) ?? [],
-    certificates: certificateReader(ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls, controller: controller.tls ),
+    certificates: certificateReader({ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls, controller: controller.tls }),
     loop: () => node.loop.read(),
     memoryBytes: () => process.memoryUsage.rss(),
     startedMs: Date.now() - process.uptime() * 1000,

@@ -99,13 +99,6 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
   }
 }
 
-<<<<<<< HEAD
-function openStore(options: VaultOptions, ports: VaultPorts, changed: () => void): Promise<RecordStore> {
-  const { dir, maxBytes, blockBytes } = options;
-  // Room for what a commit writes before it frees the old pages.
-  const mapBytes = Math.ceil((maxBytes * 1.25 + (64 << 20)) / 4096) * 4096;
-  return openRecordStore({
-=======
 /** Of a store of so many bytes: with room for what a commit writes before it frees the old pages. */
 export const mapBytesOf = (maxBytes: number): number => Math.ceil((maxBytes * 1.25 + (64 << 20)) / 4096) * 4096;
 
@@ -113,7 +106,6 @@ function openStore(options: VaultOptions, ports: VaultPorts, changed: () => void
   const { dir, maxBytes, blockBytes } = options;
   const mapBytes = mapBytesOf(maxBytes);
   return openRecordStore({
->>>>>>> main
     openStore: ports.openStore ?? (() => openLmdbStore({ dir, mapBytes })),
     maxBytes,
     probeBytes: blockBytes + 16_384,

@@ -59,13 +59,8 @@ export interface SourceRow extends Row {
   readonly route?: KeyRoute;
 }
 
-<<<<<<< HEAD
-/** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as told. */
-export interface ReceivedRow extends Row {
-=======
 /** A KMA-key at its destination. `fetched`: one bit per 8 bytes. `witness`: the source's mark as announced. */
 export interface ReceivedRow extends Row {
->>>>>>> main
   readonly peer: KmId;
   readonly serial: number;
   readonly block: BlockId;

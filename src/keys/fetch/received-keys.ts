@@ -196,11 +196,6 @@ export class ReceivedKeys {
     this.#keys.set(key.serial, key);
   }
 
-<<<<<<< HEAD
-  row(key: ReceivedKey): ReceivedRow {
-    const { serial, block, length, bornAt, witness } = key;
-    return { peer: this.peer, serial, block, length, bornAt, witness, fetched: Uint8Array.from(key.fetched) };
-=======
   row(key: ReceivedKey): ReceivedRow {
     const { serial, block, length, bornAt, announced } = key;
     return {
@@ -212,7 +207,6 @@ export class ReceivedKeys {
       witness: announced,
       fetched: Uint8Array.from(key.fetched),
     };
->>>>>>> main
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
@@ -225,7 +219,7 @@ export class ReceivedKeys {
   }
 
   /** Ends KMA-keys, counted under their reason. What a fetch holds goes off the disk when that has ended. */
-  end(keys: Iterable<ReceivedKey>, reason: EndReason, change: Change): void 
+  end(keys: Iterable<ReceivedKey>, reason: EndReason, change: Change): void {
     for (const key of [...keys]) {
       if (key.pins === 0) {
         this.#drop(key, reason, change);
@@ -234,6 +228,7 @@ export class ReceivedKeys {
         this.#ending.set(key, reason);
       }
     }
+  }
 
   #drop(key: ReceivedKey, reason: EndReason, change: Change): void {
     const { audit, log, meter } = this.#context;
@@ -270,11 +265,12 @@ export class ReceivedKeys {
   }
 
   /** Raises the highest serial accepted: nothing up to it is accepted again. */
-  raise(serial: number): void 
+  raise(serial: number): void {
     if (serial <= this.accepted) return;
     this.accepted = serial;
     this.#recent.clear();
     for (let below = Math.max(1, serial - WINDOW + 1); below <= serial; below++) this.#recent.add(below);
+  }
 
   /** Keeps the source's mark as a witness. */
   witness({ serial, offset }: { readonly serial: number; readonly offset: number }, change: Change): void {
@@ -289,18 +285,11 @@ export class ReceivedKeys {
    * given up, whatever a source says that is a restored copy. The change has to have the row of the peer, too.
    */
   giveUp(runs: string, change: Change): void {
-<<<<<<< HEAD
-    const isAbandoned = inRuns(parseRuns(runs));
-    for (const serial of this.#expected.keys()) if (isAbandoned(serial)) this.#expected.set(serial, false);
-    this.end(
-      [...this.keys()].filter((key) => isAbandoned(key.serial)),
-=======
     const givenUp = parseRuns(runs);
     const isAbandoned = inRuns(givenUp);
     for (const serial of this.#expected.keys()) if (isAbandoned(serial)) this.#expected.set(serial, false);
     this.end(
       [...this.keys()].filter((key) => isAbandoned(key.serial) && key.witness === FIRST_OFFSET),
->>>>>>> main
       "given_up",
       change,
     );

@@ -132,13 +132,8 @@ export class KeyManager implements KeyDoor {
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW), ports.generation === undefined ? 0 : MEMBERS_SKEW_MS);
     const relayLog = new RelayLog(() => ports.clock.wallMs());
     const own = { boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
-<<<<<<< HEAD
-    const manager = new KeyManager({ audit: NO_AUDIT, ...ports, ...own }, settings);
-    manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
-=======
     const manager = new KeyManager({ audit: NO_AUDIT, generation: 0, ...ports, ...own }, settings);
     manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
->>>>>>> main
     try {
       await loadInventory(manager.context, {
         link: (id) => manager.links.get(id),

@@ -7,10 +7,6 @@ import type { ExtensionEntry } from "../ports.ts";
 
 const NAME = "qkm_boot";
 
-<<<<<<< HEAD
-/** Announced with the state when KMs connect. */
-export const bootEntry = ({ boot }: Pick<Context, "boot">): ExtensionEntry => ({ name: NAME, boot });
-=======
 /** Told with the state when KMs connect. */
 export const bootEntry = ({ boot, generation }: Pick<Context, "boot" | "generation">): ExtensionEntry => ({
   name: NAME,
@@ -23,7 +19,6 @@ export function generationIn(entry: ExtensionEntry): number | undefined {
   if (entry.name !== NAME) return undefined;
   return entry.generation === undefined ? 0 : integer(entry, "generation");
 }
->>>>>>> main
 
 export class PeerBoots {
   readonly #known = new Map<KmId, string>();

@@ -2,18 +2,8 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Token } from "../../device/token.ts";
-
-<<<<<<< HEAD
-
-import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
-
-=======
-
 import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
 import type { StoreOp } from "../store/store.ts";
-
->>>>>>> main
-
 import type { Row } from "../vault.ts";
 
 export const guardLabel = (km: KmId): string => `qkm-guard-${km}`;
