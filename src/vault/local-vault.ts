@@ -11,6 +11,7 @@ import type { Epochs } from "./epochs/epochs.ts";
 import type { LockedMemory } from "./memory/locked-memory.ts";
 import type { Slab } from "./memory/slab.ts";
 import type { ChangeOp, RecordStore } from "./store/record-store.ts";
+import { Removals } from "./store/removals.ts";
 import type { SealedRecord } from "./store/sealed.ts";
 import type { TokenLink } from "./token-link.ts";
 import type {
@@ -27,6 +28,8 @@ import type {
   VaultHealth,
 } from "./vault.ts";
 
+/** After a rejection, and between tries to make up for what was to be removed. */
+const MAKE_UP_MS = 1000;
 /** How long an orderly end waits for calls to the token that are under way. */
 const TOKEN_ENDS_MS = 2000;
 /** How long `zeroise` waits for a token that is not there. */
@@ -51,6 +54,8 @@ export interface VaultParts {
 export class LocalVault implements Vault, AsyncDisposable {
   readonly #parts: VaultParts;
   readonly #listeners = new Set<() => void>();
+  readonly #removals = new Removals();
+  #stopMakingUp: (() => void) | undefined;
   #state: "open" | "zeroised" | "closed" = "open";
 
   constructor(parts: VaultParts) {
@@ -178,6 +183,7 @@ export class LocalVault implements Vault, AsyncDisposable {
   }
 
   #forget(): void {
+    this.#stopMakingUp?.();
     const { blocks, dataKeys, epochs } = this.#parts;
     blocks.close();
     dataKeys.clear();
@@ -192,8 +198,33 @@ export class LocalVault implements Vault, AsyncDisposable {
       if (op.op === "keep" && op.record.kind === "block") blocks.invalidate(op.record.block);
     }
     const all = kept.length > 0 ? [...ops, life.sealsOp()] : ops;
-    await recordStore.commit(all, (record) => admit(epochs, record));
+    const steps = ops.map((op) => (op.op === "keep" ? { op: op.op, block: op.record.block } : op));
+    this.#removals.begun(steps);
+    try {
+      await recordStore.commit(all, (record) => admit(epochs, record));
+    } catch (thrown) {
+      this.#removals.rejected(steps);
+      this.#makeUpLater();
+      throw thrown;
+    }
     for (const record of kept) epochs.kept(record);
+  }
+
+  /** What rejected changes were to remove. */
+  #makeUpLater(): void {
+    if (this.#removals.size === 0 || this.#state !== "open") return;
+    this.#stopMakingUp ??= this.#parts.clock.after(MAKE_UP_MS, () => {
+      this.#stopMakingUp = undefined;
+      void this.#makeUp();
+    });
+  }
+
+  async #makeUp(): Promise<void> {
+    if (this.#state !== "open") return;
+    const { recordStore, log } = this.#parts;
+    const isDone = await this.#removals.retry((removals) => recordStore.commit(removals));
+    if (isDone) log.info({}, "what rejected commits were to remove is off the disk");
+    else this.#makeUpLater();
   }
 
   /** @throws Fault STOPPING */

@@ -33,7 +33,8 @@ export interface Change {
   destroy(block: BlockId): Change;
   /**
    * Resolves when it is on the disk. When it rejects it may still have happened: what it was to permit must not happen,
-   * what it was to forbid stays forbidden.
+   * what it was to forbid stays forbidden. What it was to remove is removed as soon as the store takes changes again, unless
+   * a later change has written it anew.
    * @throws Fault STORE_UNAVAILABLE
    */
   commit(): Promise<void>;

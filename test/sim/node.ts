@@ -65,8 +65,6 @@ export class SimNode {
   #generation = 0;
   #diskGeneration = 0;
   boots = 0;
-  /** The disk rejected a commit of this process: what was to go may still be there, until the next start. */
-  hadRejection = false;
   /** How often its disk was emptied or replaced by an old one: names begin anew then. */
   era = 0;
   /** When key that it held was last lost with its disk, or by a wrong clock. */
@@ -146,7 +144,6 @@ export class SimNode {
   async #open(life: Life): Promise<void> {
     const { watch, clock: sim } = this.#ports;
     this.boots++;
-    this.hadRejection = false;
     const restored = this.#diskGeneration < this.#generation;
     this.#diskGeneration = ++this.#generation;
     if (restored) this.lostAtMs = sim.nowMs;
@@ -301,7 +298,6 @@ export class SimNode {
   /** What a store does that rejected a commit: it is opened again, and again until there is room. */
   #reopenStore(): void {
     this.#ports.watch.disturbed(this, false);
-    this.hadRejection = true;
     this.after(REOPEN_MS, "opens its store again", () => {
       if (this.machine.vault?.health().store === "failing") this.machine.vault.store("ready");
     });

@@ -2,6 +2,7 @@
 
 import { Fault } from "../../src/core/fault.ts";
 import { type Secret, type SecretPool, secretOf } from "../../src/core/secret.ts";
+import { Removals } from "../../src/vault/store/removals.ts";
 import type {
   BlockId,
   Change,
@@ -114,6 +115,7 @@ export class ModelVault implements Vault, BlockHome {
   readonly #listeners = new Set<() => void>();
   /** Blocks that are durable and not about to be destroyed. */
   #blocks: Set<BlockId>;
+  readonly #removals = new Removals();
   #queue: Pending[] = [];
   #draining = false;
   #dead = false;
@@ -145,6 +147,7 @@ export class ModelVault implements Vault, BlockHome {
   /** The disk can be written again, or cannot. */
   store(state: VaultHealth["store"]): void {
     this.#store = state;
+    if (state === "ready" && this.#removals.size > 0) void this.#removals.retry((steps) => this.#send(steps));
     this.#changed();
   }
 
@@ -274,11 +277,22 @@ export class ModelVault implements Vault, BlockHome {
 
   #commit(steps: readonly Step[]): Promise<void> {
     if (this.#dead) return NEVER;
-    if (this.#store === "failing") return Promise.reject(new Fault("STORE_UNAVAILABLE"));
+    const named = steps.map((step) => (step.op === "keep" ? { op: step.op, block: step.sealed.block } : step));
+    this.#removals.begun(named);
+    if (this.#store === "failing") {
+      this.#removals.rejected(named);
+      return Promise.reject(new Fault("STORE_UNAVAILABLE"));
+    }
     for (const step of steps) {
       if (step.op === "destroy") this.#forget(step.block);
       if (step.op === "keep" && step.sealed.kind === "block") this.#memory.drop(step.sealed.block);
     }
+    const sent = this.#send(steps);
+    sent.catch(() => this.#removals.rejected(named));
+    return sent;
+  }
+
+  #send(steps: readonly Step[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ steps, resolve, reject });
       if (!this.#draining) void this.#drain();

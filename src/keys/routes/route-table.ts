@@ -83,8 +83,9 @@ export class RouteTable implements RouteAdmin {
   giveBack(destination: KmId): Promise<void> {
     return this.#writing.run(async () => {
       this.#checkDestination(destination);
-      await this.#ports.vault.change().remove(TABLE.route, destination).commit();
+      // At once, for a removal that is rejected is made up for later.
       this.#routes.set(destination, undefined);
+      await this.#ports.vault.change().remove(TABLE.route, destination).commit();
       this.#ports.log.info({ destination }, "the controller has given routes back to the topology");
     });
   }
