@@ -11,6 +11,7 @@ import { ConfigError, loadConfig } from "./config.ts";
 import { Health } from "./control/health/health.ts";
 import { WatchdogFeeder, watchdogGauges } from "./control/health/watchdog-feeder.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
+import { UnrepeatedLog } from "./control/log-repeats.ts";
 import { makeMetrics } from "./control/metrics/metrics.ts";
 import { RecentFaults } from "./control/recent-faults.ts";
 import { systemClock, systemPace, systemRandom } from "./control/system.ts";
@@ -54,14 +55,20 @@ async function main(): Promise<void> {
   const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) });
   using logFile = openLogFile(2);
   const faults = new RecentFaults(logFile);
-  const log = makeLog(config.node.logLevel, faults);
+  using log = new UnrepeatedLog(makeLog(config.node.logLevel, faults), systemClock);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(signal));
+  // A terminal that hangs up, or somebody who expects of it what it does elsewhere, must not end a KM out of order.
+  process.on("SIGHUP", () =>
+    log.warn({ signal: "SIGHUP" }, "SIGHUP is ignored: SIGTERM ends this key manager in order"),
+  );
+  process.stdout.on("error", () => {});
   stop.signal.addEventListener("abort", () => setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref());
   watchParent(stop);
   process.on("uncaughtException", (err) => {
     // A rule may be broken: nothing more leaves this process. What is durable is as it should be.
     log.error({ err }, "a defect ends this key manager at once; please report it with this line");
+    log[Symbol.dispose]();
     logFile[Symbol.dispose]();
     process.exit(EXIT.internal);
   });
