@@ -80,7 +80,7 @@ export default defineConfig(({ mode }) => {
       projects: (kind === undefined ? quick : special).map((project) => ({ test: { ...common, ...project } })),
       globalSetup: ["test/support/run/leftovers.ts"],
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS)] : [])],
-      maxWorkers: 2,
+      maxWorkers: mode === "attack" ? 1 : 2, // they measure
       sequence: { sequencer: LongestFirst },
       bail: mode === "board" ? 1 : 0, // its tests are one story
     },

@@ -1,11 +1,14 @@
-// The way in: who waits for a handshake, who is in one, who is open; and why somebody is refused.
+// The way in: who is on it, who is let in, and why somebody is refused.
 
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
-import { type ClientHello, GROUPS, type Group, peekHello } from "./client-hello.ts";
+import { TrafficSecrets } from "./alert.ts";
+import { ARRIVAL_LIMITS, type Arrival, Arrivals, type KeyExchange } from "./arrivals.ts";
+import { type ClientHello, GROUPS, peekHello } from "./client-hello.ts";
 import { type Admit, examine, type Peer } from "./identity.ts";
-import { contextOptions, type ListenOptions, type NetPorts, TIMING, type Timing } from "./options.ts";
-import { DHE_PSK, offersPsk, type PreSharedKey, type PreSharedKeys, pskOptions } from "./pre-shared.ts";
+import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./options.ts";
+import { Places } from "./places.ts";
+import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./pre-shared.ts";
 import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { refuseTickets } from "./tickets.ts";
 
@@ -14,81 +17,57 @@ export interface AdmittedPeer extends Peer {
   readonly group: KeyExchange;
 }
 
-type KeyExchange = Group | typeof DHE_PSK;
+/** After a refusal the peer has this long to read why before the socket is destroyed. */
+const LINGER_MS = 1_000;
 
-/** One connection on its way in. */
-interface Arrival {
-  readonly socket: Socket;
-  readonly from: string;
-  timer: NodeJS.Timeout | undefined;
-  group: KeyExchange;
-  /** Whom the identity that it showed stands for, when it came with a pre-shared key. */
-  shown: { readonly identity: string; readonly key: PreSharedKey } | undefined;
-}
-
-/** What is on its way in and what is open. Handshakes beyond the limit wait in the order of arrival. */
+/** What is on its way in, what is open, and what was refused and may still read why. */
 export class Gate {
   readonly #options: ListenOptions;
   readonly #ports: NetPorts;
   readonly #admitted: (socket: TLSSocket, peer: AdmittedPeer) => void;
-  readonly #timing: Timing;
   readonly #servers: ReadonlyMap<KeyExchange, Server>;
-  readonly #open = new Set<Socket>();
-  readonly #waiting: Arrival[] = [];
-  readonly #shaking = new Map<string, Arrival>();
+  readonly #secrets = new Map<KeyExchange, TrafficSecrets>();
+  readonly #arrivals: Arrivals;
+  readonly #places: Places;
+  readonly #parting = new Set<Socket>();
 
   constructor(options: ListenOptions, ports: NetPorts, admitted: (socket: TLSSocket, peer: AdmittedPeer) => void) {
+    const { handshakeMs, answerMs, idleMs } = { ...TIMING, ...options.timing };
     this.#options = options;
     this.#ports = ports;
     this.#admitted = admitted;
-    this.#timing = { ...TIMING, ...options.timing };
     const { groups, preShared } = options;
     const servers = groups.map((group) => [group, this.#certificateServer(group)] as const);
     const psk = preShared === undefined ? [] : ([[DHE_PSK, this.#pskServer(preShared)]] as const);
     this.#servers = new Map<KeyExchange, Server>([...servers, ...psk]);
+    const patience = { handshakeMs, answerMs, limits: { ...ARRIVAL_LIMITS, ...options.arrivals } };
+    this.#arrivals = new Arrivals(patience, {
+      begin: ({ group, socket }) => this.#servers.get(group)?.emit("connection", socket),
+      refused: ({ from }, refusal) => this.#refuse(refusal, from),
+    });
+    this.#places = new Places(options.maxConnections, idleMs, {
+      closed: (id, refusal) => this.#closed(id, refusal),
+    });
   }
 
   get connections(): number {
-    return this.#open.size;
+    return this.#arrivals.size + this.#places.size + this.#parting.size;
   }
 
   accept(socket: Socket): void {
     socket.on("error", () => socket.destroy());
-    const from = `${socket.remoteAddress}|${socket.remotePort}`;
-    if (this.#open.size >= this.#options.maxConnections) {
+    const arrival = this.#arrivals.add(socket, this.#options.groups[0]);
+    if (arrival === undefined) {
       socket.destroy();
-      this.#refuse(new Refusal("too_many", `${this.#open.size}`), from);
       return;
     }
-    const arrival: Arrival = { socket, from, group: this.#options.groups[0], timer: undefined, shown: undefined };
-    this.#open.add(socket);
-    socket.once("close", () => {
-      this.#open.delete(socket);
-      this.#leave(arrival);
-    });
-    this.#arm(arrival);
-    this.#look(arrival);
-  }
-
-  close(): void {
-    for (const socket of this.#open) socket.destroy();
-  }
-
-  #arm(arrival: Arrival): void {
-    arrival.timer = setTimeout(() => this.#fail(arrival, new Refusal("timeout")), this.#timing.handshakeMs);
-  }
-
-  /** Waits for what the client offers; that takes no place among the handshakes. */
-  #look(arrival: Arrival): void {
-    peekHello(arrival.socket, (hello) => {
-      clearTimeout(arrival.timer);
+    peekHello(socket, (hello) => {
       if (hello instanceof Refusal) {
-        this.#fail(arrival, hello);
+        this.#arrivals.fail(arrival, hello);
         return;
       }
       arrival.group = this.#exchangeFor(hello);
-      this.#waiting.push(arrival);
-      this.#next();
+      this.#arrivals.waits(arrival);
     });
   }
 
@@ -98,34 +77,15 @@ export class Gate {
     return groups.find((group) => offered.includes(GROUPS[group])) ?? groups[0];
   }
 
-  #next(): void {
-    while (this.#shaking.size < (this.#options.maxHandshakes ?? 32)) {
-      const arrival = this.#waiting.shift();
-      if (arrival === undefined) return;
-      this.#shaking.set(arrival.from, arrival);
-      this.#arm(arrival);
-      this.#servers.get(arrival.group)?.emit("connection", arrival.socket);
-    }
-  }
-
-  /** Takes an arrival out of the line or the handshakes, whichever it is in. */
-  #leave(arrival: Arrival): void {
-    clearTimeout(arrival.timer);
-    const place = this.#waiting.indexOf(arrival);
-    if (place >= 0) this.#waiting.splice(place, 1);
-    if (this.#shaking.get(arrival.from) === arrival) this.#shaking.delete(arrival.from);
-    this.#next();
-  }
-
-  #fail(arrival: Arrival, refusal: Refusal): void {
-    this.#leave(arrival);
-    this.#refuse(refusal, arrival.from);
-    arrival.socket.destroy();
+  close(): void {
+    this.#arrivals.close();
+    this.#places[Symbol.dispose]();
+    for (const socket of this.#parting) socket.destroy();
   }
 
   /** One server per group: whatever it negotiates, the group is known. */
-  #certificateServer(group: Group): Server {
-    return this.#tlsServer({
+  #certificateServer(group: KeyExchange & ListenOptions["groups"][number]): Server {
+    return this.#tlsServer(group, {
       ...contextOptions(this.#options.tls, [group]),
       requestCert: true,
       // Refused in #examine instead, where the certificate can still be named in the log. Nothing is read before.
@@ -135,61 +95,94 @@ export class Gate {
 
   #pskServer(keys: PreSharedKeys): Server {
     return this.#tlsServer(
+      DHE_PSK,
       pskOptions(keys, (socket, identity, key) => {
-        const arrival = this.#arrivalOf(socket);
+        const arrival = this.#arrivals.shaking(socket);
         if (arrival !== undefined) arrival.shown = { identity, key };
       }),
     );
   }
 
-  #arrivalOf(socket: TLSSocket): Arrival | undefined {
-    return this.#shaking.get(`${socket.remoteAddress}|${socket.remotePort}`);
-  }
-
-  #tlsServer(options: TlsOptions): Server {
-    const server = createServer({ ...options, handshakeTimeout: this.#timing.handshakeMs });
+  #tlsServer(group: KeyExchange, options: TlsOptions): Server {
+    const { handshakeMs } = { ...TIMING, ...this.#options.timing };
+    // Arrivals end what takes too long; this only has to be later.
+    const server = createServer({ ...options, handshakeTimeout: 2 * handshakeMs });
     refuseTickets(server);
+    const seen = (socket: TLSSocket): void => {
+      const arrival = this.#arrivals.shaking(socket);
+      if (arrival !== undefined) arrival.tls = socket;
+    };
+    this.#secrets.set(group, new TrafficSecrets(server, seen));
     server.on("tlsClientError", (error, socket) => {
-      const arrival = this.#arrivalOf(socket);
-      if (arrival !== undefined) this.#fail(arrival, refusalOfError(error));
+      const arrival = this.#arrivals.shaking(socket);
+      if (arrival !== undefined) this.#arrivals.fail(arrival, refusalOfError(error));
       socket.destroy();
     });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => socket.destroy());
-      const arrival = this.#arrivalOf(socket);
+      const arrival = this.#arrivals.shaking(socket);
       if (arrival === undefined) {
         socket.destroy();
         return;
       }
-      this.#leave(arrival);
+      this.#arrivals.shown(arrival);
       this.#examine(socket, arrival);
     });
     return server;
   }
 
-  #examine(socket: TLSSocket, { from, group, shown }: Arrival): void {
+  #examine(socket: TLSSocket, arrival: Arrival): void {
     const { door, kind } = this.#options;
     const { audit, log, meter, admit } = this.#ports;
+    const { from, group, shown } = arrival;
     const peer = group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, admit, nameOf(socket));
-    if (peer instanceof Refusal) {
-      this.#refuse(peer, from, certificateFields(socket.getPeerX509Certificate()));
-      socket.destroy();
+    const refusal = peer instanceof Refusal ? peer : this.#places.take(peer.id, socket);
+    if (refusal !== undefined || peer instanceof Refusal) {
+      const why = refusal ?? new Refusal("handshake");
+      this.#refuse(why, from, certificateFields(socket.getPeerX509Certificate()));
+      this.#part(socket, arrival, why);
       return;
     }
+    this.#arrivals.letIn();
+    this.#secrets.get(group)?.forget(socket);
     meter.add("connections_opened", { door, group });
     audit?.note("connection_opened", { door, id: peer.id, certificate: peer.certificate });
     log.info({ door, from, id: peer.id, group, certificate: peer.certificate }, "connection opened");
     this.#admitted(socket, { ...peer, group });
   }
 
+  /** Sends the alert that says why, if there is one, and closes. What the peer has sent is read, lest it lose the alert. */
+  #part(socket: TLSSocket, { socket: raw, group }: Arrival, { reason }: Refusal): void {
+    const alert = this.#secrets.get(group)?.alert(socket, reason);
+    if (alert === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#parting.add(raw);
+    const linger = setTimeout(() => socket.destroy(), LINGER_MS);
+    raw.once("close", () => {
+      clearTimeout(linger);
+      this.#parting.delete(raw);
+    });
+    raw.end(alert);
+    socket.resume();
+  }
+
   #refuse(refusal: Refusal, from: string, certificate: Readonly<Record<string, unknown>> = {}): void {
     const { door } = this.#options;
-    this.#ports.meter.add("connections_refused", { door, reason: refusal.reason });
-    this.#ports.audit?.note("connection_refused", { door, reason: refusal.reason, who: nameIn(certificate) });
-    this.#ports.log.warn(
-      { door, from, reason: refusal.reason, ...certificate },
-      `connection refused: ${refusal.message}`,
-    );
+    const { reason } = refusal;
+    this.#ports.meter.add("connections_refused", { door, reason });
+    // A name that no authority has signed could be a new one each time: the log has it, the audit log must not grow with it.
+    const who = VERIFIED.has(reason) ? nameIn(certificate) : undefined;
+    this.#ports.audit?.note("connection_refused", { door, reason, who });
+    this.#ports.log.warn({ door, from, reason, ...certificate }, `connection refused: ${refusal.message}`);
+  }
+
+  /** An open connection made room. */
+  #closed(id: string, { reason, message }: Refusal): void {
+    const { door } = this.#options;
+    this.#ports.meter.add("connections_refused", { door, reason });
+    this.#ports.log.warn({ door, id, reason }, `connection closed: ${message}`);
   }
 }
 
@@ -198,6 +191,9 @@ function nameOf(socket: TLSSocket): string {
   const name: unknown = Reflect.get(socket, "servername");
   return typeof name === "string" ? name : "";
 }
+
+/** Reasons of those whose certificate an authority of this door has signed. OpenSSL may call one expired that none has. */
+const VERIFIED: ReadonlySet<Refusal["reason"]> = new Set(["identity", "not_admitted", "too_many"]);
 
 /** RFC 4279: who has the key of an identity is whom it stands for. */
 function examineShown(shown: Arrival["shown"], admit: Admit): Peer | Refusal {

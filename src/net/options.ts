@@ -2,6 +2,7 @@
 
 import type { SecureContextOptions } from "node:tls";
 import type { Audit, Log, Meter } from "../core/ports.ts";
+import type { ArrivalLimits } from "./arrivals.ts";
 import type { Group } from "./client-hello.ts";
 import type { Admit, PeerKind } from "./identity.ts";
 import type { PreSharedKeys } from "./pre-shared.ts";
@@ -15,15 +16,25 @@ export interface TlsMaterial {
 
 /** How long a connection may take over what. Milliseconds. */
 export interface Timing {
-  /** From the first byte to the end of the handshake. */
+  /** From the connection to the end of the handshake; of those that come in, about. */
   readonly handshakeMs: number;
+  /** For the client's answer to the ServerHello. */
+  readonly answerMs: number;
   /** For the peer to take what was written. */
   readonly writeMs: number;
   /** Silence after which TCP asks whether the peer is still there; it is given up after about twice that. */
   readonly keepAliveMs: number;
+  /** After which a connection that has sent nothing is closed, if its identity has another to the same listener. */
+  readonly idleMs: number;
 }
 
-export const TIMING: Timing = { handshakeMs: 10_000, writeMs: 10_000, keepAliveMs: 30_000 };
+export const TIMING: Timing = {
+  handshakeMs: 10_000,
+  answerMs: 3_000,
+  writeMs: 10_000,
+  keepAliveMs: 30_000,
+  idleMs: 600_000,
+};
 
 export interface SecureOptions {
   /** The `door` label of counters, and of log lines: `ak`, `etsi014`, `kx`, `controller`. */
@@ -40,10 +51,10 @@ export interface ListenOptions extends SecureOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
-  /** Open, in handshake and waiting for one, together. */
+  /** Let in, together. */
   readonly maxConnections: number;
-  /** Handshakes at once; more wait their turn. Default 32. */
-  readonly maxHandshakes?: number;
+  /** Of those that are not yet let in. */
+  readonly arrivals?: Partial<ArrivalLimits>;
   /** Who may come without a certificate, over TLS 1.2. Without any, nobody. */
   readonly preShared?: PreSharedKeys;
 }

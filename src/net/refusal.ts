@@ -18,7 +18,10 @@ export const REFUSALS = {
   psk: "the PSK identity is not known here",
   handshake: "the TLS handshake failed",
   timeout: "the TLS handshake took too long",
-  too_many: "there are as many connections as allowed",
+  displaced: "it was silent while others waited, or came from the address with most of those who wait",
+  too_many: "there are as many connections as allowed, and this identity has its share of them",
+  share: "another identity had fewer connections and needed the place of this open one",
+  idle: "this open one had sent nothing for long, and its identity has another",
 } as const;
 
 export type RefusalReason = keyof typeof REFUSALS;

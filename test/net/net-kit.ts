@@ -25,7 +25,7 @@ export async function papers(): Promise<Papers> {
   return { apps, kms, app, km };
 }
 
-/** A door of km-a for applications; only app-a1 is admitted. */
+/** A door of km-a for applications; only app-a… are admitted. */
 export interface Door extends AsyncDisposable {
   readonly listener: Listener;
   readonly seen: Recorder;
@@ -54,7 +54,7 @@ export async function openDoor(own: Papers, options: Partial<ListenOptions> = {}
     {
       ...seen,
       audit,
-      admit: (id) => (id === "app-a1" ? undefined : new Fault("UNKNOWN_APPLICATION")),
+      admit: (id) => (/^app-a/.test(id) ? undefined : new Fault("UNKNOWN_APPLICATION")),
       opened: (channel) => void channels.push(channel),
     },
   );

@@ -2,7 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { beforeAll, expect, test } from "vitest";
 import { type Credentials, forIdentity } from "../support/certificates.ts";
@@ -46,7 +46,30 @@ test.each<[string, (own: Papers) => Promise<Credentials>]>([
   const { serialNumber, fingerprint256, subject } = new X509Certificate(credentials.certificate);
   expect(door.seen.lines[0]?.fields).toMatchObject({ serial: serialNumber, sha256: fingerprint256, subject });
   const [noted] = door.audit.of("connection_refused", { door: "ak", reason });
-  expect(noted?.fields.who).toBe(door.seen.lines[0]?.fields.san ?? subject);
+  const isSigned = reason === "identity" || reason === "not_admitted";
+  expect(noted?.fields.who).toBe(isSigned ? (door.seen.lines[0]?.fields.san ?? subject) : undefined);
+});
+
+test.each<[string, string, (own: Papers) => Promise<ConnectionOptions>]>([
+  ["CERTIFICATE_REQUIRED", "no_certificate", async () => ({})],
+  ["UNKNOWN_CA", "unknown_ca", async ({ kms }) => withCertificate(await kms.issue({ uris: URIS }))],
+  [
+    "CERTIFICATE_EXPIRED",
+    "expired",
+    async ({ apps }) => withCertificate(await apps.issue({ uris: URIS, untilMs: -1 })),
+  ],
+  ["ACCESS_DENIED", "not_admitted", async ({ apps }) => withCertificate(await forIdentity(apps, "app", "app-x"))],
+  ["CERTIFICATE_UNKNOWN", "identity", async ({ apps }) => withCertificate(await apps.issue({}))],
+])("RFC 8446 6.2: the alert %s tells a client that is refused as %s", async (alert, _reason, make) => {
+  const options = await make(own);
+  for (const ecdhCurve of ["X25519MLKEM768", "X25519"]) {
+    await using door = await openDoor(own);
+    const socket = door.connect({ ...options, ecdhCurve });
+    socket.on("secureConnect", () => socket.write("a request that comes with the last flight"));
+    const [error] = await once(socket, "error");
+    expect(error.code).toMatch(new RegExp(`^ERR_SSL_.*_ALERT_${alert}$`));
+    await until("the door has let it go", () => door.listener.connections === 0);
+  }
 });
 
 test("who is let in is in the audit log, with the certificate", async () => {
@@ -91,15 +114,17 @@ test("what is not TLS is refused, and the connection is gone", async () => {
 test("connections beyond the limit are refused, and room comes back", async () => {
   await using door = await openDoor(own, { maxConnections: 1 });
   const first = await door.dial(own.app);
-  await expect(door.dial(own.app)).rejects.toThrow();
-  expect(door.seen.count("connections_refused", { reason: "too_many" })).toBe(1);
+  const second = await door.dial(own.app);
+  second.start({ received: () => {}, drained: () => {}, closed: () => {} });
+  await until("it is refused", () => door.seen.count("connections_refused", { reason: "too_many" }) === 1);
+  expect(door.channels).toHaveLength(1);
   first.close("enough");
   await until("the first is gone", () => door.listener.connections === 0);
   (await door.dial(own.app)).close("enough");
 });
 
 test("a client that says nothing is refused in time, and takes no handshake from those behind it", async () => {
-  await using door = await openDoor(own, { maxHandshakes: 1, timing: { handshakeMs: 100 } });
+  await using door = await openDoor(own, { arrivals: { handshakes: 1 }, timing: { handshakeMs: 100 } });
   const silent = connectTcp(door.listener.port, "127.0.0.1").on("error", () => {});
   await until("the silent one is first", () => door.listener.connections === 1);
   (await door.dial(own.app)).close("enough");
@@ -107,15 +132,64 @@ test("a client that says nothing is refused in time, and takes no handshake from
   silent.destroy();
 });
 
-test("handshakes beyond the limit wait in line, and come through when one before them stalls for too long", async () => {
-  await using door = await openDoor(own, { maxHandshakes: 1, timing: { handshakeMs: 100 } });
+/** Sockets that stop after ClientHello; resolves when the door has answered the first of them. */
+async function stalled(door: Door, count: number): Promise<Socket[]> {
   const hello = await helloOf(own);
-  const stalled = connectTcp(door.listener.port, "127.0.0.1").on("error", () => {});
-  stalled.write(hello);
-  await once(stalled, "data");
+  const sockets = Array.from({ length: count }, () =>
+    connectTcp(door.listener.port, "127.0.0.1").on("error", () => {}),
+  );
+  const answered = Promise.race(sockets.map((socket) => once(socket, "data")));
+  for (const socket of sockets) socket.resume().write(hello);
+  await answered;
+  return sockets;
+}
+
+test("a handshake that stalls for too long is refused, and those that wait for its place come through", async () => {
+  await using door = await openDoor(own, { arrivals: { handshakes: 1 }, timing: { answerMs: 100 } });
+  const [socket] = await stalled(door, 1);
   const behind = await Promise.all([door.dial(own.app), door.dial(own.app)]);
   expect(door.seen.count("connections_refused", { reason: "timeout" })).toBe(1);
   for (const channel of behind) channel.close("enough");
+  socket?.destroy();
+});
+
+test("a handshake that was silent for its grace makes room for a newcomer, and its socket is left standing", async () => {
+  const limits = { handshakes: 2, graceMs: 50 };
+  await using door = await openDoor(own, { arrivals: limits, timing: { answerMs: 60_000, handshakeMs: 60_000 } });
+  const sockets = await stalled(door, 5);
+  (await door.dial(own.app)).close("enough");
+  await until("all of them had their turn", () => door.seen.count("connections_refused", { reason: "displaced" }) >= 3);
+  expect(sockets.every(({ readyState }) => readyState === "open")).toBe(true);
+  for (const socket of sockets) socket.destroy();
+  await until("the door has let them go", () => door.listener.connections === 0);
+});
+
+test("when as many are on their way as may be, the oldest silent one of the address with most makes room", async () => {
+  await using door = await openDoor(own, { arrivals: { most: 4 } });
+  const silent = (localAddress: string): Socket =>
+    connectTcp({ port: door.listener.port, host: "127.0.0.1", localAddress }).on("error", () => {});
+  const innocent = silent("127.0.0.3");
+  await until("the innocent one is there", () => door.listener.connections === 1);
+  const crowd: Socket[] = [];
+  for (let count = 2; count <= 4; count++) {
+    crowd.push(silent("127.0.0.2"));
+    await until("another is there", () => door.listener.connections === count);
+  }
+  const [first] = crowd;
+  const closed = first === undefined ? undefined : once(first, "close");
+  (await door.dial(own.app)).close("enough");
+  await closed;
+  expect(door.seen.count("connections_refused", { reason: "displaced" })).toBe(1);
+  expect([innocent, ...crowd.slice(1)].map(({ readyState }) => readyState)).toEqual(Array(3).fill("open"));
+  for (const socket of [innocent, ...crowd]) socket.destroy();
+});
+
+test("handshakes that come to nothing are begun at a pace, those that end well are not held up", async () => {
+  await using door = await openDoor(own, { arrivals: { failuresPerS: 5, failuresAtOnce: 2 } });
+  for (let count = 0; count < 6; count++) (await door.dial(own.app)).close("enough");
+  const began = performance.now();
+  for (let count = 0; count < 4; count++) await gone(door.connect({}));
+  expect(performance.now() - began).toBeGreaterThan(300);
 });
 
 /** The first bytes that a TLS client sends. */

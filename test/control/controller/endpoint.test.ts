@@ -73,8 +73,8 @@ describe("who gets in", () => {
     );
     const { certificate: cert, key } = own.controller;
     const socket = connect({ host: "127.0.0.1", port: door.port, cert, key, ca: own.servers.pem });
-    socket.on("error", () => {});
-    await once(socket.resume(), "close");
+    // `once` of node:events rejects with the alert that says why.
+    await expect(once(socket.resume(), "close")).rejects.toThrow("alert");
     expect(admitted).toEqual([]);
     expect(seen.count("connections_refused", { reason: "identity" })).toBe(1);
   });

@@ -1,0 +1,302 @@
+// Connections that have not shown a certificate: a bounded pool of its own, in which the newest are served first.
+//
+//   hello ──ClientHello──> waiting ──place, token──> shaking ──certificate──> gone from here
+//     │                       │                         │
+//     └──────── deadline: closed                        └── silent for too long, or displaced by a newcomer:
+//                                                           leaving (its TLS state is freed) ── later: closed
+//
+// Whoever waits is asked by turns of the addresses, the newest of each first: under a flood it is the one that still waits.
+// A socket that is closed at once comes back at once; so under pressure those that were refused are left standing.
+
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Group } from "./client-hello.ts";
+import type { DHE_PSK, PreSharedKey } from "./pre-shared.ts";
+import { Refusal } from "./refusal.ts";
+
+/** What those without a certificate may take of a listener. */
+export interface ArrivalLimits {
+  /** Connections in all. When there are as many, the oldest silent one of the address with most makes room. */
+  readonly most: number;
+  /** Handshakes at once, each some 90 KB. */
+  readonly handshakes: number;
+  /** A handshake that was silent for so long makes room when others wait. Milliseconds. */
+  readonly graceMs: number;
+  /** Handshakes begun a second that come to nothing, each some 1 ms of CPU time; those that end well do not count. */
+  readonly failuresPerS: number;
+  /** The same at once, after calm. */
+  readonly failuresAtOnce: number;
+}
+
+export const ARRIVAL_LIMITS: ArrivalLimits = {
+  most: 1_024,
+  handshakes: 128,
+  graceMs: 500,
+  failuresPerS: 100,
+  failuresAtOnce: 128,
+};
+
+export type KeyExchange = Group | typeof DHE_PSK;
+
+/** One connection on its way in. */
+export interface Arrival {
+  readonly socket: Socket;
+  /** `address|port` */
+  readonly from: string;
+  readonly address: string;
+  state: "hello" | "waiting" | "shaking" | "leaving";
+  /** When its handshake began; on `performance.now()`. */
+  beganMs: number;
+  /** When it is late, if it has shown no certificate; on `performance.now()`. */
+  readonly deadlineMs: number;
+  timer: NodeJS.Timeout | undefined;
+  group: KeyExchange;
+  /** From its ServerHello on. */
+  tls: TLSSocket | undefined;
+  /** Whom the identity that it showed stands for, when it came with a pre-shared key. */
+  shown: { readonly identity: string; readonly key: PreSharedKey } | undefined;
+}
+
+export interface ArrivalPorts {
+  /** Begins the TLS handshake. */
+  begin(arrival: Arrival): void;
+  /** It is refused; what becomes of its socket is not the listener's. */
+  refused(arrival: Arrival, refusal: Refusal): void;
+}
+
+interface Patience {
+  readonly limits: ArrivalLimits;
+  /** From the connection to the certificate, about. */
+  readonly handshakeMs: number;
+  /** From ServerHello to the certificate. */
+  readonly answerMs: number;
+}
+
+export class Arrivals {
+  readonly #patience: Patience;
+  readonly #ports: ArrivalPorts;
+  readonly #byFrom = new Map<string, Arrival>();
+  /** By address, the oldest first. */
+  readonly #byAddress = new Map<string, Set<Arrival>>();
+  /** By address, whose turn is next first; the newest last. */
+  readonly #line = new Map<string, Arrival[]>();
+  /** The oldest first. */
+  readonly #shaking = new Set<Arrival>();
+  #tokens: number;
+  #filledMs = performance.now();
+  #wake: NodeJS.Timeout | undefined;
+  #turn: NodeJS.Immediate | undefined;
+
+  constructor(patience: Patience, ports: ArrivalPorts) {
+    this.#patience = patience;
+    this.#ports = ports;
+    this.#tokens = patience.limits.failuresAtOnce;
+  }
+
+  get size(): number {
+    return this.#byFrom.size;
+  }
+
+  /** The arrival that is in its handshake on this socket, under TLS or not. */
+  shaking(socket: Pick<Socket, "remoteAddress" | "remotePort">): Arrival | undefined {
+    const arrival = this.#byFrom.get(fromOf(socket));
+    return arrival?.state === "shaking" ? arrival : undefined;
+  }
+
+  /** A fresh connection. Undefined when it has gone already. */
+  add(socket: Socket, group: KeyExchange): Arrival | undefined {
+    if (socket.destroyed || socket.remoteAddress === undefined) return undefined;
+    if (this.size >= this.#patience.limits.most) this.#makeRoom();
+    const handshakeMs = varied(this.#patience.handshakeMs);
+    const arrival: Arrival = {
+      socket,
+      from: fromOf(socket),
+      address: socket.remoteAddress,
+      state: "hello",
+      beganMs: 0,
+      deadlineMs: performance.now() + handshakeMs,
+      timer: undefined,
+      group,
+      tls: undefined,
+      shown: undefined,
+    };
+    this.#byFrom.set(arrival.from, arrival);
+    const same = this.#byAddress.get(arrival.address) ?? new Set();
+    this.#byAddress.set(arrival.address, same.add(arrival));
+    this.#arm(arrival, handshakeMs);
+    socket.once("close", () => this.#remove(arrival));
+    return arrival;
+  }
+
+  /** Its ClientHello is there. */
+  waits(arrival: Arrival): void {
+    if (arrival.state !== "hello" || !this.#has(arrival)) return;
+    arrival.state = "waiting";
+    const same = this.#line.get(arrival.address) ?? [];
+    same.push(arrival);
+    this.#line.set(arrival.address, same);
+    this.#next();
+  }
+
+  /** It has shown a certificate, or none, and is in the pool no more. */
+  shown(arrival: Arrival): void {
+    this.#remove(arrival);
+  }
+
+  /** It was let in: its handshake has cost nothing. */
+  letIn(): void {
+    this.#tokens = Math.min(this.#patience.limits.failuresAtOnce, this.#tokens + 1);
+  }
+
+  /** Refuses it and closes its socket. */
+  fail(arrival: Arrival, refusal: Refusal): void {
+    if (!this.#has(arrival)) return;
+    this.#remove(arrival);
+    this.#ports.refused(arrival, refusal);
+    arrival.socket.destroy();
+  }
+
+  close(): void {
+    clearTimeout(this.#wake);
+    clearImmediate(this.#turn);
+    for (const arrival of [...this.#byFrom.values()]) {
+      this.#remove(arrival);
+      arrival.socket.destroy();
+    }
+  }
+
+  #has(arrival: Arrival): boolean {
+    return this.#byFrom.get(arrival.from) === arrival;
+  }
+
+  #arm(arrival: Arrival, ms: number): void {
+    clearTimeout(arrival.timer);
+    arrival.timer = setTimeout(() => this.#late(arrival), ms);
+  }
+
+  #late(arrival: Arrival): void {
+    if (arrival.state === "leaving") arrival.socket.destroy();
+    else if (arrival.state === "shaking") this.#putOut(arrival, new Refusal("timeout"));
+    else this.fail(arrival, new Refusal("timeout"));
+  }
+
+  /** Ends a handshake. Under pressure the socket is left standing, so that it is not opened again at once. */
+  #putOut(arrival: Arrival, refusal: Refusal): void {
+    if (this.size <= this.#patience.limits.handshakes || arrival.tls === undefined) {
+      this.fail(arrival, refusal);
+      return;
+    }
+    this.#shaking.delete(arrival);
+    arrival.state = "leaving";
+    this.#ports.refused(arrival, refusal);
+    freeTls(arrival.tls);
+    arrival.tls = undefined;
+    this.#arm(arrival, varied(2 * this.#patience.handshakeMs));
+    this.#next();
+  }
+
+  /** Of the address with most: what is refused already, else the oldest that has said nothing, else the oldest. */
+  #makeRoom(): void {
+    let most: ReadonlySet<Arrival> = new Set();
+    for (const same of this.#byAddress.values()) if (same.size > most.size) most = same;
+    const all = [...most];
+    const victim = all.find(({ state }) => state === "leaving") ?? all.find(({ state }) => state === "hello") ?? all[0];
+    if (victim === undefined) return;
+    if (victim.state === "leaving") {
+      this.#remove(victim);
+      victim.socket.destroy();
+    } else this.fail(victim, new Refusal("displaced"));
+  }
+
+  /** Takes it out of wherever it is. */
+  #remove(arrival: Arrival): void {
+    clearTimeout(arrival.timer);
+    if (!this.#has(arrival)) return;
+    this.#byFrom.delete(arrival.from);
+    const same = this.#byAddress.get(arrival.address);
+    same?.delete(arrival);
+    if (same?.size === 0) this.#byAddress.delete(arrival.address);
+    const line = this.#line.get(arrival.address);
+    const place = arrival.state === "waiting" ? (line?.indexOf(arrival) ?? -1) : -1;
+    if (place >= 0) line?.splice(place, 1);
+    if (line?.length === 0) this.#line.delete(arrival.address);
+    if (this.#shaking.delete(arrival)) this.#next();
+  }
+
+  /** Begins one handshake in each turn of the event loop, so that supply goes on between them. */
+  #next(): void {
+    if (this.#line.size > 0) this.#turn ??= setImmediate(this.#beginOne);
+  }
+
+  readonly #beginOne = (): void => {
+    this.#turn = undefined;
+    if (this.#line.size === 0) return;
+    const waitMs = Math.max(this.#untilToken(), this.#untilPlace());
+    if (waitMs > 0) {
+      this.#wake ??= setTimeout(() => {
+        this.#wake = undefined;
+        this.#next();
+      }, waitMs);
+      return;
+    }
+    const arrival = this.#newest();
+    if (arrival !== undefined) {
+      this.#tokens -= 1;
+      arrival.state = "shaking";
+      arrival.beganMs = performance.now();
+      this.#shaking.add(arrival);
+      this.#arm(arrival, Math.min(this.#patience.answerMs, arrival.deadlineMs - arrival.beganMs));
+      this.#ports.begin(arrival);
+    }
+    this.#next();
+  };
+
+  /** Of the address whose turn it is. */
+  #newest(): Arrival | undefined {
+    for (const [address, same] of this.#line) {
+      const arrival = same.pop();
+      this.#line.delete(address);
+      if (same.length > 0) this.#line.set(address, same);
+      return arrival;
+    }
+    return undefined;
+  }
+
+  /** Milliseconds; 0 when there is a token. */
+  #untilToken(): number {
+    const { failuresPerS, failuresAtOnce } = this.#patience.limits;
+    const nowMs = performance.now();
+    this.#tokens = Math.min(failuresAtOnce, this.#tokens + ((nowMs - this.#filledMs) / 1_000) * failuresPerS);
+    this.#filledMs = nowMs;
+    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / failuresPerS) * 1_000);
+  }
+
+  /** Milliseconds; 0 when there is a place, which the oldest handshake of the address with most may have left for it. */
+  #untilPlace(): number {
+    const { handshakes, graceMs } = this.#patience.limits;
+    if (this.#shaking.size < handshakes) return 0;
+    const counts = new Map<string, number>();
+    for (const { address } of this.#shaking) counts.set(address, (counts.get(address) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    for (const arrival of this.#shaking) {
+      if (counts.get(arrival.address) !== most) continue;
+      const waitMs = arrival.beganMs + graceMs - performance.now();
+      if (waitMs > 0) return Math.ceil(waitMs);
+      this.#putOut(arrival, new Refusal("displaced"));
+      return 0;
+    }
+    return 0;
+  }
+}
+
+/** By a quarter at most: what has come together shall not come back together. */
+const varied = (ms: number): number => ms * (0.75 + Math.random() / 2);
+
+const fromOf = ({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "remotePort">): string =>
+  `${remoteAddress}|${remotePort}`;
+
+/** Node has no public way to end TLS and leave the socket. Where it has this one no more, the socket keeps its TLS state. */
+function freeTls(socket: TLSSocket): void {
+  const free: unknown = Reflect.get(socket, "_destroySSL");
+  if (typeof free === "function") Reflect.apply(free, socket, []);
+}

@@ -1,0 +1,93 @@
+// Connections that were let in, shared fairly between identities: whoever has most makes room for one who has fewer.
+
+import type { Socket } from "node:net";
+import { Refusal } from "./refusal.ts";
+
+interface Place {
+  readonly id: string;
+  readonly socket: Socket;
+  bytesRead: number;
+  /** When it was seen to have read something; on `performance.now()`. */
+  usedMs: number;
+}
+
+export interface PlacesPorts {
+  /** An open connection was closed: for another's sake, or because nobody used it. */
+  closed(id: string, refusal: Refusal): void;
+}
+
+/** How often it is looked who has read something. */
+const LOOK_MS = 1_000;
+
+export class Places implements Disposable {
+  readonly #most: number;
+  readonly #idleMs: number;
+  readonly #ports: PlacesPorts;
+  readonly #places = new Set<Place>();
+  readonly #byId = new Map<string, Set<Place>>();
+  readonly #timer: NodeJS.Timeout;
+
+  /** A connection that has read nothing for `idleMs` is closed if its identity has another. */
+  constructor(most: number, idleMs: number, ports: PlacesPorts) {
+    this.#most = most;
+    this.#idleMs = idleMs;
+    this.#ports = ports;
+    this.#timer = setInterval(() => this.#look(), Math.min(LOOK_MS, idleMs)).unref();
+  }
+
+  get size(): number {
+    return this.#places.size;
+  }
+
+  /** Gives a connection its place until it is closed, or says why there is none. */
+  take(id: string, socket: Socket): Refusal | undefined {
+    if (this.size >= this.#most && !this.#makeRoom(id)) return new Refusal("too_many", `${this.size}`);
+    const place: Place = { id, socket, bytesRead: socket.bytesRead, usedMs: performance.now() };
+    this.#places.add(place);
+    this.#byId.set(id, (this.#byId.get(id) ?? new Set()).add(place));
+    socket.once("close", () => this.#leave(place));
+    return undefined;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    for (const { socket } of this.#places) socket.destroy();
+  }
+
+  /** Of the identity with most, if it has so many that both have as many or more than the newcomer afterwards. */
+  #makeRoom(id: string): boolean {
+    let most: ReadonlySet<Place> = new Set();
+    for (const same of this.#byId.values()) if (same.size > most.size) most = same;
+    if (most.size <= (this.#byId.get(id)?.size ?? 0) + 1) return false;
+    this.#look();
+    let victim: Place | undefined;
+    for (const place of most) if (victim === undefined || place.usedMs < victim.usedMs) victim = place;
+    if (victim === undefined) return false;
+    this.#end(victim, new Refusal("share", `${most.size}`));
+    return true;
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    for (const place of this.#places) {
+      const { bytesRead } = place.socket;
+      if (bytesRead !== place.bytesRead) place.usedMs = nowMs;
+      place.bytesRead = bytesRead;
+      const hasAnother = (this.#byId.get(place.id)?.size ?? 0) > 1;
+      if (hasAnother && nowMs - place.usedMs >= this.#idleMs) this.#end(place, new Refusal("idle"));
+    }
+  }
+
+  #end(place: Place, refusal: Refusal): void {
+    this.#leave(place);
+    this.#ports.closed(place.id, refusal);
+    place.socket.destroy();
+  }
+
+  #leave(place: Place): void {
+    if (!this.#places.delete(place)) return;
+    const same = this.#byId.get(place.id);
+    same?.delete(place);
+    if (same?.size === 0) this.#byId.delete(place.id);
+  }
+}

@@ -1,0 +1,65 @@
+// Whoever has no certificate: what a door still does for those who have one, and what it writes.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { App } from "../system/support/app.ts";
+import { type Network, startNetwork } from "../system/support/network.ts";
+import { PAIR } from "../system/support/plan.ts";
+import { startAttacker } from "./support/attacker.ts";
+import { expectHarmless, p99 } from "./support/harmless.ts";
+import { Innocent } from "./support/innocent.ts";
+
+let network: Network;
+let innocent: Innocent;
+beforeAll(async () => {
+  network = await startNetwork(PAIR);
+  await network.stocked();
+  innocent = await Innocent.open(network.app("app-a1"), "app-a2");
+});
+afterAll(async () => {
+  await innocent?.[Symbol.asyncDispose]();
+  await network?.[Symbol.asyncDispose]();
+});
+
+const SOCKETS = 1_000;
+const WITHIN_MS = 1_000;
+const CONNECTIONS = 100;
+/** What a door may write in a second of a flood. */
+const LOG_BYTES_PER_S = 2_000;
+
+/** Milliseconds that each of so many connections over Ak takes, handshake and all. */
+async function connectionTimes(app: App, count: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let index = 0; index < count; index++) {
+    const begun = performance.now();
+    // One that is given up counts with the time that it took.
+    const client = await app.connectAk().catch(() => undefined);
+    times.push(performance.now() - begun);
+    await client?.[Symbol.asyncDispose]();
+  }
+  return times;
+}
+
+test("17.5: beside 1,000 sockets that stop after ClientHello a real application connects within 1 s", async () => {
+  const { port } = network.km("km-a").ak;
+  await using _ = await startAttacker("silent", { port, sockets: SOCKETS });
+  const times = await connectionTimes(network.app("app-a2"), CONNECTIONS);
+  console.log(`connecting beside ${SOCKETS} silent sockets: p99 ${p99(times).toFixed(0)} ms`);
+  expect(p99(times)).toBeLessThan(WITHIN_MS);
+});
+
+test("17.5: sockets that stop after ClientHello do not slow supply down", async () => {
+  const { port } = network.km("km-a").ak;
+  await expectHarmless("silent sockets", innocent, () => startAttacker("silent", { port, sockets: SOCKETS }));
+});
+
+test("17.7: refused connections neither slow supply down nor fill the log", async () => {
+  const km = network.km("km-a");
+  const { port } = km.ak;
+  const [bytes, begun] = [km.logBytes, performance.now()];
+  await expectHarmless("connections without a certificate", innocent, () =>
+    startAttacker("unnamed", { port, at_once: 32 }),
+  );
+  const perSecond = ((km.logBytes - bytes) / (performance.now() - begun)) * 1_000;
+  console.log(`log: ${perSecond.toFixed(0)} bytes a second`);
+  expect(perSecond).toBeLessThan(LOG_BYTES_PER_S);
+});
