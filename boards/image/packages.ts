@@ -34,7 +34,17 @@ export const LOADED_MODULES: readonly string[] = ["hid", "usbserial", "cdc_acm"]
 export const MODULES: readonly string[] = [
   ...["ext4", "crc32c_generic", "crc32c_intel", "vfat", "nls_ascii", "nls_cp437", "nls_iso8859_1", "nls_utf8"],
   ...["loop", "efivarfs", "hid_generic", "configfs", "autofs4"],
-  ...["nf_tables", "nft_ct", "nft_limit", "nf_conntrack", "nft_reject_inet", "nf_defrag_ipv4", "nf_defrag_ipv6"],
+  ...[
+    "nf_tables",
+    "nft_ct",
+    "nft_limit",
+    "nft_connlimit",
+    "nf_conncount",
+    "nf_conntrack",
+    "nft_reject_inet",
+    "nf_defrag_ipv4",
+    "nf_defrag_ipv6",
+  ],
 ];
 
 /** Units that are started, by the target that wants them. */
