@@ -246,7 +246,7 @@ async function openKeys(
   const generation = membership && { generation: membership.generation };
   const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats, ...generation };
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
-  for (const remote of keys.remotes.values()) {
+  for (const remote of keys.peers.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
   }
   for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
@@ -274,7 +274,7 @@ async function openKx(
   const { defaultKeyBits } = supply;
   const generation = membership?.generation ?? 0;
   const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits, generation };
-  parts.use(await startKx(options, { events: keys.peers, clock, random, log, meter: metrics.meter, audit }));
+  parts.use(await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit }));
 }
 
 /** Opens a link's driver and takes its blocks until the stop. */

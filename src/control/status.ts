@@ -3,7 +3,7 @@
 import type { KmId } from "../core/ids.ts";
 import type { LinkInventory } from "../keys/links/link-inventory.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
-import type { Remote } from "../keys/peers/peer.ts";
+import type { Peer } from "../keys/peers/peer.ts";
 import type { StrictPeer } from "../keys/strict/strict.ts";
 import type { HealthReport } from "./health/health.ts";
 
@@ -101,7 +101,7 @@ export function reportOf(
     links: [...keys.links.values()].map((link) => linkReport(link, now, lineOf(link.settings.id))),
     peers: [
       localReport(keys),
-      ...[...keys.remotes.values()].map((remote) => peerReport(keys, remote)),
+      ...[...keys.peers.values()].map((peer) => peerReport(keys, peer)),
       ...[...keys.strict].map(strictReport),
     ],
     sessions: { initiator, destination },
@@ -125,7 +125,7 @@ function linkReport(link: LinkInventory, nowMs: number, line: LineStatus = { lin
   };
 }
 
-type Pair = Pick<Remote, "stock" | "held" | "desk">;
+type Pair = Pick<Peer, "stock" | "held" | "desk">;
 
 function amounts(keys: KeyManager, { stock, held, desk }: Pair) {
   return {
@@ -137,12 +137,12 @@ function amounts(keys: KeyManager, { stock, held, desk }: Pair) {
   };
 }
 
-function peerReport(keys: KeyManager, remote: Remote): PeerReport {
-  const { id, peer, phase } = remote;
-  const reachable = Number.isFinite(remote.keyBytes) && keys.routes.reaches(id);
+function peerReport(keys: KeyManager, peer: Peer): PeerReport {
+  const { id, connection, phase } = peer;
+  const reachable = Number.isFinite(peer.keyBytes) && keys.routes.reaches(id);
   return {
-    ...{ id, reachable, connected: peer !== undefined, synchronised: phase === "synchronised" },
-    ...amounts(keys, remote),
+    ...{ id, reachable, connected: connection !== undefined, synchronised: phase === "synchronised" },
+    ...amounts(keys, peer),
   };
 }
 

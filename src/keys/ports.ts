@@ -239,7 +239,7 @@ export interface PeerKeysRequest {
 export type ExtensionEntry = { readonly name: string } & Readonly<Record<string, unknown>>;
 
 /** An authenticated Kx connection to a peer, as the key manager uses it. */
-export interface Peer extends UnprotectedRelayPeer, SessionPeer {
+export interface PeerConnection extends UnprotectedRelayPeer, SessionPeer {
   readonly id: KmId;
   /** Sends 0x1101, resolves with 0x1102. @throws Fault of the peer, RELAY_TIMEOUT, or PEER_UNAVAILABLE when it closes */
   relay(offer: RelayOffer, timeoutMs: number): Promise<RelayConfirmation>;
@@ -252,12 +252,12 @@ export interface Peer extends UnprotectedRelayPeer, SessionPeer {
 /** What kx tells the key manager. */
 export interface PeerEvents extends UnprotectedRelayEvents, SessionEvents {
   /** A new connection; it replaces any older one of the same peer, whose calls then have failed. */
-  connected(peer: Peer): void;
-  disconnected(peer: Peer): void;
+  connected(peer: PeerConnection): void;
+  disconnected(peer: PeerConnection): void;
   /** @throws Fault, which becomes the 0x1102 */
-  relayed(peer: Peer, offer: RelayOffer): Promise<RelayConfirmation>;
+  relayed(peer: PeerConnection, offer: RelayOffer): Promise<RelayConfirmation>;
   /** Called in the order of arrival; the answer waits for the promise. @throws Fault, which becomes the 0x1104 */
-  told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void>;
+  told(peer: PeerConnection, entries: readonly ExtensionEntry[]): Promise<void>;
 }
 
 /** A Kx connection with a peer configured as strict. */
@@ -268,7 +268,7 @@ export interface UnprotectedRelayPeer {
 
 export interface UnprotectedRelayEvents {
   /** A peer configured as strict relays whole keys. @throws Fault, which becomes the 0x1102 */
-  relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void>;
+  relayedUnprotected(peer: PeerConnection, arrival: UnprotectedArrival): Promise<void>;
 }
 
 /** What a Kx connection does for sessions. */
@@ -284,7 +284,7 @@ export interface SessionPeer {
 
 export interface SessionEvents {
   /** @throws Fault, which becomes the 0x1104 */
-  sessionCreated(peer: Peer, creation: SessionCreation): Promise<void>;
+  sessionCreated(peer: PeerConnection, creation: SessionCreation): Promise<void>;
   /** Resolves with the IDs acknowledged, one 0x1104 each; for the rest of `count` one with an empty ID. @throws Fault */
-  sessionNotified(peer: Peer, options: PeerKeysRequest): Promise<readonly string[]>;
+  sessionNotified(peer: PeerConnection, options: PeerKeysRequest): Promise<readonly string[]>;
 }

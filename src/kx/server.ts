@@ -3,7 +3,7 @@
 import { asFault, Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
-import type { Peer, PeerEvents } from "../keys/ports.ts";
+import type { PeerConnection, PeerEvents } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { MAX_OPEN_CALLS } from "./calls.ts";
@@ -41,11 +41,11 @@ export interface RelayRequest {
 
 /** Calls the key manager before it returns, so in the order of arrival; every promise resolves with the answers. */
 export class Server {
-  readonly #peer: Peer;
+  readonly #peer: PeerConnection;
   readonly #options: ServerOptions;
   readonly #ports: ServerPorts;
 
-  constructor(peer: Peer, options: ServerOptions, ports: ServerPorts) {
+  constructor(peer: PeerConnection, options: ServerOptions, ports: ServerPorts) {
     this.#peer = peer;
     this.#options = options;
     this.#ports = ports;

@@ -5,7 +5,7 @@ import type { KmId } from "../core/ids.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
 import type {
   ExtensionEntry,
-  Peer,
+  PeerConnection,
   PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
@@ -60,7 +60,7 @@ export interface SessionOptions {
 type RequestName = keyof typeof KX_ANSWERS;
 
 /** Reads no clock and does no I/O of its own: over a channel in memory it runs the same. */
-export class KxSession implements Peer {
+export class KxSession implements PeerConnection {
   readonly id: KmId;
   /** Resolves with the reason as soon as no call can be made any more. */
   readonly ended: Promise<string>;

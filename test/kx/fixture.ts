@@ -5,7 +5,7 @@ import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import type { Clock, Random } from "../../src/core/ports.ts";
 import type {
   ExtensionEntry,
-  Peer,
+  PeerConnection,
   PeerEvents,
   PeerKeysRequest,
   RelayConfirmation,
@@ -64,7 +64,7 @@ export class RecordingEvents implements PeerEvents {
   readonly happened: string[] = [];
   readonly offers: RelayOffer[] = [];
   readonly tells: (readonly ExtensionEntry[])[] = [];
-  readonly peers: Peer[] = [];
+  readonly peers: PeerConnection[] = [];
   onRelayed: (offer: RelayOffer) => Promise<RelayConfirmation> = async ({ keyId }) => ({ keyId, tag: END_TAG });
   onTold: (entries: readonly ExtensionEntry[]) => Promise<void> = async () => {};
   readonly creations: SessionCreation[] = [];
@@ -77,35 +77,35 @@ export class RecordingEvents implements PeerEvents {
   onNotified: (wish: PeerKeysRequest) => Promise<readonly string[]> = async ({ count }) =>
     Array.from({ length: count }, (_, index) => `key-${index + 1}`);
 
-  connected(peer: Peer): void {
+  connected(peer: PeerConnection): void {
     this.peers.push(peer);
     this.happened.push(`connected ${peer.id} #${this.peers.length}`);
   }
-  disconnected(peer: Peer): void {
+  disconnected(peer: PeerConnection): void {
     this.happened.push(`disconnected ${peer.id} #${this.peers.indexOf(peer) + 1}`);
   }
-  relayed(peer: Peer, asked: RelayOffer): Promise<RelayConfirmation> {
+  relayed(peer: PeerConnection, asked: RelayOffer): Promise<RelayConfirmation> {
     this.offers.push(asked);
     this.happened.push(`relayed ${peer.id} ${asked.requestId}`);
     return this.onRelayed(asked);
   }
-  told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
+  told(peer: PeerConnection, entries: readonly ExtensionEntry[]): Promise<void> {
     this.tells.push(entries);
     this.happened.push(`told ${peer.id} ${entries.map(({ name }) => name)}`);
     return this.onTold(entries);
   }
-  relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void> {
+  relayedUnprotected(peer: PeerConnection, arrival: UnprotectedArrival): Promise<void> {
     const keys = arrival.keys.map(({ keyId, letters }) => [keyId, Buffer.from(letters).toString("latin1")] as const);
     this.arrivals.push({ ...arrival, keys });
     this.happened.push(`relayedUnprotected ${peer.id} ${arrival.requestId}`);
     return this.onWhole(arrival);
   }
-  sessionCreated(peer: Peer, creation: SessionCreation): Promise<void> {
+  sessionCreated(peer: PeerConnection, creation: SessionCreation): Promise<void> {
     this.creations.push(creation);
     this.happened.push(`sessionCreated ${peer.id} ${creation.sessionId}`);
     return this.onCreated(creation);
   }
-  sessionNotified(peer: Peer, wish: PeerKeysRequest): Promise<readonly string[]> {
+  sessionNotified(peer: PeerConnection, wish: PeerKeysRequest): Promise<readonly string[]> {
     this.wishes.push(wish);
     this.happened.push(`sessionNotified ${peer.id} ${wish.sessionId}`);
     return this.onNotified(wish);

@@ -12,7 +12,7 @@ export const isIdle = ({ km, machine }: SimNode): boolean =>
   km !== undefined && machine.vault?.leases.idKeys === keysOf(km).length;
 
 const keysOf = (km: KeyManager): readonly (SourceKey | ReceivedKey)[] =>
-  [km.local, ...km.remotes.values()].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
+  [km.local, ...km.peers.values()].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
 
 /** @throws Violation */
 export function checkBalance(checks: Checks, node: SimNode): void {
@@ -20,7 +20,7 @@ export function checkBalance(checks: Checks, node: SimNode): void {
   checks.check("live", km !== undefined, () => `${node.id} is not up`);
   if (km === undefined || machine.vault === undefined) return;
   const { leases } = machine.vault;
-  const sharedPeers = [km.local, ...km.remotes.values()];
+  const sharedPeers = [km.local, ...km.peers.values()];
   const keys = keysOf(km);
   const equal = (what: string, is: number, shouldBe: number): void =>
     checks.check("balanced", is === shouldBe, () => `${node.id} has ${is} ${what}, and its books say ${shouldBe}`);

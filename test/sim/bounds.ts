@@ -23,7 +23,7 @@ export function checkBounds(checks: Checks, node: SimNode): void {
     bound(`blocks of ${link.settings.id}`, link.stored, most);
     expected += most + 64;
   }
-  for (const { id, stock, held } of km.remotes.values()) {
+  for (const { id, stock, held } of km.peers.values()) {
     bound(`KMA-keys for ${id}`, stock.size, policy.stockHigh + BESIDE);
     bound(`KMA-keys of ${id}`, held.size, policy.maxHeld);
     bound(`serials given up towards ${id}`, stock.givenUp.size, GIVEN_UP);

@@ -51,10 +51,10 @@ export const meterOf = (node: SimNode, life: Life, watch: NodeWatch): Meter => (
 
 /** The same desk, which does nothing more when the process has ended. `connected` is told of each peer that connects. */
 export const whileAlive = (
-  peers: KeyManager["peers"],
+  peers: KeyManager["peerEvents"],
   life: Life,
   connected: (peer: string) => void,
-): KeyManager["peers"] =>
+): KeyManager["peerEvents"] =>
   new Proxy(peers, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name, target);

@@ -179,7 +179,7 @@ export class SimNode {
     const { defaultKeyBits } = this.settings.policy;
     const entries = peers.map((id) => ({ id, dialect: "extended" as const }));
     const connected = (peer: string) => this.connectedAtMs.set(peer, this.#ports.clock.nowMs);
-    const events = whileAlive(km.peers, this.#life, connected);
+    const events = whileAlive(km.peerEvents, this.#life, connected);
     const roster = new Roster({ km: this.id, peers: entries, defaultKeyBits }, { events, clock, log, meter, buffers });
     this.#roster = roster;
     for (const peer of peers) {

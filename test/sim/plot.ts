@@ -16,7 +16,7 @@ const CHART = { width: 900, rowHeight: 46 };
 export function sampleOf(world: World): Sample {
   const nodes = world.nodeList.map(({ km }) => ({
     isUp: km !== undefined,
-    bytes: km === undefined ? 0 : [...km.remotes.values()].reduce((sum, { stock }) => sum + stock.bytes, 0),
+    bytes: km === undefined ? 0 : [...km.peers.values()].reduce((sum, { stock }) => sum + stock.bytes, 0),
   }));
   return { atMs: world.clock.nowMs, nodes };
 }

@@ -16,7 +16,7 @@ const BLOCK_WITHIN_MS = 30_000;
 /** Supply, relays, and the intake of each link. What cannot get on for want of token, store or audit log rests. */
 export function progressChecksOf(keys: KeyManager): readonly ProgressCheck[] {
   const { timeoutMs, relayTimeoutMs } = keys.context.policy;
-  const pairs = [keys.local, ...keys.remotes.values()];
+  const pairs = [keys.local, ...keys.peers.values()];
   const sum = (amount: (pair: (typeof pairs)[number]) => number): number =>
     pairs.reduce((total, pair) => total + amount(pair), 0);
   const whileAble =

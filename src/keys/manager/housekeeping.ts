@@ -9,7 +9,7 @@ import { ENDED_US, inSlices, PART } from "../common/slices.ts";
 import type { ReceivedKeys } from "../fetch/received-keys.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { StrictPeers } from "../strict/strict.ts";
 import type { SourceStock } from "../supply/stock.ts";
 
@@ -31,7 +31,7 @@ interface Pair {
 /** The books that are kept in order. */
 export interface Keeping {
   readonly local: Pair & { kick(): void };
-  readonly remotes: ReadonlyMap<string, Remote>;
+  readonly peers: ReadonlyMap<string, Peer>;
   readonly links: ReadonlyMap<string, LinkInventory>;
   readonly strict: StrictPeers;
 }
@@ -59,7 +59,7 @@ export class Housekeeping {
   }
 
   #sharedPeers(): Pair[] {
-    return [this.#books.local, ...this.#books.remotes.values()];
+    return [this.#books.local, ...this.#books.peers.values()];
   }
 
   /** Ends what is too old or too much: before another KM is told what is held here, too. */
@@ -90,10 +90,10 @@ export class Housekeeping {
     const now = ages.now();
     await this.expire();
     this.#books.local.kick();
-    for (const remote of this.#books.remotes.values()) {
+    for (const peer of this.#books.peers.values()) {
       await pace.take("housekeeping", KICK_US);
       if (this.#isStopped) return;
-      remote.kick();
+      peer.kick();
     }
     this.#books.strict.kick();
     this.#turnEpoch(now);

@@ -15,7 +15,7 @@ import { type BlockFeed, Intake } from "../links/intake.ts";
 import { setLinkState } from "../links/link-admin.ts";
 import { LinkInventory, type LinkSettings } from "../links/link-inventory.ts";
 import { LocalStock } from "../peers/local-stock.ts";
-import { Remote } from "../peers/peer.ts";
+import { Peer } from "../peers/peer.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
 import { RelayNetwork } from "../relay/relay-network.ts";
 import { RouteTable } from "../routes/route-table.ts";
@@ -60,7 +60,7 @@ export class KeyManager implements KeyDoor {
   readonly context: Context;
   readonly sizes: KeySizes;
   readonly local: LocalStock;
-  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly peers: ReadonlyMap<KmId, Peer>;
   readonly links: ReadonlyMap<string, LinkInventory>;
   readonly routes: Routes;
   readonly relays: RelayNetwork;
@@ -70,7 +70,7 @@ export class KeyManager implements KeyDoor {
   /** The proactive mode. */
   readonly sessions: Sessions;
   /** What other KMs ask of this one. */
-  readonly peers: PeerRequests;
+  readonly peerEvents: PeerRequests;
   readonly #sharedPeers: SharedPeers;
   readonly #apps: Apps;
   readonly #keyFetcher: KeyFetcher;
@@ -86,7 +86,7 @@ export class KeyManager implements KeyDoor {
 
   private constructor(context: Context, settings: KeyManagerSettings) {
     const { policy, links, apps, paths, strict = new Map<KmId, StrictSettings>() } = settings;
-    const peers = settings.peers.filter((id) => !strict.has(id));
+    const extended = settings.peers.filter((id) => !strict.has(id));
     this.context = context;
     this.#apps = new Apps(context.self, apps);
     const quotas = new Quotas(context.clock, (app) => this.#apps.get(app).quota);
@@ -95,29 +95,29 @@ export class KeyManager implements KeyDoor {
     this.local = new LocalStock(context, blockBytes, quotas);
     this.links = new Map(links.map((link) => [link.id, new LinkInventory(context.self, link)]));
     this.routes = new Routes(context.self, wholeTopology(context.self, settings));
-    this.routeAdmin = new RouteTable(context, this.routes, new Map(peers.map((id) => [id, paths?.get(id) ?? 1])));
-    this.remotes = new Map(peers.map((id) => [id, this.#remote(id, quotas)]));
+    this.routeAdmin = new RouteTable(context, this.routes, new Map(extended.map((id) => [id, paths?.get(id) ?? 1])));
+    this.peers = new Map(extended.map((id) => [id, this.#peer(id, quotas)]));
     this.relays = new RelayNetwork(context, {
       routes: this.routes,
       links: this.links,
-      remotes: this.remotes,
+      peers: this.peers,
       paths: (destination) => paths?.get(destination) ?? 1,
     });
     this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
     const { local, sizes } = this;
     this.#sharedPeers = new SharedPeers({
-      ...{ self: context.self, local, remotes: this.remotes, strict: this.strict },
+      ...{ self: context.self, local, peers: this.peers, strict: this.strict },
       defaultBits: sizes.defaultBits,
     });
     this.#keyFetcher = new KeyFetcher(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
-    const { remotes, relays, sessions } = this;
+    const { peers, relays, sessions } = this;
     const checkWorking = () => this.#checkWorking();
     this.#desk = new AppRequests(context, {
       ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, strict: this.strict, keyFetcher: this.#keyFetcher },
       ...{ sizes, checkWorking },
     });
-    this.peers = new PeerRequests(context, { remotes, relays, sessions, strict: this.strict, checkWorking });
+    this.peerEvents = new PeerRequests(context, { peers, relays, sessions, strict: this.strict, checkWorking });
     this.#housekeeping = new Housekeeping(context, this);
     const changed = () => this.#healthChanged();
     const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed)];
@@ -164,18 +164,18 @@ export class KeyManager implements KeyDoor {
     }
   }
 
-  #remote(id: KmId, quotas: Quotas): Remote {
-    const remote = new Remote(this.context, id, quotas);
-    remote.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
-    remote.isServed = this.#apps.areServed(id);
-    remote.announceSoon = () => this.peers.announceSoon(remote);
-    return remote;
+  #peer(id: KmId, quotas: Quotas): Peer {
+    const peer = new Peer(this.context, id, quotas);
+    peer.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
+    peer.isServed = this.#apps.areServed(id);
+    peer.announceSoon = () => this.peerEvents.announceSoon(peer);
+    return peer;
   }
 
   #sessionHost(quotas: Quotas): SessionHost {
-    const connected = (km: KmId): Remote | undefined => {
-      const remote = this.remotes.get(km);
-      return remote?.phase === "synchronised" ? remote : undefined;
+    const connected = (km: KmId): Peer | undefined => {
+      const peer = this.peers.get(km);
+      return peer?.phase === "synchronised" ? peer : undefined;
     };
     return {
       context: this.context,
@@ -185,14 +185,14 @@ export class KeyManager implements KeyDoor {
       homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#sharedPeers.for(home),
       checkSize: (options, home) => checkSize(options, this.#sharedPeers.sizes(home)),
-      peerOf: (km) => connected(km)?.peer,
-      isCurrent: (peer) => this.remotes.get(peer.id)?.peer === peer,
+      peerOf: (km) => connected(km)?.connection,
+      isCurrent: (connection) => this.peers.get(connection.id)?.connection === connection,
       mayWait: () => this.waiting < this.context.policy.maxWaiting,
     };
   }
 
   /** What is shared with a peer, or with ourselves. */
-  pair(peer: KmId): Remote | LocalStock | undefined {
+  pair(peer: KmId): Peer | LocalStock | undefined {
     return this.#sharedPeers.of(peer);
   }
 
@@ -203,10 +203,10 @@ export class KeyManager implements KeyDoor {
 
   /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
   async attach(link: LinkInventory, feed: BlockFeed, signal: AbortSignal): Promise<void> {
-    const remote = this.remotes.get(link.settings.peer);
+    const peer = this.peers.get(link.settings.peer);
     const intake = new Intake(this.context, link, () => {
       this.relays.dispense(link);
-      remote?.announceSoon();
+      peer?.announceSoon();
     });
     this.#intakes.set(link.settings.id, intake);
     try {
@@ -275,7 +275,7 @@ export class KeyManager implements KeyDoor {
   /** From now on refuses who waits and what comes; resolves when peers were told of the sessions that end. */
   async refuse(): Promise<void> {
     this.#stopping = true;
-    this.peers.refuse();
+    this.peerEvents.refuse();
     this.#stopHealth();
     const told = this.sessions.stop();
     for (const { desk } of this.#sharedPeers.all) desk.refuseAll(new Fault("STOPPING"));
@@ -287,7 +287,7 @@ export class KeyManager implements KeyDoor {
   async stop(): Promise<void> {
     void this.refuse();
     this.#stopped.abort();
-    this.peers.end();
+    this.peerEvents.end();
     await Promise.all([
       this.relays.stop(),
       this.strict.stop(),

@@ -4,7 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import { keySizes } from "../common/sizes.ts";
 import type { LocalStock } from "../peers/local-stock.ts";
-import { Remote } from "../peers/peer.ts";
+import { Peer } from "../peers/peer.ts";
 import type { KeySizes } from "../ports.ts";
 import { notWithStrict, type StrictPeers } from "../strict/strict.ts";
 
@@ -14,7 +14,7 @@ const FRONT = 96;
 interface SharedPeersParts {
   readonly self: KmId;
   readonly local: LocalStock;
-  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly peers: ReadonlyMap<KmId, Peer>;
   readonly strict: StrictPeers;
   readonly defaultBits: number;
 }
@@ -27,8 +27,8 @@ export class SharedPeers {
   }
 
   /** All but the strict ones. */
-  get all(): readonly (Remote | LocalStock)[] {
-    return [this.#parts.local, ...this.#parts.remotes.values()];
+  get all(): readonly (Peer | LocalStock)[] {
+    return [this.#parts.local, ...this.#parts.peers.values()];
   }
 
   /** Requests that wait for stock. */
@@ -37,16 +37,16 @@ export class SharedPeers {
   }
 
   /** What is shared with a peer, or with ourselves. */
-  of(peer: KmId): Remote | LocalStock | undefined {
-    return peer === this.#parts.self ? this.#parts.local : this.#parts.remotes.get(peer);
+  of(peer: KmId): Peer | LocalStock | undefined {
+    return peer === this.#parts.self ? this.#parts.local : this.#parts.peers.get(peer);
   }
 
   /** The same for an application's home. @throws Fault NO_ROUTE, EXTENSION_UNSUPPORTED */
-  for(home: KmId): Remote | LocalStock {
+  for(home: KmId): Peer | LocalStock {
     if (this.#parts.strict.get(home) !== undefined) throw notWithStrict(home);
     const pair = this.of(home);
     if (pair === undefined) throw new Fault("NO_ROUTE", { text: `${home} is no peer of this KM` });
-    if (pair instanceof Remote && pair.unreachable !== undefined) throw pair.unreachable;
+    if (pair instanceof Peer && pair.unreachable !== undefined) throw pair.unreachable;
     return pair;
   }
 

@@ -12,7 +12,7 @@ import type { Quotas } from "../common/quota.ts";
 import { TABLE } from "../common/rows.ts";
 import { ReceivedKeys } from "../fetch/received-keys.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
-import type { Peer } from "../ports.ts";
+import type { PeerConnection } from "../ports.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
 
@@ -34,14 +34,14 @@ export interface Ways {
 
 const NO_LINKS = { links: [], bytes: Number.POSITIVE_INFINITY };
 
-export class Remote implements Filling {
+export class Peer implements Filling {
   readonly id: KmId;
   readonly links: LinkInventory[] = [];
   readonly stock: SourceStock;
   readonly held: ReceivedKeys;
   readonly desk: KeySupplier;
   phase: Phase = "down";
-  peer: Peer | undefined;
+  connection: PeerConnection | undefined;
   /** The highest that a member of it has told; 0 while it is one machine. */
   generation = 0;
   /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */

@@ -3,7 +3,7 @@
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { RelayConfirmation, RelayOffer } from "../ports.ts";
 import { partsMs, type RelayHop, relayHopOf } from "../routes/relay-route.ts";
 import { type Arrival, acceptKey, checkSerial } from "./relay-destination.ts";
@@ -13,17 +13,17 @@ import type { Transits } from "./transit.ts";
 
 export class RelayArrivals {
   readonly #context: Context;
-  readonly #remotes: ReadonlyMap<KmId, Remote>;
+  readonly #peers: ReadonlyMap<KmId, Peer>;
   readonly #transits: Transits;
   readonly #assemblies: PartAssemblies;
 
   constructor(
     context: Context,
-    remotes: ReadonlyMap<KmId, Remote>,
+    peers: ReadonlyMap<KmId, Peer>,
     { transits, assemblies }: { readonly transits: Transits; readonly assemblies: PartAssemblies },
   ) {
     this.#context = context;
-    this.#remotes = remotes;
+    this.#peers = peers;
     this.#transits = transits;
     this.#assemblies = assemblies;
   }
@@ -32,7 +32,7 @@ export class RelayArrivals {
    * Takes an offer that `from` sent. Until it first waits it has made all checks but the tag's, and nobody can name its
    * blocks again. @throws Fault that becomes the 0x1102
    */
-  async take(from: Remote, offer: RelayOffer): Promise<RelayConfirmation> {
+  async take(from: Peer, offer: RelayOffer): Promise<RelayConfirmation> {
     const obstacle = this.#context.audit.obstacle();
     if (obstacle !== undefined) throw obstacle;
     const relayHop = relayHopOf(offer, this.#context.self, from.id);
@@ -41,8 +41,8 @@ export class RelayArrivals {
     return await this.#transits.pass(from, offer, relayHop, takeBlocks());
   }
 
-  async #accept(from: Remote, offer: RelayOffer, relayHop: RelayHop): Promise<RelayConfirmation> {
-    const source = this.#remotes.get(offer.source);
+  async #accept(from: Peer, offer: RelayOffer, relayHop: RelayHop): Promise<RelayConfirmation> {
+    const source = this.#peers.get(offer.source);
     if (source === undefined) throw new Fault("NOT_ON_ROUTE", { text: `${offer.source} is no peer of this KM` });
     const takeBlocks = checkIncoming(this.#context, from, offer);
     if (isPart(offer)) {
@@ -60,9 +60,14 @@ export class RelayArrivals {
   }
 
   /** @throws Fault */
-  #arrival(source: Remote, offer: RelayOffer): Arrival {
+  #arrival(source: Peer, offer: RelayOffer): Arrival {
     const serial = checkSerial(this.#context, source, offer);
-    const { peer } = source;
-    return { source, offer, serial, isWanted: () => source.peer === peer && source.held.isExpected(serial) };
+    const { connection } = source;
+    return {
+      source,
+      offer,
+      serial,
+      isWanted: () => source.connection === connection && source.held.isExpected(serial),
+    };
   }
 }

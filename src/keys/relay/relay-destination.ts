@@ -7,7 +7,7 @@ import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, kmaSerial } from "../common/key-id.ts";
 import { kmaRow, receivedBlock, TABLE } from "../common/rows.ts";
 import { emptyBitmap, ReceivedKey } from "../fetch/received-keys.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { Incoming } from "./relay-incoming.ts";
 import { endContext } from "./relay-tags.ts";
@@ -17,7 +17,7 @@ const ACCEPTED_US = 200;
 
 /** A KMA-key that is being taken in. */
 export interface Arrival {
-  readonly source: Remote;
+  readonly source: Peer;
   readonly offer: RelayOffer;
   readonly serial: number;
   /** Whether its source still counts on it: what was given up meanwhile is not kept. */
@@ -28,7 +28,7 @@ export interface Arrival {
  * The serial of an offer, if its source may give it now.
  * @throws Fault PEER_UNAVAILABLE, MALFORMED_REQUEST, SERIAL_SEEN, STORE_FULL
  */
-export function checkSerial({ policy }: Context, source: Remote, offer: RelayOffer): number {
+export function checkSerial({ policy }: Context, source: Peer, offer: RelayOffer): number {
   if (!source.isHeard) {
     throw new Fault("PEER_UNAVAILABLE", { text: `the state exchange with ${source.id} has not ended` });
   }

@@ -10,7 +10,7 @@ import { TABLE } from "../common/rows.ts";
 import type { LinkInventory, StoredBlock } from "../links/link-inventory.ts";
 import { countPadsLost, notePads } from "../links/pad-audit.ts";
 import type { TakenPads } from "../links/received-pads.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { LinkProtection, OtpProtection, RelayOffer } from "../ports.ts";
 import { linkContext, otpContext } from "./relay-tags.ts";
 
@@ -40,20 +40,20 @@ export interface Incoming {
  * Makes the checks of key-protocol 2 on the blocks that an offer names, and takes them.
  * @throws Fault PROTECTION_REFUSED, BLOCK_NOT_YOURS, BLOCK_USED, BLOCK_NOT_HELD, MALFORMED_REQUEST: nothing is taken then
  */
-export function checkIncoming(context: Context, from: Remote, offer: RelayOffer): () => Incoming {
+export function checkIncoming(context: Context, from: Peer, offer: RelayOffer): () => Incoming {
   const { protection } = offer;
   if (protection.scheme === "link") return checkBlock(context, from, offer, protection);
   return checkPads(context, from, offer, protection);
 }
 
 /** @throws Fault PROTECTION_REFUSED */
-function agreedLink({ links }: Remote, id: string): LinkInventory {
+function agreedLink({ links }: Peer, id: string): LinkInventory {
   const link = links.find(({ settings }) => settings.id === id);
   if (link?.agreement === "agreed") return link;
   throw new Fault("PROTECTION_REFUSED", { text: `link ${id} is none that both ends agreed on` });
 }
 
-function checkBlock(context: Context, from: Remote, offer: RelayOffer, protection: LinkProtection): () => Incoming {
+function checkBlock(context: Context, from: Peer, offer: RelayOffer, protection: LinkProtection): () => Incoming {
   if (offer.source !== from.id) {
     throw new Fault("PROTECTION_REFUSED", { text: "only the source names a link block as KMA-key" });
   }
@@ -70,12 +70,12 @@ function checkBlock(context: Context, from: Remote, offer: RelayOffer, protectio
 }
 
 /** Whether the block named serves as a KMA-key already. */
-function isKept({ held }: Remote, { link, run, sequence }: LinkProtection): boolean {
+function isKept({ held }: Peer, { link, run, sequence }: LinkProtection): boolean {
   const name = `link:${link}:${run}:${sequence}`;
   return [...held.keys()].some((key) => key.block === name);
 }
 
-function checkPads(context: Context, from: Remote, offer: RelayOffer, protection: OtpProtection): () => Incoming {
+function checkPads(context: Context, from: Peer, offer: RelayOffer, protection: OtpProtection): () => Incoming {
   const { pads } = protection;
   const [first] = pads;
   const link = agreedLink(from, first?.link ?? "");

@@ -6,7 +6,7 @@ import type { Context } from "../common/context.ts";
 import { BlockScheduler } from "../links/block-scheduler.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import { PadChain } from "../links/pad-queue.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import { HopFaults } from "../routes/hop-faults.ts";
 import { RouteChoice } from "../routes/route-choice.ts";
 import type { Routes } from "../routes/routes.ts";
@@ -18,7 +18,7 @@ import { Transits } from "./transit.ts";
 export interface NetworkParts {
   readonly routes: Routes;
   readonly links: ReadonlyMap<string, LinkInventory>;
-  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly peers: ReadonlyMap<KmId, Peer>;
   /** Routes over which each KMA-key for a destination travels in parts; 1 for no parts. */
   paths(destination: KmId): number;
 }
@@ -32,26 +32,26 @@ export class RelayNetwork {
   readonly #chains: readonly PadChain[];
 
   constructor(context: Context, parts: NetworkParts) {
-    const { links, remotes } = parts;
+    const { links, peers } = parts;
     this.#parts = parts;
     this.#faults = new HopFaults(context.clock, () => this.#kickAll());
     this.choice = new RouteChoice(context, { ...parts, faults: this.#faults });
-    const isUp = ({ settings }: LinkInventory) => remotes.get(settings.peer)?.phase === "synchronised";
+    const isUp = ({ settings }: LinkInventory) => peers.get(settings.peer)?.phase === "synchronised";
     this.#turns = new Map([...links.values()].map((link) => [link, new BlockScheduler(link, () => isUp(link))]));
     this.#chains = [...this.#turns].map(([link, turns]) => new PadChain(context.clock, link, turns));
-    for (const remote of remotes.values()) this.#join(context, remote);
-    const transits = new Transits(context, { remotes, chainTo: (neighbour) => this.#chainTo(neighbour) });
-    this.arrivals = new RelayArrivals(context, remotes, { transits, assemblies: new PartAssemblies(context) });
+    for (const peer of peers.values()) this.#join(context, peer);
+    const transits = new Transits(context, { peers, chainTo: (neighbour) => this.#chainTo(neighbour) });
+    this.arrivals = new RelayArrivals(context, peers, { transits, assemblies: new PartAssemblies(context) });
   }
 
-  #join(context: Context, remote: Remote): void {
-    const relays = new SourceRelays(context, remote, this.choice, (link) => this.#turnsOf(link));
+  #join(context: Context, peer: Peer): void {
+    const relays = new SourceRelays(context, peer, this.choice, (link) => this.#turnsOf(link));
     for (const turns of this.#turns.values()) turns.join(relays);
-    remote.relays = relays;
-    remote.ways = {
-      sources: () => this.choice.sources(remote.id),
-      obstacle: () => this.choice.obstacle(remote.id),
-      drought: () => this.choice.drought(remote.id),
+    peer.relays = relays;
+    peer.ways = {
+      sources: () => this.choice.sources(peer.id),
+      obstacle: () => this.choice.obstacle(peer.id),
+      drought: () => this.choice.drought(peer.id),
     };
   }
 
@@ -92,14 +92,14 @@ export class RelayNetwork {
 
   #kickAll(): void {
     for (const { link } of this.#chains) this.dispense(link);
-    for (const remote of this.#parts.remotes.values()) remote.relays.kick();
+    for (const peer of this.#parts.peers.values()) peer.relays.kick();
   }
 
   /** Begins no more; resolves when the relays that began here have ended. */
   async stop(): Promise<void> {
     this.#faults.stop();
     for (const chain of this.#chains) chain.failAll(new Fault("STOPPING"));
-    await Promise.all([...this.#parts.remotes.values()].map(({ relays }) => relays.stop()));
+    await Promise.all([...this.#parts.peers.values()].map(({ relays }) => relays.stop()));
   }
 }
 

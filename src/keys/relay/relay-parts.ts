@@ -4,7 +4,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { BlockId, EmptySlot, OpenBlock } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { partBlock, receivedBlock } from "../common/rows.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { Part, RelayConfirmation, RelayOffer } from "../ports.ts";
 import { type Arrival, checkSerial, keepKey, lose } from "./relay-destination.ts";
 import type { Incoming } from "./relay-incoming.ts";
@@ -39,7 +39,7 @@ export class PartAssemblies {
    * Checks a part's serial and position among the others. The function returned takes the part in and resolves when all
    * have come. @throws Fault MALFORMED_REQUEST, SERIAL_SEEN, and as for a whole key
    */
-  position(source: Remote, offer: PartOffer): (incoming: Incoming, waitMs: number) => Promise<RelayConfirmation> {
+  position(source: Peer, offer: PartOffer): (incoming: Incoming, waitMs: number) => Promise<RelayConfirmation> {
     const { part, parts } = offer.part;
     const isSane = Number.isSafeInteger(part) && part >= 1 && part <= parts && parts >= 2 && parts <= MAX_PARTS;
     if (!isSane) throw new Fault("MALFORMED_REQUEST", { text: `a key has 2 to ${MAX_PARTS} parts, numbered from 1` });
@@ -49,8 +49,8 @@ export class PartAssemblies {
     return (incoming, waitMs) => this.#take(known ?? this.#begin(source, offer, serial), offer, incoming, waitMs);
   }
 
-  #begin(source: Remote, offer: PartOffer, serial: number): PartAssembly {
-    const { peer } = source;
+  #begin(source: Peer, offer: PartOffer, serial: number): PartAssembly {
+    const { connection } = source;
     const outcome = Promise.withResolvers<RelayConfirmation>();
     // Each part's relay waits for it as soon as the part is durable.
     outcome.promise.catch(() => {});
@@ -62,7 +62,7 @@ export class PartAssemblies {
       seen: new Set(),
       kept: [],
       outcome,
-      isWanted: () => source.peer === peer && source.held.isExpected(serial),
+      isWanted: () => source.connection === connection && source.held.isExpected(serial),
       isOver: false,
     };
     source.held.expect(serial);
@@ -157,7 +157,7 @@ export class PartAssemblies {
   }
 }
 
-const nameOf = ({ id }: Remote, { keyId }: RelayOffer): string => `${id} ${keyId}`;
+const nameOf = ({ id }: Peer, { keyId }: RelayOffer): string => `${id} ${keyId}`;
 
 /** @throws Fault MALFORMED_REQUEST, SERIAL_SEEN */
 function checkSame({ offer, parts, seen }: PartAssembly, other: PartOffer): void {

@@ -5,7 +5,7 @@ import type { Context } from "../common/context.ts";
 import { MAX_SERIAL } from "../common/key-id.ts";
 import type { BlockScheduler, Claimant, Urgency } from "../links/block-scheduler.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
 import { type LoadedHop, SourceRelay } from "./source-relay.ts";
 
@@ -14,7 +14,7 @@ const WINDOW = 8;
 
 export class SourceRelays implements Claimant {
   readonly #context: Context;
-  readonly #remote: Remote;
+  readonly #peer: Peer;
   readonly #choice: RouteChoice;
   readonly #turnsOf: (link: LinkInventory) => BlockScheduler;
   readonly #underWay = new Set<Promise<void>>();
@@ -25,9 +25,9 @@ export class SourceRelays implements Claimant {
   #filling = false;
   #stopped = false;
 
-  constructor(context: Context, remote: Remote, choice: RouteChoice, turnsOf: (link: LinkInventory) => BlockScheduler) {
+  constructor(context: Context, peer: Peer, choice: RouteChoice, turnsOf: (link: LinkInventory) => BlockScheduler) {
     this.#context = context;
-    this.#remote = remote;
+    this.#peer = peer;
     this.#choice = choice;
     this.#turnsOf = turnsOf;
   }
@@ -45,24 +45,24 @@ export class SourceRelays implements Claimant {
     if (isOld || !this.#choice.areOpen(this.#plan)) this.#unload();
     // Routes with blocks are not changed for the stock of a link: that changes with each block.
     if (this.#loaded.length === 0) {
-      this.#plan = this.#choice.hops(this.#remote.id);
+      this.#plan = this.#choice.hops(this.#peer.id);
       this.#plannedMs = clock.monotonicMs();
     }
     // What is sent over a dry hop is lost on all the links before it.
-    if (this.#remote.stock.inFlight > 0 && this.#choice.areDoubtful(this.#remote.id, this.#plan)) return [];
+    if (this.#peer.stock.inFlight > 0 && this.#choice.areDoubtful(this.#peer.id, this.#plan)) return [];
     return this.#plan.filter((hop) => !this.#loaded.some(({ route }) => route === hop.route));
   }
 
   /** Whether token, store and audit log are there: a relay that is begun without them costs a block. */
   #isAble(): boolean {
-    const { peer, phase, stock } = this.#remote;
-    if (this.#stopped || peer === undefined || phase !== "synchronised" || stock.inFlight >= WINDOW) return false;
+    const { connection, phase, stock } = this.#peer;
+    if (this.#stopped || connection === undefined || phase !== "synchronised" || stock.inFlight >= WINDOW) return false;
     return whyNotWorking(this.#context) === undefined;
   }
 
   /** First for those who wait, then from the low mark up to the high one. */
   #isWanted(): boolean {
-    const { stock, keyBytes, isServed } = this.#remote;
+    const { stock, keyBytes, isServed } = this.#peer;
     if (stock.nextSerial + stock.inFlight > MAX_SERIAL) return false;
     if (this.#isAwaited()) return true;
     // In whole KMA-keys: rests that are too short for most requests are no stock.
@@ -73,7 +73,7 @@ export class SourceRelays implements Claimant {
   }
 
   #isAwaited(): boolean {
-    const { stock, desk, keyBytes } = this.#remote;
+    const { stock, desk, keyBytes } = this.#peer;
     return desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes;
   }
 
@@ -85,18 +85,18 @@ export class SourceRelays implements Claimant {
   take(link: LinkInventory): boolean {
     const hop = this.#missing().find((one) => one.link === link);
     const block = link.nextOwn();
-    const peer = hop?.first.peer;
-    if (hop === undefined || peer === undefined || block === undefined) return false;
+    const connection = hop?.first.connection;
+    if (hop === undefined || connection === undefined || block === undefined) return false;
     link.leave(block.id);
-    this.#loaded.push({ ...hop, block, peer });
+    this.#loaded.push({ ...hop, block, connection });
     if (this.#loaded.length === this.#plan.length) this.#begin();
     return true;
   }
 
   #begin(): void {
-    const relay = new SourceRelay(this.#context, this.#remote, this.#choice, this.#loaded);
+    const relay = new SourceRelay(this.#context, this.#peer, this.#choice, this.#loaded);
     this.#loaded = [];
-    const { stock } = this.#remote;
+    const { stock } = this.#peer;
     stock.inFlight++;
     // What has come into the stock is under way no more: counted twice, it would end the filling too soon.
     let isUnderWay = true;
@@ -108,7 +108,7 @@ export class SourceRelays implements Claimant {
       landed();
       stock.relaysEnded++;
       this.#underWay.delete(run);
-      this.#remote.desk.pump();
+      this.#peer.desk.pump();
     });
     this.#underWay.add(run);
   }

@@ -9,8 +9,8 @@ import { kmaKeyId } from "../common/key-id.ts";
 import { combinedBlock, type KeyRoute, kmaRow, TABLE } from "../common/rows.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { StoredBlock } from "../links/link-inventory.ts";
-import type { Remote } from "../peers/peer.ts";
-import type { Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { Peer } from "../peers/peer.ts";
+import type { PeerConnection, RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
@@ -32,7 +32,7 @@ const RELAY_US = 200;
 export interface LoadedHop extends FirstHop {
   readonly block: StoredBlock;
   /** The connection with the first hop. */
-  readonly peer: Peer;
+  readonly connection: PeerConnection;
 }
 
 /** How it ended on one route. */
@@ -43,19 +43,19 @@ interface Outcome {
 
 export class SourceRelay {
   readonly #context: Context;
-  readonly #remote: Remote;
+  readonly #peer: Peer;
   readonly #choice: RouteChoice;
   readonly #hops: readonly LoadedHop[];
   /** The connection with the destination: its state exchange knows of what is proved while it stands. */
-  readonly #direct: Peer | undefined;
+  readonly #direct: PeerConnection | undefined;
   readonly #begunMs: number;
 
-  constructor(context: Context, remote: Remote, choice: RouteChoice, hops: readonly LoadedHop[]) {
+  constructor(context: Context, peer: Peer, choice: RouteChoice, hops: readonly LoadedHop[]) {
     this.#context = context;
-    this.#remote = remote;
+    this.#peer = peer;
     this.#choice = choice;
     this.#hops = hops;
-    this.#direct = remote.peer;
+    this.#direct = peer.connection;
     this.#begunMs = context.clock.monotonicMs();
   }
 
@@ -67,7 +67,7 @@ export class SourceRelay {
       await this.#context.pace.take("kx", RELAY_US);
       const blocks = this.#hops.map(({ block }) => ({ block: block.id }));
       using open = await this.#context.vault.openJob({ blocks, emptySlots: this.#route === "multipath" ? 1 : 0 });
-      const serial = this.#remote.stock.nextSerial++;
+      const serial = this.#peer.stock.nextSerial++;
       const whole = this.#whole(open, serial);
       key = await this.#sourceKey(whole, serial);
       await this.#reserve(key, whole);
@@ -75,7 +75,7 @@ export class SourceRelay {
       const endTag = whole.endTag(endContext(first(offers)));
       open[Symbol.dispose]();
       outcomes = await Promise.all(this.#hops.map((hop, at) => this.#relay(hop, first(offers.slice(at)), endTag)));
-      const fault = worst(outcomes, this.#remote.id);
+      const fault = worst(outcomes, this.#peer.id);
       if (fault !== undefined) throw fault;
       await this.#ready(key, first(offers), landed);
       this.#note(outcomes);
@@ -96,7 +96,7 @@ export class SourceRelay {
 
   /** The KMA-key: the block, or the XOR of several. */
   #whole({ blocks, emptySlots }: OpenJob, serial: number): OpenBlock {
-    return emptySlots[0]?.combine(combinedBlock(this.#remote.id, serial), blocks) ?? first(blocks);
+    return emptySlots[0]?.combine(combinedBlock(this.#peer.id, serial), blocks) ?? first(blocks);
   }
 
   async #sourceKey(whole: OpenBlock, serial: number): Promise<SourceKey> {
@@ -108,7 +108,7 @@ export class SourceRelay {
 
   /** Nothing derived from the blocks leaves before this is durable. */
   async #reserve(key: SourceKey, whole: OpenBlock): Promise<void> {
-    const { stock } = this.#remote;
+    const { stock } = this.#peer;
     const change = this.#context.vault.change();
     for (const { block } of this.#hops) change.remove(TABLE.block, block.id);
     if (this.#route === "multipath") {
@@ -117,7 +117,7 @@ export class SourceRelay {
     }
     if (key.sealed !== undefined) change.keep(key.sealed);
     change.put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "reserved", 0));
-    await change.put(...this.#remote.peerRow()).commit();
+    await change.put(...this.#peer.peerRow()).commit();
     this.#context.audit.note("kma_key_made", {
       peer: stock.peer,
       serial: key.serial,
@@ -130,7 +130,7 @@ export class SourceRelay {
 
   #offers(key: SourceKey, open: readonly OpenBlock[]): RelayOffer[] {
     const { self, random, meter } = this.#context;
-    const { stock } = this.#remote;
+    const { stock } = this.#peer;
     const request = { requestId: random.hex(8), source: self, destination: stock.peer, keyId: kmaKeyId(key.serial) };
     meter.add("kma_keys_sent", { peer: stock.peer });
     return this.#hops.map(({ route, block: { link, run, sequence } }, at) => {
@@ -149,9 +149,9 @@ export class SourceRelay {
 
   async #relay(hop: LoadedHop, offer: RelayOffer, endTag: Uint8Array): Promise<Outcome> {
     try {
-      if (hop.peer !== hop.first.peer) throw new Fault("PEER_UNAVAILABLE");
-      const { keyId, tag }: RelayConfirmation = await hop.peer.relay(offer, this.#context.policy.relayTimeoutMs);
-      if (keyId !== offer.keyId || !sameBytes(tag, endTag)) throw new Fault("BAD_TAG", { failedAt: this.#remote.id });
+      if (hop.connection !== hop.first.connection) throw new Fault("PEER_UNAVAILABLE");
+      const { keyId, tag }: RelayConfirmation = await hop.connection.relay(offer, this.#context.policy.relayTimeoutMs);
+      if (keyId !== offer.keyId || !sameBytes(tag, endTag)) throw new Fault("BAD_TAG", { failedAt: this.#peer.id });
       return { hop, fault: undefined };
     } catch (thrown) {
       return { hop, fault: asFault(thrown) };
@@ -160,13 +160,13 @@ export class SourceRelay {
 
   async #ready(key: SourceKey, { givenUp }: RelayOffer, landed: () => void): Promise<void> {
     const { vault, meter, audit } = this.#context;
-    const { stock } = this.#remote;
+    const { stock } = this.#peer;
     stock.givenUp.told(givenUp);
     stock.proved = Math.max(stock.proved, key.serial);
     const change = vault.change().put(TABLE.source, kmaRow(stock.peer, key.serial), stock.sourceRow(key, "ready", 0));
-    await change.put(...this.#remote.peerRow()).commit();
+    await change.put(...this.#peer.peerRow()).commit();
     // The state exchange of a newer connection knew nothing of it.
-    if (this.#direct === undefined || this.#direct !== this.#remote.peer) throw new Fault("PEER_UNAVAILABLE");
+    if (this.#direct === undefined || this.#direct !== this.#peer.connection) throw new Fault("PEER_UNAVAILABLE");
     stock.add(key);
     landed();
     meter.add("kma_keys_ready", { peer: stock.peer });
@@ -179,7 +179,7 @@ export class SourceRelay {
     const ms = clock.monotonicMs() - this.#begunMs;
     for (const { hop, fault } of outcomes) {
       const how = { outcome: fault?.code ?? ("ready" as const), failedAt: fault?.failedAt };
-      relayLog.note({ destination: this.#remote.id, route: hop.route, ...how, ms });
+      relayLog.note({ destination: this.#peer.id, route: hop.route, ...how, ms });
     }
   }
 
@@ -194,27 +194,27 @@ export class SourceRelay {
   /** The KMA-key is destroyed, and its serial told to the destination if that may have kept it. Never a second try. */
   async #giveUp(key: SourceKey, fault: Fault): Promise<void> {
     const { audit, log, vault } = this.#context;
-    const { stock } = this.#remote;
+    const { stock } = this.#peer;
     const { code, failedAt } = fault;
     const reason = reasonOf(code);
     const { serial, block } = key;
     log.warn({ peer: stock.peer, serial, block, fault: code, failedAt, reason }, "a key relay was given up");
     audit.note("relay_given_up", { peer: stock.peer, serial, fault: code, failed_at: failedAt });
     if (this.#route === "multipath" || !NOTHING_KEPT.includes(code)) stock.givenUp.add(serial);
-    const change = vault.change().put(...this.#remote.peerRow());
+    const change = vault.change().put(...this.#peer.peerRow());
     stock.drop(key, reason, change);
     await change.commit().catch((err: unknown) => {
       log.warn({ peer: stock.peer, serial, err }, "a KMA-key given up is still on the disk");
     });
-    if (this.#route !== "direct") this.#remote.announceAbandoned();
+    if (this.#route !== "direct") this.#peer.announceAbandoned();
   }
 
   /** A connection that was replaced meanwhile says nothing of its hop. */
   #blame(outcomes: readonly Outcome[]): void {
-    for (const { hop, fault } of blamed(outcomes, this.#remote.id)) {
-      const isReplaced = this.#direct !== this.#remote.peer || hop.peer !== hop.first.peer;
+    for (const { hop, fault } of blamed(outcomes, this.#peer.id)) {
+      const isReplaced = this.#direct !== this.#peer.connection || hop.connection !== hop.first.connection;
       if (fault.code === "PEER_UNAVAILABLE" && isReplaced) continue;
-      this.#context.meter.add("relays_refused", { peer: this.#remote.id, direction: "out", fault: fault.code });
+      this.#context.meter.add("relays_refused", { peer: this.#peer.id, direction: "out", fault: fault.code });
       this.#choice.failed(hop.path, fault);
     }
   }

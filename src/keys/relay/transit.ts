@@ -8,8 +8,8 @@ import { kmaSerial } from "../common/key-id.ts";
 import type { Segment } from "../links/own-pads.ts";
 import { countPadsLost, notePads } from "../links/pad-audit.ts";
 import type { Leave, PadChain } from "../links/pad-queue.ts";
-import type { Remote } from "../peers/peer.ts";
-import type { Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { Peer } from "../peers/peer.ts";
+import type { PeerConnection, RelayConfirmation, RelayOffer } from "../ports.ts";
 import { answerMs, failedAt, padMs, type RelayHop } from "../routes/relay-route.ts";
 import { type Incoming, TAG_PAD } from "./relay-incoming.ts";
 import { dropPads, padJob, protect, takePads } from "./relay-outgoing.ts";
@@ -20,7 +20,7 @@ const MAX_OF_PEER = 32;
 
 /** The KMs that may come next. */
 export interface NextHops {
-  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly peers: ReadonlyMap<KmId, Peer>;
   /** The pads of that link with a neighbour that has most. */
   chainTo(neighbour: KmId): PadChain | undefined;
 }
@@ -29,8 +29,8 @@ export interface NextHops {
 interface Passage {
   readonly offer: RelayOffer;
   readonly incoming: Incoming;
-  readonly next: Remote;
-  readonly peer: Peer;
+  readonly next: Peer;
+  readonly peer: PeerConnection;
   readonly chain: PadChain;
   /** When the hop before stops waiting, by the monotonic clock. */
   readonly untilMs: number;
@@ -52,7 +52,7 @@ export class Transits {
   }
 
   /** Passes a key on; what it came in is used or destroyed, whatever happens. @throws Fault with the hop that failed */
-  async pass(from: Remote, offer: RelayOffer, relayHop: RelayHop, incoming: Incoming): Promise<RelayConfirmation> {
+  async pass(from: Peer, offer: RelayOffer, relayHop: RelayHop, incoming: Incoming): Promise<RelayConfirmation> {
     const { audit, meter } = this.#context;
     const labels = { from: from.id, to: nextOf(relayHop) };
     const isBusy = this.#isBusy(from.id);
@@ -115,10 +115,10 @@ export class Transits {
 
   /** @throws Fault PEER_UNAVAILABLE */
   #wayOut(to: KmId): Pick<Passage, "next" | "peer" | "chain"> {
-    const next = this.#hops.remotes.get(to);
+    const next = this.#hops.peers.get(to);
     const chain = this.#hops.chainTo(to);
-    if (next?.peer === undefined || next.phase !== "synchronised" || chain === undefined) throw unavailable(to);
-    return { next, peer: next.peer, chain };
+    if (next?.connection === undefined || next.phase !== "synchronised" || chain === undefined) throw unavailable(to);
+    return { next, peer: next.connection, chain };
   }
 
   /** Incoming and outgoing ranges are used in one transaction, before anything is masked. `used` is called with it. */
@@ -157,7 +157,7 @@ export class Transits {
 
   /** The pads are good on the connection that they were taken for, and a late key is of no use. @throws Fault */
   #checkOpen({ next, peer, untilMs }: Passage): void {
-    if (next.peer !== peer) throw unavailable(next.id);
+    if (next.connection !== peer) throw unavailable(next.id);
     if (this.#context.clock.monotonicMs() >= untilMs) throw new Fault("RELAY_TIMEOUT");
   }
 

@@ -5,7 +5,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { RouteView, TopologyLink } from "../../core/topology.ts";
 import type { Context } from "../common/context.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { HopFaults } from "./hop-faults.ts";
 import type { Path } from "./relay-route.ts";
 import type { Route, Routes } from "./routes.ts";
@@ -24,7 +24,7 @@ export interface FirstHop {
   readonly route: Route;
   readonly path: Path;
   /** The neighbour that comes first. */
-  readonly first: Remote;
+  readonly first: Peer;
   readonly link: LinkInventory;
 }
 
@@ -32,7 +32,7 @@ export interface Surroundings {
   readonly routes: Routes;
   readonly faults: HopFaults;
   readonly links: ReadonlyMap<string, LinkInventory>;
-  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly peers: ReadonlyMap<KmId, Peer>;
   /** Routes over which each KMA-key for a destination travels in parts; 1 for no parts. */
   paths(destination: KmId): number;
 }
@@ -98,13 +98,13 @@ export class RouteChoice {
 
   /** From the link that has most. */
   #hop(destination: KmId, route: Route): FirstHop | undefined {
-    const first = this.#around.remotes.get(route[0] ?? destination);
+    const first = this.#around.peers.get(route[0] ?? destination);
     const [link] = first?.links.filter((one) => this.#isOpen(one)).sort((a, b) => b.usable - a.usable) ?? [];
     return first && link && { route, path: [this.#context.self, ...route, destination], first, link };
   }
 
   #isOpen({ agreement, settings }: LinkInventory): boolean {
-    return agreement === "agreed" && this.#around.remotes.get(settings.peer)?.phase === "synchronised";
+    return agreement === "agreed" && this.#around.peers.get(settings.peer)?.phase === "synchronised";
   }
 
   readonly #view: RouteView = {
@@ -133,7 +133,7 @@ export class RouteChoice {
     const routes = this.#find(this.#unseen, destination, "");
     const known = this.#sources.get(destination);
     if (known?.routes === routes) return known.links;
-    const links = routes.flatMap((route) => this.#around.remotes.get(route[0] ?? destination)?.links ?? []);
+    const links = routes.flatMap((route) => this.#around.peers.get(route[0] ?? destination)?.links ?? []);
     this.#sources.set(destination, { routes, links });
     return links;
   }
@@ -153,7 +153,7 @@ export class RouteChoice {
   /** Parts of one KMA-key are blocks of one size: a fault when the first links of the routes have none in common. */
   #unlike(destination: KmId, routes: readonly Route[]): Fault | undefined {
     const sizes = routes.map((route) => {
-      const { links = [] } = this.#around.remotes.get(route[0] ?? destination) ?? {};
+      const { links = [] } = this.#around.peers.get(route[0] ?? destination) ?? {};
       return new Set(links.map(({ settings }) => settings.blockBytes));
     });
     const common = sizes.reduce((all, some) => all.intersection(some));

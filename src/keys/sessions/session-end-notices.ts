@@ -5,7 +5,7 @@ import { asFault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { inParts, text } from "../common/extension-fields.ts";
-import type { ExtensionEntry, Peer } from "../ports.ts";
+import type { ExtensionEntry, PeerConnection } from "../ports.ts";
 import type { Session } from "./session.ts";
 
 const NAME = "session_end";
@@ -14,7 +14,7 @@ const TELL_TIMEOUT_MS = 10_000;
 /** Entries of one tell, so that they fit any frame. */
 const MAX_ENTRIES = 200;
 
-type Notifiable = Pick<Peer, "tell">;
+type Notifiable = Pick<PeerConnection, "tell">;
 
 export class SessionEndNotices {
   readonly #context: Pick<Context, "clock" | "log">;

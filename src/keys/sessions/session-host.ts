@@ -5,7 +5,7 @@ import type { Context } from "../common/context.ts";
 import type { Quotas } from "../common/quota.ts";
 import type { KeyFetcher } from "../fetch/fetch.ts";
 import type { ReceivedKeys } from "../fetch/received-keys.ts";
-import type { Peer, PeerKeysRequest, SessionPeer } from "../ports.ts";
+import type { PeerConnection, PeerKeysRequest, SessionPeer } from "../ports.ts";
 import type { KeySupplier } from "../supply/supply.ts";
 
 /** What is shared with the KM at a session's other end, or with ourselves. */
@@ -29,9 +29,9 @@ export interface SessionHost {
   /** As for any supply from what is shared with that KM. @throws Fault KEY_SIZE_INVALID, KEY_SIZE_NOT_BYTES, TOO_MANY_KEYS, MALFORMED_REQUEST, NO_ROUTE */
   checkSize(asked: Pick<PeerKeysRequest, "count" | "sizeBits">, home: KmId): void;
   /** A connection to another KM whose state exchange has ended. */
-  peerOf(km: KmId): (SessionPeer & Pick<Peer, "tell">) | undefined;
+  peerOf(km: KmId): (SessionPeer & Pick<PeerConnection, "tell">) | undefined;
   /** Whether a connection to another KM is still the one in use. */
-  isCurrent(peer: Peer): boolean;
+  isCurrent(peer: PeerConnection): boolean;
   /** Whether one more request may wait for stock. */
   mayWait(): boolean;
 }

@@ -7,7 +7,7 @@ import type {
   Answer,
   AppLine,
   ExtensionEntry,
-  Peer,
+  PeerConnection,
   PeerKeysRequest,
   SessionAnswer,
   SessionCreation,
@@ -82,16 +82,16 @@ export class Sessions implements SessionDoor {
   }
 
   /** Q.4163 0x1103 with `session_creation`. @throws Fault */
-  created(peer: Peer, creation: SessionCreation): Promise<void> {
+  created(peer: PeerConnection, creation: SessionCreation): Promise<void> {
     return this.#destination.created(this.#notifier(peer), creation);
   }
 
   /** Q.4163 0x1103. @returns the IDs acknowledged @throws Fault */
-  notified(peer: Peer, asked: PeerKeysRequest): Promise<readonly string[]> {
+  notified(peer: PeerConnection, asked: PeerKeysRequest): Promise<readonly string[]> {
     return this.#destination.notified(this.#notifier(peer), asked);
   }
 
-  #notifier(peer: Peer) {
+  #notifier(peer: PeerConnection) {
     return { id: peer.id, isCurrent: () => this.#host.isCurrent(peer) };
   }
 

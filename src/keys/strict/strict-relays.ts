@@ -8,7 +8,7 @@ import type { OpenBlock } from "../../vault/vault.ts";
 import { whyNotWorking } from "../common/availability.ts";
 import type { Context } from "../common/context.ts";
 import { TABLE, unprotectedBlock } from "../common/rows.ts";
-import type { Peer, UnprotectedOffer } from "../ports.ts";
+import type { PeerConnection, UnprotectedOffer } from "../ports.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
 import { countEnded, rowOf } from "./strict-inventory.ts";
 import { BUNDLE_BYTES } from "./strict-received-keys.ts";
@@ -21,9 +21,9 @@ const MAX_KEYS = 256;
 const BACK_OFF_MS = { first: 1000, most: 60_000 };
 
 export interface RelayNeeds {
-  readonly peer: Peer["id"];
+  readonly peer: PeerConnection["id"];
   /** The connection, while there is one. */
-  connected(): Peer | undefined;
+  connected(): PeerConnection | undefined;
   /** What to relay next, if anything: beyond what is ready and in flight. */
   wanted(): KeyOptions | undefined;
   /** Keys came into the stock, or will not. */
@@ -67,7 +67,7 @@ export class StrictRelays {
     return whyNotWorking(this.#context) === undefined;
   }
 
-  async #relay(peer: Peer, wanted: KeyOptions): Promise<void> {
+  async #relay(peer: PeerConnection, wanted: KeyOptions): Promise<void> {
     const bundle = this.#bundle(wanted);
     try {
       await this.#reserve(bundle);
@@ -109,7 +109,7 @@ export class StrictRelays {
     audit.note("whole_keys_made", { peer, block: bundle.block }, { count: bundle.keys.length });
   }
 
-  async #send(peer: Peer, bundle: Bundle): Promise<void> {
+  async #send(peer: PeerConnection, bundle: Bundle): Promise<void> {
     const { vault, policy } = this.#context;
     using open = await vault.open(unprotectedBlock("relayed", bundle.id));
     if (peer !== this.#needs.connected()) throw new Fault("PEER_UNAVAILABLE");
@@ -127,7 +127,7 @@ export class StrictRelays {
   }
 
   /** Its keys are destroyed: the peer may have them, and a second try would give it others under their IDs. */
-  #giveUp(bundle: Bundle, { code }: Fault, peer: Peer): void {
+  #giveUp(bundle: Bundle, { code }: Fault, peer: PeerConnection): void {
     const { vault, log, meter, clock } = this.#context;
     const change = vault.change().remove(TABLE.whole, bundle.id).destroy(bundle.block);
     change

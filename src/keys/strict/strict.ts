@@ -10,7 +10,7 @@ import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { Quotas } from "../common/quota.ts";
 import { readRow, TABLE, type UnprotectedRow, unprotectedBlock } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
-import type { KeySizes, Peer, SupplyStatus, UnprotectedArrival } from "../ports.ts";
+import type { KeySizes, PeerConnection, SupplyStatus, UnprotectedArrival } from "../ports.ts";
 import { Bundle } from "./strict-bundle.ts";
 import { type BundleInventory, countEnded } from "./strict-inventory.ts";
 import { BUNDLE_BYTES, StrictReceivedKeys } from "./strict-received-keys.ts";
@@ -39,7 +39,7 @@ export class StrictPeer {
   readonly #context: Context;
   readonly #host: StrictHost;
   readonly #marks: { readonly low: number; readonly high: number };
-  #peer: Peer | undefined;
+  #peer: PeerConnection | undefined;
   #filling = true;
 
   constructor(context: Context, { id, fetchApps }: StrictSettings & { readonly id: KmId }, host: StrictHost) {
@@ -63,7 +63,7 @@ export class StrictPeer {
     });
   }
 
-  get peer(): Peer | undefined {
+  get peer(): PeerConnection | undefined {
     return this.#peer;
   }
 
@@ -87,13 +87,13 @@ export class StrictPeer {
     return this.#filling ? { count: high - count, size } : undefined;
   }
 
-  connected(peer: Peer): void {
+  connected(peer: PeerConnection): void {
     this.#peer = peer;
     this.relays.reset();
     this.relays.kick();
   }
 
-  disconnected(peer: Peer): void {
+  disconnected(peer: PeerConnection): void {
     if (this.#peer === peer) this.#peer = undefined;
   }
 
@@ -212,18 +212,18 @@ export class StrictPeers {
   }
 
   /** False when it is no strict peer's. */
-  connected(peer: Peer): boolean {
+  connected(peer: PeerConnection): boolean {
     const strict = this.#peers.get(peer.id);
     strict?.connected(peer);
     return strict !== undefined;
   }
 
-  disconnected(peer: Peer): void {
+  disconnected(peer: PeerConnection): void {
     this.#peers.get(peer.id)?.disconnected(peer);
   }
 
   /** @throws Fault */
-  async relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void> {
+  async relayedUnprotected(peer: PeerConnection, arrival: UnprotectedArrival): Promise<void> {
     const strict = this.#peers.get(peer.id);
     if (strict === undefined) throw new Fault("PROTECTION_REFUSED", { text: "keys without protection are not taken" });
     if (strict.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });

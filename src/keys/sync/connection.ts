@@ -9,8 +9,8 @@ import { TABLE } from "../common/rows.ts";
 import { SerialQueue } from "../common/serial-queue.ts";
 import { endBlocks } from "../links/intake.ts";
 import { type LinkInventory, sequencesOf } from "../links/link-inventory.ts";
-import type { Remote } from "../peers/peer.ts";
-import type { ExtensionEntry, Peer, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { Peer } from "../peers/peer.ts";
+import type { ExtensionEntry, PeerConnection, RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import { bootEntry, generationIn } from "../sessions/peer-boots.ts";
 import { MAX_LIST_CHARS, MAX_MARKS, readMarks, StateReader, stateEntries } from "./peer-state.ts";
@@ -21,9 +21,9 @@ const TELL_TIMEOUT_MS = 10_000;
 const TELL_EVERY_MS = 50;
 
 export class Connection {
-  readonly peer: Peer;
+  readonly connection: PeerConnection;
   readonly #context: Context;
-  readonly #remote: Remote;
+  readonly #peer: Peer;
   readonly #relays: RelayNetwork;
   readonly #reader = new StateReader();
   /** Our state was told and the other KM's is applied: both are needed. */
@@ -33,27 +33,27 @@ export class Connection {
   #stopAnnouncing: (() => void) | undefined;
   #telling = false;
 
-  constructor(context: Context, remote: Remote, peer: Peer, relays: RelayNetwork) {
+  constructor(context: Context, peer: Peer, connection: PeerConnection, relays: RelayNetwork) {
     this.#relays = relays;
     this.#context = context;
-    this.#remote = remote;
-    this.peer = peer;
+    this.#peer = peer;
+    this.connection = connection;
   }
 
   get #current(): boolean {
-    return this.#remote.peer === this.peer;
+    return this.#peer.connection === this.connection;
   }
 
   /** Tells our state; the other KM does the same. */
   async begin(): Promise<void> {
-    this.#remote.phase = "exchanging";
-    this.#remote.reconciled = false;
-    this.#remote.isHeard = false;
-    this.#remote.stock.takeMoved();
+    this.#peer.phase = "exchanging";
+    this.#peer.reconciled = false;
+    this.#peer.isHeard = false;
+    this.#peer.stock.takeMoved();
     try {
-      const entries = [bootEntry(this.#context), ...stateEntries(this.#remote)];
+      const entries = [bootEntry(this.#context), ...stateEntries(this.#peer)];
       await this.#makeDurable();
-      await this.peer.tell(entries, TELL_TIMEOUT_MS);
+      await this.connection.tell(entries, TELL_TIMEOUT_MS);
       this.#exchanged.told = true;
       this.#synchronise();
     } catch (thrown) {
@@ -66,31 +66,28 @@ export class Connection {
    * than it does itself, as of a restored copy. @throws Fault STORE_UNAVAILABLE
    */
   async #makeDurable(): Promise<void> {
-    const change = this.#context.vault.change().put(...this.#remote.peerRow());
-    for (const link of this.#remote.links) change.put(TABLE.pad, link.settings.id, link.padRow());
+    const change = this.#context.vault.change().put(...this.#peer.peerRow());
+    for (const link of this.#peer.links) change.put(TABLE.pad, link.settings.id, link.padRow());
     await change.commit();
   }
 
   #fail(sentence: string, thrown: unknown): void {
     if (!this.#current) return;
-    this.#context.log.warn({ peer: this.peer.id, fault: asFault(thrown).response }, sentence);
-    this.peer.close(sentence);
+    this.#context.log.warn({ peer: this.connection.id, fault: asFault(thrown).response }, sentence);
+    this.connection.close(sentence);
   }
 
   #synchronise(): void {
     const { told, applied } = this.#exchanged;
     if (!told || !applied || !this.#current) return;
-    const remote = this.#remote;
-    remote.phase = "synchronised";
-    remote.reconciled = true;
-    this.#context.audit.note("peer_synchronised", { peer: remote.id });
-    const { size, bytes } = remote.stock;
-    this.#context.log.info(
-      { peer: remote.id, kmaKeys: size, bytes, held: remote.held.size },
-      "synchronised with the peer",
-    );
-    this.#relays.connected(remote.id);
-    remote.desk.pump();
+    const peer = this.#peer;
+    peer.phase = "synchronised";
+    peer.reconciled = true;
+    this.#context.audit.note("peer_synchronised", { peer: peer.id });
+    const { size, bytes } = peer.stock;
+    this.#context.log.info({ peer: peer.id, kmaKeys: size, bytes, held: peer.held.size }, "synchronised with the peer");
+    this.#relays.connected(peer.id);
+    peer.desk.pump();
     this.announceSoon();
   }
 
@@ -104,14 +101,14 @@ export class Connection {
     await this.#hearing.idle();
     if (!this.#exchanged.applied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
     try {
-      return await this.#relays.arrivals.take(this.#remote, offer);
+      return await this.#relays.arrivals.take(this.#peer, offer);
     } catch (thrown) {
       const fault = asFault(thrown);
       const { log, meter, self } = this.#context;
-      meter.add("relays_refused", { peer: this.peer.id, direction: "in", fault: fault.code });
+      meter.add("relays_refused", { peer: this.connection.id, direction: "in", fault: fault.code });
       const { source, destination, keyId } = offer;
       const relay = { source, destination, keyId, scheme: offer.protection.scheme, failedAt: fault.failedAt };
-      log.warn({ peer: this.peer.id, fault: fault.response, ...relay }, "a key relay was refused");
+      log.warn({ peer: this.connection.id, fault: fault.response, ...relay }, "a key relay was refused");
       throw new Fault(fault.code, { text: fault.message, failedAt: fault.failedAt ?? self, cause: thrown });
     }
   }
@@ -131,41 +128,41 @@ export class Connection {
     if (entry.name === "qkm_given_up") return this.#heardAbandoned(entry);
     if (entry.name !== "qkm_marks") return;
     const change = this.#context.vault.change();
-    for (const mark of readMarks(entry)) this.#remote.held.witness(mark, change);
+    for (const mark of readMarks(entry)) this.#peer.held.witness(mark, change);
     await change.commit();
   }
 
   /** Of several members of a peer the last that took over counts; one from before is told nothing more. @throws Fault */
   #heardGeneration(generation: number): void {
-    const remote = this.#remote;
-    if (generation >= remote.generation) {
-      remote.generation = generation;
+    const peer = this.#peer;
+    if (generation >= peer.generation) {
+      peer.generation = generation;
       return;
     }
-    this.peer.close("another member of this key manager is active now");
-    throw new Fault("PEER_UNAVAILABLE", { text: `${remote.id} is active in generation ${remote.generation}` });
+    this.connection.close("another member of this key manager is active now");
+    throw new Fault("PEER_UNAVAILABLE", { text: `${peer.id} is active in generation ${peer.generation}` });
   }
 
   async #heardState(entry: ExtensionEntry): Promise<void> {
     const state = this.#reader.take(entry);
     if (state === undefined) return;
-    const agreed = await reconcile(this.#context, this.#remote, state);
-    if (!agreed) return this.peer.close("this end was a restored copy; the exchange begins anew");
+    const agreed = await reconcile(this.#context, this.#peer, state);
+    if (!agreed) return this.connection.close("this end was a restored copy; the exchange begins anew");
     this.#exchanged.applied = true;
-    this.#remote.isHeard = this.#current;
+    this.#peer.isHeard = this.#current;
     this.#synchronise();
   }
 
   async #heardAbandoned(entry: ExtensionEntry): Promise<void> {
     runs(entry, "serials");
     const change = this.#context.vault.change();
-    this.#remote.held.giveUp(text(entry, "serials"), change);
-    await change.put(...this.#remote.peerRow()).commit();
+    this.#peer.held.giveUp(text(entry, "serials"), change);
+    await change.put(...this.#peer.peerRow()).commit();
   }
 
   /** Which of our blocks have arrived at the other end. */
   async #heardArrived(entry: ExtensionEntry): Promise<void> {
-    const link = this.#remote.links.find(({ settings }) => settings.id === text(entry, "link"));
+    const link = this.#peer.links.find(({ settings }) => settings.id === text(entry, "link"));
     const [run, from, to] = [integer(entry, "run"), integer(entry, "from"), integer(entry, "to")];
     const blocks = runs(entry, "blocks");
     const has = inRuns(blocks);
@@ -178,13 +175,13 @@ export class Connection {
     });
     endBlocks(this.#context, link, lacking, "gap");
     this.#relays.dispense(link);
-    this.#remote.announceSoon();
-    this.#remote.desk.pump();
+    this.#peer.announceSoon();
+    this.#peer.desk.pump();
   }
 
   /** Marks or arrivals have moved: they are told with the next that go. */
   announceSoon(): void {
-    if (this.#telling || this.#stopAnnouncing !== undefined || this.#remote.phase !== "synchronised") return;
+    if (this.#telling || this.#stopAnnouncing !== undefined || this.#peer.phase !== "synchronised") return;
     this.#stopAnnouncing = this.#context.clock.after(TELL_EVERY_MS, () => {
       this.#stopAnnouncing = undefined;
       void this.#tell();
@@ -193,10 +190,10 @@ export class Connection {
 
   async #tell(): Promise<void> {
     if (!this.#current) return;
-    const marks = this.#remote.stock.takeMoved();
-    const arrivals = this.#remote.links.flatMap(arrivedEntries);
-    const givenUp = this.#remote.hasAbandoned ? `${this.#remote.stock.givenUp}` : "";
-    this.#remote.hasAbandoned = false;
+    const marks = this.#peer.stock.takeMoved();
+    const arrivals = this.#peer.links.flatMap(arrivedEntries);
+    const givenUp = this.#peer.hasAbandoned ? `${this.#peer.stock.givenUp}` : "";
+    this.#peer.hasAbandoned = false;
     const entries = [
       ...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })),
       ...splitRuns(givenUp, MAX_LIST_CHARS).map((serials) => ({ name: "qkm_given_up", serials })),
@@ -205,10 +202,10 @@ export class Connection {
     if (entries.length === 0) return;
     this.#telling = true;
     try {
-      await this.peer.tell(entries, TELL_TIMEOUT_MS);
-      this.#remote.stock.givenUp.told(givenUp);
+      await this.connection.tell(entries, TELL_TIMEOUT_MS);
+      this.#peer.stock.givenUp.told(givenUp);
     } catch (thrown) {
-      this.#remote.hasAbandoned ||= givenUp !== "";
+      this.#peer.hasAbandoned ||= givenUp !== "";
       this.#fail("the peer does not take marks and arrivals", thrown);
     }
     this.#telling = false;

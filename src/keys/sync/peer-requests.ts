@@ -3,10 +3,10 @@
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type {
   ExtensionEntry,
-  Peer,
+  PeerConnection,
   PeerEvents,
   PeerKeysRequest,
   RelayConfirmation,
@@ -21,7 +21,7 @@ import { Connection } from "./connection.ts";
 
 /** Where what they ask belongs. */
 export interface PeerPlaces {
-  readonly remotes: ReadonlyMap<KmId, Remote>;
+  readonly peers: ReadonlyMap<KmId, Peer>;
   readonly relays: RelayNetwork;
   readonly strict: StrictPeers;
   readonly sessions: Sessions;
@@ -32,7 +32,7 @@ export interface PeerPlaces {
 export class PeerRequests implements PeerEvents {
   readonly #context: Context;
   readonly #places: PeerPlaces;
-  readonly #connections = new Map<Remote, Connection>();
+  readonly #connections = new Map<Peer, Connection>();
   #stopping = false;
 
   constructor(context: Context, places: PeerPlaces) {
@@ -40,80 +40,81 @@ export class PeerRequests implements PeerEvents {
     this.#places = places;
   }
 
-  connected(peer: Peer): void {
-    const { remotes, relays, sessions, strict } = this.#places;
-    if (!this.#stopping && strict.connected(peer)) return;
-    const remote = remotes.get(peer.id);
-    if (remote === undefined || this.#stopping) {
-      peer.close("no peer of this KM");
+  connected(connection: PeerConnection): void {
+    const { peers, relays, sessions, strict } = this.#places;
+    if (!this.#stopping && strict.connected(connection)) return;
+    const peer = peers.get(connection.id);
+    if (peer === undefined || this.#stopping) {
+      connection.close("no peer of this KM");
       return;
     }
-    this.#connections.get(remote)?.end();
-    sessions.disconnected(peer.id);
-    const connection = new Connection(this.#context, remote, peer, relays);
-    this.#connections.set(remote, connection);
-    remote.peer = peer;
-    void connection.begin();
+    this.#connections.get(peer)?.end();
+    sessions.disconnected(connection.id);
+    const exchange = new Connection(this.#context, peer, connection, relays);
+    this.#connections.set(peer, exchange);
+    peer.connection = connection;
+    void exchange.begin();
   }
 
-  disconnected(peer: Peer): void {
-    const { remotes, relays, sessions, strict } = this.#places;
-    strict.disconnected(peer);
-    const remote = remotes.get(peer.id);
-    if (remote?.peer !== peer) return;
-    this.#context.audit.note("peer_lost", { peer: peer.id });
-    remote.peer = undefined;
-    remote.phase = "down";
-    remote.isHeard = false;
-    relays.disconnected(peer.id);
-    this.#connections.get(remote)?.end();
-    this.#connections.delete(remote);
-    sessions.disconnected(peer.id);
-  }
-
-  /** @throws Fault */
-  async relayed(peer: Peer, offer: RelayOffer): Promise<RelayConfirmation> {
-    return await this.#connection(peer).relayed(offer);
+  disconnected(connection: PeerConnection): void {
+    const { peers, relays, sessions, strict } = this.#places;
+    strict.disconnected(connection);
+    const peer = peers.get(connection.id);
+    if (peer?.connection !== connection) return;
+    this.#context.audit.note("peer_lost", { peer: connection.id });
+    peer.connection = undefined;
+    peer.phase = "down";
+    peer.isHeard = false;
+    relays.disconnected(connection.id);
+    this.#connections.get(peer)?.end();
+    this.#connections.delete(peer);
+    sessions.disconnected(connection.id);
   }
 
   /** @throws Fault */
-  async told(peer: Peer, entries: readonly ExtensionEntry[]): Promise<void> {
-    const connection = this.#connection(peer);
-    this.#places.sessions.told(peer.id, entries);
-    await connection.told(entries);
+  async relayed(connection: PeerConnection, offer: RelayOffer): Promise<RelayConfirmation> {
+    return await this.#connection(connection).relayed(offer);
   }
 
   /** @throws Fault */
-  async relayedUnprotected(peer: Peer, arrival: UnprotectedArrival): Promise<void> {
+  async told(connection: PeerConnection, entries: readonly ExtensionEntry[]): Promise<void> {
+    const exchange = this.#connection(connection);
+    this.#places.sessions.told(connection.id, entries);
+    await exchange.told(entries);
+  }
+
+  /** @throws Fault */
+  async relayedUnprotected(connection: PeerConnection, arrival: UnprotectedArrival): Promise<void> {
     this.#places.checkWorking();
-    await this.#places.strict.relayedUnprotected(peer, arrival);
+    await this.#places.strict.relayedUnprotected(connection, arrival);
   }
 
   /** @throws Fault */
-  async sessionCreated(peer: Peer, creation: SessionCreation): Promise<void> {
-    this.#connection(peer);
-    await this.#places.sessions.created(peer, creation);
+  async sessionCreated(connection: PeerConnection, creation: SessionCreation): Promise<void> {
+    this.#connection(connection);
+    await this.#places.sessions.created(connection, creation);
   }
 
   /** @throws Fault */
-  async sessionNotified(peer: Peer, options: PeerKeysRequest): Promise<readonly string[]> {
-    this.#connection(peer);
-    return await this.#places.sessions.notified(peer, options);
+  async sessionNotified(connection: PeerConnection, options: PeerKeysRequest): Promise<readonly string[]> {
+    this.#connection(connection);
+    return await this.#places.sessions.notified(connection, options);
   }
 
-  #connection(peer: Peer): Connection {
+  #connection(connection: PeerConnection): Connection {
     if (this.#stopping) throw new Fault("STOPPING");
-    const { remotes, strict } = this.#places;
-    if (strict.get(peer.id) !== undefined) throw notWithStrict(peer.id);
-    const remote = remotes.get(peer.id);
-    const connection = remote && this.#connections.get(remote);
-    if (connection?.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
-    return connection;
+    const { peers, strict } = this.#places;
+    if (strict.get(connection.id) !== undefined) throw notWithStrict(connection.id);
+    const peer = peers.get(connection.id);
+    const exchange = peer && this.#connections.get(peer);
+    if (exchange?.connection !== connection)
+      throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
+    return exchange;
   }
 
   /** Marks and arrivals of this KM have moved: it is told with the next that go. */
-  announceSoon(remote: Remote): void {
-    this.#connections.get(remote)?.announceSoon();
+  announceSoon(peer: Peer): void {
+    this.#connections.get(peer)?.announceSoon();
   }
 
   /** From now on refuses what comes. */

@@ -6,7 +6,7 @@ import type { BlockPosition, PadMark } from "../common/block-position.ts";
 import { inParts, integer, malformed, runs, text } from "../common/extension-fields.ts";
 import { FIRST_OFFSET, MAX_SERIAL } from "../common/key-id.ts";
 import { type LinkInventory, runsOf, sequencesOf } from "../links/link-inventory.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { ExtensionEntry } from "../ports.ts";
 
 const NAME = "qkm_state";
@@ -50,8 +50,8 @@ export interface PeerState {
 }
 
 /** Our state towards another KM. Notes how far arrivals are told with it. */
-export function stateEntries(remote: Remote): ExtensionEntry[] {
-  const { links, stock, held } = remote;
+export function stateEntries(peer: Peer): ExtensionEntry[] {
+  const { links, stock, held } = peer;
   const keys = [...held.keys()];
   const partly = keys.filter(({ witness, length }) => witness > FIRST_OFFSET && witness < length);
   const spent = keys.filter(({ witness, length }) => witness >= length).map(({ serial }) => serial);

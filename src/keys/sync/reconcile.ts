@@ -9,19 +9,19 @@ import { inSlices, PART } from "../common/slices.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import { countPadsLost } from "../links/pad-audit.ts";
-import type { Remote } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { LinkState, PeerState } from "./peer-state.ts";
 
 /**
  * Applies what the other KM told. @returns false when this end had to destroy what the other KM still counts on:
  * both then begin anew. @throws Fault STORE_UNAVAILABLE
  */
-export async function reconcile(context: Context, remote: Remote, state: PeerState): Promise<boolean> {
-  const behind = whyBehind(remote, state);
-  if (behind !== undefined) return destroyDoubtful(context, remote, state, behind);
+export async function reconcile(context: Context, peer: Peer, state: PeerState): Promise<boolean> {
+  const behind = whyBehind(peer, state);
+  if (behind !== undefined) return destroyDoubtful(context, peer, state, behind);
   const change = context.vault.change();
-  for (const link of remote.links) reconcileLink(context, link, state.links.get(link.settings.id), change);
-  const { stock, held } = remote;
+  for (const link of peer.links) reconcileLink(context, link, state.links.get(link.settings.id), change);
+  const { stock, held } = peer;
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));
@@ -30,7 +30,7 @@ export async function reconcile(context: Context, remote: Remote, state: PeerSta
   stock.end(gaps.slice(0, PART), "gap", change);
   held.giveUp(state.givenUp, change);
   for (const mark of state.marks) held.witness(mark, change);
-  await change.put(...remote.peerRow()).commit();
+  await change.put(...peer.peerRow()).commit();
   // Nothing is carved before this has ended; after a crash the next exchange finds what is left.
   await inSlices(context, gaps.slice(PART), async (part) => {
     const more = context.vault.change();
@@ -45,7 +45,7 @@ export async function reconcile(context: Context, remote: Remote, state: PeerSta
 }
 
 /** Why this end is a restored copy, if it is: the other KM has seen more of us than we know ourselves. */
-function whyBehind({ stock, held, links }: Remote, state: PeerState): string | undefined {
+function whyBehind({ stock, held, links }: Peer, state: PeerState): string | undefined {
   for (const link of links) {
     const why = whyPadsBehind(link, state.links.get(link.settings.id)?.seen);
     if (why !== undefined) return why;
@@ -77,11 +77,11 @@ function whyPadsBehind(link: LinkInventory, seen: PadMark | undefined): string |
 }
 
 /** A restored copy: nothing that is shared with it can be trusted to be unused. */
-async function destroyDoubtful(context: Context, remote: Remote, state: PeerState, why: string): Promise<boolean> {
+async function destroyDoubtful(context: Context, peer: Peer, state: PeerState, why: string): Promise<boolean> {
   const { log, meter, vault } = context;
-  const { stock, held, links } = remote;
+  const { stock, held, links } = peer;
   log.error(
-    { alarm: "restored", peer: remote.id, why },
+    { alarm: "restored", peer: peer.id, why },
     "this store is a restored copy: what it shares with the peer is destroyed",
   );
   meter.add("alarms", { alarm: "restored" });
@@ -95,7 +95,7 @@ async function destroyDoubtful(context: Context, remote: Remote, state: PeerStat
     endPads(context, link, { ...told, holds: () => false }, change);
     endBlocks(context, link, [...link.own(), ...link.copies()], "restored");
   }
-  await change.put(...remote.peerRow()).commit();
+  await change.put(...peer.peerRow()).commit();
   return false;
 }
 

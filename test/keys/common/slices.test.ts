@@ -82,7 +82,7 @@ test("the books are read back a few records a turn", async () => {
   const most = watch(network.a, () => opened.mock.calls.length);
   await network.a.boot();
   expect(opened).toHaveBeenCalledTimes(2 * MANY);
-  expect(network.a.km.remotes.get(PEER)).toMatchObject({ stock: { size: MANY }, held: { size: MANY } });
+  expect(network.a.km.peers.get(PEER)).toMatchObject({ stock: { size: MANY }, held: { size: MANY } });
   expect(most()).toBeLessThanOrEqual(OPENED_PER_TURN);
 });
 
@@ -121,16 +121,16 @@ test("what the other KM has lost ends a few a turn, and nothing is carved until 
   await b.boot();
   network.wire.connect();
   const seen: number[] = [];
-  const remote = a.km.remotes.get(PEER);
+  const peer = a.km.peers.get(PEER);
   await until("the two are synchronised", () => {
     network.clock.advance(1);
-    if (remote?.phase === "synchronised") return true;
-    expect(remote?.obstacle()?.code).toBe("PEER_UNAVAILABLE");
+    if (peer?.phase === "synchronised") return true;
+    expect(peer?.obstacle()?.code).toBe("PEER_UNAVAILABLE");
     seen.push(ended(a, "source"));
     return false;
   });
   expect(ended(a, "source")).toBe(MANY);
-  expect(remote?.stock.size).toBe(0);
+  expect(peer?.stock.size).toBe(0);
   expect(most()).toBeLessThanOrEqual(ENDED_PER_TURN + 16);
   expect(Math.max(...seen)).toBeGreaterThan(0);
 });

@@ -8,8 +8,8 @@ import type { TestNode } from "../support/node.ts";
 
 const AGES = { maxAgeMs: 60_000, fetchWindowMs: 30_000 } as const;
 
-const stockSize = (node: TestNode, peer: TestNode): number => node.km.remotes.get(peer.id)?.stock.size ?? 0;
-const heldSize = (node: TestNode, peer: TestNode): number => node.km.remotes.get(peer.id)?.held.size ?? 0;
+const stockSize = (node: TestNode, peer: TestNode): number => node.km.peers.get(peer.id)?.stock.size ?? 0;
+const heldSize = (node: TestNode, peer: TestNode): number => node.km.peers.get(peer.id)?.held.size ?? 0;
 
 async function aged(): Promise<{ network: Network; keys: readonly GivenKey[] }> {
   const network = await Network.up({ blocks: 8, policy: AGES });
@@ -136,7 +136,7 @@ describe("a KMA-key", () => {
   test("that expires while its mark is being moved leaves no row behind", async () => {
     for (let turns = 0; turns < 12; turns++) {
       const { network } = await aged();
-      const { stock } = network.a.km.remotes.get(network.b.id) ?? {};
+      const { stock } = network.a.km.peers.get(network.b.id) ?? {};
       if (stock === undefined) throw new Error("no stock");
       const moving = stock.prepare({ count: 500, step: 32 });
       for (let turn = 0; turn < turns; turn++) await Promise.resolve();
@@ -191,7 +191,7 @@ describe("the turn of an epoch", () => {
     const [first, ...rest] = before.keys;
     await fetched(network, first ?? { id: "", key: "" });
     await network.run(12_000);
-    const name = network.a.km.remotes.get(network.b.id)?.stock.keys()[0]?.block;
+    const name = network.a.km.peers.get(network.b.id)?.stock.keys()[0]?.block;
     const block = (node: TestNode) => node.machine.records.get(`block\n${name}`) ?? new Uint8Array(0);
     expect(
       block(network.a)
@@ -232,7 +232,7 @@ describe("the turn of an epoch", () => {
       "app-a1",
       asked.keys.map(({ id }) => id),
     );
-    const key = network.b.km.remotes.get(network.a.id)?.held.get(1);
+    const key = network.b.km.peers.get(network.a.id)?.held.get(1);
     expect(key?.used()).toEqual([{ offset: 0, length: 96 }]);
     await network.run(10);
     expect(under.keys).toEqual(asked.keys);

@@ -164,7 +164,7 @@ describe("the log tells of each KMA-key", () => {
     await network.run(10);
     const stored = [...(a.km.links.get("ab")?.own() ?? []), ...(a.km.links.get("ab")?.copies() ?? [])];
     const ready =
-      a.km.remotes
+      a.km.peers
         .get(b.id)
         ?.stock.keys()
         .map(({ serial }) => serial) ?? [];

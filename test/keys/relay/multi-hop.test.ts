@@ -61,7 +61,7 @@ describe("km-a and km-c, which share no link", () => {
     const routes = (at: string, to: string) =>
       new Set(
         mesh
-          .remote(at, to)
+          .peer(at, to)
           .stock.keys()
           .map(({ route }) => route),
       );

@@ -21,7 +21,7 @@ const toD = (mesh: Mesh): RelayOffer[] => offersIn(mesh).filter(({ destination }
 /** What is stored at a node under names of parts, or of link blocks without a row. */
 function leftOvers(mesh: Mesh, name: string): string[] {
   const { vault, machine, km } = mesh.node(name);
-  const named = [...km.remotes.values(), km.local].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
+  const named = [...km.peers.values(), km.local].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
   const known = new Set<string>([
     ...named.map(({ block }) => block),
     ...[...machine.rows.keys()].map((key) => key.split("\n")[1] ?? ""),
@@ -39,8 +39,8 @@ describe("a destination with paths = 2", () => {
       [["km-c"], { part: 2, parts: 2 }],
     ]);
     expect(new Set(parts.map(({ keyId, requestId }) => `${keyId} ${requestId}`)).size).toBe(1);
-    expect(mesh.remote("a", "d").stock.keys()[0]).toMatchObject({ route: "multipath", block: "own:km-d:1" });
-    expect([...mesh.remote("d", "a").held.keys()][0]?.block).toBe("held:km-a:1");
+    expect(mesh.peer("a", "d").stock.keys()[0]).toMatchObject({ route: "multipath", block: "own:km-d:1" });
+    expect([...mesh.peer("d", "a").held.keys()][0]?.block).toBe("held:km-a:1");
     const seen = ["b", "c"].flatMap((name) => mesh.node(name).machine.emitted);
     expect(seen).toEqual([]);
     expectOneUse([...mesh.nodes.values()], keys);
@@ -99,7 +99,7 @@ describe("a part that", () => {
       [["km-b"], "RELAY_TIMEOUT"],
       [["km-c"], "RELAY_TIMEOUT"],
     ]);
-    expect(mesh.remote("d", "a").held.size).toBe(0);
+    expect(mesh.peer("d", "a").held.size).toBe(0);
     expect(leftOvers(mesh, "d")).toEqual([]);
     expect(mesh.node("d").recorder.count("kma_keys_ended", { reason: "given_up" })).toBeGreaterThan(0);
     mesh.wire("c", "d").lose = () => false;
@@ -118,7 +118,7 @@ describe("a part that", () => {
     await mesh.run(1000);
     expect(request.outcome).toBeUndefined();
     expect(mesh.node("d").recorder.count("relays_refused", { fault: "BAD_TAG" })).toBeGreaterThan(0);
-    expect(mesh.remote("d", "a").held.size).toBe(0);
+    expect(mesh.peer("d", "a").held.size).toBe(0);
     mesh.wire("c", "d").alter = (offer) => offer;
     mesh.make(30);
     await mesh.run(3000);
@@ -133,7 +133,7 @@ describe("a part that", () => {
     await asked(mesh, "a", "d");
     await mesh.run(200);
     expect(mesh.node("a").recorder.count("kma_keys_ended", { role: "source", reason: "mismatch" })).toBeGreaterThan(0);
-    expect(mesh.remote("a", "d").stock.size).toBe(0);
+    expect(mesh.peer("a", "d").stock.size).toBe(0);
     mesh.wire("c", "d").twist = (confirmation) => confirmation;
     mesh.make(30);
     await mesh.run(3000);
@@ -152,18 +152,18 @@ describe("a part that", () => {
     ask(mesh.node("a").km, { app: "app-a", to: "app-d" });
     await mesh.run(50);
     const offer = toD(mesh).find(({ protection }) => protection.scheme === "otp");
-    const peer = mesh.remote("d", "b").peer;
-    if (offer === undefined || peer === undefined) throw new Error("nothing came");
+    const connection = mesh.peer("d", "b").connection;
+    if (offer === undefined || connection === undefined) throw new Error("nothing came");
     const outcome = mesh
       .node("d")
-      .km.peers.relayed(peer, change(offer))
+      .km.peerEvents.relayed(connection, change(offer))
       .then(
         () => "accepted",
         (thrown: unknown) => asFault(thrown).code,
       );
     await mesh.run(400);
     expect(["BLOCK_USED", "MALFORMED_REQUEST", "SERIAL_SEEN"]).toContain(await outcome);
-    expect(mesh.remote("a", "d").stock.size).toBe(1);
+    expect(mesh.peer("a", "d").stock.size).toBe(1);
     expectAgreement(mesh.node("a"), mesh.node("d"));
   });
 });

@@ -1,4 +1,4 @@
-// Key relay by link between two remotes: what is proved, refused, given up and told (key-protocol 2, 4, 5).
+// Key relay by link between two peers: what is proved, refused, given up and told (key-protocol 2, 4, 5).
 
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
@@ -13,12 +13,12 @@ import type { TestNode } from "../support/node.ts";
 const range = (first: number, last: number): number[] =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-const stockOf = (node: TestNode, peer: TestNode) => remote(node, peer).stock;
-const heldOf = (node: TestNode, peer: TestNode) => remote(node, peer).held;
+const stockOf = (node: TestNode, peer: TestNode) => peerOf(node, peer).stock;
+const heldOf = (node: TestNode, peer: TestNode) => peerOf(node, peer).held;
 
-function remote(node: TestNode, peer: TestNode) {
-  const found = node.km.remotes.get(peer.id);
-  if (found === undefined) throw new Error("no such remote");
+function peerOf(node: TestNode, peer: TestNode) {
+  const found = node.km.peers.get(peer.id);
+  if (found === undefined) throw new Error("no such peer");
   return found;
 }
 
@@ -28,9 +28,9 @@ const offers = ({ wire }: Network): RelayOffer[] =>
 
 /** Asks km-b to accept an offer, as if it had come over the wire. */
 async function offered(network: Network, offer: RelayOffer): Promise<string> {
-  const peer = remote(network.b, network.a).peer;
-  if (peer === undefined) throw new Error("not connected");
-  const outcome = network.b.km.peers.relayed(peer, offer).then(
+  const connection = peerOf(network.b, network.a).connection;
+  if (connection === undefined) throw new Error("not connected");
+  const outcome = network.b.km.peerEvents.relayed(connection, offer).then(
     () => "accepted",
     (thrown: unknown) => (thrown instanceof Fault ? thrown.code : String(thrown)),
   );
@@ -353,7 +353,7 @@ describe("key-protocol 2: the destination refuses", () => {
 describe("a relay that fails on the way leaves nothing behind", () => {
   /** No lease is out, and each key-ID key and stored block is one of the books. */
   function expectBalance(node: TestNode): void {
-    const sharedPeers = [node.km.local, ...node.km.remotes.values()];
+    const sharedPeers = [node.km.local, ...node.km.peers.values()];
     const blocks = new Set(
       sharedPeers.flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()].map(({ block }) => block)),
     );
@@ -377,9 +377,9 @@ describe("a relay that fails on the way leaves nothing behind", () => {
 
   test.each(range(0, 16))("at the destination, when the token goes away after %i turns", async (turns) => {
     const { network, offer } = await intercepted();
-    const peer = remote(network.b, network.a).peer;
-    if (peer === undefined) throw new Error("not connected");
-    const answer = network.b.km.peers.relayed(peer, offer).catch(() => {});
+    const connection = peerOf(network.b, network.a).connection;
+    if (connection === undefined) throw new Error("not connected");
+    const answer = network.b.km.peerEvents.relayed(connection, offer).catch(() => {});
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
     network.b.vault.token("gone");
     await answer;
@@ -426,6 +426,6 @@ describe("a relay that fails on the way leaves nothing behind", () => {
 });
 
 function idKeysOf(node: TestNode): number {
-  const sharedPeers = [node.km.local, ...node.km.remotes.values()];
+  const sharedPeers = [node.km.local, ...node.km.peers.values()];
   return sharedPeers.reduce((sum, { stock, held }) => sum + stock.size + held.size, 0);
 }

@@ -27,12 +27,12 @@ async function intercepted(wanted: MeshWanted, hop: readonly [string, string], t
 
 /** Gives an offer to a node as if its predecessor had sent it; the code with which it ends. */
 async function offered(mesh: Mesh, from: string, at: string, offer: RelayOffer): Promise<string> {
-  const peer = mesh.remote(at, from).peer;
-  if (peer === undefined) throw new Error("not connected");
+  const connection = mesh.peer(at, from).connection;
+  if (connection === undefined) throw new Error("not connected");
   let outcome = "pending";
   mesh
     .node(at)
-    .km.peers.relayed(peer, offer)
+    .km.peerEvents.relayed(connection, offer)
     .then(
       () => {
         outcome = "accepted";
@@ -94,7 +94,7 @@ describe("key-protocol 2: a changed frame is refused, and no key comes of it", (
   test.each(OF_LINK)("on the first hop: %s", async (_what, twist) => {
     const { mesh, offer } = await intercepted({ links: LINE_3 }, ["a", "b"], "c");
     expect(await offered(mesh, "a", "b", twist(offer))).not.toMatch(/accepted|pending|INTERNAL/);
-    expect(mesh.remote("c", "a").held.size).toBe(0);
+    expect(mesh.peer("c", "a").held.size).toBe(0);
     expect(mesh.node("b").recorder.count("relays_refused", { direction: "in" })).toBe(1);
     await mesh.run(5000);
     await exchanged(mesh, "a", "c");
@@ -105,7 +105,7 @@ describe("key-protocol 2: a changed frame is refused, and no key comes of it", (
     const { mesh, offer } = await intercepted({ links: LINE_3 }, ["b", "c"], "c");
     expect(offer.protection.scheme).toBe("otp");
     expect(await offered(mesh, "b", "c", twist(offer))).not.toMatch(/accepted|pending|INTERNAL/);
-    expect(mesh.remote("c", "a").held.size).toBe(0);
+    expect(mesh.peer("c", "a").held.size).toBe(0);
     expect(mesh.node("c").recorder.count("relays_refused", { direction: "in" })).toBe(1);
     await mesh.run(5000);
     await exchanged(mesh, "a", "c");
@@ -121,17 +121,17 @@ describe("key-protocol 2: a changed frame is refused, and no key comes of it", (
     const { mesh, offer } = await intercepted({ links: LINE_3 }, ["b", "c"], "c");
     mesh.wire("b", "c").lose = ({ kind }) => kind === "relay";
     await mesh.run(2500);
-    expect(mesh.remote("a", "c").stock.givenUp.size).toBe(0);
+    expect(mesh.peer("a", "c").stock.givenUp.size).toBe(0);
     expect(mesh.node("c").machine.rows.get("peer\nkm-a")?.accepted).toBeGreaterThan(0);
     expect(await offered(mesh, "b", "c", offer)).toBe("SERIAL_SEEN");
-    expect(mesh.remote("c", "a").held.size).toBe(0);
+    expect(mesh.peer("c", "a").held.size).toBe(0);
   });
 
   test("serials given up are not believed from others than their source", async () => {
     const { mesh, offer } = await intercepted({ links: LINE_3 }, ["b", "c"], "c");
     await mesh.run(5000);
     await exchanged(mesh, "a", "c");
-    const held = mesh.remote("c", "a").held.serials();
+    const held = mesh.peer("c", "a").held.serials();
     const wire = mesh.wire("b", "c");
     wire.alter = (one) => ({ ...one, givenUp: held.join() });
     mesh.make(10);
@@ -223,7 +223,7 @@ describe("a KM that cannot pass a key on", () => {
     expect(results.length).toBeLessThan(7);
     mesh.modules("bc").make(10);
     await mesh.run(40_000);
-    expect(mesh.remote("a", "c").stock.size).toBeGreaterThan(0);
+    expect(mesh.peer("a", "c").stock.size).toBeGreaterThan(0);
     expectPadsOnce(mesh);
   });
 
@@ -251,7 +251,7 @@ test("design 4: transit pads and the stock of a neighbour have their turns on a 
     mesh.modules("bc").make(2);
     await mesh.run(100);
   }
-  const [own, passed] = [mesh.remote("b", "c").stock.size, mesh.node("b").recorder.count("transits", { to: "km-c" })];
+  const [own, passed] = [mesh.peer("b", "c").stock.size, mesh.node("b").recorder.count("transits", { to: "km-c" })];
   expect(own + passed).toBeGreaterThan(35);
   expect(Math.abs(own - passed)).toBeLessThan(8);
 });
@@ -304,6 +304,6 @@ test("design 5: a hop that was dry is tried with one key, however many are wante
   expect(then).toBeLessThanOrEqual(5);
   mesh.modules("bc").make(60);
   await mesh.run(20_000);
-  expect(mesh.remote("a", "c").stock.size).toBe(8);
+  expect(mesh.peer("a", "c").stock.size).toBe(8);
   expectPadsOnce(mesh);
 });

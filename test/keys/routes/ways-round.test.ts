@@ -73,7 +73,7 @@ describe("a ring", () => {
     await mesh.run(500);
     await exchanged(mesh, "a", "b");
     expect(routesOf(mesh, "a", "b")).toEqual(["km-d km-c"]);
-    expect(mesh.remote("a", "b").stock.keys()[0]?.route).toBe("relayed");
+    expect(mesh.peer("a", "b").stock.keys()[0]?.route).toBe("relayed");
     expectPadsOnce(mesh);
   });
 

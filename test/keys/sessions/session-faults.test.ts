@@ -268,7 +268,7 @@ describe("a key manager that is killed", () => {
   test("loses a session that the other KM still has: the initiator is told at the next use", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    const peer = scene.network.a.km.remotes.get("km-b" as never)?.peer;
+    const peer = scene.network.a.km.peers.get("km-b" as never)?.connection;
     const told = peer?.tell([{ name: "session_end", session_ID: sessionId, reason: "idle" }], 1000);
     await scene.network.run(20);
     await told;
@@ -341,7 +341,7 @@ describe("a peer that lies", () => {
   test("about who is at home there, about a session's name, or about one that is not its own, is refused", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    const peer = scene.network.a.km.remotes.get("km-b" as never)?.peer;
+    const peer = scene.network.a.km.peers.get("km-b" as never)?.connection;
     const creation = {
       sessionId: "fresh",
       initiator: "app-a1",
@@ -380,9 +380,9 @@ describe("a peer that lies", () => {
     const one = await scene.session(10);
     await scene.taken(one, 1);
     const [spent] = scene.b.keys;
-    const { peers } = scene.network.b.km;
-    const honest = peers.sessionNotified.bind(peers);
-    peers.sessionNotified = async (peer, wish) => {
+    const { peerEvents } = scene.network.b.km;
+    const honest = peerEvents.sessionNotified.bind(peerEvents);
+    peerEvents.sessionNotified = async (peer, wish) => {
       const [first = ""] = await honest(peer, wish);
       return [spent?.id ?? "", first, first, "nonsense", first.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))];
     };
@@ -395,9 +395,9 @@ describe("a peer that lies", () => {
   test("about more keys than were asked supplies no more than were asked", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session(4);
-    const { peers } = scene.network.b.km;
-    const honest = peers.sessionNotified.bind(peers);
-    peers.sessionNotified = (peer, wish) => honest(peer, { ...wish, count: wish.count + 1 });
+    const { peerEvents } = scene.network.b.km;
+    const honest = peerEvents.sessionNotified.bind(peerEvents);
+    peerEvents.sessionNotified = (peer, wish) => honest(peer, { ...wish, count: wish.count + 1 });
     expect((await scene.taken(sessionId, 1)).keys).toHaveLength(1);
     expect(scene.network.a.recorder.count("key_ids_refused")).toBe(1);
     scene.expectSound();
@@ -406,7 +406,7 @@ describe("a peer that lies", () => {
   test("about the end of sessions ends only those that it shares", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    const peer = scene.network.b.km.remotes.get("km-a" as never)?.peer;
+    const peer = scene.network.b.km.peers.get("km-a" as never)?.connection;
     const told = [
       peer?.tell([{ name: "session_end", session_ID: "unknown", reason: "idle" }], 1000),
       peer?.tell([{ name: "session_end", session_ID: sessionId, reason: "made up" }], 1000),

@@ -43,9 +43,9 @@ async function together() {
   const [near, far] = memoryPair(A, S);
   const { buffers } = new TestPorts(clock);
   const options = { self: A, peer: S, dialect: "strict", defaultKeyBits: 256 } as const;
-  const session = new KxSession(near, options, { events: km.peers, buffers, ...ports });
-  km.peers.connected(session);
-  void session.ended.then(() => km.peers.disconnected(session));
+  const session = new KxSession(near, options, { events: km.peerEvents, buffers, ...ports });
+  km.peerEvents.connected(session);
+  void session.ended.then(() => km.peerEvents.disconnected(session));
   opened.push(async () => {
     session.close("end of test");
     await session.gone;

@@ -387,7 +387,7 @@ describe("design 5: with a strict peer there is nothing but keys", () => {
   it("an extended peer's whole keys are refused", async () => {
     const pair = await StrictPair.up();
     const peer = { id: "km-x" } as never;
-    await expect(pair.a.km.peers.relayedUnprotected(peer, { keys: [] } as never)).rejects.toMatchObject({
+    await expect(pair.a.km.peerEvents.relayedUnprotected(peer, { keys: [] } as never)).rejects.toMatchObject({
       code: "PROTECTION_REFUSED",
     });
   });

@@ -19,11 +19,11 @@ describe("mandatory", () => {
     "%s where there is one link: refused at once, nothing consumed",
     async (routeType) => {
       const network = await Network.up();
-      const bytes = network.a.km.remotes.get(network.b.id)?.stock.bytes;
+      const bytes = network.a.km.peers.get(network.b.id)?.stock.bytes;
       const asked = ask(network.a.km, { ...FROM_TO, only: { routeType } });
       await network.run(0);
       expect(asked.fault?.code).toBe("EXTENSION_UNMET");
-      expect(network.a.km.remotes.get(network.b.id)?.stock.bytes).toBe(bytes);
+      expect(network.a.km.peers.get(network.b.id)?.stock.bytes).toBe(bytes);
     },
   );
 
@@ -39,7 +39,7 @@ describe("mandatory", () => {
 
   test("only the younger KMA-keys are carved when both are there", async () => {
     const network = await Network.up({ blocks: 4 });
-    const { stock } = network.a.km.remotes.get(network.b.id) ?? {};
+    const { stock } = network.a.km.peers.get(network.b.id) ?? {};
     const oldest = stock?.keys()[0]?.serial;
     await network.run(AGED_MS);
     ask(network.a.km, { ...FROM_TO, count: 125 });

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { FIRST_OFFSET } from "../../../src/keys/common/key-id.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import type { Remote } from "../../../src/keys/peers/peer.ts";
+import type { Peer } from "../../../src/keys/peers/peer.ts";
 import { NO_DEMAND, plus, SourceKey } from "../../../src/keys/supply/source-key.ts";
 import { SourceStock } from "../../../src/keys/supply/stock.ts";
 import { type Asked, ask } from "../support/apps.ts";
@@ -13,10 +13,10 @@ import { Network } from "../support/network.ts";
 
 const BLOCK_BYTES = 4096;
 
-function remoteOf({ a }: Network): Remote {
-  const remote = a.km.remotes.get(kmId("km-b"));
-  if (remote === undefined) throw new Error("km-a knows no km-b");
-  return remote;
+function remoteOf({ a }: Network): Peer {
+  const peer = a.km.peers.get(kmId("km-b"));
+  if (peer === undefined) throw new Error("km-a knows no km-b");
+  return peer;
 }
 
 const demand = fc.record({ count: fc.integer({ min: 1, max: 400 }), step: fc.constantFrom(8, 16, 32, 128, 1000) });

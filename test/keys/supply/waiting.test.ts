@@ -109,7 +109,7 @@ describe("rests of KMA-keys", () => {
       await network.run(100);
       expect([round, most.outcome]).toEqual([round, "granted"]);
     }
-    const { stock } = network.a.km.remotes.get(network.b.id) ?? {};
+    const { stock } = network.a.km.peers.get(network.b.id) ?? {};
     expect(stock?.keys().filter(({ left }) => left === 96).length).toBeGreaterThan(12);
     const large = ask(network.a.km, wish({ count: 300 }));
     await network.run(1000);
@@ -135,7 +135,7 @@ describe("rests of KMA-keys", () => {
       expect([round, asked.outcome]).toEqual([round, "granted"]);
     }
     await network.run(1000);
-    const { stock } = network.a.km.remotes.get(network.b.id) ?? {};
+    const { stock } = network.a.km.peers.get(network.b.id) ?? {};
     expect(stock?.keys().filter(({ state }) => state === "open").length).toBeLessThanOrEqual(32);
     expect(network.a.recorder.count("kma_keys_ended", { reason: "tail" })).toBeGreaterThan(20);
   });

@@ -26,9 +26,9 @@ export function expectOneUse(nodes: readonly TestNode[], given: readonly GivenKe
 
 /** Each KMA-key that `source` can carve is held whole by `destination`, from where it will be carved on; no block is two things. */
 export function expectAgreement(source: TestNode, destination: TestNode): void {
-  const stock = source.km.remotes.get(destination.id)?.stock;
-  const held = destination.km.remotes.get(source.id)?.held;
-  if (stock === undefined || held === undefined) throw new Error("no remotes");
+  const stock = source.km.peers.get(destination.id)?.stock;
+  const held = destination.km.peers.get(source.id)?.held;
+  if (stock === undefined || held === undefined) throw new Error("no peers");
   for (const { serial, carved, length } of stock.keys()) {
     const key = held.get(serial);
     expect([serial, key?.length]).toEqual([serial, length]);

@@ -99,8 +99,8 @@ export class Mesh {
   }
 
   /** What two nodes share, as the first sees it. */
-  remote(at: string, of: string) {
-    const found = this.node(at).km.remotes.get(this.node(of).id);
+  peer(at: string, of: string) {
+    const found = this.node(at).km.peers.get(this.node(of).id);
     if (found === undefined) throw new Error(`${at} has no peer ${of}`);
     return found;
   }

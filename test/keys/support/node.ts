@@ -49,7 +49,7 @@ export class TestNode {
   }
 
   get events(): PeerEvents | undefined {
-    return this.#life.ended ? undefined : this.#up?.km.peers;
+    return this.#life.ended ? undefined : this.#up?.km.peerEvents;
   }
 
   get vault(): ModelVault {

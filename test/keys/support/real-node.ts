@@ -43,7 +43,7 @@ export class RealNode {
   }
 
   get events(): PeerEvents | undefined {
-    return this.#up?.km.peers;
+    return this.#up?.km.peerEvents;
   }
 
   get vault(): Bench["vault"] {

@@ -5,7 +5,7 @@ import { appId, kmId } from "../../../src/core/ids.ts";
 import type { KeysPolicy } from "../../../src/keys/common/context.ts";
 import type { Quota } from "../../../src/keys/common/quota.ts";
 import type { AppEntry, KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
-import type { Peer, PeerEvents, UnprotectedArrival, UnprotectedOffer } from "../../../src/keys/ports.ts";
+import type { PeerConnection, PeerEvents, UnprotectedArrival, UnprotectedOffer } from "../../../src/keys/ports.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import type { GivenKey } from "./apps.ts";
 import { POLICY, QUOTA } from "./network.ts";
@@ -36,7 +36,7 @@ export function offering(keys: readonly (readonly [id: string, letters: string])
 class StrictKm implements PeerEvents {
   readonly id = THEIRS;
   readonly events: PeerEvents = this;
-  peer: Peer | undefined;
+  peer: PeerConnection | undefined;
   /** What was relayed to it. */
   readonly taken = new Map<string, string>();
   /** Of each relay how many keys it had. */
@@ -44,13 +44,13 @@ class StrictKm implements PeerEvents {
   /** What it answers, if it is no success. */
   refusal: FaultCode | undefined;
 
-  connected(peer: Peer): void {
+  connected(peer: PeerConnection): void {
     this.peer = peer;
   }
   disconnected(): void {
     this.peer = undefined;
   }
-  async relayedUnprotected(_peer: Peer, { keys }: UnprotectedArrival): Promise<void> {
+  async relayedUnprotected(_peer: PeerConnection, { keys }: UnprotectedArrival): Promise<void> {
     this.relays.push(keys.length);
     if (this.refusal !== undefined) throw new Fault(this.refusal);
     for (const { keyId, letters: text } of keys) this.taken.set(keyId, Buffer.from(text).toString("latin1"));

@@ -5,7 +5,7 @@ import type { KmId } from "../../../src/core/ids.ts";
 import type { Clock } from "../../../src/core/ports.ts";
 import type {
   ExtensionEntry,
-  Peer,
+  PeerConnection,
   PeerEvents,
   PeerKeysRequest,
   RelayConfirmation,
@@ -105,7 +105,7 @@ export class Wire {
 }
 
 /** The connection as one end holds it. */
-class PeerSide implements Peer {
+class PeerSide implements PeerConnection {
   readonly id: KmId;
   readonly here: WireEnd;
   readonly #wire: Wire;

@@ -21,8 +21,8 @@ async function fetched(network: Network, keys: readonly GivenKey[]): Promise<rea
 }
 
 function pair(node: TestNode, peer: TestNode) {
-  const found = node.km.remotes.get(peer.id);
-  if (found === undefined) throw new Error("no such remote");
+  const found = node.km.peers.get(peer.id);
+  if (found === undefined) throw new Error("no such peer");
   return found;
 }
 
@@ -283,11 +283,11 @@ describe("before the exchange has ended", () => {
   ])("a state with %s is refused and changes nothing", async (_what, member) => {
     const network = await Network.up({ blocks: 4 });
     const { nextSerial } = pair(network.a, network.b).stock;
-    const peer = pair(network.a, network.b).peer;
-    if (peer === undefined) throw new Error("not connected");
+    const connection = pair(network.a, network.b).connection;
+    if (connection === undefined) throw new Error("not connected");
     const entries = [{ part: "begin" }, { part: "given", given: 0, proved: 0, given_up: "" }, member, { part: "end" }];
-    const told = network.a.km.peers.told(
-      peer,
+    const told = network.a.km.peerEvents.told(
+      connection,
       entries.map((entry) => ({ name: "qkm_state", ...entry })),
     );
     await expect(told).rejects.toMatchObject({ code: "MALFORMED_REQUEST" });
@@ -361,13 +361,13 @@ describe("connections that come and go", () => {
 
   test("events of a connection that was replaced change nothing", async () => {
     const network = await Network.up();
-    const old = pair(network.a, network.b).peer;
+    const old = pair(network.a, network.b).connection;
     if (old === undefined) throw new Error("not connected");
     network.wire.connect();
     await network.run(100);
-    network.a.km.peers.disconnected(old);
+    network.a.km.peerEvents.disconnected(old);
     expect(pair(network.a, network.b).phase).toBe("synchronised");
-    await expect(network.a.km.peers.told(old, [])).rejects.toMatchObject({ code: "PEER_UNAVAILABLE" });
+    await expect(network.a.km.peerEvents.told(old, [])).rejects.toMatchObject({ code: "PEER_UNAVAILABLE" });
   });
 });
 

@@ -8,7 +8,7 @@ import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { ReceivedKey } from "../../../src/keys/fetch/received-keys.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
-import { Remote } from "../../../src/keys/peers/peer.ts";
+import { Peer } from "../../../src/keys/peers/peer.ts";
 import type { ExtensionEntry } from "../../../src/keys/ports.ts";
 import { SourceKey } from "../../../src/keys/supply/source-key.ts";
 import { readMarks, StateReader, stateEntries } from "../../../src/keys/sync/peer-state.ts";
@@ -31,28 +31,28 @@ interface KeyInventory {
   readonly givenUp: readonly number[];
 }
 
-function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Remote {
+function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Peer {
   const context = { self: SELF } as Context;
-  const remote = new Remote(context, PEER, new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })));
+  const peer = new Peer(context, PEER, new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })));
   const link = new LinkInventory(SELF, { id: LINK, peer: PEER, blockBytes: LENGTH, share: [1, 1], keepBlocks: 9 });
   for (const [run, sequence] of copies) {
     link.enter({ link: LINK, run, sequence, own: false, id: linkBlock(LINK, run, sequence) });
     link.settled = { run, sequence };
   }
-  remote.links.push(link);
+  peer.links.push(link);
   const block = "b" as BlockId;
   for (const [serial, witness] of held) {
     const row = { peer: PEER, serial, block, length: LENGTH, bornAt: 0, witness, fetched: new Uint8Array(64) };
-    remote.held.add(new ReceivedKey(row, ID_KEY));
-    remote.held.accept(serial);
+    peer.held.add(new ReceivedKey(row, ID_KEY));
+    peer.held.accept(serial);
   }
   for (const [serial, mark] of open) {
     const row = { peer: PEER, serial, block, length: LENGTH, state: "open", mark, bornAt: 0, exact: false } as const;
-    remote.stock.restore(new SourceKey(row, ID_KEY), row);
-    remote.stock.nextSerial = serial + 1;
+    peer.stock.restore(new SourceKey(row, ID_KEY), row);
+    peer.stock.nextSerial = serial + 1;
   }
-  for (const serial of givenUp) remote.stock.givenUp.add(serial);
-  return remote;
+  for (const serial of givenUp) peer.stock.givenUp.add(serial);
+  return peer;
 }
 
 /** As it arrives: through JSON. */
