@@ -46,6 +46,10 @@ export interface NodeConfig {
     readonly seal: "auto" | "direct" | "envelope";
     readonly epochMs: number;
     readonly epochSeals: number;
+    /** Within which the token must answer a call. */
+    readonly deadlineMs: number;
+    /** `[memory] allow_unlocked`, for the memory shared with the token's process. */
+    readonly allowUnlocked: boolean;
   };
   readonly memory: {
     readonly slabBytes: number;

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { DRIVERS, type DriverName } from "../drivers/index.ts";
-import { openPkcs11Token } from "../drivers/pkcs11/token.ts";
+import { openToken } from "../drivers/pkcs11/process/open.ts";
 import { startAk } from "./ak/server.ts";
 import type { LinkConfig, NodeConfig } from "./config.ts";
 import type { AuditWriter, LateAudit } from "./control/audit/audit-writer.ts";
@@ -140,9 +140,9 @@ export async function runNode(given: Given): Promise<void> {
 }
 
 function openNodeVault({ config, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
-  const openToken = () => openPkcs11Token(config.token, log);
+  const ports = { openToken: () => openToken(config.token, log), clock, pace, log, meter: metrics.meter };
   const store = membership && { openStore: () => membership.openStore() };
-  return openVault(vaultOptionsOf(config), { openToken, clock, pace, log, meter: metrics.meter, ...store });
+  return openVault(vaultOptionsOf(config), { ...ports, ...store });
 }
 
 function commandsOf(base: Base, node: Node) {

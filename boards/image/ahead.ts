@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { ImageError, run, say } from "./tools.ts";
 
 /** What is a program of its own, and begins when it is imported. */
-const PROGRAMS = ["src/main.ts", "src/cli/qkm.ts"];
+const PROGRAMS = ["src/main.ts", "src/cli/qkm.ts", "drivers/pkcs11/process/main.ts"];
 /** In so many processes that V8 never collects its old garbage: what it writes of a function tells how often it did. */
 const PARTS = 12;
 /** Imports one part of all the rest, also of what the units load only when they need it. */
@@ -44,7 +44,7 @@ function fill(root: string, cache: string): void {
   mkdirSync(cache);
   run("chown", ["900:900", cache]);
   const env = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "NODE_COMPILE_CACHE=/opt/qkm/cache"];
-  // Without arguments both programs say what they miss (64, 78: sysexits); an import that fails ends it otherwise.
+  // Without arguments the programs say what they miss (64, 78: sysexits); an import that fails ends it otherwise.
   const once = 'node_modules/.bin/node --predictable --random-seed=1 "$@" || case $? in 64 | 78) ;; *) exit 1 ;; esac';
   const node = ["sh", "-c", `cd /opt/qkm; ${once}`, "sh"];
   for (const args of RUNS) run("chroot", ["--userspec=900:900", root, ...env, ...node, ...args]);

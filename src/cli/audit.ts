@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { Command } from "commander";
-import { openPkcs11Token } from "../../drivers/pkcs11/token.ts";
+import { openToken } from "../../drivers/pkcs11/process/open.ts";
 import type { NodeConfig } from "../config.ts";
 import type { Witness } from "../control/audit/audit-log.ts";
 import { auditLabel } from "../control/audit/audit-writer.ts";
@@ -89,7 +89,7 @@ async function byTheToken(config: NodeConfig): Promise<Confirming> {
   const name = auditNameOf(config);
   const release = ownDirectory(node.storeDir);
   try {
-    const token = await openPkcs11Token(settings, makeLog("error", process.stderr));
+    const token = await openToken(settings, makeLog("error", process.stderr));
     const key = await token.macKey(auditLabel(name));
     const sequence = await token.counter(auditLabel(name));
     return {

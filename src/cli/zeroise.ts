@@ -3,7 +3,7 @@
 import { rmSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import { openPkcs11Token } from "../../drivers/pkcs11/token.ts";
+import { openToken } from "../../drivers/pkcs11/process/open.ts";
 import type { NodeConfig } from "../config.ts";
 import { makeLog } from "../control/log.ts";
 import { callControl, NotRunning } from "../control/socket/client.ts";
@@ -65,7 +65,7 @@ async function here({ node, token: settings }: NodeConfig): Promise<string> {
   const release = ownDirectory(node.storeDir);
   try {
     const log = makeLog("error", process.stderr);
-    await using token = await openPkcs11Token(settings, log);
+    await using token = await openToken(settings, log);
     const keks = await token.find(kekPrefix(node.id));
     for (const kek of keks) await kek.destroy();
     rmSync(node.storeDir, { recursive: true, force: true });

@@ -94,6 +94,7 @@ export const SCHEMA = v.strictObject({
     ),
     epoch_s: v.optional(integer(1, 31_536_000, "a new KEK after this time"), 3_600),
     epoch_seals: v.optional(integer(1_000, 2 ** 31, "a new KEK after so many seals"), 1_000_000),
+    deadline_s: v.optional(integer(1, 120, "a token that has not answered a call after this time is gone"), 5),
   }),
   memory: v.optional(
     v.strictObject({

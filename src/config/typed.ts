@@ -41,6 +41,8 @@ export function configOf(from: Written, file: string): NodeConfig {
       seal: token.seal,
       epochMs: token.epoch_s * 1_000,
       epochSeals: token.epoch_seals,
+      deadlineMs: token.deadline_s * 1_000,
+      allowUnlocked: memory.allow_unlocked,
     },
     memory: { slabBytes: memory.slab_bytes, ringBytes: memory.ring_bytes, allowUnlocked: memory.allow_unlocked },
     watchdog: {

@@ -32,6 +32,8 @@ import type {
 const MAKE_UP_MS = 1000;
 /** How long an orderly end waits for calls to the token that are under way. */
 const TOKEN_ENDS_MS = 2000;
+/** How long `zeroise` lets the KEKs come before the store. */
+const KEKS_FIRST_MS = 500;
 /** How long `zeroise` waits for a token that is not there. */
 const TOKEN_COMES_MS = 5000;
 
@@ -150,10 +152,12 @@ export class LocalVault implements Vault, AsyncDisposable {
     this.#state = "zeroised";
     this.#forget();
     memory.zero();
-    const atOnce = await life.destroyAll();
+    const destroying = life.destroyAll();
+    // The store does not wait for a token that hangs.
+    await within(KEKS_FIRST_MS, destroying, clock);
     await recordStore.destroy();
     release();
-    const destroyed = atOnce ?? (await life.destroyedWithin(TOKEN_COMES_MS));
+    const destroyed = (await destroying) ?? (await life.destroyedWithin(TOKEN_COMES_MS));
     await link.close();
     // A call that was under way may have brought something in meanwhile.
     memory.zero();
@@ -232,6 +236,17 @@ export class LocalVault implements Vault, AsyncDisposable {
     if (this.#state !== "open") throw new Fault("STOPPING");
     return this.#parts;
   }
+}
+
+/** Waits for work, but not longer than that. The work must not reject. */
+function within(ms: number, work: Promise<unknown>, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve);
+    void work.then(() => {
+      cancel();
+      resolve();
+    });
+  });
 }
 
 /** @throws Fault STORE_UNAVAILABLE when nothing could ever open the record */

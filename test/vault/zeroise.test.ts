@@ -53,6 +53,20 @@ describe("zeroise", () => {
     expect(bench.token.keks()).toEqual([]);
   });
 
+  test("with a token that hangs destroys memory and store all the same, and the KEKs when it answers", async () => {
+    await using bench = await readyBench();
+    await keep(bench.vault, "a");
+    const { promise: hanging, resolve: goOn } = Promise.withResolvers<void>();
+    bench.token.slow(() => hanging);
+    const zeroised = bench.vault.zeroise();
+    await bench.clock.run(500);
+    expect(bench.disk.records).toEqual([]);
+    expect(bench.token.keks()).toHaveLength(1);
+    goOn();
+    await zeroised;
+    expect(bench.token.keks()).toEqual([]);
+  });
+
   test("with the token gone for longer says that its KEKs are left", async () => {
     await using bench = await readyBench();
     await keep(bench.vault, "a");

@@ -23,8 +23,10 @@ export interface BlockFeed {
   blocks(): AsyncIterable<FedBlock>;
 }
 
-/** Blocks sealed and not yet durable, per link. */
+/** Blocks taken and not yet durable, per link. */
 const PIPELINE = 32;
+/** Those among them that the token is sealing: while it works on one, the next is on its way. Slots of a link bound it. */
+const SEALING = 3;
 
 export class Intake {
   readonly #context: Context;
@@ -33,9 +35,9 @@ export class Intake {
   /** Ends when every block taken so far is durable and entered, in order. */
   #tail: Promise<void> = Promise.resolve();
   #pending = 0;
-  #isSealing = false;
-  /** For token, store or audit log, or for room. */
-  #isWaiting = false;
+  #sealing = 0;
+  /** Blocks that wait for token, store or audit log. */
+  #waiting = 0;
   #done = 0;
   /** The last block whose commit was begun. */
   #newest: BlockPosition | undefined;
@@ -64,7 +66,7 @@ export class Intake {
 
   /** Blocks done with so far; undefined while none is at hand, or nothing can be done with it. */
   progress(): number | undefined {
-    return this.#isWaiting || (this.#pending === 0 && !this.#isSealing) ? undefined : this.#done;
+    return this.#waiting > 0 || this.#pending === 0 ? undefined : this.#done;
   }
 
   #check(): void {
@@ -72,33 +74,33 @@ export class Intake {
   }
 
   async #take(block: FedBlock, signal: AbortSignal): Promise<void> {
-    using key = block.key;
-    const { meter } = this.#context;
-    const { settings } = this.#book;
-    const labels = { link: settings.id };
-    if (key.length !== settings.blockBytes) {
-      meter.add("blocks_refused", labels);
-      return block.acknowledge();
-    }
-    if (!this.#book.isNew(block)) {
-      meter.add("blocks_duplicate", labels);
-      return block.acknowledge();
+    const refusal = this.#refusal(block);
+    if (refusal !== undefined) {
+      block.key[Symbol.dispose]();
+      this.#context.meter.add(refusal, { link: this.#book.settings.id });
+      block.acknowledge();
+      return;
     }
     const { run, sequence } = block;
+    const { settings } = this.#book;
     this.#book.highest = { run, sequence };
     // rule: row-without-key
     const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence) };
-    const stored: StoredBlock = { ...row, id: linkBlock(settings.id, run, sequence) };
-    this.#isSealing = true;
-    const sealed = await this.#persist(() => this.#context.vault.seal(stored.id, key), signal);
-    this.#isSealing = false;
-    if (sealed !== undefined) await this.#store(block, stored, sealed, signal);
+    this.#store(block, { ...row, id: linkBlock(settings.id, run, sequence) }, signal);
+    while (this.#pending >= PIPELINE || this.#sealing >= SEALING) {
+      await new Promise<void>((resolve) => (this.#room = resolve));
+    }
   }
 
-  async #store(block: FedBlock, stored: StoredBlock, sealed: Sealed, signal: AbortSignal): Promise<void> {
+  #refusal({ key, ...place }: FedBlock): "blocks_refused" | "blocks_duplicate" | undefined {
+    if (key.length !== this.#book.settings.blockBytes) return "blocks_refused";
+    return this.#book.isNew(place) ? undefined : "blocks_duplicate";
+  }
+
+  /** Sealed and submitted beside those before it, so that commits are grouped; entered in order. */
+  #store(block: FedBlock, stored: StoredBlock, signal: AbortSignal): void {
     this.#pending++;
-    // Submitted at once, so that commits are grouped; entered in order.
-    const durable = this.#persist(() => this.#commit(stored, sealed), signal).catch((thrown: unknown) => {
+    const durable = this.#keep(block, stored, signal).catch((thrown: unknown) => {
       this.#defect ??= { thrown };
       return undefined;
     });
@@ -111,7 +113,23 @@ export class Intake {
       this.#enter(stored);
       block.acknowledge();
     });
-    if (this.#pending >= PIPELINE) await new Promise<void>((resolve) => (this.#room = resolve));
+  }
+
+  /** Undefined when the signal ended it. */
+  async #keep(block: FedBlock, stored: StoredBlock, signal: AbortSignal): Promise<true | undefined> {
+    const sealed = await this.#seal(block, stored, signal);
+    return sealed && (await this.#persist(() => this.#commit(stored, sealed), signal));
+  }
+
+  async #seal(block: FedBlock, { id }: StoredBlock, signal: AbortSignal): Promise<Sealed | undefined> {
+    using key = block.key;
+    this.#sealing++;
+    try {
+      return await this.#persist(() => this.#context.vault.seal(id, key), signal);
+    } finally {
+      this.#sealing--;
+      this.#room?.();
+    }
   }
 
   async #commit({ id, ...row }: StoredBlock, sealed: Sealed): Promise<true> {
@@ -153,9 +171,9 @@ export class Intake {
         const fault = asFault(thrown);
         if (fault.code === "INTERNAL") throw thrown;
         this.#context.log.warn({ link: this.#book.settings.id, fault: fault.code }, "intake waits");
-        this.#isWaiting = true;
+        this.#waiting++;
         await this.#healthChange(signal);
-        this.#isWaiting = false;
+        this.#waiting--;
       }
     }
     return undefined;

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import pkcs11js from "pkcs11js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { borrowLibrary } from "../../../drivers/pkcs11/library.ts";
+import { openToken } from "../../../drivers/pkcs11/process/open.ts";
 import { findToken } from "../../../drivers/pkcs11/slot.ts";
 import type { Pkcs11Options } from "../../../drivers/pkcs11/token.ts";
 import { openPkcs11Token } from "../../../drivers/pkcs11/token.ts";
@@ -24,6 +25,9 @@ const open = (options: Partial<Pkcs11Options> = {}): Promise<Token> =>
     log,
   );
 
+const openInProcess = (): Promise<Token> =>
+  openToken({ ...made, softhsmConf: made.conf, deadlineMs: 5_000, allowUnlocked: false }, log);
+
 beforeAll(async () => {
   made = await makeToken();
 });
@@ -36,6 +40,7 @@ const GONE = { code: "HSM_UNAVAILABLE" };
 
 exerciseToken("SoftHSM, called on the event loop,", () => open({ synchronousBelowMs: 1000 }));
 exerciseToken("SoftHSM, called beside the event loop,", () => open({ synchronousBelowMs: 0 }));
+exerciseToken("SoftHSM, in a process of its own,", () => openInProcess());
 exerciseToken("SoftHSM, on a single session,", () => open({ sessions: 1, synchronousBelowMs: 0 }));
 
 describe("opening", () => {

@@ -1,6 +1,7 @@
 // What has to hold of the memory of every KM of a network.
 
 import { expect } from "vitest";
+import { tokenProcessesOf } from "../../support/token-process.ts";
 import type { HandedKey } from "../../system/support/doors.ts";
 import type { Network } from "../../system/support/network.ts";
 import { secretsOf } from "./material.ts";
@@ -23,6 +24,10 @@ export async function memoryHolds(network: Network, { handedOut, short = false }
     const secrets = await secretsOf(network, handedOut(km.id), short);
     const memory = await copyOf(km.pid);
     const traces = await scan(memory, secrets);
+    for (const pid of tokenProcessesOf(km.pid)) {
+      const found = await scan(await copyOf(pid), secrets);
+      expect(summary(found), `the process of the token of ${km.id}`).toEqual([]);
+    }
     const [keys, blocks] = [true, false].map((isKey) =>
       traces.filter(({ secret }) => secret.startsWith("key ") === isKey),
     );
