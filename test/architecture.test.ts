@@ -45,6 +45,8 @@ const MAY: Readonly<Record<string, string>> = {
   "src/control/":
     "src/core/ src/wire/ src/net/ node:http node:https node:net node:fs prom-client pino type src/keys/ src/device/",
   "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/",
+  "src/view/page/": "src/view/figures-text.ts uplot type src/view/",
+  "src/view/": "src/core/ node:http node:fs node:module node:url type src/control/ node:net",
   "src/config.ts": "src/config/ src/core/ smol-toml valibot node:fs type boards/",
   "src/config/": "src/core/ smol-toml valibot node:fs type src/config.ts boards/",
   "drivers/serial/": "src/core/ src/kq/ serialport node: type src/device/",

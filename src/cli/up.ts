@@ -4,12 +4,13 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { host } from "../../boards/host.ts";
+import type { ViewServer } from "../view/server.ts";
 import { commandsToTry } from "./common/attempt.ts";
-import { USUAL_DIR, usualDir } from "./common/network.ts";
+import { readNetwork, USUAL_DIR, usualDir } from "./common/network.ts";
 import { installEtcd } from "./provision/etcd.ts";
 import { MORE_DOOR_NAMES, type MoreDoor } from "./provision/more-doors.ts";
 import { networkPlaces } from "./provision/plan.ts";
-import { USUAL_BASE } from "./provision/ports.ts";
+import { isFree, USUAL_BASE } from "./provision/ports.ts";
 import { provisionReference } from "./provision/reference.ts";
 import { takeOwnership } from "./up/owner.ts";
 import { RunningNetwork } from "./up/running.ts";
@@ -89,8 +90,12 @@ async function show(network: RunningNetwork, options: UpCommandOptions, stop: Ab
   network.publish();
   process.stdout.write(`ready ${networkPlaces(network.dir).network}\n`);
   const commands = commandsToTry(network.dir, options.dir);
-  if (options.ui && process.stdout.isTTY) await showScreen(network, commands, stop);
-  else if (options.ui) process.stderr.write(["try:", ...commands].map((line) => `${line}\n`).join("  "));
+  await using view = options.ui ? await viewOf(network.dir, options.dir === undefined) : undefined;
+  if (options.ui && process.stdout.isTTY) await showScreen(network, { commands, view }, stop);
+  else if (options.ui) {
+    const lines = [...(view ? [`look: ${view.link}`] : []), ["try:", ...commands].join("\n  ")];
+    process.stderr.write(`${lines.join("\n")}\n`);
+  }
   await aborted(stop);
 }
 
@@ -116,14 +121,35 @@ async function served(network: RunningNetwork, stop: AbortSignal, say: (line: st
   }
 }
 
-async function showScreen(network: RunningNetwork, commands: readonly string[], stop: AbortSignal): Promise<void> {
+/** Where the view of the usual network is, if nothing else listens there. */
+const USUAL_VIEW_PORT = 17_199;
+
+/** Loaded only where somebody looks. Undefined for a network that somebody configured without controllers. */
+async function viewOf(dir: string, isUsual: boolean): Promise<ViewServer | undefined> {
+  const file = networkPlaces(dir).network;
+  const network = readNetwork(file);
+  if (network.kms.some(({ controller }) => controller === undefined)) return undefined;
+  const [{ openView }, { domainOfNetwork }] = await Promise.all([
+    import("./view/open.ts"),
+    import("./controller/domain.ts"),
+  ]);
+  const port = isUsual && (await isFree(USUAL_VIEW_PORT, "127.0.0.1")) ? USUAL_VIEW_PORT : 0;
+  return openView(domainOfNetwork(file, network), { port });
+}
+
+interface Shown {
+  readonly commands: readonly string[];
+  readonly view: ViewServer | undefined;
+}
+
+async function showScreen(network: RunningNetwork, { commands, view }: Shown, stop: AbortSignal): Promise<void> {
   const begun = performance.now();
   process.stdout.write(OPEN_SCREEN);
   while (!stop.aborted) {
     await Promise.all([network.pollStatus(), network.pollCounts()]);
     const kms = network.kms.map(({ id, child, status, counts }) => ({ id, pid: child.pid, report: status, counts }));
     const upSeconds = (performance.now() - begun) / 1000;
-    const lines = drawScreen({ dir: network.dir, upSeconds, kms, faults: network.faults, commands });
+    const lines = drawScreen({ dir: network.dir, upSeconds, kms, faults: network.faults, commands, view: view?.link });
     process.stdout.write(paint(lines.slice(0, process.stdout.rows - 1)));
     await pause(SCREEN_MS, stop);
   }

@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   status: async () => (await import("../status.ts")).registerStatusCommand,
   cluster: async () => (await import("../cluster.ts")).registerClusterCommand,
   controller: async () => (await import("../controller.ts")).registerControllerCommand,
+  view: async () => (await import("../view.ts")).registerViewCommand,
   selftest: async () => (await import("../selftest.ts")).registerSelftestCommand,
   bench: async () => (await import("../bench.ts")).registerBenchCommand,
   init: async () => (await import("../init.ts")).registerInitCommand,

@@ -1,7 +1,7 @@
 // The controller endpoint of one KM, as a controller calls it.
 
 import { Agent, request } from "node:https";
-import type { DESTINATION, LINK, RELAY, Reported, ROUTES_SET } from "../../control/controller/tables.ts";
+import type { DESTINATION, LINK, OVERVIEW, RELAY, Reported, ROUTES_SET } from "../../control/controller/tables.ts";
 import type { Route } from "../../core/topology.ts";
 import { identityOf } from "../../net/identity.ts";
 import { contextOptions, type TlsMaterial } from "../../net/options.ts";
@@ -26,9 +26,12 @@ interface Call {
 export class KmClient implements Disposable {
   readonly km: DomainKm;
   readonly #agent: Agent;
+  readonly #answerMs: number;
 
-  constructor(km: DomainKm, tls: TlsMaterial) {
+  /** An answer may take `answerMs`. */
+  constructor(km: DomainKm, tls: TlsMaterial, answerMs = TIMEOUT_MS) {
     this.km = km;
+    this.#answerMs = answerMs;
     this.#agent = new Agent({
       ...contextOptions(tls, ["X25519MLKEM768", "X25519"]),
       keepAlive: true,
@@ -58,6 +61,12 @@ export class KmClient implements Disposable {
     return relays;
   }
 
+  /** All that it tells at once, without relays and faults up to those numbers. */
+  async overview(after: { readonly relays: number; readonly faults: number }): Promise<Reported<typeof OVERVIEW>> {
+    const path = `overview?relays_after=${after.relays}&faults_after=${after.faults}`;
+    return (await this.#call({ method: "GET", path })) as Reported<typeof OVERVIEW>;
+  }
+
   /** What a controller has set; undefined when the topology decides. */
   async given(destination: string): Promise<readonly Route[] | undefined> {
     const told = (await this.#call({ method: "GET", path: routesOf(destination) })) as RoutesReport;
@@ -85,7 +94,7 @@ export class KmClient implements Disposable {
   #exchange({ method, path, body }: Call): Promise<{ readonly status: number; readonly text: string }> {
     return new Promise((resolve, reject) => {
       const url = new URL(`/api/v1/${path}`, this.km.url);
-      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const signal = AbortSignal.timeout(this.#answerMs);
       const asking = request(url, { method, agent: this.#agent, signal }, (response) => {
         let text = "";
         response.setEncoding("utf8");
@@ -97,7 +106,7 @@ export class KmClient implements Disposable {
         response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
       });
       asking.on("error", (error) =>
-        reject(signal.aborted ? new Error(`no answer within ${TIMEOUT_MS / 1000} s`) : error),
+        reject(signal.aborted ? new Error(`no answer within ${this.#answerMs / 1000} s`) : error),
       );
       asking.end(body);
     });

@@ -11,13 +11,15 @@ export interface ScreenView {
   readonly faults: readonly RecentFault[];
   /** Commands to try. */
   readonly commands: readonly string[];
+  /** Opens the view in a browser; undefined when there is none. */
+  readonly view: string | undefined;
 }
 
 const FAULTS_SHOWN = 3;
 const CLOCK = { hour12: false } as const;
 
 /** The lines of the screen, each of 80 columns at most. */
-export function drawScreen({ dir, upSeconds, kms, faults, commands }: ScreenView): string[] {
+export function drawScreen({ dir, upSeconds, kms, faults, commands, view }: ScreenView): string[] {
   const recent = faults.slice(-FAULTS_SHOWN).map(({ at, where, sentence }) => {
     return `${at.toLocaleTimeString("en", CLOCK)}  ${where}  ${sentence}`;
   });
@@ -26,6 +28,7 @@ export function drawScreen({ dir, upSeconds, kms, faults, commands }: ScreenView
     linkTable(kms),
     kmTable(kms),
     ["recent faults", ...(recent.length === 0 ? ["none"] : recent).map((line) => `  ${line}`)],
+    ...(view === undefined ? [] : [["look at it in a browser (the link works once)", `  ${view}`]]),
     ["try, in another terminal", ...commands.map((line) => `  ${line}`)],
   ];
   return sections.flatMap((section) => [...section, ""]).map(fitted);

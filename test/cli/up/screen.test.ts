@@ -42,6 +42,7 @@ const VIEW = {
   ],
   faults: [{ at: new Date(), where: "km-c", sentence: `ended (SIGKILL) and is started again ${"x".repeat(100)}` }],
   commands: ["npx qkm status"],
+  view: "http://127.0.0.1:17199/?token=0123456789012345678901",
 };
 
 const row = (lines: readonly string[], start: string): string | undefined =>
@@ -49,6 +50,7 @@ const row = (lines: readonly string[], start: string): string | undefined =>
 
 test("it shows a link once with both ends, and each KM with state, counts and stock", () => {
   const lines = drawScreen(VIEW);
+  expect(lines).toContain("  http://127.0.0.1:17199/?token=0123456789012345678901");
   expect(row(lines, "ab")).toBe("ab    km-a ══ km-b  up/up  2.00 Mbit/s  2.1 %  134/134  262.4 kB");
   expect(row(lines, "km-a")).toBe("km-a  11   ready      1,234     5        own 2,042 · km-b 8,168");
   expect(row(lines, "km-c")).toBe("km-c  –    no answer  –         –");
