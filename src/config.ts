@@ -154,7 +154,7 @@ export interface LinkConfig {
 export interface PeerConfig {
   readonly id: KmId;
   /** Its Kx listeners: one, or one for each of its members. */
-  readonly addresses: readonly Endpoint[];
+  readonly addresses: readonly [Endpoint, ...Endpoint[]];
   readonly dialect: "extended" | "strict";
   /** Who may fetch what a strict peer relays to us; empty for an extended one. */
   readonly fetchApps: readonly AppId[];

@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import type { AppId, KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
 import type { Provenance } from "../core/provenance.ts";
-import { dial } from "../net/dial.ts";
+import { dialAny } from "../net/dial.ts";
 import { identityOf } from "../net/identity.ts";
 import type { TlsMaterial } from "../net/options.ts";
 import { type Answered, type Asking, Dialogue, type RequestName } from "./client/dialogue.ts";
@@ -28,6 +28,8 @@ export type { SuppliedKey } from "./client/supplied-key.ts";
 export interface AkClientOptions {
   readonly host: string;
   readonly port: number;
+  /** Where the key manager's other members listen, if it has several: tried in turn. */
+  readonly further?: readonly { readonly host: string; readonly port: number }[];
   /** PEM texts: the application's certificate and key, and the trust anchor of key managers. */
   readonly tls: TlsMaterial;
   /** The key manager that is dialled: its certificate has to name it. */
@@ -115,6 +117,8 @@ export interface AkClient extends AsyncDisposable {
 /** Requests without an answer, sent or not; one more fails at once. */
 const MAX_REQUESTS = 4096;
 const TIMEOUT_MS = 30_000;
+/** How long the pause grows before a key manager with several members is dialled again. */
+const MEMBERS_PAUSE_MS = 1_000;
 
 /** @throws Refusal when the other end is not that key manager; Error when there is nobody */
 export async function connectAk(options: AkClientOptions): Promise<AkClient> {
@@ -125,13 +129,15 @@ export async function connectAk(options: AkClientOptions): Promise<AkClient> {
   const connect = async (signal: AbortSignal): Promise<Dialogue> =>
     new Dialogue(await dialled(options, signal), incoming);
   const first = await connect(options.signal ?? stop.signal);
-  const line = new Reconnecting(first, { connect, changed: onConnection, stop: stop.signal });
+  const longestPauseMs = options.further === undefined ? undefined : MEMBERS_PAUSE_MS;
+  const line = new Reconnecting(first, { connect, changed: onConnection, stop: stop.signal, longestPauseMs });
   return new Client(line, incoming, stop, options);
 }
 
-function dialled({ host, port, tls, km }: AkClientOptions, signal: AbortSignal) {
-  const where = { door: "ak", host, port, tls, kind: "km", expect: km, signal } as const;
-  return dial({ ...where, groups: ["X25519MLKEM768", "X25519"] }, { log: SILENT, meter: { add: silent } });
+function dialled({ host, port, further = [], tls, km }: AkClientOptions, signal: AbortSignal) {
+  const whom = { door: "ak", tls, kind: "km", expect: km, signal } as const;
+  const options = { ...whom, groups: ["X25519MLKEM768", "X25519"] } as const;
+  return dialAny([{ host, port }, ...further], options, { log: SILENT, meter: { add: silent } });
 }
 
 class Client implements AkClient {

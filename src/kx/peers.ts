@@ -4,7 +4,7 @@ import { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import { type Audit, NO_AUDIT, type Random } from "../core/ports.ts";
 import type { Channel } from "../net/channel.ts";
-import { dial } from "../net/dial.ts";
+import { dialAny } from "../net/dial.ts";
 import { listen } from "../net/listen.ts";
 import type { SecureOptions, TlsMaterial } from "../net/options.ts";
 import { BufferPool } from "../wire/buffer-pool.ts";
@@ -18,7 +18,7 @@ import type { Dialect } from "./server.ts";
 export interface KxPeer {
   readonly id: KmId;
   /** Tried in turn: one, or one for each of its members. */
-  readonly addresses: readonly KxAddress[];
+  readonly addresses: readonly [KxAddress, ...KxAddress[]];
   readonly dialect: Dialect;
 }
 
@@ -56,8 +56,7 @@ export interface Kx extends AsyncDisposable {
 
 /** Beside one connection per peer: replacements on their way, and strangers until they are refused. */
 const SPARE_CONNECTIONS = 32;
-/** How long one of several addresses may take, and how long the pause between two rounds grows. */
-const MEMBER_DIAL_MS = 1_500;
+/** How long the pause grows between two rounds over several addresses. */
 const MEMBERS_PAUSE_MS = 1_000;
 const HYBRID = "X25519MLKEM768";
 
@@ -122,7 +121,7 @@ function dialledPeer(
   return {
     peer: peer.id,
     ...(peer.addresses.length > 1 && { longestPauseMs: MEMBERS_PAUSE_MS }),
-    dial: (signal) => dialAny(options, ports, { peer, signal }),
+    dial: (signal) => dialPeer(options, ports, { peer, signal }),
     current: () => roster.current(peer.id),
     attach: (channel) => roster.attach(peer.id, channel),
   };
@@ -156,8 +155,7 @@ function takeOver(
   });
 }
 
-/** The addresses of a peer in turn: of its members one listens, and a machine that is off does not even refuse. */
-async function dialAny(
+function dialPeer(
   { tls, generation }: KxOptions,
   ports: KxPorts,
   { peer, signal }: { readonly peer: KxPeer; readonly signal: AbortSignal },
@@ -165,18 +163,16 @@ async function dialAny(
   const { id, addresses, dialect } = peer;
   const serverName = nameOfGeneration(generation);
   const groups = groupsFor(dialect);
-  const options = { expect: id, door: "kx", tls, kind: "km", groups, ...(serverName && { serverName }) } as const;
-  const one = (address: KxAddress, until: AbortSignal) => dial({ ...options, ...address, signal: until }, ports);
-  for (const address of addresses.slice(0, -1)) {
-    try {
-      return await one(address, AbortSignal.any([signal, AbortSignal.timeout(MEMBER_DIAL_MS)]));
-    } catch (err) {
-      ports.log.debug({ peer: id, address, err }, "this address of the peer does not answer");
-    }
-  }
-  const [last] = addresses.slice(-1);
-  if (last === undefined) throw new Error(`${id} has no address`);
-  return one(last, addresses.length > 1 ? AbortSignal.any([signal, AbortSignal.timeout(MEMBER_DIAL_MS)]) : signal);
+  const options = {
+    expect: id,
+    signal,
+    door: "kx",
+    tls,
+    kind: "km",
+    groups,
+    ...(serverName && { serverName }),
+  } as const;
+  return dialAny(addresses, options, ports);
 }
 
 /** A peer of another make may have nothing else than X25519. */

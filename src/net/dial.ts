@@ -43,6 +43,39 @@ export async function dial(options: DialOptions, ports: Omit<NetPorts, "admit">)
   throw peer;
 }
 
+/** Where the other end listens: of several members of a key manager one does. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How long one of several addresses may take: a machine that is off does not even refuse. */
+const MEMBER_DIAL_MS = 1_500;
+
+/**
+ * Dials addresses in turn until one of them answers as whom we mean.
+ * @throws what the last one failed with, like `dial`
+ */
+export async function dialAny(
+  addresses: readonly [Address, ...Address[]],
+  options: Omit<DialOptions, "host" | "port">,
+  ports: Omit<NetPorts, "admit">,
+): Promise<Channel> {
+  const [first, ...others] = addresses;
+  if (others.length === 0) return dial({ ...options, ...first }, ports);
+  let failure: unknown;
+  for (const address of addresses) {
+    const signals = [AbortSignal.timeout(MEMBER_DIAL_MS), ...(options.signal ? [options.signal] : [])];
+    try {
+      return await dial({ ...options, ...address, signal: AbortSignal.any(signals) }, ports);
+    } catch (thrown) {
+      failure = thrown;
+    }
+    if (options.signal?.aborted) break;
+  }
+  throw failure;
+}
+
 interface Dialling {
   readonly options: DialOptions;
   readonly ports: Omit<NetPorts, "admit">;

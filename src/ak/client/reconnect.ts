@@ -13,6 +13,8 @@ export interface ReconnectOptions {
   /** @throws why there is no connection */
   connect(signal: AbortSignal): Promise<Dialogue>;
   changed(state: ConnectionState): void;
+  /** How long the pause between two tries grows; the usual one when undefined. */
+  readonly longestPauseMs: number | undefined;
   /** Ends everything; its reason is an Interruption. */
   readonly stop: AbortSignal;
 }
@@ -46,7 +48,7 @@ export class Reconnecting {
     const close = (): void => this.#dialogue.close("the application is done");
     stop.addEventListener("abort", close, { once: true });
     if (stop.aborted) close();
-    const backoff = new Backoff(Math.random);
+    const backoff = new Backoff(Math.random, this.#options.longestPauseMs);
     for (;;) {
       const sinceMs = performance.now();
       this.#tell({ connected: true, group: this.group });

@@ -46,7 +46,8 @@ export type ClientOptions = Pick<AkClientOptions, "signal" | "accepted" | "onSes
 /** @throws CommandError when nobody listens; Refusal when it is someone else */
 export async function connectApp({ km, tls }: Caller, options: ClientOptions = {}): Promise<AkClient> {
   try {
-    return await connectAk({ ...km.ak, tls, km: kmId(km.id), ...options });
+    const further = km.members?.map(({ ak }) => ak);
+    return await connectAk({ ...km.ak, ...(further && { further }), tls, km: kmId(km.id), ...options });
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED")) throw cause;
     const sentence = `${km.id} does not listen on ${km.ak.host}:${km.ak.port}; is the network still running?`;
