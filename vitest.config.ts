@@ -20,7 +20,7 @@ const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
 const QUICK = { timeoutMs: 30_000 };
 
 /** What a file of `npm test` may cost, in seconds of processor time. */
-const BUDGETS = { eachS: 10, moreS: {} };
+const BUDGETS = { eachS: 10, moreS: { "test/cluster/rounds.test.ts": 25 } };
 
 /**
  * Folders whose tests share a process with others, which halves their cost: they start no process, open no token, map no

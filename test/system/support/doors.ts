@@ -113,13 +113,26 @@ export class AkDoor implements Door {
 
 const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
 
-const TRY_AGAIN = new Set(["HSM_UNAVAILABLE", "PEER_UNAVAILABLE", "INSUFFICIENT_KEYS", "STOPPING", "BUSY", "NO_ROUTE"]);
+const TRY_AGAIN = new Set([
+  "HSM_UNAVAILABLE",
+  "PEER_UNAVAILABLE",
+  "INSUFFICIENT_KEYS",
+  "STOPPING",
+  "BUSY",
+  "NO_ROUTE",
+  "AUDIT_UNAVAILABLE",
+]);
+
+/** A commit that was rejected may have happened: what was asked for may be gone. */
+const isInDoubt = (error: Error): boolean =>
+  error instanceof AkRefusal ? error.code === "STORE_UNAVAILABLE" : /key store cannot be written/.test(error.message);
 
 async function asked<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (thrown) {
     const error = asError(thrown);
+    if (isInDoubt(error)) throw new Unanswered(error.message, { cause: error });
     if (error instanceof SaeRefusal) throw new Refused(error, error.status === 503);
     if (error instanceof AkRefusal) throw new Refused(error, TRY_AGAIN.has(error.code ?? ""));
     if (error instanceof Unreached) throw new Refused(error, true);

@@ -1,0 +1,43 @@
+// Fifty rounds under load: members killed, paused, cut off, their disk full, etcd's leader killed, handed over.
+
+import { beforeAll, describe, expect, test } from "vitest";
+import { KINDS, MOST_KEYS_LOST, type Outcome, Rounds, tableOf } from "./support/rounds.ts";
+
+const ROUNDS = Number(process.env.QKM_ROUNDS ?? 50);
+/** Enough for a network of this size; small, so that it can be filled. */
+const STORE_BYTES = 160 << 20;
+/** Twice the lease: what a takeover may take from the loss of the active member to the next key. */
+const TAKEOVER_MS = 6_000;
+
+describe("design 14: fifty rounds", () => {
+  let outcomes: readonly Outcome[] = [];
+  const of = (kind: Outcome["kind"]) => outcomes.filter((outcome) => outcome.kind === kind);
+  const silentOf = (kind: Outcome["kind"]): number => {
+    const times = of(kind).map(({ silentMs }) => silentMs);
+    return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
+  };
+
+  beforeAll(async () => {
+    await using run = await Rounds.start({ smallStoreBytes: STORE_BYTES });
+    for (let round = 0; round < ROUNDS; round++) {
+      const outcome = await run.round(KINDS[round % KINDS.length] ?? "handed over");
+      console.log(`${round + 1}: ${outcome.kind}: ${outcome.silentMs} ms, ${outcome.keysLost} keys`);
+    }
+    const { keys, doubtful } = await run.finish();
+    outcomes = run.outcomes;
+    console.log(`${tableOf(outcomes)}\n${keys} keys supplied, ${doubtful} of them fetched in doubt`);
+  }, 1_200_000);
+
+  test("no byte was used twice, and every supplied key was fetched: the rounds would have failed", () => {
+    expect(outcomes).toHaveLength(ROUNDS);
+  });
+
+  test("a takeover costs two chunks of each open KMA-key at most, a hand-over nothing", () => {
+    for (const { kind, keysLost } of outcomes) expect(keysLost, kind).toBeLessThanOrEqual(MOST_KEYS_LOST);
+    for (const { keysLost } of of("handed over")) expect(keysLost).toBe(0);
+  });
+
+  test("after a kill the other member supplies within twice the lease", () => {
+    expect(silentOf("active member killed")).toBeLessThanOrEqual(TAKEOVER_MS);
+  });
+});

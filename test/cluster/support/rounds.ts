@@ -1,0 +1,230 @@
+// Rounds under load: each breaks something of a KM with two members, and looks what that costs.
+
+import { rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { seeded } from "../../keys/support/seeded.ts";
+import { SEED } from "../../support/seed.ts";
+import type { HandedKey } from "../../system/support/doors.ts";
+import { eventually } from "../../system/support/eventually.ts";
+import { Load } from "../../system/support/load.ts";
+import { Oracle, type Pair, type Supplied } from "../../system/support/oracle.ts";
+import { Stage } from "./stage.ts";
+
+/** Of the reference network's configuration. */
+const LEASE_MS = 3_000;
+/** Answers that km-b must give before a round is over. */
+const ANSWERS_AFTER = 5;
+/** Durable marks run ahead of what was supplied by two chunks at most, for each of four destinations here. */
+const AHEAD_BYTES = 2 * 4_096;
+const KEY_BYTES = 32;
+const CUT_MS = 2 * LEASE_MS;
+const QUORUM_LOST_MS = 5_000;
+
+export type Kind = keyof typeof BREAKS;
+
+/** What a round has cost. */
+export interface Outcome {
+  readonly kind: Kind;
+  /** The longest time without an answer of km-b. */
+  readonly silentMs: number;
+  /** Of 256 bits, below marks that no member goes on from. */
+  readonly keysLost: number;
+}
+
+/** Knows when km-b answered, too. */
+class TimedOracle extends Oracle {
+  readonly answeredMs: number[] = [];
+
+  override supplied(pair: Pair, keys: readonly HandedKey[]): Supplied[] {
+    if (pair.source === "km-b") this.answeredMs.push(performance.now());
+    return super.supplied(pair, keys);
+  }
+}
+
+/** Each breaks something and resolves when it is whole again; the load goes on meanwhile. */
+const BREAKS = {
+  "active member killed": async (run) => {
+    process.kill(run.stage.active.pid, "SIGKILL");
+  },
+  "active member paused": async (run) => {
+    const { id, pid } = run.stage.active;
+    process.kill(pid, "SIGSTOP");
+    await run.takenOverFrom(id);
+    await run.answered(ANSWERS_AFTER);
+    process.kill(pid, "SIGCONT");
+    await run.standsBy(id);
+  },
+  "active member cut off from etcd": async (run) => {
+    const { id } = run.stage.active;
+    const { etcdWays } = run.stage.staged(id);
+    for (const way of etcdWays) way.cut();
+    await run.takenOverFrom(id);
+    await run.answered(ANSWERS_AFTER);
+    for (const way of etcdWays) way.mend();
+    await run.standsBy(id);
+  },
+  "active member cut off from its peers": async (run) => {
+    const { peerWays } = run.stage.staged(run.stage.active.id);
+    for (const way of peerWays) way.cut();
+    await pause(CUT_MS);
+    for (const way of peerWays) way.mend();
+  },
+  "etcd's quorum lost": async (run) => {
+    const [, ...voters] = run.stage.network.etcd ?? [];
+    for (const { pid } of voters) process.kill(pid, "SIGSTOP");
+    await pause(QUORUM_LOST_MS);
+    for (const { pid } of voters) process.kill(pid, "SIGCONT");
+  },
+  "etcd's leader killed": async (run) => {
+    process.kill(await run.stage.leader(), "SIGKILL");
+    await eventually("etcd has a leader again", async () => (await run.stage.leader()) > 0);
+  },
+  "handed over": async (run) => {
+    const { id } = run.stage.active;
+    await run.stage.handOver(id);
+    await run.standsBy(id);
+  },
+  "active member's disk full": async (run) => {
+    const { id } = run.stage.active;
+    const store = join(run.stage.staged(id).dir, "store");
+    const ballast = join(store, "ballast");
+    const { bavail, bsize } = statfsSync(store);
+    writeFileSync(ballast, new Uint8Array(bavail * bsize));
+    await run.takenOverFrom(id);
+    await run.answered(ANSWERS_AFTER);
+    rmSync(ballast);
+    await run.standsBy(id);
+  },
+} as const satisfies Readonly<Record<string, (run: Rounds) => Promise<void>>>;
+
+export const KINDS = Object.keys(BREAKS) as readonly Kind[];
+
+export class Rounds implements AsyncDisposable {
+  readonly stage: Stage;
+  readonly outcomes: Outcome[] = [];
+  readonly #oracle = new TimedOracle();
+  readonly #load: Load;
+
+  private constructor(stage: Stage) {
+    this.stage = stage;
+    this.#load = new Load(stage, this.#oracle, seeded(SEED), { largestBits: 2_048, restMs: 200 });
+    for (const app of stage.apps) {
+      if ("late" in app) app.late = (target: string, keys: readonly HandedKey[]) => this.#late(app.id, target, keys);
+    }
+  }
+
+  static async start(options: Parameters<typeof Stage.start>[0] = {}): Promise<Rounds> {
+    const run = new Rounds(await Stage.start(options));
+    await eventually(
+      "the standby is there",
+      async () => (await run.stage.report(run.stage.active.id)).others.length > 0,
+    );
+    run.#load.start();
+    await run.answered(ANSWERS_AFTER);
+    return run;
+  }
+
+  /** Keys of a request that was given up: a member that was paused may answer late. */
+  #late(initiator: string, target: string, keys: readonly HandedKey[]): void {
+    const destination = this.stage.network.apps.find(({ id }) => id === target)?.km ?? "";
+    this.#oracle.supplied({ source: "km-b", destination, initiator, target }, keys);
+  }
+
+  async round(kind: Kind): Promise<Outcome> {
+    const beganMs = performance.now();
+    const gapsBefore = this.#gaps();
+    await BREAKS[kind](this);
+    await this.answered(ANSWERS_AFTER);
+    await eventually("a standby is there and has followed", async () => {
+      const { others } = await this.stage.report(this.stage.active.id);
+      return others.length === 1 && others.every(({ behind }) => behind < 50);
+    });
+    expect(this.#oracle.violations).toEqual([]);
+    const outcome = {
+      kind,
+      silentMs: this.#longestSilence(beganMs),
+      keysLost: Math.max(0, (this.#gaps() - gapsBefore) / KEY_BYTES),
+    };
+    this.outcomes.push(outcome);
+    return outcome;
+  }
+
+  /** So many more answers of km-b with keys. */
+  async answered(more: number): Promise<void> {
+    const before = this.#oracle.answeredMs.length;
+    await eventually("km-b supplies", () => this.#oracle.answeredMs.length >= before + more);
+  }
+
+  async takenOverFrom(name: string): Promise<void> {
+    await eventually("another member is active", () => this.stage.active.id !== name);
+  }
+
+  async standsBy(name: string): Promise<void> {
+    await eventually(`${name} stands by`, async () => (await this.stage.report(name)).state === "standby");
+  }
+
+  /** Everything that was supplied can be fetched, once; then all ends. */
+  async finish(): Promise<{ readonly keys: number; readonly doubtful: number }> {
+    await this.#load.stop();
+    await eventually("all waits are fetched", async () => {
+      await this.#load.fetchAll();
+      // What came late was in no batch.
+      for (const one of this.#oracle.inState("supplied")) await this.#load.fetch([one]);
+      return this.#oracle.inState("supplied").length === 0;
+    });
+    expect(this.#oracle.violations).toEqual([]);
+    return { keys: this.#oracle.count, doubtful: this.#oracle.inState("doubtful").length };
+  }
+
+  #longestSilence(fromMs: number): number {
+    const times = this.#oracle.answeredMs.filter((time) => time >= fromMs);
+    return Math.round(Math.max(...times.map((time, at) => time - (times[at - 1] ?? fromMs))));
+  }
+
+  /** Bytes between supplied keys of km-b's KMA-keys that nobody got. */
+  #gaps(): number {
+    let bytes = 0;
+    for (const destination of ["km-a", "km-b", "km-c"]) {
+      for (const serial of this.#oracle.serials("km-b", destination)) {
+        const ranges = this.#oracle.ranges("km-b", destination, serial).toSorted((a, b) => a.start - b.start);
+        for (const [at, { start }] of ranges.entries()) bytes += at === 0 ? 0 : start - (ranges[at - 1]?.end ?? start);
+      }
+    }
+    return bytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.#load[Symbol.asyncDispose]();
+    } finally {
+      await this.stage[Symbol.asyncDispose]();
+    }
+  }
+}
+
+/** At a takeover each open KMA-key loses so many keys at most, beside what was under way. */
+export const MOST_KEYS_LOST = (3 * AHEAD_BYTES) / KEY_BYTES;
+
+/** The outcomes as a table: median and worst of each kind. */
+export function tableOf(outcomes: readonly Outcome[]): string {
+  const rows = [...Map.groupBy(outcomes, ({ kind }) => kind)].map(([kind, all]) => {
+    const silent = all.map(({ silentMs }) => silentMs / 1000);
+    const lost = all.map(({ keysLost }) => keysLost);
+    const cells = [
+      median(silent).toFixed(1),
+      Math.max(...silent).toFixed(1),
+      `${median(lost)}`,
+      `${Math.max(...lost)}`,
+    ];
+    return `| ${kind} | ${all.length} | ${cells.join(" | ")} |`;
+  });
+  const head =
+    "| what | rounds | s without supply, median | worst | keys lost, median | worst |\n| --- | --- | --- | --- | --- | --- |";
+  return [head, ...rows].join("\n");
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
