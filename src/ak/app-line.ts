@@ -2,7 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
-import type { Clock, Meter } from "../core/ports.ts";
+import type { Clock, Log, Meter } from "../core/ports.ts";
 import type { AppLine, Grant, SessionCreation, SessionId } from "../keys/ports.ts";
 import { encodeFrame, MAX_FRAME_BYTES, MAX_MESSAGE_ID } from "../wire/frame.ts";
 import { encodePayload } from "../wire/payload.ts";
@@ -30,6 +30,7 @@ interface Open {
 
 export interface LinePorts {
   readonly clock: Clock;
+  readonly log: Log;
   readonly meter: Meter;
 }
 
@@ -66,7 +67,10 @@ export class ConnectionLine implements AppLine {
       grant[Symbol.dispose]();
       return [];
     }
-    const push = new Push(sessionId, idsOf(grant));
+    const push = new Push(sessionId, idsOf(grant), ({ message }) => {
+      const fields = { door: "ak", app: this.app, session: sessionId };
+      this.#ports.log.warn(fields, `a 0x210B is not as Q.4161 Table 11 has it: ${message}`);
+    });
     const ready: ReadyKeys = { ...keys, messageId: this.#nextId() };
     this.#ask(push, timeoutMs, () => this.#outbox.withdraw(ready));
     this.#outbox.put(ready);

@@ -1,6 +1,7 @@
 // An application's end of Ak: connects to its key manager, asks it for keys, opens sessions and takes part in them.
 
 import { X509Certificate } from "node:crypto";
+import { isSuccess } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
 import type { Provenance } from "../core/provenance.ts";
@@ -189,7 +190,7 @@ class Client implements AkClient {
       number_of_keys: maxKeys,
     };
     const { message } = await this.#ask("sessionCreation", wanted, options);
-    if (message.response !== "success") throw new AkRefusal(message);
+    if (!isSuccess(message.response)) throw new AkRefusal(message);
     return this.resumeSession(message.session_ID);
   }
 
@@ -266,7 +267,7 @@ interface Supplied {
 
 /** @throws AkRefusal */
 function keysIn({ message, keys }: Supplied): readonly SuppliedKey[] {
-  if (message.response === "success") return keys;
+  if (isSuccess(message.response)) return keys;
   for (const key of keys) key[Symbol.dispose]();
   throw new AkRefusal(message);
 }

@@ -2,7 +2,6 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import { type AppId, appId, type KmId } from "../core/ids.ts";
-import type { Log } from "../core/ports.ts";
 import type { Answer, Grant, KeyDoor, SessionAnswer, SessionDoor, SessionId, SupplyRequest } from "../keys/ports.ts";
 import type { Channel, ChannelHandler } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader } from "../wire/frame.ts";
@@ -13,7 +12,7 @@ import { type Occasion, openedFrame, refusalFrame } from "./answer.ts";
 import { ConnectionLine, type LinePorts } from "./app-line.ts";
 import { AK } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
-import { fetchRequest, sessionKeysRequest, sessionRequest, supplyRequest } from "./request.ts";
+import { answerableSession, fetchRequest, sessionKeysRequest, sessionRequest, supplyRequest } from "./request.ts";
 
 /** Requests of one connection that may wait for their answers; one more is refused as BUSY. */
 export const MAX_OUTSTANDING = 128;
@@ -26,7 +25,6 @@ const FROM_APP = 0x21;
 export interface ConnectionPorts extends LinePorts {
   readonly door: KeyDoor;
   readonly sessions: SessionDoor;
-  readonly log: Log;
   readonly ring: SupplyRing;
   /** Lends memory for frames that straddle chunks. */
   readonly buffers: Buffers;
@@ -167,7 +165,7 @@ export class AkConnection implements ChannelHandler {
       request.giveUp = sessions.createSession(asked, request);
     } else {
       const message = check(AK.sessionKeyRequest, json);
-      request.sessionId = message.session_ID;
+      request.sessionId = answerableSession(message);
       request.giveUp = sessions.sessionKeys(sessionKeysRequest(this.#app, message, door.sizes), request);
     }
   }

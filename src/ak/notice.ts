@@ -1,6 +1,6 @@
 // 0x1206 on its way to an application, until 0x2107 answers it (Q.4161 8.2.3, 8.2.4).
 
-import { asFault, Fault, type FaultCode } from "../core/fault.ts";
+import { asFault, Fault, type FaultCode, isSuccess } from "../core/fault.ts";
 import type { SessionCreation, SessionId } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { Asked } from "./app-line.ts";
@@ -38,7 +38,7 @@ export class Notice implements Asked {
     try {
       const { session_ID, response } = check(AK.sessionNotificationResponse, json);
       if (session_ID !== this.#sessionId) return "nothing";
-      if (response === "success") this.#resolve();
+      if (isSuccess(response)) this.#resolve();
       else this.#reject(refusalOf(response));
     } catch (thrown) {
       this.#reject(asFault(thrown));

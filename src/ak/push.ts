@@ -1,6 +1,6 @@
 // 0x120A on its way to an application, until a 0x210B has come for each of its keys (Q.4161 8.2.7, 8.2.8).
 
-import { Fault } from "../core/fault.ts";
+import { Fault, isSuccess } from "../core/fault.ts";
 import type { Grant, SessionId } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
@@ -18,39 +18,66 @@ export function idsOf(grant: Grant): readonly string[] {
 }
 
 export class Push implements Asked {
-  /** Resolves with the IDs that were acknowledged, in the order of the keys. Never rejects. */
+  /**
+   * Resolves with the IDs that were acknowledged, in the order of the keys. Rejects with Fault MALFORMED_REQUEST when there are none,
+   * and an answer was not as its table says: the application has not refused.
+   */
   readonly acknowledged: Promise<readonly string[]>;
   readonly #sessionId: SessionId;
   readonly #ids: readonly string[];
   readonly #unanswered: Set<string>;
   readonly #taken = new Set<string>();
   readonly #resolve: (ids: readonly string[]) => void;
+  readonly #reject: (fault: Fault) => void;
+  readonly #misread: (fault: Fault) => void;
+  #malformed: Fault | undefined;
 
-  constructor(sessionId: SessionId, ids: readonly string[]) {
+  /** `misread` is told what was wrong with an answer. */
+  constructor(sessionId: SessionId, ids: readonly string[], misread: (fault: Fault) => void = () => {}) {
+    this.#misread = misread;
     this.#sessionId = sessionId;
     this.#ids = ids;
     this.#unanswered = new Set(ids);
-    ({ promise: this.acknowledged, resolve: this.#resolve } = Promise.withResolvers<readonly string[]>());
+    const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
+    this.acknowledged = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
 
   heard(code: number, json: object): "nothing" | "more" | "all" {
-    const answer = code === AK.proactiveSupplyResponse.code ? readAnswer(json) : undefined;
-    if (answer?.session_ID !== this.#sessionId) return "nothing";
-    const about = this.#about(answer).filter((id) => this.#unanswered.delete(id));
-    if (answer.response === "success") for (const id of about) this.#taken.add(id);
+    if (code !== AK.proactiveSupplyResponse.code) return "nothing";
+    const about = this.#read(json).filter((id) => this.#unanswered.delete(id));
     if (this.#unanswered.size > 0) return about.length === 0 ? "nothing" : "more";
     this.end();
     return "all";
   }
 
   end(): void {
-    this.#resolve(this.#ids.filter((id) => this.#taken.has(id)));
+    if (this.#taken.size === 0 && this.#malformed !== undefined) this.#reject(this.#malformed);
+    else this.#resolve(this.#ids.filter((id) => this.#taken.has(id)));
+  }
+
+  /** The IDs of the keys that an answer is about. One that is not as its table says counts against the key that it names. */
+  #read(json: object): readonly string[] {
+    try {
+      const answer = check(AK.proactiveSupplyResponse, json);
+      if (answer.session_ID !== this.#sessionId) return [];
+      const about = this.#about(answer);
+      if (isSuccess(answer.response)) for (const id of about) if (this.#unanswered.has(id)) this.#taken.add(id);
+      return about;
+    } catch (thrown) {
+      if (!(thrown instanceof Fault)) throw thrown;
+      this.#malformed = thrown;
+      this.#misread(thrown);
+      const id: unknown = Reflect.get(json, "key_ID");
+      return typeof id === "string" ? [id] : this.#unanswered.size === 1 ? [...this.#unanswered] : [];
+    }
   }
 
   /** Which keys an answer is about: one, those that its `extension` lists, or all that are left when it refuses none by name. */
   #about({ key_ID, response, extension = [] }: ProactiveSupplyResponse): readonly string[] {
     const listed = extension.flatMap(listedIn);
-    if (key_ID === "" && listed.length === 0 && response !== "success") return [...this.#unanswered];
+    if (key_ID === "" && listed.length === 0 && !isSuccess(response)) return [...this.#unanswered];
     return [key_ID, ...listed];
   }
 }
@@ -62,13 +89,4 @@ function listedIn({ name, key_IDs }: JsonObject): readonly string[] {
     typeof entry === "object" && entry !== null ? Reflect.get(entry, "key_ID") : entry,
   );
   return ids.filter((id) => typeof id === "string");
-}
-
-function readAnswer(json: object): ProactiveSupplyResponse | undefined {
-  try {
-    return check(AK.proactiveSupplyResponse, json);
-  } catch (thrown) {
-    if (thrown instanceof Fault) return undefined;
-    throw thrown;
-  }
 }

@@ -56,6 +56,10 @@ export function sessionRequest(app: AppId, message: SessionCreationRequest): Ses
   return { app, destination, applicationName, budget };
 }
 
+/** What an answer repeats of the `session_ID` of a 0x2108: one that is too long to be ours is left out. */
+export const answerableSession = ({ session_ID }: SessionKeyRequest): string =>
+  session_ID.length <= MAX_TEXT ? session_ID : "";
+
 /** Q.4161 8.2.5. @throws Fault */
 export function sessionKeysRequest(app: AppId, message: SessionKeyRequest, sizes: KeySizes): SessionKeysRequest {
   const { session_ID: sessionId, number_of_keys: count = 1, size_of_key: sizeBits = sizes.defaultBits } = message;

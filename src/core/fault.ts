@@ -9,6 +9,8 @@ interface FaultRow {
   readonly text: string;
   /** The sentence of the manual: what it means, and what to do. */
   readonly manual: string;
+  /** When to retry, where whoever refuses knows no better. */
+  readonly retryAfterMs?: number;
 }
 
 const row = (http: FaultRow["http"], retry: boolean, text: string, manual: string): FaultRow => ({
@@ -80,7 +82,10 @@ export const FAULTS = {
     "the application's quota is spent",
     "The application asks faster than its quota (rate and burst) allows. Ask again after the time given.",
   ),
-  BUSY: row(503, true, "too many requests are waiting", "The queue of waiting requests is full. Ask again later."),
+  BUSY: {
+    ...row(503, true, "too many requests are waiting", "The queue of waiting requests is full. Ask again later."),
+    retryAfterMs: 1_000,
+  },
   PEER_UNAVAILABLE: row(
     503,
     true,
@@ -239,7 +244,7 @@ export class Fault extends Error {
   constructor(code: FaultCode, detail: FaultDetail = {}) {
     super(detail.text ?? FAULTS[code].text, { cause: detail.cause });
     this.code = code;
-    this.retryAfterMs = detail.retryAfterMs;
+    this.retryAfterMs = detail.retryAfterMs ?? rowOf(code).retryAfterMs;
     this.details = detail.details;
     this.failedAt = detail.failedAt;
   }
@@ -249,6 +254,14 @@ export class Fault extends Error {
     return `${this.code}: ${this.message}`;
   }
 }
+
+const rowOf = (code: FaultCode): FaultRow => FAULTS[code];
+
+/** The `response` of Ak and Kx when all went well. */
+export const SUCCESS = "success";
+
+/** Whether a `response` of another make means success: in whatever case it is written. */
+export const isSuccess = (response: string): boolean => response.toLowerCase() === SUCCESS;
 
 /** Whatever was thrown, as a fault: a defect becomes INTERNAL with its cause kept. */
 export function asFault(thrown: unknown): Fault {

@@ -8,6 +8,7 @@ import type { Clock, Meter } from "../core/ports.ts";
 import { Head } from "./head.ts";
 import { Parts } from "./parts.ts";
 import type { Outlet } from "./send-keys.ts";
+import { sendText } from "./send-text.ts";
 
 /** What slow or large clients meet. Milliseconds and bytes. */
 export const HTTP_LIMITS = {
@@ -81,6 +82,7 @@ export class Service {
     this.#handle = handle;
     this.#http = createServer({ ...HTTP_LIMITS, ...limits }, (request, response) => this.#request(request, response));
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => this.#broken(error, socket));
+    this.#http.on("connect", (_: IncomingMessage, socket: Socket) => this.#refuse(socket, "malformed"));
     // node:http watches over head and body timeouts from here on; it would itself when it listened.
     this.#http.emit("listening");
   }
@@ -116,12 +118,13 @@ export class Service {
     if (connection === undefined || socket.destroyed) return;
     connection.last = response;
     const asked: HttpRequest = { app: connection.app, request, response, outlet: this.#outlet };
-    if (response.socket !== null) this.#handle(asked);
-    else this.#queue(socket, asked);
+    const handle = isWellFormed(request) ? this.#handle : refuseHead;
+    if (response.socket !== null) handle(asked);
+    else this.#queue(socket, asked, handle);
   }
 
   /** Serves a pipelined request when the answer before it is out. */
-  #queue(socket: Socket, asked: HttpRequest): void {
+  #queue(socket: Socket, asked: HttpRequest, handle: Handler): void {
     const before = this.#waiting.get(socket) ?? 0;
     if (before === MOST_PIPELINED) {
       this.#ports.meter.add("frames_refused", { door: this.#door, reason: "pipelined" });
@@ -131,7 +134,7 @@ export class Service {
     this.#waiting.set(socket, before + 1);
     asked.response.once("socket", () => {
       this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1);
-      this.#handle(asked);
+      handle(asked);
     });
   }
 
@@ -141,9 +144,15 @@ export class Service {
       socket.destroy();
       return;
     }
-    this.#ports.meter.add("frames_refused", { door: this.#door, reason: REASONS[error.code ?? ""] ?? "malformed" });
-    const isAnswered = this.#connections.get(socket)?.last?.destroyed ?? true;
-    if (socket.writable && isAnswered) socket.end(BROKEN_ANSWER, () => socket.destroy());
+    this.#refuse(socket, REASONS[error.code ?? ""] ?? "malformed");
+  }
+
+  /** Answers what cannot be understood and closes. While an earlier answer is under way there is no room for another. */
+  #refuse(socket: Socket, reason: string): void {
+    this.#ports.meter.add("frames_refused", { door: this.#door, reason });
+    const last = this.#connections.get(socket)?.last;
+    const hasRoom = last === undefined || last.destroyed || waitsForBody(last);
+    if (socket.writable && hasRoom) socket.end(BROKEN_ANSWER, () => socket.destroy());
     else socket.destroy();
   }
 
@@ -161,6 +170,23 @@ const REASONS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: "head too large",
   ERR_HTTP_REQUEST_TIMEOUT: "too slow",
 };
+
+/** One Host at most (RFC 9112 3.2), and a version that we speak: llhttp lets 0.9 and 2.0 pass. */
+function isWellFormed({ httpVersion, rawHeaders }: IncomingMessage): boolean {
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") return false;
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1;
+  }
+  return hosts <= 1;
+}
+
+const refuseHead: Handler = ({ response, outlet }) => sendText(outlet, response, 400, BROKEN, { Connection: "close" });
+
+/** Whether a request whose body has not come whole has no answer yet: only a POST waits for its body. */
+const waitsForBody = ({ socket, headersSent, req }: ServerResponse): boolean =>
+  socket !== null && !headersSent && req.method === "POST" && !req.complete;
 
 /** Strict clients know 400, 401 and 503 only. */
 const BROKEN = JSON.stringify({ message: FAULTS.MALFORMED_REQUEST.text });

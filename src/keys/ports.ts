@@ -113,6 +113,7 @@ export interface AppLine {
   /**
    * Sends 0x120A with the keys, which it writes and disposes; resolves with the IDs that 0x210B acknowledged, in the
    * order of the keys, when all have been answered, the time is over or the connection is gone.
+   * @throws Fault MALFORMED_REQUEST when none was acknowledged, and an answer could not be read
    */
   push(sessionId: SessionId, grant: Grant, timeoutMs: number): Promise<readonly string[]>;
 }

@@ -1,6 +1,6 @@
 // The peer's requests: from their payload over the key manager to the payload of the answer.
 
-import { asFault, Fault } from "../core/fault.ts";
+import { asFault, Fault, SUCCESS } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
 import type { PeerConnection, PeerEvents } from "../keys/ports.ts";
@@ -10,7 +10,7 @@ import { MAX_OPEN_CALLS } from "./calls.ts";
 import { type KeyRelayCompletion, type KeySupplyNotificationResponse, KX } from "./payload/messages.ts";
 import { answerableSession, type Notification, notificationOf, receipts } from "./payload/notification.ts";
 import { completionOf, failureOf, offerOf } from "./payload/relay.ts";
-import { responseOf, SUCCESS } from "./payload/response.ts";
+import { responseOf } from "./payload/response.ts";
 import { answerableId, refused, taken } from "./payload/route.ts";
 import { arrivalOf } from "./payload/unprotected-relay.ts";
 

@@ -14,7 +14,8 @@ export interface KeyPayload {
  * Reads the payload of a message with `keys`. Slashes that were escaped in base64 are unescaped in the payload itself.
  * @throws FrameError json when it is not a JSON object, or has escapes or repetitions where its keys are named
  */
-export function parseKeyPayload(payload: Uint8Array): KeyPayload {
+export function parseKeyPayload(bytes: Uint8Array): KeyPayload {
+  const payload = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte) ? bytes.subarray(3) : bytes;
   const ranges = new Scanner(payload).root();
   const json = parseObject(() => textAround(payload, ranges));
   return { json, keys: ranges.map(({ start, end }) => unescaped(payload.subarray(start, end))) };
@@ -25,6 +26,8 @@ interface Span {
   readonly end: number;
 }
 
+/** Passed over, as in all payloads. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const;
 const NOWHERE: Span = { start: 0, end: 0 };
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

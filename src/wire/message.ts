@@ -51,17 +51,22 @@ export const required = <T>(type: ParameterType<T>, doc: string): Parameter<T, "
 export const optional = <T>(type: ParameterType<T>, doc: string): Parameter<T, "O"> => ({ type, need: "O", doc });
 
 /**
- * The payload as the message's type; members that the table does not name are tolerated.
+ * The payload as the message's type; members that the table does not name are tolerated, and null is the same as absent.
  * @throws Fault MALFORMED_REQUEST that names the parameter and what it must be
  */
 export function check<P extends Parameters>(row: Message<P>, json: object): PayloadOf<Message<P>> {
   const members = json as Record<string, unknown>;
+  let hasNull = false;
   for (const name in row.parameters) {
     const complaint = complaintAbout(row.parameters[name], members, name);
     if (complaint !== undefined) throw new Fault("MALFORMED_REQUEST", { text: complaint });
+    hasNull ||= members[name] === null;
   }
-  return json as PayloadOf<Message<P>>;
+  return (hasNull ? withoutNull(members) : json) as PayloadOf<Message<P>>;
 }
+
+const withoutNull = (members: Record<string, unknown>): object =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
 
 function complaintAbout(
   parameter: Parameter<unknown, "M" | "O"> | undefined,
@@ -69,7 +74,7 @@ function complaintAbout(
   name: string,
 ): string | undefined {
   if (parameter === undefined) return undefined;
-  if (Object.hasOwn(members, name)) return parameter.type.complaint(members[name], name);
+  if (Object.hasOwn(members, name) && members[name] !== null) return parameter.type.complaint(members[name], name);
   return parameter.need === "M" ? `${name} is missing` : undefined;
 }
 

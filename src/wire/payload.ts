@@ -2,7 +2,8 @@
 
 import { FrameError } from "./frame.ts";
 
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** A byte order mark is passed over (RFC 8259 8.1). */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * The JSON object (RFC 8259) that a payload is.

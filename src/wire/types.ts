@@ -57,12 +57,12 @@ function arrayOf<T>(
 }
 
 function member(of: ParameterType<unknown>, entry: JsonObject, name: string, at: string): string | undefined {
-  if (!Object.hasOwn(entry, name)) return `${at}.${name} is missing`;
+  if (!Object.hasOwn(entry, name) || entry[name] === null) return `${at}.${name} is missing`;
   return of.complaint(entry[name], `${at}.${name}`);
 }
 
 const extra = (entry: JsonObject, name: string, at: string): string | undefined =>
-  Object.hasOwn(entry, name) ? member(object, entry, name, at) : undefined;
+  Object.hasOwn(entry, name) && entry[name] !== null ? member(object, entry, name, at) : undefined;
 
 const firstOf = (...complaints: readonly (string | undefined)[]): string | undefined =>
   complaints.find((complaint) => complaint !== undefined);

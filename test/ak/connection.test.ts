@@ -305,12 +305,35 @@ test("a message ID may come again as soon as it was answered", () => {
   expect(channel.answers().map(({ messageId }) => messageId)).toEqual([1, 1]);
 });
 
+test("a session ID that is too long to be repeated is refused, and the connection goes on", () => {
+  const { channel, seen } = open();
+  channel.receive(frame(0x2108, 1, { session_ID: "x".repeat(65_470) }));
+  channel.receive(keyRequest(2));
+  expect(channel.answers().map(({ code, messageId }) => [code, messageId])).toEqual([
+    [0x1209, 1],
+    [0x1203, 2],
+  ]);
+  expect(channel.answers()[0]?.json).toMatchObject({
+    session_ID: "",
+    keys: [],
+    response: expect.stringMatching(/^MALFORMED_REQUEST: /),
+  });
+  expect(seen.lines.filter(({ level }) => level === "error")).toEqual([]);
+});
+
 test("requests beyond the limit are refused as BUSY, and welcome again when others were answered", async () => {
   const { channel, door } = open();
   door.hold();
   for (let messageId = 0; messageId <= MAX_OUTSTANDING; messageId++) channel.receive(keyRequest(messageId));
   expect(channel.answers()).toMatchObject([
-    { messageId: MAX_OUTSTANDING, json: { keys: [], response: "BUSY: too many requests are waiting" } },
+    {
+      messageId: MAX_OUTSTANDING,
+      json: {
+        keys: [],
+        response: "BUSY: too many requests are waiting",
+        extension: [{ name: "qkm_retry_after", ms: 1000 }],
+      },
+    },
   ]);
   expect(door.asked).toHaveLength(MAX_OUTSTANDING);
   const [first] = door.held;

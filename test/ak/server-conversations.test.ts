@@ -162,14 +162,34 @@ describe("table 11, when it was asked for", () => {
     expect(await acknowledged).toEqual([key_ID]);
   });
 
-  test.each(wrongOnes(PUSHED))("$title does not", async ({ json, parameter }) => {
-    const { channel, sessions, clock, seen } = open();
-    const acknowledged = sessions.line.push("s-1", new FakeGrant(5, [32]), 1000);
+  test.each(wrongOnes(PUSHED))(
+    "$title costs that key, and the log tells what was wrong",
+    async ({ json, parameter }) => {
+      const { channel, sessions, seen } = open();
+      const acknowledged = expect(sessions.line.push("s-1", new FakeGrant(5, [32]), 1000)).rejects.toMatchObject({
+        code: "MALFORMED_REQUEST",
+      });
+      await Promise.resolve();
+      channel.receive(handFrame(0x210b, 1, parameter === "key_ID" ? json : { ...json, key_ID }));
+      await acknowledged;
+      const [line] = seen.lines.filter(({ level }) => level === "warn");
+      expect(line).toMatchObject({
+        fields: { app: "app-a1", session: "s-1" },
+        sentence: expect.stringContaining(parameter),
+      });
+    },
+  );
+
+  test("one answer that is not as it should be costs its key alone, and Success is success", async () => {
+    const { channel, sessions } = open();
+    const ids = [32, 32, 32].map((bytes, index) => keyIdOf(5, index, bytes));
+    const acknowledged = sessions.line.push("s-1", new FakeGrant(5, [32, 32, 32]), 1000);
     await Promise.resolve();
-    channel.receive(handFrame(0x210b, 1, parameter === "key_ID" ? json : { ...json, key_ID }));
-    expect(seen.count("answers_dropped")).toBe(1);
-    clock.advance(1000);
-    expect(await acknowledged).toEqual([]);
+    const [first = "", second = "", third = ""] = ids;
+    channel.receive(handFrame(0x210b, 1, { session_ID: "s-1", key_ID: first, response: "Success" }));
+    channel.receive(handFrame(0x210b, 1, { key_ID: second, response: "success" }));
+    channel.receive(handFrame(0x210b, 1, { session_ID: "s-1", key_ID: third, response: "SUCCESS" }));
+    expect(await acknowledged).toEqual([first, third]);
   });
 });
 

@@ -154,7 +154,7 @@ export interface Case {
   readonly json: Json;
 }
 
-/** Messages that are right: whole, least, each optional parameter alone and each absent, and with what no table has. */
+/** Messages that are right: whole, least, each optional parameter alone and each absent or null, and with what no table has. */
 export function rightOnes(table: Table): readonly Case[] {
   const optional = Object.entries(table.rows).filter(([, { need }]) => need === "O");
   return [
@@ -165,6 +165,11 @@ export function rightOnes(table: Table): readonly Case[] {
       title: `with ${parameter}`,
       parameter,
       json: { ...least(table), [parameter]: sample },
+    })),
+    ...optional.map(([parameter]) => ({
+      title: `with ${parameter} null`,
+      parameter,
+      json: { ...whole(table), [parameter]: null },
     })),
     ...optional.map(([parameter]) => ({
       title: `without ${parameter}`,
@@ -178,10 +183,12 @@ export function rightOnes(table: Table): readonly Case[] {
 export function wrongOnes(table: Table): readonly Case[] {
   return Object.entries(table.rows).flatMap(([parameter, { need, type }]) => [
     ...(need === "M" ? [{ title: `without ${parameter}`, parameter, json: without(whole(table), parameter) }] : []),
-    ...WRONG[type].map((value) => ({
-      title: `with ${parameter} ${JSON.stringify(value)}`,
-      parameter,
-      json: { ...whole(table), [parameter]: value },
-    })),
+    ...WRONG[type]
+      .filter((value) => value !== null || need === "M")
+      .map((value) => ({
+        title: `with ${parameter} ${JSON.stringify(value)}`,
+        parameter,
+        json: { ...whole(table), [parameter]: value },
+      })),
   ]);
 }

@@ -62,6 +62,44 @@ describe("keep-alive", () => {
   });
 });
 
+describe("what is no request that we can serve is answered with 400, and the connection ends", () => {
+  const HEAD = "/api/v1/keys/app-b1/enc_keys";
+  const chunked = `POST ${HEAD} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`;
+
+  it.each([
+    ["two Host headers", `GET ${HEAD} HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n`],
+    ["HTTP/2.0", `GET ${HEAD} HTTP/2.0\r\nHost: a\r\n\r\n`],
+    ["HTTP/0.9", `GET ${HEAD} HTTP/0.9\r\nHost: a\r\n\r\n`],
+    ["no version", `GET ${HEAD}\r\n\r\n`],
+    ["CONNECT", "CONNECT km-a:443 HTTP/1.1\r\nHost: km-a:443\r\n\r\n"],
+    ["a chunk with a bad length", `${chunked}x\r\n{}\r\n0\r\n\r\n`],
+    ["a chunk with a bad end", `${chunked}2\r\n{}xx0\r\n\r\n`],
+    ["a chunk with a bad end that comes later", `${chunked}2\r\n{}`, "xx0\r\n\r\n"],
+  ])("%s", async (_what, text, later = "") => {
+    await using service = await openService();
+    using client = await service.raw();
+    client.socket.write(text);
+    if (later !== "") {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      client.socket.write(later);
+    }
+    const answer = await client.ended();
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answers(answer)).toBe(1);
+    expect(answer).toMatch(/\{"message":"[^"]+"\}$/);
+    expect(service.door.grants).toEqual([]);
+  });
+
+  it("but not in the middle of an answer that is under way", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    client.socket.write(GET("/app-b1/enc_keys") + GET("/app-b1/enc_keys", "Host: b\r\n"));
+    const answer = await client.ended();
+    expect(answers(answer)).toBe(2);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*HTTP\/1\.1 400 /);
+  });
+});
+
 describe("pipelined requests", () => {
   it("are answered in order, and each is asked for when the one before is out", async () => {
     await using service = await openService();

@@ -76,6 +76,10 @@ const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   key_ID: [null, 1, true, [], {}],
 };
 
+/** Null is the same as absent. */
+const wrongFor = (name: string, isMandatory: boolean): readonly unknown[] =>
+  (WRONG[name] ?? []).filter((value) => value !== null || isMandatory);
+
 function without(json: Json, name: string): Json {
   const { [name]: _, ...rest } = json;
   return rest;
@@ -103,8 +107,9 @@ describe.each(REQUESTS)("Q.4163 $title", (request) => {
     expect(await asked(request, { ...json, unknown: { a: [1] }, Extension: 7 })).toBe("success");
   });
 
-  it.each(optional)("is accepted without %s", async (name) => {
+  it.each(optional)("is accepted without %s, and when it is null", async (name) => {
     expect(await asked(request, without(json, name))).toBe("success");
+    expect(await asked(request, { ...json, [name]: null })).toBe("success");
   });
 
   it.each(mandatory)("is refused without %s", async (name) => {
@@ -112,7 +117,7 @@ describe.each(REQUESTS)("Q.4163 $title", (request) => {
   });
 
   const wrong = [...mandatory, ...optional].flatMap((name) =>
-    (WRONG[name] ?? []).map((value) => [name, value] as const),
+    wrongFor(name, mandatory.includes(name)).map((value) => [name, value] as const),
   );
   it.each(wrong)("is refused when %s is %j", async (name, value) => {
     expect(await asked(request, { ...json, [name]: value })).toMatch(/^(MALFORMED_REQUEST|PROTECTION_REFUSED): /);
@@ -244,7 +249,9 @@ describe.each(ANSWERS)("Q.4163 $title", (answer) => {
   });
 
   const names = [...new Set([...mandatory, ...optional, "extension"])];
-  const wrong = names.flatMap((name) => (WRONG[name] ?? []).map((value) => [name, value] as const));
+  const wrong = names.flatMap((name) =>
+    wrongFor(name, mandatory.includes(name)).map((value) => [name, value] as const),
+  );
   it.each(wrong)("whose %s is %j fails the request that it answers", async (name, value) => {
     expect(await answered(answer, { ...json, [name]: value })).toBe("INTERNAL");
   });

@@ -37,7 +37,7 @@ test("a payload that fits is the same object, typed, with members that nobody na
 test.each<[object, string]>([
   [{}, "word is missing"],
   [{ word: 1 }, "word must be a string"],
-  [{ word: null }, "word must be a string"],
+  [{ word: null }, "word is missing"],
   [{ word: "", number: -1 }, "number must be an integer, 0 or more"],
   [{ word: "", number: 1.5 }, "number must be an integer, 0 or more"],
   [{ word: "", number: "1" }, "number must be an integer, 0 or more"],

@@ -69,8 +69,10 @@ test.each(ALL)("$protocol $message $messageId", ({ protocol, message, messageId,
   expect(Buffer.from(encodeFrame(row.code, messageId, encodePayload(json))).toString("hex")).toBe(hex);
   for (const [name, { need }] of Object.entries(row.parameters)) {
     const { [name]: _, ...rest } = json as Record<string, unknown>;
-    if (need === "M") expect(() => check(row, rest)).toThrow(`${name} is missing`);
-    else check(row, rest);
-    expect(() => check(row, { ...json, [name]: null })).toThrow(name);
+    for (const absent of [rest, { ...rest, [name]: null }]) {
+      if (need === "M") expect(() => check(row, absent)).toThrow(`${name} is missing`);
+      else expect(check(row, absent)).toEqual(rest);
+    }
+    expect(() => check(row, { ...json, [name]: true })).toThrow(name);
   }
 });

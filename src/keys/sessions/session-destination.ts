@@ -150,11 +150,13 @@ export class SessionDestination {
     const { id, destination } = session.terms;
     const pushed = idsOf(grant);
     let told: readonly string[] = [];
+    let failure: Fault | undefined;
     try {
       told = await line.push(id, grant, this.#policy.acknowledgeMs);
     } catch (thrown) {
       const { log } = this.#host.context;
-      log.warn({ session: id, app: destination, fault: asFault(thrown).response }, "keys could not be pushed");
+      failure = asFault(thrown);
+      log.warn({ session: id, app: destination, fault: failure.response }, "keys could not be pushed");
     }
     // Whoever pushed them has done so; after a failure it wipes what is left.
     grant[Symbol.dispose]();
@@ -164,6 +166,8 @@ export class SessionDestination {
     const { audit, meter } = this.#host.context;
     meter.add("keys_unacknowledged", { app: destination }, lost);
     audit.note("keys_unacknowledged", { app: destination, session: id }, { count: lost });
+    // An application whose answer cannot be read loses the key that it was about. It has not refused the session.
+    if (failure?.code === "MALFORMED_REQUEST") throw new Fault("NOT_ACKNOWLEDGED", { text: failure.message });
     return acknowledged;
   }
 

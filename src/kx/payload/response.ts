@@ -1,10 +1,8 @@
 // The `response` of 0x1102 and 0x1104: `success`, or a fault as `CODE: sentence`.
 
-import { FAULTS, Fault, type FaultCode } from "../../core/fault.ts";
+import { FAULTS, Fault, type FaultCode, isSuccess } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import { check, type Message, type PayloadOf } from "../../wire/message.ts";
-
-export const SUCCESS = "success";
 
 /** What is kept of a peer's sentence. */
 const MAX_TEXT = 500;
@@ -14,7 +12,7 @@ export const responseOf = (fault: Fault): string => fault.response.slice(0, MAX_
 
 /** The fault that a peer's `response` states: `undefined` for success, INTERNAL with the whole text for an unknown code. */
 export function faultOf(response: string, failedAt?: KmId): Fault | undefined {
-  if (response === SUCCESS) return undefined;
+  if (isSuccess(response)) return undefined;
   const where = failedAt === undefined ? {} : { failedAt };
   const stated = /^([A-Z_]+): (.+)$/s.exec(response);
   const code = stated?.[1];

@@ -1,12 +1,12 @@
 // What a 0x1101 says beside its keys, and an 0x1102 in either dialect: the route and the request.
 
-import type { Fault } from "../../core/fault.ts";
+import { type Fault, SUCCESS } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
 import type { RelayOffer } from "../../keys/ports.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { idOf, malformed } from "./fields.ts";
 import type { KeyRelay, KeyRelayCompletion } from "./messages.ts";
-import { responseOf, SUCCESS } from "./response.ts";
+import { responseOf } from "./response.ts";
 
 const MAX_REQUEST_ID = 256;
 /** KMs between source and destination. */

@@ -58,6 +58,20 @@ describe("Q.4161 8.2: acknowledgement key by key", () => {
     scene.expectSound();
   });
 
+  test("one whose answer cannot be read loses the key that it was about: the session goes on at both KMs", async () => {
+    const scene = await Scene.open();
+    const sessionId = await scene.session();
+    const { acknowledge } = scene.b;
+    scene.b.acknowledge = () => {
+      throw new Fault("MALFORMED_REQUEST", { text: "session_ID is missing" });
+    };
+    expect(fault(await scene.taken(sessionId))).toEqual(["NOT_ACKNOWLEDGED", "session_ID is missing"]);
+    scene.b.acknowledge = acknowledge;
+    expect((await scene.taken(sessionId, 2)).keys).toHaveLength(2);
+    expect(scene.network.b.recorder.count("keys_unacknowledged")).toBe(1);
+    scene.expectSound();
+  });
+
   test("an application that does not answer is waited for, but not for ever", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
