@@ -1,4 +1,8 @@
 // What the rest of qkm may ask of the vault: key bytes stay inside, names and tags come out.
+//
+// Room `vault`: the only place that touches key bytes. Records are sealed by the token (`epochs/`), lie in a store that is
+// never trusted (`store/`), and are open in locked memory alone (`memory/`). What leaves is an ID, a tag, base64 written
+// straight into memory that the caller gave, or bytes under a pad.
 
 import type { Secret, SecretPool } from "../core/secret.ts";
 

@@ -1,4 +1,4 @@
-// PartAssembly buffers for frames that straddle chunks: a bounded number, made when needed, zeroed when given back.
+// Assembly buffers for frames that straddle chunks: a bounded number, made when needed, zeroed when given back.
 
 import { type Buffers, MAX_FRAME_BYTES } from "./frame.ts";
 

@@ -1,4 +1,8 @@
 // What every part of the key manager is given: its own name, policy, and the ports to the world.
+//
+// Room `common`: what every room of the key manager is given or shares — its ports and policy, the rows as they lie in the
+// store, key IDs, ages, quotas, queues, limits of sizes. Data passes through as values; nothing here decides what happens
+// to a key, knows another room, or does I/O.
 
 import type { KmId } from "../../core/ids.ts";
 import type { Pace } from "../../core/pace.ts";

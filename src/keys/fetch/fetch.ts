@@ -1,4 +1,8 @@
 // Fetching by ID: every check before anything changes, the fetched range durable before the key leaves.
+//
+// Room `fetch`: keys by their IDs at the destination. `received-keys` holds the KMA-keys of other sources with a bitmap of
+// what was fetched; `fetch` makes every check before anything changes; `fetch-commits` makes the fetched ranges durable, many
+// requests in one transaction, before the first key leaves. It asks no other KM, and never gives a range out twice.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { OpenBlock, Range } from "../../vault/vault.ts";

@@ -1,4 +1,9 @@
 // The books of one QKD link: which blocks are stored, whose they are, and which the other end has too.
+//
+// Room `links`: the blocks of the QKD links. `intake` takes them from a driver into vault and inventory; `link-inventory`
+// knows each block's owner and whether the other end has it; `block-scheduler` gives a link's next own block to whoever is
+// due; own blocks that serve as one-time pads leave in order (`own-pads`, `pad-queue`), the other end's are taken in order
+// (`received-pads`). A block serves as pad or becomes a KMA-key, for life. This room never sees a key byte, nor a peer.
 
 import { compareIds, type KmId, type LinkId } from "../../core/ids.ts";
 import type { BlockId } from "../../vault/vault.ts";

@@ -1,4 +1,8 @@
 // The key manager proper: links, other KMs, supply and fetching put together. Decides in references, never in bytes.
+//
+// Room `manager`: the key manager put together. `key-manager` builds the other rooms and is what doors, drivers and the
+// control room see; `app-requests` checks who asks whom; `load` reads the inventory back at a start; `housekeeping` ages,
+// rotates and saves beside the normal work; `startup-gate` refuses until the inventory is there.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";

@@ -1,5 +1,9 @@
 // Everything shared with one other KM: links, connection, stock, what is held, and how its stock is filled.
 //
+// Room `peers`: what is shared with one other KM (`peer`: links, connection, stock, received keys, how the stock is filled)
+// and, in the same shape, between two applications of this KM (`local-stock`). It joins the rooms above for one peer; it
+// neither chooses routes nor speaks to anybody.
+//
 //   down ──connected──> exchanging ──both states applied──> synchronised
 //    ^                      │                                    │
 //    └──────────────────────┴───────disconnected─────────────────┘

@@ -1,4 +1,8 @@
 // Over which KMs this KM's keys travel: as the QKDN controller has set, else as the topology has it.
+//
+// Room `routes`: over which KMs keys travel. The topology comes from the configuration, routes that the QKDN controller has
+// set stand above it (`route-table`, durable); `route-choice` picks the next one by cost and stock and avoids hops that just
+// failed (`hop-faults`); `relay-route` is a route as one KM on it sees it. Nothing is sent from here.
 
 import type { KmId, LinkId } from "../../core/ids.ts";
 import { type Route, type RouteView, Topology, type TopologyLink } from "../../core/topology.ts";

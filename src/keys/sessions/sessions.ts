@@ -1,4 +1,8 @@
 // The proactive mode (Q.4161 8.2): sessions in both roles, with the connections of applications and what peers are told.
+//
+// Room `sessions`: the proactive mode (Q.4161 8.2, design 6). `session-source` is the initiator's home, `session-destination`
+// the destination's, `session-table` the bounded set of sessions in one role. Keys of a session are carved at the destination,
+// pushed and acknowledged there, and supplied at the source only then. Sessions live in memory and end at a restart.
 
 import type { SessionEnd } from "../../core/counters.ts";
 import { Fault } from "../../core/fault.ts";

@@ -1,5 +1,10 @@
 // Peers of another make, configured as strict: whole keys under TLS alone, both ways (design 5).
 //
+// Room `strict`: peers of another make, which know the tables of the standard alone. Their keys come and go whole, under TLS
+// alone (`strict-relays`, `strict-received-keys`), in bundles of one sealed block (`strict-bundle`, `strict-inventory`), and
+// are supplied and fetched under their own IDs (`strict-supply`, `strict-grant`). No unprotected key goes to, or is taken
+// from, any other peer.
+//
 // With them there is no state exchange, no mark and no tag: their `success` counts, and status shows it so.
 
 import { Fault } from "../../core/fault.ts";

@@ -1,4 +1,9 @@
 // Supply: requests for new keys, served at once from the stock or in turn when it is filled.
+//
+// Room `supply`: from KMA-keys to the answer of a request for new keys. A request passes the application's quota, waits in
+// the fair queue while there is too little, and takes ranges off the open KMA-keys (`stock`, `source-key`) up to their durable
+// high-water marks; `key-namer` makes the key IDs, `grants` carries the keys until they are written. Nothing leaves before
+// the mark that covers it is durable, and nothing is consumed by a request that fails.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId } from "../../core/ids.ts";

@@ -1,4 +1,8 @@
 // One Kx connection to another KM, from the state exchange to its end: what is told, what is heard.
+//
+// Room `sync`: what two KMs tell each other (key-protocol 5). `connection` lives as long as one Kx connection: state exchange,
+// then marks and arrivals; `peer-state` writes and reads the state, with a bound on every number; `reconcile` applies it: what
+// only one end has is destroyed. Before it has ended, nothing shared with the peer is carved or used as pad.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, splitRuns } from "../../core/runs.ts";

@@ -1,4 +1,7 @@
 // Epochs: one KEK each, told by label; which are open, how often the newest has sealed, what still waits to be kept.
+//
+// Room `vault/epochs`: key-encryption keys (KEK), one per epoch. `epoch-life` begins and ends them, `rotation` re-encrypts what
+// is left, `sealer` and `reader` go between records and locked memory, `rollback-guard` notices a store that is an old copy.
 
 import { Fault } from "../../core/fault.ts";
 import { compareIds, type KmId } from "../../core/ids.ts";

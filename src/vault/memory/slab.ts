@@ -1,4 +1,7 @@
 // One region of locked memory cut into slots of one block each: pools for drivers, the rest for open blocks.
+//
+// Room `vault/memory`: locked memory, cut into slots of one block. Open blocks are cached and zeroed when a slot is needed;
+// jobs take all their slots or none. Nothing here knows the store or the token.
 
 import { Fault } from "../../core/fault.ts";
 import { type Secret, type SecretPool, secretOf } from "../../core/secret.ts";

@@ -1,4 +1,7 @@
 // The store as the vault sees it: an index of its records, and a way back after a commit that failed.
+//
+// Room `vault/store`: sealed records and plain rows on the disk. `store` is the contract, `lmdb-store` fulfils it, `record-store`
+// is how the vault sees it: an index of what will be there once all that is queued is done. It never sees a plain key byte.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { Clock, Log, Meter } from "../../core/ports.ts";
