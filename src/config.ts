@@ -65,6 +65,8 @@ export interface NodeConfig {
   readonly etsi014: DoorConfig;
   readonly kx: { readonly listen: Endpoint; readonly tls: TlsFiles };
   readonly metrics: { readonly listen: Endpoint };
+  /** Where Prometheus connects over TLS, if it does. */
+  readonly monitoring: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
   /** Where the QKDN controller connects, if there is one. */
   readonly controller: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
   /** Doors that are closed unless they are configured. */

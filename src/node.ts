@@ -15,7 +15,7 @@ import type { SettableLog } from "./control/log.ts";
 import { kmGauges } from "./control/metrics/km-gauges.ts";
 import { type LoopMeasure, measureLoop, processGauges } from "./control/metrics/loop.ts";
 import type { Metrics } from "./control/metrics/metrics.ts";
-import { startMetrics } from "./control/metrics/server.ts";
+import { startMetrics, startMonitoring } from "./control/metrics/server.ts";
 import type { RecentFaults } from "./control/recent-faults.ts";
 import { auditCommands } from "./control/socket/audit-commands.ts";
 import type { ControlCommands } from "./control/socket/dialogue.ts";
@@ -25,7 +25,7 @@ import { type KmReport, reportOf } from "./control/status.ts";
 import type { systemClock, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import type { Pace } from "./core/pace.ts";
-import type { Log } from "./core/ports.ts";
+import type { Audit, Log } from "./core/ports.ts";
 import type { Secret } from "./core/secret.ts";
 import type { KeySource } from "./device/key-source.ts";
 import { startEtsi014 } from "./etsi014/server.ts";
@@ -175,7 +175,19 @@ async function openMetrics(base: Base, node: Node, parts: AsyncDisposableStack):
   metrics.collect(processGauges(node.loop));
   metrics.collect(healthGauges(base.health));
   metrics.collect(kmGauges(() => ({ report: report(base, node), connections: node.connections() })));
+  await openMetricsDoors({ config, metrics, log, audit: base.audit }, parts);
+}
+
+/** The metrics' plain listener, and the one over TLS where the configuration has it. */
+export async function openMetricsDoors(
+  { config, metrics, log, audit }: Pick<Given, "config" | "metrics" | "log"> & { readonly audit?: Audit },
+  parts: AsyncDisposableStack,
+): Promise<void> {
   parts.use(await startMetrics(config.metrics.listen, metrics, log));
+  const { monitoring } = config;
+  if (monitoring === undefined) return;
+  const options = { listen: monitoring.listen, tls: readTls(monitoring.tls) };
+  parts.use(await startMonitoring(options, metrics, { log, meter: metrics.meter, ...(audit && { audit }) }));
 }
 
 /** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */

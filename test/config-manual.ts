@@ -28,6 +28,8 @@ const NOTES: Readonly<Record<string, string>> = {
     "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in).",
   controller:
     "Leave it out where no QKDN controller tells routes. Its trust anchor is for controllers alone; see [controller.md](controller.md).",
+  monitoring:
+    "Leave it out where Prometheus scrapes the plain listener. Its trust anchor is for monitors alone; see [monitoring.md](monitoring.md).",
   skip: "Leave it out where no encryptor speaks Cisco SKIP: the door is closed then. See [doors.md](doors.md#cisco-skip).",
   "skip.remotes":
     "The other key providers, in the order in which their patterns are tried; `/capabilities` names them. Each stands for one application: keys asked for it are shared with that one, keys by ID are those that it asked for.",

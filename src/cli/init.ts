@@ -26,6 +26,7 @@ import {
   provisionConfig,
   provisionController,
   provisionIdentity,
+  provisionMonitor,
   provisionToken,
 } from "./provision/provision.ts";
 import { provisionReference } from "./provision/reference.ts";
@@ -38,6 +39,7 @@ interface InitOptions {
   readonly host: readonly string[];
   readonly app: readonly string[];
   readonly controller?: string;
+  readonly monitor?: string;
   readonly members: number;
 }
 
@@ -63,6 +65,7 @@ export function registerInitCommand(program: Command): void {
     .option("--host <name or address>", "what applications know the node by; may be given several times", several, [])
     .option("--app <app>", "an application served here; may be given several times", several, [])
     .option("--controller <id>", "a QKDN controller that may set the node's routes: makes its certificate")
+    .option("--monitor <id>", "a Prometheus that may read the node's metrics over TLS: makes its certificate")
     .option("--members <n>", "machines that are one KM together: km-b of the reference network", membersOf, 1)
     .addHelpText(
       "after",
@@ -84,7 +87,11 @@ async function init(options: InitOptions): Promise<void> {
 }
 
 async function initNode(id: string, board: Board, options: InitOptions, say: Progress): Promise<void> {
-  for (const name of [id, ...options.app, ...(options.controller === undefined ? [] : [options.controller])]) {
+  for (const name of [
+    id,
+    ...options.app,
+    ...[options.controller, options.monitor].filter((one) => one !== undefined),
+  ]) {
     if (!ID_PATTERN.test(name))
       throw new CommandError(EXIT.usage, `"${name}" is no ID: use 1 to 64 of A-Z a-z 0-9 . _ : @ -`);
   }
@@ -96,6 +103,10 @@ async function initNode(id: string, board: Board, options: InitOptions, say: Pro
   if (options.controller !== undefined) {
     const files = controllerFiles(join(dir, "controllers"), options.controller);
     await provisionController(authorities, options.controller, files, say);
+  }
+  if (options.monitor !== undefined) {
+    const files = controllerFiles(join(dir, "monitors"), options.monitor);
+    await provisionMonitor(authorities, options.monitor, files, say);
   }
   const controllers = existsSync(trust("controllers")) ? { controllers: trust("controllers") } : {};
   const hosts = options.host.length > 0 ? options.host : ["127.0.0.1", "localhost"];

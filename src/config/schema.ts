@@ -115,6 +115,9 @@ export const SCHEMA = v.strictObject({
   etsi014: v.strictObject({ listen: endpoint("where applications connect (ETSI GS QKD 014, HTTPS)"), ...door }),
   kx: v.strictObject({ listen: endpoint("where other KMs connect (Q.4163)"), ...tls }),
   metrics: v.strictObject({ listen: endpoint("Prometheus metrics, plain HTTP: a local or management address") }),
+  monitoring: v.optional(
+    v.strictObject({ listen: endpoint("the same metrics over TLS, for monitors with a client certificate"), ...tls }),
+  ),
   controller: v.optional(v.strictObject({ listen: endpoint("where the QKDN controller connects (HTTPS)"), ...tls })),
   skip: v.optional(
     v.strictObject({

@@ -53,6 +53,7 @@ export function configOf(from: Written, file: string): NodeConfig {
     etsi014: door(from.etsi014),
     kx: { listen: from.kx.listen, tls: tls(from.kx) },
     metrics: { listen: from.metrics.listen },
+    monitoring: from.monitoring && { listen: from.monitoring.listen, tls: tls(from.monitoring) },
     controller: from.controller && { listen: from.controller.listen, tls: tls(from.controller) },
     skip: from.skip && {
       ...door(from.skip),

@@ -7,7 +7,7 @@ import { uriNames } from "./der.ts";
 import { type Certificate, certificateLine, Refusal, refusalOfVerdict } from "./refusal.ts";
 
 /** What a listener or dialler talks to. */
-export type PeerKind = "app" | "km" | "controller";
+export type PeerKind = "app" | "km" | "controller" | "monitor";
 
 /** Tells whether an ID of a certificate may connect: an app homed here, a configured peer. */
 export type Admit = (id: string, serverName: string) => Fault | undefined;

@@ -22,6 +22,7 @@ export interface SignOptions {
 function authorityFor({ uri, usages }: RequestContent): AuthorityName {
   if (uri.startsWith("urn:qkm:app:")) return "apps";
   if (uri.startsWith("urn:qkm:controller:")) return "controllers";
+  if (uri.startsWith("urn:qkm:monitor:")) return "monitors";
   return usages.includes("client") ? "kms" : "km_servers";
 }
 

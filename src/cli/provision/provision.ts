@@ -18,6 +18,7 @@ const COMMON_NAMES: Readonly<Record<AuthorityName, string>> = {
   kms: "qkm CA of the KMs' Kx",
   controllers: "qkm CA of QKDN controllers",
   etcd: "qkm CA of etcd",
+  monitors: "qkm CA of monitors",
 };
 
 /** The authorities of a network in one folder, opened or made when first asked for. */
@@ -59,6 +60,13 @@ export async function provisionController(
   const subject = { uri: `urn:qkm:controller:${id}`, usages: ["client"] } as const;
   const made = await issue(await from.get("controllers"), files, subject);
   if (made) say(`certificate of controller ${id}: ${files.cert}`);
+}
+
+/** The certificate of a monitor, such as Prometheus. */
+export async function provisionMonitor(from: Authorities, id: string, files: PemFiles, say: Progress): Promise<void> {
+  const subject = { uri: `urn:qkm:monitor:${id}`, usages: ["client"] } as const;
+  const made = await issue(await from.get("monitors"), files, subject);
+  if (made) say(`certificate of monitor ${id}: ${files.cert}`);
 }
 
 export interface Identity {

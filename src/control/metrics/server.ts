@@ -1,7 +1,9 @@
-// The HTTP endpoint that Prometheus scrapes: GET /metrics, meant for the loopback address.
+// The HTTP endpoints that Prometheus scrapes: GET /metrics, plain on the loopback address, over TLS for monitors with a certificate.
 
 import { createServer, type Server, type ServerResponse } from "node:http";
-import type { Log } from "../../core/ports.ts";
+import type { Audit, Log, Meter } from "../../core/ports.ts";
+import type { TlsMaterial } from "../../net/options.ts";
+import { listenTls } from "../../net/tls-listener.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface MetricsServer extends AsyncDisposable {
@@ -16,11 +18,7 @@ export async function startMetrics(
   metrics: Metrics,
   log: Log,
 ): Promise<MetricsServer> {
-  const server = createServer({ headersTimeout: 5000, requestTimeout: 5000 }, (request, response) => {
-    if (request.url !== "/metrics") say(response, 404, "the metrics are at /metrics\n");
-    else if (request.method !== "GET") say(response, 405, "GET only\n", { Allow: "GET" });
-    else void answer(metrics, response, log);
-  });
+  const server = metricsServer(metrics, log);
   server.maxConnections = MOST_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -35,6 +33,57 @@ export async function startMetrics(
     },
   };
 }
+
+export interface MonitoringOptions {
+  /** Port 0 is any free port. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM texts; the trust anchor is that of monitors. */
+  readonly tls: TlsMaterial;
+}
+
+export interface MonitoringPorts {
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly audit?: Audit;
+}
+
+/**
+ * The same over TLS, for who has a certificate `urn:qkm:monitor:<id>` of the trust anchor.
+ * @throws Error when the address cannot be listened on, or the certificates cannot be used
+ */
+export async function startMonitoring(
+  { listen, tls }: MonitoringOptions,
+  metrics: Metrics,
+  ports: MonitoringPorts,
+): Promise<MetricsServer> {
+  const server = metricsServer(metrics, ports.log);
+  // node:http watches over head and body timeouts from here on; it would itself when it listened.
+  server.emit("listening");
+  const listener = await listenTls(
+    { ...listen, door: "monitoring", tls, kind: "monitor", groups: GROUPS, maxConnections: MOST_CONNECTIONS },
+    { ...ports, admit: () => undefined },
+    (socket) => void server.emit("connection", socket),
+  );
+  return {
+    port: listener.port,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await listener[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Prometheus of today's distributions has no hybrid group. */
+const GROUPS = ["X25519MLKEM768", "X25519"] as const;
+
+const LIMITS = { headersTimeout: 5000, requestTimeout: 5000, maxHeaderSize: 8192 } as const;
+
+const metricsServer = (metrics: Metrics, log: Log): Server =>
+  createServer(LIMITS, (request, response) => {
+    if (request.url !== "/metrics") say(response, 404, "the metrics are at /metrics\n");
+    else if (request.method !== "GET") say(response, 405, "GET only\n", { Allow: "GET" });
+    else void answer(metrics, response, log);
+  });
 
 async function answer(metrics: Metrics, response: ServerResponse, log: Log): Promise<void> {
   try {
