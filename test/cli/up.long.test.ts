@@ -41,6 +41,20 @@ test("a KM that is killed is started again on its ports, network.json has its ne
   await eventually("keys are supplied again", () => passes(file));
 });
 
+test("no pid in network.json is ever 0, for a script that ends pid 0 ends itself", async () => {
+  using folder = tempDir();
+  await using _network = await up(folder.path);
+  const file = join(folder.path, "network.json");
+  const pidsOf = ({ kms, links }: NetworkFile) => [...kms, ...links].map(({ pid }) => pid);
+  const before = pidsOf(readNetwork(file));
+  for (const pid of before) process.kill(pid, "SIGKILL");
+  await eventually("all have other pids", () => {
+    const now = pidsOf(readNetwork(file));
+    expect(now).not.toContain(0);
+    return now.some((pid) => before.includes(pid)) ? undefined : true;
+  });
+});
+
 test("the modules of a link that are killed are started again, and the link comes back", async () => {
   using folder = tempDir();
   await using _network = await up(folder.path);

@@ -47,6 +47,7 @@ export class Child implements AsyncDisposable {
   readonly #log: LogFile;
   readonly #first = Promise.withResolvers<void>();
   #process: ChildProcess | undefined;
+  #latestPid = 0;
   #state: "starting" | "ready" | "pausing" | "ended" = "starting";
   #everReady = false;
   #vainStarts = 0;
@@ -74,6 +75,11 @@ export class Child implements AsyncDisposable {
     return this.#process?.pid ?? 0;
   }
 
+  /** The same, or that of the process before it: never 0 once one was started, so that nobody who is told it ends himself. */
+  get latestPid(): number {
+    return this.#latestPid;
+  }
+
   #spawn(): void {
     this.#state = "starting";
     const born = performance.now();
@@ -83,6 +89,7 @@ export class Child implements AsyncDisposable {
       detached: true, // in a group of its own: a Ctrl-C in the terminal is for us, who end it in order
     });
     this.#process = child;
+    this.#latestPid = child.pid ?? this.#latestPid;
     child.stdin.on("error", () => {});
     createInterface({ input: child.stdout }).on("line", (line) => {
       const [said] = this.plan.readyWhen.exec(line) ?? [];

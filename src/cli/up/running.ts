@@ -196,8 +196,8 @@ export class RunningNetwork implements AsyncDisposable {
         }));
         return { ...networkKm(active), id: active.km, ...(members.length > 1 && { members: listed }) };
       }),
-      ...(this.voters.length > 0 && { etcd: this.voters.map(({ url, child }) => ({ pid: child.pid, url })) }),
-      links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.pid })),
+      ...(this.voters.length > 0 && { etcd: this.voters.map(({ url, child }) => ({ pid: child.latestPid, url })) }),
+      links: this.links.map(({ id, kms, child }) => ({ id, kms, pid: child.latestPid })),
       apps: REFERENCE.kms.flatMap((km) => km.apps.map((id) => ({ id, km: km.id, ...appFiles(apps, id) }))),
       ca: Object.fromEntries(
         AUTHORITIES.map((name) => [name, authorityFiles(authorities, name).cert]),
@@ -231,13 +231,14 @@ export class RunningNetwork implements AsyncDisposable {
 
 const networkKm = ({ id, config, child }: RunningKm): NetworkKm => ({
   id,
-  pid: child.pid,
+  pid: child.latestPid,
   config: config.file,
   ak: config.ak.listen,
   kx: config.kx.listen,
   etsi014: { url: `https://${positionText(config.etsi014.listen)}` },
   metrics: { url: metricsUrl(config) },
   ...(config.controller && { controller: { url: `https://${positionText(config.controller.listen)}` } }),
+  ...(config.etsi004 && { etsi004: config.etsi004.listen }),
   ...(config.skip && { skip: { url: `https://${positionText(config.skip.listen)}` } }),
 });
 
