@@ -22,7 +22,7 @@ const KMA_KEY = { peer: "the other KM", serial: "of the KMA-key" };
 const ROLE = "`source`: we carve it; `destination`: we hold it for the other KM";
 const REASON = "why, one of the reasons in [metrics.md](metrics.md)";
 const KEYS = {
-  door: "`ak`, `etsi014`, `skip` or `session`",
+  door: "`ak`, `etsi014`, `etsi004`, `skip` or `session`",
   initiator: "the application that is supplied first",
   target: "the application that fetches by ID",
   ...KMA_KEY,
@@ -239,6 +239,17 @@ export const AUDIT_EVENTS = {
     peer: "the other KM",
     reason: "why, one of the reasons in [metrics.md](metrics.md)",
     keys: "that it supplied",
+  }),
+  stream_opened: event("a key stream (ETSI GS QKD 004) was opened by an application at home here", {
+    stream: "its Key_stream_ID",
+    initiator: "the application that opened it",
+    target: "the other",
+    peer: "the other KM",
+  }),
+  stream_closed: event("an application at home here closed its end of a key stream", {
+    stream: "its Key_stream_ID",
+    app: "who closed it",
+    peer: "the other KM",
   }),
   peer_synchronised: event("a peer is connected and both ends know what the other holds", { peer: "the other KM" }),
   peer_lost: event("the connection with a peer has ended", { peer: "the other KM" }),

@@ -10,6 +10,7 @@ import { type Audit, NO_AUDIT } from "../../core/ports.ts";
 import { AgeClock } from "../common/age-clock.ts";
 import { whyNotWorking } from "../common/availability.ts";
 import type { Context, KeysPolicy } from "../common/context.ts";
+import { parseKeyId } from "../common/key-id.ts";
 import { Quotas } from "../common/quota.ts";
 import { RelayLog } from "../common/relay-log.ts";
 import { readRow, TABLE } from "../common/rows.ts";
@@ -26,6 +27,8 @@ import { RouteTable } from "../routes/route-table.ts";
 import { Routes, type TopologyLink, wholeTopology } from "../routes/routes.ts";
 import type { SessionHost } from "../sessions/session-host.ts";
 import { Sessions } from "../sessions/sessions.ts";
+import type { StreamHost } from "../streams/stream-host.ts";
+import type { Streams } from "../streams/streams.ts";
 import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
 import { PeerRequests } from "../sync/peer-requests.ts";
 import { AppRequests } from "./app-requests.ts";
@@ -75,6 +78,8 @@ export class KeyManager implements KeyDoor {
   readonly sessions: Sessions;
   /** What other KMs ask of this one. */
   readonly peerEvents: PeerRequests;
+  /** Key streams, if this KM has a door for them. */
+  #streams: Streams | undefined;
   readonly #sharedPeers: SharedPeers;
   readonly #apps: Apps;
   readonly #keyFetcher: KeyFetcher;
@@ -121,7 +126,15 @@ export class KeyManager implements KeyDoor {
       ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, strict: this.strict, keyFetcher: this.#keyFetcher },
       ...{ sizes, checkWorking },
     });
-    this.peerEvents = new PeerRequests(context, { peers, relays, sessions, strict: this.strict, checkWorking });
+    const streams = (): Streams | undefined => this.#streams;
+    this.peerEvents = new PeerRequests(context, {
+      peers,
+      relays,
+      sessions,
+      strict: this.strict,
+      streams,
+      checkWorking,
+    });
     this.#housekeeping = new Housekeeping(context, this);
     const changed = () => this.#healthChanged();
     const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed)];
@@ -177,10 +190,6 @@ export class KeyManager implements KeyDoor {
   }
 
   #sessionHost(quotas: Quotas): SessionHost {
-    const connected = (km: KmId): Peer | undefined => {
-      const peer = this.peers.get(km);
-      return peer?.phase === "synchronised" ? peer : undefined;
-    };
     return {
       context: this.context,
       quotas,
@@ -189,10 +198,35 @@ export class KeyManager implements KeyDoor {
       homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#sharedPeers.for(home),
       checkSize: (options, home) => checkSize(options, this.#sharedPeers.sizes(home)),
-      peerOf: (km) => connected(km)?.connection,
+      peerOf: (km) => this.#connected(km)?.connection,
       isCurrent: (connection) => this.peers.get(connection.id)?.connection === connection,
       mayWait: () => this.waiting < this.context.policy.maxWaiting,
     };
+  }
+
+  /** From now on there are key streams, which `make` makes; once. Their code is loaded by who has a door for them. */
+  openStreams(make: (host: StreamHost) => Streams): Streams {
+    const made = make({
+      context: this.context,
+      checkWorking: () => this.#checkWorking(),
+      homeOf: (app) => this.#apps.get(app).home,
+      quotaBps: (app) => this.#apps.get(app).quota.bitsPerS,
+      sizes: (home) => this.#sharedPeers.sizes(home),
+      rateBps: (home) => rateOf(this.#sharedPeers.for(home)),
+      hops: (home) => this.routes.find(home, 1)[0]?.length ?? 0,
+      ageMs: (home, keyId) =>
+        this.context.ages.now() - (bornAt(this.#sharedPeers.of(home), keyId) ?? this.context.ages.now()),
+      peerOf: (km) => this.#connected(km)?.connection,
+      supply: (request, answer) => this.#desk.supply(request, answer),
+      fetch: (request, answer) => this.#desk.fetch(request, answer),
+    });
+    this.#streams = made;
+    return made;
+  }
+
+  #connected(km: KmId): Peer | undefined {
+    const peer = this.peers.get(km);
+    return peer?.phase === "synchronised" ? peer : undefined;
   }
 
   /** What is shared with a peer, or with ourselves. */
@@ -304,3 +338,19 @@ export class KeyManager implements KeyDoor {
 
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */
 const DEFAULT_BLOCK = 4096;
+
+/** Far more than is ever at hand, so that the difference of two expectations is what the links bring. */
+const MUCH_BYTES = 2 ** 40;
+
+/** Bits a second that come for a stock; undefined when no rate is known. */
+function rateOf(filling: Pick<Peer | LocalStock, "expectedMs">): number | undefined {
+  const [once, twice] = [filling.expectedMs(MUCH_BYTES), filling.expectedMs(2 * MUCH_BYTES)];
+  if (once === undefined || twice === undefined) return undefined;
+  return (8000 * MUCH_BYTES) / (twice - once);
+}
+
+/** When the relay of a key's KMA-key began, by the age clock; undefined when it is used up. */
+function bornAt(pair: Peer | LocalStock | undefined, keyId: string): number | undefined {
+  const serial = parseKeyId(keyId)?.serial;
+  return pair?.stock.keys().find((key) => key.serial === serial)?.bornAt;
+}

@@ -19,12 +19,21 @@ import type { Sessions } from "../sessions/sessions.ts";
 import { notWithStrict, type StrictPeers } from "../strict/strict.ts";
 import { Connection } from "./connection.ts";
 
+/** What key streams are told of other KMs. */
+export interface StreamPeers {
+  /** @throws Fault */
+  told(peer: KmId, entries: readonly ExtensionEntry[]): void;
+  disconnected(peer: KmId): void;
+}
+
 /** Where what they ask belongs. */
 export interface PeerPlaces {
   readonly peers: ReadonlyMap<KmId, Peer>;
   readonly relays: RelayNetwork;
   readonly strict: StrictPeers;
   readonly sessions: Sessions;
+  /** Undefined where there is no door for them. */
+  streams(): StreamPeers | undefined;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
   checkWorking(): void;
 }
@@ -41,7 +50,7 @@ export class PeerRequests implements PeerEvents {
   }
 
   connected(connection: PeerConnection): void {
-    const { peers, relays, sessions, strict } = this.#places;
+    const { peers, relays, strict } = this.#places;
     if (!this.#stopping && strict.connected(connection)) return;
     const peer = peers.get(connection.id);
     if (peer === undefined || this.#stopping) {
@@ -49,7 +58,7 @@ export class PeerRequests implements PeerEvents {
       return;
     }
     this.#connections.get(peer)?.end();
-    sessions.disconnected(connection.id);
+    this.#lost(connection.id);
     const exchange = new Connection(this.#context, peer, connection, relays);
     this.#connections.set(peer, exchange);
     peer.connection = connection;
@@ -57,7 +66,7 @@ export class PeerRequests implements PeerEvents {
   }
 
   disconnected(connection: PeerConnection): void {
-    const { peers, relays, sessions, strict } = this.#places;
+    const { peers, relays, strict } = this.#places;
     strict.disconnected(connection);
     const peer = peers.get(connection.id);
     if (peer?.connection !== connection) return;
@@ -68,7 +77,13 @@ export class PeerRequests implements PeerEvents {
     relays.disconnected(connection.id);
     this.#connections.get(peer)?.end();
     this.#connections.delete(peer);
-    sessions.disconnected(connection.id);
+    this.#lost(connection.id);
+  }
+
+  /** Whatever waited for the connection with a peer. */
+  #lost(peer: KmId): void {
+    this.#places.sessions.disconnected(peer);
+    this.#places.streams()?.disconnected(peer);
   }
 
   /** @throws Fault */
@@ -80,7 +95,17 @@ export class PeerRequests implements PeerEvents {
   async told(connection: PeerConnection, entries: readonly ExtensionEntry[]): Promise<void> {
     const exchange = this.#connection(connection);
     this.#places.sessions.told(connection.id, entries);
+    this.#streamsTold(connection.id, entries);
     await exchange.told(entries);
+  }
+
+  /** @throws Fault EXTENSION_UNSUPPORTED where there is no door for streams */
+  #streamsTold(peer: KmId, entries: readonly ExtensionEntry[]): void {
+    const streams = this.#places.streams();
+    if (streams !== undefined) streams.told(peer, entries);
+    else if (entries.some(({ name }) => name === "qkm_stream")) {
+      throw new Fault("EXTENSION_UNSUPPORTED", { text: "this key manager has no door for key streams" });
+    }
   }
 
   /** @throws Fault */
