@@ -71,6 +71,7 @@ export interface NodeConfig {
   readonly controller: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
   /** Doors that are closed unless they are configured. */
   readonly skip: SkipConfig | undefined;
+  readonly etsi004: DoorConfig | undefined;
   /** Of a KM that is several machines; undefined for one that is a single machine. */
   readonly cluster: ClusterConfig | undefined;
   readonly supply: {

@@ -1,11 +1,12 @@
 // The doors that are closed unless the configuration has them; their code is loaded only then.
 
 import { readFileSync } from "node:fs";
-import type { NodeConfig, SkipConfig } from "./config.ts";
+import type { DoorConfig, NodeConfig, SkipConfig } from "./config.ts";
 import type { Fault } from "./core/fault.ts";
 import { readDigits } from "./core/hex.ts";
 import type { Audit, Clock, Log, Meter } from "./core/ports.ts";
 import { type Secret, secretOf } from "./core/secret.ts";
+import type { KeyManager } from "./keys/manager/key-manager.ts";
 import type { KeyDoor } from "./keys/ports.ts";
 import type { PreSharedKeys } from "./net/pre-shared.ts";
 import { readTls } from "./node-settings.ts";
@@ -24,6 +25,8 @@ export interface DoorPorts {
 /** A door that is open. */
 interface OpenDoor extends AsyncDisposable {
   readonly connections: number;
+  /** The books are read: from now on it may do what it refused before. */
+  opened?(keys: KeyManager): void;
 }
 
 /** What is needed to open one: `memory` gives locked memory, all zero. */
@@ -37,16 +40,29 @@ interface Opening {
 /** By name, as the metrics have it; a new door is a row here. Undefined where the configuration has none. */
 const DOORS: Readonly<Record<string, (opening: Opening) => Promise<OpenDoor> | undefined>> = {
   skip: (opening) => opening.config.skip && openSkip(opening.config.skip, opening),
+  etsi004: (opening) => opening.config.etsi004 && openEtsi004(opening.config.etsi004, opening),
 };
 
+export interface MoreDoors {
+  /** Open, by door. */
+  connections(): Readonly<Record<string, number>>;
+  /** The books are read. */
+  opened(keys: KeyManager): void;
+}
+
 /** Opens those that the configuration has. @throws Error when one cannot listen, or a file cannot be used */
-export async function openMoreDoors(opening: Opening): Promise<() => Readonly<Record<string, number>>> {
+export async function openMoreDoors(opening: Opening): Promise<MoreDoors> {
   const open: (readonly [string, OpenDoor])[] = [];
   for (const [name, openDoor] of Object.entries(DOORS)) {
     const door = await openDoor(opening);
     if (door !== undefined) open.push([name, opening.parts.use(door)]);
   }
-  return () => Object.fromEntries(open.map(([name, { connections }]) => [name, connections]));
+  return {
+    connections: () => Object.fromEntries(open.map(([name, { connections }]) => [name, connections])),
+    opened(keys) {
+      for (const [, door] of open) door.opened?.(keys);
+    },
+  };
 }
 
 const SKIP_MEMORY_BYTES = 65_536;
@@ -59,6 +75,27 @@ async function openSkip(config: SkipConfig, { ports, memory, parts }: Opening): 
   );
   const options = { systems: { local: system, remotes }, preShared, memory: memory(SKIP_MEMORY_BYTES) };
   return await startSkip({ ...config, tls: readTls(config.tls), ...options }, ports);
+}
+
+/** A power of two: a chunk, and the base64 of the key in it that is written last. */
+const ETSI004_MEMORY_BYTES = 131_072;
+
+async function openEtsi004(config: DoorConfig, { ports, memory }: Opening): Promise<OpenDoor> {
+  const [{ startEtsi004 }, { Streams }, { StreamGate }] = await Promise.all([
+    import("./etsi004/server.ts"),
+    import("./keys/streams/streams.ts"),
+    import("./keys/streams/stream-gate.ts"),
+  ]);
+  const streams = new StreamGate();
+  const options = { ...config, tls: readTls(config.tls), memory: memory(ETSI004_MEMORY_BYTES) };
+  const listener = await startEtsi004(options, { ...ports, streams });
+  return {
+    get connections() {
+      return listener.connections;
+    },
+    opened: (keys) => streams.open(keys.openStreams((host) => new Streams(host))),
+    [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
+  };
 }
 
 const LEAST_KEY_BYTES = 16;

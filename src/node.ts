@@ -33,7 +33,7 @@ import { KeyManager } from "./keys/manager/key-manager.ts";
 import { StartupGate } from "./keys/manager/startup-gate.ts";
 import { parsePairingKey } from "./kq/pairing.ts";
 import { startKx } from "./kx/peers.ts";
-import { openMoreDoors } from "./more-doors.ts";
+import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
 import { lateAudit, openAudit, versionOf } from "./node-audit.ts";
 import { blockBytesOf, checkSlots, INTAKE_SLOTS, readTls, settingsOf, vaultOptionsOf } from "./node-settings.ts";
 import { type OpenVault, openVault } from "./vault/open.ts";
@@ -83,6 +83,8 @@ interface Node {
   readonly door: StartupGate;
   readonly sources: Map<string, KeySource>;
   keys: KeyManager | undefined;
+  /** Those that are closed unless they are configured. */
+  more: MoreDoors | undefined;
   /** Connections open, by door. */
   connections: () => Readonly<Record<string, number>>;
   zeroised: boolean;
@@ -114,6 +116,7 @@ export async function runNode(given: Given): Promise<void> {
     door,
     sources: new Map(),
     keys: undefined,
+    more: undefined,
     connections: () => ({}),
     zeroised: false,
     loop: parts.use(measureLoop(base.clock)),
@@ -203,11 +206,11 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
   const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
   const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
-  const more = await openMoreDoors({ config, ports, memory: (bytes) => node.vault.lockedRegion(bytes), parts });
+  node.more = await openMoreDoors({ config, ports, memory: (bytes) => node.vault.lockedRegion(bytes), parts });
   const controller = await openController(base, node, parts);
   node.connections = () => ({
     ...{ ak: ak.connections, etsi014: etsi.connections },
-    ...more(),
+    ...node.more?.connections(),
     ...(controller && { controller: controller.connections }),
   });
 }
@@ -264,6 +267,7 @@ async function openKeys(
   for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
   node.keys = keys;
   node.door.open(keys);
+  node.more?.opened(keys);
   return keys;
 }
 

@@ -14,6 +14,7 @@ const KEYS_ROOMS = [
   "routes",
   "relay",
   "sessions",
+  "streams",
   "strict",
   "sync",
   "manager",
@@ -41,6 +42,7 @@ const MAY: Readonly<Record<string, string>> = {
   "src/kx/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
   "src/http/": "src/core/ node:http node:net type src/keys/ports.ts",
   "src/etsi014/": "src/core/ src/wire/ src/net/ src/http/ node:http node:https node:net type src/keys/ports.ts",
+  "src/etsi004/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
   "src/skip/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports.ts",
   "src/control/":
     "src/core/ src/wire/ src/net/ node:http node:https node:net node:fs prom-client pino type src/keys/ src/device/",
@@ -127,6 +129,13 @@ test.each(["src/main.ts", "src/cli/run.ts", "src/cli/appliance/provision.ts", "s
     expect(["@peculiar/x509", "reflect-metadata", "serialport", "node-hid"].filter((name) => loaded.has(name))).toEqual(
       [],
     );
+  },
+);
+
+test.each(["src/skip/", "src/etsi004/", "src/keys/streams/"])(
+  "what is in %s is loaded only when its door is configured",
+  (room) => {
+    expect([...loadedBy("src/main.ts")].filter((file) => file.startsWith(room))).toEqual([]);
   },
 );
 

@@ -31,6 +31,8 @@ const NOTES: Readonly<Record<string, string>> = {
   monitoring:
     "Leave it out where Prometheus scrapes the plain listener. Its trust anchor is for monitors alone; see [monitoring.md](monitoring.md).",
   skip: "Leave it out where no encryptor speaks Cisco SKIP: the door is closed then. See [doors.md](doors.md#cisco-skip).",
+  etsi004:
+    "Leave it out where no application reads key streams: the door is closed then. See [doors.md](doors.md#etsi-gs-qkd-004-key-streams).",
   "skip.remotes":
     "The other key providers, in the order in which their patterns are tried; `/capabilities` names them. Each stands for one application: keys asked for it are shared with that one, keys by ID are those that it asked for.",
   "skip.psk": "Encryptors that have a pre-shared key in place of a certificate.",

@@ -153,6 +153,12 @@ export const SCHEMA = v.strictObject({
       ),
     }),
   ),
+  etsi004: v.optional(
+    v.strictObject({
+      listen: endpoint("where applications connect (ETSI GS QKD 004, TLS; usually port 25575)"),
+      ...door,
+    }),
+  ),
   cluster: v.optional(
     v.strictObject({
       member: id("which of the machines that are this KM this one is"),

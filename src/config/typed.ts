@@ -61,6 +61,7 @@ export function configOf(from: Written, file: string): NodeConfig {
       remotes: from.skip.remotes.map(({ system, app }) => ({ system, app: appId(app) })),
       psk: from.skip.psk.map(({ identity, app, key_file }) => ({ identity, app: appId(app), keyFile: at(key_file) })),
     },
+    etsi004: from.etsi004 && door(from.etsi004),
     cluster: from.cluster && {
       member: from.cluster.member,
       endpoints: from.cluster.endpoints,

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hasOpenssl } from "../skip/kit.ts";
+import { connect004, uriOf } from "./support/etsi004.ts";
 import { akFetch, akSupply } from "./support/keys.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
@@ -10,7 +11,7 @@ import { keyIdOf, skipKey } from "./support/skip.ts";
 
 let network: Network;
 beforeAll(async () => {
-  network = await startNetwork({ ...PAIR, doors: ["skip"] });
+  network = await startNetwork({ ...PAIR, doors: ["skip", "etsi004"] });
   await network.stocked();
 });
 afterAll(async () => {
@@ -73,7 +74,47 @@ describe.each([
   });
 });
 
+describe.each([
+  ["A", "B"],
+  ["B", "A"],
+] as const)("ETSI 004: a stream of app-a1 over wire %s and app-b1 over wire %s", (one, other) => {
+  test("has the same key at each index for both, over another connection too, until it is closed", async () => {
+    const [a1, b1] = [uriOf(network, "app-a1"), uriOf(network, "app-b1")];
+    using first = await connect004(network, "app-a1", one);
+    const opened = await first.open(a1, b1, { chunk: 512, min: 1000, timeout: 8000, ttl: 600 });
+    const { ksid = "" } = opened;
+    expect(opened).toMatchObject({ status: one === "A" ? 1 : 0, qos: { chunk: 512, min: 1000, ttl: 600 } });
+    using second = await connect004(network, "app-b1", other);
+    expect(await second.open(a1, b1, {}, ksid)).toMatchObject({ status: 0, ksid, qos: { chunk: 512 } });
+    for (const index of [0, 1, 7, 3]) {
+      const [here, there] = await Promise.all([first.getKey(ksid, index), second.getKey(ksid, index)]);
+      expect([here.status, here.key.length, there.status]).toEqual([0, 512, 0]);
+      expect(there.key).toEqual(here.key);
+      expect(JSON.parse(here.metadata)).toEqual({ age: expect.any(Number), hops: 0 });
+    }
+    first.socket.destroy();
+    using again = await connect004(network, "app-a1", one);
+    expect((await again.getKey(ksid, 7)).status).toBe(2);
+    const [there, here] = [await second.getKey(ksid, 8), await again.getKey(ksid, 8)];
+    expect([here.status, here.key]).toEqual([0, there.key]);
+    using stranger = await connect004(network, "app-a2", one);
+    expect((await stranger.open(uriOf(network, "app-a2"), b1, {}, ksid)).status).toBe(5);
+    expect((await stranger.getKey(ksid, 9)).status).toBe(3);
+    expect([await again.close(ksid), await second.close(ksid), await second.close(ksid)]).toEqual([0, 0, 3]);
+  });
+
+  test("is promised no more than the links bring", async () => {
+    using client = await connect004(network, "app-a1", one);
+    const { status, qos } = await client.open(uriOf(network, "app-a1"), uriOf(network, "app-b1"), {
+      min: 4_000_000_000,
+    });
+    expect([status, (qos?.min ?? 0) < 100_000_000]).toEqual([7, true]);
+  });
+});
+
 test("what left by a door is counted under its name", async () => {
   const page = await network.km("km-b").metrics();
-  expect(page.sum("qkm_keys_fetched_total", { door: "skip" })).toBeGreaterThan(0);
+  for (const door of ["skip", "etsi004"]) {
+    expect(page.sum("qkm_keys_fetched_total", { door })).toBeGreaterThan(0);
+  }
 });

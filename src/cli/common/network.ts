@@ -19,6 +19,7 @@ export interface NetworkKm {
   readonly controller?: { readonly url: string };
   /** Absent when its configuration has no [skip]; likewise the doors below. */
   readonly skip?: { readonly url: string };
+  readonly etsi004?: Endpoint;
   /** Of a KM that is several machines; what stands beside it is that of the active one. */
   readonly members?: readonly NetworkMember[];
 }

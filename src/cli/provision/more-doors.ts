@@ -30,6 +30,7 @@ interface DoorRow {
 /** In the order in which they are written; a new door is a row here. */
 export const MORE_DOORS = {
   skip: { offset: 6, meaning: "encryptors, Cisco SKIP", further: skipTables },
+  etsi004: { offset: 7, meaning: "key streams, ETSI GS QKD 004", further: () => [] },
 } as const satisfies Readonly<Record<string, DoorRow>>;
 
 export type MoreDoor = keyof typeof MORE_DOORS;
