@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { type AppId, appId, ID_PATTERN } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { FetchRequest, KeySizes, SessionKeysRequest, SessionRequest, SupplyRequest } from "../keys/ports.ts";
 import { fitsSessionAnswer } from "./answer.ts";
 import { supplyOptionsOf } from "./extension.ts";
@@ -43,9 +44,6 @@ export function fetchRequest(app: AppId, message: KeyRequestWithId): FetchReques
   return { door: DOOR, app, initiator, keyIds };
 }
 
-/** A name for people, and a session's. */
-const MAX_TEXT = 128;
-
 /** Q.4161 8.2.1. @throws Fault */
 export function sessionRequest(app: AppId, message: SessionCreationRequest): SessionRequest {
   const { application_name: applicationName, number_of_keys: budget } = message;
@@ -58,7 +56,7 @@ export function sessionRequest(app: AppId, message: SessionCreationRequest): Ses
 
 /** What an answer repeats of the `session_ID` of a 0x2108: one that is too long to be ours is left out. */
 export const answerableSession = ({ session_ID }: SessionKeyRequest): string =>
-  session_ID.length <= MAX_TEXT ? session_ID : "";
+  session_ID.length <= LIMITS.nameChars ? session_ID : "";
 
 /** Q.4161 8.2.5. @throws Fault */
 export function sessionKeysRequest(app: AppId, message: SessionKeyRequest, sizes: KeySizes): SessionKeysRequest {
@@ -73,8 +71,8 @@ export function sessionKeysRequest(app: AppId, message: SessionKeyRequest, sizes
 }
 
 function checkText(parameter: string, text: string): void {
-  if (text.length >= 1 && text.length <= MAX_TEXT) return;
-  throw malformed(`${parameter} must have 1 to ${MAX_TEXT} characters`);
+  if (text.length >= 1 && text.length <= LIMITS.nameChars) return;
+  throw malformed(`${parameter} must have 1 to ${LIMITS.nameChars} characters`);
 }
 
 function idOf(parameter: string, text: string): AppId {

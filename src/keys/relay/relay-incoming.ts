@@ -2,6 +2,7 @@
 
 import type { EndReason } from "../../core/counters.ts";
 import { Fault } from "../../core/fault.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { BlockId, Change, Job, OpenBlock, OpenJob } from "../../vault/vault.ts";
 import { sameBytes } from "../common/bytes.ts";
 import type { Context } from "../common/context.ts";
@@ -16,8 +17,6 @@ import { linkContext, otpContext } from "./relay-tags.ts";
 
 /** Bytes of pad for the tag of one KMA-key. */
 export const TAG_PAD = 32;
-/** Link blocks that the pads of one KMA-key may lie in. */
-const MAX_PADS = 64;
 const LARGEST_KEY = 32_768;
 
 /** A KMA-key that came, as far as it lies in this KM's blocks: nobody can name them again. */
@@ -79,8 +78,8 @@ function checkPads(context: Context, from: Peer, offer: RelayOffer, protection: 
   const { pads } = protection;
   const [first] = pads;
   const link = agreedLink(from, first?.link ?? "");
-  if (pads.length > MAX_PADS || pads.some((pad) => pad.link !== first?.link)) {
-    throw new Fault("MALFORMED_REQUEST", { text: `pads are at most ${MAX_PADS} parts of one link's blocks` });
+  if (pads.length > LIMITS.pads || pads.some((pad) => pad.link !== first?.link)) {
+    throw new Fault("MALFORMED_REQUEST", { text: `pads are at most ${LIMITS.pads} parts of one link's blocks` });
   }
   const { length } = offer.key;
   const bytes = pads.reduce((sum, pad) => sum + pad.length, 0);

@@ -1,6 +1,7 @@
 // Multipath at its destination: the parts of a KMA-key, kept until all have come, then their XOR (key-protocol 2).
 
 import { asFault, Fault } from "../../core/fault.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { BlockId, EmptySlot, OpenBlock } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { partBlock, receivedBlock } from "../common/rows.ts";
@@ -9,9 +10,6 @@ import type { Part, RelayConfirmation, RelayOffer } from "../ports.ts";
 import { type Arrival, checkSerial, keepKey, lose } from "./relay-destination.ts";
 import type { Incoming } from "./relay-incoming.ts";
 import { endContext } from "./relay-tags.ts";
-
-/** Parts of one KMA-key: as many routes as share no KM in any sensible network. */
-const MAX_PARTS = 16;
 
 type PartOffer = RelayOffer & { readonly part: Part };
 
@@ -41,8 +39,9 @@ export class PartAssemblies {
    */
   position(source: Peer, offer: PartOffer): (incoming: Incoming, waitMs: number) => Promise<RelayConfirmation> {
     const { part, parts } = offer.part;
-    const isSane = Number.isSafeInteger(part) && part >= 1 && part <= parts && parts >= 2 && parts <= MAX_PARTS;
-    if (!isSane) throw new Fault("MALFORMED_REQUEST", { text: `a key has 2 to ${MAX_PARTS} parts, numbered from 1` });
+    const isSane = Number.isSafeInteger(part) && part >= 1 && part <= parts && parts >= 2 && parts <= LIMITS.parts;
+    if (!isSane)
+      throw new Fault("MALFORMED_REQUEST", { text: `a key has 2 to ${LIMITS.parts} parts, numbered from 1` });
     const known = this.#byKey.get(nameOf(source, offer));
     if (known !== undefined) checkSame(known, offer);
     const serial = known?.serial ?? checkSerial(this.#context, source, offer);

@@ -2,6 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import { ID_PATTERN, type KmId } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { Context } from "../common/context.ts";
 import type { NumberedResult, RelayTotals } from "../common/relay-log.ts";
 import { type RouteRow, TABLE } from "../common/rows.ts";
@@ -11,7 +12,6 @@ import { disjointOf, type Route, type Routes } from "./routes.ts";
 
 /** Routes of one destination, and KMs between its ends. */
 export const MOST_ROUTES = 12;
-export const MOST_TRANSITS = 32;
 
 type Ports = Pick<Context, "vault" | "log" | "relayLog">;
 
@@ -111,7 +111,8 @@ export class RouteTable implements RouteAdmin {
 
   #checkRoute(destination: KmId, route: Route, where: string): void {
     const { self, topology } = this.#routes;
-    if (route.length > MOST_TRANSITS) throw malformed(`${where} has more than ${MOST_TRANSITS} KMs between its ends`);
+    if (route.length > LIMITS.transits)
+      throw malformed(`${where} has more than ${LIMITS.transits} KMs between its ends`);
     const stops = [self, ...route, destination];
     for (const [at, km] of stops.entries()) {
       if (!topology.has(km)) throw malformed(`${where}: no link of the topology leads to ${km}`);

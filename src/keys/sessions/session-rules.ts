@@ -2,6 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { SessionPolicy } from "../common/context.ts";
 import { sessionMaxKeys } from "../common/sizes.ts";
 import type { PeerKeysRequest, SessionCreation } from "../ports.ts";
@@ -27,8 +28,6 @@ export const DEFAULT_SESSIONS: SessionPolicy = {
 /** What the other key manager's answer may take beyond what it waits for itself. */
 export const ANSWER_MARGIN_MS = 5000;
 
-const MAX_NAME_CHARS = 256;
-
 /** The budget of a session, in keys. @throws Fault MALFORMED_REQUEST, TOO_MANY_KEYS */
 export function budgetOf(wanted: number | undefined, { maxKeys }: SessionPolicy): number {
   if (wanted === undefined) return maxKeys;
@@ -50,8 +49,8 @@ export function checkApps({
   if (initiator === destination) {
     throw new Fault("MALFORMED_REQUEST", { text: "an application cannot have a session with itself" });
   }
-  if (applicationName !== undefined && applicationName.length > MAX_NAME_CHARS) {
-    throw new Fault("MALFORMED_REQUEST", { text: `application_name may have at most ${MAX_NAME_CHARS} characters` });
+  if (applicationName !== undefined && applicationName.length > LIMITS.nameChars) {
+    throw new Fault("MALFORMED_REQUEST", { text: `application_name may have at most ${LIMITS.nameChars} characters` });
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { SUCCESS } from "../../core/fault.ts";
 import { appId } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { ExtensionEntry, PeerKeysRequest, SessionCreation } from "../../keys/ports.ts";
 import { check } from "../../wire/message.ts";
 import type { JsonObject } from "../../wire/types.ts";
@@ -12,8 +13,6 @@ import { type KeySupplyNotification, type KeySupplyNotificationResponse, KX } fr
 /** Keys that one 0x1103 may ask for: as many of the smallest fit no 0x120A. */
 export const MAX_WISHED_KEYS = 1024;
 
-const MAX_SESSION_ID = 256;
-const MAX_APPLICATION_NAME = 256;
 const CREATION = "session_creation";
 
 /** What a 0x1103 is about. */
@@ -58,7 +57,7 @@ export function notificationOf(json: JsonObject, defaultKeyBits: number): Notifi
     if (number_of_keys !== 0) throw malformed("number_of_keys must be 0 without a session_ID");
     return { kind: "tell", entries };
   }
-  const sessionId = textOf(session_ID, "session_ID", MAX_SESSION_ID);
+  const sessionId = textOf(session_ID, "session_ID", LIMITS.nameChars);
   const entry = entryNamed(entries, CREATION);
   if (entry !== undefined) {
     if ((number_of_keys ?? 0) !== 0) throw malformed(`number_of_keys must be 0 beside ${CREATION}`);
@@ -75,7 +74,7 @@ function created(sessionId: string, entry: ExtensionEntry): SessionCreation {
     sessionId,
     initiator: idOf(entry.application_source_ID, `${CREATION}.application_source_ID`, appId),
     destination: idOf(entry.application_destination_ID, `${CREATION}.application_destination_ID`, appId),
-    applicationName: member("application_name", (value, what) => textOf(value, what, MAX_APPLICATION_NAME)),
+    applicationName: member("application_name", (value, what) => textOf(value, what, LIMITS.nameChars)),
     budget: member("number_of_keys", integerOf),
   };
 }
@@ -88,7 +87,7 @@ function countOf(count = 1): number {
 /** The session ID of a 0x1103 that may be malformed elsewhere, for the answer. */
 export function answerableSession(json: JsonObject): string {
   const id = json.session_ID;
-  return typeof id === "string" && id.length <= MAX_SESSION_ID ? id : "";
+  return typeof id === "string" && id.length <= LIMITS.nameChars ? id : "";
 }
 
 /**

@@ -2,15 +2,12 @@
 
 import { Fault } from "../../core/fault.ts";
 import { linkId } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { LinkRange, OtpProtection, Part, Protection } from "../../keys/ports.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import type { JsonObject, KeyEntry } from "../../wire/types.ts";
 import { base64, idOf, integerOf, malformed, objectOf, tagOf } from "./fields.ts";
 
-/** Segments of one pad: a key of 32 KiB under link blocks of 4 KiB takes at most 10. */
-const MAX_PADS = 16;
-const MAX_PARTS = 16;
-const MAX_BLOCK_BYTES = 32_768;
 /** What a pad is longer than its key: these bytes key the tag. */
 const TAG_KEY_BYTES = 32;
 
@@ -73,8 +70,8 @@ const blockOf = (json: JsonObject, what: string): Pick<LinkRange, "link" | "run"
 });
 
 function padsOf(list: unknown): readonly LinkRange[] {
-  if (!Array.isArray(list) || list.length === 0 || list.length > MAX_PADS) {
-    throw malformed(`protection.pads must be an array of 1 to ${MAX_PADS} segments`);
+  if (!Array.isArray(list) || list.length === 0 || list.length > LIMITS.pads) {
+    throw malformed(`protection.pads must be an array of 1 to ${LIMITS.pads} segments`);
   }
   return list.map((item: unknown, index) => segmentOf(item, `protection.pads[${index}]`));
 }
@@ -83,8 +80,8 @@ function segmentOf(item: unknown, what: string): LinkRange {
   const json = objectOf(item, what);
   const offset = integerOf(json.offset, `${what}.offset`);
   const length = integerOf(json.length, `${what}.length`);
-  if (length === 0 || offset + length > MAX_BLOCK_BYTES) {
-    throw malformed(`${what} must be at least a byte, and end within ${MAX_BLOCK_BYTES}`);
+  if (length === 0 || offset + length > LIMITS.blockBytes) {
+    throw malformed(`${what} must be at least a byte, and end within ${LIMITS.blockBytes}`);
   }
   return { ...blockOf(json, what), offset, length };
 }
@@ -93,14 +90,14 @@ function bytesOf(letters: Uint8Array): Uint8Array {
   // A frame bounds the letters already.
   const bytes = new Uint8Array(Math.ceil(letters.length / 4) * 3);
   const length = decodeBase64(letters, bytes);
-  if (length >= 1 && length <= MAX_BLOCK_BYTES) return bytes.subarray(0, length);
-  throw malformed(`key must be the base64 of 1 to ${MAX_BLOCK_BYTES} bytes under the scheme otp`);
+  if (length >= 1 && length <= LIMITS.blockBytes) return bytes.subarray(0, length);
+  throw malformed(`key must be the base64 of 1 to ${LIMITS.blockBytes} bytes under the scheme otp`);
 }
 
 function partOf(extension: JsonObject): Part | undefined {
   if (extension.part === undefined && extension.parts === undefined) return undefined;
   const part = integerOf(extension.part, "key_extension.part");
   const parts = integerOf(extension.parts, "key_extension.parts");
-  if (parts >= 2 && parts <= MAX_PARTS && part >= 1 && part <= parts) return { part, parts };
-  throw malformed(`key_extension.parts must be 2 to ${MAX_PARTS}, and part one of them from 1`);
+  if (parts >= 2 && parts <= LIMITS.parts && part >= 1 && part <= parts) return { part, parts };
+  throw malformed(`key_extension.parts must be 2 to ${LIMITS.parts}, and part one of them from 1`);
 }

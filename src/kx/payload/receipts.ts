@@ -1,13 +1,12 @@
 // The answers to one 0x1103 in a session, gathered until the keys that the destination application received are all named.
 
+import { LIMITS } from "../../core/limits.ts";
 import type { PeerKeysRequest } from "../../keys/ports.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
 import { malformed, textOf } from "./fields.ts";
 import { type KeySupplyNotificationResponse, KX } from "./messages.ts";
 import { checkAnswer, faultOf, ofAnswer, unreadable } from "./response.ts";
-
-const MAX_KEY_ID = 256;
 
 /**
  * One 0x1104 names one key; one that lists several in an entry `key_IDs`, or names none, is the last. So a refusal of the
@@ -47,7 +46,7 @@ export class Receipts {
       this.#repeated();
       return;
     }
-    ofAnswer(() => textOf(keyId, "key_ID", MAX_KEY_ID));
+    ofAnswer(() => textOf(keyId, "key_ID", LIMITS.nameChars));
     if (this.#named.size === this.#keysRequest.count) throw unreadable("it names more keys than were asked for");
     this.#named.set(keyId, received);
   }
@@ -59,7 +58,7 @@ function listOf({ extension }: KeySupplyNotificationResponse): readonly string[]
   if (entry === undefined) return undefined;
   const list: unknown = entry.key_IDs;
   if (!Array.isArray(list)) throw malformed("key_IDs.key_IDs must be an array");
-  return list.map((item: unknown) => textOf(isObject(item) ? item.key_ID : item, "each of key_IDs", MAX_KEY_ID));
+  return list.map((item: unknown) => textOf(isObject(item) ? item.key_ID : item, "each of key_IDs", LIMITS.nameChars));
 }
 
 const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null;

@@ -2,15 +2,12 @@
 
 import { type Fault, SUCCESS } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { RelayOffer } from "../../keys/ports.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { idOf, malformed } from "./fields.ts";
 import type { KeyRelay, KeyRelayCompletion } from "./messages.ts";
 import { responseOf } from "./response.ts";
-
-const MAX_REQUEST_ID = 256;
-/** KMs between source and destination. */
-const MAX_TRANSIT = 64;
 
 export type Route = Pick<RelayOffer, "requestId" | "source" | "destination" | "transit">;
 type RouteMembers = Pick<KeyRelay, "source_KMA_ID" | "destination_KMA_ID" | "transit_KMA_IDs">;
@@ -40,7 +37,7 @@ export const km = (value: unknown, what: string): KmId => idOf(value, what, kmId
 /** The request ID of a 0x1101 that may be malformed elsewhere, for the answer. */
 export function answerableId(relay: JsonObject): string {
   const id = relay.key_relay_request_ID;
-  return typeof id === "string" && id.length <= MAX_REQUEST_ID ? id : "";
+  return typeof id === "string" && id.length <= LIMITS.nameChars ? id : "";
 }
 
 /** The 0x1102 of success, by the tables alone. */
@@ -53,12 +50,13 @@ export const refused = (requestId: string, fault: Fault): KeyRelayCompletion => 
 });
 
 function requestIdOf(id = ""): string {
-  if (id.length > MAX_REQUEST_ID) throw malformed(`key_relay_request_ID is longer than ${MAX_REQUEST_ID} characters`);
+  if (id.length > LIMITS.nameChars)
+    throw malformed(`key_relay_request_ID is longer than ${LIMITS.nameChars} characters`);
   return id;
 }
 
 function listOf(ids: string | readonly string[] = ""): readonly string[] {
   const list = typeof ids !== "string" ? ids : ids === "" ? [] : ids.split(",");
-  if (list.length > MAX_TRANSIT) throw malformed(`transit_KMA_IDs names more than ${MAX_TRANSIT} key managers`);
+  if (list.length > LIMITS.transits) throw malformed(`transit_KMA_IDs names more than ${LIMITS.transits} key managers`);
   return list;
 }

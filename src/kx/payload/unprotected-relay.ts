@@ -1,6 +1,7 @@
 // A key relay in the strict dialect: keys whole, with the sender's IDs, protected by TLS alone (Q.4163 Tables 1 and 2).
 
 import { Fault } from "../../core/fault.ts";
+import { LIMITS } from "../../core/limits.ts";
 import type { UnprotectedArrival, UnprotectedKey, UnprotectedOffer } from "../../keys/ports.ts";
 import { base64Length } from "../../wire/base64.ts";
 import type { KeyEntry } from "../../wire/types.ts";
@@ -9,10 +10,6 @@ import { type FrameKey, type KeyFrame, keysPayload } from "./key-frame.ts";
 import { type KeyRelay, KX } from "./messages.ts";
 import { checkAnswer, faultOf } from "./response.ts";
 import { requestMember, routeMembers, routeOf } from "./route.ts";
-
-/** More keys than fit one frame. */
-const MAX_KEYS = 1024;
-const MAX_KEY_ID = 256;
 
 /** The 0x1101 of an offer, whose keys are written when the frame leaves. */
 export const unprotectedRelayOf = (offer: UnprotectedOffer): KeyFrame =>
@@ -30,7 +27,7 @@ const entryOf = (key: UnprotectedKey): FrameKey => ({
  */
 export function arrivalOf(relay: KeyRelay, letters: readonly Uint8Array[]): UnprotectedArrival {
   const { keys } = relay;
-  if (keys.length === 0 || keys.length > MAX_KEYS) throw malformed(`keys must have 1 to ${MAX_KEYS} entries`);
+  if (keys.length === 0 || keys.length > LIMITS.keys) throw malformed(`keys must have 1 to ${LIMITS.keys} entries`);
   const route = routeOf(relay);
   const keyIds = keys.map(keyIdOf);
   if (new Set(keyIds).size < keyIds.length) throw malformed("keys has a key_ID twice");
@@ -43,7 +40,7 @@ function keyIdOf({ key_ID, key_extension }: KeyEntry): string {
   if (key_extension?.protection !== undefined) {
     throw new Fault("PROTECTION_REFUSED", { text: "keys of a peer configured as strict come without protection" });
   }
-  return textOf(key_ID, "each key_ID", MAX_KEY_ID);
+  return textOf(key_ID, "each key_ID", LIMITS.nameChars);
 }
 
 /** @throws Fault of the peer; INTERNAL when its 0x1102 cannot be understood */

@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { BODY_BYTES } from "../../../src/control/controller/request.ts";
+import { LIMITS } from "../../../src/core/limits.ts";
 import { RESULTS_KEPT } from "../../../src/keys/common/relay-log.ts";
-import { MOST_ROUTES, MOST_TRANSITS } from "../../../src/keys/routes/route-table.ts";
+import { MOST_ROUTES } from "../../../src/keys/routes/route-table.ts";
 import { withControllerTables } from "./controller-manual.ts";
 
 const path = fileURLToPath(new URL("../../../docs/controller.md", import.meta.url));
@@ -17,7 +18,7 @@ test("docs/controller.md has the resources and members of the sources", async ()
 
 test("docs/controller.md tells the bounds of the sources", () => {
   for (const sentence of [
-    `1 to ${MOST_ROUTES} routes of at most ${MOST_TRANSITS} KMs`,
+    `1 to ${MOST_ROUTES} routes of at most ${LIMITS.transits} KMs`,
     `the last ${RESULTS_KEPT} relays`,
     `too long (${BODY_BYTES.toLocaleString("en")} bytes)`,
   ]) {

@@ -121,7 +121,7 @@ describe("what is wrong is refused with the reason", () => {
     ["km-d", [[]], "routes[0]: the topology has no link between km-a and km-d"],
     ["km-d", [route("km-e")], "routes[0]: the topology has no link between km-a and km-e"],
     ["km-e", [route("km-b")], "routes[0]: the topology has no link between km-b and km-e"],
-    ["km-d", [Array.from({ length: 33 }, () => kmId("km-b"))], "more than 32 KMs"],
+    ["km-d", [Array.from({ length: 65 }, () => kmId("km-b"))], "more than 64 KMs"],
   ])("to %s over %j", async (destination, routes, why) => {
     const { km, machine } = await booted();
     const before = machine.commits;

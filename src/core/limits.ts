@@ -1,0 +1,16 @@
+// How much one message of Ak, Kx or a controller may name: one table, so that what one reference point takes the others do.
+
+export const LIMITS = {
+  /** Segments of link blocks that serve as the pad of one relayed key; one block and a tag need at most 10 of 4 KiB. */
+  pads: 16,
+  /** Parts of one KMA-key, each over a route of its own. */
+  parts: 16,
+  /** KMs between the ends of a route. */
+  transits: 64,
+  /** Keys in one message. */
+  keys: 1024,
+  /** Bytes of the largest link block. */
+  blockBytes: 32_768,
+  /** Characters of session IDs, request IDs, key IDs of strict peers and application names. */
+  nameChars: 256,
+} as const;
