@@ -196,11 +196,13 @@ export async function openMetricsDoors(
 /** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */
 async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
   const { config, log, metrics, clock } = base;
-  const homed = new Set<string>(config.apps.filter(({ home }) => home === config.node.id).map(({ id }) => id));
-  const admit = (id: string): Fault | undefined =>
-    homed.has(id)
-      ? undefined
-      : new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry says that ${id} is at home here` });
+  const homes = new Map<string, string>(config.apps.map(({ id, home }) => [id, home]));
+  const admit = (id: string): Fault | undefined => {
+    const home = homes.get(id);
+    if (home === config.node.id) return undefined;
+    if (home === undefined) return new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry names ${id}` });
+    return new Fault("NOT_AT_HOME", { text: `${home} is the home of ${id}, not ${config.node.id}: connect there` });
+  };
   const ports = { door: node.door, sessions: node.door, admit, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);

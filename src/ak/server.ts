@@ -5,6 +5,7 @@ import type { NetPorts, Timing, TlsMaterial } from "../net/options.ts";
 import type { Listener } from "../net/tls-listener.ts";
 import { BufferPool } from "../wire/buffer-pool.ts";
 import { AkConnection, type ConnectionPorts } from "./connection.ts";
+import { TurnedAway } from "./turned-away.ts";
 
 export interface AkOptions {
   /** Port 0 is any free port. */
@@ -18,7 +19,7 @@ export interface AkOptions {
 }
 
 /** `ring` is shared by all connections; `admit` knows the applications that are homed here. */
-export type AkPorts = NetPorts & Omit<ConnectionPorts, "buffers">;
+export type AkPorts = Omit<NetPorts, "turnAway"> & Omit<ConnectionPorts, "buffers">;
 
 /**
  * Listens; dispose ends all connections, and what waits in them.
@@ -30,6 +31,10 @@ export function startAk(options: AkOptions, ports: AkPorts): Promise<Listener> {
   const connectionPorts: ConnectionPorts = { ...ports, buffers: new BufferPool(maxConnections) };
   return listen(
     { ...where, door: "ak", tls, kind: "app", groups, maxConnections, timing },
-    { ...ports, opened: (channel) => void new AkConnection(channel, connectionPorts) },
+    {
+      ...ports,
+      opened: (channel) => void new AkConnection(channel, connectionPorts),
+      turnAway: (channel, fault) => void new TurnedAway(channel, fault),
+    },
   );
 }

@@ -58,6 +58,12 @@ export const FAULTS = {
     "the keys were not made for these two applications",
     "The key ID belongs to another pair of applications, or the initiator is named wrongly.",
   ),
+  NOT_AT_HOME: row(
+    401,
+    false,
+    "another key manager is this application's home",
+    "The application's certificate is good, but `home` of its [[apps]] entry names another KM, which the text tells. Connect to that one.",
+  ),
   EXTENSION_UNSUPPORTED: row(
     400,
     false,

@@ -21,7 +21,7 @@ export interface Etsi004Options {
 }
 
 /** `admit` knows the applications that are homed here. */
-export type Etsi004Ports = NetPorts & Omit<ConnectionPorts, "ring">;
+export type Etsi004Ports = Omit<NetPorts, "turnAway"> & Omit<ConnectionPorts, "ring">;
 
 /**
  * Listens; dispose ends all connections and what waits in them. Streams stay.

@@ -40,6 +40,7 @@ interface Call extends HandlerPorts, HttpRequest {
 function serve(call: Call): void {
   attempt(call, () => {
     const { request, response, outlet } = call;
+    if (call.turnedAway !== undefined) throw call.turnedAway;
     const route = routeOf(request.url ?? "");
     if (route === undefined) {
       sendText(outlet, response, 404, '{"message":"there is no such resource; see ETSI GS QKD 014 clause 5"}');

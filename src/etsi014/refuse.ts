@@ -4,10 +4,10 @@ import type { ServerResponse } from "node:http";
 import { FAULTS, type Fault } from "../core/fault.ts";
 import { type Closing, type Headers, sendText } from "../http/send-text.ts";
 
-/** 401 has no body; 503 says when to ask again, as `Retry-After` in seconds and exactly in the details. */
+/** 401 has no body, but for an application that is at the wrong key manager; 503 says when to ask again, as `Retry-After` in seconds and exactly in the details. */
 export function sendFault(to: Closing, response: ServerResponse, fault: Fault): void {
   const { http } = FAULTS[fault.code];
-  if (http === 401) {
+  if (http === 401 && fault.code !== "NOT_AT_HOME") {
     sendText(to, response, http, "");
     return;
   }

@@ -42,7 +42,7 @@ export async function startEtsi014(options: Etsi014Options, ports: Etsi014Ports)
   const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
   const listener = await listenTls(
     { ...listen, door: "etsi014", tls, kind: "app", groups, maxConnections },
-    ports,
+    { ...ports, turnAway: (socket, id, fault) => service.connected(socket, appId(id), fault) },
     (socket, peer) => service.connected(socket, appId(peer.id)),
   );
   return {

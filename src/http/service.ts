@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { FAULTS } from "../core/fault.ts";
+import { FAULTS, type Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Clock, Meter } from "../core/ports.ts";
 import { Head } from "./head.ts";
@@ -35,6 +35,8 @@ export interface HttpRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly outlet: Outlet;
+  /** Why nothing that it asks is done, at a key manager that is not its home. */
+  readonly turnedAway: Fault | undefined;
 }
 
 /** Serves one request; the next of the same connection comes when its answer is out. Must not throw. */
@@ -55,6 +57,7 @@ export interface ServiceOptions {
 
 interface Connection {
   readonly app: AppId;
+  readonly turnedAway: Fault | undefined;
   /** Of the request that came last; they are answered in order. */
   last: ServerResponse | undefined;
 }
@@ -87,13 +90,13 @@ export class Service {
     this.#http.emit("listening");
   }
 
-  /** Takes a connection of `app` over, from which nothing was read. */
-  connected(socket: Socket, app: AppId): void {
+  /** Takes a connection of `app` over, from which nothing was read. One that is turned away has one answer. */
+  connected(socket: Socket, app: AppId, turnedAway?: Fault): void {
     if (this.#stopping) {
       socket.destroy();
       return;
     }
-    this.#connections.set(socket, { app, last: undefined });
+    this.#connections.set(socket, { app, turnedAway, last: undefined });
     socket.once("close", () => {
       this.#connections.delete(socket);
       this.#checkGone();
@@ -117,7 +120,9 @@ export class Service {
     // node:http goes on with what the last chunk held after the socket is destroyed.
     if (connection === undefined || socket.destroyed) return;
     connection.last = response;
-    const asked: HttpRequest = { app: connection.app, request, response, outlet: this.#outlet };
+    const { app, turnedAway } = connection;
+    if (turnedAway !== undefined) response.shouldKeepAlive = false;
+    const asked: HttpRequest = { app, request, response, outlet: this.#outlet, turnedAway };
     const handle = isWellFormed(request) ? this.#handle : refuseHead;
     if (response.socket !== null) handle(asked);
     else this.#queue(socket, asked, handle);

@@ -5,7 +5,7 @@ import { createServer, type Server, type TLSSocket, type TlsOptions } from "node
 import { TrafficSecrets } from "./alert.ts";
 import { ARRIVAL_LIMITS, type Arrival, Arrivals, type KeyExchange } from "./arrivals.ts";
 import { type ClientHello, GROUPS, peekHello } from "./client-hello.ts";
-import { type Admit, examine, type Peer } from "./identity.ts";
+import { type Admit, examine, identityOf, type Peer } from "./identity.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./options.ts";
 import { Places } from "./places.ts";
 import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./pre-shared.ts";
@@ -20,6 +20,11 @@ export interface AdmittedPeer extends Peer {
 /** After a refusal the peer has this long to read why before the socket is destroyed. */
 const LINGER_MS = 1_000;
 
+/** Who is at the wrong key manager has this long to ask something and be told. */
+const TURN_AWAY_MS = 10_000;
+/** Of those, at a time; the oldest makes room. */
+const MOST_TURNED_AWAY = 64;
+
 /** What is on its way in, what is open, and what was refused and may still read why. */
 export class Gate {
   readonly #options: ListenOptions;
@@ -30,6 +35,7 @@ export class Gate {
   readonly #arrivals: Arrivals;
   readonly #places: Places;
   readonly #parting = new Set<Socket>();
+  readonly #turnedAway = new Set<Socket>();
 
   constructor(options: ListenOptions, ports: NetPorts, admitted: (socket: TLSSocket, peer: AdmittedPeer) => void) {
     const { handshakeMs, answerMs, idleMs } = { ...TIMING, ...options.timing };
@@ -51,7 +57,7 @@ export class Gate {
   }
 
   get connections(): number {
-    return this.#arrivals.size + this.#places.size + this.#parting.size;
+    return this.#arrivals.size + this.#places.size + this.#parting.size + this.#turnedAway.size;
   }
 
   accept(socket: Socket): void {
@@ -80,7 +86,7 @@ export class Gate {
   close(): void {
     this.#arrivals.close();
     this.#places[Symbol.dispose]();
-    for (const socket of this.#parting) socket.destroy();
+    for (const socket of [...this.#parting, ...this.#turnedAway]) socket.destroy();
   }
 
   /** One server per group: whatever it negotiates, the group is known. */
@@ -139,8 +145,15 @@ export class Gate {
     const refusal = peer instanceof Refusal ? peer : this.#places.take(peer.id, socket);
     if (refusal !== undefined || peer instanceof Refusal) {
       const why = refusal ?? new Refusal("handshake");
-      this.#refuse(why, from, certificateFields(socket.getPeerX509Certificate()));
-      this.#part(socket, arrival, why);
+      const certificate = socket.getPeerX509Certificate();
+      this.#refuse(why, from, certificateFields(certificate));
+      const id = certificate === undefined ? undefined : identityOf(certificate, kind);
+      if (why.fault?.code !== "NOT_AT_HOME" || typeof id !== "string" || this.#ports.turnAway === undefined) {
+        this.#part(socket, arrival, why);
+        return;
+      }
+      this.#stay(socket, this.#turnedAway, TURN_AWAY_MS);
+      this.#ports.turnAway(socket, id, why.fault);
       return;
     }
     this.#arrivals.letIn();
@@ -158,14 +171,21 @@ export class Gate {
       socket.destroy();
       return;
     }
-    this.#parting.add(raw);
-    const linger = setTimeout(() => socket.destroy(), LINGER_MS);
-    raw.once("close", () => {
-      clearTimeout(linger);
-      this.#parting.delete(raw);
-    });
+    this.#stay(raw, this.#parting, LINGER_MS);
     raw.end(alert);
     socket.resume();
+  }
+
+  /** Keeps a socket for a while. */
+  #stay(socket: Socket, among: Set<Socket>, ms: number): void {
+    const [oldest] = among;
+    if (among === this.#turnedAway && among.size >= MOST_TURNED_AWAY) oldest?.destroy();
+    among.add(socket);
+    const timer = setTimeout(() => socket.destroy(), ms);
+    socket.once("close", () => {
+      clearTimeout(timer);
+      among.delete(socket);
+    });
   }
 
   #refuse(refusal: Refusal, from: string, certificate: Readonly<Record<string, unknown>> = {}): void {

@@ -51,6 +51,6 @@ export function examine(socket: TLSSocket, kind: PeerKind, admit: Admit, serverN
   const id = identityOf(certificate, kind);
   if (id instanceof Refusal) return id;
   const fault = admit(id, serverName);
-  if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`);
+  if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
   return { id, certificate: certificateLine(certificate), serverName };
 }

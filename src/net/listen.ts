@@ -1,17 +1,29 @@
 // Listens for authenticated connections and gives each as a Channel.
 
+import type { Fault } from "../core/fault.ts";
 import type { Channel } from "./channel.ts";
 import { type ListenOptions, type NetPorts, TIMING } from "./options.ts";
 import { TlsChannel } from "./tls-channel.ts";
 import { type Listener, listenTls } from "./tls-listener.ts";
 
-export interface ChannelPorts extends NetPorts {
+export interface ChannelPorts extends Omit<NetPorts, "turnAway"> {
   /** A connection is open and admitted; call its `start` before this returns. */
   opened(channel: Channel): void;
+  /** One of an application that is at the wrong key manager; the same. Without this it is refused with an alert. */
+  turnAway?(channel: Channel, fault: Fault): void;
 }
 
 /** @throws Error when the address cannot be listened on or the certificates cannot be used */
 export function listen(options: ListenOptions, ports: ChannelPorts): Promise<Listener> {
   const { writeMs } = { ...TIMING, ...options.timing };
-  return listenTls(options, ports, (socket, peer) => ports.opened(new TlsChannel(socket, peer, writeMs)));
+  const { turnAway, ...rest } = ports;
+  const stranger = { certificate: "", group: options.groups[0], serverName: "" };
+  const netPorts: NetPorts =
+    turnAway === undefined
+      ? rest
+      : {
+          ...rest,
+          turnAway: (socket, id, fault) => turnAway(new TlsChannel(socket, { id, ...stranger }, writeMs), fault),
+        };
+  return listenTls(options, netPorts, (socket, peer) => ports.opened(new TlsChannel(socket, peer, writeMs)));
 }

@@ -1,6 +1,7 @@
 // What listeners and diallers are told, and the TLS settings that all of them share.
 
-import type { SecureContextOptions } from "node:tls";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { Fault } from "../core/fault.ts";
 import type { Audit, Log, Meter } from "../core/ports.ts";
 import type { ArrivalLimits } from "./arrivals.ts";
 import type { Group } from "./client-hello.ts";
@@ -64,6 +65,11 @@ export interface NetPorts {
   readonly meter: Meter;
   readonly audit?: Audit;
   readonly admit: Admit;
+  /**
+   * Takes an application that is at the wrong key manager (`admit` says NOT_AT_HOME), to tell it so in the door's own words. It has a
+   * few seconds. Without this it is refused with an alert.
+   */
+  readonly turnAway?: (socket: TLSSocket, id: string, fault: Fault) => void;
 }
 
 /** TLS 1.3 with AES-256-GCM and those groups, nothing else. */

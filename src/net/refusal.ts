@@ -1,6 +1,7 @@
 // Why a connection is refused, and how a certificate is named in logs.
 
 import type { TLSSocket } from "node:tls";
+import type { Fault } from "../core/fault.ts";
 
 /** What Node makes of the peer's certificate. */
 export type Certificate = NonNullable<ReturnType<TLSSocket["getPeerX509Certificate"]>>;
@@ -30,10 +31,13 @@ export type RefusalReason = keyof typeof REFUSALS;
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly reason: RefusalReason;
+  /** Why an identity is not admitted. */
+  readonly fault: Fault | undefined;
 
-  constructor(reason: RefusalReason, detail?: string) {
+  constructor(reason: RefusalReason, detail?: string, fault?: Fault) {
     super(detail === undefined ? REFUSALS[reason] : `${REFUSALS[reason]}: ${detail}`);
     this.reason = reason;
+    this.fault = fault;
   }
 }
 

@@ -57,7 +57,10 @@ export async function openAk(own: Papers, options: Partial<AkOptions> = {}): Pro
       sessions,
       clock: systemClock,
       ring,
-      admit: (id) => (["app-a1", "app-c1"].includes(id) ? undefined : new Fault("UNKNOWN_APPLICATION")),
+      admit: (id) =>
+        ["app-a1", "app-c1"].includes(id)
+          ? undefined
+          : new Fault(id === "app-b1" ? "NOT_AT_HOME" : "UNKNOWN_APPLICATION"),
     },
   );
   const { host, port } = listener;

@@ -62,6 +62,19 @@ test("an application that is not homed here, a key manager, or nobody gets no an
   expect(door.keys.asked).toEqual([]);
 });
 
+test("an application at a key manager that is not its home is told so, and nothing is asked for it", async () => {
+  await using door = await openAk(own);
+  const b1 = await forIdentity(own.apps, "app", "app-b1");
+  await using client = await door.client(b1);
+  await expect(client.getKeys({ destination: appId("app-a1") })).rejects.toMatchObject({ code: "NOT_AT_HOME" });
+  await expect(client.openSession({ destination: appId("app-a1") })).rejects.toMatchObject({ code: "NOT_AT_HOME" });
+  expect(door.keys.asked).toEqual([]);
+  expect(door.seen.count("connections_refused", { reason: "not_admitted" })).toBeGreaterThan(0);
+  const rude = door.socket(b1);
+  rude.write(frame(0x1203, 1, {}));
+  await new Promise((resolve) => rude.resume().once("close", resolve));
+});
+
 test("require_hybrid refuses an application that has X25519 alone, and without it X25519 is enough", async () => {
   await using strict = await openAk(own, { requireHybrid: true });
   const refused = strict.socket(own.a1, { ecdhCurve: "X25519" });

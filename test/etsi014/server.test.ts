@@ -3,7 +3,7 @@
 import { Agent, request } from "node:https";
 import { connect, TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { Fault } from "../../src/core/fault.ts";
+import { FAULTS, Fault } from "../../src/core/fault.ts";
 import { type Etsi014Server, startEtsi014 } from "../../src/etsi014/server.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -39,7 +39,8 @@ async function open(requireHybrid = false, maxConnections = 50): Promise<Opened>
   const door = new FakeDoor();
   const memory = new Uint8Array(65_536);
   const told = recorder();
-  const admit = (id: string) => (id === "app-a1" ? undefined : new Fault("UNKNOWN_APPLICATION"));
+  const admit = (id: string) =>
+    id === "app-a1" ? undefined : new Fault(id === "app-b1" ? "NOT_AT_HOME" : "UNKNOWN_APPLICATION");
   const server = await startEtsi014(
     {
       listen: { host: "127.0.0.1", port: 0 },
@@ -61,10 +62,10 @@ function dial(opened: Opened, more: object = {}) {
   return rawOn(socket);
 }
 
-function ask(port: number, agent: Agent): Promise<{ status: number; text: string }> {
+function ask(port: number, agent: Agent, own = net.app): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const path = "/api/v1/keys/app-b1/enc_keys?number=2";
-    const asking = request({ host: "127.0.0.1", port, path, agent, ...identity(net.app) }, (response) => {
+    const asking = request({ host: "127.0.0.1", port, path, agent, ...identity(own) }, (response) => {
       let text = "";
       response.on("data", (chunk) => {
         text += chunk;
@@ -83,6 +84,16 @@ describe("over TLS", () => {
     client.socket.write(GET);
     await client.received((text) => text.endsWith("}"));
     expect(opened.door.asked[0]?.request).toMatchObject({ app: "app-a1", destination: "app-b1" });
+  });
+
+  it("tells an application at the wrong key manager so: 401 with a body, and the connection ends", async () => {
+    await using opened = await open();
+    const agent = new Agent({ keepAlive: true });
+    const { status, text } = await ask(opened.server.port, agent, await forIdentity(net.apps, "app", "app-b1"));
+    expect([status, JSON.parse(text)]).toEqual([401, { message: FAULTS.NOT_AT_HOME.text }]);
+    expect(opened.door.asked).toEqual([]);
+    await until("it is gone", () => opened.server.connections === 0);
+    agent.destroy();
   });
 
   it("serves an ordinary HTTPS client on 16 connections that it keeps", async () => {

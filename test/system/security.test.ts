@@ -6,7 +6,9 @@ import type { ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Dialogue } from "../../src/ak/client/dialogue.ts";
 import { IncomingSessions } from "../../src/ak/client/incoming.ts";
+import { connectAk } from "../../src/ak/client.ts";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
+import { kmId } from "../../src/core/ids.ts";
 import { dial } from "../../src/net/dial.ts";
 import { recorder } from "../support/recorder.ts";
 import { curl, hasCurl } from "./support/curl.ts";
@@ -18,6 +20,7 @@ import { DOORS, type DoorName, knock } from "./support/knock.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
 import { akRefusal } from "./support/refused.ts";
+import { Sae } from "./support/sae.ts";
 import { type Claims, type Stranger, signedBy, signedByImpostor } from "./support/strangers.ts";
 
 const [KM_A, KM_B] = PAIR.kms;
@@ -56,11 +59,12 @@ const STRANGERS: readonly [string, string, (door: DoorName) => Promise<Stranger>
     "certificate",
     (door) => signedByImpostor(network.dir, ADMITTED[door].authority, { uris: [ADMITTED[door].uri] }),
   ],
-  ["a certificate of somebody elsewhere", "not_admitted", (door) => claiming(door, { uris: [ELSEWHERE[door]] })],
+  ["a certificate of somebody unheard of", "not_admitted", (door) => claiming(door, { uris: [UNHEARD_OF[door]] })],
   ["two identities", "identity", (door) => claiming(door, { uris: [ADMITTED[door].uri, ELSEWHERE[door]] })],
   ["no identity", "identity", (door) => claiming(door, { uris: [] })],
   ["an identity of the other kind", "identity", (door) => claiming(door, { uris: [OTHER_KIND[door]] })],
 ];
+const UNHEARD_OF = { ak: "urn:qkm:app:app-x", etsi014: "urn:qkm:app:app-x", kx: "urn:qkm:km:km-x" } as const;
 const ELSEWHERE = { ak: "urn:qkm:app:app-b1", etsi014: "urn:qkm:app:app-b1", kx: "urn:qkm:km:km-x" } as const;
 const OTHER_KIND = { ak: "urn:qkm:km:km-b", etsi014: "urn:qkm:km:km-b", kx: "urn:qkm:app:app-a1" } as const;
 
@@ -105,6 +109,24 @@ describe.each(DOORS)("design 10: at %s", (door) => {
   test("TLS 1.2 is refused", async () => {
     const { certificate: cert, key } = await claiming(door, {});
     expect(await refused(door, { cert, key, maxVersion: "TLSv1.2" })).toMatchObject({ reason: "handshake" });
+  });
+});
+
+describe("an application at a KM that is not its home is told where that is", () => {
+  const strayed = () => ({ ...network.app("app-b1").tls, ...network.km("km-a").ak });
+
+  test("over Ak", async () => {
+    const { certificate, key, trust, host, port } = strayed();
+    await using client = await connectAk({ host, port, tls: { certificate, key, trust }, km: kmId("km-a") });
+    const { code, response } = await akRefusal(akFetch(client, "app-a1", ["any"]));
+    expect([code, response]).toEqual(["NOT_AT_HOME", expect.stringContaining("km-b is the home of app-b1")]);
+  });
+
+  test("over ETSI 014", async () => {
+    const { certificate: cert, key, trust: ca } = strayed();
+    using sae = new Sae({ url: network.km("km-a").etsiUrl, cert, key, ca });
+    const refusal = await sae.encKeys("app-a1").catch((thrown: unknown) => thrown);
+    expect(refusal).toMatchObject({ status: 401, body: expect.stringContaining("km-b is the home of app-b1") });
   });
 });
 
