@@ -43,6 +43,8 @@ export interface NodeConfig {
     readonly pinFile: string;
     /** SoftHSM's configuration file, exported as SOFTHSM2_CONF before the module is loaded. */
     readonly softhsmConf: string | undefined;
+    /** What C_Initialize is given. */
+    readonly parameters: string | undefined;
     readonly seal: "auto" | "direct" | "envelope";
     readonly epochMs: number;
     readonly epochSeals: number;

@@ -11,8 +11,8 @@ const IV_BYTES = 12;
 /** Longer jobs are never done on the event loop. */
 const LONGEST_DIRECT = 65_536;
 
-type SealJob = Parameters<Kek["seal"]>[0];
-type OpenJob = Parameters<Kek["open"]>[0];
+export type SealJob = Parameters<Kek["seal"]>[0];
+export type OpenJob = Parameters<Kek["open"]>[0];
 
 /** Where a job runs: with which key, on whose session, on the event loop or beside it. */
 export interface Bench {

@@ -24,11 +24,12 @@ const libraries = new Map<string, Library>();
 
 /**
  * Shares the module at `path`. `softhsmConf` is what SOFTHSM2_CONF is set to; SoftHSM reads it only when initialised.
+ * `parameters` is handed to C_Initialize as it is (CK_C_INITIALIZE_ARGS' last field): NSS wants its folder there.
  * @throws Fault HSM_UNAVAILABLE
  */
-export function borrowLibrary(path: string, softhsmConf?: string): Lease {
+export function borrowLibrary(path: string, softhsmConf?: string, parameters?: string): Lease {
   const library = loaded(path);
-  if (library.users === 0) initialise(library, path, softhsmConf);
+  if (library.users === 0) initialise(library, path, { softhsmConf, parameters });
   if (library.softhsmConf !== softhsmConf) {
     throw unavailable(`${path} is in use in this process with another SoftHSM configuration`);
   }
@@ -60,11 +61,17 @@ function loaded(path: string): Library {
   }
 }
 
-function initialise(library: Library, path: string, softhsmConf: string | undefined): void {
+interface Start {
+  readonly softhsmConf: string | undefined;
+  readonly parameters: string | undefined;
+}
+
+function initialise(library: Library, path: string, { softhsmConf, parameters }: Start): void {
   if (softhsmConf !== undefined) process.env.SOFTHSM2_CONF = softhsmConf;
   try {
     // Asynchronous calls run on other threads: without this flag a module may leave out its locks.
-    library.pkcs11.C_Initialize({ flags: pkcs11js.CKF_OS_LOCKING_OK });
+    const flags = pkcs11js.CKF_OS_LOCKING_OK;
+    library.pkcs11.C_Initialize(parameters === undefined ? { flags } : { flags, libraryParameters: parameters });
   } catch (cause) {
     throw unavailable(`the PKCS#11 module ${path} does not start: ${reasonOf(cause)}`, cause);
   }

@@ -3,22 +3,13 @@
 import type { Handle, PKCS11, Template } from "pkcs11js";
 import pkcs11js from "pkcs11js";
 import { Fault } from "../../src/core/fault.ts";
+import { type AttributeRow, type Forge, row, wrongAttributes } from "./attributes.ts";
 import { view } from "./gcm.ts";
-import { type AttributeRow, wrongAttributes } from "./kek.ts";
 import { findObjects } from "./objects.ts";
 
 const MAC_BYTES = 32;
 
-const asked = (name: string, type: number, value: boolean | number): AttributeRow => ({
-  name,
-  type,
-  value,
-  asked: true,
-});
-const made = (name: string, type: number, value: boolean | number): AttributeRow => ({
-  ...asked(name, type, value),
-  asked: false,
-});
+const [asked, wished, made] = [row("asked"), row("wished"), row("made")];
 
 /** All of them are read back, as those of a KEK. */
 export const MAC_ATTRIBUTES: readonly AttributeRow[] = [
@@ -37,34 +28,22 @@ export const MAC_ATTRIBUTES: readonly AttributeRow[] = [
   asked("CKA_UNWRAP", pkcs11js.CKA_UNWRAP, false),
   asked("CKA_DERIVE", pkcs11js.CKA_DERIVE, false),
   asked("CKA_MODIFIABLE", pkcs11js.CKA_MODIFIABLE, false),
-  asked("CKA_DESTROYABLE", pkcs11js.CKA_DESTROYABLE, true),
+  wished("CKA_DESTROYABLE", pkcs11js.CKA_DESTROYABLE, true),
   made("CKA_LOCAL", pkcs11js.CKA_LOCAL, true),
   made("CKA_ALWAYS_SENSITIVE", pkcs11js.CKA_ALWAYS_SENSITIVE, true),
   made("CKA_NEVER_EXTRACTABLE", pkcs11js.CKA_NEVER_EXTRACTABLE, true),
 ];
 
+/** How a key for HMAC is made; its label is the maker's. */
+export const MAC_PLAN = { mechanism: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN, table: MAC_ATTRIBUTES } as const;
+
 /** The HMAC key of that label. @throws Fault HSM_UNAVAILABLE when one of that label has wrong attributes */
-export function findMacKey(pkcs11: PKCS11, session: Handle, label: string): Handle | undefined {
-  const [key] = findObjects(pkcs11, session, templateOf(label));
+export function findMacKey(forge: Forge, label: string): Handle | undefined {
+  const [key] = findObjects(forge.pkcs11, forge.session, templateOf(label));
   if (key === undefined) return undefined;
-  const wrong = wrongAttributes(pkcs11, session, key, MAC_ATTRIBUTES);
+  const wrong = wrongAttributes({ ...forge, key }, MAC_ATTRIBUTES);
   if (wrong.length === 0) return key;
   throw new Fault("HSM_UNAVAILABLE", { text: `the key ${label} has wrong attributes: ${wrong.join(", ")}` });
-}
-
-/** Makes it. @throws Fault HSM_UNAVAILABLE when an attribute reads back otherwise */
-export function generateMacKey(pkcs11: PKCS11, session: Handle, label: string): Handle {
-  const key = pkcs11.C_GenerateKey(session, { mechanism: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN }, [
-    ...MAC_ATTRIBUTES.filter((row) => row.asked).map(({ type, value }) => ({ type, value })),
-    { type: pkcs11js.CKA_LABEL, value: Buffer.from(label) },
-    { type: pkcs11js.CKA_ID, value: Buffer.from(label) },
-  ]);
-  const wrong = wrongAttributes(pkcs11, session, key, MAC_ATTRIBUTES);
-  if (wrong.length === 0) return key;
-  pkcs11.C_DestroyObject(session, key);
-  throw new Fault("HSM_UNAVAILABLE", {
-    text: `the token made an HMAC key with wrong attributes (${wrong.join(", ")}), which was destroyed`,
-  });
 }
 
 const templateOf = (label: string): Template => [

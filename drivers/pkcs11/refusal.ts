@@ -3,28 +3,31 @@
 import { Fault } from "../../src/core/fault.ts";
 
 const VALUES = {
+  CKR_HOST_MEMORY: 0x02,
+  CKR_GENERAL_ERROR: 0x05,
+  CKR_FUNCTION_FAILED: 0x06,
+  CKR_ATTRIBUTE_READ_ONLY: 0x10,
   CKR_ATTRIBUTE_SENSITIVE: 0x11,
   CKR_ATTRIBUTE_TYPE_INVALID: 0x12,
+  CKR_ATTRIBUTE_VALUE_INVALID: 0x13,
   CKR_DEVICE_REMOVED: 0x32,
   CKR_DEVICE_ERROR: 0x30,
   CKR_DEVICE_MEMORY: 0x31,
-  CKR_HOST_MEMORY: 0x02,
   CKR_FUNCTION_CANCELED: 0x50,
+  CKR_FUNCTION_NOT_SUPPORTED: 0x54,
   CKR_KEY_HANDLE_INVALID: 0x60,
+  CKR_MECHANISM_INVALID: 0x70,
+  CKR_MECHANISM_PARAM_INVALID: 0x71,
   CKR_OBJECT_HANDLE_INVALID: 0x82,
   CKR_OPERATION_ACTIVE: 0x90,
-  CKR_PIN_INCORRECT: 0xa0,
-  CKR_PIN_INVALID: 0xa1,
-  CKR_PIN_LEN_RANGE: 0xa2,
-  CKR_PIN_EXPIRED: 0xa3,
-  CKR_PIN_LOCKED: 0xa4,
   CKR_SESSION_CLOSED: 0xb0,
   CKR_SESSION_HANDLE_INVALID: 0xb3,
+  CKR_TEMPLATE_INCOMPLETE: 0xd0,
+  CKR_TEMPLATE_INCONSISTENT: 0xd1,
   CKR_TOKEN_NOT_PRESENT: 0xe0,
   CKR_TOKEN_NOT_RECOGNIZED: 0xe1,
   CKR_USER_ALREADY_LOGGED_IN: 0x100,
   CKR_USER_NOT_LOGGED_IN: 0x101,
-  CKR_USER_PIN_NOT_INITIALIZED: 0x102,
   CKR_CRYPTOKI_NOT_INITIALIZED: 0x190,
 } as const;
 
@@ -81,15 +84,22 @@ export const saysNoAttribute = among("CKR_ATTRIBUTE_TYPE_INVALID", "CKR_ATTRIBUT
 
 export const saysLoggedIn = among("CKR_USER_ALREADY_LOGGED_IN");
 
-/** The PIN was not accepted: it must not be tried again. */
-export const saysPin = among(
-  "CKR_PIN_INCORRECT",
-  "CKR_PIN_INVALID",
-  "CKR_PIN_LEN_RANGE",
-  "CKR_PIN_EXPIRED",
-  "CKR_PIN_LOCKED",
-  "CKR_USER_PIN_NOT_INITIALIZED",
+/**
+ * The token does not take this template. There are more ways to say it than the standard has: NSS answers an attribute that
+ * it does not know with a general error.
+ */
+export const saysTemplate = among(
+  "CKR_ATTRIBUTE_TYPE_INVALID",
+  "CKR_ATTRIBUTE_VALUE_INVALID",
+  "CKR_ATTRIBUTE_READ_ONLY",
+  "CKR_TEMPLATE_INCOMPLETE",
+  "CKR_TEMPLATE_INCONSISTENT",
+  "CKR_GENERAL_ERROR",
+  "CKR_FUNCTION_FAILED",
 );
+
+/** The token cannot do it, now or ever. */
+export const saysNever = among("CKR_FUNCTION_NOT_SUPPORTED", "CKR_MECHANISM_INVALID", "CKR_MECHANISM_PARAM_INVALID");
 
 /** `CKR_…` for a sentence, or the message of another error. */
 export function reasonOf(thrown: unknown): string {

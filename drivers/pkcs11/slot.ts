@@ -4,7 +4,7 @@ import type { Handle, PKCS11, TokenInfo } from "pkcs11js";
 import pkcs11js from "pkcs11js";
 import { Fault } from "../../src/core/fault.ts";
 import { lendPin } from "./pin.ts";
-import { reasonOf, saysLoggedIn, saysPin } from "./refusal.ts";
+import { reasonOf, saysGone, saysLoggedIn } from "./refusal.ts";
 
 // PKCS#11 2.40; pkcs11js has them, its types do not.
 const CKF_HW_SLOT = 0x04;
@@ -83,9 +83,9 @@ export function logIn(pkcs11: PKCS11, session: Handle, { flags, label }: Found, 
       pkcs11.C_Login(session, pkcs11js.CKU_USER, pin);
     } catch (cause) {
       if (saysLoggedIn(cause)) return; // another user of this process did: the login is the process's
-      if (saysPin(cause))
-        throw new Fault("WRONG_PIN", { text: `the token ${label} refuses the PIN: ${reasonOf(cause)}` });
-      throw unavailable(`the token ${label} refuses the login: ${reasonOf(cause)}`, cause);
+      if (saysGone(cause)) throw unavailable(`the token ${label} went away at the login: ${reasonOf(cause)}`, cause);
+      // Whatever it says: a maker's own code may mean a wrong PIN, and each try may be one of three.
+      throw new Fault("WRONG_PIN", { text: `the token ${label} refuses the login: ${reasonOf(cause)}`, cause });
     }
   });
 }

@@ -1,5 +1,6 @@
 // A PKCS#11 token as qkm's Token: opened by label, logged in once, dead for good when it goes away.
 
+import { basename } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Handle } from "pkcs11js";
 import { Fault } from "../../src/core/fault.ts";
@@ -7,17 +8,21 @@ import type { Log } from "../../src/core/ports.ts";
 import { forgetRegisters } from "../../src/core/registers.ts";
 import type { Secret } from "../../src/core/secret.ts";
 import type { Kek, MacKey, Token, TokenInfo } from "../../src/device/token.ts";
+import { destroyObject, type Forge, generateKey } from "./attributes.ts";
+import { openCbc, sealCbc } from "./cbc.ts";
 import type { Connection } from "./connection.ts";
 import { connect } from "./connection.ts";
 import { readCounter, writeCounter } from "./counter.ts";
 import type { Settle } from "./durable.ts";
 import { softhsmSettle } from "./durable.ts";
 import { checkOpen, checkSeal, open, seal, view } from "./gcm.ts";
-import type { FoundKek } from "./kek.ts";
-import { destroyObject, findKeks, generateKek } from "./kek.ts";
+import type { FoundKek, Scheme } from "./kek.ts";
+import { findKeks, generateKek } from "./kek.ts";
 import { borrowLibrary } from "./library.ts";
-import { findMacKey, generateMacKey, sign } from "./mac.ts";
-import { checkMechanisms, measureSeal } from "./measure.ts";
+import { findMacKey, MAC_PLAN, sign } from "./mac.ts";
+import { measure, schemeOf } from "./measure.ts";
+import { saysNever } from "./refusal.ts";
+import type { Found } from "./slot.ts";
 
 export interface Pkcs11Options {
   /** Path of the PKCS#11 module, for example /usr/lib/softhsm/libsofthsm2.so. */
@@ -27,6 +32,8 @@ export interface Pkcs11Options {
   readonly pinFile: string;
   /** SoftHSM's configuration file. */
   readonly softhsmConf?: string | undefined;
+  /** What C_Initialize is given, for modules that want it (NSS). */
+  readonly parameters?: string | undefined;
   /** Sessions at a time; 8 unless given. */
   readonly sessions?: number;
   /** A token that seals 32 KiB in less is called on the event loop; 1 unless given. */
@@ -41,6 +48,8 @@ interface Context {
   readonly synchronous: boolean;
   readonly settle: Settle;
   readonly log: Log;
+  readonly scheme: Scheme;
+  readonly tellsLocal: boolean;
 }
 
 /** Bytes that one C_GenerateRandom brings: the call has no asynchronous form. */
@@ -48,10 +57,10 @@ const RANDOM_BYTES = 4_096;
 
 /**
  * Opens the token with that label. The PIN is tried once; nothing here tries it again.
- * @throws Fault WRONG_PIN; HSM_UNAVAILABLE when module, token, mechanism or session is missing
+ * @throws Fault WRONG_PIN; TOKEN_UNSUITABLE when a mechanism is missing; HSM_UNAVAILABLE when module, token or session is
  */
 export async function openPkcs11Token(options: Pkcs11Options, log: Log): Promise<Token> {
-  const lease = borrowLibrary(options.module, options.softhsmConf);
+  const lease = borrowLibrary(options.module, options.softhsmConf, options.parameters);
   let line: Connection;
   try {
     line = connect(lease, { label: options.label, pinFile: options.pinFile, sessions: options.sessions ?? 8 }, log);
@@ -63,28 +72,37 @@ export async function openPkcs11Token(options: Pkcs11Options, log: Log): Promise
     return await measured(line, options, log);
   } catch (thrown) {
     await line.close();
-    throw thrown;
+    throw thrown instanceof Fault && saysNever(thrown.cause)
+      ? new Fault("TOKEN_UNSUITABLE", { text: thrown.message, cause: thrown.cause })
+      : thrown;
   }
 }
 
 async function measured(line: Connection, options: Pkcs11Options, log: Log): Promise<Token> {
   const { synchronousBelowMs = 1, directUpToMs = 3 } = options;
   const { pkcs11, found } = line;
-  const sealMs = await line.run((session) => {
-    checkMechanisms(pkcs11, found.slot);
-    return measureSeal(pkcs11, session, synchronousBelowMs);
+  const { scheme, sealMs, tellsLocal } = await line.run(async (session) => {
+    const scheme = schemeOf(pkcs11, found.slot);
+    return { scheme, ...(await measure({ pkcs11, session }, scheme, synchronousBelowMs)) };
   });
   const info: TokenInfo = {
     label: found.label,
     model: found.model,
     serialNumber: found.serialNumber,
     software: !found.hardware,
-    suggests: sealMs <= directUpToMs ? "direct" : "envelope",
+    suggests: sealMs <= directUpToMs || isSofthsm(found, options) ? "direct" : "envelope",
+    envelopeOnly: scheme === "cbc-mac",
   };
   const synchronous = sealMs < synchronousBelowMs;
-  log.info({ ...info, seal32KiBMicros: Math.round(sealMs * 1000), synchronous }, "the token is open");
-  return tokenOf({ line, synchronous, settle: await settleOf(line, options, log), log }, info);
+  const speed = Number.isFinite(sealMs) ? { seal32KiBMicros: Math.round(sealMs * 1000) } : {};
+  log.info({ ...info, scheme, ...speed, synchronous }, "the token is open");
+  if (!tellsLocal) log.warn({ token: found.label }, "the token does not tell which keys it made itself (CKA_LOCAL)");
+  return tokenOf({ line, synchronous, settle: await settleOf(line, options, log), log, scheme, tellsLocal }, info);
 }
+
+/** SoftHSM in this very process is quick, whatever else the machine does just now. */
+const isSofthsm = ({ manufacturer }: Found, { module, directUpToMs }: Pkcs11Options): boolean =>
+  directUpToMs === undefined && manufacturer.startsWith("SoftHSM") && basename(module).startsWith("libsofthsm2.");
 
 async function settleOf({ found }: Connection, { softhsmConf }: Pkcs11Options, log: Log): Promise<Settle> {
   if (softhsmConf !== undefined) return softhsmSettle(softhsmConf, found.serialNumber);
@@ -95,15 +113,16 @@ async function settleOf({ found }: Connection, { softhsmConf }: Pkcs11Options, l
 }
 
 function tokenOf(context: Context, info: TokenInfo): Token {
-  const { line, settle } = context;
+  const { line, settle, scheme, tellsLocal, log } = context;
   const { pkcs11 } = line;
+  const forgeOf = (session: Handle): Forge => ({ pkcs11, session, tellsLocal, log });
   async function macKey(label: string, make: true): Promise<MacKey>;
   async function macKey(label: string, make?: boolean): Promise<MacKey | undefined>;
   async function macKey(label: string, make = false): Promise<MacKey | undefined> {
     return await line.runSeen(async (session) => {
-      const known = findMacKey(pkcs11, session, label);
+      const known = findMacKey(forgeOf(session), label);
       if (known !== undefined || !make) return known && macKeyOf(context, label, known);
-      const key = generateMacKey(pkcs11, session, label);
+      const key = await generateKey(forgeOf(session), { ...MAC_PLAN, label });
       await settle();
       return macKeyOf(context, label, key);
     });
@@ -113,17 +132,17 @@ function tokenOf(context: Context, info: TokenInfo): Token {
     macKey,
     generate: (label) =>
       line.runSeen(async (session) => {
-        const key = await generateKek(pkcs11, session, label);
+        const kek = await generateKek(forgeOf(session), label, scheme);
         await settle();
-        return kekOf(context, { label, key, wrong: [] });
+        return kekOf(context, kek);
       }),
     find: (prefix) =>
-      line.runSeen((session) => findKeks(pkcs11, session, prefix).map((found) => kekOf(context, found))),
+      line.runSeen((session) => findKeks(forgeOf(session), prefix, scheme).map((found) => kekOf(context, found))),
     random: (into) => line.runSeen((session) => fillRandom(context, session, into)),
     counter: (label, set) =>
       line.runSeen(async (session) => {
-        if (set !== undefined) await writeCounter({ pkcs11, session }, label, set, settle);
-        return readCounter(pkcs11, session, label);
+        if (set !== undefined) await writeCounter(forgeOf(session), label, set, settle);
+        return readCounter(forgeOf(session), label);
       }),
     // The module may answer for a token from memory; the generator is as a rule in the device.
     check: () => line.runSeen((session) => void pkcs11.C_GenerateRandom(session, Buffer.alloc(1))),
@@ -131,7 +150,7 @@ function tokenOf(context: Context, info: TokenInfo): Token {
   };
 }
 
-function kekOf({ line, synchronous, settle, log }: Context, { label, key, wrong }: FoundKek): Kek {
+function kekOf({ line, synchronous, settle, log }: Context, { label, key, mac, wrong }: FoundKek): Kek {
   const { pkcs11 } = line;
   let destroyed = false;
   const present = () => {
@@ -147,20 +166,23 @@ function kekOf({ line, synchronous, settle, log }: Context, { label, key, wrong 
       }
       await line.run((session) => {
         present();
-        return seal({ pkcs11, session, key, synchronous }, job);
+        const bench = { pkcs11, session, key, synchronous };
+        return mac === undefined ? seal(bench, job) : sealCbc({ ...bench, mac }, job);
       });
     },
     async open(job) {
       checkOpen(job);
       await line.run((session) => {
         present();
-        return open({ pkcs11, session, key, synchronous }, job);
+        const bench = { pkcs11, session, key, synchronous };
+        return mac === undefined ? open(bench, job) : openCbc({ ...bench, mac }, job);
       });
     },
     destroy: () =>
       line.runSeen((session) => {
         destroyed = true;
         destroyObject(pkcs11, session, key);
+        if (mac !== undefined) destroyObject(pkcs11, session, mac);
         return settle();
       }),
   };

@@ -85,6 +85,7 @@ export const SCHEMA = v.strictObject({
     label: text("label of the token"),
     pin_file: v.optional(text("file with the user PIN, not readable by others"), "pin"),
     softhsm_conf: v.optional(text("SoftHSM's configuration file; leave it out for other tokens")),
+    parameters: v.optional(text("what the library is given when it starts, for NSS; leave it out for other tokens")),
     seal: v.optional(
       choice(
         ["auto", "direct", "envelope"],

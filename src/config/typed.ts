@@ -38,6 +38,7 @@ export function configOf(from: Written, file: string): NodeConfig {
       label: token.label,
       pinFile: at(token.pin_file),
       softhsmConf: maybe(token.softhsm_conf),
+      parameters: token.parameters,
       seal: token.seal,
       epochMs: token.epoch_s * 1_000,
       epochSeals: token.epoch_seals,

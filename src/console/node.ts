@@ -39,6 +39,7 @@ export interface KmFacts {
   readonly ready: boolean;
   readonly vault: {
     readonly token: string;
+    readonly tokenReason?: string;
     readonly store: string;
     readonly mode: string;
     readonly epoch: number;

@@ -211,6 +211,12 @@ export const FAULTS = {
     "the token refuses the PIN",
     "The PIN is tried once, so that a real token does not lock. Correct the PIN file and restart.",
   ),
+  TOKEN_UNSUITABLE: row(
+    503,
+    false,
+    "the token cannot be used",
+    "It lacks a mechanism that the KM needs, or refuses how the KM makes its keys; the log and `qkm status` say which. Choose another token and restart.",
+  ),
   MEMORY_NOT_LOCKED: row(
     503,
     false,

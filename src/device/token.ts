@@ -11,6 +11,8 @@ export interface TokenInfo {
   readonly software: boolean;
   /** `direct`: seals whole blocks fast enough. `envelope`: encrypts data keys only. */
   readonly suggests: "direct" | "envelope";
+  /** True when it seals whole blocks of 16 bytes only, and slowly: data keys, never records. */
+  readonly envelopeOnly: boolean;
 }
 
 /** One key-encryption key: AES-256, non-extractable, in the token under its label. */

@@ -68,6 +68,7 @@ export class LocalVault implements Vault, AsyncDisposable {
     const { link, recordStore, life, epochs, slab, blocks } = this.#parts;
     return {
       token: link.state,
+      ...(link.reason === undefined ? {} : { tokenReason: link.reason }),
       store: recordStore.health,
       mode: life.mode,
       epoch: epochs.current,

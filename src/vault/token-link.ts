@@ -1,9 +1,10 @@
 // The vault's hold on the token: opened, watched, and opened again when it was away.
 
-import { asFault, Fault } from "../core/fault.ts";
+import { asFault, Fault, type FaultCode } from "../core/fault.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
 import type { Token } from "../device/token.ts";
 import { BACK_OFF, longer, Pause } from "./pause.ts";
+import type { VaultHealth } from "./vault.ts";
 
 const PING_MS = 1000;
 
@@ -17,14 +18,30 @@ export interface TokenLinkOptions {
   readonly changed: () => void;
 }
 
+type TokenState = VaultHealth["token"];
+
+/** Faults that the same token would have again, and what the log says to do about them. */
+const FINAL: Readonly<Partial<Record<FaultCode, { readonly state: TokenState; readonly sentence: string }>>> = {
+  WRONG_PIN: {
+    state: "wrong-pin",
+    sentence: "the token refuses the PIN: it is not tried again; correct it and restart",
+  },
+  TOKEN_UNSUITABLE: {
+    state: "unsuitable",
+    sentence: "the token cannot be used: it is not tried again; choose another token and restart",
+  },
+};
+
 /**
- *     gone ──opened and adopted──> ready ──a call or ping failed──> gone        wrong-pin: the end, until a restart
- *       └──────the PIN is wrong──────────> wrong-pin
+ *     gone ──opened and adopted──> ready ──a call or ping failed──> gone
+ *       ├──the login is refused──────> wrong-pin     the end, until a restart
+ *       └──it lacks what is needed───> unsuitable    the end, until a restart
  */
 export class TokenLink {
   readonly #options: TokenLinkOptions;
   readonly #pause: Pause;
-  #state: "gone" | "ready" | "wrong-pin" = "gone";
+  #state: TokenState = "gone";
+  #reason: string | undefined;
   #token: Token | undefined;
   #jobs = 0;
   readonly #idle: Pause;
@@ -36,8 +53,18 @@ export class TokenLink {
     this.#idle = new Pause(options.clock);
   }
 
-  get state(): "gone" | "ready" | "wrong-pin" {
+  get state(): TokenState {
     return this.#state;
+  }
+
+  /** Why it is not ready, as far as that is known. */
+  get reason(): string | undefined {
+    return this.#state === "ready" ? undefined : this.#reason;
+  }
+
+  /** True when nothing is tried again. */
+  get isFinal(): boolean {
+    return this.#state === "wrong-pin" || this.#state === "unsuitable";
   }
 
   /** Begins to open the token, and goes on until `close`. */
@@ -84,7 +111,7 @@ export class TokenLink {
     let backOffMs: number = BACK_OFF.firstMs;
     while (!this.#ended) {
       const token = await this.#open();
-      if (this.#state === "wrong-pin") return;
+      if (this.isFinal) return;
       if (token !== undefined) {
         backOffMs = BACK_OFF.firstMs;
         await this.#watch(token);
@@ -124,12 +151,14 @@ export class TokenLink {
     const fault = asFault(thrown);
     const reason = fault.cause instanceof Error ? `${fault.message}: ${fault.cause.message}` : fault.message;
     this.#options.meter.add("token_faults", { kind: fault.code });
-    if (fault.code === "WRONG_PIN") {
-      this.#become("wrong-pin");
-      this.#options.log.error({ reason }, "the token refuses the PIN: it is not tried again; correct it and restart");
-    } else {
+    this.#reason = reason;
+    const end = FINAL[fault.code];
+    if (end === undefined) {
       this.#options.log.warn({ reason }, "the token cannot be used yet; it is tried again");
+      return;
     }
+    this.#become(end.state);
+    this.#options.log.error({ reason }, end.sentence);
   }
 
   /** Returns when the token is gone. */
@@ -144,14 +173,15 @@ export class TokenLink {
   async #look(token: Token): Promise<void> {
     try {
       await token.check();
-    } catch {
-      this.#lost(token);
+    } catch (thrown) {
+      this.#lost(token, asFault(thrown).message);
     }
   }
 
-  #lost(token: Token): void {
+  #lost(token: Token, reason: string): void {
     if (this.#token !== token) return;
     this.#token = undefined;
+    this.#reason = reason;
     this.#options.meter.add("token_faults", { kind: "gone" });
     this.#options.log.error({}, "the token is gone: nothing is sealed or opened until it is back");
     this.#become("gone");
@@ -159,7 +189,7 @@ export class TokenLink {
     void dispose(token);
   }
 
-  #become(state: "gone" | "ready" | "wrong-pin"): void {
+  #become(state: TokenState): void {
     this.#state = state;
     this.#options.changed();
   }

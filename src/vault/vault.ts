@@ -119,7 +119,10 @@ export interface EmptySlot {
 }
 
 export interface VaultHealth {
-  readonly token: "ready" | "gone" | "wrong-pin";
+  /** The last two are final: nothing is tried again until a restart. */
+  readonly token: "ready" | "gone" | "wrong-pin" | "unsuitable";
+  /** Why it is not ready, as far as that is known. */
+  readonly tokenReason?: string;
   readonly store: "ready" | "failing";
   readonly mode: "direct" | "envelope";
   readonly epoch: number;

@@ -45,6 +45,12 @@ function stateOf(km: KnownKm, answers: (id: string) => boolean, nowMs: number): 
   return said.node.ready ? ["ready", ""] : ["starting", "its key inventory is not read yet"];
 }
 
+const TOKEN_TROUBLES: Readonly<Record<string, string>> = {
+  gone: "its security module is gone",
+  "wrong-pin": "its token refuses the PIN",
+  unsuitable: "its token cannot be used",
+};
+
 function troublesOf(
   { node, peers, certificates }: Overview,
   answers: (id: string) => boolean,
@@ -53,9 +59,7 @@ function troublesOf(
   const apart = peers.filter(({ km, synchronised }) => !synchronised && answers(km)).map(({ km }) => km);
   const expiring = certificates.filter(({ not_after }) => Date.parse(not_after) - nowMs < EXPIRY_DAYS * DAY_MS);
   return [
-    ...(node.token === "ready"
-      ? []
-      : [node.token === "gone" ? "its security module is gone" : "its token refuses the PIN"]),
+    ...(node.token === "ready" ? [] : [TOKEN_TROUBLES[node.token] ?? `its token is ${node.token}`]),
     ...(node.store === "ready" ? [] : ["its key store cannot be written"]),
     ...(node.healthy ? [] : [`silent inside: ${node.silent.join(", ")}`]),
     ...(node.ready && apart.length > 0 ? [`not synchronised with ${listOf(apart)}`] : []),

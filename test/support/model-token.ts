@@ -158,6 +158,7 @@ function modelToken(hardware: Hardware): Token {
       serialNumber: "0",
       software: true,
       suggests: hardware.suggests,
+      envelopeOnly: false,
     },
     generate: (label) =>
       when(() => {

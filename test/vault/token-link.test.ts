@@ -1,6 +1,7 @@
 // Tests of the vault while its token comes, goes, and refuses the PIN.
 
 import { describe, expect, test } from "vitest";
+import { Fault } from "../../src/core/fault.ts";
 import { secretOf } from "../../src/core/secret.ts";
 import { makeModelToken } from "../support/model-token.ts";
 import { id, isWhole, keep, keyOf, openBench, readyBench } from "./harness.ts";
@@ -166,6 +167,33 @@ describe("a token that refuses the PIN", () => {
     await bench.clock.run(3_600_000);
     expect(bench.token.logins).toBe(2);
     expect(bench.vault.health().token).toBe("wrong-pin");
+  });
+});
+
+describe("a token that lacks something", () => {
+  test("is asked once, and its reason is told", async () => {
+    let tries = 0;
+    const openToken = async () => {
+      tries += 1;
+      throw new Fault("TOKEN_UNSUITABLE", { text: "the token lacks CKM_AES_GCM" });
+    };
+    await using bench = await openBench({ ports: { openToken } });
+    await bench.clock.run(3_600_000);
+    expect(tries).toBe(1);
+    expect(bench.vault.health()).toMatchObject({ token: "unsuitable", tokenReason: "the token lacks CKM_AES_GCM" });
+    expect(bench.recorder.count("token_faults", { kind: "TOKEN_UNSUITABLE" })).toBe(1);
+  });
+
+  test("one that is gone tells why, and nothing any more when it is back", async () => {
+    const token = makeModelToken();
+    token.vanish();
+    await using bench = await openBench({ token });
+    await bench.clock.run(0);
+    expect(bench.vault.health().tokenReason).toEqual(expect.any(String));
+    token.restore();
+    await bench.clock.run(5000);
+    expect(bench.vault.health().token).toBe("ready");
+    expect(bench.vault.health().tokenReason).toBeUndefined();
   });
 });
 

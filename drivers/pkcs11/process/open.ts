@@ -33,8 +33,8 @@ const START_MS = 60_000;
 
 /**
  * Opens the token with that label, in a process of its own. The PIN is tried once; nothing here tries it again.
- * @throws Fault WRONG_PIN; MEMORY_NOT_LOCKED; HSM_UNAVAILABLE when module, token, mechanism or session is missing, or
- * when the token does not answer in time
+ * @throws Fault WRONG_PIN; TOKEN_UNSUITABLE; MEMORY_NOT_LOCKED; HSM_UNAVAILABLE when module, token or session is missing,
+ * or when the token does not answer in time
  */
 export async function openToken(options: TokenOptions, log: Log): Promise<Token> {
   const line = new Line(options, log);

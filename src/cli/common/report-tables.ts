@@ -15,6 +15,9 @@ export interface KmView {
 const PEERS_SHOWN = 3;
 
 export function kmTable(kms: readonly KmView[]): string[] {
+  const reasons = kms.flatMap(({ id, report }) =>
+    report?.vault.tokenReason === undefined ? [] : [`${id}: ${report.vault.tokenReason}`],
+  );
   const rows = kms.map(({ id, pid, report, counts }) => [
     id,
     pid === undefined || pid === 0 ? "–" : String(pid),
@@ -26,7 +29,8 @@ export function kmTable(kms: readonly KmView[]): string[] {
       .map((peer) => stockOf(peer, id))
       .join(" · "),
   ]);
-  return columns([["KM", "pid", "state", "supplied", "fetched", "keys in stock for"], ...rows]);
+  const table = columns([["KM", "pid", "state", "supplied", "fetched", "keys in stock for"], ...rows]);
+  return [...table, ...reasons];
 }
 
 function stateOf(report: KmReport | undefined): string {

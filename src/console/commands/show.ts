@@ -55,6 +55,7 @@ async function statusLines({ node }: Session): Promise<readonly string[]> {
     ["board", `${node.board}, qkm ${node.version}`],
     ["state", stateOf(facts)],
     ["token", `${vault.token}, epoch ${vault.epoch}, seals ${vault.mode}`],
+    ...(vault.tokenReason === undefined ? [] : [["", vault.tokenReason] as const]),
     ["store", vault.store],
     ["memory", `${vault.slots.pinned + vault.slots.intake} of ${vault.slots.all} block slots in use`],
     ["health", silent.length === 0 ? "every part answers" : `silent: ${silent.join(", ")}`],

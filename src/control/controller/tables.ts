@@ -39,7 +39,7 @@ export const NODE = {
   version: text("of qkm"),
   board: text("the hardware that it runs on"),
   ready: flag("its books are read: before, it has no links and destinations to tell"),
-  token: text("security module: `ready`, `gone` or `wrong-pin`"),
+  token: text("security module: `ready`, `gone`, `wrong-pin` or `unsuitable`"),
   store: text("key store: `ready` or `failing`"),
   seal: text("`direct` or `envelope`"),
   epoch: number("number of the KEK epoch"),

@@ -2,7 +2,7 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Meter } from "../../core/ports.ts";
-import type { Kek, Token } from "../../device/token.ts";
+import type { Kek, Token, TokenInfo } from "../../device/token.ts";
 import { Pause } from "../pause.ts";
 import type { Scheme } from "../store/record.ts";
 import { type ChangeOp, VAULT_TABLE } from "../store/record-store.ts";
@@ -63,7 +63,7 @@ export class EpochLife {
     const keks = await findKeks(token, km);
     if (this.#condemned) return this.#destroyFound(keks);
     const current = await this.#current(token, keks);
-    if (mode === "auto") this.#mode = token.info.suggests;
+    this.#mode = modeOf(mode, token.info);
     const verdict = this.#begun ? undefined : await openGuard(km, this.#parts.recordStore, token);
     epochs.adopt(keks, current);
     return verdict === undefined ? () => {} : this.#begin(verdict);
@@ -106,7 +106,7 @@ export class EpochLife {
 
   /** Waits for a token that was not there, but not for ever. */
   async destroyedWithin(ms: number): Promise<number | undefined> {
-    if (this.#destroyed === undefined && this.#parts.link.state !== "wrong-pin") await this.#pause.for(ms);
+    if (this.#destroyed === undefined && !this.#parts.link.isFinal) await this.#pause.for(ms);
     return this.#destroyed;
   }
 
@@ -178,6 +178,12 @@ export class EpochLife {
     const needed = new Set([...recordStore.index.all()].map(({ head }) => head.epoch));
     for (const epoch of epochs.old) if (!needed.has(epoch)) await epochs.forget(epoch)?.destroy();
   }
+}
+
+/** What the configuration wants, as far as the token can do it. */
+function modeOf(mode: "auto" | Scheme, { suggests, envelopeOnly }: TokenInfo): Scheme {
+  if (envelopeOnly) return "envelope";
+  return mode === "auto" ? suggests : mode;
 }
 
 async function destroyEach(keks: readonly Kek[]): Promise<void> {

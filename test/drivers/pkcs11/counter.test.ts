@@ -20,8 +20,8 @@ const objects = (label: string): Handle[] =>
 
 test("it is one private data object of the token", async () => {
   const { pkcs11, session } = module;
-  await writeCounter(module, "epochs", 1, settled);
-  await writeCounter(module, "epochs", 2, settled);
+  await writeCounter(module.forge, "epochs", 1, settled);
+  await writeCounter(module.forge, "epochs", 2, settled);
   const [object, ...others] = objects("epochs");
   expect(others).toEqual([]);
   const read = (type: number) => readAttribute(pkcs11, session, object ?? Buffer.alloc(8), type).toString("hex");
@@ -33,26 +33,45 @@ test("it is one private data object of the token", async () => {
 });
 
 test("a stop between writing the new and destroying the old leaves the higher, which the next write clears up", async () => {
-  const { pkcs11, session } = module;
-  await writeCounter(module, "stopped", 8, settled);
+  await writeCounter(module.forge, "stopped", 8, settled);
   const stop = async () => {
     throw new Error("stopped");
   };
-  await expect(writeCounter(module, "stopped", 9, stop)).rejects.toThrow("stopped");
+  await expect(writeCounter(module.forge, "stopped", 9, stop)).rejects.toThrow("stopped");
   expect(objects("stopped")).toHaveLength(2);
-  expect(readCounter(pkcs11, session, "stopped")).toBe(9);
-  await writeCounter(module, "stopped", 10, settled);
+  expect(readCounter(module.forge, "stopped")).toBe(9);
+  await writeCounter(module.forge, "stopped", 10, settled);
   expect(objects("stopped")).toHaveLength(1);
-  expect(readCounter(pkcs11, session, "stopped")).toBe(10);
+  expect(readCounter(module.forge, "stopped")).toBe(10);
 });
 
 test("a label that another begins with is another counter", async () => {
-  await writeCounter(module, "km", 4, settled);
-  await writeCounter(module, "km-2", 6, settled);
-  expect(readCounter(module.pkcs11, module.session, "km")).toBe(4);
+  await writeCounter(module.forge, "km", 4, settled);
+  await writeCounter(module.forge, "km-2", 6, settled);
+  expect(readCounter(module.forge, "km")).toBe(4);
 });
 
 test.each([-1, 0.5, 2 ** 53, Number.NaN])("%d is refused", async (value) => {
-  await expect(writeCounter(module, "bad", value, settled)).rejects.toBeInstanceOf(RangeError);
+  await expect(writeCounter(module.forge, "bad", value, settled)).rejects.toBeInstanceOf(RangeError);
   expect(objects("bad")).toEqual([]);
+});
+
+test("a token that refuses data objects keeps it in the ID of a key that can do nothing", async () => {
+  const refuse = () => {
+    throw new Error("CKR_ATTRIBUTE_VALUE_INVALID:19");
+  };
+  const pkcs11 = new Proxy(module.pkcs11, {
+    get: (target, name) => {
+      const found: unknown = name === "C_CreateObject" ? refuse : Reflect.get(target, name);
+      return typeof found === "function" ? found.bind(target) : found;
+    },
+  });
+  const forge = { ...module.forge, pkcs11 };
+  expect(readCounter(forge, "keyed")).toBe(0);
+  for (const value of [3, Number.MAX_SAFE_INTEGER, 0]) {
+    await writeCounter(forge, "keyed", value, settled);
+    expect(readCounter(forge, "keyed")).toBe(value);
+  }
+  expect(objects("keyed")).toEqual([]);
+  expect(objects("keyed-counter")).toHaveLength(1);
 });

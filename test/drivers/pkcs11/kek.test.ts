@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import type { Handle } from "pkcs11js";
 import pkcs11js from "pkcs11js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { destroyObject, findKeks, generateKek, KEK_ATTRIBUTES, wrongAttributes } from "../../../drivers/pkcs11/kek.ts";
+import { destroyObject, generateKey, wrongAttributes } from "../../../drivers/pkcs11/attributes.ts";
+import { findKeks, generateKek, KEK_ATTRIBUTES } from "../../../drivers/pkcs11/kek.ts";
 import { findObjects, readAttribute } from "../../../drivers/pkcs11/objects.ts";
 import { reasonOf } from "../../../drivers/pkcs11/refusal.ts";
 import type { LoggedIn } from "./module.ts";
@@ -16,12 +17,13 @@ beforeAll(async () => {
 });
 afterAll(() => module.dispose());
 
+const AES = { mechanism: pkcs11js.CKM_AES_KEY_GEN } as const;
 const count = () => findObjects(module.pkcs11, module.session, []).length;
 
 test("a KEK has every attribute of the table", async () => {
   const { pkcs11, session } = module;
-  const key = await generateKek(pkcs11, session, "kek-1");
-  expect(wrongAttributes(pkcs11, session, key)).toEqual([]);
+  const key = (await generateKek(module.forge, "kek-1", "gcm")).key;
+  expect(wrongAttributes({ ...module.forge, key }, KEK_ATTRIBUTES)).toEqual([]);
   const read = Object.fromEntries(
     KEK_ATTRIBUTES.map(({ name, type }) => [name, readAttribute(pkcs11, session, key, type).readUIntLE(0, 1)]),
   );
@@ -30,8 +32,8 @@ test("a KEK has every attribute of the table", async () => {
 
 test("a KEK cannot be read, copied, loosened or wrapped", async () => {
   const { pkcs11, session } = module;
-  const key = await generateKek(pkcs11, session, "kek-2");
-  const wrapper = await generateKek(pkcs11, session, "kek-3");
+  const key = (await generateKek(module.forge, "kek-2", "gcm")).key;
+  const wrapper = (await generateKek(module.forge, "kek-3", "gcm")).key;
   const why = (call: () => unknown) => reasonOf(thrownBy(call));
   const wrap = { mechanism: pkcs11js.CKM_AES_KEY_WRAP };
   expect(why(() => readAttribute(pkcs11, session, key, pkcs11js.CKA_VALUE))).toBe("CKR_ATTRIBUTE_SENSITIVE");
@@ -48,12 +50,12 @@ test("a KEK cannot be read, copied, loosened or wrapped", async () => {
 
 test("a KEK that the token makes otherwise than it must be is refused and destroyed", async () => {
   // Left out, SoftHSM makes a key that is not sensitive: so the read-back must find it.
-  const careless = KEK_ATTRIBUTES.map((row) => (row.name === "CKA_SENSITIVE" ? { ...row, asked: false } : row));
+  const careless = KEK_ATTRIBUTES.map((row) => (row.name === "CKA_SENSITIVE" ? { ...row, by: "made" as const } : row));
   const before = count();
-  const thrown: unknown = await generateKek(module.pkcs11, module.session, "careless", careless).catch(
+  const thrown: unknown = await generateKey(module.forge, { ...AES, label: "careless", table: careless }).catch(
     (error: unknown) => error,
   );
-  expect(thrown).toMatchObject({ code: "HSM_UNAVAILABLE" });
+  expect(thrown).toMatchObject({ code: "TOKEN_UNSUITABLE" });
   expect(String(thrown)).toContain("CKA_SENSITIVE, CKA_ALWAYS_SENSITIVE");
   expect(count()).toBe(before);
 });
@@ -61,8 +63,8 @@ test("a KEK that the token makes otherwise than it must be is refused and destro
 test.each(["CKA_WRAP", "CKA_SIGN", "CKA_COPYABLE", "CKA_MODIFIABLE"])(
   "left to the token, %s would be wrong",
   async (name) => {
-    const careless = KEK_ATTRIBUTES.map((row) => (row.name === name ? { ...row, asked: false } : row));
-    const thrown: unknown = await generateKek(module.pkcs11, module.session, "careless", careless).catch(
+    const careless = KEK_ATTRIBUTES.map((row) => (row.name === name ? { ...row, by: "made" as const } : row));
+    const thrown: unknown = await generateKey(module.forge, { ...AES, label: "careless", table: careless }).catch(
       (error: unknown) => error,
     );
     expect(String(thrown)).toContain(`(${name})`);
@@ -83,21 +85,20 @@ describe("a key that somebody else put into the token", () => {
   test("is found with what is wrong about it, so that it can be destroyed but seals nothing", () => {
     const { pkcs11, session } = module;
     plant();
-    const [found] = findKeks(pkcs11, session, "planted");
+    const [found] = findKeks(module.forge, "planted", "gcm");
     expect(found?.wrong).toEqual(
       expect.arrayContaining(["CKA_EXTRACTABLE", "CKA_LOCAL", "CKA_NEVER_EXTRACTABLE", "CKA_ALWAYS_SENSITIVE"]),
     );
     if (found !== undefined) destroyObject(pkcs11, session, found.key);
-    expect(findKeks(pkcs11, session, "planted")).toEqual([]);
+    expect(findKeks(module.forge, "planted", "gcm")).toEqual([]);
   });
 });
 
 test("an attribute that the token does not tell counts as wrong", async () => {
-  const { pkcs11, session } = module;
-  const key = await generateKek(pkcs11, session, "asked-too-much");
-  const secret = { name: "CKA_VALUE", type: pkcs11js.CKA_VALUE, value: 0, asked: false };
-  const unknown = { name: "CKA_UNKNOWN", type: 0x7fff_0000, value: true, asked: false };
-  expect(wrongAttributes(pkcs11, session, key, [...KEK_ATTRIBUTES, secret, unknown])).toEqual([
+  const key = (await generateKek(module.forge, "asked-too-much", "gcm")).key;
+  const secret = { name: "CKA_VALUE", type: pkcs11js.CKA_VALUE, value: 0, by: "made" as const };
+  const unknown = { name: "CKA_UNKNOWN", type: 0x7fff_0000, value: true, by: "made" as const };
+  expect(wrongAttributes({ ...module.forge, key }, [...KEK_ATTRIBUTES, secret, unknown])).toEqual([
     "CKA_VALUE",
     "CKA_UNKNOWN",
   ]);
@@ -106,17 +107,19 @@ test("an attribute that the token does not tell counts as wrong", async () => {
 test("all are found when there are more than the token gives at once", async () => {
   const { pkcs11, session } = module;
   const labels = Array.from({ length: 70 }, (_, index) => `many:${String(index).padStart(2, "0")}`);
-  for (const label of labels.toReversed()) await generateKek(pkcs11, session, label);
-  const found = findKeks(pkcs11, session, "many:");
+  for (const label of labels.toReversed()) await generateKek(module.forge, label, "gcm");
+  const found = findKeks(module.forge, "many:", "gcm");
   expect(found.map(({ label }) => label)).toEqual(labels);
   for (const { key } of found) destroyObject(pkcs11, session, key);
 });
+
+const WHO = { asked: "KM", wished: "KM, if the token knows it", made: "token" } as const;
 
 test("the manual's table is the table", () => {
   const manual = readFileSync(new URL("../../../docs/token.md", import.meta.url), "utf8");
   const names: Record<string, string> = { CKA_CLASS: "`CKO_SECRET_KEY`", CKA_KEY_TYPE: "`CKK_AES`" };
   const rows = KEK_ATTRIBUTES.map(
-    ({ name, value, asked }) => `| \`${name}\` | ${names[name] ?? value} | the ${asked ? "KM" : "token"} |`,
+    ({ name, value, by }) => `| \`${name}\` | ${names[name] ?? value} | the ${WHO[by]} |`,
   );
   expect(manual.match(/^\| `CKA_.*$/gm)).toEqual(rows);
 });

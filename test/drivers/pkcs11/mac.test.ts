@@ -3,11 +3,12 @@
 import { createHmac } from "node:crypto";
 import pkcs11js from "pkcs11js";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { generateKey } from "../../../drivers/pkcs11/attributes.ts";
 import { borrowLibrary } from "../../../drivers/pkcs11/library.ts";
-import { findMacKey, generateMacKey, sign } from "../../../drivers/pkcs11/mac.ts";
+import { findMacKey, MAC_PLAN, sign } from "../../../drivers/pkcs11/mac.ts";
 import { lendPin } from "../../../drivers/pkcs11/pin.ts";
 import { findToken, openSession } from "../../../drivers/pkcs11/slot.ts";
-import { makeToken, type TestToken } from "../../support/softhsm.ts";
+import { keptLog, makeToken, type TestToken } from "../../support/softhsm.ts";
 
 let token: TestToken;
 beforeAll(async () => {
@@ -25,6 +26,7 @@ function session() {
   return {
     pkcs11,
     handle,
+    forge: { pkcs11, session: handle, tellsLocal: true, log: keptLog() },
     [Symbol.dispose]() {
       pkcs11.C_CloseSession(handle);
       lease.release();
@@ -32,14 +34,14 @@ function session() {
   };
 }
 
-test("PKCS #11 4.9: the value of the key is not shown, and cannot be exported", () => {
+test("PKCS #11 4.9: the value of the key is not shown, and cannot be exported", async () => {
   using open = session();
-  const key = generateMacKey(open.pkcs11, open.handle, "hidden");
+  const key = await generateKey(open.forge, { ...MAC_PLAN, label: "hidden" });
   expect(() => open.pkcs11.C_GetAttributeValue(open.handle, key, [{ type: pkcs11js.CKA_VALUE }])).toThrow(
     "CKR_ATTRIBUTE_SENSITIVE",
   );
-  expect(findMacKey(open.pkcs11, open.handle, "hidden")).toBeDefined();
-  expect(findMacKey(open.pkcs11, open.handle, "hidde")).toBeUndefined();
+  expect(findMacKey(open.forge, "hidden")).toBeDefined();
+  expect(findMacKey(open.forge, "hidde")).toBeUndefined();
 });
 
 test.each([true, false])("RFC 4231: HMAC-SHA256 as others compute it; on the event loop: %s", async (synchronous) => {
@@ -68,5 +70,5 @@ test("a key of the label that could be read by others makes no MAC", () => {
     { type: pkcs11js.CKA_LABEL, value: Buffer.from("weak") },
     { type: pkcs11js.CKA_VALUE, value: Buffer.alloc(32, 1) },
   ]);
-  expect(() => findMacKey(open.pkcs11, open.handle, "weak")).toThrow("CKA_EXTRACTABLE");
+  expect(() => findMacKey(open.forge, "weak")).toThrow("CKA_EXTRACTABLE");
 });

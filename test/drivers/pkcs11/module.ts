@@ -1,14 +1,17 @@
 // A real token with a session logged in, for tests that call the module themselves.
 
 import type { Handle, PKCS11 } from "pkcs11js";
+import type { Forge } from "../../../drivers/pkcs11/attributes.ts";
 import { borrowLibrary } from "../../../drivers/pkcs11/library.ts";
 import { findToken, logIn, openSession } from "../../../drivers/pkcs11/slot.ts";
-import { makeToken } from "../../support/softhsm.ts";
+import { keptLog, makeToken } from "../../support/softhsm.ts";
 
 export interface LoggedIn {
   readonly pkcs11: PKCS11;
   readonly slot: Handle;
   readonly session: Handle;
+  /** For what makes keys. */
+  readonly forge: Forge;
   dispose(): Promise<void>;
 }
 
@@ -23,6 +26,7 @@ export async function logInToModule(): Promise<LoggedIn> {
     pkcs11,
     slot: found.slot,
     session,
+    forge: { pkcs11, session, tellsLocal: true, log: keptLog() },
     dispose() {
       lease.release();
       return token.dispose();

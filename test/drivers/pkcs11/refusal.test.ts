@@ -2,7 +2,14 @@
 
 import pkcs11js from "pkcs11js";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { reasonOf, refusalOf, saysGone, saysPin, saysTrouble } from "../../../drivers/pkcs11/refusal.ts";
+import {
+  reasonOf,
+  refusalOf,
+  saysGone,
+  saysNever,
+  saysTemplate,
+  saysTrouble,
+} from "../../../drivers/pkcs11/refusal.ts";
 import { Fault } from "../../../src/core/fault.ts";
 import type { LoggedIn } from "./module.ts";
 import { logInToModule, thrownBy } from "./module.ts";
@@ -45,8 +52,10 @@ test.each([
   ["CKR_GENERAL_ERROR:5", saysGone, false],
   ["CKR_DEVICE_ERROR:48", saysTrouble, true],
   ["CKR_ENCRYPTED_DATA_INVALID:64", saysTrouble, false],
-  ["CKR_PIN_LOCKED", saysPin, true],
-  ["CKR_PIN_LOCKED_BY_SOMETHING:999", saysPin, false],
+  ["CKR_MECHANISM_INVALID:112", saysNever, true],
+  ["CKR_MECHANISM_INVALID_BY_SOMETHING:999", saysNever, false],
+  ["CKR_ATTRIBUTE_TYPE_INVALID", saysTemplate, true],
+  ["CKR_PIN_INCORRECT:160", saysTemplate, false],
   ["no such file", saysGone, false],
 ])("%s", (message, says, expected) => {
   expect(says(new Error(message))).toBe(expected);

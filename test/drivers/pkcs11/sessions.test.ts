@@ -18,7 +18,7 @@ const ended: Handle[] = [];
 
 beforeAll(async () => {
   module = await logInToModule();
-  kek = await generateKek(module.pkcs11, module.session, "kek");
+  kek = (await generateKek(module.forge, "kek", "gcm")).key;
 });
 afterAll(() => module.dispose());
 

@@ -1,7 +1,7 @@
 // The PKCS#11 driver on a real SoftHSM token: the contract, PINs, absence and return.
 
 import { randomUUID } from "node:crypto";
-import { chmodSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import pkcs11js from "pkcs11js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -25,6 +25,14 @@ const open = (options: Partial<Pkcs11Options> = {}): Promise<Token> =>
     log,
   );
 
+/** As a token is that has AES-CBC and HMAC alone; in a process of its own, since the configuration is another. */
+function openWithoutGcm(): Promise<Token> {
+  const softhsmConf = join(dirname(made.conf), "without-gcm.conf");
+  const mechanisms = "CKM_AES_KEY_GEN,CKM_AES_CBC,CKM_GENERIC_SECRET_KEY_GEN,CKM_SHA256_HMAC";
+  writeFileSync(softhsmConf, `${readFileSync(made.conf, "utf8")}slots.mechanisms = ${mechanisms}\n`);
+  return openToken({ ...made, softhsmConf, deadlineMs: 5_000, allowUnlocked: false }, log);
+}
+
 const openInProcess = (): Promise<Token> =>
   openToken({ ...made, softhsmConf: made.conf, deadlineMs: 5_000, allowUnlocked: false }, log);
 
@@ -41,6 +49,7 @@ const GONE = { code: "HSM_UNAVAILABLE" };
 exerciseToken("SoftHSM, called on the event loop,", () => open({ synchronousBelowMs: 1000 }));
 exerciseToken("SoftHSM, called beside the event loop,", () => open({ synchronousBelowMs: 0 }));
 exerciseToken("SoftHSM, in a process of its own,", () => openInProcess());
+exerciseToken("SoftHSM, without AES-GCM,", () => openWithoutGcm(), { wholeBlocks: true });
 exerciseToken("SoftHSM, on a single session,", () => open({ sessions: 1, synchronousBelowMs: 0 }));
 
 describe("opening", () => {

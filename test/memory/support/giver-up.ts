@@ -41,7 +41,8 @@ async function main(folder: string, name: string, bytes: number): Promise<void> 
   const job = { iv: new Uint8Array(12), aad: new Uint8Array(32), sealed: new Uint8Array(region.length) };
   await line.run(async (session) => {
     const { pkcs11 } = line;
-    const bench = { pkcs11, session, key: await generateKek(pkcs11, session, "kek"), synchronous: true };
+    const { key } = await generateKek({ pkcs11, session, tellsLocal: true, log: keptLog() }, "kek", "gcm");
+    const bench = { pkcs11, session, key, synchronous: true };
     const [sealing, opening] = [
       { ...job, plain },
       { ...job, plain: region },
