@@ -71,6 +71,8 @@ export interface NodeConfig {
   readonly monitoring: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
   /** Where the QKDN controller connects, if there is one. */
   readonly controller: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
+  /** Where an SDN controller reads over ETSI GS QKD 015, if there is one. */
+  readonly etsi015: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
   /** Doors that are closed unless they are configured. */
   readonly skip: SkipConfig | undefined;
   readonly etsi004: DoorConfig | undefined;

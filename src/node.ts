@@ -8,7 +8,7 @@ import type { LinkConfig, NodeConfig } from "./config.ts";
 import type { AuditWriter, LateAudit } from "./control/audit/audit-writer.ts";
 import { certificateReader } from "./control/certificates.ts";
 import type { ControllerState } from "./control/controller/answers.ts";
-import { type ControllerServer, startController } from "./control/controller/endpoint.ts";
+import { startController } from "./control/controller/endpoint.ts";
 import { type Health, healthGauges } from "./control/health/health.ts";
 import { progressChecksOf } from "./control/health/progress-checks.ts";
 import type { SettableLog } from "./control/log.ts";
@@ -209,27 +209,42 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
   const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
   const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
   node.more = await openMoreDoors({ config, ports, memory: (bytes) => node.vault.lockedRegion(bytes), parts });
-  const controller = await openController(base, node, parts);
+  const controllers = await openControllerDoors(base, node, parts);
   node.connections = () => ({
     ...{ ak: ak.connections, etsi014: etsi.connections },
     ...node.more?.connections(),
-    ...(controller && { controller: controller.connections }),
+    ...controllers(),
   });
 }
 
 /** Sessions of each role that a controller is told of. */
 const SESSIONS_TOLD = 100;
 
-/** Undefined when the configuration has none. */
-async function openController(
-  { config, health, faults, log, metrics, audit, ...rest }: Base,
+/** The doors for controllers that the configuration has; what is returned tells their connections. */
+async function openControllerDoors(
+  base: Base,
   node: Node,
   parts: AsyncDisposableStack,
-): Promise<ControllerServer | undefined> {
-  const { controller, topology, apps } = config;
-  if (controller === undefined) return undefined;
-  const { ak, etsi014, kx } = config;
-  const state: ControllerState = {
+): Promise<() => Readonly<Record<string, number>>> {
+  const { config, log, metrics, audit } = base;
+  const ports = { state: controllerState(base, node), log, meter: metrics.meter, audit };
+  const open: Record<string, { readonly connections: number }> = {};
+  const { controller, etsi015 } = config;
+  if (controller !== undefined) {
+    const options = { listen: controller.listen, tls: readTls(controller.tls) };
+    open.controller = parts.use(await startController(options, ports));
+  }
+  if (etsi015 !== undefined) {
+    const { startEtsi015 } = await import("./control/etsi015/server.ts");
+    const options = { listen: etsi015.listen, tls: readTls(etsi015.tls) };
+    open.etsi015 = parts.use(await startEtsi015(options, ports));
+  }
+  return () => Object.fromEntries(Object.entries(open).map(([door, { connections }]) => [door, connections]));
+}
+
+function controllerState({ config, health, faults, metrics, ...rest }: Base, node: Node): ControllerState {
+  const { topology, apps, ak, etsi014, kx, controller } = config;
+  return {
     report: () => report({ config, health, ...rest }, node),
     desk: () => node.keys?.routeAdmin,
     version: versionOf(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
@@ -239,13 +254,14 @@ async function openController(
     keys: () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") }),
     faults: () => faults.read(),
     sessions: () => node.keys?.sessions.list(SESSIONS_TOLD) ?? [],
-    certificates: certificateReader({ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls, controller: controller.tls }),
+    certificates: certificateReader({
+      ...{ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls },
+      ...(controller && { controller: controller.tls }),
+    }),
     loop: () => node.loop.read(),
     memoryBytes: () => process.memoryUsage.rss(),
     startedMs: Date.now() - process.uptime() * 1000,
   };
-  const options = { listen: controller.listen, tls: readTls(controller.tls) };
-  return parts.use(await startController(options, { state, log, meter: metrics.meter, audit }));
 }
 
 async function openKeys(

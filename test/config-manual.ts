@@ -30,6 +30,8 @@ const NOTES: Readonly<Record<string, string>> = {
     "Leave it out where no QKDN controller tells routes. Its trust anchor is for controllers alone; see [controller.md](controller.md).",
   monitoring:
     "Leave it out where Prometheus scrapes the plain listener. Its trust anchor is for monitors alone; see [monitoring.md](monitoring.md).",
+  etsi015:
+    "Leave it out where no SDN controller reads this KM over ETSI GS QKD 015. Its trust anchor is for controllers alone; see [doors.md](doors.md#etsi-gs-qkd-015).",
   skip: "Leave it out where no encryptor speaks Cisco SKIP: the door is closed then. See [doors.md](doors.md#cisco-skip).",
   etsi004:
     "Leave it out where no application reads key streams: the door is closed then. See [doors.md](doors.md#etsi-gs-qkd-004-key-streams).",

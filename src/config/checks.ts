@@ -50,7 +50,17 @@ function checkNode({ node, memory, links, watchdog }: NodeConfig, known: Known, 
 
 function checkListeners(config: NodeConfig, complain: Complain): void {
   const taken = new Map<string, string>();
-  for (const table of ["ak", "etsi014", "kx", "metrics", "monitoring", "controller", "skip", "etsi004"] as const) {
+  for (const table of [
+    "ak",
+    "etsi014",
+    "kx",
+    "metrics",
+    "monitoring",
+    "controller",
+    "etsi015",
+    "skip",
+    "etsi004",
+  ] as const) {
     const listen = config[table]?.listen;
     if (listen === undefined) continue;
     const { host, port } = listen;
@@ -148,7 +158,17 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
   file(token.module, ["token", "module"], complain);
   secretFile(token.pinFile, ["token", "pin_file"], complain);
   if (token.softhsmConf !== undefined) file(token.softhsmConf, ["token", "softhsm_conf"], complain);
-  for (const table of ["ak", "etsi014", "kx", "monitoring", "controller", "skip", "etsi004", "cluster"] as const) {
+  for (const table of [
+    "ak",
+    "etsi014",
+    "kx",
+    "monitoring",
+    "controller",
+    "etsi015",
+    "skip",
+    "etsi004",
+    "cluster",
+  ] as const) {
     const tls = config[table]?.tls;
     if (tls === undefined) continue;
     const { certificate, key, trust } = tls;

@@ -120,6 +120,9 @@ export const SCHEMA = v.strictObject({
     v.strictObject({ listen: endpoint("the same metrics over TLS, for monitors with a client certificate"), ...tls }),
   ),
   controller: v.optional(v.strictObject({ listen: endpoint("where the QKDN controller connects (HTTPS)"), ...tls })),
+  etsi015: v.optional(
+    v.strictObject({ listen: endpoint("where an SDN controller reads (ETSI GS QKD 015, RESTCONF)"), ...tls }),
+  ),
   skip: v.optional(
     v.strictObject({
       listen: endpoint("where encryptors connect (Cisco SKIP, HTTPS)"),

@@ -56,6 +56,7 @@ export function configOf(from: Written, file: string): NodeConfig {
     metrics: { listen: from.metrics.listen },
     monitoring: from.monitoring && { listen: from.monitoring.listen, tls: tls(from.monitoring) },
     controller: from.controller && { listen: from.controller.listen, tls: tls(from.controller) },
+    etsi015: from.etsi015 && { listen: from.etsi015.listen, tls: tls(from.etsi015) },
     skip: from.skip && {
       ...door(from.skip),
       system: from.skip.system ?? node.id,

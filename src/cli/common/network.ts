@@ -20,6 +20,7 @@ export interface NetworkKm {
   /** Absent when its configuration has no [skip]; likewise the doors below. */
   readonly skip?: { readonly url: string };
   readonly etsi004?: Endpoint;
+  readonly etsi015?: { readonly url: string };
   /** Of a KM that is several machines; what stands beside it is that of the active one. */
   readonly members?: readonly NetworkMember[];
 }

@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { dirname, join, relative } from "node:path";
 import { loadConfig } from "../../config.ts";
 import { endpointText } from "./node-toml.ts";
-import { authorityFiles, type KmPlan, networkPlaces, nodePlaces } from "./plan.ts";
+import { type AuthorityName, authorityFiles, type KmPlan, networkPlaces, nodePlaces } from "./plan.ts";
 import { isFree } from "./ports.ts";
 import type { Progress } from "./provision.ts";
 
@@ -23,14 +23,17 @@ interface DoorRow {
   /** Its port, counted from the one before that of Ak. */
   readonly offset: number;
   readonly meaning: string;
+  /** Who signs the certificates that it lets in. */
+  readonly trust: AuthorityName;
   /** Tables of the configuration behind the listener's own keys. Makes files that they name, unless they are there. */
   further(site: DoorSite): readonly string[];
 }
 
 /** In the order in which they are written; a new door is a row here. */
 export const MORE_DOORS = {
-  skip: { offset: 6, meaning: "encryptors, Cisco SKIP", further: skipTables },
-  etsi004: { offset: 7, meaning: "key streams, ETSI GS QKD 004", further: () => [] },
+  skip: { offset: 6, meaning: "encryptors, Cisco SKIP", trust: "apps", further: skipTables },
+  etsi004: { offset: 7, meaning: "key streams, ETSI GS QKD 004", trust: "apps", further: () => [] },
+  etsi015: { offset: 8, meaning: "SDN controllers, ETSI GS QKD 015", trust: "controllers", further: () => [] },
 } as const satisfies Readonly<Record<string, DoorRow>>;
 
 export type MoreDoor = keyof typeof MORE_DOORS;
@@ -48,7 +51,7 @@ export function doorToml(door: MoreDoor, site: DoorSite): string {
     `listen = ${text(endpointText(host, port))}`,
     'certificate = "tls/server.pem"',
     'key = "tls/server.key"',
-    `trust = ${text(relative(places.node(km.id), authorityFiles(places.authorities, "apps").cert))}`,
+    `trust = ${text(relative(places.node(km.id), authorityFiles(places.authorities, row.trust).cert))}`,
   ];
   return `\n${[...own, ...row.further(site)].join("\n")}\n`;
 }

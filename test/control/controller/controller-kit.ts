@@ -85,10 +85,8 @@ export interface Opened extends AsyncDisposable {
   readonly audit: ModelAudit;
 }
 
-/** `km` undefined: the books are not read yet. */
-export async function open(own: Papers, km: TestNode | undefined): Promise<Opened> {
-  const seen = recorder();
-  const audit = new ModelAudit();
+/** What that node tells; undefined: its key inventory is not read yet. */
+export function stateOf(km: TestNode | undefined): ControllerState {
   const vault = {
     token: "ready",
     store: "ready",
@@ -97,7 +95,7 @@ export async function open(own: Papers, km: TestNode | undefined): Promise<Opene
     slots: { all: 8, pinned: 0, intake: 2 },
   } as const;
   const line = { line: "up", qber: 0.02, keyRateBitsPerS: 2000, alarms: ["hot"] } as const;
-  const state: ControllerState = {
+  return {
     report: () => reportOf(kmId("km-a"), vault, km?.km, (id) => (id === "ab" ? line : undefined)),
     desk: () => km?.km.routeAdmin,
     version: "1.2.3",
@@ -114,6 +112,13 @@ export async function open(own: Papers, km: TestNode | undefined): Promise<Opene
     memoryBytes: () => 1 << 20,
     startedMs: Date.UTC(2026, 0, 1),
   };
+}
+
+/** `km` undefined: the books are not read yet. */
+export async function open(own: Papers, km: TestNode | undefined): Promise<Opened> {
+  const seen = recorder();
+  const audit = new ModelAudit();
+  const state = stateOf(km);
   const options = { listen: { host: "127.0.0.1", port: 0 }, tls: material(own.km, own.controllers) };
   const server = await startController(options, { state, log: seen.log, meter: seen.meter, audit });
   return { server, seen, audit, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
