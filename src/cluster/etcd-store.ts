@@ -44,8 +44,13 @@ interface Waiting {
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const fence = new Fence(options);
   const now = await fence.commit([]);
-  const restored = isRestored(options.copy, now);
-  await catchUp(options, now);
+  const { copy } = options;
+  const restored = isRestored(copy, now);
+  await copy.mend();
+  const [before] = now.found;
+  // A standby that has followed lacks nothing but what this transaction has written.
+  if (!restored && copy.at.revision > 0 && copy.at.revision >= (before?.modRevision ?? 0)) await copy.apply([], now);
+  else await catchUp(options, now);
   const store = new EtcdStore(options, fence);
   if (restored) await store.write(options.restored());
   return store;
@@ -68,7 +73,11 @@ class Fence {
     const mine = { key: owner, of: "create", revision: generation } as const;
     const answer = await etcd.transact({
       when: this.#last === undefined ? [mine] : [mine, { key: write, of: "mod", revision: this.#last }],
-      steps: [{ op: "put", key: write, value: Buffer.from(JSON.stringify({ generation })) }, ...steps],
+      steps: [
+        { op: "get", key: write },
+        { op: "put", key: write, value: Buffer.from(JSON.stringify({ generation })) },
+        ...steps,
+      ],
       otherwise: [owner],
     });
     if (answer.succeeded) {

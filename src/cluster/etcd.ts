@@ -12,6 +12,8 @@ export interface KeyValue {
 export type EtcdOp =
   | { readonly op: "put"; readonly key: string; readonly value: Uint8Array; readonly lease?: string }
   | { readonly op: "delete"; readonly key: string }
+  /** Reads it as it is before the steps behind this one. */
+  | { readonly op: "get"; readonly key: string }
   /** Every key that begins so. */
   | { readonly op: "delete-all"; readonly prefix: string };
 
@@ -38,7 +40,7 @@ export interface Standing {
 
 export interface TransactionAnswer extends Standing {
   readonly succeeded: boolean;
-  /** The keys of `otherwise` that exist, when it did not succeed. */
+  /** Those of the keys read that exist: of `get`, or of `otherwise` when it did not succeed. */
   readonly found: readonly KeyValue[];
 }
 

@@ -79,7 +79,7 @@ class Gateway implements Etcd {
       failure: otherwise.map((key) => ({ request_range: { key: encode(key) } })),
     });
     const succeeded = answer.succeeded === true;
-    const ranges = succeeded ? [] : list(answer.responses).map((response) => object(response.response_range));
+    const ranges = list(answer.responses).map((response) => object(response.response_range));
     return { ...standingOf(answer), succeeded, found: ranges.flatMap(({ kvs }) => list(kvs).map(keyValueOf)) };
   }
 
@@ -202,6 +202,8 @@ function requestOf(op: EtcdOp): Json {
       const put = { key: encode(op.key), value: Buffer.from(op.value).toString("base64") };
       return { request_put: op.lease === undefined ? put : { ...put, lease: op.lease } };
     }
+    case "get":
+      return { request_range: { key: encode(op.key) } };
     case "delete":
       return { request_delete_range: { key: encode(op.key) } };
     case "delete-all":

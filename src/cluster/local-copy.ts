@@ -90,7 +90,12 @@ export class LocalCopy {
   }
 }
 
-const placed = (at: CopiedTo): StoreOp => ({ op: "put", table: TABLE, id: ROW, row: { ...at } });
+const placed = ({ cluster, revision }: CopiedTo): StoreOp => ({
+  op: "put",
+  table: TABLE,
+  id: ROW,
+  row: { cluster, revision },
+});
 
 function readAt(store: Store): CopiedTo {
   for (const [id, { cluster, revision }] of store.rows(TABLE)) {

@@ -173,7 +173,7 @@ describe("the store on etcd", () => {
       range: (...of: Parameters<Etcd["range"]>) => etcd.range(...of),
       watch: (...of: Parameters<Etcd["watch"]>) => etcd.watch(...of),
       transact: async (transaction: Parameters<Etcd["transact"]>[0]) => {
-        if (late !== undefined || transaction.steps.length < 2) return etcd.transact(transaction);
+        if (late !== undefined || transaction.steps.length < 3) return etcd.transact(transaction);
         late = () => etcd.transact(transaction);
         throw new EtcdError("unknown", "no answer in time");
       },
