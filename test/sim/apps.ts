@@ -27,6 +27,8 @@ interface Got {
 const OVERDUE_MS = 2000;
 const FETCH_OVERDUE_MS = 30_000;
 const SIZES = [64, 128, 256, 256, 256, 512, 2048, 8192, 32_000] as const;
+/** Of a process that may end at any time. */
+const UNWATCHED = { answered: (): void => {} };
 const target = Buffer.alloc(16_384);
 
 export class AppPair {
@@ -58,33 +60,35 @@ export class AppPair {
   ask(plain = false): void {
     const { clock } = this.#ports;
     const { at, app, to } = this.pair;
-    const { km } = at;
-    if (km === undefined) return;
     const dice = this.#dice;
+    // Of the members of a KM it asks one that listens; which of them is the active one it cannot know.
+    const km = at.former !== undefined && dice.once(2) ? at.former : at.km;
+    if (km === undefined) return;
+    const runs = (): boolean => km === at.km || km === at.former;
     const sizeBits = plain ? 256 : dice.pick(SIZES);
     const count = plain || sizeBits > 4096 ? 1 : dice.between(1, 4);
     const door = dice.once(3) ? "etsi014" : "ak";
     const holdMs = !plain && dice.once(10) ? dice.wait(500) : 0;
     const leaves = !plain && dice.once(25);
     const wish = { door, app: app as AppId, destination: to as AppId, count, sizeBits } as const;
-    const expect = this.#awaited(at, at.settings.policy.timeoutMs + OVERDUE_MS);
+    const expect = km === at.km ? this.#awaited(at, at.settings.policy.timeoutMs + OVERDUE_MS) : UNWATCHED;
     const answer: Answer = {
       granted: (grant) => {
         expect.answered();
-        if (at.km !== km) return;
+        if (!runs()) return;
         const grantedMs = clock.nowMs;
         if (holdMs === 0) this.#take(grant, leaves, grantedMs);
         else at.after(holdMs, `${app} takes its keys`, () => this.#take(grant, leaves, grantedMs));
       },
       refused: (fault) => {
         expect.answered();
-        if (at.km === km) this.#refused(fault);
+        if (runs()) this.#refused(fault);
       },
     };
     const giveUp = km.supply(wish, answer);
     if (plain || !dice.once(20)) return;
     clock.after(dice.wait(1000), app, "gives up", () => {
-      if (at.km !== km) return;
+      if (!runs()) return;
       giveUp();
       expect.answered();
     });

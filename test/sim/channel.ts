@@ -23,7 +23,8 @@ export class SimChannel implements Channel {
   readonly here: string;
   readonly certificate = "CN=simulated";
   readonly group = "X25519MLKEM768";
-  readonly serverName: string = "";
+  /** What the other end said in its hello. */
+  serverName = "";
   readonly #carrier: Carrier;
   #other: SimChannel | undefined;
   #handler: ChannelHandler | undefined;

@@ -10,6 +10,8 @@ import type { Pad, Watch } from "./watched-vault.ts";
 /** Of one process: shared with all that it was given. */
 export interface Life {
   ended: boolean;
+  /** Another process of its KM has taken over, and it goes on: what it uses counts, what it counts and says does not. */
+  isFormer: boolean;
 }
 
 /** What an observer of a node is told. */
@@ -38,14 +40,14 @@ export function logOf(node: SimNode, life: Life, watch: NodeWatch): Log {
   const line =
     (level: keyof Log) =>
     (fields: Readonly<Record<string, unknown>>, sentence: string): void => {
-      if (!life.ended) watch.logged(node, level, fields, sentence);
+      if (!life.ended && !life.isFormer) watch.logged(node, level, fields, sentence);
     };
   return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
 }
 
 export const meterOf = (node: SimNode, life: Life, watch: NodeWatch): Meter => ({
   add: (counter, labels, amount = 1) => {
-    if (!life.ended) watch.counted(node, counter, labels, amount);
+    if (!life.ended && !life.isFormer) watch.counted(node, counter, labels, amount);
   },
 });
 

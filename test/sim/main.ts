@@ -10,6 +10,7 @@ const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--t
   --nodes   key managers in a random network (default 5)
   --hours   simulated hours with faults; some minutes without follow (default 1)
   --faults  how often faults strike: 1 as usual, 0 never (default 1)
+  --takeovers  mean minutes between two takeovers of each KM by another member of it (default: none)
   --trace   print every step from this one on
   --plot    draws the network and its stock over time into this file (SVG)
   --break   a rule broken on purpose, which the oracle has to find (test/sim/broken.ts)
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     nodes: { type: "string", default: "5" },
     hours: { type: "string", default: "1" },
     faults: { type: "string", default: "1" },
+    takeovers: { type: "string" },
     trace: { type: "string" },
     plot: { type: "string" },
     break: { type: "string" },
@@ -54,6 +56,7 @@ async function once(seed: number): Promise<void> {
     nodes: Number(nodes),
     hours: Number(hours),
     faults: Number(faults),
+    ...(values.takeovers === undefined ? {} : { takeoversMs: Number(values.takeovers) * 60_000 }),
     ...(values.plot === undefined ? {} : { samples: SAMPLES }),
     trace: { ...(trace === undefined ? {} : { from: Number(trace) }), print },
   });
@@ -62,8 +65,11 @@ async function once(seed: number): Promise<void> {
   if (outcome.violation === undefined) return;
   print(`\n${outcome.violation.message}\n\nthe last steps:`);
   for (const line of outcome.world.trace.last(LAST_STEPS)) print(line);
+  const takeovers = values.takeovers === undefined ? "" : ` --takeovers ${values.takeovers}`;
   const broken = values.break === undefined ? "" : ` --break '${values.break}'`;
-  print(`\nagain: npm run simulate -- --seed ${seed} --nodes ${nodes} --hours ${hours} --faults ${faults}${broken}`);
+  print(
+    `\nagain: npm run simulate -- --seed ${seed} --nodes ${nodes} --hours ${hours} --faults ${faults}${takeovers}${broken}`,
+  );
   process.exitCode = 1;
 }
 

@@ -4,11 +4,12 @@ import { compareIds, type KmId } from "../../src/core/ids.ts";
 import { Pace } from "../../src/core/pace.ts";
 import type { Clock, Log, Meter } from "../../src/core/ports.ts";
 import { KeyManager, type KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
+import { nameOfGeneration } from "../../src/kx/generation.ts";
 import { keepDialled } from "../../src/kx/redial.ts";
 import { dials, Roster } from "../../src/kx/roster.ts";
 import type { Channel } from "../../src/net/channel.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
-import type { CommitFate, DiskCopy } from "../support/model-vault.ts";
+import type { CommitFate, DiskCopy, ModelVault } from "../support/model-vault.ts";
 import { SimAudit } from "./audit.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
@@ -46,7 +47,7 @@ export class SimNode {
   readonly modules = new Map<string, { readonly modules: LinkModules; readonly end: 0 | 1 }>();
   readonly #ports: NodePorts;
   readonly #dice: Dice;
-  #life: Life = { ended: true };
+  #life: Life = { ended: true, isFormer: false };
   #km: KeyManager | undefined;
   #roster: Roster | undefined;
   #stop = new AbortController();
@@ -61,6 +62,9 @@ export class SimNode {
   tokenGoneUntilMs = 0;
   /** The next commits' fates; then all are durable. */
   readonly fates: CommitFate[] = [];
+  /** How often another member has taken over. */
+  takeovers = 0;
+  #former: { readonly km: KeyManager; readonly roster: Roster; readonly end: () => void } | undefined;
   /** Moved at start, at orderly stop and with each epoch. */
   #generation = 0;
   #diskGeneration = 0;
@@ -115,21 +119,24 @@ export class SimNode {
     return fate;
   }
 
-  #wait(ms: number): Promise<void> {
+  #wait(ms: number, life = this.#life): Promise<void> {
     if (ms <= 0) return Promise.resolve();
-    return new Promise((resolve) => this.after(ms, "disk or token", resolve));
+    return new Promise((resolve) => this.#afterIn(life, ms, "disk or token", resolve));
   }
 
   /** Runs `run` later, unless the process has ended by then. */
   after(ms: number, what: string, run: () => void): () => void {
-    const life = this.#life;
+    return this.#afterIn(this.#life, ms, what, run);
+  }
+
+  #afterIn(life: Life, ms: number, what: string, run: () => void): () => void {
     return this.#ports.clock.after(ms, this.id, what, () => life.ended || run());
   }
 
   /** Starts a process on what is durable; at once, or when the token is there. */
   boot(): void {
     if (this.isRunning) return;
-    this.#life = { ended: false };
+    this.#life = { ended: false, isFormer: false };
     this.#stop = new AbortController();
     const waitMs = Math.max(0, this.tokenGoneUntilMs - this.#ports.clock.nowMs);
     this.after(waitMs, "starts", () => void this.#open(this.#life));
@@ -151,15 +158,17 @@ export class SimNode {
     this.#jumped = false;
     this.machine.reindex();
     const inner = this.machine.boot();
-    const slow = () => (this.#dice.once(8) ? this.#wait(this.tokenMs * this.#dice.fraction()) : Promise.resolve());
+    const slow = () =>
+      this.#dice.once(8) ? this.#wait(this.tokenMs * this.#dice.fraction(), life) : Promise.resolve();
     const vault = new WatchedVault(inner, vaultWatch(this, life, watch, slow));
     const wall = () => WALL_START_MS + sim.nowMs + this.wallAheadMs;
-    const after = (ms: number, then: () => void) => this.after(ms, "timer", then);
+    const after = (ms: number, then: () => void) => this.#afterIn(life, ms, "timer", then);
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
-    const pace = new Pace({ turn: (then) => void this.after(0, "turn", then) });
+    const pace = new Pace({ turn: (then) => void this.#afterIn(life, 0, "turn", then) });
     const audit = this.audit.port(() => life.ended);
     const told = { log: logOf(this, life, watch), meter: meterOf(this, life, watch), audit };
-    const ports = { self: this.id, vault, clock, pace, random: this.#dice, ...told };
+    const generation = this.takeovers > 0 && { generation: this.takeovers };
+    const ports = { self: this.id, vault, clock, pace, random: this.#dice, ...told, ...generation };
     try {
       const km = await KeyManager.open(ports, this.settings, restored);
       if (life.ended) return;
@@ -182,10 +191,12 @@ export class SimNode {
     const events = whileAlive(km.peerEvents, this.#life, connected);
     const roster = new Roster({ km: this.id, peers: entries, defaultKeyBits }, { events, clock, log, meter, buffers });
     this.#roster = roster;
+    const serverName = nameOfGeneration(this.takeovers);
+    if (serverName !== undefined) this.#callPeers(roster, serverName);
     for (const peer of peers) {
       const wire = this.wires.get(peer);
       if (wire === undefined || !dials(this.id, peer)) continue;
-      const dial = (signal: AbortSignal): Promise<Channel> => wire.dial(this.id, signal);
+      const dial = (signal: AbortSignal): Promise<Channel> => wire.dial(this.id, signal, serverName);
       const attach = (channel: Channel) => roster.attach(peer, channel);
       const current = () => roster.current(peer);
       void keepDialled({ peer, dial, current, attach }, { clock, random, log }, this.#stop.signal);
@@ -197,10 +208,56 @@ export class SimNode {
     }
   }
 
+  /** Peers that would dial may still hang on to the process that was active before: as `startKx` does it. */
+  #callPeers(roster: Roster, serverName: string): void {
+    for (const [peer, wire] of this.wires) {
+      if (dials(this.id, peer)) continue;
+      const attach = (channel: Channel): void => void (roster.current(peer) ?? roster.attach(peer, channel));
+      wire.dial(this.id, this.#stop.signal, serverName).then(attach, () => {});
+    }
+  }
+
+  /** A peer that dials tries the addresses of all members, and a former one listens as long as it can. */
   accept(peer: KmId, channel: Channel): boolean {
-    if (this.km === undefined || this.#roster?.welcome(peer, channel.serverName) === undefined) return false;
-    this.#roster.attach(peer, channel);
+    const roster = this.#former !== undefined && this.#dice.once(2) ? this.#former.roster : this.#roster;
+    if (roster === undefined || (roster === this.#roster && this.km === undefined)) return false;
+    if (roster.welcome(peer, channel.serverName) === undefined) return false;
+    roster.attach(peer, channel);
     return true;
+  }
+
+  /** The key manager of the process that was active before, while that goes on. */
+  get former(): KeyManager | undefined {
+    return this.#former?.km;
+  }
+
+  /** Another member takes over: the process that was active knows nothing of it, and goes on for so long. */
+  takeOver(forMs: number): boolean {
+    const { km } = this;
+    const { vault } = this.machine;
+    const [life, roster, stop] = [this.#life, this.#roster, this.#stop];
+    if (km === undefined || roster === undefined || vault === undefined || this.#former !== undefined) return false;
+    vault.fence();
+    this.machine.vault = undefined;
+    life.isFormer = true;
+    this.#former = { km, roster, end: () => endFormer(life, vault, { roster, stop }) };
+    this.#ports.clock.after(forMs, this.id, "ends its former process", () => this.endFormer());
+    for (const { modules, end } of this.modules.values()) modules.leave(end);
+    this.#life = { ended: true, isFormer: false };
+    this.#km = undefined;
+    this.#roster = undefined;
+    this.machine.emitted.length = 0;
+    for (const tell of this.atEnd) tell();
+    this.atEnd.clear();
+    this.#ports.watch.disturbed(this, true);
+    this.takeovers++;
+    this.boot();
+    return true;
+  }
+
+  endFormer(): void {
+    this.#former?.end();
+    this.#former = undefined;
   }
 
   #defect(err: unknown): void {
@@ -247,6 +304,7 @@ export class SimNode {
   /** Everything that the node has is destroyed; the process ends. */
   async zeroise(): Promise<void> {
     const { km, machine } = this;
+    this.endFormer();
     void km?.refuse();
     await machine.vault?.zeroise();
     machine.rows.clear();
@@ -281,6 +339,7 @@ export class SimNode {
 
   /** The disk is as it was; no process may run. */
   restore({ disk, generation }: Backup): void {
+    this.endFormer();
     this.machine.restore(disk);
     this.machine.reindex();
     this.#diskGeneration = generation;
@@ -307,4 +366,15 @@ export class SimNode {
   get neighbours(): readonly KmId[] {
     return [...this.wires.keys()].sort(compareIds);
   }
+}
+
+function endFormer(
+  life: Life,
+  vault: ModelVault,
+  { roster, stop }: { readonly roster: Roster; readonly stop: AbortController },
+): void {
+  stop.abort();
+  void roster.stop();
+  life.ended = true;
+  vault.die();
 }

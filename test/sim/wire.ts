@@ -44,7 +44,7 @@ export class Wire implements Carrier {
   }
 
   /** @throws Error when nobody answers */
-  dial(from: KmId, signal: AbortSignal): Promise<Channel> {
+  dial(from: KmId, signal: AbortSignal, serverName = ""): Promise<Channel> {
     const { promise, resolve, reject } = Promise.withResolvers<Channel>();
     const isBlocked = this.blockedUntilMs > this.#clock.nowMs;
     const waitMs = isBlocked ? DIAL_TIMEOUT_MS : 3 * this.latencyMs + this.#dice.fraction();
@@ -52,6 +52,7 @@ export class Wire implements Carrier {
       const [there] = this.ends.filter(({ id }) => id !== from);
       if (isBlocked || there === undefined || !there.isUp) return reject(new Error("nobody answers"));
       const [here, far] = SimChannel.pair(from, there.id, this);
+      far.serverName = serverName;
       this.#channels.add(here).add(far);
       if (!there.accept(from, far)) return reject(new Error("the dialler is not welcome"));
       resolve(here);

@@ -19,6 +19,8 @@ export interface WorldOptions {
   readonly nodes: number;
   /** How often faults strike; 1 as the table says, 0 never. */
   readonly faults: number;
+  /** Mean time between two takeovers of a KM by another member of it, in ms; none when absent. */
+  readonly takeoversMs?: number;
   readonly trace?: TraceOptions;
 }
 
@@ -36,6 +38,7 @@ export class World {
   readonly modules: LinkModules[] = [];
   readonly sharedPeers: AppPair[] = [];
   readonly samples: Sample[] = [];
+  takeovers = 0;
   /** How often each fault struck. */
   readonly struck = new Map<FaultName, number>();
   readonly #backups = new Map<SimNode, ReturnType<SimNode["backup"]>[]>();
@@ -119,6 +122,23 @@ export class World {
     for (const pair of this.sharedPeers) pair.start();
     if (this.options.faults > 0) for (const name of Object.keys(FAULT_TABLE) as FaultName[]) this.#plan(name);
     for (const node of this.nodes.values()) this.#planBackup(node);
+    const { takeoversMs } = this.options;
+    if (takeoversMs === undefined) return;
+    const dice = this.dice.branch("takeovers");
+    for (const node of this.nodes.values()) this.#planTakeover(node, takeoversMs, dice);
+  }
+
+  /** A former member goes on for some time, or for very long. */
+  #planTakeover(node: SimNode, everyMs: number, dice: Dice): void {
+    this.clock.after(dice.wait(everyMs), "fault", "takeover", () => {
+      if (this.#calm) return;
+      const forMs = dice.wait(dice.once(3) ? 300_000 : 15_000);
+      if (node.takeOver(forMs)) {
+        this.takeovers++;
+        this.trace.note(`takeover: ${node.id}, whose former member goes on for ${Math.round(forMs)} ms`);
+      }
+      this.#planTakeover(node, everyMs, dice);
+    });
   }
 
   #plan(name: FaultName): void {
@@ -232,6 +252,7 @@ export class World {
       modules.troubles.length = 0;
     }
     for (const node of this.nodes.values()) {
+      node.endFormer();
       node.heal();
       node.boot();
     }

@@ -119,6 +119,7 @@ export class ModelVault implements Vault, BlockHome {
   #queue: Pending[] = [];
   #draining = false;
   #dead = false;
+  #own: ReadonlyMap<string, Uint8Array> | undefined;
   #token: VaultHealth["token"] = "ready";
   #store: VaultHealth["store"] = "ready";
 
@@ -131,6 +132,15 @@ export class ModelVault implements Vault, BlockHome {
   /** Leases on blocks and key-ID keys that were not given back. */
   get leases(): { readonly blocks: number; readonly idKeys: number } {
     return this.#memory.leases;
+  }
+
+  /** Another process has the disk from now on: this one has what the disk had, and can write nothing any more. */
+  fence(): void {
+    this.#own = this.#machine.copy().records;
+  }
+
+  get #records(): ReadonlyMap<string, Uint8Array> {
+    return this.#own ?? this.#machine.records;
   }
 
   die(): void {
@@ -219,7 +229,7 @@ export class ModelVault implements Vault, BlockHome {
   }
 
   stored(block: BlockId): Uint8Array {
-    const bytes = this.#blocks.has(block) ? this.#machine.records.get(recordKey("block", block)) : undefined;
+    const bytes = this.#blocks.has(block) ? this.#records.get(recordKey("block", block)) : undefined;
     if (bytes === undefined) throw new Error(`there is no block ${block}`);
     return bytes;
   }
@@ -259,7 +269,7 @@ export class ModelVault implements Vault, BlockHome {
 
   async keyIdKey(block: BlockId): Promise<KeyIdKey> {
     await this.#working();
-    const bytes = this.#machine.records.get(recordKey("key-id", block));
+    const bytes = this.#records.get(recordKey("key-id", block));
     if (bytes === undefined) throw new Error(`there is no key-ID key of ${block}`);
     return this.#memory.idKey(bytes);
   }
@@ -309,7 +319,7 @@ export class ModelVault implements Vault, BlockHome {
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0, this.#machine.isShared ? this.#queue.length : 1);
-      await this.#machine.pace();
+      if (this.#own === undefined) await this.#machine.pace();
       for (let next = batch.shift(); next !== undefined && !this.#dead; next = batch.shift()) this.#write(next, batch);
       if (this.#dead) return;
     }
@@ -318,7 +328,7 @@ export class ModelVault implements Vault, BlockHome {
 
   /** `others` share its turn of the disk. */
   #write(commit: Pending, others: Pending[]): void {
-    const fate = this.#machine.fate(++this.#machine.commits);
+    const fate = this.#own === undefined ? this.#machine.fate(++this.#machine.commits) : "rejected, lost";
     if (!fate.endsWith("lost")) this.#machine.apply(commit.steps);
     if (fate.startsWith("crash")) this.#machine.crash();
     else if (fate === "durable") {
@@ -349,7 +359,7 @@ export class ModelVault implements Vault, BlockHome {
   }
 
   #stored(): Set<BlockId> {
-    const keys = [...this.#machine.records.keys()].map((key) => key.split("\n"));
+    const keys = [...this.#records.keys()].map((key) => key.split("\n"));
     return new Set(keys.filter(([kind]) => kind === "block").map(([, block]) => block as BlockId));
   }
 
