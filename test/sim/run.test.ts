@@ -25,6 +25,13 @@ describe("a simulated network in which everything goes wrong", () => {
     expect([...outcome.world.struck.values()].length).toBeGreaterThan(5);
   });
 
+  test("design 14: holds every rule while other members take over, and former ones go on as long as they can", async () => {
+    const outcome = await run({ seed: 4, nodes: 4, hours: 0.06, faults: 1, takeoversMs: 60_000 });
+    expect(outcome.violation?.message, summary(outcome)).toBeUndefined();
+    expect(outcome.world.takeovers).toBeGreaterThan(3);
+    expect(outcome.world.oracle.keys.fetched).toBeGreaterThanOrEqual(outcome.world.sharedPeers.length);
+  });
+
   test("design 9: replays exactly from its seed", async () => {
     const digests = [7, 7, 8].map(async (seed) => {
       const { world } = await run({ seed, nodes: 3, hours: 0.05, faults: 4 });

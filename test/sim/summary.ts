@@ -48,6 +48,7 @@ export function summary({ world, violation, simulatedMs, wallMs }: Outcome): str
     ["KMA-keys ended", listed(counted("kma_keys_ended"))],
     ["alarms", listed(counted("alarms"))],
     ["faults", listed(struck)],
+    ["takeovers", `${world.takeovers} by another member of a KM`],
     ["rules checked", `${checks}: ${listed(oracle.checks.counts)}`],
     ["excused", `${oracle.excused} supplies while the other end's loss was unknown`],
     [

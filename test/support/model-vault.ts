@@ -332,8 +332,11 @@ export class ModelVault implements Vault, BlockHome {
     if (!fate.endsWith("lost")) this.#machine.apply(commit.steps);
     if (fate.startsWith("crash")) this.#machine.crash();
     else if (fate === "durable") {
-      for (const step of commit.steps)
+      for (const step of commit.steps) {
         if (step.op === "keep" && step.sealed.kind === "block") this.#blocks.add(step.sealed.block);
+        // Made up for later: it was refused before, and is in the list of what is stored.
+        if (step.op === "destroy") this.#forget(step.block);
+      }
       commit.resolve();
     } else {
       for (const { reject } of [commit, ...others.splice(0), ...this.#queue.splice(0)])
