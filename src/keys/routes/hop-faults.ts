@@ -1,10 +1,11 @@
-// Hops that just failed: left alone for a second, twice as long each time, so that a dry hop does not drain a healthy link.
+// Hops that just failed: left alone for a while, twice as long each time, so that a dry hop does not drain a healthy link.
 
 import type { FaultCode } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Clock } from "../../core/ports.ts";
 
-const BACK_OFF_MS = { first: 1000, most: 60_000 } as const;
+/** The first rest, by whether the next relay may well do; then twice as long each time. */
+const BACK_OFF_MS = { soon: 100, later: 1000, most: 60_000 } as const;
 /** Hops remembered; those that were tried again longest ago go first. */
 const MAX_HOPS = 1024;
 
@@ -29,13 +30,13 @@ export class HopFaults {
   }
 
   /** A hop failed; `from` and `to` are the same when the destination itself refused, whatever the route. */
-  note(from: KmId, to: KmId, code: FaultCode): void {
+  note(from: KmId, to: KmId, code: FaultCode, first: "soon" | "later" = "later"): void {
     const now = this.#clock.monotonicMs();
     const hop = hopName(from, to);
     const key = `${hop} ${code}`;
     const before = this.#rests.get(key);
     if (this.#stopped || (before !== undefined && before.untilMs > now)) return;
-    const stepMs = Math.min(before === undefined ? BACK_OFF_MS.first : before.stepMs * 2, BACK_OFF_MS.most);
+    const stepMs = Math.min(before === undefined ? BACK_OFF_MS[first] : before.stepMs * 2, BACK_OFF_MS.most);
     this.#rests.delete(key);
     this.#rests.set(key, { hop, untilMs: now + stepMs, stepMs, stopTimer: this.#clock.after(stepMs, this.#freed) });
     const [oldest] = this.#rests.keys();

@@ -14,10 +14,17 @@ import type { Route, Routes } from "./routes.ts";
 const DRY_COST = 2;
 const SILENT_COST = 1000;
 const SILENT_MS = 30_000;
-/** Refusals that say something of the block only: the next relay need not wait. */
+/** Refusals that say something of the block: the next may do, but each costs one, and a peer that lies refuses them all. */
 const OF_THE_BLOCK: readonly FaultCode[] = ["BAD_TAG", "BLOCK_NOT_HELD", "BLOCK_USED", "SERIAL_SEEN"];
 /** Refusals of a destination that it would repeat on any route. */
-const OF_THE_DESTINATION: readonly FaultCode[] = ["STORE_FULL", "HSM_UNAVAILABLE", "STORE_UNAVAILABLE", "STOPPING"];
+const OF_THE_DESTINATION: readonly FaultCode[] = [
+  "STORE_FULL",
+  "HSM_UNAVAILABLE",
+  "STORE_UNAVAILABLE",
+  "STOPPING",
+  "SERIAL_SEEN",
+  "OUT_OF_BOUNDS",
+];
 
 /** One route of a KMA-key, or of a part of it, with the link whose block it is. */
 export interface FirstHop {
@@ -174,17 +181,17 @@ export class RouteChoice {
     });
   }
 
-  /** A relay failed: the hop that the fault names is avoided for a while. */
+  /** A relay failed: whatever the refusal, the hop that the fault names is avoided for a while, longer each time. */
   failed(path: Path, fault: Fault): void {
     const destination = path.at(-1);
     if (destination === undefined) return;
     this.#lastFaults.set(destination, fault);
-    if (OF_THE_BLOCK.includes(fault.code)) return;
     const named = path.indexOf(fault.failedAt as KmId);
     const [from, to] = path.slice(Math.max(0, named - 1), Math.max(2, named + 1));
     if (from === undefined || to === undefined) return;
     const isFinal = to === destination && OF_THE_DESTINATION.includes(fault.code);
-    this.#around.faults.note(isFinal ? to : from, to, fault.code);
+    const first = OF_THE_BLOCK.includes(fault.code) ? "soon" : "later";
+    this.#around.faults.note(isFinal ? to : from, to, fault.code, first);
   }
 
   succeeded(path: Path): void {

@@ -22,6 +22,19 @@ test("design 5: a hop rests for 1 s, doubling to 60 s, and is free in between", 
   expect(freed).toBe(8);
 });
 
+test("where the next relay may well do, the first rests are short", () => {
+  const clock = new ManualClock();
+  const faults = new HopFaults(clock, () => {});
+  const rests: number[] = [];
+  for (let round = 0; round < 11; round++) {
+    faults.note(A, B, "BLOCK_NOT_HELD", "soon");
+    const from = clock.monotonicMs();
+    while (faults.isResting(A, B)) clock.advance(100);
+    rests.push(clock.monotonicMs() - from);
+  }
+  expect(rests).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000]);
+});
+
 test("several faults at a time count once, other hops and reasons for themselves", () => {
   const clock = new ManualClock();
   const faults = new HopFaults(clock, () => {});
