@@ -192,6 +192,12 @@ export const FAULTS = {
     "Errors were left in the distilled key, or the frame was changed on the way. The blocks named are destroyed.",
   ),
   SERIAL_SEEN: row(400, false, "the serial was accepted before", "A replayed key relay. Nothing was stored."),
+  OUT_OF_BOUNDS: row(
+    400,
+    false,
+    "a number is beyond what is believed",
+    "A peer told a serial, a run, a sequence or a state beyond the bounds in kx.md. Nothing of it was stored; the alarm `peer_leap` names peer, number and bound. When both are sound again: `qkm forget`, at both ends.",
+  ),
   STORE_FULL: row(
     503,
     true,

@@ -1,6 +1,6 @@
 // Sets of numbers written in runs, such as `17,20-22`: serials given up, blocks held.
 
-interface Run {
+export interface Run {
   readonly first: number;
   readonly last: number;
 }
@@ -51,13 +51,39 @@ export function inRuns(runs: readonly Run[]): (value: number) => boolean {
   };
 }
 
-/** The highest numbers, at most `most`, ascending: however long the runs are. */
+/** The highest numbers, at most `most`, ascending: however many and long the runs are. */
 export function lastNumbers(runs: readonly Run[], most: number): number[] {
   const numbers: number[] = [];
-  for (const { first, last } of runs.toReversed()) {
+  for (let at = runs.length - 1; at >= 0 && numbers.length < most; at--) {
+    const { first = 0, last = -1 } = runs[at] ?? {};
     for (let value = last; value >= first && numbers.length < most; value--) numbers.push(value);
   }
   return numbers.reverse();
+}
+
+/** Numbers told in several lists of runs, each list above the one before: looked up as if they had come in one. */
+export class RunSet {
+  readonly #runs: Run[] = [];
+  readonly has = inRuns(this.#runs);
+
+  /** False when a list does not lie above what is there; nothing is taken of it then. */
+  add(runs: readonly Run[]): boolean {
+    const [first] = runs;
+    const before = this.#runs.at(-1);
+    if (first !== undefined && before !== undefined && first.first <= before.last) return false;
+    for (const run of runs) this.#runs.push(run);
+    return true;
+  }
+
+  /** The highest of all; undefined when there are none. */
+  get highest(): number | undefined {
+    return this.#runs.at(-1)?.last;
+  }
+
+  /** As `lastNumbers`. */
+  last(most: number): number[] {
+    return lastNumbers(this.#runs, most);
+  }
 }
 
 /** Cuts a list into lists of at most `maxChars` characters. */

@@ -4,6 +4,7 @@ import type { EndReason } from "../../core/counters.ts";
 import type { KmId } from "../../core/ids.ts";
 import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
 import type { BlockId, Change, KeyIdKey, Range } from "../../vault/vault.ts";
+import { SERIALS_AHEAD } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { kmaRow, type PeerRow, type ReceivedRow, TABLE } from "../common/rows.ts";
@@ -122,6 +123,8 @@ export class ReceivedKeys {
   readonly #keys = new Map<number, ReceivedKey>();
   /** The highest serial accepted. */
   accepted = 0;
+  /** The highest serial that the source itself announced over the connection there is. */
+  #vouched = 0;
   /** Accepted ones within the window below it. */
   readonly #recent = new Set<number>();
   /** Ended, but a fetch is under way. */
@@ -154,6 +157,21 @@ export class ReceivedKeys {
   isNew(serial: number): boolean {
     if (this.#expected.has(serial)) return false;
     return serial > this.accepted || (serial > this.accepted - WINDOW && !this.#recent.has(serial));
+  }
+
+  /** Whether the source's own word covers a serial: what comes through other KMs may be a lie of theirs (key-protocol 6). */
+  isCovered(serial: number): boolean {
+    return serial <= this.#vouched + SERIALS_AHEAD;
+  }
+
+  /** The source announced, over its own connection, that it gave serials up to this one. */
+  vouch(given: number): void {
+    this.#vouched = Math.max(this.#vouched, given);
+  }
+
+  /** A connection with the source began: nothing was announced over it. */
+  unvouch(): void {
+    this.#vouched = this.accepted;
   }
 
   accept(serial: number): void {
@@ -293,7 +311,7 @@ export class ReceivedKeys {
       "given_up",
       change,
     );
-    const most = this.accepted + MOST_ABANDONED;
+    const most = Math.min(this.accepted + MOST_ABANDONED, this.#vouched + SERIALS_AHEAD);
     for (const { first, last } of givenUp) {
       for (let serial = Math.max(first, this.accepted - WINDOW); serial <= Math.min(last, most); serial++)
         this.accept(serial);

@@ -55,6 +55,8 @@ export class LinkInventory {
   highest: BlockPosition | undefined;
   /** The last block that is durable here, with all before it. */
   settled: BlockPosition | undefined;
+  /** What the peer told of it that is too far from what the module has brought: the link stays unused until that is near. */
+  disbelieved: BlockPosition | undefined;
   /** How far the peer was told which of its blocks have arrived here. */
   announcedTo: BlockPosition | undefined;
   readonly #sortsFirst: boolean;

@@ -3,6 +3,7 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import { parseRuns } from "../../core/runs.ts";
 import type { Change, OpenBlock } from "../../vault/vault.ts";
+import { outOfBounds } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, kmaSerial } from "../common/key-id.ts";
 import { kmaRow, receivedBlock, TABLE } from "../common/rows.ts";
@@ -26,7 +27,7 @@ export interface Arrival {
 
 /**
  * The serial of an offer, if its source may give it now.
- * @throws Fault PEER_UNAVAILABLE, MALFORMED_REQUEST, SERIAL_SEEN, STORE_FULL
+ * @throws Fault PEER_UNAVAILABLE, MALFORMED_REQUEST, OUT_OF_BOUNDS, SERIAL_SEEN, STORE_FULL
  */
 export function checkSerial({ policy }: Context, source: Peer, offer: RelayOffer): number {
   if (!source.isHeard) {
@@ -35,6 +36,7 @@ export function checkSerial({ policy }: Context, source: Peer, offer: RelayOffer
   const serial = kmaSerial(offer.keyId);
   if (serial === undefined || serial === 0) throw new Fault("MALFORMED_REQUEST", { text: "key_ID names no KMA-key" });
   checkRuns(offer.givenUp);
+  if (!source.held.isCovered(serial)) throw outOfBounds(`serial ${serial} is far above what ${source.id} announced`);
   if (!source.held.isNew(serial)) throw new Fault("SERIAL_SEEN");
   if (source.held.size + source.held.expected >= policy.maxHeld) throw new Fault("STORE_FULL");
   return serial;

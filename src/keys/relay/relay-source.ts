@@ -1,6 +1,7 @@
 // Key relay as its source: how much is relayed to one destination, and when.
 
 import { whyNotWorking } from "../common/availability.ts";
+import { SERIALS_AHEAD } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { MAX_SERIAL } from "../common/key-id.ts";
 import type { BlockScheduler, Claimant, Urgency } from "../links/block-scheduler.ts";
@@ -23,6 +24,7 @@ export class SourceRelays implements Claimant {
   #plan: readonly FirstHop[] = [];
   #plannedMs = 0;
   #filling = false;
+  #isExhausted = false;
   #stopped = false;
 
   constructor(context: Context, peer: Peer, choice: RouteChoice, turnsOf: (link: LinkInventory) => BlockScheduler) {
@@ -57,19 +59,34 @@ export class SourceRelays implements Claimant {
   #isAble(): boolean {
     const { connection, phase, stock } = this.#peer;
     if (this.#stopped || connection === undefined || phase !== "synchronised" || stock.inFlight >= WINDOW) return false;
+    // What the destination has not been told of yet it would refuse.
+    if (stock.nextSerial + stock.inFlight > stock.announced + SERIALS_AHEAD) return false;
     return whyNotWorking(this.#context) === undefined;
   }
 
   /** First for those who wait, then from the low mark up to the high one. */
   #isWanted(): boolean {
     const { stock, keyBytes, isServed } = this.#peer;
-    if (stock.nextSerial + stock.inFlight > MAX_SERIAL) return false;
+    if (stock.nextSerial + stock.inFlight > MAX_SERIAL) return this.#alarmExhausted();
     if (this.#isAwaited()) return true;
     // In whole KMA-keys: rests that are too short for most requests are no stock.
     const total = Math.ceil(stock.bytes / keyBytes) + stock.inFlight;
     if (total < this.#context.policy.stockLow) this.#filling = true;
     if (total >= this.#context.policy.stockHigh) this.#filling = false;
     return this.#filling && isServed;
+  }
+
+  /** Once in a life of the process. */
+  #alarmExhausted(): false {
+    if (this.#isExhausted) return false;
+    this.#isExhausted = true;
+    const { id: peer, stock } = this.#peer;
+    this.#context.meter.add("alarms", { alarm: "serials_exhausted" });
+    this.#context.log.error(
+      { alarm: "serials_exhausted", peer, next: stock.nextSerial, most: MAX_SERIAL },
+      "all serials of KMA-keys for the peer are used up: no more is relayed to it until both ends are zeroised",
+    );
+    return false;
   }
 
   #isAwaited(): boolean {

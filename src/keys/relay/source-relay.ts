@@ -3,9 +3,10 @@
 import type { EndReason } from "../../core/counters.ts";
 import { asFault, Fault, type FaultCode } from "../../core/fault.ts";
 import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
+import { ANNOUNCE_EVERY, SERIALS_AHEAD } from "../common/bounds.ts";
 import { sameBytes } from "../common/bytes.ts";
 import type { Context } from "../common/context.ts";
-import { kmaKeyId } from "../common/key-id.ts";
+import { kmaKeyId, MAX_SERIAL } from "../common/key-id.ts";
 import { combinedBlock, type KeyRoute, kmaRow, TABLE } from "../common/rows.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { StoredBlock } from "../links/link-inventory.ts";
@@ -67,7 +68,7 @@ export class SourceRelay {
       await this.#context.pace.take("kx", RELAY_US);
       const blocks = this.#hops.map(({ block }) => ({ block: block.id }));
       using open = await this.#context.vault.openJob({ blocks, emptySlots: this.#route === "multipath" ? 1 : 0 });
-      const serial = this.#peer.stock.nextSerial++;
+      const serial = this.#nextSerial();
       const whole = this.#whole(open, serial);
       key = await this.#sourceKey(whole, serial);
       await this.#reserve(key, whole);
@@ -87,6 +88,20 @@ export class SourceRelay {
       else this.#putBack(fault);
       this.#blame(failed ? outcomes : this.#hops.map((hop) => ({ hop, fault })));
     }
+  }
+
+  /** A destination believes in no serial far above what was announced to it. */
+  #nextSerial(): number {
+    const { stock } = this.#peer;
+    const serial = stock.nextSerial++;
+    if (serial - stock.announced >= ANNOUNCE_EVERY) this.#peer.announceSoon();
+    return serial;
+  }
+
+  #skipSerials(): void {
+    const { stock } = this.#peer;
+    stock.nextSerial = Math.min(stock.nextSerial + SERIALS_AHEAD, MAX_SERIAL + 1);
+    this.#peer.announceSoon();
   }
 
   get #route(): KeyRoute {
@@ -200,6 +215,8 @@ export class SourceRelay {
     const { serial, block } = key;
     log.warn({ peer: stock.peer, serial, block, fault: code, failedAt, reason }, "a key relay was given up");
     audit.note("relay_given_up", { peer: stock.peer, serial, fault: code, failed_at: failedAt });
+    // Whoever used the serial, a KM on the way or this one before its store was lost, may have used those above it, too.
+    if (code === "SERIAL_SEEN") this.#skipSerials();
     if (this.#route === "multipath" || !NOTHING_KEPT.includes(code)) stock.givenUp.add(serial);
     const change = vault.change().put(...this.#peer.peerRow());
     stock.drop(key, reason, change);

@@ -23,6 +23,8 @@ export class SourceStock {
   #bytes = 0;
   readonly #marks: Marks;
   nextSerial = 1;
+  /** The highest serial given that was announced over the connection there is; a destination takes none far above it. */
+  announced = 0;
   /** The highest serial proved equal at both ends. */
   proved = 0;
   readonly givenUp = new AbandonedSerials();

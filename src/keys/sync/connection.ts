@@ -7,6 +7,7 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, splitRuns } from "../../core/runs.ts";
 import { type BlockPosition, isAfter } from "../common/block-position.ts";
+import { ANNOUNCE_EVERY, alarmRefused, checkLeap, outOfBounds, whyTooFar } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { inParts, integer, runs, text } from "../common/extension-fields.ts";
 import { TABLE } from "../common/rows.ts";
@@ -17,10 +18,13 @@ import type { Peer } from "../peers/peer.ts";
 import type { ExtensionEntry, PeerConnection, RelayConfirmation, RelayOffer } from "../ports.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import { bootEntry, generationIn } from "../sessions/peer-boots.ts";
-import { MAX_LIST_CHARS, MAX_MARKS, readMarks, StateReader, stateEntries } from "./peer-state.ts";
+import { stateEntries } from "./peer-state.ts";
 import { reconcile } from "./reconcile.ts";
+import { MAX_LIST_CHARS, MAX_MARKS, readMarks, StateReader, serial, sizeOf } from "./state-reader.ts";
 
 const TELL_TIMEOUT_MS = 10_000;
+/** Characters of a state that are read in a microsecond, at least. */
+const READ_PER_US = 10;
 /** Marks and arrivals are told at most 20 times a second. */
 const TELL_EVERY_MS = 50;
 
@@ -29,7 +33,7 @@ export class Connection {
   readonly #context: Context;
   readonly #peer: Peer;
   readonly #relays: RelayNetwork;
-  readonly #reader = new StateReader();
+  readonly #reader: StateReader;
   /** Our state was told and the other KM's is applied: both are needed. */
   readonly #exchanged = { told: false, applied: false };
   /** What is heard is handled one after the other. */
@@ -42,6 +46,7 @@ export class Connection {
     this.#context = context;
     this.#peer = peer;
     this.connection = connection;
+    this.#reader = new StateReader(peer.links.map(({ settings }) => settings.id));
   }
 
   get #current(): boolean {
@@ -54,6 +59,7 @@ export class Connection {
     this.#peer.reconciled = false;
     this.#peer.isHeard = false;
     this.#peer.stock.takeMoved();
+    this.#peer.held.unvouch();
     try {
       const entries = [bootEntry(this.#context), ...stateEntries(this.#peer)];
       await this.#makeDurable();
@@ -107,7 +113,7 @@ export class Connection {
     try {
       return await this.#relays.arrivals.take(this.#peer, offer);
     } catch (thrown) {
-      const fault = asFault(thrown);
+      const fault = this.#alarmed(thrown);
       const { log, meter, self } = this.#context;
       meter.add("relays_refused", { peer: this.connection.id, direction: "in", fault: fault.code });
       const { source, destination, keyId } = offer;
@@ -120,8 +126,25 @@ export class Connection {
   /** @throws Fault */
   told(entries: readonly ExtensionEntry[]): Promise<void> {
     return this.#hearing.run(async () => {
-      for (const entry of entries) await this.#heard(entry);
+      for (const entry of entries) {
+        try {
+          await this.#heard(entry);
+        } catch (thrown) {
+          const fault = this.#alarmed(thrown);
+          // A state that cannot be applied is not waited for: the connection is of no use.
+          if (!this.#exchanged.applied) this.#fail("the peer's state was refused", fault);
+          throw fault;
+        }
+      }
     });
+  }
+
+  /** A number beyond its bound is told to the operator. */
+  #alarmed(thrown: unknown): Fault {
+    const fault = asFault(thrown);
+    if (fault.code === "OUT_OF_BOUNDS" && fault.failedAt === undefined)
+      alarmRefused(this.#context, this.connection.id, fault.message);
+    return fault;
   }
 
   async #heard(entry: ExtensionEntry): Promise<void> {
@@ -130,9 +153,22 @@ export class Connection {
     if (entry.name === "qkm_state") return this.#heardState(entry);
     if (entry.name === "qkm_arrived") return this.#heardArrived(entry);
     if (entry.name === "qkm_given_up") return this.#heardAbandoned(entry);
-    if (entry.name !== "qkm_marks") return;
+    if (entry.name === "qkm_marks") return this.#heardMarks(entry);
+  }
+
+  async #heardMarks(entry: ExtensionEntry): Promise<void> {
+    const { held, id } = this.#peer;
+    const marks = readMarks(entry);
+    if (marks.length > MAX_MARKS)
+      throw outOfBounds(`${marks.length} marks are told, and at most ${MAX_MARKS} are read`);
+    if (entry.given !== undefined) {
+      const told = serial(entry, "given");
+      checkLeap(this.#context, id, { what: "given", told, known: held.accepted });
+      held.vouch(told);
+    }
+    if (marks.length === 0) return;
     const change = this.#context.vault.change();
-    for (const mark of readMarks(entry)) this.#peer.held.witness(mark, change);
+    for (const mark of marks) held.witness(mark, change);
     await change.commit();
   }
 
@@ -148,6 +184,8 @@ export class Connection {
   }
 
   async #heardState(entry: ExtensionEntry): Promise<void> {
+    if (this.#exchanged.applied) throw new Fault("MALFORMED_REQUEST", { text: "a state is told once on a connection" });
+    await this.#context.pace.take("kx", sizeOf(entry) / READ_PER_US);
     const state = this.#reader.take(entry);
     if (state === undefined) return;
     const agreed = await reconcile(this.#context, this.#peer, state);
@@ -171,6 +209,9 @@ export class Connection {
     const blocks = runs(entry, "blocks");
     const has = inRuns(blocks);
     if (link === undefined) return;
+    // `to` may lie beyond: of a run that is over nothing more comes.
+    const why = whyTooFar(link.highest, { run, sequence: blocks.at(-1)?.last ?? 0 });
+    if (why !== undefined) throw outOfBounds(`link ${link.settings.id}: ${why}`);
     const lacking = link.hear({
       upTo: { run, sequence: to },
       covers: (position) => position.run === run && position.sequence >= from && position.sequence <= to,
@@ -192,14 +233,26 @@ export class Connection {
     });
   }
 
+  /** The peer knows that serials up to this one were given. */
+  #announced(given: number): void {
+    const { stock, relays } = this.#peer;
+    const wasFar = given - stock.announced >= ANNOUNCE_EVERY;
+    stock.announced = Math.max(stock.announced, given);
+    if (wasFar) relays.kick();
+  }
+
   async #tell(): Promise<void> {
     if (!this.#current) return;
-    const marks = this.#peer.stock.takeMoved();
+    if (this.#peer.links.some(hasCaughtUp))
+      return this.connection.close("a link's module has caught up with the peer's");
+    const { stock } = this.#peer;
+    const marks = stock.takeMoved();
+    const given = stock.nextSerial - 1;
     const arrivals = this.#peer.links.flatMap(arrivedEntries);
     const givenUp = this.#peer.hasAbandoned ? `${this.#peer.stock.givenUp}` : "";
     this.#peer.hasAbandoned = false;
     const entries = [
-      ...inParts(marks, MAX_MARKS).map((part) => ({ name: "qkm_marks", marks: part })),
+      ...markEntries(marks, given, stock.announced),
       ...splitRuns(givenUp, MAX_LIST_CHARS).map((serials) => ({ name: "qkm_given_up", serials })),
       ...arrivals,
     ];
@@ -207,7 +260,8 @@ export class Connection {
     this.#telling = true;
     try {
       await this.connection.tell(entries, TELL_TIMEOUT_MS);
-      this.#peer.stock.givenUp.told(givenUp);
+      stock.givenUp.told(givenUp);
+      this.#announced(given);
     } catch (thrown) {
       this.#peer.hasAbandoned ||= givenUp !== "";
       this.#fail("the peer does not take marks and arrivals", thrown);
@@ -216,6 +270,25 @@ export class Connection {
     // What has moved meanwhile.
     this.announceSoon();
   }
+}
+
+/** Whether what a peer told of a link is near now to what its module has brought here. */
+const hasCaughtUp = ({ disbelieved, highest }: LinkInventory): boolean =>
+  disbelieved !== undefined && whyTooFar(highest, disbelieved) === undefined;
+
+/** Marks that have moved, and beside them the highest serial given: alone, too, before it runs far ahead. */
+function markEntries(
+  marks: readonly { readonly serial: number; readonly offset: number }[],
+  given: number,
+  announced: number,
+): ExtensionEntry[] {
+  const [first = [], ...more] = inParts(marks, MAX_MARKS);
+  const isFar = given - announced >= ANNOUNCE_EVERY;
+  if (first.length === 0 && !isFar) return [];
+  return [
+    { name: "qkm_marks", marks: first, ...(given > announced && { given }) },
+    ...more.map((part) => ({ name: "qkm_marks", marks: part })),
+  ];
 }
 
 /** Blocks told of at a time, so that an entry fits any frame. */

@@ -2,6 +2,7 @@
 
 import type { Change } from "../../vault/vault.ts";
 import { isAfter, isBeyond, type PadMark } from "../common/block-position.ts";
+import { alarmRefused, checkLeap, whyTooFar } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import { TABLE } from "../common/rows.ts";
@@ -9,22 +10,27 @@ import { inSlices, PART } from "../common/slices.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import { countPadsLost } from "../links/pad-audit.ts";
+
 import type { Peer } from "../peers/peer.ts";
-import type { LinkState, PeerState } from "./peer-state.ts";
+import type { LinkState, PeerState } from "./state-reader.ts";
 
 /**
  * Applies what the other KM told. @returns false when this end had to destroy what the other KM still counts on:
- * both then begin anew. @throws Fault STORE_UNAVAILABLE
+ * both then begin anew. @throws Fault OUT_OF_BOUNDS: nothing is changed then; STORE_UNAVAILABLE
  */
 export async function reconcile(context: Context, peer: Peer, state: PeerState): Promise<boolean> {
-  const behind = whyBehind(peer, state);
+  checkNumbers(context, peer, state);
+  alarmForeign(context, peer, state);
+  const links = peer.links.filter((link) => isBelieved(context, link, state.links.get(link.settings.id)));
+  const behind = whyBehind(peer, links, state);
   if (behind !== undefined) return destroyDoubtful(context, peer, state, behind);
   const change = context.vault.change();
-  for (const link of peer.links) reconcileLink(context, link, state.links.get(link.settings.id), change);
+  for (const link of links) reconcileLink(context, link, state.links.get(link.settings.id), change);
   const { stock, held } = peer;
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));
+  held.vouch(held.accepted);
   // rule: end-gaps
   const gaps = stock.keys().filter((key) => !state.isHeld(key.serial));
   stock.end(gaps.slice(0, PART), "gap", change);
@@ -44,8 +50,40 @@ export async function reconcile(context: Context, peer: Peer, state: PeerState):
   return true;
 }
 
+/** Links that only the other end is configured with. */
+function alarmForeign({ log, meter }: Context, { id }: Peer, { foreign }: PeerState): void {
+  const [first] = foreign;
+  if (first === undefined) return;
+  meter.add("alarms", { alarm: "link_differs" });
+  log.error(
+    { alarm: "link_differs", peer: id, links: foreign.length, first: first.slice(0, 64) },
+    "the peer is configured with links to this key manager that are not configured here",
+  );
+}
+
+/** Whether what is told of a link lies near what this end's own module has brought; nothing of the link is taken if not. */
+function isBelieved(context: Context, link: LinkInventory, told: LinkState | undefined): boolean {
+  link.disbelieved = undefined;
+  for (const position of told?.furthest() ?? []) {
+    const why = whyTooFar(link.highest, position);
+    if (why === undefined) continue;
+    link.disbelieved = position;
+    link.agreement = "refused";
+    alarmRefused(context, link.settings.peer, `link ${link.settings.id}: ${why}`);
+    return false;
+  }
+  return true;
+}
+
+/** @throws Fault OUT_OF_BOUNDS */
+function checkNumbers(context: Context, { id, stock, held }: Peer, { given, proved, accepted }: PeerState): void {
+  checkLeap(context, id, { what: "given", told: given, known: held.accepted });
+  checkLeap(context, id, { what: "proved", told: proved, known: held.accepted });
+  checkLeap(context, id, { what: "accepted", told: accepted, known: stock.nextSerial - 1 });
+}
+
 /** Why this end is a restored copy, if it is: the other KM has seen more of us than we know ourselves. */
-function whyBehind({ stock, held, links }: Peer, state: PeerState): string | undefined {
+function whyBehind({ stock, held }: Peer, links: readonly LinkInventory[], state: PeerState): string | undefined {
   for (const link of links) {
     const why = whyPadsBehind(link, state.links.get(link.settings.id)?.seen);
     if (why !== undefined) return why;
@@ -91,8 +129,8 @@ async function destroyDoubtful(context: Context, peer: Peer, state: PeerState, w
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   held.raise(Math.max(state.proved, state.given));
   for (const link of links) {
-    const told = state.links.get(link.settings.id);
-    endPads(context, link, { ...told, holds: () => false }, change);
+    const told = link.disbelieved === undefined ? state.links.get(link.settings.id) : undefined;
+    endPads(context, link, { pads: told?.pads, seen: told?.seen, holds: () => false }, change);
     endBlocks(context, link, [...link.own(), ...link.copies()], "restored");
   }
   await change.put(...peer.peerRow()).commit();
@@ -118,7 +156,7 @@ function endPads(context: Context, link: LinkInventory, told: AnnouncedPads, cha
 }
 
 /** What the other end says of the pads of a link. */
-type AnnouncedPads = Partial<Pick<LinkState, "pads" | "seen">> & Pick<LinkState, "holds">;
+type AnnouncedPads = Pick<LinkState, "pads" | "seen" | "holds">;
 
 function reconcileLink(context: Context, link: LinkInventory, told: LinkState | undefined, change: Change): void {
   const { id, share, blockBytes, peer } = link.settings;
@@ -138,6 +176,11 @@ function reconcileLink(context: Context, link: LinkInventory, told: LinkState | 
   link.unconfirm();
   const { highest } = told;
   if (highest === undefined) return;
-  const lacking = link.hear({ ...told, upTo: highest, covers: (position) => !isAfter(position, highest) });
+  const lacking = link.hear({
+    upTo: highest,
+    covers: (position) => !isAfter(position, highest),
+    holds: (position) => told.holds(position),
+    held: (most) => told.held(most),
+  });
   endBlocks(context, link, lacking, "gap");
 }

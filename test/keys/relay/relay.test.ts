@@ -82,11 +82,14 @@ describe("the stock", () => {
     const network = await Network.up({ blocks: 0 });
     const first = MAX_SERIAL - 2;
     stockOf(network.a, network.b).nextSerial = first;
+    heldOf(network.b, network.a).raise(first - 1);
+    peerOf(network.a, network.b).announceSoon();
     network.modules.make(16);
     await network.run(500);
     const serials = offers(network).map(({ keyId }) => kmaSerial(keyId));
     expect(serials).toEqual([first, first + 1, first + 2]);
     expect(stockOf(network.a, network.b).size).toBe(3);
+    expect(network.a.recorder.count("alarms", { alarm: "serials_exhausted" })).toBe(1);
   });
 
   test("is never carved before both ends proved it equal", async () => {
@@ -318,12 +321,20 @@ describe("key-protocol 2: the destination refuses", () => {
 
   test("a serial that was changed on the way: it is not accepted, or its source would seem a restored copy", async () => {
     const { network, offer } = await intercepted();
-    expect(await offered(network, { ...offer, keyId: kmaKeyId(36_889) })).toBe("BAD_TAG");
+    expect(await offered(network, { ...offer, keyId: kmaKeyId(889) })).toBe("BAD_TAG");
     network.wire.lose = () => false;
     network.wire.connect();
     await network.run(2000);
     for (const { recorder } of [network.a, network.b]) expect(recorder.count("alarms")).toBe(0);
     expect(stockOf(network.a, network.b).size).toBe(1);
+  });
+
+  test("key-protocol 6: a serial far above what its source announced, with nothing stored", async () => {
+    const { network, offer } = await intercepted();
+    expect(await offered(network, { ...offer, keyId: kmaKeyId(MAX_SERIAL) })).toBe("OUT_OF_BOUNDS");
+    expect(network.b.recorder.count("alarms", { alarm: "peer_leap" })).toBe(1);
+    expect(heldOf(network.b, network.a).accepted).toBe(0);
+    expect(await offered(network, offer)).toBe("accepted");
   });
 
   test("an offer of an earlier connection, though nothing of it ever came", async () => {

@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
+import { formatRuns } from "../../../src/core/runs.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
 import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
@@ -11,7 +12,8 @@ import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import { Peer } from "../../../src/keys/peers/peer.ts";
 import type { ExtensionEntry } from "../../../src/keys/ports.ts";
 import { SourceKey } from "../../../src/keys/supply/source-key.ts";
-import { readMarks, StateReader, stateEntries } from "../../../src/keys/sync/peer-state.ts";
+import { stateEntries } from "../../../src/keys/sync/peer-state.ts";
+import { readMarks, StateReader } from "../../../src/keys/sync/state-reader.ts";
 import type { BlockId, KeyIdKey } from "../../../src/vault/vault.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 
@@ -59,7 +61,7 @@ function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Peer {
 const carried = (entries: readonly ExtensionEntry[]): ExtensionEntry[] => JSON.parse(JSON.stringify(entries));
 
 function read(entries: readonly ExtensionEntry[]) {
-  const reader = new StateReader();
+  const reader = new StateReader([LINK]);
   const states = carried(entries).map((entry) => reader.take(entry));
   expect(states.slice(0, -1).every((state) => state === undefined)).toBe(true);
   const state = states.at(-1);
@@ -138,7 +140,7 @@ describe("a state that is read", () => {
   const WHOLE = stateEntries(neighbourOf({ copies: [[1, 1]], held: [[2, 104]], open: [[3, 104]], givenUp: [] }));
 
   test("begins anew with each begin, so that what a broken exchange left counts no more", () => {
-    const reader = new StateReader();
+    const reader = new StateReader([LINK]);
     for (const entry of WHOLE.slice(0, -1)) expect(reader.take(entry)).toBeUndefined();
     const other = stateEntries(neighbourOf({ copies: [], held: [], open: [], givenUp: [] }));
     const state = other.map((entry) => reader.take(entry)).at(-1);
@@ -162,16 +164,63 @@ describe("a state that is read", () => {
     ["marks", [{ serial: 1, offset: -8 }]],
   ])("with the wrong %s %o is malformed", (member, value) => {
     const spoilt = WHOLE.map((entry) => (member in entry ? { ...entry, [member]: value } : entry));
-    const reader = new StateReader();
+    const reader = new StateReader([LINK]);
     expect(() => spoilt.map((entry) => reader.take(entry))).toThrow("qkm_state has a wrong or missing");
   });
 
-  test("of more entries than any books give is malformed", () => {
-    const reader = new StateReader();
-    const flood = (): void => {
-      for (let index = 0; index < 20_000; index++) reader.take({ name: "qkm_state", part: "held", serials: "1" });
+  const flood = (entryOf: (index: number) => object, count = 20_000) => {
+    const reader = new StateReader([LINK]);
+    return () => {
+      for (let index = 0; index < count; index++) reader.take({ name: "qkm_state", ...entryOf(index) });
     };
-    expect(flood).toThrow("too many");
+  };
+  const LINK_ENTRY = { part: "link", link: LINK, share: "1:1", block_bytes: LENGTH };
+  /** Some 4,000 runs. */
+  const runsAt = (index: number): string =>
+    formatRuns(Array.from({ length: 4000 }, (_, at) => (index * 4000 + at) * 2));
+
+  test.each([
+    ["entries", (index: number) => ({ part: "held", serials: `${index}` })],
+    ["runs", (index: number) => ({ part: "held", serials: runsAt(index) })],
+    ["bytes", () => ({ part: "begin", more: "x".repeat(40_000) })],
+    ["links", (index: number) => ({ ...LINK_ENTRY, link: `none-${index}` })],
+  ])("of more %s than any books give is beyond the bounds", (_what, entryOf) => {
+    expect(flood(entryOf)).toThrow(expect.objectContaining({ code: "OUT_OF_BOUNDS" }));
+  });
+
+  test.each([
+    ["link", () => LINK_ENTRY],
+    ["given", () => ({ part: "given", given: 1, proved: 1, given_up: "" })],
+    ["accepted", () => ({ part: "accepted", accepted: 1 })],
+    ["serials", () => ({ part: "held", serials: "1" })],
+    ["marks", () => ({ part: "marks", marks: [{ serial: 1, offset: 96 }] })],
+    ["links that are none of ours", () => ({ ...LINK_ENTRY, link: "none" })],
+  ])("that tells %s twice is malformed", (_what, entryOf) => {
+    expect(flood(entryOf, 1)).not.toThrow();
+    expect(flood(entryOf, 2)).toThrow(expect.objectContaining({ code: "MALFORMED_REQUEST" }));
+  });
+
+  test("issue 17, 1: 9,000 entries of one link beside 10,000 runs cost what reading them once costs", () => {
+    const began = performance.now();
+    const hostile = (index: number) =>
+      index === 0 ? LINK_ENTRY : { part: "holds", link: LINK, run: index, blocks: `0-${2 ** 40}` };
+    const reader = new StateReader([LINK]);
+    for (let index = 0; index < 9_000; index++) reader.take({ name: "qkm_state", ...hostile(index) });
+    reader.take({ name: "qkm_state", part: "given", given: 1, proved: 1, given_up: "" });
+    reader.take({ name: "qkm_state", part: "accepted", accepted: 1 });
+    const link = reader.take({ name: "qkm_state", part: "end" })?.links.get(LINK);
+    expect(link?.held(512).at(-1)).toEqual({ run: 8_999, sequence: 2 ** 40 });
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
+  test("says nothing of a link that is none of ours but that it was told of", () => {
+    const reader = new StateReader([LINK]);
+    const other = { ...LINK_ENTRY, link: "other" };
+    const more = [other, { part: "holds", link: "other", run: 1, blocks: "1" }];
+    const state = [...WHOLE.slice(0, -1), ...more, { part: "end" }]
+      .map((entry) => reader.take({ name: "qkm_state", ...entry }))
+      .at(-1);
+    expect([state?.foreign, state?.links.has("other")]).toEqual([["other"], false]);
   });
 });
 
