@@ -19,8 +19,20 @@ const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
 };
 const QUICK = { timeoutMs: 30_000 };
 
-/** What a file of `npm test` may cost, in seconds of processor time. */
-const BUDGETS = { eachS: 10, moreS: { "test/cluster/rounds.test.ts": 25 } };
+/**
+ * What a file of `npm test` may cost, in seconds of processor time, by the longest beginning of its path: twice what it takes
+ * where much else runs, for networks of processes go on with their work while a test waits.
+ */
+const BUDGETS_S = {
+  "test/": 12,
+  "test/cli/": 25,
+  "test/cluster/": 25,
+  "test/sim/": 25,
+  "test/system/": 30,
+  "test/system/doors.test.ts": 40,
+  "test/system/links.test.ts": 40,
+  "test/system/relay.test.ts": 40,
+} as const;
 
 /**
  * Folders whose tests share a process with others, which halves their cost: they start no process, open no token, map no
@@ -79,7 +91,7 @@ export default defineConfig(({ mode }) => {
     test: {
       projects: (kind === undefined ? quick : special).map((project) => ({ test: { ...common, ...project } })),
       globalSetup: ["test/support/run/leftovers.ts"],
-      reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS)] : [])],
+      reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS_S)] : [])],
       maxWorkers: mode === "attack" ? 1 : 2, // they measure
       sequence: { sequencer: LongestFirst },
       bail: mode === "board" ? 1 : 0, // its tests are one story

@@ -22,7 +22,7 @@ const PLAN: Plan = {
   ],
   links: [
     { id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 8_000_000 } },
-    { id: "bc", kms: ["km-b", "km-c"] },
+    { id: "bc", kms: ["km-b", "km-c"], module: { rateBitsPerS: 1_000_000 } },
   ],
   config: {
     links: { bc: { block_bytes: 4096 } },
@@ -235,6 +235,7 @@ describe("limits", () => {
         return stalled.every(({ isClosed }) => isClosed);
       },
       40_000,
+      250,
     );
     expect(slowestMs).toBeLessThan(8_000);
     const reasons = network

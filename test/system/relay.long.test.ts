@@ -41,7 +41,7 @@ async function underLoad(plan: Plan, work: (network: Network, oracle: Oracle) =>
 const between = (oracle: Oracle, source: string, destination: string): number =>
   [...oracle.keys].filter(({ pair }) => pair.source === source && pair.destination === destination).length;
 
-test.each([2, 5, 8])(
+test.each([2, 4, 5, 8])(
   "design 5: the ends of a line of %i KMs exchange keys under load",
   { timeout: 600_000 },
   async (kms) => {

@@ -1,13 +1,22 @@
-// A store is lost, zeroised, or comes back as an old copy: each at the end that the short tests leave out.
+// A store is lost, zeroised, or comes back as an old copy: all that the short tests leave out, one after the other.
 
-import { test } from "vitest";
-import { loseAll, restoreCopy } from "./support/restores.ts";
+import { afterAll, beforeAll, test } from "vitest";
+import { type Network, startNetwork } from "./support/network.ts";
+import { LOSING, loseAll, restoreCopy } from "./support/restores.ts";
 
-test("key-protocol 5: the dialled KM loses its store", () => loseAll("km-b", "loses its store"));
+let network: Network;
+beforeAll(async () => {
+  network = await startNetwork(LOSING);
+});
+afterAll(() => network?.[Symbol.asyncDispose]());
 
-test("key-protocol 5: the dialling KM is zeroised", () => loseAll("km-a", "is zeroised"));
+test("key-protocol 5: the dialled KM loses its store", () => loseAll(network, "km-b", "loses its store"));
 
-test("design 7: an old copy of the dialling KM's store comes back", () => restoreCopy("km-a", ["store"]));
+test.each(["km-a", "km-b"] as const)("key-protocol 5: %s is zeroised", (km) => loseAll(network, km, "is zeroised"));
 
-test("design 7: an old copy of the dialled KM's store and token comes back", () =>
-  restoreCopy("km-b", ["store", "token"]));
+test.each(["km-a", "km-b"] as const)("design 7: an old copy of the store of %s comes back", (km) =>
+  restoreCopy(network, km, ["store"]),
+);
+
+test("design 7: an old copy of the dialling KM's store and token comes back", () =>
+  restoreCopy(network, "km-a", ["store", "token"]));

@@ -17,12 +17,12 @@ import { logsHoldNoKey, storesHoldNoKey } from "./secrecy.ts";
 const AHEAD_BYTES = 8192;
 const PLAN: Plan = {
   ...PAIR,
-  links: [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 12_000_000 } }],
+  links: [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 6_000_000 } }],
   config: { node: { log_level: "debug" }, links: { "*": { block_bytes: 16_384, keep_blocks: 4_096 } } },
 };
 /** Answers that each KM must give after a round, before the next. */
 const ANSWERS_AFTER = 5;
-const VICTIMS = ["km-a", "km-b", "both", "module"] as const;
+const VICTIMS = ["both", "module", "km-a", "km-b"] as const;
 
 /** What a run has shown, for whoever reads the test's output. */
 export interface CrashReport {

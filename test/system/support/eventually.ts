@@ -1,6 +1,7 @@
 // Waits for a condition of other processes, with a deadline.
 
-const POLL_MS = 20;
+/** Most conditions cost the KM a report: asked more often, the tests would be its load. */
+const POLL_MS = 50;
 
 /**
  * Polls until `condition` holds, which is asked again after `pollMs`; what it throws counts as not yet.

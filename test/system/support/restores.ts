@@ -3,15 +3,16 @@
 import { expect } from "vitest";
 import { eventually } from "./eventually.ts";
 import type { Km } from "./km.ts";
-import { type Network, startNetwork } from "./network.ts";
+import type { Network } from "./network.ts";
 import { Oracle } from "./oracle.ts";
 import { PAIR, type Plan } from "./plan.ts";
 import { logsHoldNoKey } from "./secrecy.ts";
 import { Traffic } from "./traffic.ts";
 
-const PLAN: Plan = {
+/** What the cases are played on, one after the other. */
+export const LOSING: Plan = {
   ...PAIR,
-  links: [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 12_000_000 } }],
+  links: [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 4_000_000 } }],
   config: {
     node: { log_level: "debug" },
     supply: { stock_low: 2, stock_high: 3 },
@@ -38,9 +39,8 @@ const LOSSES = {
 } as const;
 
 /** key-protocol 5: supply goes on from new key; what the victim had supplied is still fetched. @throws when not */
-export async function loseAll(victim: Victim, how: keyof typeof LOSSES): Promise<void> {
+export async function loseAll(network: Network, victim: Victim, how: keyof typeof LOSSES): Promise<void> {
   const { own, other } = APPS[victim];
-  await using network = await startNetwork(PLAN);
   const traffic = new Traffic(network, new Oracle());
   const km = network.km(victim);
   await network.stocked();
@@ -54,9 +54,12 @@ export async function loseAll(victim: Victim, how: keyof typeof LOSSES): Promise
 }
 
 /** design 7: the copy raises an alarm and is not used. @throws when it does not, or is */
-export async function restoreCopy(victim: Victim, parts: readonly ("store" | "token")[]): Promise<void> {
+export async function restoreCopy(
+  network: Network,
+  victim: Victim,
+  parts: readonly ("store" | "token")[],
+): Promise<void> {
   const { own, other } = APPS[victim];
-  await using network = await startNetwork(PLAN);
   const traffic = new Traffic(network, new Oracle());
   const km = network.km(victim);
   await network.stocked();

@@ -5,11 +5,12 @@ import type { Plan, PlannedLink } from "./plan.ts";
 const LETTERS = "abcdefghij";
 const kmAt = (at: number): string => `km-${LETTERS[at]}`;
 
-/** Blocks of 4 KiB, so that a few hundred kbit/s make many KMA-keys. */
+/** So that a few hundred kbit/s make many KMA-keys. */
+export const BLOCK_BYTES = 4_096;
 const CONFIG = {
   node: { log_level: "debug" },
   supply: { stock_low: 2, stock_high: 3, relay_timeout_ms: 5_000 },
-  links: { "*": { block_bytes: 4_096, keep_blocks: 1_024 } },
+  links: { "*": { block_bytes: BLOCK_BYTES, keep_blocks: 1_024 } },
 } as const;
 
 const link = (one: number, other: number, rateBitsPerS: number): PlannedLink => ({

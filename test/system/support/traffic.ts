@@ -5,7 +5,7 @@ import { EtsiDoor, Refused, type Wish } from "./doors.ts";
 import type { Network } from "./network.ts";
 import type { Oracle, Pair, Supplied } from "./oracle.ts";
 
-/** More than one KMA-key of 16 KiB in five answers. */
+/** 5 KiB: more than a KMA-key of 4 KiB in one answer, more than one of 16 KiB in five. */
 const WISH: Wish = { number: 40, size: 1024 };
 const ANSWERS = 5;
 /** Keys that one fetch asks for. */
@@ -15,9 +15,13 @@ export class Traffic {
   readonly oracle: Oracle;
   readonly #network: Network;
 
-  constructor(network: Network, oracle: Oracle) {
+  readonly #answers: number;
+
+  /** `answers`: how many make one supply. */
+  constructor(network: Network, oracle: Oracle, answers = ANSWERS) {
     this.#network = network;
     this.oracle = oracle;
+    this.#answers = answers;
   }
 
   #pair(initiator: string, target: string): Pair {
@@ -25,11 +29,11 @@ export class Traffic {
     return { source: from.km.id, destination: to.km.id, initiator, target };
   }
 
-  /** Some 25 KiB of keys from one app to another. @throws Refused */
+  /** Some 25 KiB of keys from one app to another, unless fewer answers are wanted. @throws Refused */
   async supply(initiator: string, target: string): Promise<Supplied[]> {
     const door = new EtsiDoor(this.#network.app(initiator));
     const supplied: Supplied[] = [];
-    for (let answers = 0; answers < ANSWERS; answers++) {
+    for (let answers = 0; answers < this.#answers; answers++) {
       supplied.push(...this.oracle.supplied(this.#pair(initiator, target), await door.supply(target, WISH)));
     }
     return supplied;
