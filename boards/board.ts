@@ -8,6 +8,7 @@ type Firmware =
   | { readonly platform: "x86_64-efi"; readonly file: "BOOTX64.EFI" }
   | { readonly platform: "arm64-efi"; readonly file: "BOOTAA64.EFI" };
 
+/** A board as data: what a node on it finds where, and what its image is made of. */
 export interface Board {
   readonly name: string;
   /** One sentence for people. */

@@ -2,6 +2,7 @@
 
 import type { Board } from "./board.ts";
 
+/** A PC with UEFI. */
 export const genericX86 = {
   name: "generic-x86_64",
   about: "a PC with UEFI, two serial ports (the first is the console), USB, TPM and the chip set's watchdog",

@@ -2,6 +2,7 @@
 
 import type { Board } from "./board.ts";
 
+/** Any Debian machine, without an image of its own. */
 export const host = {
   name: "host",
   about: "a Debian machine with SoftHSM2 and modules on any serial port",

@@ -5,6 +5,7 @@ import { host } from "./host.ts";
 import { raspberryPiCm4 } from "./raspberrypi-cm4.ts";
 import { virtX86 } from "./virt-x86_64.ts";
 
+/** Every board that a configuration or an image may name. */
 export const BOARDS = {
   host,
   "virt-x86_64": virtX86,

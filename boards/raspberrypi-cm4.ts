@@ -2,6 +2,7 @@
 
 import type { Board } from "./board.ts";
 
+/** A Raspberry Pi Compute Module 4. */
 export const raspberryPiCm4 = {
   name: "raspberrypi-cm4",
   about: "a Raspberry Pi Compute Module 4 with UEFI firmware, modules on USB, and the chip's watchdog",

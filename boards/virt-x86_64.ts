@@ -3,6 +3,7 @@
 
 import type { Board } from "./board.ts";
 
+/** The virtual PC that the tests start in QEMU. */
 export const virtX86 = {
   name: "virt-x86_64",
   about: "a virtual PC in QEMU, with USB serial modules, a HID gadget and the i6300esb watchdog",

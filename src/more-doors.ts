@@ -43,6 +43,7 @@ const DOORS: Readonly<Record<string, (opening: Opening) => Promise<OpenDoor> | u
   etsi004: (opening) => opening.config.etsi004 && openEtsi004(opening.config.etsi004, opening),
 };
 
+/** The doors that the configuration opens beside Ak and ETSI 014. */
 export interface MoreDoors {
   /** Open, by door. */
   connections(): Readonly<Record<string, number>>;

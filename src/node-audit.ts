@@ -63,6 +63,7 @@ export async function openAudit(
   return auditWriter;
 }
 
+/** The version that a package.json names. */
 export const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);
 
 function witnessOf(vault: OpenVault["vault"], at: ReturnType<typeof rowOf>): Witness | undefined {

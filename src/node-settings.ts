@@ -15,6 +15,7 @@ const KEY_ID_SPARE = 64;
 /** Blocks that the largest request may reach into, the turn of an epoch, and a few relays. */
 const LEAST_SLOTS = 32;
 
+/** What the configuration says to the vault. */
 export const vaultOptionsOf = ({ node, token, memory, supply, peers, ...rest }: NodeConfig): VaultOptions => ({
   km: node.id,
   dir: node.storeDir,
@@ -42,6 +43,7 @@ export const blockBytesOf = ({ links, topology }: Pick<NodeConfig, "links" | "to
     ? LARGEST_BLOCK
     : Math.max(...links.map((link) => link.blockBytes));
 
+/** What the configuration says to the key manager. */
 export const settingsOf = ({
   supply,
   sessions,

@@ -8,6 +8,7 @@ import { IMAGE_PACKAGES, LOADED_MODULES, MODULES, PRUNED, ROOT_MODULES } from ".
 import { debianSources } from "./sources.ts";
 import { ImageError, run, say, step } from "./tools.ts";
 
+/** For which board the base system is made, and from which packages. */
 export interface BaseOptions {
   readonly board: Board;
   readonly image: BoardImage;

@@ -15,8 +15,10 @@ import { addSystem } from "./system.ts";
 import { ImageError, installPackages, run, say, step } from "./tools.ts";
 import { keyringOf, updateKeys } from "./updates.ts";
 
+/** The folder of this repository. */
 export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 
+/** What `npm run image` was asked for. */
 export interface BuildOptions {
   /** Name of the board. */
   readonly board: string;
@@ -28,6 +30,7 @@ export interface BuildOptions {
   readonly fresh?: boolean | undefined;
 }
 
+/** What was built, as paths. */
 export interface BuiltImage {
   /** The disk image. */
   readonly disk: string;

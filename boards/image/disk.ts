@@ -12,6 +12,7 @@ const BLOCK = 4096;
 /** EFI system partition; Linux data. */
 const TYPES = { esp: "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", data: "0FC63DAF-8483-4772-8E79-3D69D8477DE4" };
 
+/** What a disk image is put together from. */
 export interface DiskOptions {
   readonly board: Board;
   readonly image: BoardImage;
@@ -96,6 +97,7 @@ function makeFat(
   }
 }
 
+/** What the boot partition holds, as paths. */
 export interface BootParts {
   readonly kernel: string;
   readonly initramfs: string;
@@ -184,6 +186,7 @@ export function makeDisk(
   run("sfdisk", ["--quiet", "--no-reread", "--no-tell-kernel", out], { input: `${script.join("\n")}\n` });
 }
 
+/** An empty folder of that name. */
 export const workFolder = (folder: string): string => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });

@@ -4,6 +4,7 @@ import { ImageError, run } from "./tools.ts";
 
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/** Where apt gets Debian's packages for the image. */
 export interface DebianSources {
   /** Lines for apt's sources.list. */
   readonly list: string;

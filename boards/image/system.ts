@@ -8,6 +8,7 @@ import { KEPT_WANTS, LOADED_MODULES, UNITS } from "./packages.ts";
 
 const OWN = (folder: string): string => fileURLToPath(new URL(folder, import.meta.url));
 
+/** What is put on top of the base system. */
 export interface SystemOptions {
   readonly board: Board;
   readonly image: BoardImage;
@@ -16,6 +17,7 @@ export interface SystemOptions {
   readonly keyring: string;
 }
 
+/** Adds qkm, its units and its settings to the root folder of an image. */
 export function addSystem(root: string, options: SystemOptions): void {
   const { image } = options;
   cpSync(OWN("root"), root, { recursive: true });

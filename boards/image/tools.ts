@@ -9,10 +9,12 @@ export class ImageError extends Error {
   override readonly name = "ImageError";
 }
 
+/** Tells the person who builds what is being done, on standard error. */
 export const say = (line: string): void => {
   process.stderr.write(`image: ${line}\n`);
 };
 
+/** Where and with which environment a tool runs. */
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -36,6 +38,7 @@ export function run(program: string, args: readonly string[], { cwd, env, input 
   throw new ImageError(`${[program, ...args].join(" ").slice(0, 300)} failed: ${why}`);
 }
 
+/** Whether a tool is installed, by path or by name. */
 export const isThere = (file: string): boolean =>
   file.startsWith("/") ? existsSync(file) : FOLDERS.some((folder) => folder !== "" && existsSync(join(folder, file)));
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { workFolder } from "./disk.ts";
 import { run, say } from "./tools.ts";
 
+/** The certificate and key that sign updates, as paths of PEM files. */
 export interface UpdateKeys {
   readonly certificate: string;
   readonly key: string;
@@ -23,8 +24,10 @@ export function updateKeys(folder: string): UpdateKeys {
   return { certificate, key };
 }
 
+/** The certificate that an image trusts for its updates, as PEM. */
 export const keyringOf = ({ certificate }: UpdateKeys): string => readFileSync(certificate, "utf8");
 
+/** What an update bundle holds, as paths. */
 export interface BundleParts {
   readonly boot: string;
   readonly system: string;

@@ -9,11 +9,13 @@ import { installPackages, run } from "../image/tools.ts";
 import { makeMedium } from "./medium.ts";
 import { Qmp } from "./qmp.ts";
 
+/** How two guests' network cards are joined: one listens on a port, the other connects. */
 export type Wire =
   | { readonly listen: number }
   | { readonly connect: number }
   | { readonly from: number; readonly to: number };
 
+/** The disk, the modules and the wires of one emulated machine. */
 export interface GuestOptions {
   /** The disk image. It is not changed: what the guest writes goes to an overlay in `dir`. */
   readonly disk: string;

@@ -19,6 +19,7 @@ interface Message {
 
 const RETRY_MS = 50;
 
+/** QEMU's control connection (QMP): commands with answers, and events. */
 export class Qmp implements Disposable {
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];

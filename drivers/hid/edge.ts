@@ -16,6 +16,7 @@ export interface HidHandle extends AsyncDisposable {
   write(report: Buffer): Promise<void>;
 }
 
+/** What the driver needs of a HID library; the tests put a model here. */
 export interface HidEdge {
   /** The devices of these ids now. */
   devices(vendorId: number, productId: number): Promise<readonly HidDevice[]>;

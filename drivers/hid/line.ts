@@ -7,6 +7,7 @@ import type { HidHandle } from "./edge.ts";
 /** The device has no numbered reports. */
 const REPORT_ID = 0;
 
+/** An open HID device as Kq's host sees it: frames in reports of 64 bytes. */
 export class HidLine implements OpenLine {
   readonly #handle: HidHandle;
   readonly #out = Buffer.alloc(1 + REPORT_BYTES, REPORT_ID);

@@ -5,6 +5,7 @@ import { devicesAsync, HIDAsync } from "node-hid";
 import { PortError } from "../../src/core/usb-port.ts";
 import type { HidDevice, HidEdge, HidHandle } from "./edge.ts";
 
+/** The edge on the package node-hid. */
 export const nodeHid: HidEdge = {
   async devices(vendorId, productId): Promise<readonly HidDevice[]> {
     const devices = await devicesAsync(vendorId, productId).catch(explain);

@@ -13,6 +13,7 @@ import { findToken, logIn, openSession, showsLife } from "./slot.ts";
 /** How long a close waits for calls that are still in the module. */
 const CLOSE_MS = 5_000;
 
+/** Which token, and where its PIN is. */
 export interface Access {
   readonly label: string;
   readonly pinFile: string;

@@ -6,12 +6,15 @@ import { forgetRegisters } from "../../src/core/registers.ts";
 import type { Kek } from "../../src/device/token.ts";
 import { SealBroken } from "../../src/device/token.ts";
 
+/** Bytes of an AES-GCM tag. */
 export const TAG_BYTES = 16;
 const IV_BYTES = 12;
 /** Longer jobs are never done on the event loop. */
 const LONGEST_DIRECT = 65_536;
 
+/** What `Kek.seal` is given. */
 export type SealJob = Parameters<Kek["seal"]>[0];
+/** What `Kek.open` is given. */
 export type OpenJob = Parameters<Kek["open"]>[0];
 
 /** Where a job runs: with which key, on whose session, on the event loop or beside it. */

@@ -11,6 +11,7 @@ import { lendPin } from "./pin.ts";
 import { reasonOf } from "./refusal.ts";
 import { listTokens, openSession } from "./slot.ts";
 
+/** Where the files of a SoftHSM token lie. */
 export interface TokenPlace {
   /** Becomes `softhsm2.conf` and `tokens/`, both for the owner alone. May hold several tokens. */
   readonly dir: string;

@@ -78,10 +78,13 @@ export const saysTrouble = among(
   "CKR_OPERATION_ACTIVE",
 );
 
+/** Whether an error says that the object is not there. */
 export const saysNoObject = among("CKR_OBJECT_HANDLE_INVALID", "CKR_KEY_HANDLE_INVALID");
 
+/** Whether an error says that the token does not tell this attribute. */
 export const saysNoAttribute = among("CKR_ATTRIBUTE_TYPE_INVALID", "CKR_ATTRIBUTE_SENSITIVE");
 
+/** Whether an error says that this process is logged in already. */
 export const saysLoggedIn = among("CKR_USER_ALREADY_LOGGED_IN");
 
 /**

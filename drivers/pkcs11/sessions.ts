@@ -14,6 +14,7 @@ interface Waiter {
   readonly reject: (reason: unknown) => void;
 }
 
+/** Sessions of one token, each lent to one operation at a time. */
 export class SessionPool {
   readonly #sessions: Sessions;
   readonly #idle: Handle[] = [];

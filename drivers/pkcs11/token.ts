@@ -24,6 +24,7 @@ import { measure, schemeOf } from "./measure.ts";
 import { saysNever } from "./refusal.ts";
 import type { Found } from "./slot.ts";
 
+/** Which PKCS#11 module, which token, where its PIN is. */
 export interface Pkcs11Options {
   /** Path of the PKCS#11 module, for example /usr/lib/softhsm/libsofthsm2.so. */
   readonly module: string;

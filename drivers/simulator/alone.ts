@@ -10,6 +10,7 @@ import { ModulePair } from "./pair.ts";
 import { nextRun } from "./run-file.ts";
 import type { SimulatorPorts } from "./simulator.ts";
 
+/** One module without its other end in this process: both make the same key from a seed. */
 export interface AloneOptions extends PairOptions {
   /** What both modules make the same key from. */
   readonly seed: string;

@@ -4,6 +4,7 @@ import type { LinkId } from "../../src/core/ids.ts";
 import type { Secret } from "../../src/core/secret.ts";
 import type { Framing } from "../../src/kq/framing/framing.ts";
 
+/** The simulated link: its name, block size, rate and faults. */
 export interface PairOptions {
   readonly link: LinkId;
   readonly blockBytes: number;
@@ -40,6 +41,7 @@ export interface Faults {
   readonly restartEveryMs: number;
 }
 
+/** A link on which nothing goes wrong. */
 export const NO_FAULTS: Faults = {
   jitter: 0,
   loseBlocks: 0,

@@ -7,6 +7,7 @@ import type { End } from "./end.ts";
 import type { MakeKey } from "./material.ts";
 import type { PairOptions } from "./options.ts";
 
+/** Time and randomness of a pair of modules. */
 export interface PairPorts {
   readonly clock: Clock;
   /** For what the modules contribute to a connection. */
@@ -31,6 +32,7 @@ const REPORT_MS = 1_000;
 
 const blockMs = (bytes: number, rateBitsPerS: number): number => (bytes * 8 * 1_000) / rateBitsPerS;
 
+/** Two modules of one simulated link, without lines. */
 export class ModulePair implements Disposable {
   readonly #options: PairOptions;
   readonly #ends: Ends;

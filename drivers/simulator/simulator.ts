@@ -9,6 +9,7 @@ import { ModulePair } from "./pair.ts";
 import { Pty } from "./pty.ts";
 import { nextRun } from "./run-file.ts";
 
+/** The simulated link and the terminals of its two ends. */
 export interface SimulatorOptions extends PairOptions {
   /** Paths of the two terminals; a KM opens one as its port. */
   readonly a: string;
@@ -17,12 +18,14 @@ export interface SimulatorOptions extends PairOptions {
   readonly runFile?: string | undefined;
 }
 
+/** Time, randomness and log of a simulator. */
 export interface SimulatorPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }
 
+/** A running pair of simulated modules on two pseudo-terminals. */
 export interface Simulator extends AsyncDisposable {
   /** Both modules lose their power and start again. */
   restart(): void;

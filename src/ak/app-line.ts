@@ -28,6 +28,7 @@ interface Open {
   readonly stopTimer: () => void;
 }
 
+/** What one application's line is given: time, log, and where its frames go. */
 export interface LinePorts {
   readonly clock: Clock;
   readonly log: Log;

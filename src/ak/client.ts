@@ -26,6 +26,7 @@ export type { PushedKey } from "./client/pushed-keys.ts";
 export type { ConnectionState } from "./client/reconnect.ts";
 export type { SuppliedKey } from "./client/supplied-key.ts";
 
+/** Where the key manager listens and who the application is; certificates and keys in PEM, times in ms. */
 export interface AkClientOptions {
   readonly host: string;
   readonly port: number;

@@ -22,6 +22,7 @@ const ROWS = byCode<(typeof AK)[keyof typeof AK]>(AK);
 /** Codes whose first byte this is go from applications to their KM. */
 const FROM_APP = 0x21;
 
+/** What the Ak connections of one KM share: the key manager's doors, memory for answers, time, log and counters. */
 export interface ConnectionPorts extends LinePorts {
   readonly door: KeyDoor;
   readonly sessions: SessionDoor;

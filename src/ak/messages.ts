@@ -88,13 +88,21 @@ export const AK = {
   }),
 } as const;
 
+/** 0x2101: an application asks for new keys (Q.4161 Table 1). */
 export type KeyRequest = PayloadOf<typeof AK.keyRequest>;
+/** 0x2102: an application asks for keys by their IDs. */
 export type KeyRequestWithId = PayloadOf<typeof AK.keyRequestWithId>;
+/** 0x1203: keys, or why there are none. */
 export type KeyResponse = PayloadOf<typeof AK.keyResponse>;
+/** 0x2104: an application opens a session (Q.4161 8.2). */
 export type SessionCreationRequest = PayloadOf<typeof AK.sessionCreation>;
+/** 0x1206: the key manager tells the destination of a session. */
 export type SessionNotification = PayloadOf<typeof AK.sessionNotification>;
+/** 0x2108: the initiator asks for keys of a session. */
 export type SessionKeyRequest = PayloadOf<typeof AK.sessionKeyRequest>;
+/** 0x120A: the key manager pushes keys of a session. */
 export type ProactiveSupply = PayloadOf<typeof AK.proactiveSupply>;
+/** 0x210B: the destination acknowledges one pushed key. */
 export type ProactiveSupplyResponse = PayloadOf<typeof AK.proactiveSupplyResponse>;
 
 /** Which message answers which. */

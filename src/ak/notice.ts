@@ -21,6 +21,7 @@ export function notification(creation: SessionCreation): SessionNotification {
   };
 }
 
+/** One 0x1206 that waits for its 0x2107. */
 export class Notice implements Asked {
   /** Rejects with a Fault: SESSION_REFUSED, BUSY or APP_UNAVAILABLE with what the application says, MALFORMED_REQUEST, PEER_UNAVAILABLE. */
   readonly answered: Promise<void>;

@@ -17,6 +17,7 @@ export function idsOf(grant: Grant): readonly string[] {
   });
 }
 
+/** One 0x120A that waits for a 0x210B for each of its keys. */
 export class Push implements Asked {
   /**
    * Resolves with the IDs that were acknowledged, in the order of the keys. Rejects with Fault MALFORMED_REQUEST when there are none,

@@ -7,6 +7,7 @@ import { BufferPool } from "../wire/buffer-pool.ts";
 import { AkConnection, type ConnectionPorts } from "./connection.ts";
 import { TurnedAway } from "./turned-away.ts";
 
+/** Where the door listens, its TLS material and its limits. */
 export interface AkOptions {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };

@@ -18,6 +18,7 @@ import { registerTrace } from "./audit/trace.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { openConfig } from "./run.ts";
 
+/** Adds `qkm audit`. */
 export function registerAuditCommand(program: Command): void {
   const audit = program.command("audit").summary("verify, show and trace the audit log of a KM");
   audit.addCommand(verifyCommand());

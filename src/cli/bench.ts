@@ -19,6 +19,7 @@ interface BenchOptions {
   readonly network: string;
 }
 
+/** Adds `qkm bench`. */
 export function registerBenchCommand(program: Command): void {
   program
     .command("bench")

@@ -16,6 +16,7 @@ interface ClusterOptions {
 
 const NETWORK = `${USUAL_DIR}-cluster/network.json`;
 
+/** Adds `qkm cluster`. */
 export function registerClusterCommand(program: Command): void {
   const cluster = program.command("cluster").summary("show the members of a KM, hand over from one to another");
   cluster

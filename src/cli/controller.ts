@@ -16,6 +16,7 @@ interface ControllerOptions {
 
 const USUAL_WATCH_S = 5;
 
+/** Adds `qkm controller`. */
 export function registerControllerCommand(program: Command): void {
   program
     .command("controller")

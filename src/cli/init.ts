@@ -50,6 +50,7 @@ function membersOf(text: string): number {
 
 const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
+/** Adds `qkm init`. */
 export function registerInitCommand(program: Command): void {
   program
     .command("init")

@@ -4,7 +4,9 @@ import { write, writeSync } from "node:fs";
 import { pino } from "pino";
 import type { Log } from "../core/ports.ts";
 
+/** Log levels, from the most to the least talkative. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+/** The least that is logged. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A log whose level, one of `LOG_LEVELS`, can be set while it is written. */
@@ -68,6 +70,7 @@ const RETRY_MS = 50;
 /** Tries, that far apart, to write the rest at dispose. */
 const LAST_TRIES = 20;
 
+/** A log file that never blocks; lines that cannot be written are counted. */
 export interface LogFile extends LogDestination, Disposable {
   /** Lines lost so far: there was no room, or the file could not be written. */
   readonly dropped: number;

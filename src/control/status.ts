@@ -19,6 +19,7 @@ interface LineStatus {
   readonly alarms: readonly string[];
 }
 
+/** A link of this KM, with its module and line. */
 export interface LinkReport extends LineStatus {
   readonly id: string;
   readonly peer: string;
@@ -34,6 +35,7 @@ export interface LinkReport extends LineStatus {
   readonly padBytes: { readonly out: number; readonly in: number };
 }
 
+/** What is shared with one peer, or within this KM. */
 export interface PeerReport {
   readonly id: string;
   /** A route leads to it. */
@@ -68,6 +70,7 @@ export interface ClusterReport {
   }[];
 }
 
+/** Everything that a KM says of itself. */
 export interface KmReport {
   readonly km: string;
   readonly ready: boolean;

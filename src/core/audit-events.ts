@@ -30,6 +30,7 @@ const KEYS = {
 };
 const WHOLE = { peer: "the strict peer", block: "the stored block that they lie in" };
 
+/** Every kind of event of the audit log with its fields; types, checks and docs/audit.md follow from it. */
 export const AUDIT_EVENTS = {
   log_begun: event("a log was begun: nothing lies before it", { km: "the KM's ID" }),
   started: event("the process began", {
@@ -278,6 +279,7 @@ export const AUDIT_EVENTS = {
   }),
 } as const satisfies Record<string, EventRow>;
 
+/** The name of an event of the audit log. */
 export type AuditKind = keyof typeof AUDIT_EVENTS;
 
 /** The fields of an event; one that is undefined is left out. */

@@ -71,6 +71,7 @@ export const COUNTERS = {
   alarms: counter("alarms raised", "alarm"),
 } as const satisfies Record<string, CounterRow>;
 
+/** The name of a counter, without the prefix `qkm_` that Prometheus sees. */
 export type CounterName = keyof typeof COUNTERS;
 
 /** Why a block or KMA-key ended unused, with the sentence for the manual. */
@@ -87,6 +88,7 @@ export const END_REASONS = {
   unreadable: "the record could not be unsealed",
 } as const;
 
+/** Why a block or KMA-key ended unused, as counters and audit log name it. */
 export type EndReason = keyof typeof END_REASONS;
 
 /** Why a session ended, with the sentence for its applications and the manual. */
@@ -100,4 +102,5 @@ export const SESSION_ENDS = {
   stopped: "its key manager was stopped",
 } as const;
 
+/** Why a session ended, as peers, applications and counters are told. */
 export type SessionEnd = keyof typeof SESSION_ENDS;

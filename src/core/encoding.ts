@@ -7,7 +7,9 @@ export type Item =
   | { readonly u32: number }
   | { readonly list: readonly (readonly Item[])[] };
 
+/** A number in 8 bytes, big-endian, of `T(…)` (key-protocol 1). */
 export const u64 = (value: number): Item => ({ u64: value });
+/** A number in 4 bytes, big-endian, of `T(…)` (key-protocol 1). */
 export const u32 = (value: number): Item => ({ u32: value });
 /** A list of plain strings. */
 export const strings = (values: readonly string[]): Item => ({ list: values.map((value) => [value]) });

@@ -20,6 +20,7 @@ const row = (http: FaultRow["http"], retry: boolean, text: string, manual: strin
   manual,
 });
 
+/** Every fault: HTTP status, whether a retry helps, the response text, and the sentence for docs/faults.md. */
 export const FAULTS = {
   MALFORMED_REQUEST: row(
     400,
@@ -237,6 +238,7 @@ export const FAULTS = {
   ),
 } as const satisfies Record<string, FaultRow>;
 
+/** The name of a fault; what code matches on. */
 export type FaultCode = keyof typeof FAULTS;
 
 /** What a fault may add to its row. */

@@ -6,6 +6,7 @@
 /** Most urgent first. */
 const RANKS = ["kx", "intake", "housekeeping"] as const;
 
+/** The kinds of work that can wait, most urgent first. */
 export type Rank = (typeof RANKS)[number];
 
 /** What one turn of the loop has for all of them: far below the 5 ms that nothing may hold it, also on a slow machine. */
@@ -18,6 +19,7 @@ interface Waiting {
   readonly resolve: () => void;
 }
 
+/** How a turn of the event loop is waited for, and how long a piece of work took. */
 export interface PaceParts {
   /** Calls `then` in the next turn of the event loop, after what its sockets bring. */
   readonly turn: (then: () => void) => void;
@@ -25,6 +27,10 @@ export interface PaceParts {
   readonly nowUs?: () => number;
 }
 
+/**
+ * Gives background work its turns: a bounded time in each turn of the event loop, by rank, so that supply never waits
+ * long.
+ */
 export class Pace {
   readonly #parts: PaceParts;
   readonly #queues: Readonly<Record<Rank, Waiting[]>> = { kx: [], intake: [], housekeeping: [] };

@@ -4,6 +4,7 @@ import { Fault } from "./fault.ts";
 
 /** How a KMA-key came: over one QKD link, over transit nodes, or in parts over several routes. */
 export const ROUTE_TYPES = ["direct", "relayed", "multipath"] as const;
+/** How a KMA-key came: over a link of both ends, by relay, by relay in parts, or made here for two own applications. */
 export type RouteType = (typeof ROUTE_TYPES)[number];
 
 /** What keys are to be like; what is absent does not matter. */

@@ -33,6 +33,7 @@ interface Edge {
   readonly links: TopologyLink[];
 }
 
+/** The KMs of a network and the links between them; read-only, searched by `route-search.ts`. */
 export class Topology {
   readonly links: readonly TopologyLink[];
   /** In the order of their IDs. */

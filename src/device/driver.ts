@@ -18,6 +18,7 @@ export interface SourceOptions {
   readonly baudRate?: number | undefined;
 }
 
+/** What a driver is given by the node: locked memory for its blocks, time, randomness, log and counters. */
 export interface SourcePorts {
   /** Slots for the blocks on their way in, each of at least `blockBytes`. */
   readonly pool: SecretPool;

@@ -21,12 +21,14 @@ import {
 import { ALLOWED, type Route, routeOf } from "./route.ts";
 import { statusText } from "./status.ts";
 
+/** What requests at this door need: the key manager, time and log. */
 export interface HandlerPorts {
   readonly door: KeyDoor;
   readonly log: Log;
   readonly meter: Meter;
 }
 
+/** The handler of all requests of one connection's application. */
 export const makeHandler =
   (ports: HandlerPorts): Handler =>
   (asked) =>

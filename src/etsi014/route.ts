@@ -4,6 +4,7 @@ import { Fault } from "../core/fault.ts";
 import { type AppId, appId } from "../core/ids.ts";
 import { splitTarget } from "../http/target.ts";
 
+/** The three methods of ETSI GS QKD 014 clause 5, by the last part of their paths. */
 export type Operation = "status" | "enc_keys" | "dec_keys";
 
 /** `/api/v1/keys/{SAE_ID}/{operation}?{query}`. */

@@ -8,6 +8,7 @@ import type { TlsMaterial } from "../net/options.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler } from "./handler.ts";
 
+/** Where the door listens, its TLS material and its limits. */
 export interface Etsi014Options {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -20,12 +21,14 @@ export interface Etsi014Options {
   readonly memory: Uint8Array;
 }
 
+/** What the door needs of its node. */
 export interface Etsi014Ports extends ServicePorts, HandlerPorts {
   /** Whether the application of a certificate may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
   readonly audit?: Audit;
 }
 
+/** The open door; dispose it to close it in order. */
 export interface Etsi014Server extends AsyncDisposable {
   readonly port: number;
   /** Connections open or on their way. */

@@ -6,6 +6,7 @@ import { Fault } from "../core/fault.ts";
 /** A longer body is read to its end and refused. */
 export const BODY_BYTES = 65_536;
 
+/** An object as JSON has it, its members still to be checked. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 const malformed = (text: string, cause?: unknown): Fault => new Fault("MALFORMED_REQUEST", { text, cause });
@@ -38,6 +39,7 @@ export function jsonObject(body: Uint8Array | undefined, contentType: string | u
   return value;
 }
 
+/** Whether a value read from JSON is an object, not an array and not null. */
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 

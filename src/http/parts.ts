@@ -12,6 +12,7 @@ const PART_BYTES = 65_536;
 /** Smallest part: the head of an answer and one key of the largest size. */
 const LEAST_BYTES = 8192;
 
+/** The parts of one region of locked memory: each lent to one answer at a time, zeroed when it is given back. */
 export class Parts {
   readonly #free: Uint8Array[] = [];
   readonly #waiting: ((part: Part) => void)[] = [];

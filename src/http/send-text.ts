@@ -10,6 +10,7 @@ export interface Closing {
   readonly closing: () => boolean;
 }
 
+/** Header fields of an answer by their names. */
 export type Headers = Readonly<Record<string, string | number>>;
 
 /** Sends JSON text with its exact length. Does nothing when the client is gone. */

@@ -42,11 +42,13 @@ export interface HttpRequest {
 /** Serves one request; the next of the same connection comes when its answer is out. Must not throw. */
 export type Handler = (asked: HttpRequest) => void;
 
+/** What every HTTP door is given: time, counters, log. */
 export interface ServicePorts {
   readonly clock: Clock;
   readonly meter: Meter;
 }
 
+/** The door's name and the limits of its connections. */
 export interface ServiceOptions {
   /** As counters name it. */
   readonly door: string;

@@ -338,6 +338,7 @@ export interface UnprotectedRelayPeer {
   relayUnprotected(offer: UnprotectedOffer, timeoutMs: number): Promise<void>;
 }
 
+/** What a strict peer asks of this KM. */
 export interface UnprotectedRelayEvents {
   /** A peer configured as strict relays whole keys. @throws Fault, which becomes the 0x1102 */
   relayedUnprotected(peer: PeerConnection, arrival: UnprotectedArrival): Promise<void>;
@@ -354,6 +355,7 @@ export interface SessionPeer {
   notifySession(options: PeerKeysRequest, timeoutMs: number): Promise<readonly string[]>;
 }
 
+/** What another KM asks of this one for sessions (Q.4163 8.3). */
 export interface SessionEvents {
   /** @throws Fault, which becomes the 0x1104 */
   sessionCreated(peer: PeerConnection, creation: SessionCreation): Promise<void>;

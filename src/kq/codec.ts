@@ -70,7 +70,9 @@ const unsigned = (size: 1 | 4): Kind<number> => ({
   get: (from) => from.uint(size),
 });
 
+/** A number in one byte. */
 export const u8 = unsigned(1);
+/** A number in four bytes, big-endian. */
 export const u32 = unsigned(4);
 
 /** 8 bytes, of which a JavaScript number holds 53 bits. */
@@ -128,8 +130,10 @@ export const rest: Kind<Uint8Array> = {
 
 /** Named fields, one after the other, each with a phrase for the manual. */
 export type Fields = Readonly<Record<string, { readonly kind: Kind<unknown>; readonly text: string }>>;
+/** The values of a message's fields. */
 export type ValuesOf<F> = { readonly [K in keyof F]: F[K] extends { readonly kind: Kind<infer T> } ? T : never };
 
+/** One field: its kind, and what it says. */
 export const field = <T>(kind: Kind<T>, text: string) => ({ kind, text });
 
 /** Fields as one kind: the body of a message, or an item of a list. */

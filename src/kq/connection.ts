@@ -12,6 +12,7 @@ import { Outbox } from "./outbox.ts";
 /** What can be wrong with a frame: labels of the counter `line_faults`. */
 export type LineFault = "damaged" | "repeated" | "order" | "malformed" | "refused" | "silence" | "spent" | "restarted";
 
+/** Time, limits, and whom frames go to. */
 export interface ConnectionPorts {
   readonly clock: Clock;
   readonly limits: Limits;
@@ -29,6 +30,7 @@ export interface ConnectionPorts {
 /** On a line bad enough to ask, asking once may not be enough. */
 const ASK_TIMES = 3;
 
+/** One connection of host and module after their hellos. */
 export class Connection implements Disposable {
   readonly #ports: ConnectionPorts;
   readonly #outbox: Outbox;

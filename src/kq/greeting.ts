@@ -26,10 +26,15 @@ export interface Refusal {
 
 const guard: Guard = helloGuard();
 
+/** What one end contributes to the name of a connection. */
 export const freshNonce = (random: Random): Uint8Array => Buffer.from(random.hex(NONCE_BYTES), "hex");
+/** Whether a hello has no nonce of the other end yet. */
 export const isNone = (nonce: Uint8Array): boolean => isSame(nonce, NO_NONCE);
+/** Whether two byte strings are the same; not for secrets. */
 export const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+/** Whether a frame is a hello. */
 export const isHello = (frame: Buffer): boolean => frame[0] === KQ.hello.code;
+/** Which end a hello says that it comes from. */
 export const sideOf = (hello: Hello): Side | undefined => SIDES[hello.side];
 
 /** A frame, lent until the next hello is made. With `echo` known it carries the proof. */
@@ -48,6 +53,7 @@ export function readHello(frame: Buffer): Hello | "otherVersion" | undefined {
   );
 }
 
+/** The refusal of another version of Kq. */
 export const WRONG_VERSION: Refusal = {
   alarm: "wrong-version",
   sentence: `the other end speaks another version of Kq than ${KQ_VERSION}; update the older one`,

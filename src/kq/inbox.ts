@@ -5,6 +5,7 @@ import type { Limits } from "./limits.ts";
 /** What became of a frame, by its number. */
 export type Verdict = "next" | "repeated" | "ahead";
 
+/** Numbered frames on their way in. */
 export class Inbox {
   #expected = 0;
   #unacknowledged = 0;

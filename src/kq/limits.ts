@@ -45,6 +45,7 @@ export interface Limits {
   readonly lastNumber: number;
 }
 
+/** The limits of both ends unless a test says otherwise. */
 export const LIMITS: Limits = {
   window: 128,
   ackEvery: 32,

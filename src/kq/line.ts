@@ -5,6 +5,7 @@ import { COBS, type Coder, type Framing } from "./framing/framing.ts";
 /** Takes bytes, which are its own from then on; `false` when it wants no more before `drained` is called. */
 export type Write = (bytes: Uint8Array) => boolean;
 
+/** One attached line as an end writes to it. */
 export class Line {
   readonly #out: Buffer;
   readonly #pieceBytes: number;

@@ -47,6 +47,7 @@ function message<F extends Fields>(head: Head, fields: F): Message<F> {
 
 /** `side` of a hello. */
 export const SIDES = ["host", "tx", "rx"] as const;
+/** Tx or Rx end of a QKD link. */
 export type Side = (typeof SIDES)[number];
 
 /** Blocks `first` … `first + count - 1` of one run. */
@@ -56,6 +57,7 @@ const range = record({
   count: field(u32, "how many, one after the other"),
 });
 
+/** The messages of Kq by name. */
 export const KQ = {
   hello: message(
     { code: 0x01, from: "both", order: "none", text: "who speaks; three of them make a connection" },
@@ -118,11 +120,17 @@ export const KQ = {
   ),
 } as const;
 
+/** The name of a message. */
 export type KqName = keyof typeof KQ;
+/** The fields of a message. */
 export type PayloadOf<N extends KqName> = ReturnType<(typeof KQ)[N]["get"]>;
+/** Who speaks; three of them make a connection. */
 export type Hello = PayloadOf<"hello">;
+/** What a module says of its optics and its key. */
 export type Status = PayloadOf<"status">;
+/** A piece of a block. */
 export type Fragment = PayloadOf<"fragment">;
+/** Blocks in a row of one run. */
 export type BlockRange = PayloadOf<"durable">["blocks"][number];
 
 /** A decoded message with its name. */
@@ -130,6 +138,7 @@ export type Incoming = { readonly [N in KqName]: { readonly name: N; readonly va
 
 const BY_CODE = new Map<number, KqName>(Object.entries(KQ).map(([name, { code }]) => [code, name as KqName]));
 
+/** The message of a code, if there is one. */
 export const nameOf = (code: number): KqName | undefined => BY_CODE.get(code);
 
 /** @throws Malformed */

@@ -13,6 +13,7 @@ export interface Parcel {
   readonly arrived: () => void;
 }
 
+/** Numbered frames on their way out, kept until the other end has them. */
 export class Outbox {
   #parcels: Parcel[] = [];
   /** Number of the first parcel kept. */

@@ -9,7 +9,9 @@ import { MAX_FRAME_BYTES, NONCE_BYTES, TAG_BYTES } from "./limits.ts";
 import { encode, type Hello } from "./messages.ts";
 
 const KEY_BYTES = 32;
+/** The proof of a hello without a pairing key. */
 export const NO_PROOF = new Uint8Array(TAG_BYTES);
+/** The nonce of an end that is not known yet. */
 export const NO_NONCE = new Uint8Array(NONCE_BYTES);
 
 /** The random bytes of both ends: they name a connection. */
@@ -18,6 +20,7 @@ export interface Nonces {
   readonly module: Uint8Array;
 }
 
+/** What a derived key is for; each has its own. */
 export type Purpose = "host hello" | "module hello" | "host to module" | "module to host";
 
 /**
@@ -58,4 +61,5 @@ export function proofOf(pairing: Secret, hello: Hello): Uint8Array {
   return mac.subarray(0, TAG_BYTES);
 }
 
+/** Whether a hello proves that its sender has the pairing key, compared in constant time. */
 export const proves = (pairing: Secret, hello: Hello): boolean => timingSafeEqual(hello.proof, proofOf(pairing, hello));

@@ -23,6 +23,7 @@ interface OpenCall {
   readonly cancelTimer: () => void;
 }
 
+/** How long an answer may take, and the fault after it. */
 export interface CallLimit {
   readonly timeoutMs: number;
   /** What the request fails with after that time. */
@@ -31,12 +32,14 @@ export interface CallLimit {
   readonly most?: number;
 }
 
+/** One request that was sent and is not answered for good. */
 export interface Call {
   readonly messageId: number;
   /** The payload of the last answer, still to be checked. */
   readonly answered: Promise<object>;
 }
 
+/** The requests of one connection that wait for answers, by MessageID; each ends at its deadline. */
 export class Calls {
   readonly #clock: Clock;
   readonly #open = new Map<number, OpenCall>();

@@ -2,6 +2,7 @@
 
 import type { Clock } from "../core/ports.ts";
 
+/** When a probe is sent and how long its answer may take, in ms. */
 export interface KeepaliveTimes {
   /** Silence before a probe. */
   readonly silenceMs: number;
@@ -9,8 +10,10 @@ export interface KeepaliveTimes {
   readonly timeoutMs: number;
 }
 
+/** The times of every Kx connection unless a test says otherwise. */
 export const KEEPALIVE: KeepaliveTimes = { silenceMs: 5_000, timeoutMs: 5_000 };
 
+/** What silence leads to. */
 export interface KeepaliveActions {
   /** Sends something that makes the peer answer. */
   probe(): void;
@@ -18,6 +21,7 @@ export interface KeepaliveActions {
   silent(): void;
 }
 
+/** Watches one connection for silence. */
 export class Keepalive {
   readonly #clock: Clock;
   readonly #times: KeepaliveTimes;

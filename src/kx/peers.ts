@@ -22,11 +22,13 @@ export interface KxPeer {
   readonly dialect: Dialect;
 }
 
+/** Where a peer's Kx listener is. */
 export interface KxAddress {
   readonly host: string;
   readonly port: number;
 }
 
+/** Who this KM is, where it listens, and its peers. */
 export interface KxOptions {
   /** This KM. */
   readonly km: KmId;
@@ -43,11 +45,13 @@ export interface KxOptions {
   readonly keepalive?: KeepaliveTimes;
 }
 
+/** What Kx needs of its node: whom requests go to, time, randomness, log, counters, audit log. */
 export interface KxPorts extends Omit<RosterPorts, "buffers"> {
   readonly random: Random;
   readonly audit?: Audit;
 }
 
+/** All Kx connections of one KM; dispose it to close them. */
 export interface Kx extends AsyncDisposable {
   readonly port: number;
   /** Peers connected now, in the order of their IDs. */

@@ -5,12 +5,14 @@ import { Backoff } from "../net/backoff.ts";
 import type { Channel } from "../net/channel.ts";
 import type { KxSession } from "./session.ts";
 
+/** Time, randomness for the jitter, and the log. */
 export interface RedialPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }
 
+/** The peer that is kept dialled, and how. */
 export interface Dialled {
   /** For the log. */
   readonly peer: string;

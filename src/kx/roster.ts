@@ -8,10 +8,12 @@ import type { KeepaliveTimes } from "./keepalive.ts";
 import type { Dialect } from "./server.ts";
 import { KxSession, type SessionPorts } from "./session.ts";
 
+/** What each dialogue needs, and who is told that a peer comes or goes. */
 export interface RosterPorts extends SessionPorts {
   readonly events: PeerEvents;
 }
 
+/** This KM and the peers that may be connected. */
 export interface RosterOptions {
   /** This KM. */
   readonly km: KmId;

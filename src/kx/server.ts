@@ -14,6 +14,7 @@ import { responseOf } from "./payload/response.ts";
 import { answerableId, refused, taken } from "./payload/route.ts";
 import { arrivalOf } from "./payload/unprotected-relay.ts";
 
+/** What a peer's requests ask of the key manager. */
 export type ServerEvents = Omit<PeerEvents, "connected" | "disconnected">;
 
 interface ServerPorts {
@@ -22,8 +23,10 @@ interface ServerPorts {
   readonly meter: Meter;
 }
 
+/** How a peer is spoken to: with this project's extensions, or in the standard's tables alone. */
 export type Dialect = "extended" | "strict";
 
+/** Both ends of the dialogue, the dialect, and the size of a key that is not named. */
 export interface ServerOptions {
   /** This KM. */
   readonly self: KmId;

@@ -34,6 +34,7 @@ import { type Dialect, Server, type ServerEvents } from "./server.ts";
 const ROWS = byCode(KX);
 const DOOR = { door: "kx" } as const;
 
+/** What one dialogue is given: whom requests go to, time, log, counters, buffers. */
 export interface SessionPorts {
   readonly events: ServerEvents;
   readonly clock: Clock;
@@ -43,6 +44,7 @@ export interface SessionPorts {
   readonly buffers: Buffers;
 }
 
+/** Both ends of the dialogue, the dialect, and its times. */
 export interface SessionOptions {
   /** This KM. */
   readonly self: KmId;

@@ -28,6 +28,7 @@ export interface ArrivalLimits {
   readonly failuresAtOnce: number;
 }
 
+/** The limits of a listener whose configuration names none. */
 export const ARRIVAL_LIMITS: ArrivalLimits = {
   most: 1_024,
   handshakes: 128,
@@ -36,6 +37,7 @@ export const ARRIVAL_LIMITS: ArrivalLimits = {
   failuresAtOnce: 128,
 };
 
+/** How the keys of a connection were agreed, as log and counters name it. */
 export type KeyExchange = Group | typeof DHE_PSK;
 
 /** One connection on its way in. */
@@ -57,6 +59,7 @@ export interface Arrival {
   shown: { readonly identity: string; readonly key: PreSharedKey } | undefined;
 }
 
+/** What is done with a connection on its way in. */
 export interface ArrivalPorts {
   /** Begins the TLS handshake. */
   begin(arrival: Arrival): void;
@@ -72,6 +75,7 @@ interface Patience {
   readonly answerMs: number;
 }
 
+/** All connections of one listener that have not shown who they are. */
 export class Arrivals {
   readonly #patience: Patience;
   readonly #ports: ArrivalPorts;

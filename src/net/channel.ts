@@ -10,6 +10,7 @@ export interface ChannelHandler {
   closed(reason: string): void;
 }
 
+/** One open connection whose other end is known. One unfinished write at a time; reading pauses meanwhile. */
 export interface Channel {
   /** The ID in the peer's certificate (SAN URI `urn:qkm:app:<id>` or `urn:qkm:km:<id>`). */
   readonly id: string;

@@ -5,6 +5,7 @@ import { Refusal } from "./refusal.ts";
 
 /** Groups that may be allowed; X25519MLKEM768 is the hybrid one. */
 export const GROUPS = { X25519MLKEM768: 0x11ec, X25519: 0x001d } as const;
+/** A key exchange group that this project knows, by its TLS name. */
 export type Group = keyof typeof GROUPS;
 
 const RECORD_HEADER = 5;
@@ -48,6 +49,7 @@ function recordBytes(seen: Buffer): number | undefined {
   return length > MAX_RECORD ? undefined : RECORD_HEADER + length;
 }
 
+/** Reads a ClientHello; one that is cut or odd gives what could be read. */
 export function helloOf(message: Buffer): ClientHello {
   let suites: readonly number[] = [];
   try {

@@ -9,6 +9,7 @@ import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./opt
 import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { TlsChannel } from "./tls-channel.ts";
 
+/** Where to dial and who must answer. */
 export interface DialOptions extends SecureOptions {
   readonly host: string;
   readonly port: number;

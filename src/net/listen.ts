@@ -6,6 +6,7 @@ import { type ListenOptions, type NetPorts, TIMING } from "./options.ts";
 import { TlsChannel } from "./tls-channel.ts";
 import { type Listener, listenTls } from "./tls-listener.ts";
 
+/** Who is given the channels that a listener admits. */
 export interface ChannelPorts extends Omit<NetPorts, "turnAway"> {
   /** A connection is open and admitted; call its `start` before this returns. */
   opened(channel: Channel): void;

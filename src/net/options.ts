@@ -29,6 +29,7 @@ export interface Timing {
   readonly idleMs: number;
 }
 
+/** The times of listeners and diallers unless a test says otherwise. */
 export const TIMING: Timing = {
   handshakeMs: 10_000,
   answerMs: 3_000,
@@ -37,6 +38,7 @@ export const TIMING: Timing = {
   idleMs: 600_000,
 };
 
+/** What both ends of TLS need: certificate, key, trust anchor, groups. */
 export interface SecureOptions {
   /** The `door` label of counters, and of log lines: `ak`, `etsi014`, `kx`, `controller`. */
   readonly door: string;
@@ -48,6 +50,7 @@ export interface SecureOptions {
   readonly timing?: Partial<Timing>;
 }
 
+/** Where to listen, for how many, and who is let in. */
 export interface ListenOptions extends SecureOptions {
   readonly host: string;
   /** 0 for any free port. */
@@ -60,6 +63,7 @@ export interface ListenOptions extends SecureOptions {
   readonly preShared?: PreSharedKeys;
 }
 
+/** Log, counters and time of a listener or dialler. */
 export interface NetPorts {
   readonly log: Log;
   readonly meter: Meter;

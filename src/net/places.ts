@@ -11,6 +11,7 @@ interface Place {
   usedMs: number;
 }
 
+/** What happens to connections that lose their place. */
 export interface PlacesPorts {
   /** An open connection was closed: for another's sake, or because nobody used it. */
   closed(id: string, refusal: Refusal): void;
@@ -19,6 +20,7 @@ export interface PlacesPorts {
 /** How often it is looked who has read something. */
 const LOOK_MS = 1_000;
 
+/** The places of one door, shared fairly between identities. */
 export class Places implements Disposable {
   readonly #most: number;
   readonly #idleMs: number;

@@ -25,6 +25,7 @@ export const REFUSALS = {
   idle: "this open one had sent nothing for long, and its identity has another",
 } as const;
 
+/** Why a connection is refused, as counters and log name it. */
 export type RefusalReason = keyof typeof REFUSALS;
 
 /** A connection that may not be: thrown while it is examined, logged and counted in one place. */

@@ -8,6 +8,7 @@ import type { Peer } from "./identity.ts";
 /** After `close`, the peer has this long to end its side before the socket is destroyed. */
 const LINGER_MS = 1000;
 
+/** A channel over one TLS socket. */
 export class TlsChannel implements Channel {
   readonly id: string;
   readonly certificate: string;

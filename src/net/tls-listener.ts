@@ -5,6 +5,7 @@ import type { TLSSocket } from "node:tls";
 import { type AdmittedPeer, Gate } from "./gate.ts";
 import { type ListenOptions, type NetPorts, TIMING } from "./options.ts";
 
+/** An open listener; dispose it to close it and its connections. */
 export interface Listener extends AsyncDisposable {
   readonly host: string;
   readonly port: number;

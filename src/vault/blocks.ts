@@ -15,6 +15,7 @@ import { checkName } from "./store/store.ts";
 import type { TokenLink } from "./token-link.ts";
 import type { BlockId, Job, KeyIdKey, OpenBlock, OpenJob, Sealed, Vault } from "./vault.ts";
 
+/** What the blocks of one vault are made of. */
 export interface BlocksParts extends Reader {
   readonly link: TokenLink;
   readonly slab: Slab;
@@ -30,6 +31,7 @@ export interface BlocksParts extends Reader {
 /** What sealing costs: some 250 µs for 32 KiB, with its commit. */
 const SEALED_BYTES_PER_US = 128;
 
+/** Blocks and key-ID keys on their way between drivers, the store and locked memory. */
 export class Blocks {
   readonly #parts: BlocksParts;
   readonly #cachedBlocks: CachedBlocks;

@@ -5,6 +5,7 @@ import { asRecord } from "./store/sealed.ts";
 import { checkName } from "./store/store.ts";
 import type { BlockId, Change, Row, Sealed } from "./vault.ts";
 
+/** A change that is being built; `commit` once, then it is spent. */
 export class PendingChange implements Change {
   readonly #commit: (ops: readonly ChangeOp[]) => Promise<void>;
   #ops: ChangeOp[] | undefined = [];

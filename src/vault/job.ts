@@ -5,6 +5,7 @@ import { LockedEmptySlot } from "./memory/empty-slot.ts";
 import { type BlockHome, OpenedBlock } from "./memory/open-block.ts";
 import type { BlockId, EmptySlot, OpenBlock, OpenJob } from "./vault.ts";
 
+/** The blocks and empty slots of one job, given up together. */
 export class OpenedJob implements OpenJob {
   readonly blocks: readonly OpenBlock[];
   readonly emptySlots: readonly EmptySlot[];

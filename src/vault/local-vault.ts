@@ -37,6 +37,7 @@ const KEKS_FIRST_MS = 500;
 /** How long `zeroise` waits for a token that is not there. */
 const TOKEN_COMES_MS = 5000;
 
+/** What a vault is made of. */
 export interface VaultParts {
   readonly memory: LockedMemory;
   readonly slab: Slab;
@@ -53,6 +54,7 @@ export interface VaultParts {
   readonly release: () => void;
 }
 
+/** The vault of one KM; dispose it to zero its memory and close its store. */
 export class LocalVault implements Vault, AsyncDisposable {
   readonly #parts: VaultParts;
   readonly #listeners = new Set<() => void>();

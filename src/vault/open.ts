@@ -23,6 +23,7 @@ import { POLY1305_STATE_BYTES } from "./tags.ts";
 import { TokenLink } from "./token-link.ts";
 import type { Vault } from "./vault.ts";
 
+/** Whose vault, where its store is, and how much memory it has. */
 export interface VaultOptions {
   readonly km: KmId;
   /** The store's directory; made if it is not there. */
@@ -40,6 +41,7 @@ export interface VaultOptions {
   readonly keyIdKeys: number;
 }
 
+/** The token, the store, time and log. */
 export interface VaultPorts {
   /** Gives an open token or rejects; a new one each time. WRONG_PIN is final. */
   readonly openToken: () => Promise<Token>;

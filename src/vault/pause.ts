@@ -5,8 +5,10 @@ import type { Clock } from "../core/ports.ts";
 /** Back-off of everything that the vault tries again: 0.2 s, doubling to 5 s. */
 export const BACK_OFF = { firstMs: 200, longestMs: 5000 } as const;
 
+/** The next wait of a back-off, in ms. */
 export const longer = (ms: number): number => Math.min(ms * 2, BACK_OFF.longestMs);
 
+/** Waits by the clock that an end cuts short. */
 export class Pause {
   readonly #clock: Clock;
   readonly #waking = new Set<() => void>();

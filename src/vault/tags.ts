@@ -8,6 +8,7 @@ import {
 } from "sodium-native";
 import { forgetRegisters } from "../core/registers.ts";
 
+/** Bytes of a Poly1305 tag. */
 export const TAG_BYTES = 16;
 /** Bytes of locked memory that `poly1305` works in. */
 export const POLY1305_STATE_BYTES = 256;

@@ -8,6 +8,7 @@ import type { VaultHealth } from "./vault.ts";
 
 const PING_MS = 1000;
 
+/** How a token is opened and who is told when it comes and goes. */
 export interface TokenLinkOptions {
   readonly openToken: () => Promise<Token>;
   /** Takes over what the token holds; gives what is to be called when it is ready. When it rejects, all is tried again. */

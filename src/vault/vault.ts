@@ -118,6 +118,7 @@ export interface EmptySlot {
   combine(block: BlockId, parts: readonly OpenBlock[]): OpenBlock;
 }
 
+/** The state of token, store and locked memory. */
 export interface VaultHealth {
   /** The last two are final: nothing is tried again until a restart. */
   readonly token: "ready" | "gone" | "wrong-pin" | "unsuitable";
@@ -130,6 +131,7 @@ export interface VaultHealth {
   readonly slots: { readonly all: number; readonly pinned: number; readonly intake: number };
 }
 
+/** The contract of the vault: everything that the key manager may ask of key bytes. */
 export interface Vault {
   health(): VaultHealth;
   /** Called after each change of `health().token` or `.store`; the function returned ends it. */

@@ -2,6 +2,7 @@
 
 import { type Buffers, MAX_FRAME_BYTES } from "./frame.ts";
 
+/** A bounded number of assembly buffers of 64 KiB. */
 export class BufferPool implements Buffers {
   readonly #free: Uint8Array[] = [];
   readonly #max: number;

@@ -6,10 +6,15 @@
 //     +-------+---------------+---------+--------+---------------------+
 //         2           4            2        2        0..65535 bytes
 
+/** Version of the frame (Q.4161 appendix I). */
 export const VERSION = 1;
+/** Bytes before a payload: version, type, length, MessageID (Q.4161 appendix I). */
 export const HEADER_BYTES = 10;
+/** Largest payload: its length has 16 bits. */
 export const MAX_PAYLOAD_BYTES = 0xffff;
+/** Largest frame, header included. */
 export const MAX_FRAME_BYTES = HEADER_BYTES + MAX_PAYLOAD_BYTES;
+/** Largest MessageID: 32 bits. */
 export const MAX_MESSAGE_ID = 0xffff_ffff;
 
 /** One frame. `payload` is a view, lent until the function that was called with it returns. */

@@ -13,6 +13,7 @@ export interface ParameterType<T> {
   readonly [shape]?: T;
 }
 
+/** One parameter of a message: its type, whether it is mandatory, and what it means. */
 export interface Parameter<T, Need extends "M" | "O"> {
   readonly type: ParameterType<T>;
   /** M: mandatory, O: optional, as in the standards' tables. */
@@ -41,13 +42,16 @@ export type PayloadOf<M> =
       }
     : never;
 
+/** A row of a message table: its code, its clause, its parameters. */
 export const message = <P extends Parameters>(code: number, clause: string, parameters: P): Message<P> => ({
   code,
   clause,
   parameters,
 });
 
+/** A mandatory parameter. */
 export const required = <T>(type: ParameterType<T>, doc: string): Parameter<T, "M"> => ({ type, need: "M", doc });
+/** An optional parameter. */
 export const optional = <T>(type: ParameterType<T>, doc: string): Parameter<T, "O"> => ({ type, need: "O", doc });
 
 /**

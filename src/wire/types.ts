@@ -18,9 +18,13 @@ function type<T>(name: string, fits: (value: unknown) => boolean, expected: stri
 
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
+/** A string. */
 export const text = type<string>("String", (value) => typeof value === "string", "a string");
+/** A whole number from 0. */
 export const count = type<number>("Integer", isCount, "an integer, 0 or more");
+/** A number of bits. */
 export const bits = type<number>("Integer (bits)", isCount, "an integer number of bits, 0 or more");
+/** An object whose members are not looked at. */
 export const object = type<JsonObject>("Object", isObject, "an object");
 
 /** IDs in order: a string with commas between, or an array of strings. */
@@ -30,10 +34,13 @@ export const names = type<string | readonly string[]>(
   "a comma-separated string or an array of strings",
 );
 
+/** An array of objects whose members are not looked at. */
 export const objects = arrayOf<JsonObject>("Array of objects", () => undefined);
+/** Keys with their IDs, base64. */
 export const keys = arrayOf<KeyEntry>("Array of { key, key_ID, key_extension? }", (entry, at) =>
   firstOf(member(text, entry, "key", at), member(text, entry, "key_ID", at), extra(entry, "key_extension", at)),
 );
+/** Key IDs, each with an optional extension. */
 export const keyIds = arrayOf<KeyIdEntry>("Array of { key_ID, key_ID_extension? }", (entry, at) =>
   firstOf(member(text, entry, "key_ID", at), extra(entry, "key_ID_extension", at)),
 );

@@ -10,6 +10,7 @@ interface Waiting {
   readonly reject: (reason: Error) => void;
 }
 
+/** How requests reach the process, and when they are overdue. */
 export interface CallsOptions {
   readonly send: (request: Request) => void;
   /** Within which an operation must be answered. */
@@ -18,6 +19,7 @@ export interface CallsOptions {
   readonly overdue: (op: Operation, afterMs: number) => void;
 }
 
+/** The calls that wait; one that is overdue ends them all, for the token is gone. */
 export class Calls {
   readonly #options: CallsOptions;
   readonly #waiting = new Map<number, Waiting>();

@@ -17,12 +17,14 @@ const KILL_WAIT_MS = 1000;
 // would gather them.
 const lingering = new Set<ChildProcess>();
 
+/** Who hears what the process says. */
 export interface Listener {
   reply(reply: Reply): void;
   /** The process has ended, or talks nonsense; called once. */
   ended(why: string): void;
 }
 
+/** The process of a token, seen from the KM. */
 export class TokenChild {
   readonly region: Region;
   readonly #process: ChildProcess;

@@ -17,6 +17,7 @@ import { Places } from "./places.ts";
 import { type Answer, type Ask, errorOf, type KeyAnswer, type Operation, type Reply } from "./protocol.ts";
 import { LONGEST_BYTES } from "./shared-memory.ts";
 
+/** Which token, and how long a call may take. */
 export interface TokenOptions extends Pkcs11Options {
   /** Within which the token must answer each call; opening has four times as long. */
   readonly deadlineMs: number;

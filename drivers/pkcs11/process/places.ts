@@ -2,6 +2,7 @@
 
 import type { Place } from "./shared-memory.ts";
 
+/** A bounded number of places; who wants one waits for it. */
 export class Places {
   readonly #idle: number[];
   readonly #places: readonly Place[];

@@ -50,10 +50,14 @@ export interface Operations {
   readonly close: { readonly ask: object; readonly answer: undefined };
 }
 
+/** The name of an operation of the token. */
 export type Operation = keyof Operations;
+/** What an operation is asked with. */
 export type Ask<O extends Operation> = Operations[O]["ask"];
+/** What an operation answers. */
 export type Answer<O extends Operation> = Operations[O]["answer"];
 
+/** One line to the process. */
 export interface Request {
   readonly id: number;
   readonly op: Operation;
@@ -72,6 +76,7 @@ export type Reply =
   | { readonly id: number; readonly answer?: unknown; readonly thrown?: Thrown }
   | { readonly log: keyof Log; readonly fields: Readonly<Record<string, unknown>>; readonly sentence: string };
 
+/** An error as it crosses between the processes. */
 export function thrownOf(error: unknown): Thrown {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof Fault) return { kind: "fault", code: error.code, text };
@@ -79,6 +84,7 @@ export function thrownOf(error: unknown): Thrown {
   return { kind, code: "INTERNAL", text };
 }
 
+/** The error that crossed, as an object of this process. */
 export function errorOf({ kind, code, text }: Thrown): Error {
   if (kind === "fault") return new Fault(code, { text });
   if (kind === "broken") return new SealBroken(text);

@@ -12,6 +12,7 @@ const TAG_BYTES = 16;
 
 type Handlers = { readonly [O in Operation]: (ask: Ask<O>) => Promise<Answer<O>> };
 
+/** Runs what the KM asks of the token, and answers. */
 export class Server {
   readonly #fd: number;
   readonly #log: Log;

@@ -36,6 +36,7 @@ export interface Region {
   zero(): void;
 }
 
+/** Whether memory that cannot be locked may be used. */
 export interface RegionOptions {
   /** On a development board: memory that cannot be locked is used all the same. */
   readonly allowUnlocked: boolean;

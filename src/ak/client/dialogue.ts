@@ -10,6 +10,7 @@ import { AK, AK_ANSWERS, type ProactiveSupply, type SessionNotification } from "
 import { AkUnanswered, endedBy } from "./failures.ts";
 import { type SuppliedKey, suppliedKeys } from "./supplied-key.ts";
 
+/** The requests of an application (Q.4161 Tables 1, 2, 4 and 8), by their names in the message table. */
 export type RequestName = "keyRequest" | "keyRequestWithId" | "sessionCreation" | "sessionKeyRequest";
 type AnswerRow<Name extends RequestName> = (typeof AK)[(typeof AK_ANSWERS)[Name]];
 /** A request's payload; what is `undefined` is left out. */
@@ -54,6 +55,7 @@ interface Call {
 /** Requests of the key manager without a whole answer: MessageID to answers that are owed. */
 type Owed = Map<number, number>;
 
+/** One connection to a key manager. Requests may overlap; answers are matched by MessageID (Q.4161 clause 7). */
 export class Dialogue {
   /** Resolves with the reason when the connection is gone. */
   readonly ended: Promise<string>;

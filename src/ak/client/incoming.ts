@@ -30,6 +30,7 @@ export interface SessionOffer {
 /** Decides about offers. A rejection refuses the offer; tell your own log why. */
 export type OnSession = (offer: SessionOffer) => void | Promise<void>;
 
+/** How much of what a key manager pushes is kept until the application takes it. */
 export interface IncomingLimits {
   /** Keys of one session that wait to be taken. */
   readonly maxWaitingKeys: number;
@@ -62,6 +63,7 @@ class Incoming implements IncomingSession {
   }
 }
 
+/** The destination's end of sessions: answers 0x1206, keeps pushed keys (0x120A) until they are taken or refused. */
 export class IncomingSessions implements KmRequests {
   readonly #onSession: OnSession | undefined;
   readonly #limits: IncomingLimits;

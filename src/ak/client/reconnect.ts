@@ -9,6 +9,7 @@ export type ConnectionState =
   | { readonly connected: true; readonly group: string }
   | { readonly connected: false; readonly reason: string };
 
+/** How a connection is made, and who is told of its beginning and end. */
 export interface ReconnectOptions {
   /** @throws why there is no connection */
   connect(signal: AbortSignal): Promise<Dialogue>;
@@ -19,6 +20,9 @@ export interface ReconnectOptions {
   readonly stop: AbortSignal;
 }
 
+/**
+ * Keeps one connection at a time, dialled again with back-off; requests wait for it as long as their deadline allows.
+ */
 export class Reconnecting {
   /** Resolves when the client is closed and the last connection is gone. */
   readonly ended: Promise<void>;

@@ -13,6 +13,7 @@ interface Common {
   readonly table?: true;
 }
 
+/** Adds `qkm app`: an application on the command line. */
 export function registerAppCommand(program: Command): void {
   const app = program
     .command("app")

@@ -55,4 +55,5 @@ export async function connectApp({ km, tls }: Caller, options: ClientOptions = {
   }
 }
 
+/** The door ETSI GS QKD 014 for one caller. */
 export const openEtsi014 = (caller: Caller): AppDoor => etsiClient(caller);

@@ -8,6 +8,7 @@ import { callerOf, connectApp } from "./connection.ts";
 import { whole } from "./numbers.ts";
 import { jsonObject, lines, print } from "./print.ts";
 
+/** Adds `qkm app session …`. */
 export function registerSessionCommands(app: Command): void {
   app
     .command("session")

@@ -13,6 +13,7 @@ interface ProvisionOptions {
   readonly medium?: string;
 }
 
+/** Adds `qkm appliance`. */
 export function registerApplianceCommand(program: Command): void {
   const appliance = program
     .command("appliance")

@@ -16,6 +16,7 @@ import { type AppliancePlaces, appliancePlaces, ON_MEDIUM } from "./places.ts";
 import type { RequestContent } from "./request.ts";
 import type { Screen } from "./screen.ts";
 
+/** One private key of the node, and the doors that use it. */
 export interface NodeIdentity {
   /** Of its files: `server` or `kx` unless the configuration names others. */
   readonly name: string;

@@ -14,6 +14,7 @@ import { type AppliancePlaces, appliancePlaces, ON_MEDIUM } from "./places.ts";
 import type { Screen } from "./screen.ts";
 import { settle } from "./state.ts";
 
+/** A certificate that was taken in. */
 export interface Installed {
   /** Of the key that it is for: `server` or `kx`. */
   readonly name: string;

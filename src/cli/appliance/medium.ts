@@ -9,6 +9,7 @@ import type { Screen } from "./screen.ts";
 /** More files in one folder than any network needs; a medium with more is somebody's photographs. */
 const MOST_FILES = 256;
 
+/** The config medium, read with bounds. */
 export interface Medium {
   readonly dir: string;
   /** Undefined when it is not there. @throws CommandError when it cannot be read */

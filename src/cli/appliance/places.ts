@@ -20,6 +20,7 @@ export const appliancePlaces = (dir: string) => ({
   /** Empty; is there while the node has all that `qkm run` needs. */
   provisioned: join(dir, "provisioned"),
 });
+/** Paths of everything in an appliance's folder. */
 export type AppliancePlaces = ReturnType<typeof appliancePlaces>;
 
 /** Names on the config medium. */

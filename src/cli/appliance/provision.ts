@@ -15,6 +15,7 @@ import { type Missing, settle } from "./state.ts";
 import { takeToken } from "./token.ts";
 import { takePairingKeys, takeTrust } from "./trust.ts";
 
+/** What one run of provisioning came to. */
 export interface Outcome {
   /** What the node needs before it can run. */
   readonly missing: readonly Missing[];

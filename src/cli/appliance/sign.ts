@@ -10,6 +10,7 @@ import { authoritiesIn, type Progress } from "../provision/provision.ts";
 import { writeWhole } from "./files.ts";
 import { type RequestContent, readRequest, requestLines } from "./request.ts";
 
+/** Which requests are signed, by which authorities. */
 export interface SignOptions {
   /** Folder of the authorities. */
   readonly ca: string;

@@ -16,6 +16,7 @@ interface ShowOptions {
   readonly json?: true;
 }
 
+/** Adds `qkm audit show`. */
 export function registerShow(audit: Command): void {
   audit
     .command("show")

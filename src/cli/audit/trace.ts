@@ -13,6 +13,7 @@ interface TraceOptions {
   readonly kma?: readonly [string, number];
 }
 
+/** Adds `qkm audit trace`. */
 export function registerTrace(audit: Command): void {
   audit
     .command("trace")

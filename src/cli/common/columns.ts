@@ -16,6 +16,7 @@ const WIDTH = 80;
 /** Cut to the width of the screen. */
 export const fitted = (line: string): string => (line.length <= WIDTH ? line : `${line.slice(0, WIDTH - 1)}…`);
 
+/** A number with thousands apart, or a dash where there is none. */
 export const count = (amount: number | undefined): string => (amount === undefined ? "–" : amount.toLocaleString("en"));
 
 /** Such as `1.5 MB`. */

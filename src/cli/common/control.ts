@@ -18,6 +18,7 @@ export async function askKm(socket: string, command: string, timeoutMs?: number)
 export const statusOf = async (socket: string, timeoutMs?: number): Promise<KmReport> =>
   (await askKm(socket, "status", timeoutMs)) as KmReport;
 
+/** Keys supplied and fetched by ID since the start of a KM. */
 export interface KeyCounts {
   readonly supplied: number;
   readonly fetched: number;

@@ -15,6 +15,7 @@ export const EXIT = {
   config: 78,
 } as const;
 
+/** The exit codes of `qkm`; docs/operations.md says what each means. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** Ends a command with one sentence on stderr, which says the remedy, and an exit code. */

@@ -6,6 +6,7 @@ import type { Endpoint } from "../../config.ts";
 import type { AUTHORITIES } from "../provision/plan.ts";
 import { CommandError, EXIT } from "./exit.ts";
 
+/** A KM as network.json has it. */
 export interface NetworkKm {
   readonly id: string;
   readonly pid: number;
@@ -36,6 +37,7 @@ export interface NetworkEtcd {
   readonly url: string;
 }
 
+/** A link as network.json has it. */
 export interface NetworkLink {
   readonly id: string;
   readonly kms: readonly [string, string];
@@ -43,6 +45,7 @@ export interface NetworkLink {
   readonly pid: number;
 }
 
+/** An application as network.json has it, with the paths of its certificate and key. */
 export interface NetworkApp {
   readonly id: string;
   readonly km: string;
@@ -67,6 +70,7 @@ export interface NetworkFile {
 export const USUAL_DIR = ".qkm";
 /** A network whose km-b has several members lies beside the usual one. */
 export const usualDir = (members: number): string => (members > 1 ? `${USUAL_DIR}-cluster` : USUAL_DIR);
+/** The network file of `npm start`, from the folder of the repository. */
 export const USUAL_NETWORK = `${USUAL_DIR}/network.json`;
 
 /** @throws CommandError when there is none */

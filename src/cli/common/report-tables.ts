@@ -14,6 +14,7 @@ export interface KmView {
 
 const PEERS_SHOWN = 3;
 
+/** One row for each KM, as the live table and `qkm status` show it. */
 export function kmTable(kms: readonly KmView[]): string[] {
   const reasons = kms.flatMap(({ id, report }) =>
     report?.vault.tokenReason === undefined ? [] : [`${id}: ${report.vault.tokenReason}`],

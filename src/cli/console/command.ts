@@ -29,6 +29,7 @@ interface ConsoleOptions {
   readonly charset?: Charset;
 }
 
+/** Adds `qkm console`. */
 export function registerConsoleCommand(program: Command): void {
   program
     .command("console")

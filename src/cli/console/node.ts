@@ -12,6 +12,7 @@ import { logTail } from "./journal.ts";
 import { askKm, runningKm } from "./km.ts";
 import { installUpdate } from "./update.ts";
 
+/** Where the console finds the node and what it may do to the system. */
 export interface ConsolePlaces {
   /** The node's folder. */
   readonly dir: string;
@@ -27,6 +28,7 @@ export type Journal = (line: string) => void;
 
 const VERSION = new URL("../../../package.json", import.meta.url);
 
+/** The node that a console stands on, by its files, its control socket and the system below. */
 export function consoleNode(places: ConsolePlaces, journal: Journal): ConsoleNode {
   const files = appliancePlaces(places.dir);
   const config = configReader(files.config);

@@ -10,12 +10,14 @@ import type { TlsMaterial } from "../../net/options.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
 import type { NetworkFile } from "../common/network.ts";
 
+/** A KM of the controller's domain. */
 export interface DomainKm {
   readonly id: string;
   /** Of its controller endpoint. */
   readonly url: string;
 }
 
+/** What `domain.toml` says: the KMs, the topology, the controller's certificate. */
 export interface Domain {
   readonly kms: readonly DomainKm[];
   readonly topology: Topology;

@@ -12,7 +12,9 @@ const TIMEOUT_MS = 5000;
 /** More than 10,000 links take. */
 const LONGEST_ANSWER = 16 << 20;
 
+/** A link as a KM tells the controller. */
 export type LinkReport = Reported<typeof LINK>;
+/** A destination as a KM tells the controller. */
 export type DestinationReport = Reported<typeof DESTINATION>;
 type RelayReport = Reported<typeof RELAY>;
 type RoutesReport = Reported<typeof ROUTES_SET>;
@@ -23,6 +25,7 @@ interface Call {
   readonly body?: string;
 }
 
+/** The controller's connection with one KM. */
 export class KmClient implements Disposable {
   readonly km: DomainKm;
   readonly #agent: Agent;

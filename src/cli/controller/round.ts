@@ -16,6 +16,7 @@ export interface Outcome {
   readonly failed: boolean;
 }
 
+/** What one round over all KMs has found and set. */
 export interface Round {
   readonly polled: readonly Polled[];
   /** KMs that did not answer, and why. */
@@ -29,6 +30,7 @@ export type Mode = "set" | "look" | "give back";
 /** KMs that are asked at a time. */
 const AT_A_TIME = 16;
 
+/** Asks every KM, computes routes, and sets those that differ. */
 export async function goRound({ kms, topology, tls }: Domain, mode: Mode): Promise<Round> {
   using clients = new DisposableStack();
   const silent = new Map<string, string>();

@@ -6,6 +6,7 @@ import { costOfLink, endsOf } from "./aim.ts";
 import type { Domain } from "./domain.ts";
 import type { Round } from "./round.ts";
 
+/** A round as tables for a person. */
 export function roundTables({ topology }: Domain, { polled, silent, outcomes }: Round): string[] {
   const links = topology.links.map((link) => {
     const ends = endsOf(link, polled);

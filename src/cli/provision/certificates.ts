@@ -32,6 +32,7 @@ export interface PemFiles {
   readonly key: string;
 }
 
+/** A certificate authority with its private key in memory. */
 export interface Authority {
   readonly certificate: X509Certificate;
   readonly privateKey: webcrypto.CryptoKey;

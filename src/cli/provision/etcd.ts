@@ -29,7 +29,9 @@ export const etcdClientFiles = (nodeDir: string): PemFiles => ({
   key: join(nodeDir, "tls", "etcd.key"),
 });
 
+/** Where clients reach this voter, as host:port. */
 export const clientAddress = ({ host, ports }: EtcdPlan): string => endpointText(host, ports.client);
+/** Where clients reach this voter, as a URL. */
 export const clientUrl = ({ host, ports }: EtcdPlan): string => `https://${host}:${ports.client}`;
 const peerUrl = ({ host, ports }: EtcdPlan): string => `https://${host}:${ports.peer}`;
 
@@ -44,6 +46,7 @@ export async function provisionEtcd(from: Authorities, plan: EtcdPlan, say: Prog
   if (made) say(`certificate of etcd ${plan.name}: ${filesOf(plan).cert}`);
 }
 
+/** Makes a member's certificate for etcd. */
 export async function provisionEtcdClient(
   from: Authorities,
   km: string,

@@ -36,7 +36,9 @@ export const MORE_DOORS = {
   etsi015: { offset: 8, meaning: "SDN controllers, ETSI GS QKD 015", trust: "controllers", further: () => [] },
 } as const satisfies Readonly<Record<string, DoorRow>>;
 
+/** The name of a door that is closed unless it is asked for. */
 export type MoreDoor = keyof typeof MORE_DOORS;
+/** The names that `--doors` takes. */
 export const MORE_DOOR_NAMES = Object.keys(MORE_DOORS) as readonly MoreDoor[];
 
 const text = (value: string): string => JSON.stringify(value);

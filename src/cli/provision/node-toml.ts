@@ -4,6 +4,7 @@ import { relative } from "node:path";
 import type { Board } from "../../../boards/board.ts";
 import { DOORS, type Ports } from "./plan.ts";
 
+/** What a node.toml is written from. */
 export interface NodeFile {
   readonly id: string;
   readonly dir: string;

@@ -3,22 +3,27 @@
 import { join } from "node:path";
 import type { PemFiles } from "./certificates.ts";
 
+/** The listeners that every KM of the reference network has. */
 export const DOORS = ["ak", "kx", "etsi014", "metrics", "controller"] as const;
+/** Port numbers by door. */
 export type Ports = Readonly<Record<(typeof DOORS)[number], number>>;
 
 /** Ports of a single node, where nothing else usually listens. */
 export const NODE_PORTS: Ports = { ak: 4161, kx: 4163, etsi014: 4014, metrics: 9414, controller: 4164 };
 
+/** A KM of a planned network. */
 export interface KmPlan {
   readonly id: string;
   readonly apps: readonly string[];
 }
 
+/** A link of a planned network. */
 export interface LinkPlan {
   readonly id: string;
   readonly kms: readonly [string, string];
 }
 
+/** A network that is to be provisioned. */
 export interface NetworkPlan {
   readonly kms: readonly KmPlan[];
   readonly links: readonly LinkPlan[];
@@ -70,8 +75,11 @@ const pem = (dir: string, name: string): PemFiles => ({
   key: join(dir, `${name}.key`),
 });
 
+/** Paths of an authority's certificate and key. */
 export const authorityFiles = (dir: string, name: AuthorityName): PemFiles => pem(dir, name);
+/** Paths of an application's certificate and key. */
 export const appFiles = (dir: string, id: string): PemFiles => pem(dir, id);
+/** Paths of a controller's certificate and key. */
 export const controllerFiles = (dir: string, id: string): PemFiles => pem(dir, id);
 
 /** Where everything of the reference network lies below `dir`. */

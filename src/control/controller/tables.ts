@@ -100,6 +100,7 @@ export const DESTINATION = {
   relays_failed: number("relays to it that did not"),
 } as const satisfies Table;
 
+/** A relay that ended. */
 export const RELAY = {
   number: number("counts the relays of this start, from 1"),
   ended_at: text("when it ended, ISO 8601"),
@@ -110,6 +111,7 @@ export const RELAY = {
   ms: number("how long it took"),
 } as const satisfies Table;
 
+/** An application at home here. */
 export const APP = {
   app: text("the application's ID"),
   home: text("the KM that serves it"),
@@ -117,6 +119,7 @@ export const APP = {
   fetched: number("keys that it fetched by ID"),
 } as const satisfies Table;
 
+/** A warning or an error of the log. */
 export const FAULT = {
   number: number("counts the warnings and errors of this start, from 1"),
   at: text("when, ISO 8601"),
@@ -127,6 +130,7 @@ export const FAULT = {
   about: texts("what else the line says, such as `link=ab`; long values are left out"),
 } as const satisfies Table;
 
+/** A session of the proactive mode. */
 export const SESSION = {
   session: text("the session's ID"),
   role: text("role of the application at home here: `initiator` or `destination`"),
@@ -139,6 +143,7 @@ export const SESSION = {
   idle_ms: number("since it was last used"),
 } as const satisfies Table;
 
+/** A certificate or trust anchor of this KM. */
 export const CERTIFICATE = {
   door: text("table of the configuration that names its file"),
   use: text("`own`, or `trust` for one that signs those of clients or peers"),
@@ -156,6 +161,7 @@ const overviewPart =
   (meaning: string): Member<readonly Reported<T>[]> =>
     member<readonly Reported<T>[]>(json)(meaning);
 
+/** Everything at once. */
 export const OVERVIEW = {
   node: member<Reported<typeof NODE>>("object")("as in `node`"),
   links: overviewPart(LINK)("as in `links`"),
@@ -169,6 +175,7 @@ export const OVERVIEW = {
   certificates: overviewPart(CERTIFICATE)("as in `certificates`"),
 } as const satisfies Table;
 
+/** The routes that a controller has set for one destination. */
 export const ROUTES_SET = {
   destination: text("the KM's ID"),
   routes: maybeRoutes("what a controller has set, in order of priority; null when the topology decides"),
@@ -183,6 +190,7 @@ interface Resource {
   readonly table: Table;
 }
 
+/** What the path of every resource begins with. */
 export const BASE = "/api/v1/";
 
 /** Every resource; the first part of its path is its name. */
@@ -255,4 +263,5 @@ export const RESOURCES = {
   },
 } as const satisfies Record<string, Resource>;
 
+/** The first part of a resource's path. */
 export type ResourceName = keyof typeof RESOURCES;

@@ -3,6 +3,7 @@
 import type { Beat, Clock } from "../../core/ports.ts";
 import type { Collect } from "../metrics/gauges.ts";
 
+/** Whether one part has been heard of in time. */
 export interface PartHealth {
   readonly name: string;
   readonly healthy: boolean;
@@ -11,6 +12,7 @@ export interface PartHealth {
   readonly withinMs: number;
 }
 
+/** The health of the process and of each of its parts. */
 export interface HealthReport {
   readonly healthy: boolean;
   readonly parts: readonly PartHealth[];
@@ -30,6 +32,7 @@ const LOOP_TURNS_MS = 250;
 /** A loop that has not turned for so long serves nobody. */
 const LOOP_WITHIN_MS = 5_000;
 
+/** Hears of every part of the process, and says whether one has fallen silent. */
 export class Health implements Disposable {
   readonly #clock: Clock;
   readonly #parts = new Map<string, Part>();
@@ -92,6 +95,7 @@ export class Health implements Disposable {
   }
 }
 
+/** Sets the gauges of health at each scrape. */
 export const healthGauges =
   (health: Health): Collect =>
   (set) => {

@@ -15,12 +15,14 @@ const KICK_MS = 1_000;
 const KICKS_PER_TIMEOUT = 4;
 const REOPEN_MS = 10_000;
 
+/** The watchdog's device, and whether the process may run without it. */
 export interface WatchdogSettings {
   readonly device: string;
   /** Whether the process must not run without it. */
   readonly required: boolean;
 }
 
+/** How the watchdog is opened, and the health that it is kicked on. */
 export interface WatchdogPorts {
   readonly open: OpenWatchdog;
   readonly health: Pick<Health, "read">;
@@ -29,6 +31,7 @@ export interface WatchdogPorts {
   readonly meter: Meter;
 }
 
+/** Kicks the watchdog while the process is healthy; disarms it at an orderly stop. */
 export class WatchdogFeeder implements Disposable {
   readonly #settings: WatchdogSettings;
   readonly #ports: WatchdogPorts;
@@ -142,6 +145,7 @@ export class WatchdogFeeder implements Disposable {
   }
 }
 
+/** Sets the gauges of the watchdog at each scrape. */
 export const watchdogGauges =
   (feeder: WatchdogFeeder): Collect =>
   (set) =>

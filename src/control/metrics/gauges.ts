@@ -40,6 +40,7 @@ export const GAUGES = {
   loop_delay_seconds: gauge("event loop delay of the last measured window, by quantile (0.5, 0.99, 1)", "quantile"),
 } as const satisfies Record<string, GaugeRow>;
 
+/** The name of a gauge, without `qkm_`. */
 export type GaugeName = keyof typeof GAUGES;
 
 /** Sets one gauge for the scrape under way. A gauge that is not set is not exported. */

@@ -11,6 +11,7 @@ export interface LoopDelay {
   readonly maxMs: number;
 }
 
+/** Measures the event loop delay in windows. */
 export interface LoopMeasure extends Disposable {
   /** The last whole window, or the one under way when that is worse or there is none yet. */
   read(): LoopDelay;

@@ -7,8 +7,10 @@ import { type Collect, GAUGES, type GaugeName } from "./gauges.ts";
 
 /** Names as Prometheus knows them. */
 export const counterMetric = (name: CounterName): string => `qkm_${name}_total`;
+/** A gauge's name as Prometheus sees it. */
 export const gaugeMetric = (name: GaugeName): string => `qkm_${name}`;
 
+/** Counters and gauges of one KM and the text that Prometheus reads. */
 export interface Metrics {
   readonly meter: Meter;
   readonly contentType: string;
@@ -22,6 +24,7 @@ export interface Metrics {
 
 type Labels = Readonly<Record<string, string>>;
 
+/** Metrics of their own registry: several KMs may live in one process. */
 export function makeMetrics(): Metrics {
   const registry = new Registry();
   const counts = new Counts(registry);

@@ -6,6 +6,7 @@ import type { TlsMaterial } from "../../net/options.ts";
 import { listenTls } from "../../net/tls-listener.ts";
 import type { Metrics } from "./metrics.ts";
 
+/** The open endpoint; dispose it to close it. */
 export interface MetricsServer extends AsyncDisposable {
   readonly port: number;
 }
@@ -34,6 +35,7 @@ export async function startMetrics(
   };
 }
 
+/** Where metrics are served over TLS, and to whom. */
 export interface MonitoringOptions {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -41,6 +43,7 @@ export interface MonitoringOptions {
   readonly tls: TlsMaterial;
 }
 
+/** Log and counters of the endpoint. */
 export interface MonitoringPorts {
   readonly log: Log;
   readonly meter: Meter;

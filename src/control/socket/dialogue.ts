@@ -5,6 +5,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { Log } from "../../core/ports.ts";
 import { LineReader } from "./lines.ts";
 
+/** Arguments of a command, still to be checked. */
 export type ControlArgs = Readonly<Record<string, unknown>>;
 
 /**
@@ -13,6 +14,7 @@ export type ControlArgs = Readonly<Record<string, unknown>>;
  */
 export type ControlCommand = (args: ControlArgs) => Promise<unknown> | AsyncIterable<unknown>;
 
+/** Commands of the control socket by name. */
 export type ControlCommands = Readonly<Record<string, ControlCommand>>;
 
 /** Characters of a request. */
@@ -22,6 +24,7 @@ const MOST_WAITING = 16;
 /** A client that has not taken a line after this time is cut off. */
 const WRITE_DEADLINE_MS = 10_000;
 
+/** One client of the control socket. */
 export class Dialogue {
   readonly #socket: Socket;
   readonly #commands: ControlCommands;

@@ -6,6 +6,7 @@ import { LOG_LEVELS, type SettableLog } from "../log.ts";
 import type { RecentFaults } from "../recent-faults.ts";
 import type { ControlArgs, ControlCommands } from "./dialogue.ts";
 
+/** What an operator's commands reach. */
 export interface OperatorPorts {
   /** Undefined before the books are read. */
   keys(): KeyManager | undefined;

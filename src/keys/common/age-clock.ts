@@ -5,6 +5,7 @@
 
 import type { Clock } from "../../core/ports.ts";
 
+/** The clock as it is stored: what it showed, and when that was by the wall clock; ms. */
 export interface SavedAge {
   readonly ageMs: number;
   readonly wallMs: number;
@@ -12,6 +13,7 @@ export interface SavedAge {
   readonly onMs?: number;
 }
 
+/** The age of keys in ms: monotonic while the process runs, moved on at a start by the time switched off (design 6). */
 export class AgeClock {
   /** The wall clock stands before the last saved time: how long this node was off is unknown. */
   readonly wentBack: boolean;

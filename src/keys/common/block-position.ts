@@ -12,9 +12,11 @@ export interface PadMark extends BlockPosition {
   readonly offset: number;
 }
 
+/** Whether `a` comes later in the link's stream than `b`. */
 export const isAfter = (a: BlockPosition, b: BlockPosition): boolean =>
   a.run > b.run || (a.run === b.run && a.sequence > b.sequence);
 
+/** Whether both name the same block of a link. */
 export const isSamePosition = (a: BlockPosition, b: BlockPosition): boolean =>
   a.run === b.run && a.sequence === b.sequence;
 

@@ -49,6 +49,7 @@ export interface KeysPolicy {
   readonly sessions?: SessionPolicy;
 }
 
+/** What every part of the key manager is given: its name, its policy, and the ports to the world. */
 export interface Context {
   readonly self: KmId;
   /** Another with each start of the process, so that peers notice one. */

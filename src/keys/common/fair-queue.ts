@@ -1,5 +1,6 @@
 // A queue in which applications take turns: each app's requests in order, the apps one after the other.
 
+/** Waiting items by application: each application's in order, the applications in turn. */
 export class FairQueue<Item> {
   /** Apps in the order of their next turn; each has at least one item. */
   readonly #queues = new Map<string, Item[]>();

@@ -11,6 +11,7 @@ export const FIRST_OFFSET = 96;
 /** The most bytes that the length field and the step of 8 allow. */
 export const MAX_KEY_BYTES = 4088;
 
+/** What a key ID names: a range of a KMA-key, and the tag over it (key-protocol 3). */
 export interface KeyIdParts {
   readonly serial: number;
   /** In bytes, a multiple of 8. */

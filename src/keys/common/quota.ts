@@ -4,6 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { AppId } from "../../core/ids.ts";
 import type { Clock } from "../../core/ports.ts";
 
+/** What an application may take: bits a second, and bits at once. */
 export interface Quota {
   readonly bitsPerS: number;
   readonly burstBits: number;
@@ -21,6 +22,7 @@ export function quotaFault(waitMs: number): Fault {
   return new Fault("QUOTA_EXCEEDED", { text: "the request is larger than the application's quota_burst_bits" });
 }
 
+/** A token bucket for each application, in bits. */
 export class Quotas {
   readonly #clock: Clock;
   readonly #quotaOf: (app: AppId) => Quota;

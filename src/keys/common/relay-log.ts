@@ -22,14 +22,17 @@ export interface NumberedResult extends RelayResult {
   readonly wallMs: number;
 }
 
+/** How many relays to one destination came to a ready KMA-key since the start, and how many did not. */
 export interface RelayTotals {
   readonly ready: number;
   readonly failed: number;
 }
 
+/** How many of the last relays are remembered. */
 export const RESULTS_KEPT = 256;
 const NONE: RelayTotals = { ready: 0, failed: 0 };
 
+/** The last relays that began here, numbered, and the totals by destination. */
 export class RelayLog {
   readonly #wallMs: () => number;
   readonly #kept: NumberedResult[] = [];

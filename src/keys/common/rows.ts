@@ -81,6 +81,7 @@ export interface PeerRow extends Row {
   readonly window: string;
 }
 
+/** The row of the age clock, both in ms. */
 export interface ClockRow extends Row {
   readonly ageMs: number;
   readonly wallMs: number;

@@ -1,5 +1,6 @@
 // Jobs that run one after the other.
 
+/** Runs jobs one after the other, in the order in which they came; a job that fails ends only itself. */
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
 

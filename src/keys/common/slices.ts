@@ -6,6 +6,7 @@ import { readRow, TABLE } from "./rows.ts";
 
 /** How many go into one change, and what one costs about (µs): its rows, its line in the log, its part of the commit. */
 export const PART = 16;
+/** What ending one block or key costs, in µs, for the accounts of `Pace`. */
 export const ENDED_US = 40;
 
 /**

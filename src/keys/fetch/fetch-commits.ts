@@ -12,6 +12,7 @@ export interface Fetching {
   failed(thrown: unknown): void;
 }
 
+/** Commits fetched ranges; requests that come while a commit is under way share the next one. */
 export class FetchCommits {
   readonly #vault: Context["vault"];
   readonly #log: Context["log"];

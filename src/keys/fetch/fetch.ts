@@ -39,6 +39,7 @@ interface Fetch {
   failed(thrown: unknown): void;
 }
 
+/** Answers requests for keys by their IDs. */
 export class KeyFetcher {
   readonly #context: Context;
   readonly #commits: FetchCommits;

@@ -117,6 +117,7 @@ function setBits(bits: Uint8Array, { offset, length }: Range, on: boolean): void
 /** An empty bitmap for a KMA-key of `length` bytes. */
 export const emptyBitmap = (length: number): Uint8Array => new Uint8Array(Math.ceil(length / STEP / 8));
 
+/** All KMA-keys of one source, with the highest serial accepted and a window below it. */
 export class ReceivedKeys {
   readonly peer: KmId;
   readonly #context: Context;

@@ -13,6 +13,7 @@ export interface Claimant {
   take(link: LinkInventory): boolean;
 }
 
+/** Gives the next own block of one link to whoever is due. */
 export class BlockScheduler {
   readonly #link: LinkInventory;
   readonly #mayUse: () => boolean;

@@ -28,6 +28,7 @@ const PIPELINE = 32;
 /** Those among them that the token is sealing: while it works on one, the next is on its way. Slots of a link bound it. */
 const SEALING = 3;
 
+/** The intake of one link: takes blocks of a driver until its signal ends it. */
 export class Intake {
   readonly #context: Context;
   readonly #book: LinkInventory;

@@ -13,6 +13,7 @@ import { LinkAdmin } from "./link-admin.ts";
 import { PadStream } from "./own-pads.ts";
 import { PadCopies } from "./received-pads.ts";
 
+/** A link as it is configured; share and block size must be the same at both ends. */
 export interface LinkSettings {
   readonly id: LinkId;
   readonly peer: KmId;
@@ -24,6 +25,7 @@ export interface LinkSettings {
   readonly keepBlocks: number;
 }
 
+/** A block of the link that is durable here, with its row. */
 export interface StoredBlock extends BlockRow {
   readonly id: BlockId;
 }
@@ -41,6 +43,7 @@ export interface Announcements {
 /** `unverified` until the peer has told its settings; `refused` when they differ from ours, or while out of use. */
 export type Agreement = "unverified" | "agreed" | "refused";
 
+/** The blocks of one link, own and the other end's, and how far its pads are used. */
 export class LinkInventory {
   readonly settings: LinkSettings;
   /** Whether an operator lets it be used. */

@@ -14,6 +14,7 @@ export interface Segment {
   readonly length: number;
 }
 
+/** The pads of one link as its sender takes them: a byte stream over own blocks, each byte taken once. */
 export class PadStream {
   readonly #blockBytes: number;
   /** Oldest first; of the first, what lies before the mark is used. */

@@ -19,6 +19,7 @@ interface Waiting {
   fail(fault: Fault): void;
 }
 
+/** Queue for a link's one-time pads. Frames leave in pad order: the receiver rejects any other. */
 export class PadChain implements Claimant {
   readonly #clock: Clock;
   readonly #link: LinkInventory;

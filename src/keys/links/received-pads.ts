@@ -23,6 +23,7 @@ export interface Copies {
   owns(sequence: number): boolean;
 }
 
+/** The pads of one link as its receiver has them: copies of the other end's blocks. */
 export class PadCopies {
   readonly #copies: Copies;
   readonly #blockBytes: number;

@@ -23,6 +23,7 @@ interface AppRequestsParts {
 
 const NOTHING = (): void => {};
 
+/** What applications ask of this KM: who asks, for whom, how much; then supply or fetch. */
 export class AppRequests implements KeyDoor {
   readonly sizes: KeySizes;
   readonly #context: Context;

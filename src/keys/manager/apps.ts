@@ -11,6 +11,7 @@ export interface AppEntry {
   readonly quota: Quota;
 }
 
+/** The applications of the configuration, by ID. */
 export class Apps {
   readonly #self: KmId;
   readonly #byId: ReadonlyMap<AppId, AppEntry>;

@@ -20,6 +20,7 @@ const RETRY_EPOCH_MS = 10_000;
 const KICK_US = 100;
 /** Rows of the table `meta`. */
 export const CLOCK_ROW = "clock";
+/** ID of the row that holds the age of the present KEK epoch. */
 export const EPOCH_ROW = "epoch";
 
 /** Both directions with one KM. */
@@ -36,6 +37,7 @@ export interface Keeping {
   readonly strict: StrictPeers;
 }
 
+/** Ageing, key rotation, the saved clock and the orderly end, in slices beside the normal work. */
 export class Housekeeping {
   readonly #context: Context;
   readonly #books: Keeping;

@@ -39,6 +39,7 @@ import { SharedPeers } from "./shared-peers.ts";
 
 export type { AppEntry };
 
+/** What the configuration says to the key manager. */
 export interface KeyManagerSettings {
   readonly policy: KeysPolicy;
   readonly links: readonly LinkSettings[];
@@ -63,6 +64,7 @@ const BOOT_BYTES = 8;
 /** By how much the clocks of two members may differ before what was saved counts as of the future. */
 const MEMBERS_SKEW_MS = 5_000;
 
+/** One KM's key manager: open it, attach drivers to its links, hand `supply` and `fetch` to the doors, stop it. */
 export class KeyManager implements KeyDoor {
   readonly context: Context;
   readonly sizes: KeySizes;

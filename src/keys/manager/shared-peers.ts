@@ -19,6 +19,7 @@ interface SharedPeersParts {
   readonly defaultBits: number;
 }
 
+/** Finds what is shared with the home of an application, and sums over all. */
 export class SharedPeers {
   readonly #parts: SharedPeersParts;
 

@@ -15,6 +15,7 @@ import { type Filling, KeySupplier } from "../supply/supply.ts";
 const STOCK = 2;
 const RETRY_MS = 1000;
 
+/** KMA-keys made by the token for two applications of this KM: stock and received keys in one. */
 export class LocalStock implements Filling {
   readonly stock: SourceStock;
   readonly held: ReceivedKeys;

@@ -20,6 +20,7 @@ import type { PeerConnection } from "../ports.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
 
+/** How far the connection with a peer has come: none, state exchange under way, synchronised. */
 export type Phase = "down" | "exchanging" | "synchronised";
 
 /** What relays keys into another KM's stock. */
@@ -38,6 +39,7 @@ export interface Ways {
 
 const NO_LINKS = { links: [], bytes: Number.POSITIVE_INFINITY };
 
+/** Everything shared with one other KM, in both directions. */
 export class Peer implements Filling {
   readonly id: KmId;
   readonly links: LinkInventory[] = [];

@@ -11,6 +11,7 @@ import { checkIncoming } from "./relay-incoming.ts";
 import { isPart, type PartAssemblies } from "./relay-parts.ts";
 import type { Transits } from "./transit.ts";
 
+/** Takes every key relay that a peer sends: checks the route, then destination, transit or part. */
 export class RelayArrivals {
   readonly #context: Context;
   readonly #peers: ReadonlyMap<KmId, Peer>;

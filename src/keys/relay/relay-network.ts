@@ -24,6 +24,7 @@ import { PartAssemblies } from "./relay-parts.ts";
 import { SourceRelays } from "./relay-source.ts";
 import { Transits } from "./transit.ts";
 
+/** What relays need of the rest of the key manager. */
 export interface NetworkParts {
   readonly routes: Routes;
   readonly links: ReadonlyMap<string, LinkInventory>;
@@ -32,6 +33,7 @@ export interface NetworkParts {
   paths(destination: KmId): number;
 }
 
+/** Key relay of one KM in all its roles. */
 export class RelayNetwork {
   readonly arrivals: RelayArrivals;
   readonly choice: RouteChoice;

@@ -13,6 +13,7 @@ import { endContext } from "./relay-tags.ts";
 
 type PartOffer = RelayOffer & { readonly part: Part };
 
+/** Whether an offer is one part of several (key-protocol 2, multipath). */
 export const isPart = (offer: RelayOffer): offer is PartOffer => offer.part !== undefined;
 
 /** One KMA-key whose parts come. The outcome is the same for all of them. */
@@ -25,6 +26,7 @@ interface PartAssembly extends Arrival {
   isOver: boolean;
 }
 
+/** The KMA-keys whose parts are on their way to this KM; bounded. */
 export class PartAssemblies {
   readonly #context: Context;
   readonly #byKey = new Map<string, PartAssembly>();

@@ -13,6 +13,7 @@ import { type LoadedHop, SourceRelay } from "./source-relay.ts";
 /** Relays under way to one destination. */
 const WINDOW = 8;
 
+/** Fills the stock for one destination: plans relays, waits for their blocks, keeps a bounded number under way. */
 export class SourceRelays implements Claimant {
   readonly #context: Context;
   readonly #peer: Peer;

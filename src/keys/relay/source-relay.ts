@@ -42,6 +42,7 @@ interface Outcome {
   readonly fault: Fault | undefined;
 }
 
+/** One relay at its source, from reserved blocks to a ready KMA-key or an abandoned serial. */
 export class SourceRelay {
   readonly #context: Context;
   readonly #peer: Peer;

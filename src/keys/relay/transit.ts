@@ -41,6 +41,7 @@ interface Sent {
   readonly answer: Promise<RelayConfirmation>;
 }
 
+/** Relays on their way through this KM; bounded as a whole and for each peer. */
 export class Transits {
   readonly #context: Context;
   readonly #hops: NextHops;

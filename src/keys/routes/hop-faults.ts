@@ -16,6 +16,7 @@ interface Rest {
   readonly stopTimer: () => void;
 }
 
+/** Hops that are left alone for a while because they failed; the time doubles from 1 s to 60 s (design 5). */
 export class HopFaults {
   readonly #clock: Clock;
   readonly #freed: () => void;

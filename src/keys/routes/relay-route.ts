@@ -19,6 +19,7 @@ const PAD_PART = 0.5;
 /** A destination waits for parts that came over other routes a little less than the hop before it waits for the answer. */
 const PARTS_PART = 0.9;
 
+/** All KMs of an offer's route, source and destination included. */
 export const pathOf = ({ source, transit, destination }: Omit<RelayOffer, "protection">): Path => [
   source,
   ...transit,

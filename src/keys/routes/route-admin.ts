@@ -4,6 +4,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { Route } from "../../core/topology.ts";
 import type { NumberedResult, RelayTotals } from "../common/relay-log.ts";
 
+/** What the QKDN controller reads and sets of this KM's routes. */
 export interface RouteAdmin {
   /** KMs to which keys are relayed: the peers. */
   readonly destinations: readonly KmId[];

@@ -35,6 +35,7 @@ export interface FirstHop {
   readonly link: LinkInventory;
 }
 
+/** What the choice of a route looks at: topology, links, peers, faults. */
 export interface Surroundings {
   readonly routes: Routes;
   readonly faults: HopFaults;
@@ -50,6 +51,7 @@ interface Found {
   readonly routes: readonly Route[];
 }
 
+/** Chooses the routes of the next KMA-key for a destination. */
 export class RouteChoice {
   readonly #context: Context;
   readonly #around: Surroundings;

@@ -15,6 +15,7 @@ export const MOST_ROUTES = 12;
 
 type Ports = Pick<Context, "vault" | "log" | "relayLog">;
 
+/** The routes set by the QKDN controller, durable, with a revision. */
 export class RouteTable implements RouteAdmin {
   readonly #ports: Ports;
   readonly #routes: Routes;

@@ -9,6 +9,7 @@ import { type Route, type RouteView, Topology, type TopologyLink } from "../../c
 
 export type { Route, RouteView, TopologyLink };
 
+/** The routes to each destination: the controller's if it has set some, else the topology's. */
 export class Routes {
   readonly self: KmId;
   readonly topology: Topology;

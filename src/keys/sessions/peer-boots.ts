@@ -20,6 +20,7 @@ export function generationIn(entry: ExtensionEntry): number | undefined {
   return entry.generation === undefined ? 0 : integer(entry, "generation");
 }
 
+/** Notices that a peer's process is another than before. */
 export class PeerBoots {
   readonly #known = new Map<KmId, string>();
 

@@ -2,6 +2,7 @@
 
 import type { Fault } from "../../core/fault.ts";
 
+/** A request that is answered once, and not at all after it was given up. */
 export class PendingRequest {
   readonly #answer: { refused(fault: Fault): void };
   readonly #all: Set<PendingRequest>;

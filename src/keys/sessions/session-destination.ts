@@ -17,6 +17,7 @@ export interface SessionNotifier {
   isCurrent(): boolean;
 }
 
+/** Sessions whose destination application is at home here. */
 export class SessionDestination {
   readonly #host: SessionHost;
   readonly #policy: SessionPolicy;

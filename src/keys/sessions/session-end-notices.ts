@@ -16,6 +16,7 @@ const MAX_ENTRIES = 200;
 
 type Notifiable = Pick<PeerConnection, "tell">;
 
+/** Gathers ends of sessions for each peer for 50 ms, then sends them together. */
 export class SessionEndNotices {
   readonly #context: Pick<Context, "clock" | "log">;
   readonly #peerOf: (km: KmId) => Notifiable | undefined;

@@ -16,6 +16,7 @@ export interface SessionPair {
   readonly held: ReceivedKeys;
 }
 
+/** What sessions need of the key manager around them. */
 export interface SessionHost {
   readonly context: Context;
   readonly quotas: Quotas;

@@ -7,6 +7,7 @@ import type { AppLine } from "../ports.ts";
 /** Connections of one application that are asked whether they take a session. */
 const MAX_ASKED = 8;
 
+/** The Ak connections of the applications at home here, the newest of each first. */
 export class AppLines {
   /** The newest last. */
   readonly #lines = new Map<AppId, AppLine[]>();
@@ -55,5 +56,6 @@ export class AppLines {
   }
 }
 
+/** The fault when a session's application is not connected. */
 export const appGone = (app: AppId): Fault =>
   new Fault("APP_UNAVAILABLE", { text: `the application ${app} is not connected to its key manager` });

@@ -16,6 +16,7 @@ import type { SessionTerms } from "./session.ts";
 export const namedFor = ({ initiator, destination, peer }: SessionTerms, self: KmId): NamedFor =>
   peer === self ? { initiator: destination, target: initiator } : { initiator, target: destination };
 
+/** The limits of a KM whose configuration names none. */
 export const DEFAULT_SESSIONS: SessionPolicy = {
   max: 4096,
   maxPerApp: 1024,

@@ -19,6 +19,7 @@ export interface SessionReach {
 
 const SESSION_ID_BYTES = 16;
 
+/** Sessions whose initiator is at home here. */
 export class SessionSource {
   readonly #host: SessionHost;
   readonly #policy: SessionPolicy;

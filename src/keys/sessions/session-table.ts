@@ -7,6 +7,7 @@ import type { Context, SessionPolicy } from "../common/context.ts";
 import type { SessionId } from "../ports.ts";
 import type { Session } from "./session.ts";
 
+/** Which of a session's two applications is at home here. */
 export type SessionRole = "initiator" | "destination";
 
 /** Ended sessions whose end is remembered, so that who asks for one is told why it ended. */
@@ -20,6 +21,7 @@ interface TableSettings {
   readonly ended: (session: Session, reason: SessionEnd) => void;
 }
 
+/** The sessions in one role, bounded. */
 export class SessionTable {
   readonly #context: Pick<Context, "audit" | "clock" | "log" | "meter">;
   readonly #settings: TableSettings;
@@ -176,5 +178,6 @@ export class SessionTable {
 /** The name of a session at its destination's home KM. */
 export const sessionKey = (peer: KmId, id: SessionId): string => `${peer} ${id}`;
 
+/** The fault of a request in a session that has ended. */
 export const endFault = (reason: SessionEnd): Fault =>
   new Fault("SESSION_ENDED", { text: `the session has ended: ${SESSION_ENDS[reason]}` });

@@ -18,6 +18,7 @@ export interface SessionTerms {
   readonly budget: number;
 }
 
+/** One session: its terms, its state, and what of its budget is left. */
 export class Session {
   readonly terms: SessionTerms;
   state: "opening" | "open" | "ended" = "opening";

@@ -33,6 +33,7 @@ import { type SessionRole, SessionTable } from "./session-table.ts";
 /** How long an orderly stop waits for peers to hear of the sessions that it ends. */
 const STOP_TELLS_MS = 1000;
 
+/** The proactive mode of one KM, in both roles. */
 export class Sessions implements SessionDoor {
   readonly #host: SessionHost;
   readonly #tables: Readonly<Record<SessionRole, SessionTable>>;

@@ -3,6 +3,7 @@
 import type { BlockId, Range } from "../../vault/vault.ts";
 import type { UnprotectedRow } from "../common/rows.ts";
 
+/** One key of a bundle, under its own ID. */
 export interface UnprotectedKeyEntry {
   /** ASCII that JSON does not escape, at most 256 characters. */
   readonly id: string;
@@ -10,6 +11,7 @@ export interface UnprotectedKeyEntry {
   readonly length: number;
 }
 
+/** Keys that lie in one sealed block, and which of them are taken. */
 export class Bundle {
   /** Of its row. */
   readonly id: string;

@@ -7,6 +7,7 @@ import type { Context } from "../common/context.ts";
 import { TABLE, type UnprotectedRow } from "../common/rows.ts";
 import type { Bundle } from "./strict-bundle.ts";
 
+/** Whose bundles, made here or there. */
 export interface InventoryOptions {
   readonly peer: KmId;
   /** Ours are made here and relayed to the peer; theirs came from it. */
@@ -15,6 +16,7 @@ export interface InventoryOptions {
   forget(bundle: Bundle, change: Change): void;
 }
 
+/** The bundles shared with one strict peer in one direction. */
 export class BundleInventory {
   readonly #context: Context;
   readonly #options: InventoryOptions;
@@ -143,6 +145,7 @@ export function countEnded(
   log.info({ peer, role, reason, keys: left }, "whole keys ended unused");
 }
 
+/** A bundle as its row. */
 export const rowOf = (bundle: Bundle, peer: KmId, state: UnprotectedRow["state"]): UnprotectedRow => ({
   peer,
   state,

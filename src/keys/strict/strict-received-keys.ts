@@ -23,6 +23,7 @@ const KEY_ID = /^[ !#-[\]-~]{1,256}$/;
 
 type Arrived = UnprotectedArrival["keys"][number];
 
+/** Keys that a strict peer relayed to this KM. */
 export class StrictReceivedKeys {
   readonly book: BundleInventory;
   readonly #context: Context;

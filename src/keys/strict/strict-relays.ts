@@ -20,6 +20,7 @@ const WINDOW = 4;
 const MAX_KEYS = 256;
 const BACK_OFF_MS = { first: 1000, most: 60_000 };
 
+/** What relaying to a strict peer needs of its surroundings. */
 export interface RelayNeeds {
   readonly peer: PeerConnection["id"];
   /** The connection, while there is one. */
@@ -30,6 +31,7 @@ export interface RelayNeeds {
   changed(): void;
 }
 
+/** Relays keys to one strict peer, a bounded number at a time. */
 export class StrictRelays {
   readonly #context: Context;
   readonly #stock: StrictStock;

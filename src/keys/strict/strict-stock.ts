@@ -16,6 +16,7 @@ export interface KeyOptions {
   readonly size: number;
 }
 
+/** Keys made here and relayed to a strict peer, ready for applications. */
 export class StrictStock {
   readonly book: BundleInventory;
   readonly #context: Context;

@@ -19,12 +19,14 @@ interface Waiting extends KeyOptions {
 /** Who has waited in vain is told to wait at least so long. */
 const RETRY_MS = 1000;
 
+/** What supply of a strict peer's keys needs of its surroundings. */
 export interface StrictSupplyNeeds {
   isConnected(): boolean;
   /** Begins whatever relays may begin now. */
   kick(): void;
 }
 
+/** Answers requests for keys shared with one strict peer. */
 export class StrictSupply {
   readonly #context: Context;
   readonly #stock: StrictStock;

@@ -242,5 +242,6 @@ export class StrictPeers {
   }
 }
 
+/** The fault of what is not possible with a strict peer. */
 export const notWithStrict = (peer: KmId): Fault =>
   new Fault("EXTENSION_UNSUPPORTED", { text: `${peer} is configured as strict: keys on demand are all that there is` });

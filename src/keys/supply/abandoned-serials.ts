@@ -5,6 +5,7 @@ import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
 /** Remembered at most; what is forgotten expires at the destination by its age. */
 const MOST = 1024;
 
+/** Serials that were abandoned and not announced to the destination yet; bounded. */
 export class AbandonedSerials {
   readonly #serials = new Set<number>();
 

@@ -28,6 +28,7 @@ export interface MarkedKeys {
 /** How far the durable marks have to be. */
 type Targets = ReadonlyMap<SourceKey, number>;
 
+/** Keeps the durable marks of the open KMA-keys ahead of what is carved. */
 export class Marks {
   readonly #vault: Vault;
   readonly #keys: MarkedKeys;

@@ -72,8 +72,10 @@ export interface Total {
   readonly rest: number;
 }
 
+/** Nobody waits. */
 export const NO_DEMAND: Total = { bytes: 0, rest: 0 };
 
+/** One more request that waits. */
 export const plus = ({ bytes, rest }: Total, { count, step }: Demand): Total => ({
   bytes: bytes + count * step,
   rest: Math.max(rest, step * Math.ceil(count / MAX_PIECES)),

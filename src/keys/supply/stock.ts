@@ -14,6 +14,7 @@ import { Marks } from "./high-water-marks.ts";
 import { excessOf } from "./remainders.ts";
 import { carveFrom, type Demand, isPiece, type Piece, type SourceKey, type Total } from "./source-key.ts";
 
+/** The KMA-keys of this KM for one destination. */
 export class SourceStock {
   readonly peer: KmId;
   readonly #context: Context;

@@ -28,6 +28,7 @@ const READ_PER_US = 10;
 /** Marks and arrivals are told at most 20 times a second. */
 const TELL_EVERY_MS = 50;
 
+/** One connection with a peer, from its state exchange to its end. */
 export class Connection {
   readonly connection: PeerConnection;
   readonly #context: Context;

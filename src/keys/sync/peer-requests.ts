@@ -38,6 +38,7 @@ export interface PeerPlaces {
   checkWorking(): void;
 }
 
+/** What peers ask of this KM, handed to the room that it belongs to. */
 export class PeerRequests implements PeerEvents {
   readonly #context: Context;
   readonly #places: PeerPlaces;

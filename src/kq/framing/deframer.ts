@@ -3,6 +3,7 @@
 import { CHECK_BYTES, HEADER_BYTES, MAX_CODED_BYTES, MAX_FRAME_BYTES } from "../limits.ts";
 import { decodeCobs } from "./cobs.ts";
 
+/** Cuts a byte stream into frames; garbage ends with the next zero byte. */
 export class Deframer {
   /** The beginning of a frame whose end has not come yet. */
   readonly #gathered = Buffer.alloc(MAX_CODED_BYTES);

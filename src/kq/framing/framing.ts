@@ -15,6 +15,7 @@ export interface Decoder {
   reset(): void;
 }
 
+/** How frames lie on a line. */
 export interface Framing {
   /** Coded bytes that go out in one piece, as soon as there are so many. */
   readonly pieceBytes: number;

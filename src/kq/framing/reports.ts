@@ -26,6 +26,7 @@ export const REPORT_DESCRIPTOR: readonly number[] = [
   [0x09, 0x02, 0x81, 0x02, 0x09, 0x03, 0x91, 0x02, 0xc0],
 ].flat();
 
+/** Frames in USB HID reports of 64 bytes. */
 export const REPORTS: Framing = {
   pieceBytes: 64 * REPORT_BYTES,
   maxBytes: Math.ceil(MAX_FRAME_BYTES / ROOM_BYTES) * REPORT_BYTES,

@@ -25,6 +25,7 @@ export interface Arrived extends Name {
   acknowledge(): void;
 }
 
+/** Memory for blocks, and who is told of what comes twice. */
 export interface ArrivalsPorts {
   readonly pool: SecretPool;
   /** A whole block came that is in someone's hands already. */
@@ -35,6 +36,7 @@ export interface ArrivalsPorts {
 
 const nameOf = ({ run, sequence }: Name): string => `${run}:${sequence}`;
 
+/** Blocks on their way through a host; bounded by the slots of its pool. */
 export class Arrivals {
   readonly #blockBytes: number;
   readonly #maxCredit: number;

@@ -26,6 +26,7 @@ import { Line, type Write } from "../line.ts";
 import type { Hello, Incoming, Status } from "../messages.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
 
+/** The link, its block size, and what the line is like. */
 export interface HostOptions {
   readonly link: LinkId;
   readonly blockBytes: number;
@@ -36,6 +37,7 @@ export interface HostOptions {
   readonly framing?: Framing | undefined;
 }
 
+/** Memory for blocks, time, randomness, log and counters. */
 export interface HostPorts {
   readonly pool: SecretPool;
   readonly clock: Clock;

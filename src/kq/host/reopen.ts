@@ -12,6 +12,7 @@ export interface OpenLine extends AsyncDisposable {
   write(bytes: Uint8Array): Promise<void>;
 }
 
+/** The line of a link, and how it is opened. */
 export interface Port {
   readonly link: string;
   /** As it is configured. */

@@ -2,6 +2,7 @@
 
 import type { PayloadOf } from "../messages.ts";
 
+/** What a module reports of its optics. */
 export interface Health {
   /** 0 to 1. */
   readonly qber: number;

@@ -26,6 +26,7 @@ import type { Hello, Incoming } from "../messages.ts";
 import { type Health, statusOf } from "./health.ts";
 import { type MadeBlock, Shelf } from "./shelf.ts";
 
+/** The module's link, name, role and memory. */
 export interface ModuleOptions {
   readonly link: LinkId;
   readonly name: string;
@@ -43,6 +44,7 @@ export interface ModuleOptions {
   readonly framing?: Framing | undefined;
 }
 
+/** Time, randomness and memory of a module. */
 export interface ModulePorts {
   readonly clock: Clock;
   readonly random: Random;
@@ -55,6 +57,7 @@ const PIECE_BYTES = 2_048;
 const LUCKY = 512;
 const UNLUCKY = -12;
 
+/** The module's end of Kq. */
 export class Module {
   readonly #self: Self;
   readonly #ports: ModulePorts;

@@ -26,6 +26,7 @@ export interface Piece {
 /** Half of such pieces arrive though one byte in a hundred is wrong. */
 const SHORTEST = 32;
 
+/** Blocks that a module holds for its host; bounded. */
 export class Shelf {
   readonly #capacity: number;
   readonly #longest: number;

@@ -6,6 +6,7 @@ import type { JsonObject } from "../../wire/types.ts";
 
 const TAG_BYTES = 16;
 
+/** The fault for what a peer's message has wrong; `text` names the parameter. */
 export const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 /** @throws Fault MALFORMED_REQUEST, like all that follow */
@@ -14,6 +15,7 @@ export function objectOf(value: unknown, what: string): JsonObject {
   return value as JsonObject;
 }
 
+/** A whole number from 0. @throws Fault MALFORMED_REQUEST */
 export function integerOf(value: unknown, what: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
   throw malformed(`${what} must be an integer, 0 or more`);
@@ -32,6 +34,7 @@ export function tagOf(value: unknown, what: string): Uint8Array {
   throw malformed(`${what} must be the base64 of ${TAG_BYTES} bytes`);
 }
 
+/** An ID of a KM or application, read by `parse`. @throws Fault MALFORMED_REQUEST */
 export function idOf<T>(value: unknown, what: string, parse: (text: string) => T): T {
   if (typeof value === "string" && ID_PATTERN.test(value)) return parse(value);
   throw malformed(`${what} must be an ID of 1 to 64 characters of A-Z a-z 0-9 . _ : @ -`);

@@ -40,6 +40,7 @@ export function keyFrame(code: number, messageId: number, payload: KeyFrame): Ke
   return joined([plain(header), payload]);
 }
 
+/** A frame without keys, copied when it leaves. */
 export const plain = (bytes: Uint8Array): KeyFrame => ({
   length: bytes.length,
   write(target, at) {

@@ -37,9 +37,13 @@ export const KX = {
   }),
 } as const;
 
+/** 0x1101: a key on its way to the next KM (Q.4163 Table 1). */
 export type KeyRelay = PayloadOf<typeof KX.keyRelay>;
+/** 0x1102: what became of a relay (Q.4163 Table 2). */
 export type KeyRelayCompletion = PayloadOf<typeof KX.keyRelayCompletion>;
+/** 0x1103: sessions, and what two KMs announce to each other (Q.4163 Table 3). */
 export type KeySupplyNotification = PayloadOf<typeof KX.keySupplyNotification>;
+/** 0x1104: the answer to 0x1103 (Q.4163 Table 4). */
 export type KeySupplyNotificationResponse = PayloadOf<typeof KX.keySupplyNotificationResponse>;
 
 /** Which message answers which. */

@@ -9,6 +9,7 @@ import { idOf, malformed } from "./fields.ts";
 import type { KeyRelay, KeyRelayCompletion } from "./messages.ts";
 import { responseOf } from "./response.ts";
 
+/** The part of an offer that says which way it goes. */
 export type Route = Pick<RelayOffer, "requestId" | "source" | "destination" | "transit">;
 type RouteMembers = Pick<KeyRelay, "source_KMA_ID" | "destination_KMA_ID" | "transit_KMA_IDs">;
 type RequestMember = Pick<KeyRelay, "key_relay_request_ID">;
@@ -20,6 +21,7 @@ export const routeMembers = ({ source, destination, transit }: Route): RouteMemb
   ...(transit.length > 0 && { transit_KMA_IDs: transit.join(",") }),
 });
 
+/** `key_relay_request_ID`, left out where the peer named none. */
 export const requestMember = (requestId: string): RequestMember =>
   requestId === "" ? {} : { key_relay_request_ID: requestId };
 

@@ -21,6 +21,7 @@ const RECORDS_PER_KEY = { block: 8, "key-id": 256 } as const satisfies Record<Ki
 
 const STRIDE = DATA_KEY_BYTES + TAG_BYTES;
 const PLACES = 64;
+/** Bytes of locked memory that `DataKeys` works in. */
 export const DATA_KEY_REGION_BYTES = PLACES * STRIDE;
 
 /** An epoch's KEK, and the token that makes random bytes for new data keys. */
@@ -37,6 +38,7 @@ interface Group {
   left: number;
 }
 
+/** Data keys in locked memory, bounded; the least recently used is dropped and opened again when needed. */
 export class DataKeys {
   readonly #free: Uint8Array[] = [];
   /** By the hexadecimal of the ID; the least recently used first. */
@@ -141,6 +143,7 @@ export interface GcmJob {
   readonly sealed: Uint8Array;
 }
 
+/** AES-256-GCM in this process; `sealed` is ciphertext and a tag of 16 bytes. */
 export function gcmSeal(key: Uint8Array, { iv, aad, plain, sealed }: GcmJob): void {
   const cipher = createCipheriv("aes-256-gcm", key, iv);
   cipher.setAAD(aad);

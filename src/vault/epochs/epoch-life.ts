@@ -12,6 +12,7 @@ import { findKeks, kekLabel } from "./epochs.ts";
 import { type GuardVerdict, moveGuard, openGuard } from "./rollback-guard.ts";
 import { type RotationParts, reseal, type Used } from "./rotation.ts";
 
+/** What the life of epochs is made of. */
 export interface EpochLifeParts extends RotationParts {
   readonly km: KmId;
   readonly link: TokenLink;
@@ -23,6 +24,7 @@ export interface EpochLifeParts extends RotationParts {
   readonly epochSeals: number;
 }
 
+/** Opens the epochs when the token comes, begins new ones, and ends old ones. */
 export class EpochLife {
   readonly #parts: EpochLifeParts;
   readonly #opened = Promise.withResolvers<GuardVerdict>();

@@ -17,6 +17,7 @@ export const KEEP_WITHIN_MS = 10_000;
 /** How often a wait for readers looks again by itself. */
 const QUIET_MS = 1000;
 
+/** What the labels of a KM's KEKs begin with in the token. */
 export const kekPrefix = (km: KmId): string => `qkm-kek-${km}-`;
 
 /** Labels sort like their epochs. */
@@ -44,6 +45,7 @@ export interface Ticket {
   readonly untilMs: number;
 }
 
+/** The open epochs of one KM, the newest of which seals. */
 export class Epochs {
   readonly #clock: Clock;
   readonly #pause: Pause;

@@ -8,6 +8,7 @@ import type { Head, Kind } from "../store/sealed.ts";
 import type { BlockId } from "../vault.ts";
 import type { Sealer } from "./sealer.ts";
 
+/** What it takes to bring a record into locked memory. */
 export interface Reader {
   readonly recordStore: RecordStore;
   readonly sealer: Sealer;

@@ -6,6 +6,7 @@ import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
 import type { StoreOp } from "../store/store.ts";
 import type { Row } from "../vault.ts";
 
+/** Label of the guard's counter in the token. */
 export const guardLabel = (km: KmId): string => `qkm-guard-${km}`;
 
 /** `restored`: the store is older than the token knows. `fresh`: it had never been opened. */

@@ -14,6 +14,7 @@ const RECORD_US = 300;
 /** Records that one commit replaces. */
 const COMMIT_RECORDS = 16;
 
+/** What a rotation needs; it has one slot of locked memory to itself. */
 export interface RotationParts extends Reader {
   readonly epochs: Epochs;
   /** A slot of locked memory that is the rotation's alone. */
@@ -23,6 +24,7 @@ export interface RotationParts extends Reader {
   readonly pace: Pace;
 }
 
+/** Which ranges of a block are used and must be zero in what is re-encrypted. */
 export type Used = (block: BlockId) => readonly Range[];
 
 /**

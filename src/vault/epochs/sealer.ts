@@ -10,6 +10,7 @@ import type { BlockId } from "../vault.ts";
 import { type DataKeys, gcmOpen, gcmSeal, type KeySource } from "./data-keys.ts";
 import type { Epochs } from "./epochs.ts";
 
+/** Who seals, by which token, under which epochs. */
 export interface SealerParts {
   readonly km: KmId;
   readonly link: TokenLink;
@@ -19,6 +20,7 @@ export interface SealerParts {
   readonly scheme: () => Scheme;
 }
 
+/** Seals plaintext in locked memory into records and opens them. */
 export class Sealer {
   readonly #parts: SealerParts;
 

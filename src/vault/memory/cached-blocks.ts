@@ -21,12 +21,14 @@ export interface CachedBlock {
 /** Fills the front of `slot` with the block, and returns its length. */
 export type Load = (block: BlockId, slot: Uint8Array) => Promise<number>;
 
+/** Ranges of a block that are used, asked when the block is loaded. */
 export type Used = () => readonly Range[];
 
 const NOTHING = new Uint8Array(0);
 const NONE: Used = () => [];
 const NAMELESS = "" as BlockId;
 
+/** All blocks in locked memory, by ID; those that nobody has open give way. */
 export class CachedBlocks {
   readonly #slab: Slab;
   readonly #load: Load;

@@ -9,6 +9,7 @@ import { type BlockHome, OpenedBlock, piecesOf, wholeOf } from "./open-block.ts"
 import { withPad } from "./pads.ts";
 import { xorInto } from "./xor.ts";
 
+/** An empty slot of the slab, in which one block is made once. */
 export class LockedEmptySlot implements EmptySlot, Disposable {
   readonly #home: BlockHome;
   readonly #cached: CachedBlock;

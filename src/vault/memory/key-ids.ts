@@ -4,6 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import { blake2b128 } from "../tags.ts";
 import type { KeyIdKey } from "../vault.ts";
 
+/** Bytes of a key-ID key (key-protocol 2). */
 export const KEY_ID_KEY_BYTES = 32;
 /** What a token wants beyond the key when it opens one. */
 const TAG_ROOM = 16;
@@ -21,6 +22,7 @@ export interface KeyIdPosition {
   release(): void;
 }
 
+/** All key-ID keys that are open, in a locked region of fixed size. */
 export class KeyIdKeys {
   readonly #free: Uint8Array[] = [];
   readonly #live = new Set<LiveKey>();

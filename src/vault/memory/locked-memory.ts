@@ -4,6 +4,7 @@ import { sodium_free, sodium_malloc, sodium_mlock } from "sodium-native";
 import { Fault } from "../../core/fault.ts";
 import type { Log } from "../../core/ports.ts";
 
+/** Whether memory that cannot be locked may be used. */
 export interface LockedMemoryOptions {
   /** On a development board: a region that cannot be locked is used all the same, with a warning. */
   readonly allowUnlocked: boolean;

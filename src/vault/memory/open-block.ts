@@ -10,6 +10,7 @@ import { xorInto } from "./xor.ts";
 /** key-protocol 2: where the parts of a KMA-key begin. */
 const HOP_KEY = 0;
 const END_KEY = 32;
+/** Where the key-ID key of a KMA-key begins, in bytes (key-protocol 2). */
 export const KEY_ID_KEY = 64;
 const CARVED = 96;
 
@@ -28,6 +29,7 @@ export interface BlockHome {
   seal(cached: CachedBlock): Promise<Sealed>;
 }
 
+/** A block that is pinned in its slot until it is disposed. */
 export class OpenedBlock implements OpenBlock {
   readonly block: OpenBlock["block"];
   readonly length: number;

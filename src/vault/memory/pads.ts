@@ -8,6 +8,7 @@ import { hasZeroWord } from "./xor.ts";
 /** key-protocol 2: what of a pad keys the tag. */
 export const PAD_KEY_BYTES = 32;
 
+/** One one-time pad of 32 bytes and as many as it masks; zero after use. */
 export interface Pad {
   /** 32 bytes, the key of the one-time tag. */
   readonly tagKey: Uint8Array;

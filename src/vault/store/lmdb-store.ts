@@ -10,6 +10,7 @@ import { type FilePages, Headroom } from "./headroom.ts";
 import { type Head, KINDS, type Kind } from "./sealed.ts";
 import { checkName, type Store, type StoreOp } from "./store.ts";
 
+/** Where the store is and how large it may grow. */
 export interface LmdbStoreOptions {
   /** Made if it is not there. Whoever opens it must own it (`ownDirectory`). */
   readonly dir: string;

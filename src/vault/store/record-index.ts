@@ -19,6 +19,7 @@ export const isStored = (entry: IndexEntry | undefined): entry is IndexEntry =>
 export const diskBytes = (bytes: number): number =>
   bytes < 1800 ? bytes + 200 : Math.ceil((bytes + 200) / 4096) * 4096;
 
+/** Which records there will be, by kind and block, and what they take on the disk. */
 export class RecordIndex {
   readonly #entries = new Map<Kind, Map<BlockId, IndexEntry>>(KINDS.map((kind) => [kind, new Map()]));
   #bytes = 0;

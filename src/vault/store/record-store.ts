@@ -17,6 +17,7 @@ export const VAULT_TABLE = "qkm-vault";
 /** A step of a change before the index has told which records a block has. */
 export type ChangeOp = Exclude<StoreOp, { op: "drop" }> | { readonly op: "destroy"; readonly block: BlockId };
 
+/** How the store is opened, and its bound. */
 export interface RecordStoreOptions {
   readonly openStore: () => Promise<Store>;
   /** Records are refused beyond this, by their size on disk. */
@@ -40,6 +41,9 @@ export async function openRecordStore(options: RecordStoreOptions): Promise<Reco
   return new RecordStore(options, await options.openStore());
 }
 
+/**
+ * The store as the vault sees it. A commit that was rejected may have happened: the store is reopened and looked at.
+ */
 export class RecordStore {
   readonly #options: RecordStoreOptions;
   readonly #pause: Pause;

@@ -6,11 +6,16 @@ import { SealBroken } from "../../device/token.ts";
 import type { Head } from "./sealed.ts";
 
 const FORMAT = 1;
+/** Bytes of an AES-GCM initialisation vector. */
 export const IV_BYTES = 12;
+/** Bytes of an AES-GCM tag. */
 export const TAG_BYTES = 16;
+/** Bytes of a data key (AES-256). */
 export const DATA_KEY_BYTES = 32;
+/** Bytes of a data key's random ID. */
 export const DATA_KEY_ID_BYTES = 8;
 
+/** How a record is sealed: by the KEK itself, or by a data key under it. */
 export type Scheme = "direct" | "envelope";
 const SCHEMES = { direct: 1, envelope: 2 } as const satisfies Record<Scheme, number>;
 

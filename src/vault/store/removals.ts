@@ -19,6 +19,7 @@ type Step =
 /** Removals that one change makes up for. */
 const MOST = 256;
 
+/** Removals that the store rejected, to be tried again; bounded. */
 export class Removals {
   readonly #pending = new Map<string, Removal>();
   /** Of the change that makes up for them now; false for what was written anew meanwhile. */

@@ -5,6 +5,7 @@ import type { BlockId, Sealed } from "../vault.ts";
 /** `block`: a link block or KMA-key. `key-id`: the key that tags its key IDs. */
 export type Kind = "block" | "key-id";
 
+/** The kinds of records: blocks, and key-ID keys, which are sealed apart. */
 export const KINDS = ["block", "key-id"] as const satisfies readonly Kind[];
 
 /** What the store knows a record by, in plain. */
