@@ -38,9 +38,10 @@ const BUDGETS_S = {
  * Folders whose tests share a process with others, which halves their cost: they start no process, open no token, map no
  * locked memory, and put back what they change.
  */
-const SHARING = "core wire kq kx ak etsi014 keys net control console config board drivers/serial drivers/hid".split(
-  " ",
-);
+const SHARING =
+  "core wire kq kx ak etsi014 etsi004 http fuzz keys net control console config board drivers/serial drivers/hid".split(
+    " ",
+  );
 
 // What Node compiled is kept for the next process: most of a test's time is the start of processes.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compile");

@@ -40,6 +40,7 @@ it("every entry that the page describes is shown as JSON that parses", () => {
     "qkm_given_up",
     "qkm_marks",
     "qkm_state",
+    "qkm_stream",
     "session_creation",
     "session_end",
   ]);
