@@ -37,6 +37,7 @@ export class AgeClock {
 
   /** Milliseconds without the time switched off, for the keys of which this KM is the destination. */
   nowOn(): number {
+    // rule: held-age-while-on
     return this.#onOrigin + this.#clock.monotonicMs();
   }
 

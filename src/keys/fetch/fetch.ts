@@ -167,6 +167,7 @@ const entryOf = (key: ReceivedKey, open: OpenBlock | undefined): [ReceivedKey, O
  * have happened; then a restart before the next commit of the key takes them for fetched.
  */
 function giveBack({ wanted, held, failed }: Fetch, thrown: unknown): void {
+  // rule: free-after-rejection
   for (const { key, range } of wanted) key.unmark(range);
   held.retire(new Set(wanted.map(({ key }) => key)));
   failed(thrown);

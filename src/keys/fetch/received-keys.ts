@@ -315,6 +315,7 @@ export class ReceivedKeys {
     const most = Math.min(this.accepted + MOST_ABANDONED, this.#vouched + SERIALS_AHEAD);
     for (const { first, last } of givenUp) {
       for (let serial = Math.max(first, this.accepted - WINDOW); serial <= Math.min(last, most); serial++)
+        // rule: refuse-abandoned
         this.accept(serial);
     }
   }

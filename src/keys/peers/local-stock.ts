@@ -93,6 +93,8 @@ export class LocalStock implements Filling {
     } catch (thrown) {
       const change = this.#context.vault.change();
       for (const end of ["source", "destination"] as const) change.destroy(localBlock(serial, end));
+      const { self } = this.#context;
+      change.remove(TABLE.source, kmaRow(self, serial)).remove(TABLE.held, kmaRow(self, serial));
       await change.commit().catch(() => {
         // A restart finds them, and uses or destroys them.
       });

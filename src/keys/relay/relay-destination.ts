@@ -83,6 +83,7 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
   const row = { peer: source.id, serial, block, length, bornAt: context.ages.nowOn(), fetched, witness: FIRST_OFFSET };
   const { key: idKey, sealed } = await key.keyIdKey();
   try {
+    if (!arrival.isWanted()) throw new Fault("PEER_UNAVAILABLE", { text: "the key was given up meanwhile" });
     source.held.accept(serial);
     // What a KM on the way could have changed is not believed: it comes from the source itself too.
     if (offer.transit.length === 0) source.held.giveUp(offer.givenUp, change);
@@ -91,12 +92,18 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
     if (!arrival.isWanted()) throw await undo(context, arrival, key);
   } catch (thrown) {
     idKey[Symbol.dispose]();
+    // A commit that was rejected may have happened: its row would stay for a key that is nobody's.
+    const rest = context.vault.change().remove(TABLE.held, kmaRow(source.id, serial)).destroy(block);
+    rest.commit().catch(IS_MADE_UP_FOR);
     throw thrown;
   }
   source.held.add(new ReceivedKey(row, idKey));
   context.meter.add("kma_keys_held", { peer: source.id });
   context.audit.note("kma_key_held", { peer: source.id, serial, block, bytes: length });
 }
+
+/** The vault removes what it could not remove now as soon as it can. */
+const IS_MADE_UP_FOR = (): void => {};
 
 /** What was given up while it was made durable is not kept: its source may never name it again. */
 async function undo({ audit, vault }: Context, { source, serial }: Arrival, open: OpenBlock): Promise<Fault> {

@@ -64,6 +64,7 @@ export class SourceRelay {
   /** Ends with the KMA-key in the stock, and `landed` called as it comes there, or with all that it was made of given up or given back. */
   async run(landed: () => void): Promise<void> {
     let key: SourceKey | undefined;
+    let isReserved = false;
     let outcomes: readonly Outcome[] = [];
     try {
       await this.#context.pace.take("kx", RELAY_US);
@@ -73,6 +74,7 @@ export class SourceRelay {
       const whole = this.#whole(open, serial);
       key = await this.#sourceKey(whole, serial);
       await this.#reserve(key, whole);
+      isReserved = true;
       const offers = this.#offers(key, open.blocks);
       const endTag = whole.endTag(endContext(first(offers)));
       open[Symbol.dispose]();
@@ -85,7 +87,7 @@ export class SourceRelay {
       const fault = asFault(thrown);
       const failed = outcomes.some((outcome) => outcome.fault !== undefined);
       if (key !== undefined) this.#note(failed ? outcomes : this.#hops.map((hop) => ({ hop, fault })));
-      if (key !== undefined) await this.#giveUp(key, fault);
+      if (key !== undefined) await this.#giveUp(key, fault, isReserved);
       else this.#putBack(fault);
       this.#blame(failed ? outcomes : this.#hops.map((hop) => ({ hop, fault })));
     }
@@ -207,8 +209,11 @@ export class SourceRelay {
     }
   }
 
-  /** The KMA-key is destroyed, and its serial told to the destination if that may have kept it. Never a second try. */
-  async #giveUp(key: SourceKey, fault: Fault): Promise<void> {
+  /**
+   * The KMA-key is destroyed, and its serial told to the destination if that may have kept it. Never a second try. A serial
+   * that is not durable is not told: after a crash the destination would know of more than this end, as of a restored copy.
+   */
+  async #giveUp(key: SourceKey, fault: Fault, isReserved: boolean): Promise<void> {
     const { audit, log, vault } = this.#context;
     const { stock } = this.#peer;
     const { code, failedAt } = fault;
@@ -218,7 +223,8 @@ export class SourceRelay {
     audit.note("relay_given_up", { peer: stock.peer, serial, fault: code, failed_at: failedAt });
     // Whoever used the serial, a KM on the way or this one before its store was lost, may have used those above it, too.
     if (code === "SERIAL_SEEN") this.#skipSerials();
-    if (this.#route === "multipath" || !NOTHING_KEPT.includes(code)) stock.givenUp.add(serial);
+    const mayBeKept = this.#route === "multipath" || !NOTHING_KEPT.includes(code);
+    if (isReserved && mayBeKept) stock.givenUp.add(serial);
     const change = vault.change().put(...this.#peer.peerRow());
     stock.drop(key, reason, change);
     await change.commit().catch((err: unknown) => {

@@ -260,6 +260,21 @@ describe("a relay without an answer", () => {
     expect([after[1], after[4], after[8], after[15]]).toEqual([1, 2, 3, 4]);
   });
 
+  test("leaves no row at the destination when its commit was rejected and happened all the same", async () => {
+    const network = await Network.up({ blocks: 0, policy: { stockLow: 1, stockHigh: 1 } });
+    network.b.machine.fate = (_n, steps) =>
+      steps.some((step) => step.op === "put" && step.table === "held" && step.id.startsWith("km-a"))
+        ? "rejected, kept"
+        : "durable";
+    network.modules.make(2);
+    await network.run(100);
+    expect(network.b.vault.health().store).toBe("failing");
+    network.b.machine.fate = () => "durable";
+    network.b.vault.store("ready");
+    await network.run(10);
+    expect([...network.b.machine.rows.keys()].filter((key) => key.startsWith("held\nkm-a/"))).toEqual([]);
+  });
+
   test("is not kept when it is taken in after its serial was told as given up", async () => {
     const network = await Network.up({ blocks: 0, policy: { stockLow: 1, stockHigh: 1 } });
     network.modules.make(4);

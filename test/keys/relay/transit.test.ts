@@ -127,6 +127,22 @@ describe("key-protocol 2: a changed frame is refused, and no key comes of it", (
     expect(mesh.peer("c", "a").held.size).toBe(0);
   });
 
+  test("key-protocol 6: a serial that is not durable is not told, or its source would seem a restored copy", async () => {
+    const mesh = await Mesh.up({ links: LINE_3, blocks: 8, policy: ON_DEMAND });
+    const a = mesh.node("a");
+    await asked(mesh, "a", "c");
+    a.machine.fate = () => "rejected, lost";
+    await asked(mesh, "a", "c", 1, 32_000);
+    a.crash();
+    a.machine.fate = () => "durable";
+    for (const wire of mesh.wiresOf("a")) wire.cut();
+    await a.boot();
+    mesh.connect();
+    await mesh.run(500);
+    expect(a.recorder.count("alarms", { alarm: "restored" })).toBe(0);
+    expect(mesh.remote("a", "c").phase).toBe("synchronised");
+  });
+
   test("serials given up are not believed from others than their source", async () => {
     const { mesh, offer } = await intercepted({ links: LINE_3 }, ["b", "c"], "c");
     await mesh.run(5000);
