@@ -194,10 +194,12 @@ export class AppPair {
           if (this.#dice.once(5)) clock.after(this.#dice.wait(5000), pair.to, "fetches twice", () => this.#twice(ids));
         },
         refused: (fault) => {
-          isSure = true;
-          stopDoubt();
+          if (fault.code === "STORE_UNAVAILABLE") this.#sureWhenMended(stopDoubt);
+          else {
+            isSure = true;
+            stopDoubt();
+          }
           this.#refused(fault);
-          if (fault.code === "STORE_UNAVAILABLE") oracle.doubt(ids);
           if (FAULTS[fault.code].retry) again();
           else oracle.notFound(ids, fault.code);
         },
@@ -213,6 +215,17 @@ export class AppPair {
     };
     toAt.atEnd.add(ended);
     return () => void toAt.atEnd.delete(ended);
+  }
+
+  /** A rejected commit may have happened; the disk is put right as soon as the store takes another. */
+  #sureWhenMended(sure: () => void): void {
+    const { toAt } = this.pair;
+    const look = (wasReady: boolean): void => {
+      const isReady = toAt.machine.vault?.health().store === "ready";
+      if (isReady && wasReady) sure();
+      else toAt.after(1000, "is sure of its store", () => look(isReady));
+    };
+    look(false);
   }
 
   #twice(ids: readonly string[]): void {

@@ -25,6 +25,8 @@ const nameOf = (kind: AuditKind, { peer, serial, initiator, target }: Reported):
 
 export class SimAudit {
   readonly #ranges = new Map<string, { readonly first: number; end: number }[]>();
+  /** Told of each serial that the node gives up as a source. */
+  abandoned: (peer: string, serial: number) => void = () => {};
   /** Things that ended unused, by counter. */
   readonly ended = new Map<string, number>();
 
@@ -41,6 +43,10 @@ export class SimAudit {
 
   #note(kind: AuditKind, fields: AuditFields<AuditKind>, { first, end, count = 1 }: AuditExtent): void {
     const counter = ENDS[kind];
+    if (kind === "relay_given_up") {
+      const { peer, serial } = fields as unknown as { readonly peer: string; readonly serial: number };
+      this.abandoned(peer, serial);
+    }
     if (counter !== undefined) this.ended.set(counter, (this.ended.get(counter) ?? 0) + count);
     if ((kind !== "keys_supplied" && kind !== "keys_fetched") || first === undefined || end === undefined) return;
     const name = nameOf(kind, fields as unknown as Reported);

@@ -56,6 +56,22 @@ export const BREAKS = {
     marker: "keep-for-fetch-window",
     swap: ["oldestHeld", "ages.nowOn() - policy.maxAgeMs"],
   },
+  "takes a fetch that was refused for done": {
+    rule: "fetchable",
+    marker: "free-after-rejection",
+    swap: ["key.unmark", "key.settle"],
+  },
+  "lets held keys age while it is off": {
+    rule: "fetchable",
+    marker: "held-age-while-on",
+    swap: ["this.#onOrigin", "this.#origin"],
+  },
+  "keeps the late relay of an abandoned serial": {
+    rule: "wanted",
+    marker: "refuse-abandoned",
+    becomes: "void serial;",
+  },
+  "forgets what a rejected commit was to remove": { rule: "balanced", marker: "make-up-removals", becomes: "" },
   "forgets to give back the keys of key IDs": { rule: "balanced", marker: "free-id-key", becomes: "" },
   "lets requests wait for ever": { rule: "answered", marker: "answer-at-timeout", becomes: "" },
   "dials only once": { rule: "live", marker: "dial-again", becomes: "return;" },

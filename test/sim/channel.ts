@@ -64,7 +64,9 @@ export class SimChannel implements Channel {
     if (this.#closing || this.#ended) throw new Error("the channel is closed");
     this.#writing = true;
     for (const part of this.#carrier.changed(this, Buffer.from(bytes))) this.#send({ bytes: part });
-    this.#carrier.soon(this, this.#carrier.writeMs(this), "write ends", () => this.#finish());
+    const ms = this.#carrier.writeMs(this);
+    if (ms === 0) queueMicrotask(() => this.#finish());
+    else this.#carrier.soon(this, ms, "write ends", () => this.#finish());
   }
 
   #send(arrival: Arrival): void {

@@ -72,6 +72,10 @@ export const FAULT_TABLE = {
     node.fates.push(fate);
     return fate;
   }),
+  removal_rejected: ofNode(15 * MIN, (node) => {
+    node.rejectsRemoval = true;
+    return "the next commit that removes something is rejected";
+  }),
   disk_full: ofNode(20 * MIN, (node, world) => {
     const ms = world.dice.wait(10 * S);
     node.fullUntilMs = world.clock.nowMs + ms;
@@ -133,6 +137,13 @@ export const FAULT_TABLE = {
       () => Object.assign(wire, { latencyMs: 2, slowMs: 0 }),
       "a wire is quick again",
     );
+    return `${Math.round(wire.latencyMs)} ms`;
+  }),
+  wire_beyond_timeout: ofWire(30 * MIN, (world, index) => {
+    const wire = world.wires[index];
+    if (wire === undefined) return "none";
+    wire.latencyMs = 1500 + world.dice.wait(2000);
+    world.later(world.dice.wait(60 * S), () => Object.assign(wire, { latencyMs: 2 }), "a wire is quick again");
     return `${Math.round(wire.latencyMs)} ms`;
   }),
   lie: ofWire(15 * MIN, (world, index) => {

@@ -27,6 +27,7 @@ export class LinkModules {
   readonly troubles: Trouble[] = [];
   made = 0;
   #stopped = false;
+  #stopWaiting: () => void = () => {};
 
   constructor(link: string, blockBytes: number, intervalMs: number, { clock, dice }: { clock: SimClock; dice: Dice }) {
     this.link = link;
@@ -36,9 +37,17 @@ export class LinkModules {
     this.intervalMs = intervalMs;
   }
 
+  /** Blocks come again, whatever was stalled. */
+  heal(): void {
+    this.stalledUntilMs = 0;
+    this.troubles.length = 0;
+    this.#stopWaiting();
+    this.start();
+  }
+
   start(): void {
     const waitMs = Math.max(this.stalledUntilMs - this.#clock.nowMs, this.intervalMs * (0.5 + this.#dice.fraction()));
-    this.#clock.after(waitMs, this.link, "distils", () => {
+    this.#stopWaiting = this.#clock.after(waitMs, this.link, "distils", () => {
       if (this.#stopped) return;
       if (this.#clock.nowMs >= this.stalledUntilMs) this.#distil(this.troubles.shift());
       this.start();

@@ -14,7 +14,7 @@ import { SimAudit } from "./audit.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
 import { type Life, logOf, meterOf, type NodeWatch, vaultWatch, whileAlive } from "./life.ts";
-import { SimMachine } from "./machine.ts";
+import { SimMachine, type Steps } from "./machine.ts";
 import type { LinkModules } from "./modules.ts";
 import type { Trace } from "./trace.ts";
 import { WatchedVault } from "./watched-vault.ts";
@@ -47,13 +47,13 @@ export class SimNode {
   readonly modules = new Map<string, { readonly modules: LinkModules; readonly end: 0 | 1 }>();
   readonly #ports: NodePorts;
   readonly #dice: Dice;
+  readonly #turns: Dice;
   #life: Life = { ended: true, isFormer: false };
   #km: KeyManager | undefined;
   #roster: Roster | undefined;
   #stop = new AbortController();
   /** The wall clock's distance from the simulated time. */
   wallAheadMs = 0;
-  #jumped = false;
   /** How long a commit takes, and a call of the token at times. */
   diskMs = 1;
   tokenMs = 0;
@@ -65,16 +65,17 @@ export class SimNode {
   /** How often another member has taken over. */
   takeovers = 0;
   #former: { readonly km: KeyManager; readonly roster: Roster; readonly end: () => void } | undefined;
+  /** The next commit that takes something off the disk is rejected. */
+  rejectsRemoval = false;
   /** Moved at start, at orderly stop and with each epoch. */
   #generation = 0;
   #diskGeneration = 0;
+  #isRestored = false;
   boots = 0;
   /** How often its disk was emptied or replaced by an old one: names begin anew then. */
   era = 0;
-  /** When key that it held was last lost with its disk, or by a wrong clock. */
+  /** When key that it held was last lost with its disk. */
   lostAtMs = Number.NEGATIVE_INFINITY;
-  /** When a process last began with a wall clock that had jumped: what it held then may seem older than it is. */
-  agedAtMs = Number.NEGATIVE_INFINITY;
   readonly connectedAtMs = new Map<string, number>();
   /** Called once when the process ends. */
   readonly atEnd = new Set<() => void>();
@@ -84,8 +85,9 @@ export class SimNode {
     this.settings = settings;
     this.#ports = ports;
     this.#dice = ports.dice.branch(settings.id);
+    this.#turns = ports.dice.branch(`turns of ${settings.id}`);
     this.machine = new SimMachine(SLOTS, (bytes) => this.#dice.fill(bytes));
-    this.machine.fate = () => this.#fate();
+    this.machine.fate = (_n, steps) => this.#fate(steps);
     this.machine.pace = () => this.#wait(this.diskMs);
   }
 
@@ -103,12 +105,14 @@ export class SimNode {
     return this.km !== undefined;
   }
 
-  #fate(): CommitFate {
+  #fate(steps: Steps): CommitFate {
     if (this.#ports.clock.nowMs < this.fullUntilMs) {
       this.#reopenStore();
       return "rejected, lost";
     }
-    const fate = this.fates.shift() ?? "durable";
+    const isRejected = this.rejectsRemoval && steps.some(({ op }) => op === "remove" || op === "destroy");
+    if (isRejected) this.rejectsRemoval = false;
+    const fate = isRejected ? "rejected, lost" : (this.fates.shift() ?? "durable");
     if (fate.startsWith("crash")) {
       this.#ports.trace.note(`${this.id} ends in a commit: ${fate}`);
       this.#end();
@@ -145,17 +149,16 @@ export class SimNode {
   /** The wall clock jumps; what that adds to the age of keys shows at the next start. */
   jumpWall(toAheadMs: number): void {
     this.wallAheadMs = toAheadMs;
-    this.#jumped = true;
   }
 
   async #open(life: Life): Promise<void> {
     const { watch, clock: sim } = this.#ports;
     this.boots++;
-    const restored = this.#diskGeneration < this.#generation;
+    // A crash before all is destroyed hides nothing: the verdict stays written down.
+    this.#isRestored ||= this.#diskGeneration < this.#generation;
+    const restored = this.#isRestored;
     this.#diskGeneration = ++this.#generation;
     if (restored) this.lostAtMs = sim.nowMs;
-    if (this.#jumped) this.agedAtMs = this.lostAtMs = sim.nowMs;
-    this.#jumped = false;
     this.machine.reindex();
     const inner = this.machine.boot();
     const slow = () =>
@@ -164,7 +167,12 @@ export class SimNode {
     const wall = () => WALL_START_MS + sim.nowMs + this.wallAheadMs;
     const after = (ms: number, then: () => void) => this.#afterIn(life, ms, "timer", then);
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
-    const pace = new Pace({ turn: (then) => void this.#afterIn(life, 0, "turn", then) });
+    // Mostly within the step: a turn of its own tells nothing new, unless something comes in between.
+    const turn = (then: () => void): void => {
+      if (this.#turns.once(4)) this.#afterIn(life, 0, "turn", then);
+      else queueMicrotask(() => life.ended || then());
+    };
+    const pace = new Pace({ turn });
     const audit = this.audit.port(() => life.ended);
     const told = { log: logOf(this, life, watch), meter: meterOf(this, life, watch), audit };
     const generation = this.takeovers > 0 && { generation: this.takeovers };
@@ -172,6 +180,7 @@ export class SimNode {
     try {
       const km = await KeyManager.open(ports, this.settings, restored);
       if (life.ended) return;
+      this.#isRestored = false;
       this.#km = km;
       this.#serve(km, ports);
     } catch (thrown) {
@@ -313,6 +322,7 @@ export class SimNode {
     this.#end();
     this.era++;
     this.#diskGeneration = this.#generation;
+    this.#isRestored = false;
     this.lostAtMs = this.#ports.clock.nowMs;
   }
 

@@ -48,8 +48,8 @@ export class Oracle implements NodeWatch {
   readonly #issued = new Map<string, Issued>();
   /** What nodes have counted as ended unused. */
   readonly #ends = new Map<SimNode, Map<CounterName, number>>();
-  /** When a KMA-key came to its destination. */
-  readonly #heldAtMs = new Map<string, number>();
+  /** Who gave up a serial, by the row of the KMA-key at its destination; and the two ends as they were then. */
+  readonly #abandoned = new Map<string, { readonly source: SimNode; readonly stream: string }>();
   /** By counter and reason. */
   readonly counters = new Map<string, number>();
   /** Nodes touched in this step. */
@@ -95,12 +95,29 @@ export class Oracle implements NodeWatch {
   logged(node: SimNode, level: string, fields: Readonly<Record<string, unknown>>, sentence: string): void {
     this.#touched.add(node);
     this.#trace.remark(() => `${node.id} ${level}: ${sentence} ${shown(fields)}`);
-    const isDefect = level === "error" && fields.alarm === undefined;
+    // Names begin anew with a disk that was emptied or restored: no other node is a restored copy.
+    const isDefect =
+      level === "error" && (fields.alarm === undefined || (fields.alarm === "restored" && node.era === 0));
     this.checks.check("sound", !isDefect, () => `${node.id}: ${sentence} ${shown(fields)}`);
   }
 
   disturbed(node: SimNode, isEnd: boolean): void {
     this.#accounts.disturbed(node, isEnd);
+  }
+
+  /** A source gives a serial up. */
+  abandoned(at: SimNode, toAt: SimNode, serial: number): void {
+    this.#abandoned.set(`${toAt.id} ${at.id}/${serial}`, { source: at, stream: streamOf({ at, toAt }, serial) });
+  }
+
+  /** What its source gave up, and has told, is kept for no one. @throws Violation */
+  #checkWanted(node: SimNode, rowId: string, serial: number): void {
+    const { source, stream } = this.#abandoned.get(`${node.id} ${rowId}`) ?? {};
+    const untold = source?.km?.peers.get(node.id)?.stock.givenUp;
+    if (source === undefined || untold === undefined || stream !== streamOf({ at: source, toAt: node }, serial)) return;
+    this.checks.check("wanted", new Set(untold).has(serial), () => {
+      return `${node.id} keeps serial ${serial}, which ${source.id} gave up and has told`;
+    });
   }
 
   /** A commit reaches the disk of a node. */
@@ -110,8 +127,11 @@ export class Oracle implements NodeWatch {
     this.#accounts.applied(node, steps);
     for (const step of steps) {
       if (step.op !== "put") continue;
-      const isNew = step.table === "held" && node.machine.row("held", step.id) === undefined;
-      if (isNew) this.#heldAtMs.set(`${node.id} ${step.id}`, this.#clock.nowMs);
+      // A serial that was never durable, and so never sent, is given again after a crash.
+      if (step.table === "source") this.#abandoned.delete(`${step.row.peer} ${node.id}/${step.row.serial}`);
+      if (step.table === "held" && node.machine.row("held", step.id) === undefined) {
+        this.#checkWanted(node, step.id, Number(step.row.serial));
+      }
       const plain = Object.entries(step.row).filter(([name, value]) => !isHarmless(name, value));
       this.checks.check("sealed", plain.length === 0, () => `${node.id} writes ${step.table} ${step.id} with ${plain}`);
     }
@@ -152,7 +172,7 @@ export class Oracle implements NodeWatch {
     this.#issued.set(id, issued);
     if (key === undefined) return;
     const isThere = isHeld(pair, serial, offset, bytes);
-    this.checks.check("synchronised", isThere || this.#isLossUnknown(pair, grantedMs) || this.#isAged(issued), () => {
+    this.checks.check("synchronised", isThere || this.#isLossUnknown(pair, grantedMs), () => {
       return `${pair.at.id} supplies ${id} (serial ${serial}, ${offset}) that ${pair.toAt.id} does not hold`;
     });
     if (isThere) return;
@@ -164,11 +184,6 @@ export class Oracle implements NodeWatch {
   #isLossUnknown({ at, toAt }: Pair, grantedMs: number): boolean {
     const connectedMs = at.connectedAtMs.get(toAt.id) ?? 0;
     return connectedMs <= toAt.lostAtMs || (grantedMs <= connectedMs && toAt.lostAtMs > Number.NEGATIVE_INFINITY);
-  }
-
-  /** The destination believes that it was off for longer than it was: what it held then goes too early. */
-  #isAged({ pair: { at, toAt }, serial }: Issued): boolean {
-    return (this.#heldAtMs.get(`${toAt.id} ${at.id}/${serial}`) ?? 0) <= toAt.agedAtMs;
   }
 
   /** `app` was given keys by their IDs, as keys that `from` was supplied. */
@@ -206,7 +221,6 @@ export class Oracle implements NodeWatch {
     const { toAt, at } = issued.pair;
     if (toAt.lostAtMs >= issued.atMs) return "lost with its disk";
     if (at === toAt && at.lostAtMs >= issued.atMs) return "lost with its disk";
-    if (this.#isAged(issued)) return "aged too fast";
     const ageMs = this.#clock.nowMs - issued.atMs;
     return ageMs > toAt.settings.policy.fetchWindowMs - SLACK_MS ? "expired" : undefined;
   }
@@ -261,7 +275,8 @@ export class Oracle implements NodeWatch {
 }
 
 /** Serials begin anew with an empty disk at both ends. */
-const streamOf = ({ at, toAt }: Pair, serial: number): string => `${at.id}#${at.era}>${toAt.id}#${toAt.era} ${serial}`;
+const streamOf = ({ at, toAt }: Pick<Pair, "at" | "toAt">, serial: number): string =>
+  `${at.id}#${at.era}>${toAt.id}#${toAt.era} ${serial}`;
 
 /** Whether the other end's disk has these bytes of the KMA-key. */
 function isHeld({ at, toAt }: Pair, serial: number, offset: number, bytes: Uint8Array): boolean {

@@ -13,6 +13,7 @@ export const RULES = {
   audited: "design 3.7: the audit log tells of every key that was handed out, to whom, and of everything that ended",
   fetchable: "design 6: what was supplied can be fetched by its application until the window ends",
   balanced: "design 8: memory lent is given back, books and disk agree",
+  wanted: "key-protocol 6: what a source gave up, and has told, is kept by no destination",
   answered: "design 6: every request is answered in time",
   sound: "no defect shows: no internal error, no exception",
   live: "design 7: when faults end, all that can be served is served again",

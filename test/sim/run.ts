@@ -68,6 +68,8 @@ async function live(
   await world.runUntil(ms + restMs);
   await revive(world);
   world.quieten();
+  // What this leaves on the disk is made up for, or the balance shows it.
+  if (world.options.faults > 0) for (const node of world.nodeList) node.rejectsRemoval = true;
   await world.runUntil(world.clock.nowMs + quietMs);
   await settle(world);
   world.oracle.checks.raise();

@@ -21,10 +21,16 @@ export interface WorldOptions {
   readonly faults: number;
   /** Mean time between two takeovers of a KM by another member of it, in ms; none when absent. */
   readonly takeoversMs?: number;
+  /** Each run has some faults only, drawn from its seed, and those more or less often: what all together hide shows. */
+  readonly isSwarm?: boolean;
+  /** Faults that do not strike in this run. */
+  readonly without?: readonly FaultName[];
   readonly trace?: TraceOptions;
 }
 
 const OLD_FRAMES = 20;
+/** Of a fault in one run: about half of the faults are left out. */
+const FACTORS = [0, 0, 0, 0.25, 1, 4, 16] as const;
 
 export class World {
   readonly options: WorldOptions;
@@ -78,6 +84,7 @@ export class World {
     for (const [id, settings] of plan.settings) {
       const node = new SimNode(settings, { clock, dice, trace, watch: oracle });
       node.machine.applied = (steps) => oracle.applied(node, steps);
+      node.audit.abandoned = (peer, serial) => oracle.abandoned(node, this.#node(peer), serial);
       this.nodes.set(id, node);
     }
     for (const [a, b] of plan.contacts) this.#connect(this.#node(a), this.#node(b));
@@ -141,9 +148,18 @@ export class World {
     });
   }
 
+  /** How often a fault strikes in this run, against the table. */
+  #factorOf(name: FaultName): number {
+    const { faults, isSwarm = false, without = [] } = this.options;
+    if (without.includes(name)) return 0;
+    return isSwarm ? faults * this.dice.branch(`swarm ${name}`).pick(FACTORS) : faults;
+  }
+
   #plan(name: FaultName): void {
     const { everyMs } = FAULT_TABLE[name];
-    const waitMs = this.dice.wait(everyMs / this.nodes.size / this.options.faults);
+    const factor = this.#factorOf(name);
+    if (factor === 0) return;
+    const waitMs = this.dice.wait(everyMs / this.nodes.size / factor);
     this.clock.after(waitMs, "fault", name, () => {
       if (this.#calm) return;
       const done = FAULT_TABLE[name].strike(this);
@@ -247,10 +263,7 @@ export class World {
   heal(): void {
     this.#calm = true;
     for (const wire of this.wires) Object.assign(wire, { blockedUntilMs: 0, slowMs: 0, latencyMs: 2 }).lies.clear();
-    for (const modules of this.modules) {
-      modules.stalledUntilMs = 0;
-      modules.troubles.length = 0;
-    }
+    for (const modules of this.modules) modules.heal();
     for (const node of this.nodes.values()) {
       node.endFormer();
       node.heal();

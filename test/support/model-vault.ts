@@ -47,7 +47,7 @@ export class ModelMachine {
   /** Fills blocks that the token generates. */
   readonly fill: (bytes: Uint8Array) => void;
   /** Decides what becomes of commit number `n`, counted from 1 since the machine was made. */
-  fate: (n: number) => CommitFate = () => "durable";
+  fate: (n: number, steps: readonly Step[]) => CommitFate = () => "durable";
   /** Every commit waits for it first. */
   pace: () => Promise<void> = () => Promise.resolve();
   /** Commits that wait while the disk is at work share its next turn, as in a real store; otherwise each has its own. */
@@ -157,7 +157,7 @@ export class ModelVault implements Vault, BlockHome {
   /** The disk can be written again, or cannot. */
   store(state: VaultHealth["store"]): void {
     this.#store = state;
-    if (state === "ready" && this.#removals.size > 0) void this.#removals.retry((steps) => this.#send(steps));
+    if (state === "ready" && this.#removals.size > 0) void this.#removals.retry((steps) => this.#made(steps));
     this.#changed();
   }
 
@@ -294,15 +294,15 @@ export class ModelVault implements Vault, BlockHome {
       return Promise.reject(new Fault("STORE_UNAVAILABLE"));
     }
     for (const step of steps) {
-      if (step.op === "destroy") this.#forget(step.block);
       if (step.op === "keep" && step.sealed.kind === "block") this.#memory.drop(step.sealed.block);
     }
-    const sent = this.#send(steps);
+    const sent = this.#made(steps);
     sent.catch(() => this.#removals.rejected(named));
     return sent;
   }
 
-  #send(steps: readonly Step[]): Promise<void> {
+  #made(steps: readonly Step[]): Promise<void> {
+    for (const step of steps) if (step.op === "destroy") this.#forget(step.block);
     return new Promise((resolve, reject) => {
       this.#queue.push({ steps, resolve, reject });
       if (!this.#draining) void this.#drain();
@@ -328,7 +328,7 @@ export class ModelVault implements Vault, BlockHome {
 
   /** `others` share its turn of the disk. */
   #write(commit: Pending, others: Pending[]): void {
-    const fate = this.#own === undefined ? this.#machine.fate(++this.#machine.commits) : "rejected, lost";
+    const fate = this.#own === undefined ? this.#machine.fate(++this.#machine.commits, commit.steps) : "rejected, lost";
     if (!fate.endsWith("lost")) this.#machine.apply(commit.steps);
     if (fate.startsWith("crash")) this.#machine.crash();
     else if (fate === "durable") {

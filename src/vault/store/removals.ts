@@ -41,6 +41,7 @@ export class Removals {
 
   /** The change was rejected. */
   rejected(steps: Iterable<Step>): void {
+    // rule: make-up-removals
     for (const step of steps) if (step.op === "remove" || step.op === "destroy") this.#pending.set(nameOf(step), step);
   }
 
