@@ -48,6 +48,8 @@ export class Housekeeping {
   #savedAt = Number.NEGATIVE_INFINITY;
   /** When the epoch began, by the age clock; undefined while a turn of epochs is under way. */
   #epochAt: number | undefined;
+  /** After one that failed: an epoch that was cut off counts as spent, and would be tried each second. */
+  #epochNotBefore = 0;
 
   constructor(context: Context, books: Keeping) {
     this.#context = context;
@@ -113,7 +115,8 @@ export class Housekeeping {
 
   #turnEpoch(now: number): void {
     const { policy, vault, log, ages } = this.#context;
-    if (this.#epochAt === undefined || (now - this.#epochAt < policy.epochMs && !vault.epochSpent)) return;
+    if (this.#epochAt === undefined || now < this.#epochNotBefore) return;
+    if (now - this.#epochAt < policy.epochMs && !vault.epochSpent) return;
     this.#epochAt = undefined;
     this.#makeUsedDurable()
       .then(() => vault.rotate(this.used()))
@@ -129,7 +132,8 @@ export class Housekeeping {
         },
         (err: unknown) => {
           log.warn({ err }, "the epoch did not turn; it is tried again");
-          this.#epochAt = ages.now() - policy.epochMs + RETRY_EPOCH_MS;
+          this.#epochAt = ages.now() - policy.epochMs;
+          this.#epochNotBefore = ages.now() + RETRY_EPOCH_MS;
         },
       );
   }

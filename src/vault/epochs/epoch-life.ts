@@ -134,10 +134,14 @@ export class EpochLife {
     this.#rotating += 1;
     try {
       await link.use(async (token) => {
-        // Another member of this KM may have begun one and not come to its end.
-        const epoch = Math.max(epochs.current, ...(await findKeks(token, km)).keys()) + 1;
-        epochs.begin(epoch, await this.#generate(token, epoch));
+        const found = await findKeks(token, km);
+        const newest = Math.max(epochs.current, ...found.keys());
+        // One that was cut off is brought to its end: a disk that stays full would cost a KEK with each try.
+        if (newest === epochs.current && epochs.old.length > 0) return;
+        // Before there is a new KEK: a disk that is full says so here.
         await moveGuard(km, recordStore, token);
+        await this.#destroyStrays(found);
+        epochs.begin(newest + 1, await this.#generate(token, newest + 1));
       });
       const keks = await reseal(this.#parts, used);
       dataKeys.clear();
@@ -147,6 +151,17 @@ export class EpochLife {
     } finally {
       this.#rotating -= 1;
     }
+  }
+
+  /**
+   * KEKs above the current one, under which nothing is sealed: made by a call that then failed, or by another member of this
+   * KM that did not come to its end.
+   */
+  async #destroyStrays(found: ReadonlyMap<number, Kek>): Promise<void> {
+    const { epochs, recordStore } = this.#parts;
+    const needed = new Set([...recordStore.index.all()].map(({ head }) => head.epoch));
+    const strays = [...found].filter(([epoch]) => epoch > epochs.current && !needed.has(epoch));
+    await destroyEach(strays.map(([, kek]) => kek));
   }
 
   /** The newest epoch that token or store know of; a new one when the token has none, or has lost the newest. */
