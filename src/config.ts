@@ -100,6 +100,8 @@ export interface NodeConfig {
     readonly keep: "newest" | "all";
     readonly gatherMs: number;
   };
+  /** Where a copy of log and audit log goes, if it does. */
+  readonly syslog: SyslogConfig | undefined;
   readonly sessions: {
     readonly max: number;
     readonly maxPerApp: number;
@@ -139,6 +141,17 @@ export interface ClusterConfig {
   readonly endpoints: readonly Endpoint[];
   readonly tls: TlsFiles;
   readonly leaseS: number;
+}
+
+/** A syslog server, and what waits for it. */
+export interface SyslogConfig {
+  readonly server: Endpoint;
+  /** Paths of PEM files. */
+  readonly trust: string;
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+  readonly dir: string;
+  readonly maxBytes: number;
 }
 
 export interface LinkConfig {

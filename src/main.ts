@@ -2,20 +2,24 @@
 //
 //   node src/main.ts NODE.toml      says `ready` on stdout when all listen; the log is JSON lines on stderr
 
+import { readFileSync } from "node:fs";
 import type { Board } from "../boards/board.ts";
 import { BOARDS } from "../boards/index.ts";
 import { DRIVERS } from "../drivers/index.ts";
 import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
 import { EXIT } from "./cli/common/exit.ts";
-import { ConfigError, loadConfig } from "./config.ts";
+import { ConfigError, loadConfig, type NodeConfig } from "./config.ts";
+import { CopiedLog } from "./control/copied-log.ts";
 import { Health } from "./control/health/health.ts";
 import { WatchdogFeeder, watchdogGauges } from "./control/health/watchdog-feeder.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
 import { UnrepeatedLog } from "./control/log-repeats.ts";
 import { makeMetrics } from "./control/metrics/metrics.ts";
 import { RecentFaults } from "./control/recent-faults.ts";
+import type { SyslogPorts } from "./control/syslog/syslog.ts";
 import { systemClock, systemPace, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
+import type { Random } from "./core/ports.ts";
 import { type Given, runNode } from "./node.ts";
 
 const FORCED_EXIT_MS = 7000;
@@ -49,12 +53,28 @@ function watchdogOf(board: string): string | undefined {
   return boards[board]?.watchdog?.device;
 }
 
+/** Undefined where the configuration has none; its code is not loaded then. */
+async function syslogOf({ node, syslog }: NodeConfig, ports: Omit<SyslogPorts, "fraction"> & { random: Random }) {
+  if (syslog === undefined) return undefined;
+  const { openSyslog } = await import("./control/syslog/syslog.ts");
+  const { server, trust, certificate, key, dir, maxBytes } = syslog;
+  const own =
+    certificate === undefined || key === undefined
+      ? undefined
+      : { certificate: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8") };
+  return openSyslog(
+    { km: node.id, server: { ...server, trust: readFileSync(trust, "utf8"), own }, dir, maxBytes },
+    { ...ports, fraction: () => ports.random.fraction() },
+  );
+}
+
 async function main(): Promise<void> {
   const [, , file] = process.argv;
   if (file === undefined) throw new Error("usage: main.ts NODE.toml");
   const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) });
   using logFile = openLogFile(2);
-  const faults = new RecentFaults(logFile);
+  const copied = new CopiedLog(logFile);
+  const faults = new RecentFaults(copied);
   using log = new UnrepeatedLog(makeLog(config.node.logLevel, faults), systemClock);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(signal));
@@ -75,7 +95,10 @@ async function main(): Promise<void> {
   using health = new Health(systemClock);
   const metrics = makeMetrics();
   const world = { clock: systemClock, random: systemRandom, pace: systemPace() };
-  const base: Given = { config, log, faults, metrics, ...world, health, stop };
+  await using syslog = await syslogOf(config, { ...world, log, meter: metrics.meter });
+  copied.open(syslog);
+  if (syslog !== undefined) metrics.collect(syslog.gauges);
+  const base: Given = { config, log, faults, metrics, ...world, health, syslog, stop };
   let watchdog: WatchdogFeeder | undefined;
   try {
     watchdog = armWatchdog(base);

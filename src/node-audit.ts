@@ -5,6 +5,7 @@ import type { NodeConfig } from "./config.ts";
 import type { Witness } from "./control/audit/audit-log.ts";
 import { AuditWriter, auditedMeter, digestOf, LateAudit } from "./control/audit/audit-writer.ts";
 import type { Metrics } from "./control/metrics/metrics.ts";
+import type { SyslogCopy } from "./control/syslog/syslog.ts";
 import type { Audit, Clock, Log } from "./core/ports.ts";
 import { auditNameOf } from "./node-settings.ts";
 import type { OpenVault } from "./vault/open.ts";
@@ -26,11 +27,12 @@ interface Ports {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Log;
+  readonly syslog: SyslogCopy | undefined;
 }
 
 /** @throws Error when the folder cannot be used */
 export async function openAudit(
-  { config, audit, metrics, clock, log }: Ports,
+  { config, audit, metrics, clock, log, syslog }: Ports,
   { vault, useToken, ready }: OpenVault,
 ): Promise<AuditWriter> {
   const { node } = config;
@@ -48,6 +50,7 @@ export async function openAudit(
       clock,
       log,
       meter: metrics.meter,
+      ...(syslog && { durable: (lines) => syslog.audited(lines) }),
     },
   );
   audit.open(auditWriter.audit);

@@ -22,6 +22,7 @@ import type { ControlCommands } from "./control/socket/dialogue.ts";
 import { operatorCommands } from "./control/socket/operator-commands.ts";
 import { startControl } from "./control/socket/socket.ts";
 import { type KmReport, reportOf } from "./control/status.ts";
+import type { SyslogCopy } from "./control/syslog/syslog.ts";
 import type { systemClock, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import type { Pace } from "./core/pace.ts";
@@ -67,6 +68,8 @@ export interface Given {
   readonly health: Health;
   /** Of a KM with several members, this one is active; undefined for a KM that is one machine. */
   readonly membership?: Membership;
+  /** Where a copy of the log and the audit log goes. */
+  readonly syslog: SyslogCopy | undefined;
   /** Ends every wait: SIGTERM, SIGINT, `qkm stop`, `qkm zeroise`, or the process that started us is gone. */
   readonly stop: AbortController;
 }

@@ -45,7 +45,7 @@ const MAY: Readonly<Record<string, string>> = {
   "src/etsi004/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
   "src/skip/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports.ts",
   "src/control/":
-    "src/core/ src/wire/ src/net/ node:http node:https node:net node:fs prom-client pino type src/keys/ src/device/",
+    "src/core/ src/wire/ src/net/ node:http node:https node:net node:tls node:fs node:fs/promises node:os prom-client pino type src/keys/ src/device/",
   "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/",
   "src/view/page/": "src/view/figures-text.ts uplot type src/view/",
   "src/view/": "src/core/ node:http node:fs node:module node:url type src/control/ node:net",

@@ -28,6 +28,8 @@ const NOTES: Readonly<Record<string, string>> = {
     "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in).",
   controller:
     "Leave it out where no QKDN controller tells routes. Its trust anchor is for controllers alone; see [controller.md](controller.md).",
+  syslog:
+    "Leave it out where no syslog server gets a copy of the log and the audit log; see [monitoring.md](monitoring.md#syslog).",
   monitoring:
     "Leave it out where Prometheus scrapes the plain listener. Its trust anchor is for monitors alone; see [monitoring.md](monitoring.md).",
   etsi015:

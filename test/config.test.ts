@@ -228,6 +228,11 @@ describe("a configuration that is wrong", () => {
       "peers[0].fetch_apps",
     ],
     ["paths to a peer of another make", RING.replace("paths = 2", 'paths = 2\ndialect = "strict"'), "peers[2].paths"],
+    [
+      "a syslog certificate without its key",
+      `${GOOD}\n[syslog]\nserver = "log:6514"\ntrust = "ca.pem"\ncertificate = "own.pem"\n`,
+      "syslog.key",
+    ],
     ["a monitoring door on a port that is taken", `${GOOD}\n${door("monitoring", 7001)}`, "monitoring.listen"],
     ["a controller on a port that is taken", `${RING}\n${door("controller", 7001)}`, "controller.listen"],
     [

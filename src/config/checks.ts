@@ -29,6 +29,10 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkPeersAndApps(config, complain);
   checkFetchApps(config, complain);
   checkSkip(config, complain);
+  const { certificate, key } = config.syslog ?? {};
+  if ((certificate === undefined) !== (key === undefined)) {
+    complain(["syslog", certificate === undefined ? "certificate" : "key"], "belongs to the other: name both or none");
+  }
   if (checkTopology(config, complain)) checkPaths(config, complain);
 }
 
@@ -176,12 +180,21 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
     secretFile(key, [table, "key"], complain);
     file(trust, [table, "trust"], complain);
   }
+  checkSyslogFiles(config, complain);
   for (const [at, { keyFile }] of (config.skip?.psk ?? []).entries()) {
     secretFile(keyFile, ["skip", "psk", at, "key_file"], complain);
   }
   for (const [at, { pairingKeyFile }] of links.entries()) {
     if (pairingKeyFile !== undefined) secretFile(pairingKeyFile, ["links", at, "pairing_key_file"], complain);
   }
+}
+
+function checkSyslogFiles({ syslog }: NodeConfig, complain: Complain): void {
+  if (syslog === undefined) return;
+  const { trust, certificate, key } = syslog;
+  file(trust, ["syslog", "trust"], complain);
+  if (certificate !== undefined) file(certificate, ["syslog", "certificate"], complain);
+  if (key !== undefined) secretFile(key, ["syslog", "key"], complain);
 }
 
 function file(path: string, where: Path, complain: Complain): boolean {

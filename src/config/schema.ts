@@ -207,6 +207,16 @@ export const SCHEMA = v.strictObject({
     }),
     {},
   ),
+  syslog: v.optional(
+    v.strictObject({
+      server: endpoint("the syslog server (RFC 5424 over TLS, RFC 5425; its usual port is 6514)"),
+      trust: text("the CA that signed the server's certificate (PEM)"),
+      certificate: v.optional(text("certificate that this KM shows to the server, if it wants one (PEM)")),
+      key: v.optional(text("its private key (PEM), not readable by others")),
+      dir: v.optional(text("folder for what waits for the server"), "syslog"),
+      max_bytes: v.optional(integer(1 << 20, 2 ** 40, "most that waits on disk; then the oldest is lost"), 64 << 20),
+    }),
+  ),
   sessions: v.optional(
     v.strictObject({
       max: v.optional(

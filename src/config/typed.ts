@@ -77,6 +77,14 @@ export function configOf(from: Written, file: string): NodeConfig {
       keep: from.audit.keep,
       gatherMs: from.audit.gather_ms,
     },
+    syslog: from.syslog && {
+      server: from.syslog.server,
+      trust: at(from.syslog.trust),
+      certificate: maybe(from.syslog.certificate),
+      key: maybe(from.syslog.key),
+      dir: at(from.syslog.dir),
+      maxBytes: from.syslog.max_bytes,
+    },
     sessions: sessionsOf(from.sessions),
     links: from.links.map((link) => ({
       id: linkId(link.id),

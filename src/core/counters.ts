@@ -68,6 +68,8 @@ export const COUNTERS = {
   epochs: counter("KEK epochs begun"),
   watchdog_kicks: counter("kicks of the hardware watchdog"),
   watchdog_kicks_withheld: counter("kicks that the hardware watchdog did not get, for a part was silent"),
+  syslog_sent: counter("messages given to the syslog server"),
+  syslog_lost: counter("messages for the syslog server that are lost, by reason: overflow, memory, disk", "reason"),
   alarms: counter("alarms raised", "alarm"),
 } as const satisfies Record<string, CounterRow>;
 

@@ -20,6 +20,8 @@ export interface AuditPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
+  /** Told of lines once they are sealed and on the disk, with their seal; must not throw. */
+  readonly durable?: (lines: Uint8Array) => void;
 }
 
 /** A place in the chain. */
@@ -217,6 +219,7 @@ export class AuditLog implements Audit, AsyncDisposable {
     const removed = await this.#segments.append(Buffer.concat([lines, Buffer.from(sealLine(seal))]), sequence);
     this.#pending = undefined;
     this.#remember(lines);
+    this.#ports.durable?.(Buffer.concat([lines, Buffer.from(sealLine(seal))]));
     this.#last = { sequence, hash: seal.hash, link: linkOf(seal) };
     this.#ports.meter.add("audit_batches", {});
     if (removed !== undefined) this.#gather.add("segments_removed", { ...removed });

@@ -21,6 +21,7 @@ export interface AuditWriterPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
+  readonly durable?: (lines: Uint8Array) => void;
 }
 
 /** The token's key for the seals, and the counter that tells the sequence of one. */

@@ -28,6 +28,8 @@ export const GAUGES = {
   part_silent_seconds: gauge("since a part last said that it is alive", "part"),
   watchdog_armed: gauge("1 while the hardware watchdog is open and resets the machine when it is not kicked"),
   token_ready: gauge("1 while the security module is ready"),
+  syslog_connected: gauge("1 while the syslog server is connected"),
+  syslog_waiting_bytes: gauge("bytes of messages that wait for the syslog server"),
   store_ready: gauge("1 while the key store can be written"),
   epoch: gauge("number of the KEK epoch"),
   cluster_active: gauge("1 while this member of the KM is the active one, 0 while it is a standby"),
