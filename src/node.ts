@@ -136,10 +136,10 @@ export async function runNode(given: Given): Promise<void> {
   await openKx(base, keys, parts);
   for (const link of config.links) await openLink(base, node, { link, keys, parts });
   begun();
-  log.info({ km: config.node.id, links: config.links.map(({ id }) => id) }, "ready");
+  log.info({ event: "ready", km: config.node.id, links: config.links.map(({ id }) => id) }, "ready");
   process.stdout.write("ready\n");
   await aborted(stop.signal);
-  log.info({ km: config.node.id, why: String(stop.signal.reason) }, "stopping");
+  log.info({ event: "ready", km: config.node.id, why: String(stop.signal.reason) }, "stopping");
   base.audit.note("stopping", { why: String(stop.signal.reason) });
   // While the connections stand: whoever waits is refused, and peers are told of sessions' ends.
   await keys.refuse();

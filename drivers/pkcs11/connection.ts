@@ -109,7 +109,8 @@ export class Connection {
   #lost(cause: unknown): Fault {
     const { label } = this.found;
     const fault = new Fault("HSM_UNAVAILABLE", { text: `the token ${label} is gone`, cause });
-    if (this.#ending === undefined) this.#log.warn({ token: label, reason: reasonOf(cause) }, "the token is gone");
+    if (this.#ending === undefined)
+      this.#log.warn({ event: "token_gone", token: label, reason: reasonOf(cause) }, "the token is gone");
     void this.#end(fault);
     return fault;
   }

@@ -96,7 +96,7 @@ async function measured(line: Connection, options: Pkcs11Options, log: Log): Pro
   };
   const synchronous = sealMs < synchronousBelowMs;
   const speed = Number.isFinite(sealMs) ? { seal32KiBMicros: Math.round(sealMs * 1000) } : {};
-  log.info({ ...info, scheme, ...speed, synchronous }, "the token is open");
+  log.info({ event: "token_opened", ...info, scheme, ...speed, synchronous }, "the token is open");
   if (!tellsLocal) log.warn({ token: found.label }, "the token does not tell which keys it made itself (CKA_LOCAL)");
   return tokenOf({ line, synchronous, settle: await settleOf(line, options, log), log, scheme, tellsLocal }, info);
 }

@@ -102,7 +102,7 @@ export class AkConnection implements ChannelHandler {
 
   closed(reason: string): void {
     this.#end();
-    this.#ports.log.info({ ...DOOR, app: this.#app, reason }, "connection closed");
+    this.#ports.log.info({ event: "connection_closed", ...DOOR, app: this.#app, reason }, "connection closed");
   }
 
   /** Answers a request; a second answer, or one after the end, finds nobody. */

@@ -128,7 +128,10 @@ function opened(socket: TLSSocket, peer: KnownPeer, dialling: Dialling & { reado
   ports.meter.add("connections_opened", { door, group: peer.group });
   const { id, group, certificate } = peer;
   ports.audit?.note("connection_opened", { door, id, certificate });
-  ports.log.info({ door, to: `${host}:${port}`, id, group, certificate }, "connection opened");
+  ports.log.info(
+    { event: "connection_opened", door, to: `${host}:${port}`, id, group, certificate },
+    "connection opened",
+  );
   return new TlsChannel(socket, peer, writeMs);
 }
 
@@ -138,5 +141,8 @@ function refused(socket: TLSSocket, refusal: Refusal, { options, ports }: Dialli
   ports.meter.add("connections_refused", { door, reason });
   const certificate = certificateFields(socket.getPeerX509Certificate());
   ports.audit?.note("connection_refused", { door, reason, who: nameIn(certificate) });
-  ports.log.warn({ door, to: `${host}:${port}`, reason, ...certificate }, `connection refused: ${refusal.message}`);
+  ports.log.warn(
+    { event: "connection_refused", door, to: `${host}:${port}`, reason, ...certificate },
+    `connection refused: ${refusal.message}`,
+  );
 }

@@ -160,7 +160,10 @@ export class Gate {
     this.#secrets.get(group)?.forget(socket);
     meter.add("connections_opened", { door, group });
     audit?.note("connection_opened", { door, id: peer.id, certificate: peer.certificate });
-    log.info({ door, from, id: peer.id, group, certificate: peer.certificate }, "connection opened");
+    log.info(
+      { event: "connection_opened", door, from, id: peer.id, group, certificate: peer.certificate },
+      "connection opened",
+    );
     this.#admitted(socket, { ...peer, group });
   }
 
@@ -195,7 +198,10 @@ export class Gate {
     // A name that no authority has signed could be a new one each time: the log has it, the audit log must not grow with it.
     const who = VERIFIED.has(reason) ? nameIn(certificate) : undefined;
     this.#ports.audit?.note("connection_refused", { door, reason, who });
-    this.#ports.log.warn({ door, from, reason, ...certificate }, `connection refused: ${refusal.message}`);
+    this.#ports.log.warn(
+      { event: "connection_refused", door, from, reason, ...certificate },
+      `connection refused: ${refusal.message}`,
+    );
   }
 
   /** An open connection made room. */

@@ -159,7 +159,7 @@ export class TokenLink {
       return;
     }
     this.#become(end.state);
-    this.#options.log.error({ reason }, end.sentence);
+    this.#options.log.error({ fault: fault.code, reason }, end.sentence);
   }
 
   /** Returns when the token is gone. */
@@ -184,7 +184,7 @@ export class TokenLink {
     this.#token = undefined;
     this.#reason = reason;
     this.#options.meter.add("token_faults", { kind: "gone" });
-    this.#options.log.error({}, "the token is gone: nothing is sealed or opened until it is back");
+    this.#options.log.error({ event: "token_gone" }, "the token is gone: nothing is sealed or opened until it is back");
     this.#become("gone");
     this.#pause.wake();
     void dispose(token);

@@ -100,14 +100,14 @@ test("a client that does not read is closed at the deadline, its waiting keys un
   socket.write(hungry);
   const closed = new Promise((resolve) => socket.once("close", resolve));
   await using client = await door.client(own.c1);
-  const isClosed = (): boolean => door.seen.lines.some(({ sentence }) => sentence === "connection closed");
+  const isClosed = (): boolean => door.seen.lines.some(({ fields }) => fields.event === "connection_closed");
   for (;;) {
     const keys = await client.getKeys({ destination: appId("app-a1") });
     expect(keys).toHaveLength(1);
     if (isClosed()) break;
     await new Promise((resolve) => setImmediate(resolve));
   }
-  const why = door.seen.lines.find(({ sentence }) => sentence === "connection closed")?.fields;
+  const why = door.seen.lines.find(({ fields }) => fields.event === "connection_closed")?.fields;
   expect(why).toMatchObject({ app: "app-a1", reason: "the peer did not take what was written within 150 ms" });
   expect(door.keys.grants.every(({ disposals }) => disposals === 1)).toBe(true);
   expect(door.keys.grants.some(({ written }) => written.size === 0)).toBe(true);

@@ -89,9 +89,7 @@ describe("the token", () => {
       return a >= b - 2;
     });
     expect((await km.metrics()).sum("qkm_blocks_ended_total")).toBe(0);
-    expect(
-      km.logLines().filter(({ level, message }) => level === "error" && message?.includes("is gone")),
-    ).toHaveLength(1);
+    expect(km.logLines().filter(({ level, event }) => level === "error" && event === "token_gone")).toHaveLength(1);
   });
 
   test("design 7: a wrong PIN at the start is tried once; the process stays up and says so", async () => {
@@ -106,7 +104,7 @@ describe("the token", () => {
     await refusesWith("HSM_UNAVAILABLE");
     await whileBlocksCome(30);
     expect((await km.metrics()).sum("qkm_token_faults_total")).toBe(1);
-    expect(km.logLines(from).filter(({ message }) => message?.includes("refuses the PIN"))).toHaveLength(1);
+    expect(km.logLines(from).filter(({ level, fault }) => level === "error" && fault === "WRONG_PIN")).toHaveLength(1);
     expect(km.isRunning).toBe(true);
     expect(await km.kill("SIGTERM")).toBe(0);
     await starting;
@@ -213,7 +211,7 @@ describe.skipIf(!canLimitMemory)("memory that cannot be locked", () => {
     writeFileSync(path, stringify({ ...tables, memory: { ...Object(tables.memory), allow_unlocked: true } }));
     await using unlocked = new Unlocked(path);
     expect(await unlocked.outcome).toBe("ready");
-    const warnings = unlocked.log.filter(({ message }) => message?.includes("is not locked"));
+    const warnings = unlocked.log.filter(({ event }) => event === "memory_not_locked");
     expect(warnings.length).toBeGreaterThan(0);
     expect(warnings[0]?.level).toBe("warn");
     expect(await unlocked.stop()).toBe(0);

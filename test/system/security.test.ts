@@ -76,7 +76,7 @@ async function refused(door: DoorName, options: ConnectionOptions) {
   const km = knocked(door);
   const from = km.logBytes;
   expect((await knock(km, door, options)).bytes).toBe(0);
-  const lines = () => km.logLines(from).filter(({ message }) => message?.startsWith("connection refused"));
+  const lines = () => km.logLines(from).filter(({ event }) => event === "connection_refused");
   await eventually("the log tells of the refusal", () => lines().length > 0);
   const [line] = lines();
   expect(line).toMatchObject({ level: "warn", door });

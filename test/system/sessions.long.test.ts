@@ -116,9 +116,7 @@ async function sessionsAt(km: string, role: "initiator" | "destination"): Promis
 
 /** What the log of the destinations' KM, where keys are acknowledged, says of the end of each session. */
 function endsIn(km: Km, fromByte: number): ReadonlyMap<string, LogLine> {
-  const lines = km
-    .logLines(fromByte)
-    .filter((line) => line.message === "a session ended" && line.role === "destination");
+  const lines = km.logLines(fromByte).filter((line) => line.event === "session_ended" && line.role === "destination");
   return new Map(lines.map((line) => [String(line.session), line]));
 }
 

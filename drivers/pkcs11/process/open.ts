@@ -96,7 +96,7 @@ class Line {
   /** For good. */
   #lost(why: string): void {
     if (this.#ending !== undefined) return;
-    this.#log.warn({ token: this.label, reason: why }, "the token is gone");
+    this.#log.warn({ event: "token_gone", token: this.label, reason: why }, "the token is gone");
     this.#calls.end(new Fault("HSM_UNAVAILABLE", { text: `the token ${this.label} is gone: ${why}` }));
     this.#ending = this.#child.kill();
     this.#child.releaseRegion();

@@ -82,7 +82,10 @@ async function change(
   else await desk.giveBack(destination);
   const routes = desk.given(destination)?.map((route) => route.join(" "));
   audit?.note("routes_set", { controller, destination, routes: routes?.join() });
-  log.info({ controller, destination, method: request.method }, "a controller has changed routes");
+  log.info(
+    { event: "routes_changed", controller, destination, method: request.method },
+    "a controller has changed routes",
+  );
 }
 
 const ANSWERS: Readonly<Record<ResourceName, (state: ControllerState, target: Target) => unknown>> = {

@@ -133,7 +133,10 @@ export class WatchdogFeeder implements Disposable {
       watchdog?.disarm();
     } catch (thrown) {
       watchdog?.[Symbol.dispose]();
-      this.#ports.log.error({ fault: asFault(thrown).response }, "the hardware watchdog could not be disarmed");
+      this.#ports.log.error(
+        { event: "watchdog_not_disarmed", fault: asFault(thrown).response },
+        "the hardware watchdog could not be disarmed",
+      );
     }
   }
 

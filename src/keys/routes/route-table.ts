@@ -48,7 +48,7 @@ export class RouteTable implements RouteAdmin {
       } catch (thrown) {
         if (!(thrown instanceof Fault)) throw thrown;
         this.#ports.log.warn(
-          { destination: id, routes: row.routes, why: thrown.message },
+          { event: "routes_dropped", destination: id, routes: row.routes, why: thrown.message },
           "routes that the controller set no longer fit the configuration and are not used",
         );
       }

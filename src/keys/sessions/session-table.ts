@@ -141,7 +141,10 @@ export class SessionTable {
       meter.add("sessions_ended", { role, reason });
       audit.note("session_ended", { session: terms.id, role, peer: terms.peer, reason, keys: spent });
     }
-    log.debug({ session: terms.id, peer: terms.peer, app: this.#app(session), role, reason, spent }, "a session ended");
+    log.debug(
+      { event: "session_ended", session: terms.id, peer: terms.peer, app: this.#app(session), role, reason, spent },
+      "a session ended",
+    );
     this.#remember(this.#key(session), reason);
     session.failAll(endFault(reason));
     if (by === "here") ended(session, reason);

@@ -96,7 +96,10 @@ export class Connection {
     peer.reconciled = true;
     this.#context.audit.note("peer_synchronised", { peer: peer.id });
     const { size, bytes } = peer.stock;
-    this.#context.log.info({ peer: peer.id, kmaKeys: size, bytes, held: peer.held.size }, "synchronised with the peer");
+    this.#context.log.info(
+      { event: "synchronised", peer: peer.id, kmaKeys: size, bytes, held: peer.held.size },
+      "synchronised with the peer",
+    );
     this.#relays.connected(peer.id);
     peer.desk.pump();
     this.announceSoon();

@@ -101,7 +101,10 @@ export class KeptHost implements AsyncDisposable {
       const cause = thrown instanceof Error ? thrown.message : String(thrown);
       this.#alarm = thrown instanceof PortError ? thrown.alarm : undefined;
       if (cause !== this.#told) {
-        this.#ports.log.warn({ link, port, cause }, "the line cannot be opened yet; trying until it can");
+        this.#ports.log.warn(
+          { event: "line_not_opened", link, port, cause },
+          "the line cannot be opened yet; trying until it can",
+        );
       }
       this.#told = cause;
       return undefined;

@@ -46,7 +46,10 @@ export class LockedMemory implements Disposable {
     const { allowUnlocked, log } = this.#options;
     const bytes = region.length;
     if (allowUnlocked) {
-      log.warn({ bytes }, "memory for keys is not locked: it may be written to swap (allowed by the configuration)");
+      log.warn(
+        { event: "memory_not_locked", bytes },
+        "memory for keys is not locked: it may be written to swap (allowed by the configuration)",
+      );
       return;
     }
     sodium_free(region);

@@ -36,12 +36,12 @@ describe("who gets in", () => {
   async function refusal(as: Credentials): Promise<unknown> {
     await expect(send("node", { as })).rejects.toThrow();
     await until("the refusal is counted", () => opened.seen.count("connections_refused") > 0);
-    return opened.seen.lines.find(({ sentence }) => sentence.startsWith("connection refused"))?.fields.reason;
+    return opened.seen.lines.find(({ fields }) => fields.event === "connection_refused")?.fields.reason;
   }
 
   test("a controller whose certificate the trust anchor signed, and its name is in the log", async () => {
     expect((await get("node")).status).toBe(200);
-    const fields = opened.seen.lines.find(({ sentence }) => sentence === "connection opened")?.fields;
+    const fields = opened.seen.lines.find(({ fields: { event } }) => event === "connection_opened")?.fields;
     expect(fields).toMatchObject({ door: "controller", id: "controller-1" });
   });
 
@@ -216,7 +216,7 @@ describe("routes", () => {
     expect(opened.seen.count("controller_requests", { method: "PUT", status: "200" })).toBe(2);
     const noted = opened.audit.of("routes_set", { controller: "controller-1", destination: "km-d" });
     expect(noted.map(({ fields }) => fields.routes)).toEqual(["km-c,km-b", "km-b", undefined]);
-    const said = opened.seen.lines.filter(({ sentence }) => sentence === "a controller has changed routes");
+    const said = opened.seen.lines.filter(({ fields }) => fields.event === "routes_changed");
     expect(said.map(({ fields }) => [fields.controller, fields.method])).toEqual([
       ["controller-1", "PUT"],
       ["controller-1", "PUT"],

@@ -132,7 +132,7 @@ test("a device that cannot be disarmed is closed, with a line in the log", () =>
   isThere = false;
   feeder.disarm();
   expect(deeds.at(-1)).toBe("close");
-  expect(told.lines.at(-1)).toMatchObject({ level: "error", sentence: "the hardware watchdog could not be disarmed" });
+  expect(told.lines.at(-1)).toMatchObject({ level: "error", fields: { event: "watchdog_not_disarmed" } });
 });
 
 test("the gauge tells whether anything resets the machine", () => {

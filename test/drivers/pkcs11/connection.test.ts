@@ -61,7 +61,7 @@ test.each(["CKR_DEVICE_REMOVED:50", "CKR_SESSION_HANDLE_INVALID:179", "CKR_USER_
   async (why) => {
     await expect(line.run(throwing(new Error(why)))).rejects.toMatchObject(GONE);
     await expect(line.run(() => 1)).rejects.toMatchObject(GONE);
-    expect(log.lines).toMatchObject([{ level: "warn", sentence: "the token is gone" }]);
+    expect(log.lines).toMatchObject([{ level: "warn", fields: { event: "token_gone" } }]);
   },
 );
 

@@ -58,8 +58,11 @@ describe("opening", () => {
     expect(token.info).toMatchObject({ label: made.label, model: "SoftHSM v2", software: true, suggests: "direct" });
     expect(token.info.serialNumber).toMatch(/^[0-9a-f]{16}$/);
     const [line] = log.lines;
-    expect(line?.sentence).toBe("the token is open");
-    expect(line?.fields).toMatchObject({ label: made.label, seal32KiBMicros: expect.any(Number) });
+    expect(line?.fields).toMatchObject({
+      event: "token_opened",
+      label: made.label,
+      seal32KiBMicros: expect.any(Number),
+    });
   });
 
   test("a token that measures slower than the limit suggests envelope", async () => {
@@ -196,9 +199,7 @@ describe("a token that goes away and comes back", () => {
       made.vanish();
       try {
         await expect(calls[name]?.(job)).rejects.toMatchObject(GONE);
-        expect(log.lines.filter(({ level }) => level === "warn").map(({ sentence }) => sentence)).toEqual([
-          "the token is gone",
-        ]);
+        expect(log.lines.filter(({ level }) => level === "warn")).toMatchObject([{ fields: { event: "token_gone" } }]);
         await expect(open()).rejects.toMatchObject(GONE);
       } finally {
         made.restore();

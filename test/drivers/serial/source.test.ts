@@ -130,7 +130,7 @@ test("a source opens before its device is there, says so, and begins when it com
   await using source = await rig.open(rig.path("a"));
   expect(source.status()).toEqual({ line: "down", alarms: [] });
   await waitUntil("it was tried", () => rig.heard.lines.length > 0);
-  expect(rig.heard.lines[0]?.sentence).toContain("cannot be opened yet");
+  expect(rig.heard.lines[0]?.fields).toMatchObject({ event: "line_not_opened" });
   await rig.powerUp();
   expect((await take(source, 2))[0]).toBe("1:0");
 });

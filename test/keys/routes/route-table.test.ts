@@ -101,7 +101,7 @@ describe("what is set", () => {
     await one.boot();
     expect(one.km.routeAdmin.given(KM_D)).toBeUndefined();
     expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_B]);
-    const line = one.recorder.lines.find(({ sentence }) => sentence.includes("no longer fit"));
+    const line = one.recorder.lines.find(({ fields }) => fields.event === "routes_dropped");
     expect(line?.fields).toMatchObject({ destination: "km-d", routes: "km-c" });
   });
 });

@@ -117,7 +117,7 @@ class CrashRun {
 
   async #checkLosses(km: Km, { fromByte, kills, unanswered, refused }: Killing): Promise<void> {
     await eventually("the log tells that it is ready", () =>
-      km.logLines(fromByte).some(({ message }) => message === "ready"),
+      km.logLines(fromByte).some(({ event }) => event === "ready"),
     );
     const { lost, counted } = this.#losses.note(km, fromByte);
     for (const { destination, serial, bytes } of lost) {

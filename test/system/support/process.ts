@@ -15,7 +15,7 @@ export type Ended = number | NodeJS.Signals;
 /** A line of a log: JSON as the process wrote it. */
 export interface LogLine extends Readonly<Record<string, unknown>> {
   readonly level: unknown;
-  readonly message?: string;
+  readonly event?: string;
   readonly alarm?: string;
 }
 

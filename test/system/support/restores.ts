@@ -96,8 +96,7 @@ async function goesOn(network: Network, traffic: Traffic, victim: Victim): Promi
 async function startAnew(network: Network, km: Km): Promise<number> {
   const from = network.kms.map((one) => one.logBytes);
   await km.start();
-  const isAnew = (one: Km, index: number) =>
-    one.logLines(from[index]).some(({ message }) => message === "synchronised with the peer");
+  const isAnew = (one: Km, index: number) => one.logLines(from[index]).some(({ event }) => event === "synchronised");
   await eventually("both ends are synchronised anew", () => network.kms.every(isAnew));
   await network.stocked();
   return from[network.kms.indexOf(km)] ?? 0;
