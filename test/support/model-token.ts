@@ -8,6 +8,7 @@ import { SealBroken } from "../../src/device/token.ts";
 
 export interface ModelTokenOptions {
   readonly suggests?: TokenInfo["suggests"];
+  readonly serialNumber?: string;
   /** Fills KEKs and `random`; give a seeded one for a run that replays. */
   readonly random?: (bytes: Uint8Array) => void;
 }
@@ -38,6 +39,7 @@ interface Hardware {
   readonly counters: Map<string, number>;
   readonly random: (bytes: Uint8Array) => void;
   readonly suggests: TokenInfo["suggests"];
+  readonly serialNumber: string;
   generation: number;
   present: boolean;
   refused: boolean;
@@ -53,6 +55,7 @@ export function makeModelToken(options: ModelTokenOptions = {}): ModelToken {
     counters: new Map(),
     random: options.random ?? ((bytes) => void randomFillSync(bytes)),
     suggests: options.suggests ?? "direct",
+    serialNumber: options.serialNumber ?? "0",
     generation: 0,
     present: true,
     refused: false,
@@ -155,7 +158,7 @@ function modelToken(hardware: Hardware): Token {
     info: {
       label: "model",
       model: "model token",
-      serialNumber: "0",
+      serialNumber: hardware.serialNumber,
       software: true,
       suggests: hardware.suggests,
       envelopeOnly: false,

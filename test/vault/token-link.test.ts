@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
 import { secretOf } from "../../src/core/secret.ts";
 import { makeModelToken } from "../support/model-token.ts";
-import { id, isWhole, keep, keyOf, openBench, readyBench } from "./harness.ts";
+import { type Bench, id, isWhole, keep, keyOf, openBench, readyBench } from "./harness.ts";
 
 const UNAVAILABLE = { code: "HSM_UNAVAILABLE" };
 
@@ -141,6 +141,56 @@ describe("a token that goes away", () => {
     await expect(bench.vault.open(id("a"))).rejects.toMatchObject({ name: "SealBroken" });
     await keep(bench.vault, "b");
     expect(await isWhole(bench.vault, "b")).toBe(true);
+  });
+});
+
+describe("another token under the same label", () => {
+  const alarms = (bench: Bench, alarm: string) => bench.recorder.count("alarms", { alarm });
+
+  test("without this KM's keys is an alarm, once; the same one, cleared, is another", async () => {
+    const tokens = [makeModelToken({ serialNumber: "1" }), makeModelToken({ serialNumber: "2" })] as const;
+    let current = tokens[0];
+    const openToken = () => current.open();
+    await using bench = await readyBench({ token: tokens[0], ports: { openToken } });
+    await keep(bench.vault, "a");
+    expect([alarms(bench, "token_replaced"), alarms(bench, "token_blank")]).toEqual([0, 0]);
+    tokens[0].vanish();
+    current = tokens[1];
+    await bench.clock.run(5000);
+    expect([bench.vault.health().token, alarms(bench, "token_replaced")]).toEqual(["ready", 1]);
+    tokens[1].vanish();
+    current = makeModelToken({ serialNumber: "2" });
+    await bench.clock.run(5000);
+    expect([alarms(bench, "token_replaced"), alarms(bench, "token_blank")]).toEqual([1, 1]);
+  });
+
+  test("is remembered over a restart, and a store that is new to a token says nothing", async () => {
+    const [token, other] = [makeModelToken({ serialNumber: "1" }), makeModelToken({ serialNumber: "2" })];
+    const first = await readyBench({ token });
+    await keep(first.vault, "a");
+    await first.close();
+    await using second = await readyBench({ token: other, disk: first.disk });
+    expect(alarms(second, "token_replaced")).toBe(1);
+    await using third = await readyBench({ token: other });
+    expect([alarms(third, "token_replaced"), alarms(third, "token_blank")]).toEqual([0, 0]);
+  });
+
+  test("with this KM's keys is a copy: no alarm", async () => {
+    const token = makeModelToken({ serialNumber: "1" });
+    let serialNumber = "1";
+    const openToken = async () => {
+      const open = await token.open();
+      return { ...open, info: { ...open.info, serialNumber } };
+    };
+    await using bench = await readyBench({ token, ports: { openToken } });
+    await keep(bench.vault, "a");
+    token.vanish();
+    token.restore();
+    serialNumber = "2";
+    await bench.clock.run(5000);
+    expect(await isWhole(bench.vault, "a")).toBe(true);
+    expect([alarms(bench, "token_replaced"), alarms(bench, "token_blank")]).toEqual([0, 0]);
+    expect(bench.recorder.lines.filter(({ sentence }) => sentence.includes("a copy"))).toHaveLength(1);
   });
 });
 

@@ -11,6 +11,7 @@ import type { DataKeys } from "./data-keys.ts";
 import { findKeks, kekLabel } from "./epochs.ts";
 import { type GuardVerdict, moveGuard, openGuard } from "./rollback-guard.ts";
 import { type RotationParts, reseal, type Used } from "./rotation.ts";
+import { recognise } from "./token-identity.ts";
 
 /** What the life of epochs is made of. */
 export interface EpochLifeParts extends RotationParts {
@@ -64,6 +65,7 @@ export class EpochLife {
     const { km, epochs, mode } = this.#parts;
     const keks = await findKeks(token, km);
     if (this.#condemned) return this.#destroyFound(keks);
+    await recognise(token.info, keks.size, this.#parts);
     const current = await this.#current(token, keks);
     this.#mode = modeOf(mode, token.info);
     const verdict = this.#begun ? undefined : await openGuard(km, this.#parts.recordStore, token);
