@@ -6,6 +6,7 @@ import { BOARDS } from "../../../boards/index.ts";
 import { type NodeConfig, parseConfig } from "../../config.ts";
 import { boardOf } from "../board.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
+import { clientDoors } from "./doors.ts";
 
 interface ProvisionOptions {
   readonly board: string;
@@ -77,8 +78,8 @@ function textOf(path: string): string {
 }
 
 /** Reachable from outside. */
-export function portsOf({ ak, etsi014, kx, metrics, controller }: NodeConfig): readonly number[] {
-  const doors = [ak, etsi014, kx, metrics, ...(controller === undefined ? [] : [controller])];
+export function portsOf(config: NodeConfig): readonly number[] {
+  const doors = [...clientDoors(config), config.kx, config.metrics];
   const open = doors.map(({ listen }) => listen).filter(({ host, port }) => port !== 0 && !isLoopback(host));
   return [...new Set(open.map(({ port }) => port))].toSorted((a, b) => a - b);
 }

@@ -9,6 +9,7 @@ import type { NodeConfig } from "../../config.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
 import type { Subject } from "../provision/certificates.ts";
 import { fingerprintLine, isFor, leafOf } from "./chain.ts";
+import { clientDoors } from "./doors.ts";
 import { moveWhole, readText, writeWhole } from "./files.ts";
 import type { Medium } from "./medium.ts";
 import { configIn } from "./node-config.ts";
@@ -39,9 +40,9 @@ export interface WaitingRequest {
 export function identitiesOf(config: NodeConfig, places: AppliancePlaces): readonly NodeIdentity[] {
   const uri = `urn:qkm:km:${config.node.id}`;
   const hosts = hostsIn(places) ?? usualHosts(config);
-  const { ak, etsi014, controller, kx } = config;
+  const { kx } = config;
   const found = new Map<string, NodeIdentity>();
-  for (const { tls } of [ak, etsi014, ...(controller === undefined ? [] : [controller])]) {
+  for (const { tls } of clientDoors(config)) {
     const subject = { uri, usages: ["server"], hosts } as const;
     found.set(tls.key, identity(tls, places.trust("km_servers"), subject));
   }
@@ -89,8 +90,8 @@ const linesOf = (text: string): string[] =>
     .map((host) => (isIPv6(host) ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host));
 
 /** Where the doors listen, or what the system is called if they listen everywhere. */
-function usualHosts({ ak, etsi014, controller }: NodeConfig): readonly string[] {
-  const listened = [ak, etsi014, controller].flatMap((door) => door?.listen.host ?? []);
+function usualHosts(config: NodeConfig): readonly string[] {
+  const listened = clientDoors(config).map(({ listen }) => listen.host);
   const named = listened.filter((host) => host !== "0.0.0.0" && host !== "::");
   return [...new Set(named.length > 0 ? named : [hostname()].filter((name) => HOST.test(name)))];
 }

@@ -6,6 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { ConfigError, type NodeConfig } from "../../config.ts";
 import { CommandError } from "../common/exit.ts";
 import { leafOf } from "./chain.ts";
+import { clientDoors } from "./doors.ts";
 import { syncPath, writeWhole } from "./files.ts";
 import { identitiesOf, keyOf, type NodeIdentity } from "./identities.ts";
 import { completeConfig, configIn } from "./node-config.ts";
@@ -73,8 +74,7 @@ function missingCertificate(identity: NodeIdentity, places: AppliancePlaces): re
 }
 
 function missingTrust(config: NodeConfig, places: AppliancePlaces): readonly Missing[] {
-  const { ak, etsi014, kx, controller } = config;
-  const doors = [ak, etsi014, kx, ...(controller === undefined ? [] : [controller])];
+  const doors = [...clientDoors(config), config.kx];
   const files = new Set(doors.map(({ tls }) => tls.trust));
   return [...files]
     .filter((file) => leafOf(file) === undefined)

@@ -1,0 +1,7 @@
+// The doors of a node, as far as others than key managers come to them.
+
+import type { NodeConfig } from "../../config.ts";
+
+/** Those for applications, encryptors and controllers that the configuration has. */
+export const clientDoors = ({ ak, etsi014, controller, skip, etsi004 }: NodeConfig) =>
+  [ak, etsi014, controller, skip, etsi004].filter((door) => door !== undefined);
