@@ -6,7 +6,7 @@
 //              ── success ─────────────────>   carve
 //              <────────────── named 8 ──      (only now the app has it)
 
-import { asFault, Fault, type FaultCode } from "../../core/fault.ts";
+import { asFault, Fault } from "../../core/fault.ts";
 import { Quotas } from "../common/quota.ts";
 import type { Answer, ChunkAnswer, FetchRequest, Grant, StreamId } from "../ports.ts";
 import type { NamedChunk, Stream, StreamEnd } from "./stream.ts";
@@ -37,9 +37,6 @@ type Named = Pick<NamedEvent, "index" | "keyIds" | "facts">;
 
 /** Thrown through a request whose client is gone. */
 class GivenUp extends Error {}
-
-/** After these the other KM may have heard or not: the index is left alone, for the two must not give it twice. */
-const IN_DOUBT: readonly FaultCode[] = ["PEER_UNAVAILABLE", "RELAY_TIMEOUT", "INTERNAL", "STOPPING"];
 
 export class StreamChunks {
   readonly #host: StreamHost;
@@ -157,14 +154,10 @@ export class StreamChunks {
     end.wake(index);
     const fault = asFault(thrown);
     if (fault.code === "SESSION_UNKNOWN") this.#notifier.end(stream, fault);
-    this.#free(stream, index);
-    throw thrown;
-  }
-
-  #free(stream: Stream, index: number): void {
     this.#notifier.notify(stream, { id: stream.id, event: "free", index }).catch(() => {
       // A claim ends with the connection at the latest.
     });
+    throw thrown;
   }
 
   async #carve(ask: Ask): Promise<void> {
@@ -177,10 +170,8 @@ export class StreamChunks {
       await this.#name(stream, end, { index, keyIds, facts });
     } catch (thrown) {
       grant[Symbol.dispose]();
-      if (!IN_DOUBT.includes(asFault(thrown).code)) this.#drop(ask, thrown);
-      this.#done(end, index);
-      this.#free(stream, index);
-      throw thrown;
+      // The other KM may have them all the same: then it refuses any others for this index.
+      this.#drop(ask, thrown);
     }
     this.#done(end, index);
     if (this.#close(ask)) answer.granted(grant, chunkBytes, facts);

@@ -10,6 +10,7 @@ import type { Fault } from "../../core/fault.ts";
 import { type AppId, appId } from "../../core/ids.ts";
 import { integer, malformed, text } from "../common/extension-fields.ts";
 import type { ChunkFacts, ExtensionEntry, StreamId, StreamQos } from "../ports.ts";
+import { MAX_CHUNK_BYTES } from "./stream-rules.ts";
 
 const NAME = "qkm_stream";
 const ID = /^[0-9a-f]{32}$/;
@@ -112,7 +113,7 @@ function qosIn(entry: ExtensionEntry): StreamQos {
   const [chunkBytes, maxBps, minBps, jitterBps, priority, timeoutMs, ttlS] = NUMBERS.map((name) =>
     integer(members, name),
   );
-  if (!chunkBytes || !timeoutMs || !ttlS) throw malformed(entry, "qos");
+  if (!chunkBytes || chunkBytes > MAX_CHUNK_BYTES || !timeoutMs || !ttlS) throw malformed(entry, "qos");
   const rates = { maxBps: maxBps ?? 0, minBps: minBps ?? 0, jitterBps: jitterBps ?? 0, priority: priority ?? 0 };
   return { chunkBytes, ...rates, timeoutMs, ttlS, withFacts: Reflect.get(qos, "withFacts") === true };
 }

@@ -17,7 +17,7 @@ export const MAX_ASKING = 64;
 
 const USUAL_CHUNK_BYTES = 32;
 /** One answer holds it, and with margin the base64 of the key that is written last. */
-const MAX_CHUNK_BYTES = 32_768;
+export const MAX_CHUNK_BYTES = 32_768;
 const LONGEST_TIMEOUT_MS = 600_000;
 const U32 = 2 ** 32 - 1;
 

@@ -252,6 +252,76 @@ describe("a lost connection between the key managers", () => {
   });
 });
 
+describe("what another key manager tells", () => {
+  const KEY_ID = "00000000-0700-8c02-8d51-7f2b8f6a0c11";
+  const told = (streams: Streams, peer: string, id: string, more: object) => () =>
+    streams.told(peer as never, [{ name: "qkm_stream", stream_ID: id, ...more } as never]);
+  const named = { event: "named", index: 3, key_IDs: [KEY_ID], age_ms: 0, hops: 0 };
+
+  test("of an index that it was not given, or that is had already, is refused", async () => {
+    const id = await openBoth(network, a, b);
+    expect(told(a, "km-b", id, named)).toThrow(expect.objectContaining({ code: "KEY_NOT_FOUND" }));
+    await got(a, "app-a1", id, 3);
+    expect(told(b, "km-a", id, named)).toThrow(expect.objectContaining({ code: "KEY_NOT_FOUND" }));
+    await got(b, "app-b1", id, 3);
+    expect(told(b, "km-a", id, named)).toThrow(expect.objectContaining({ code: "KEY_NOT_FOUND" }));
+    expect(told(a, "km-b", id, { event: "claim", index: 3 })).toThrow(expect.objectContaining({ code: "BUSY" }));
+    expect(told(b, "km-a", id, { event: "claim", index: 4 })).toThrow(
+      expect.objectContaining({ code: "MALFORMED_REQUEST" }),
+    );
+  });
+
+  test("of streams that are not its own, and of applications that are at home elsewhere, is refused", async () => {
+    const id = await openBoth(network, a, b);
+    const qos = a.streamQos("app-a1" as never, id);
+    const open = { event: "open", initiator: "app-b1", target: "app-a1", qos };
+    for (const [peer, stream, more, code] of [
+      ["km-c", id, { event: "closed" }, "SESSION_UNKNOWN"],
+      ["km-b", "f".repeat(32), { event: "joined" }, "SESSION_UNKNOWN"],
+      ["km-c", "e".repeat(32), open, "UNKNOWN_APPLICATION"],
+      ["km-b", "e".repeat(32), { ...open, initiator: "app-a2" }, "UNKNOWN_APPLICATION"],
+      ["km-b", id, { ...open, target: "app-a2" }, "NOT_AUTHORIZED"],
+    ] as const) {
+      expect(told(a, peer, stream, more)).toThrow(expect.objectContaining({ code }));
+    }
+  });
+
+  test.each([
+    [{ event: "nonsense" }],
+    [{ event: "claim", index: -1 }],
+    [{ event: "claim", index: 2 ** 32 }],
+    [{ ...named, key_IDs: [] }],
+    [{ ...named, key_IDs: ["short"] }],
+    [{ ...named, key_IDs: new Array(65).fill(KEY_ID) }],
+    [{ event: "open", initiator: "app-b1", target: "app-a1", qos: { chunkBytes: 0 } }],
+    [
+      {
+        ...{ event: "open", initiator: "app-b1", target: "app-a1" },
+        qos: { chunkBytes: 32_769, maxBps: 0, minBps: 0, jitterBps: 0, priority: 0, timeoutMs: 1, ttlS: 1 },
+      },
+    ],
+    [{ event: "closed", stream_ID: "zz" }],
+  ])("as %j is malformed", async (more) => {
+    const id = await openBoth(network, a, b);
+    expect(told(a, "km-b", id, more)).toThrow(expect.objectContaining({ code: "MALFORMED_REQUEST" }));
+  });
+
+  test("whose answer is lost leaves one key for the index at most", async () => {
+    const id = await openBoth(network, a, b);
+    network.wire.lose = ({ kind, from }) => kind === "told" && from === "km-b";
+    const lost = await got(a, "app-a1", id, 0, 6000);
+    expect(lost.fault).toBeDefined();
+    network.wire.lose = () => false;
+    const there = await got(b, "app-b1", id, 0);
+    const again = await got(a, "app-a1", id, 0);
+    expect(there.bytes).toMatch(/^[0-9a-f]{64}$/);
+    expect([again.bytes, again.fault?.code]).toEqual([undefined, "KEY_NOT_FOUND"]);
+    const [one, other] = [await got(a, "app-a1", id, 1), await got(b, "app-b1", id, 1)];
+    expect(other.bytes).toBe(one.bytes);
+    expectSound([lost, there, again, one, other]);
+  });
+});
+
 describe("CLOSE and TTL", () => {
   test("key of the other is kept until it closes too", async () => {
     const id = await openBoth(network, a, b);
