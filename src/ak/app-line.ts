@@ -4,7 +4,8 @@ import { Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
 import type { AppLine, Grant, SessionCreation, SessionId } from "../keys/ports.ts";
-import { encodeFrame, MAX_FRAME_BYTES, MAX_MESSAGE_ID } from "../wire/frame.ts";
+import { encodeFrame, MAX_FRAME_BYTES } from "../wire/frame.ts";
+import { MessageIds } from "../wire/message-ids.ts";
 import { encodePayload } from "../wire/payload.ts";
 import { frameBytes, type ReadyKeys } from "./answer.ts";
 import { AK } from "./messages.ts";
@@ -41,7 +42,7 @@ export class ConnectionLine implements AppLine {
   readonly #outbox: Outbox;
   readonly #ports: LinePorts;
   readonly #open = new Map<number, Open>();
-  #lastId: number;
+  readonly #ids: MessageIds;
   #closed = false;
 
   /** @param lastId the MessageID before the first */
@@ -49,14 +50,14 @@ export class ConnectionLine implements AppLine {
     this.app = app;
     this.#outbox = outbox;
     this.#ports = ports;
-    this.#lastId = lastId;
+    this.#ids = new MessageIds(this.#open, lastId);
   }
 
   async notify(creation: SessionCreation, timeoutMs: number): Promise<void> {
     if (this.#closed) throw gone();
     if (this.#open.size >= MAX_ASKED) throw new Fault("BUSY", { text: `${this.app} has too much to answer` });
     const notice = new Notice(creation.sessionId);
-    const frame = encodeFrame(AK.sessionNotification.code, this.#nextId(), encodePayload(notification(creation)));
+    const frame = encodeFrame(AK.sessionNotification.code, this.#ids.next(), encodePayload(notification(creation)));
     this.#ask(notice, timeoutMs, () => this.#outbox.withdraw(frame));
     this.#outbox.put(frame);
     return notice.answered;
@@ -72,7 +73,7 @@ export class ConnectionLine implements AppLine {
       const fields = { door: "ak", app: this.app, session: sessionId };
       this.#ports.log.warn(fields, `a 0x210B is not as Q.4161 Table 11 has it: ${message}`);
     });
-    const ready: ReadyKeys = { ...keys, messageId: this.#nextId() };
+    const ready: ReadyKeys = { ...keys, messageId: this.#ids.next() };
     this.#ask(push, timeoutMs, () => this.#outbox.withdraw(ready));
     this.#outbox.put(ready);
     return push.acknowledged;
@@ -97,7 +98,7 @@ export class ConnectionLine implements AppLine {
 
   /** Under the last MessageID. */
   #ask(asked: Asked, timeoutMs: number, withdraw: () => void): void {
-    const messageId = this.#lastId;
+    const messageId = this.#ids.last;
     const stopTimer = this.#ports.clock.after(timeoutMs, () => {
       this.#open.delete(messageId);
       withdraw();
@@ -109,12 +110,6 @@ export class ConnectionLine implements AppLine {
   #forget(messageId: number): void {
     this.#open.get(messageId)?.stopTimer();
     this.#open.delete(messageId);
-  }
-
-  #nextId(): number {
-    do this.#lastId = this.#lastId === MAX_MESSAGE_ID ? 0 : this.#lastId + 1;
-    while (this.#open.has(this.#lastId));
-    return this.#lastId;
   }
 }
 

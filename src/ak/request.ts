@@ -1,6 +1,6 @@
 // Requests of applications: from payloads to what the key manager is asked.
 
-import { Fault } from "../core/fault.ts";
+import { Fault, malformed } from "../core/fault.ts";
 import { type AppId, appId, ID_PATTERN } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { FetchRequest, KeySizes, SessionKeysRequest, SessionRequest, SupplyRequest } from "../keys/ports.ts";
@@ -9,7 +9,6 @@ import { supplyOptionsOf } from "./extension.ts";
 import type { KeyRequest, KeyRequestWithId, SessionCreationRequest, SessionKeyRequest } from "./messages.ts";
 
 const DOOR = "ak";
-const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 /** Q.4161 8.1.1. Who asks is who the certificate says, whatever the message says. @throws Fault */
 export function supplyRequest(app: AppId, message: KeyRequest, sizes: KeySizes): SupplyRequest {

@@ -1,6 +1,7 @@
 // `qkm controller`: a small QKDN controller, which finds routes for many KMs and sets them.
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { pause, TIMERS } from "../core/pause.ts";
 import { EXIT } from "./common/exit.ts";
 import { readNetwork, USUAL_NETWORK } from "./common/network.ts";
 import { type Domain, domainOfNetwork, readDomain } from "./controller/domain.ts";
@@ -84,19 +85,6 @@ async function watch(domain: Domain, mode: Mode, everyMs: number): Promise<void>
     const text = roundTables(domain, await goRound(domain, mode)).join("\n");
     if (text !== shown) process.stdout.write(`${new Date().toISOString()}\n${text}\n\n`);
     shown = text;
-    await pause(everyMs, stop.signal);
+    await pause(TIMERS, everyMs, stop.signal);
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
-  });
 }

@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { host } from "../../boards/host.ts";
+import { pause, TIMERS } from "../core/pause.ts";
 import type { ViewServer } from "../view/server.ts";
 import { commandsToTry } from "./common/attempt.ts";
 import { readNetwork, USUAL_DIR, usualDir } from "./common/network.ts";
@@ -117,7 +118,7 @@ async function served(network: RunningNetwork, stop: AbortSignal, say: (line: st
       say(`still waiting: ${lacking.join("; ")}`);
       told = performance.now();
     }
-    await pause(READY_POLL_MS, stop);
+    await pause(TIMERS, READY_POLL_MS, stop);
   }
 }
 
@@ -151,23 +152,9 @@ async function showScreen(network: RunningNetwork, { commands, view }: Shown, st
     const upSeconds = (performance.now() - begun) / 1000;
     const lines = drawScreen({ dir: network.dir, upSeconds, kms, faults: network.faults, commands, view: view?.link });
     process.stdout.write(paint(lines.slice(0, process.stdout.rows - 1)));
-    await pause(SCREEN_MS, stop);
+    await pause(TIMERS, SCREEN_MS, stop);
   }
   process.stdout.write(CLOSE_SCREEN);
-}
-
-/** Resolves after a time, or when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
-  });
 }
 
 const aborted = (signal: AbortSignal): Promise<void> =>

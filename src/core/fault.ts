@@ -287,3 +287,6 @@ export const isSuccess = (response: string): boolean => response.toLowerCase() =
 export function asFault(thrown: unknown): Fault {
   return thrown instanceof Fault ? thrown : new Fault("INTERNAL", { cause: thrown });
 }
+
+/** The fault of a request that is not as it must be; `text` says what is wrong and where. */
+export const malformed = (text: string, cause?: unknown): Fault => new Fault("MALFORMED_REQUEST", { text, cause });

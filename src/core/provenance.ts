@@ -1,6 +1,6 @@
 // What a request may ask of the way its keys came: `qkm_route_type` and `qkm_max_age`, at every door the same.
 
-import { Fault } from "./fault.ts";
+import { Fault, malformed } from "./fault.ts";
 
 /** How a KMA-key came: over one QKD link, over transit nodes, or in parts over several routes. */
 export const ROUTE_TYPES = ["direct", "relayed", "multipath"] as const;
@@ -37,5 +37,3 @@ export function joined(one: Provenance, other: Provenance): Provenance {
   if (twice !== undefined) throw malformed("an extension is given more than once");
   return { ...one, ...other };
 }
-
-const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });

@@ -1,6 +1,6 @@
 // ETSI GS QKD 014 6.2 and 6.4: what a request asks for, from its query or its JSON body.
 
-import { Fault } from "../core/fault.ts";
+import { Fault, malformed } from "../core/fault.ts";
 import { joined, type Provenance, readProvenance } from "../core/provenance.ts";
 import { isObject, type JsonObject } from "../http/body.ts";
 import { single } from "../http/target.ts";
@@ -13,8 +13,6 @@ export interface RequestOptions {
   readonly only?: Provenance;
   readonly rather?: Provenance;
 }
-
-const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 /** 5.2: GET takes `number` and `size`; whatever else means something needs POST. @throws Fault */
 export function optionsOfQuery(query: string | undefined, sizes: KeySizes): RequestOptions {

@@ -1,15 +1,13 @@
 // Bodies of requests: bounded, UTF-8, JSON, an object.
 
 import type { IncomingMessage } from "node:http";
-import { Fault } from "../core/fault.ts";
+import { Fault, malformed } from "../core/fault.ts";
 
 /** A longer body is read to its end and refused. */
 export const BODY_BYTES = 65_536;
 
 /** An object as JSON has it, its members still to be checked. */
 export type JsonObject = Readonly<Record<string, unknown>>;
-
-const malformed = (text: string, cause?: unknown): Fault => new Fault("MALFORMED_REQUEST", { text, cause });
 
 /** Calls `then` with the whole body, or with undefined when it was longer than `BODY_BYTES`. Not called when the client goes away. */
 export function readBody(request: IncomingMessage, then: (body: Uint8Array | undefined) => void): void {

@@ -2,7 +2,7 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import type { Clock } from "../core/ports.ts";
-import { MAX_MESSAGE_ID } from "../wire/frame.ts";
+import { MessageIds } from "../wire/message-ids.ts";
 
 /** What may be open at once on one connection. */
 export const MAX_OPEN_CALLS = 256;
@@ -43,12 +43,12 @@ export interface Call {
 export class Calls {
   readonly #clock: Clock;
   readonly #open = new Map<number, OpenCall>();
-  #lastId: number;
+  readonly #ids: MessageIds;
 
   /** @param lastId the MessageID before the first */
   constructor(clock: Clock, lastId = 0) {
     this.#clock = clock;
-    this.#lastId = lastId;
+    this.#ids = new MessageIds(this.#open, lastId);
   }
 
   get size(): number {
@@ -58,7 +58,7 @@ export class Calls {
   /** @throws Fault BUSY when too many are open */
   open(answerCode: number, limit: CallLimit, isLast: IsLast = ONE_ANSWER): Call {
     if (this.#open.size >= (limit.most ?? MAX_OPEN_CALLS)) throw new Fault("BUSY");
-    const messageId = this.#nextId();
+    const messageId = this.#ids.next();
     const answered = new Promise<object>((resolve, reject) => {
       const cancelTimer = this.#clock.after(limit.timeoutMs, () => this.fail(messageId, limit.late));
       this.#open.set(messageId, { answerCode, isLast, resolve, reject, cancelTimer });
@@ -94,9 +94,4 @@ export class Calls {
   }
 
   /** Counts up and wraps, past the numbers of open requests: one that timed out comes again after the wrap only. */
-  #nextId(): number {
-    do this.#lastId = this.#lastId === MAX_MESSAGE_ID ? 0 : this.#lastId + 1;
-    while (this.#open.has(this.#lastId));
-    return this.#lastId;
-  }
 }

@@ -1,5 +1,6 @@
 // Keeps one peer dialled: at start, and again whenever the connection ends or cannot be made.
 
+import { pause } from "../core/pause.ts";
 import type { Clock, Log, Random } from "../core/ports.ts";
 import { Backoff } from "../net/backoff.ts";
 import type { Channel } from "../net/channel.ts";
@@ -54,16 +55,4 @@ async function liveOnce(dialled: Dialled, { clock, log }: RedialPorts, signal: A
     if (!signal.aborted) log.warn({ peer: dialled.peer, reason }, "the peer cannot be reached");
     return 0;
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      cancel();
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const cancel = clock.after(ms, end);
-    signal.addEventListener("abort", end, { once: true });
-  });
 }

@@ -1,6 +1,6 @@
 // What a request of an encryptor asks for (draft-cisco-skip 4): its path and its query, checked.
 
-import { Fault } from "../core/fault.ts";
+import { Fault, malformed } from "../core/fault.ts";
 import { single, splitTarget } from "../http/target.ts";
 
 /** What the four paths ask. Key IDs are UUIDs with hyphens, in lower case. */
@@ -15,8 +15,6 @@ const USUAL_BITS = 256;
 const KEY_BITS = [128, 192, 256];
 /** Most bits of entropy that one request gets. */
 export const MOST_ENTROPY_BITS = 4096;
-
-const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 /**
  * Undefined when the path is none of the four.

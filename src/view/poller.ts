@@ -1,5 +1,6 @@
 // Asks every KM of a network once a second, each at its own moment of the second, so that nothing comes in bursts.
 
+import { pause, TIMERS } from "../core/pause.ts";
 import type { NetworkShape, NetworkState } from "./network-state.ts";
 import type { Overview } from "./summaries.ts";
 
@@ -22,7 +23,7 @@ export async function poll(
   stop: AbortSignal,
 ): Promise<void> {
   const loops = shape.kms.map(async (km, at) => {
-    await pause((EVERY_MS * at) / shape.kms.length, stop);
+    await pause(TIMERS, (EVERY_MS * at) / shape.kms.length, stop);
     await pollOne(km, ask, state, stop);
   });
   await Promise.all(loops);
@@ -49,20 +50,6 @@ async function pollOne(km: string, ask: AskOverview, state: NetworkState, stop: 
     } catch (thrown) {
       state.silent(km, thrown instanceof Error ? thrown.message : String(thrown));
     }
-    await pause(EVERY_MS - (performance.now() - begun), stop);
+    await pause(TIMERS, EVERY_MS - (performance.now() - begun), stop);
   }
-}
-
-/** Resolves after a time, or when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, Math.max(0, ms));
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
-  });
 }

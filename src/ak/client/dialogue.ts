@@ -2,9 +2,10 @@
 
 import type { Channel } from "../../net/channel.ts";
 import { BufferPool } from "../../wire/buffer-pool.ts";
-import { encodeFrame, type Frame, FrameError, FrameReader, MAX_MESSAGE_ID } from "../../wire/frame.ts";
+import { encodeFrame, type Frame, FrameError, FrameReader } from "../../wire/frame.ts";
 import { parseKeyPayload } from "../../wire/key-payload.ts";
 import { check, codeText, type Message, type PayloadOf } from "../../wire/message.ts";
+import { MessageIds } from "../../wire/message-ids.ts";
 import { encodePayload, parsePayload } from "../../wire/payload.ts";
 import { AK, AK_ANSWERS, type ProactiveSupply, type SessionNotification } from "../messages.ts";
 import { AkUnanswered, endedBy } from "./failures.ts";
@@ -69,7 +70,7 @@ export class Dialogue {
   readonly #owed: Owed = new Map();
   readonly #waiting: Call[] = [];
   readonly #replies: Uint8Array[] = [];
-  #lastId = 0;
+  readonly #ids = new MessageIds(this.#open);
   #heardAtMs = performance.now();
   #endedBecause: string | undefined;
 
@@ -163,16 +164,10 @@ export class Dialogue {
   }
 
   #opened(call: Call): Uint8Array {
-    const messageId = this.#nextId();
+    const messageId = this.#ids.next();
     this.#open.set(messageId, call);
     call.sentAtMs = performance.now();
     return encodeFrame(AK[call.name].code, messageId, call.payload);
-  }
-
-  #nextId(): number {
-    do this.#lastId = this.#lastId === MAX_MESSAGE_ID ? 0 : this.#lastId + 1;
-    while (this.#open.has(this.#lastId));
-    return this.#lastId;
   }
 
   #received(chunk: Uint8Array): void {

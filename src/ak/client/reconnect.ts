@@ -1,5 +1,6 @@
 // An application's connection, made again with back-off whenever it ends, until the client is closed.
 
+import { pause, TIMERS } from "../../core/pause.ts";
 import { Backoff } from "../../net/backoff.ts";
 import type { Dialogue } from "./dialogue.ts";
 import { endedBy } from "./failures.ts";
@@ -78,7 +79,7 @@ export class Reconnecting {
   async #redial(backoff: Backoff): Promise<Dialogue | undefined> {
     const { connect, stop } = this.#options;
     for (;;) {
-      await pause(backoff.nextMs(), stop);
+      await pause(TIMERS, backoff.nextMs(), stop);
       if (stop.aborted) return undefined;
       try {
         return await connect(stop);
@@ -88,20 +89,6 @@ export class Reconnecting {
       }
     }
   }
-}
-
-/** Resolves when the time is over or the signal is given. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted) end();
-  });
 }
 
 /** @throws what `signal` ends it with */

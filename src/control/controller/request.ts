@@ -1,7 +1,7 @@
 // Requests of the QKDN controller, read with distrust: path, query, body.
 
 import type { IncomingMessage } from "node:http";
-import { Fault } from "../../core/fault.ts";
+import { Fault, malformed } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
 import type { Route } from "../../core/topology.ts";
 import { BASE, RESOURCES, type ResourceName } from "./tables.ts";
@@ -18,8 +18,6 @@ export interface Target {
   /** Numbers in the query, such as `after`; 0 for those that it does not have. */
   readonly numbers: Readonly<Record<string, number>>;
 }
-
-const malformed = (text: string, cause?: unknown): Fault => new Fault("MALFORMED_REQUEST", { text, cause });
 
 /** Undefined when there is no such resource. @throws Fault MALFORMED_REQUEST when the query or an ID is wrong */
 export function targetOf(url: string): Target | undefined {

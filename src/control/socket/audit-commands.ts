@@ -1,6 +1,6 @@
 // What the control socket offers of the audit log: its last events, notes of what people do, and the token's word on seals.
 
-import { Fault } from "../../core/fault.ts";
+import { Fault, malformed } from "../../core/fault.ts";
 import type { AuditWriter } from "../audit/audit-writer.ts";
 import type { ControlArgs, ControlCommands } from "./dialogue.ts";
 
@@ -36,8 +36,6 @@ export function auditCommands(auditWriter: AuditWriter): ControlCommands {
     audit_check: async ({ seals }) => auditWriter.check(sealsOf(seals)),
   };
 }
-
-const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 function textOf(args: ControlArgs, name: string): string {
   const value = args[name];

@@ -1,6 +1,6 @@
 // What an operator asks of a running KM beyond its status: links out of use, sessions one by one, what went wrong, the log's level.
 
-import { Fault } from "../../core/fault.ts";
+import { Fault, malformed } from "../../core/fault.ts";
 import type { KeyManager } from "../../keys/manager/key-manager.ts";
 import { LOG_LEVELS, type SettableLog } from "../log.ts";
 import type { RecentFaults } from "../recent-faults.ts";
@@ -43,5 +43,3 @@ function ready(keys: KeyManager | undefined): KeyManager {
     text: "the key manager is still starting: it waits for its token or its store",
   });
 }
-
-const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });

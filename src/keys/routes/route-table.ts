@@ -1,6 +1,6 @@
 // The routes that the QKDN controller has set: checked, kept durably, used by the relays that begin afterwards.
 
-import { Fault } from "../../core/fault.ts";
+import { Fault, malformed } from "../../core/fault.ts";
 import { ID_PATTERN, type KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Context } from "../common/context.ts";
@@ -125,8 +125,6 @@ export class RouteTable implements RouteAdmin {
     }
   }
 }
-
-const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 /** KMs have a space between them, routes a comma; neither is in an ID. */
 const writeRoutes = (routes: readonly Route[]): string => routes.map((route) => route.join(" ")).join(",");

@@ -1,5 +1,6 @@
 // Keeps a host on its line: opens it, carries bytes both ways, and opens it again whenever it is gone.
 
+import { pause } from "../../core/pause.ts";
 import type { Clock, Log } from "../../core/ports.ts";
 import { PortError } from "../../core/usb-port.ts";
 import type { Host } from "./host.ts";
@@ -146,15 +147,3 @@ export class KeptHost implements AsyncDisposable {
     );
   }
 }
-
-const pause = (clock: Clock, ms: number, stop: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      cancel();
-      stop.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    stop.addEventListener("abort", done, { once: true });
-    if (stop.aborted) done();
-  });

@@ -1,13 +1,10 @@
 // Checks of single values that a peer sent: each gives the value, or says what it must be.
 
-import { Fault } from "../../core/fault.ts";
+import { Fault, malformed } from "../../core/fault.ts";
 import { ID_PATTERN } from "../../core/ids.ts";
 import type { JsonObject } from "../../wire/types.ts";
 
 const TAG_BYTES = 16;
-
-/** The fault for what a peer's message has wrong; `text` names the parameter. */
-export const malformed = (text: string): Fault => new Fault("MALFORMED_REQUEST", { text });
 
 /** @throws Fault MALFORMED_REQUEST, like all that follow */
 export function objectOf(value: unknown, what: string): JsonObject {

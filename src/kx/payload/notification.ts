@@ -1,13 +1,13 @@
 // What 0x1103 and 0x1104 say of the two KMs and of sessions, between the key manager's words and the messages (Q.4163 Tables 3 and 4).
 
-import { SUCCESS } from "../../core/fault.ts";
+import { malformed, SUCCESS } from "../../core/fault.ts";
 import { appId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { ExtensionEntry, PeerKeysRequest, SessionCreation } from "../../keys/ports.ts";
 import { check } from "../../wire/message.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
-import { idOf, integerOf, malformed, textOf } from "./fields.ts";
+import { idOf, integerOf, textOf } from "./fields.ts";
 import { type KeySupplyNotification, type KeySupplyNotificationResponse, KX } from "./messages.ts";
 
 /** Keys that one 0x1103 may ask for: as many of the smallest fit no 0x120A. */

@@ -1,12 +1,12 @@
 // How a relayed key is protected: `key_extension` of 0x1101 in both directions, with every bound on it.
 
-import { Fault } from "../../core/fault.ts";
+import { Fault, malformed } from "../../core/fault.ts";
 import { linkId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { LinkRange, OtpProtection, Part, Protection } from "../../keys/ports.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import type { JsonObject, KeyEntry } from "../../wire/types.ts";
-import { base64, idOf, integerOf, malformed, objectOf, tagOf } from "./fields.ts";
+import { base64, idOf, integerOf, objectOf, tagOf } from "./fields.ts";
 
 /** What a pad is longer than its key: these bytes key the tag. */
 const TAG_KEY_BYTES = 32;

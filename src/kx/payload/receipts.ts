@@ -1,10 +1,11 @@
 // The answers to one 0x1103 in a session, gathered until the keys that the destination application received are all named.
 
+import { malformed } from "../../core/fault.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { PeerKeysRequest } from "../../keys/ports.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
-import { malformed, textOf } from "./fields.ts";
+import { textOf } from "./fields.ts";
 import { type KeySupplyNotificationResponse, KX } from "./messages.ts";
 import { checkAnswer, faultOf, ofAnswer, unreadable } from "./response.ts";
 

@@ -1,12 +1,13 @@
 // A key relay between the key manager's words and the messages 0x1101 and 0x1102 (Q.4163 Tables 1 and 2).
 
 import type { Fault } from "../../core/fault.ts";
+import { malformed } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import { parseRuns } from "../../core/runs.ts";
 import type { ExtensionEntry, RelayConfirmation, RelayOffer } from "../../keys/ports.ts";
 import type { KeyEntry } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
-import { base64, malformed, objectOf, tagOf } from "./fields.ts";
+import { base64, objectOf, tagOf } from "./fields.ts";
 import { type KeyFrame, keysPayload, lettersOf } from "./key-frame.ts";
 import { type KeyRelay, type KeyRelayCompletion, KX } from "./messages.ts";
 import { checkProtected, extensionOf, protectedKeyOf } from "./protection.ts";

@@ -1,11 +1,11 @@
 // What a 0x1101 says beside its keys, and an 0x1102 in either dialect: the route and the request.
 
-import { type Fault, SUCCESS } from "../../core/fault.ts";
+import { type Fault, malformed, SUCCESS } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { RelayOffer } from "../../keys/ports.ts";
 import type { JsonObject } from "../../wire/types.ts";
-import { idOf, malformed } from "./fields.ts";
+import { idOf } from "./fields.ts";
 import type { KeyRelay, KeyRelayCompletion } from "./messages.ts";
 import { responseOf } from "./response.ts";
 

@@ -1,11 +1,11 @@
 // A key relay in the strict dialect: keys whole, with the sender's IDs, protected by TLS alone (Q.4163 Tables 1 and 2).
 
-import { Fault } from "../../core/fault.ts";
+import { Fault, malformed } from "../../core/fault.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { UnprotectedArrival, UnprotectedKey, UnprotectedOffer } from "../../keys/ports.ts";
 import { base64Length } from "../../wire/base64.ts";
 import type { KeyEntry } from "../../wire/types.ts";
-import { malformed, textOf } from "./fields.ts";
+import { textOf } from "./fields.ts";
 import { type FrameKey, type KeyFrame, keysPayload } from "./key-frame.ts";
 import { type KeyRelay, KX } from "./messages.ts";
 import { checkAnswer, faultOf } from "./response.ts";
