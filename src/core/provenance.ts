@@ -1,6 +1,6 @@
 // What a request may ask of the way its keys came: `qkm_route_type` and `qkm_max_age`, at every door the same.
 
-import { Fault, malformed } from "./fault.ts";
+import { malformed } from "./fault.ts";
 
 /** How a KMA-key came: over one QKD link, over transit nodes, or in parts over several routes. */
 export const ROUTE_TYPES = ["direct", "relayed", "multipath"] as const;

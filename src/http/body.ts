@@ -1,7 +1,7 @@
 // Bodies of requests: bounded, UTF-8, JSON, an object.
 
 import type { IncomingMessage } from "node:http";
-import { Fault, malformed } from "../core/fault.ts";
+import { malformed } from "../core/fault.ts";
 
 /** A longer body is read to its end and refused. */
 export const BODY_BYTES = 65_536;

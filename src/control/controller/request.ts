@@ -1,7 +1,7 @@
 // Requests of the QKDN controller, read with distrust: path, query, body.
 
 import type { IncomingMessage } from "node:http";
-import { Fault, malformed } from "../../core/fault.ts";
+import { malformed } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
 import type { Route } from "../../core/topology.ts";
 import { BASE, RESOURCES, type ResourceName } from "./tables.ts";

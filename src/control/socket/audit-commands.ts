@@ -1,6 +1,6 @@
 // What the control socket offers of the audit log: its last events, notes of what people do, and the token's word on seals.
 
-import { Fault, malformed } from "../../core/fault.ts";
+import { malformed } from "../../core/fault.ts";
 import type { AuditWriter } from "../audit/audit-writer.ts";
 import type { ControlArgs, ControlCommands } from "./dialogue.ts";
 

@@ -1,6 +1,6 @@
 // Checks of single values that a peer sent: each gives the value, or says what it must be.
 
-import { Fault, malformed } from "../../core/fault.ts";
+import { malformed } from "../../core/fault.ts";
 import { ID_PATTERN } from "../../core/ids.ts";
 import type { JsonObject } from "../../wire/types.ts";
 
