@@ -8,7 +8,7 @@ import { expect } from "vitest";
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 
 /** Runs the command; what it prints, and how it ends. */
-async function simulate(...args: readonly string[]): Promise<{ readonly text: string; readonly code: unknown }> {
+export async function simulate(...args: readonly string[]): Promise<{ readonly text: string; readonly code: unknown }> {
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args]);
     return { text: stdout, code: 0 };

@@ -1,22 +1,34 @@
-// `npm run simulate`: one seeded run of a whole network, with every fault, under the eyes of the oracle.
+// `npm run simulate`: seeded runs of a whole network, with every fault, under the eyes of the oracle.
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { breakRule } from "./broken.ts";
+import type { FaultName } from "./faults.ts";
+import type { RunOptions } from "./run.ts";
 
-const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--trace STEP] [--runs R] [--plot FILE]
+const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--swarm] [--without NAMES] [--trace STEP] [--plot FILE]
+npm run simulate -- --runs R [--steps N] [--jobs J] --swarm …
 
-  --seed    what decides everything; the same seed is the same run (default: of the day's time)
-  --nodes   key managers in a random network (default 5)
-  --hours   simulated hours with faults; some minutes without follow (default 1)
-  --faults  how often faults strike: 1 as usual, 0 never (default 1)
+  --seed     what decides everything; the same seed is the same run (default: of the day's time)
+  --nodes    key managers in a random network (default 5)
+  --hours    simulated hours with faults; some minutes without follow (default 1)
+  --faults   how often faults strike: 1 as usual, 0 never (default 1)
+  --swarm    each run has about half of the faults, some of them rarely, some of them often
+  --without  kinds of faults that do not strike, with commas
   --takeovers  mean minutes between two takeovers of each KM by another member of it (default: none)
-  --trace   print every step from this one on
-  --plot    draws the network and its stock over time into this file (SVG)
-  --break   a rule broken on purpose, which the oracle has to find (test/sim/broken.ts)
-  --runs    so many runs with the seeds that follow
+  --trace    print every step from this one on
+  --plot     draws the network and its stock over time into this file (SVG)
+  --break    a rule broken on purpose, which the oracle has to find (test/sim/broken.ts)
 
-Example: npm run simulate -- --seed 7 --nodes 10 --hours 2
+A campaign has many runs, with the seeds that follow. It makes what it finds small, and fails when something that must
+happen sometimes never did (from 2,000,000 steps on).
+
+  --runs     so many runs (default 1)
+  --steps    none begins after so many steps in all
+  --jobs     processes at a time (default 1)
+
+Examples: npm run simulate -- --seed 7 --nodes 10 --hours 2
+          npm run simulate -- --swarm --seed 1 --hours 0.5 --runs 1000000 --steps 1000000000 --jobs 8
 `;
 
 const LAST_STEPS = 60;
@@ -28,48 +40,62 @@ const { values } = parseArgs({
     nodes: { type: "string", default: "5" },
     hours: { type: "string", default: "1" },
     faults: { type: "string", default: "1" },
+    swarm: { type: "boolean", default: false },
+    without: { type: "string", default: "" },
     takeovers: { type: "string" },
     trace: { type: "string" },
     plot: { type: "string" },
     break: { type: "string" },
     runs: { type: "string", default: "1" },
+    steps: { type: "string", default: "Infinity" },
+    jobs: { type: "string", default: "1" },
+    worker: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const OPTIONS: RunOptions = {
+  seed: Number(values.seed ?? Date.now() % 1_000_000),
+  nodes: Number(values.nodes),
+  hours: Number(values.hours),
+  faults: Number(values.faults),
+  isSwarm: values.swarm,
+  ...(values.takeovers === undefined ? {} : { takeoversMs: Number(values.takeovers) * 60_000 }),
+  without: values.without.split(",").filter((name) => name !== "") as FaultName[],
+};
+
+// What runs is loaded only when it is needed, for a rule may be broken first.
 async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(HELP);
   if (values.break !== undefined) breakRule(values.break);
-  const first = Number(values.seed ?? Date.now() % 1_000_000);
-  for (let index = 0; index < Number(values.runs); index++) await once(first + index);
+  const runs = Number(values.runs);
+  if (values.worker) (await import("./campaign/workers.ts")).serveParent();
+  else if (runs === 1) await once();
+  else {
+    const { campaign } = await import("./campaign/campaign.ts");
+    const crew = { jobs: Number(values.jobs), args: values.break === undefined ? [] : ["--break", values.break] };
+    if (!(await campaign({ first: OPTIONS, runs, steps: Number(values.steps), crew }, print))) process.exitCode = 1;
+  }
 }
 
-async function once(seed: number): Promise<void> {
-  // Loaded only now, for a rule may be broken first.
+async function once(): Promise<void> {
   const { run } = await import("./run.ts");
   const { plot } = await import("./plot.ts");
   const { summary } = await import("./summary.ts");
-  const { nodes, hours, faults, trace } = values;
-  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const { commandOf } = await import("./campaign/result.ts");
   const outcome = await run({
-    seed,
-    nodes: Number(nodes),
-    hours: Number(hours),
-    faults: Number(faults),
-    ...(values.takeovers === undefined ? {} : { takeoversMs: Number(values.takeovers) * 60_000 }),
+    ...OPTIONS,
     ...(values.plot === undefined ? {} : { samples: SAMPLES }),
-    trace: { ...(trace === undefined ? {} : { from: Number(trace) }), print },
+    trace: { ...(values.trace === undefined ? {} : { from: Number(values.trace) }), print },
   });
   print(summary(outcome));
   if (values.plot !== undefined) writeFileSync(values.plot, plot(outcome.world, outcome.world.samples));
   if (outcome.violation === undefined) return;
   print(`\n${outcome.violation.message}\n\nthe last steps:`);
   for (const line of outcome.world.trace.last(LAST_STEPS)) print(line);
-  const takeovers = values.takeovers === undefined ? "" : ` --takeovers ${values.takeovers}`;
-  const broken = values.break === undefined ? "" : ` --break '${values.break}'`;
-  print(
-    `\nagain: npm run simulate -- --seed ${seed} --nodes ${nodes} --hours ${hours} --faults ${faults}${takeovers}${broken}`,
-  );
+  print(`\nagain: ${commandOf(OPTIONS)}${values.break === undefined ? "" : ` --break '${values.break}'`}`);
   process.exitCode = 1;
 }
 

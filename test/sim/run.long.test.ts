@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { SEED } from "../support/seed.ts";
 import { BREAKS } from "./broken.ts";
-import { expectFound } from "./command.ts";
+import { expectFound, simulate } from "./command.ts";
 import { run } from "./run.ts";
 import { summary } from "./summary.ts";
 
@@ -24,6 +24,28 @@ describe("design 3: every rule broken on purpose", () => {
       await expectFound(name, rule, seed, faults);
     },
   );
+});
+
+test("a campaign makes what it finds small: fewer faults, a shorter time", async () => {
+  const broken = ["--break", "takes a fetch that was refused for done"];
+  const { text, code } = await simulate(
+    "--seed",
+    "1",
+    "--nodes",
+    "3",
+    "--faults",
+    "2",
+    "--runs",
+    "2",
+    "--jobs",
+    "2",
+    ...broken,
+  );
+  const [, hours, without] =
+    /fewer faults: npm run simulate -- --seed \d --nodes 3 --hours (\S+) --faults 2 --without (\S+)$/m.exec(text) ?? [];
+  expect(Number(hours)).toBeLessThan(1);
+  expect(without?.split(",").length).toBeGreaterThan(20);
+  expect(code).toBe(1);
 });
 
 test.each(Array.from({ length: 8 }, (_, index) => SEED + index))(
