@@ -12,7 +12,6 @@ const SHOWN: Readonly<Record<string, readonly [seed: number, faults: number]>> =
   "carves beyond the durable mark": [3, 2],
   "supplies what the other end has lost": [12, 3],
   "dials only once": [2, 2],
-  "lets held keys age while it is off": [2, 2],
   "keeps the late relay of an abandoned serial": [4, 2],
 };
 
