@@ -6,7 +6,7 @@
 //                                                           leaving (its TLS state is freed) ── later: closed
 //
 // Whoever waits is asked by turns of the addresses, the newest of each first: under a flood it is the one that still waits.
-// A socket that is closed at once comes back at once; so under pressure those that were refused are left standing.
+// A socket that is closed at once comes back at once; so under pressure those that were put out are left standing.
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -20,7 +20,10 @@ export interface ArrivalLimits {
   readonly most: number;
   /** Handshakes at once, each some 90 KB. */
   readonly handshakes: number;
-  /** A handshake that was silent for so long makes room when others wait. Milliseconds. */
+  /**
+   * A handshake that was silent for so long makes room when others wait; longer while those that end well take longer, as when
+   * very many come at once. Milliseconds.
+   */
   readonly graceMs: number;
   /** Handshakes begun a second that come to nothing, each some 1 ms of CPU time; those that end well do not count. */
   readonly failuresPerS: number;
@@ -33,12 +36,20 @@ export const ARRIVAL_LIMITS: ArrivalLimits = {
   most: 1_024,
   handshakes: 128,
   graceMs: 500,
-  failuresPerS: 100,
-  failuresAtOnce: 128,
+  failuresPerS: 50,
+  failuresAtOnce: 64,
 };
 
 /** How the keys of a connection were agreed, as log and counters name it. */
 export type KeyExchange = Group | typeof DHE_PSK;
+
+/** How much of it one that was quicker leaves. */
+const SLOWEST_DECAY = 0.95;
+const SLOW_FACTOR = 4;
+/** In one of so many turns the oldest is first. */
+const TURNS_TO_OLDEST = 4;
+/** Sockets whose handshake was put out stand for so many times what a handshake may take. */
+const STANDING = 4;
 
 /** One connection on its way in. */
 export interface Arrival {
@@ -86,6 +97,9 @@ export class Arrivals {
   readonly #line = new Map<string, Arrival[]>();
   /** The oldest first. */
   readonly #shaking = new Set<Arrival>();
+  /** About how long those took that were let in of late. */
+  #slowestMs = 0;
+  #turns = 0;
   #tokens: number;
   #filledMs = performance.now();
   #wake: NodeJS.Timeout | undefined;
@@ -99,6 +113,12 @@ export class Arrivals {
 
   get size(): number {
     return this.#byFrom.size;
+  }
+
+  /** Whether so many handshakes have come to nothing that those to come may have to wait. */
+  get isPressed(): boolean {
+    this.#untilToken();
+    return this.#tokens < this.#patience.limits.failuresAtOnce / 8;
   }
 
   /** The arrival that is in its handshake on this socket, under TLS or not. */
@@ -147,9 +167,10 @@ export class Arrivals {
     this.#remove(arrival);
   }
 
-  /** It was let in: its handshake has cost nothing. */
-  letIn(): void {
-    this.#tokens = Math.min(this.#patience.limits.failuresAtOnce, this.#tokens + 1);
+  /** It was let in. `isFree`: its handshake does not count among those that come to nothing. */
+  letIn({ beganMs }: Arrival, isFree: boolean): void {
+    if (isFree) this.#tokens = Math.min(this.#patience.limits.failuresAtOnce, this.#tokens + 1);
+    this.#slowestMs = Math.max(performance.now() - beganMs, SLOWEST_DECAY * this.#slowestMs);
   }
 
   /** Refuses it and closes its socket. */
@@ -179,7 +200,11 @@ export class Arrivals {
   }
 
   #late(arrival: Arrival): void {
-    if (arrival.state === "leaving") arrival.socket.destroy();
+    // One that waits in a crowd stands, too: by then its turn has not come, and whoever is closed comes back as the newest.
+    const leftMs = arrival.deadlineMs + (STANDING - 1) * this.#patience.handshakeMs - performance.now();
+    if (arrival.state === "waiting" && this.size > this.#patience.limits.handshakes && leftMs > 0)
+      this.#arm(arrival, leftMs);
+    else if (arrival.state === "leaving") arrival.socket.destroy();
     else if (arrival.state === "shaking") this.#putOut(arrival, new Refusal("timeout"));
     else this.fail(arrival, new Refusal("timeout"));
   }
@@ -195,7 +220,7 @@ export class Arrivals {
     this.#ports.refused(arrival, refusal);
     freeTls(arrival.tls);
     arrival.tls = undefined;
-    this.#arm(arrival, varied(2 * this.#patience.handshakeMs));
+    this.#arm(arrival, varied(STANDING * this.#patience.handshakeMs));
     this.#next();
   }
 
@@ -243,22 +268,23 @@ export class Arrivals {
       }, waitMs);
       return;
     }
-    const arrival = this.#newest();
+    const arrival = this.#chosen();
     if (arrival !== undefined) {
       this.#tokens -= 1;
       arrival.state = "shaking";
       arrival.beganMs = performance.now();
       this.#shaking.add(arrival);
-      this.#arm(arrival, Math.min(this.#patience.answerMs, arrival.deadlineMs - arrival.beganMs));
+      this.#arm(arrival, this.#patience.answerMs);
       this.#ports.begin(arrival);
     }
     this.#next();
   };
 
-  /** Of the address whose turn it is. */
-  #newest(): Arrival | undefined {
+  /** Of the address whose turn it is: the newest, and now and then the oldest, so that nobody waits for ever. */
+  #chosen(): Arrival | undefined {
+    this.#turns = (this.#turns + 1) % TURNS_TO_OLDEST;
     for (const [address, same] of this.#line) {
-      const arrival = same.pop();
+      const arrival = this.#turns === 0 ? same.shift() : same.pop();
       this.#line.delete(address);
       if (same.length > 0) this.#line.set(address, same);
       return arrival;
@@ -284,7 +310,7 @@ export class Arrivals {
     const most = Math.max(...counts.values());
     for (const arrival of this.#shaking) {
       if (counts.get(arrival.address) !== most) continue;
-      const waitMs = arrival.beganMs + graceMs - performance.now();
+      const waitMs = arrival.beganMs + Math.max(graceMs, SLOW_FACTOR * this.#slowestMs) - performance.now();
       if (waitMs > 0) return Math.ceil(waitMs);
       this.#putOut(arrival, new Refusal("displaced"));
       return 0;
@@ -294,13 +320,13 @@ export class Arrivals {
 }
 
 /** By a quarter at most: what has come together shall not come back together. */
-const varied = (ms: number): number => ms * (0.75 + Math.random() / 2);
+export const varied = (ms: number): number => ms * (0.75 + Math.random() / 2);
 
 const fromOf = ({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "remotePort">): string =>
   `${remoteAddress}|${remotePort}`;
 
 /** Node has no public way to end TLS and leave the socket. Where it has this one no more, the socket keeps its TLS state. */
-function freeTls(socket: TLSSocket): void {
+export function freeTls(socket: TLSSocket): void {
   const free: unknown = Reflect.get(socket, "_destroySSL");
   if (typeof free === "function") Reflect.apply(free, socket, []);
 }

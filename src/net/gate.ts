@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { TrafficSecrets } from "./alert.ts";
-import { ARRIVAL_LIMITS, type Arrival, Arrivals, type KeyExchange } from "./arrivals.ts";
+import { ARRIVAL_LIMITS, type Arrival, Arrivals, freeTls, type KeyExchange, varied } from "./arrivals.ts";
 import { type ClientHello, GROUPS, peekHello } from "./client-hello.ts";
 import { type Admit, examine, identityOf, type Peer } from "./identity.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./options.ts";
@@ -20,6 +20,9 @@ export interface AdmittedPeer extends Peer {
 /** After a refusal the peer has this long to read why before the socket is destroyed. */
 const LINGER_MS = 1_000;
 
+/** Under pressure a refusal comes so much later, about. */
+const HELD_MS = 5_000;
+const MOST_PARTING = 1_024;
 /** Who is at the wrong key manager has this long to ask something and be told. */
 const TURN_AWAY_MS = 10_000;
 /** Of those, at a time; the oldest makes room. */
@@ -46,12 +49,14 @@ export class Gate {
     const servers = groups.map((group) => [group, this.#certificateServer(group)] as const);
     const psk = preShared === undefined ? [] : ([[DHE_PSK, this.#pskServer(preShared)]] as const);
     this.#servers = new Map<KeyExchange, Server>([...servers, ...psk]);
-    const patience = { handshakeMs, answerMs, limits: { ...ARRIVAL_LIMITS, ...options.arrivals } };
+    const { maxConnections, arrivals } = options;
+    const most = Math.max(ARRIVAL_LIMITS.most, maxConnections);
+    const patience = { handshakeMs, answerMs, limits: { ...ARRIVAL_LIMITS, most, ...arrivals } };
     this.#arrivals = new Arrivals(patience, {
       begin: ({ group, socket }) => this.#servers.get(group)?.emit("connection", socket),
       refused: ({ from }, refusal) => this.#refuse(refusal, from),
     });
-    this.#places = new Places(options.maxConnections, idleMs, {
+    this.#places = new Places(maxConnections, idleMs, {
       closed: (id, refusal) => this.#closed(id, refusal),
     });
   }
@@ -156,7 +161,7 @@ export class Gate {
       this.#ports.turnAway(socket, id, why.fault);
       return;
     }
-    this.#arrivals.letIn();
+    this.#arrivals.letIn(arrival, !this.#places.isHasty(peer.id));
     this.#secrets.get(group)?.forget(socket);
     meter.add("connections_opened", { door, group });
     audit?.note("connection_opened", { door, id: peer.id, certificate: peer.certificate });
@@ -167,22 +172,35 @@ export class Gate {
     this.#admitted(socket, { ...peer, group });
   }
 
-  /** Sends the alert that says why, if there is one, and closes. What the peer has sent is read, lest it lose the alert. */
+  /**
+   * Sends the alert that says why, if there is one, and closes. What the peer has sent is read, lest it lose the alert. Under
+   * pressure all that comes later, for whoever is refused at once comes back at once.
+   */
   #part(socket: TLSSocket, { socket: raw, group }: Arrival, { reason }: Refusal): void {
     const alert = this.#secrets.get(group)?.alert(socket, reason);
     if (alert === undefined) {
       socket.destroy();
       return;
     }
-    this.#stay(raw, this.#parting, LINGER_MS);
-    raw.end(alert);
-    socket.resume();
+    const heldMs = this.#arrivals.isPressed ? varied(HELD_MS) : 0;
+    this.#stay(raw, this.#parting, heldMs + LINGER_MS);
+    if (heldMs === 0) {
+      raw.end(alert);
+      socket.resume();
+      return;
+    }
+    // Not now: OpenSSL is at work below us.
+    setImmediate(() => {
+      if (!socket.destroyed) freeTls(socket);
+    });
+    const held = setTimeout(() => raw.resume().end(alert), heldMs);
+    raw.once("close", () => clearTimeout(held));
   }
 
   /** Keeps a socket for a while. */
   #stay(socket: Socket, among: Set<Socket>, ms: number): void {
     const [oldest] = among;
-    if (among === this.#turnedAway && among.size >= MOST_TURNED_AWAY) oldest?.destroy();
+    if (among.size >= (among === this.#turnedAway ? MOST_TURNED_AWAY : MOST_PARTING)) oldest?.destroy();
     among.add(socket);
     const timer = setTimeout(() => socket.destroy(), ms);
     socket.once("close", () => {

@@ -19,6 +19,9 @@ export interface PlacesPorts {
 
 /** How often it is looked who has read something. */
 const LOOK_MS = 1_000;
+/** An identity that opens more than so many connections in this time, or twice as many as there are places, is hasty. */
+const HASTY_MS = 10_000;
+const HASTY = 512;
 
 /** The places of one door, shared fairly between identities. */
 export class Places implements Disposable {
@@ -27,6 +30,9 @@ export class Places implements Disposable {
   readonly #ports: PlacesPorts;
   readonly #places = new Set<Place>();
   readonly #byId = new Map<string, Set<Place>>();
+  /** Connections opened since, by identity. */
+  readonly #opened = new Map<string, number>();
+  #openedSinceMs = performance.now();
   readonly #timer: NodeJS.Timeout;
 
   /** A connection that has read nothing for `idleMs` is closed if its identity has another. */
@@ -46,9 +52,24 @@ export class Places implements Disposable {
     if (this.size >= this.#most && !this.#makeRoom(id)) return new Refusal("too_many", `${this.size}`);
     const place: Place = { id, socket, bytesRead: socket.bytesRead, usedMs: performance.now() };
     this.#places.add(place);
+    this.#count(id);
     this.#byId.set(id, (this.#byId.get(id) ?? new Set()).add(place));
     socket.once("close", () => this.#leave(place));
     return undefined;
+  }
+
+  /** Whether an identity opens connections as fast as no application needs: their handshakes are held to a pace. */
+  isHasty(id: string): boolean {
+    return (this.#opened.get(id) ?? 0) > Math.max(HASTY, 2 * this.#most);
+  }
+
+  #count(id: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#openedSinceMs >= HASTY_MS) {
+      this.#openedSinceMs = nowMs;
+      this.#opened.clear();
+    }
+    this.#opened.set(id, (this.#opened.get(id) ?? 0) + 1);
   }
 
   [Symbol.dispose](): void {

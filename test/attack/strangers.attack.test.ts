@@ -1,10 +1,10 @@
 // Whoever has no certificate: what a door still does for those who have one, and what it writes.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { App } from "../system/support/app.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";
 import { PAIR } from "../system/support/plan.ts";
 import { startAttacker } from "./support/attacker.ts";
+import { connectionTimes } from "./support/connecting.ts";
 import { expectHarmless, p99 } from "./support/harmless.ts";
 import { Innocent } from "./support/innocent.ts";
 
@@ -26,19 +26,6 @@ const CONNECTIONS = 100;
 /** What a door may write in a second of a flood. */
 const LOG_BYTES_PER_S = 2_000;
 
-/** Milliseconds that each of so many connections over Ak takes, handshake and all. */
-async function connectionTimes(app: App, count: number): Promise<number[]> {
-  const times: number[] = [];
-  for (let index = 0; index < count; index++) {
-    const begun = performance.now();
-    // One that is given up counts with the time that it took.
-    const client = await app.connectAk().catch(() => undefined);
-    times.push(performance.now() - begun);
-    await client?.[Symbol.asyncDispose]();
-  }
-  return times;
-}
-
 test("17.5: beside 1,000 sockets that stop after ClientHello a real application connects within 1 s", async () => {
   const { port } = network.km("km-a").ak;
   await using _ = await startAttacker("silent", { port, sockets: SOCKETS });
@@ -50,6 +37,20 @@ test("17.5: beside 1,000 sockets that stop after ClientHello a real application 
 test("17.5: sockets that stop after ClientHello do not slow supply down", async () => {
   const { port } = network.km("km-a").ak;
   await expectHarmless("silent sockets", innocent, () => startAttacker("silent", { port, sockets: SOCKETS }));
+});
+
+test("17.5: sockets that stop after ClientHello at Kx do not keep the other KM out", async () => {
+  const { port } = network.km("km-b").config.kx.listen;
+  await using _ = await startAttacker("silent", { port, sockets: SOCKETS });
+  // km-a dials km-b, and is let in beside them.
+  await network.km("km-a").kill("SIGTERM");
+  await innocent[Symbol.asyncDispose]();
+  await network.km("km-a").start();
+  const begun = performance.now();
+  await network.stocked();
+  console.log(`km-a is back and synchronised after ${(performance.now() - begun).toFixed(0)} ms`);
+  expect(performance.now() - begun).toBeLessThan(10_000);
+  innocent = await Innocent.open(network.app("app-a1"), "app-a2");
 });
 
 test("17.7: refused connections neither slow supply down nor fill the log", async () => {

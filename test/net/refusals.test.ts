@@ -3,7 +3,7 @@
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { beforeAll, expect, test } from "vitest";
 import { type Credentials, forIdentity } from "../support/certificates.ts";
 import { until } from "../support/until.ts";
@@ -188,8 +188,23 @@ test("handshakes that come to nothing are begun at a pace, those that end well a
   await using door = await openDoor(own, { arrivals: { failuresPerS: 5, failuresAtOnce: 2 } });
   for (let count = 0; count < 6; count++) (await door.dial(own.app)).close("enough");
   const began = performance.now();
-  for (let count = 0; count < 4; count++) await gone(door.connect({}));
+  const strangers = Array.from({ length: 4 }, () => door.connect({}));
+  await until("all are refused", () => door.seen.count("connections_refused", { reason: "no_certificate" }) === 4);
   expect(performance.now() - began).toBeGreaterThan(300);
+  for (const socket of strangers) socket.destroy();
+});
+
+test("under a flood a refusal comes late, and takes no TLS meanwhile; the others go on", async () => {
+  await using door = await openDoor(own, { arrivals: { failuresPerS: 100, failuresAtOnce: 8 } });
+  const strangers: TLSSocket[] = [];
+  for (let count = 0; count < 12; count++) strangers.push(door.connect({}));
+  const refused = (): number => door.seen.count("connections_refused", { reason: "no_certificate" });
+  await until("all are refused", () => refused() === strangers.length);
+  const standing = strangers.filter(({ readyState }) => readyState === "open");
+  expect(standing.length).toBeGreaterThan(0);
+  (await door.dial(own.app)).close("enough");
+  for (const socket of strangers) socket.destroy();
+  await until("the door has let them go", () => door.listener.connections === 0);
 });
 
 /** The first bytes that a TLS client sends. */
