@@ -67,6 +67,9 @@ const PROPERTIES = globSync("test/**/*.test.ts", { cwd: import.meta.dirname }).f
   /\bfc\.assert\(/.test(readFileSync(join(import.meta.dirname, file), "utf8")),
 );
 
+/** `import … from "qkm"` means the sources here; what `npm run build` makes is tested as it is installed. */
+const OWN_NAME = { ssr: { resolve: { conditions: ["qkm-source", "node", "import", "module", "default"] } } };
+
 export default defineConfig(({ mode }) => {
   const kind = KINDS[mode];
   // The same seed each time, so that `npm test` never fails by chance; the long tests look for what chance may find.
@@ -90,7 +93,10 @@ export default defineConfig(({ mode }) => {
   } as const;
   return {
     test: {
-      projects: (kind === undefined ? quick : special).map((project) => ({ test: { ...common, ...project } })),
+      projects: (kind === undefined ? quick : special).map((project) => ({
+        ...OWN_NAME,
+        test: { ...common, ...project },
+      })),
       globalSetup: ["test/support/run/leftovers.ts"],
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS_S)] : [])],
       maxWorkers: mode === "attack" ? 1 : 2, // they measure

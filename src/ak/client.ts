@@ -5,6 +5,7 @@ import { isSuccess } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
 import type { Provenance } from "../core/provenance.ts";
+import type { Group } from "../net/client-hello.ts";
 import { dialAny } from "../net/dial.ts";
 import { identityOf } from "../net/identity.ts";
 import type { TlsMaterial } from "../net/options.ts";
@@ -138,9 +139,22 @@ export async function connectAk(options: AkClientOptions): Promise<AkClient> {
 
 function dialled({ host, port, further = [], tls, km }: AkClientOptions, signal: AbortSignal) {
   const whom = { door: "ak", tls, kind: "km", expect: km, signal } as const;
-  const options = { ...whom, groups: ["X25519MLKEM768", "X25519"] } as const;
+  const options = { ...whom, groups: groupsHere() } as const;
   return dialAny([{ host, port }, ...further], options, { log: SILENT, meter: { add: silent } });
 }
+
+/** Node 24 is the first that has X25519MLKEM768 in TLS and tells which group was negotiated. */
+const FIRST_HYBRID_NODE = 24;
+
+/** X25519MLKEM768 where this Node has it, and X25519; without it a warning says so, once. */
+function groupsHere(): readonly [Group, ...Group[]] {
+  if (Number.parseInt(process.versions.node, 10) >= FIRST_HYBRID_NODE) return ["X25519MLKEM768", "X25519"];
+  if (!hasWarned) process.emitWarning(`Node ${process.version} has no X25519MLKEM768: keys travel under X25519 alone`);
+  hasWarned = true;
+  return ["X25519"];
+}
+
+let hasWarned = false;
 
 class Client implements AkClient {
   readonly #tls: TlsMaterial;

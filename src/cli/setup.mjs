@@ -117,7 +117,7 @@ function buildPkcs11() {
  * (a `bin` of our own package.json it would first install into its cache).
  */
 function linkPrograms() {
-  const programs = { node: `../${NODE_PACKAGE}/bin/node`, qkm: "./qkm.sh" };
+  const programs = { node: `../${NODE_PACKAGE}/bin/node`, qkm: "../../src/cli/qkm.sh" };
   for (const [name, target] of Object.entries(programs)) {
     const link = join(MODULES, ".bin", name);
     if (!existsSync(link)) symlinkSync(target, link);

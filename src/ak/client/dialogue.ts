@@ -1,5 +1,6 @@
 // An application's end of one Ak connection: its requests under way, and what the key manager asks of it.
 
+import { deferred } from "../../core/deferred.ts";
 import type { Channel } from "../../net/channel.ts";
 import { BufferPool } from "../../wire/buffer-pool.ts";
 import { encodeFrame, type Frame, FrameError, FrameReader } from "../../wire/frame.ts";
@@ -80,7 +81,7 @@ export class Dialogue {
     this.group = channel.group;
     this.#channel = channel;
     this.#requests = requests;
-    const { promise, resolve } = Promise.withResolvers<string>();
+    const { promise, resolve } = deferred<string>();
     this.ended = promise;
     channel.start({
       received: (chunk) => this.#received(chunk),

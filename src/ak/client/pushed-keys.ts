@@ -1,5 +1,6 @@
 // Keys that were pushed in a session and wait for their application, which takes or refuses each.
 
+import { deferred } from "../../core/deferred.ts";
 import { AkUnanswered } from "./failures.ts";
 import type { SuppliedKey } from "./supplied-key.ts";
 
@@ -68,7 +69,7 @@ class Pushed implements PushedKey {
 export class PushedKeys implements AsyncIterable<PushedKey> {
   readonly #most: number;
   #waiting: Pushed[] = [];
-  #changed = Promise.withResolvers<void>();
+  #changed = deferred<void>();
   #closed = false;
 
   /** At most so many wait; what comes beyond is refused. */
@@ -127,6 +128,6 @@ export class PushedKeys implements AsyncIterable<PushedKey> {
 
   #wake(): void {
     this.#changed.resolve();
-    this.#changed = Promise.withResolvers<void>();
+    this.#changed = deferred<void>();
   }
 }

@@ -1,5 +1,6 @@
 // An application's connection, made again with back-off whenever it ends, until the client is closed.
 
+import { deferred } from "../../core/deferred.ts";
 import { pause, TIMERS } from "../../core/pause.ts";
 import { Backoff } from "../../net/backoff.ts";
 import type { Dialogue } from "./dialogue.ts";
@@ -29,7 +30,7 @@ export class Reconnecting {
   readonly ended: Promise<void>;
   readonly #options: ReconnectOptions;
   #dialogue: Dialogue;
-  #next = Promise.withResolvers<void>();
+  #next = deferred<void>();
 
   constructor(first: Dialogue, options: ReconnectOptions) {
     this.#dialogue = first;
@@ -65,7 +66,7 @@ export class Reconnecting {
       if (dialogue === undefined) return;
       this.#dialogue = dialogue;
       this.#next.resolve();
-      this.#next = Promise.withResolvers<void>();
+      this.#next = deferred<void>();
       if (stop.aborted) close();
     }
   }
