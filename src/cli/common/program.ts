@@ -13,7 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   selftest: async () => (await import("../selftest.ts")).registerSelftestCommand,
   bench: async () => (await import("../bench.ts")).registerBenchCommand,
   init: async () => (await import("../init.ts")).registerInitCommand,
-  check: async () => (await import("../run.ts")).registerCheckCommand,
+  check: async () => (await import("../check.ts")).registerCheckCommand,
   run: async () => (await import("../run.ts")).registerRunCommand,
   console: async () => (await import("../console/command.ts")).registerConsoleCommand,
   audit: async () => (await import("../audit.ts")).registerAuditCommand,
