@@ -17,6 +17,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   run: async () => (await import("../run.ts")).registerRunCommand,
   console: async () => (await import("../console/command.ts")).registerConsoleCommand,
   audit: async () => (await import("../audit.ts")).registerAuditCommand,
+  forget: async () => (await import("../anew.ts")).registerForgetCommand,
+  "accept-module": async () => (await import("../anew.ts")).registerAcceptModuleCommand,
   zeroise: async () => (await import("../zeroise.ts")).registerZeroiseCommand,
   appliance: async () => (await import("../appliance/command.ts")).registerApplianceCommand,
   module: async () => (await import("../module.ts")).registerModuleCommand,
