@@ -197,6 +197,7 @@ export class KeyManager implements KeyDoor {
       context: this.context,
       quotas,
       keyFetcher: this.#keyFetcher,
+      peers: this.peers.size,
       checkWorking: () => this.#checkWorking(),
       homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#sharedPeers.for(home),
