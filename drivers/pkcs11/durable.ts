@@ -1,7 +1,8 @@
 // Gets what SoftHSM wrote onto the disk: it never asks the system for that, so a power cut could take a KEK.
 
-import { open, readdir, readFile } from "node:fs/promises";
+import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { tokenFolderOf } from "./softhsm-conf.ts";
 
 /** Waits until the files of one token are on the disk. */
 export type Settle = () => Promise<void>;
@@ -11,8 +12,7 @@ export type Settle = () => Promise<void>;
  * @throws Error when `conf` names no token directory
  */
 export async function softhsmSettle(conf: string, serialNumber: string): Promise<Settle> {
-  const tokens = /^\s*directories\.tokendir\s*=\s*(\S.*?)\s*$/m.exec(await readFile(conf, "utf8"))?.[1];
-  if (tokens === undefined) throw new Error(`${conf} has no line directories.tokendir`);
+  const tokens = tokenFolderOf(conf);
   return async () => {
     const names = await readdir(tokens);
     const own = names.filter((name) => name.replaceAll("-", "").endsWith(serialNumber));

@@ -23,6 +23,7 @@ import { findMacKey, MAC_PLAN, sign } from "./mac.ts";
 import { measure, schemeOf } from "./measure.ts";
 import { saysNever } from "./refusal.ts";
 import type { Found } from "./slot.ts";
+import { checkNotCopied } from "./softhsm-conf.ts";
 
 /** Which PKCS#11 module, which token, where its PIN is. */
 export interface Pkcs11Options {
@@ -61,6 +62,7 @@ const RANDOM_BYTES = 4_096;
  * @throws Fault WRONG_PIN; TOKEN_UNSUITABLE when a mechanism is missing; HSM_UNAVAILABLE when module, token or session is
  */
 export async function openPkcs11Token(options: Pkcs11Options, log: Log): Promise<Token> {
+  if (options.softhsmConf !== undefined) checkNotCopied(options.softhsmConf);
   const lease = borrowLibrary(options.module, options.softhsmConf, options.parameters);
   let line: Connection;
   try {

@@ -36,6 +36,8 @@ interface InitOptions {
   readonly id?: string;
   readonly ca?: string;
   readonly board: string;
+  readonly module?: string;
+  readonly label?: string;
   readonly host: readonly string[];
   readonly app: readonly string[];
   readonly controller?: string;
@@ -63,6 +65,8 @@ export function registerInitCommand(program: Command): void {
     .option("--id <km>", "ID of a single node")
     .option("--ca <dir>", "folder of the network's certificate authorities (default: ca in --dir)")
     .option("--board <board>", `one of ${Object.keys(BOARDS).join(", ")}`, "host")
+    .option("--module <library>", "PKCS#11 library of a token that is there already, in place of SoftHSM; with --id")
+    .option("--label <label>", "label of that token")
     .option("--host <name or address>", "what applications know the node by; may be given several times", several, [])
     .option("--app <app>", "an application served here; may be given several times", several, [])
     .option("--controller <id>", "a QKDN controller that may set the node's routes: makes its certificate")
@@ -76,7 +80,7 @@ export function registerInitCommand(program: Command): void {
 }
 
 async function init(options: InitOptions): Promise<void> {
-  const board = boardOf(options.board);
+  const board = withToken(boardOf(options.board), options);
   const say = (line: string) => process.stdout.write(`${line}\n`);
   if (options.id !== undefined) return initNode(options.id, board, options, say);
   const { members } = options;
@@ -85,6 +89,15 @@ async function init(options: InitOptions): Promise<void> {
   await provisionReference(dir, { board, basePort, doors: [], members }, say);
   const more = members > 1 ? ` --cluster ${members}` : "";
   say(`the reference network is in ${dir}; run it with: qkm up --dir ${quoted(dir)}${more}`);
+}
+
+/** The board as it is with another token than its own. @throws CommandError */
+function withToken(board: Board, { id, module, label }: InitOptions): Board {
+  if (module === undefined && label === undefined) return board;
+  if (module === undefined || label === undefined || id === undefined)
+    throw new CommandError(EXIT.usage, "--module, --label and --id belong together: a node with a token of its own.");
+  if (!existsSync(module)) throw new CommandError(EXIT.usage, `there is no library ${module}.`);
+  return { ...board, token: { module: resolve(module), softhsm: false } };
 }
 
 async function initNode(id: string, board: Board, options: InitOptions, say: Progress): Promise<void> {
@@ -112,7 +125,8 @@ async function initNode(id: string, board: Board, options: InitOptions, say: Pro
   const controllers = existsSync(trust("controllers")) ? { controllers: trust("controllers") } : {};
   const hosts = options.host.length > 0 ? options.host : ["127.0.0.1", "localhost"];
   await provisionIdentity(authorities, { id, dir, hosts }, say);
-  const token = provisionToken(id, dir, board, say);
+  const made = provisionToken(id, dir, board, say);
+  const token = { ...made, tokenLabel: options.label ?? made.tokenLabel };
   const apps = options.app.map((app) => ({ id: app, home: id }));
   const listen = options.host.length > 0 ? "0.0.0.0" : "127.0.0.1";
   provisionConfig(
@@ -123,7 +137,8 @@ async function initNode(id: string, board: Board, options: InitOptions, say: Pro
     },
     say,
   );
-  for (const line of nextSteps(dir, authorities.dir, board)) say(line);
+  const given = options.label !== undefined;
+  for (const line of nextSteps(dir, { ca: authorities.dir, softhsm: board.token.softhsm, given })) say(line);
 }
 
 const examples = (board: Board): string[] => [
@@ -150,11 +165,19 @@ const examples = (board: Board): string[] => [
   '# home = "km-y"',
 ];
 
-function nextSteps(dir: string, ca: string, board: Board): string[] {
+interface Made {
+  readonly ca: string;
+  readonly softhsm: boolean;
+  /** The token was there before. */
+  readonly given: boolean;
+}
+
+function nextSteps(dir: string, { ca, softhsm, given }: Made): string[] {
   const { config, pin } = nodePlaces(dir);
-  const token = `Make the token named in ${config} with your security module's tools and write its user PIN to ${pin} (chmod 600).`;
+  const make = `Make the token named in ${config} with your security module's tools and write its user PIN to ${pin} (chmod 600).`;
+  const token = given ? `Write the token's user PIN to ${pin} (chmod 600).` : make;
   const steps = [
-    ...(board.token.softhsm ? [] : [token]),
+    ...(softhsm ? [] : [token]),
     `Edit ${config}: add [[links]], [[peers]] and [[apps]]; examples are at its end.`,
     `Give the folder ${ca} to whoever provisions the other nodes (qkm init --id … --ca …), then keep its .key files offline.`,
     `Look it over:  qkm check ${quoted(config)}`,

@@ -1,4 +1,4 @@
-// `qkm run` and `qkm check`: one KM, the appliance's main program, and its configuration alone.
+// `qkm run`: one KM, the appliance's main program.
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
@@ -27,16 +27,6 @@ export function registerRunCommand(program: Command): void {
     .action(run);
 }
 
-export function registerCheckCommand(program: Command): void {
-  program
-    .command("check")
-    .argument("<node.toml>", "the node's configuration")
-    .summary("tell everything that is wrong with a configuration")
-    .description("Reads a configuration and the files that it names, and tells every complaint with line and key.")
-    .addHelpText("after", "\nExample:\n  qkm check /etc/qkm/node.toml")
-    .action(check);
-}
-
 /** Becomes the KM: same process, the pinned Node, no core dumps, no debugger by signal. */
 function run(path: string): void {
   if (!existsSync(path))
@@ -45,10 +35,4 @@ function run(path: string): void {
     throw new CommandError(EXIT.unavailable, "this Node cannot replace itself; run npm test once to set up.");
   const shell = ["sh", "-c", 'ulimit -c 0; exec "$0" "$@"'];
   process.execve("/bin/sh", [...shell, process.execPath, "--disable-sigusr1", MAIN, resolve(path)], process.env);
-}
-
-function check(path: string): void {
-  const { node, links, peers, apps } = openConfig(path);
-  const amounts = `${links.length} links, ${peers.length} peers, ${apps.length} applications`;
-  process.stdout.write(`${path} is right: KM ${node.id} on board ${node.board}, ${amounts}\n`);
 }

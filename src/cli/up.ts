@@ -135,7 +135,8 @@ async function viewOf(dir: string, isUsual: boolean): Promise<ViewServer | undef
     import("./controller/domain.ts"),
   ]);
   const port = isUsual && (await isFree(USUAL_VIEW_PORT, "127.0.0.1")) ? USUAL_VIEW_PORT : 0;
-  return openView(domainOfNetwork(file, network), { port });
+  const read = () => domainOfNetwork(file, readNetwork(file));
+  return openView(read(), { port, again: read });
 }
 
 interface Shown {

@@ -38,12 +38,13 @@ function port(text: string): number {
 }
 
 async function view(file: string | undefined, options: ViewOptions): Promise<void> {
-  const domain = file === undefined ? domainOfNetwork(options.network, readNetwork(options.network)) : readDomain(file);
+  const read = () =>
+    file === undefined ? domainOfNetwork(options.network, readNetwork(options.network)) : readDomain(file);
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
   });
   const used = (next: string) => process.stdout.write(`opened; another browser: ${next}\n`);
-  await using server = await openView(domain, { port: options.port, used });
+  await using server = await openView(read(), { port: options.port, used, again: read });
   process.stdout.write(`${server.link}\n`);
   await stopped;
 }

@@ -1,7 +1,6 @@
 // `qkm zeroise`: destroys all key of one KM, whether it runs or not.
 
 import { rmSync } from "node:fs";
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { openToken } from "../../drivers/pkcs11/process/open.ts";
 import type { NodeConfig } from "../config.ts";
@@ -9,7 +8,7 @@ import { makeLog } from "../control/log.ts";
 import { callControl, NotRunning } from "../control/socket/client.ts";
 import { kekPrefix } from "../vault/epochs/epochs.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
-import { CommandError, EXIT } from "./common/exit.ts";
+import { confirm } from "./common/confirm.ts";
 import { openConfig } from "./run.ts";
 
 const ZEROISE_TIMEOUT_MS = 30_000;
@@ -30,24 +29,15 @@ export function registerZeroiseCommand(program: Command): void {
 
 async function zeroise(path: string, options: { readonly yes?: true }): Promise<void> {
   const config = openConfig(path);
-  if (!options.yes) await confirm(config);
+  const { id } = config.node;
+  if (!options.yes) await confirm(`This destroys all key of ${id}.`, id);
   const how = await zeroiseNode(config);
-  process.stdout.write(`${config.node.id} is zeroised: ${how}\n`);
+  process.stdout.write(`${id} is zeroised: ${how}\n`);
 }
 
 /** Destroys all key of a KM, whether it runs or not. @returns how @throws Fault, Error */
 export const zeroiseNode = async (config: NodeConfig): Promise<string> =>
   (await byTheKm(config)) ?? (await here(config));
-
-/** @throws CommandError unless the person types the KM's ID */
-async function confirm({ node }: NodeConfig): Promise<void> {
-  if (!process.stdin.isTTY)
-    throw new CommandError(EXIT.usage, "nobody can confirm here; say --yes to zeroise without asking.");
-  const dialogue = createInterface({ input: process.stdin, output: process.stderr });
-  const typed = await dialogue.question(`This destroys all key of ${node.id}. Type its ID to go on: `);
-  dialogue.close();
-  if (typed.trim() !== node.id) throw new CommandError(EXIT.failed, "nothing was done.");
-}
 
 /** Undefined when the KM does not run. @throws Fault as the KM answered */
 async function byTheKm({ node }: NodeConfig): Promise<string | undefined> {

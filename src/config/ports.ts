@@ -1,8 +1,10 @@
 // Where the modules of links are plugged in: what a port of each driver looks like, and that no two are one.
 
 import type { LinkConfig, NodeConfig } from "../config.ts";
+import { isNetworkPort, NETWORK_PORT_FORM, parseNetworkPort } from "../core/network-port.ts";
 import { isUsbPort, mayBeSame, parseUsbPort, USB_PORT_FORM } from "../core/usb-port.ts";
 import type { Complain } from "./checks.ts";
+import type { Path } from "./lines.ts";
 
 /** Devices that are another driver's, by the driver that is named. */
 const FOREIGN: Readonly<Record<string, { readonly device: RegExp; readonly sentence: string }>> = {
@@ -20,12 +22,21 @@ export function checkPorts({ links }: NodeConfig, complain: Complain): void {
     if (isUsbPort(link.port) && parseUsbPort(link.port) === undefined) {
       complain(path, `"${link.port}" must be a path or ${USB_PORT_FORM}`);
     }
+    if (isNetworkPort(link.port)) checkNetworkPort(link, path, complain);
     if (foreign?.device.test(link.port)) complain(path, `${link.port} ${foreign.sentence}`);
     if (link.driver === "hid" && link.baudRate !== undefined) {
       complain(["links", at, "baud_rate"], "a HID device has no rate: remove it");
     }
     const other = links.slice(0, at).find((one) => isSamePort(one, link));
     if (other !== undefined) complain(path, `"${link.port}" is the module of a link already, "${other.id}"`);
+  }
+}
+
+function checkNetworkPort({ driver, port, pairingKeyFile }: LinkConfig, path: Path, complain: Complain): void {
+  if (parseNetworkPort(port) === undefined) complain(path, `"${port}" must be ${NETWORK_PORT_FORM}`);
+  if (driver === "hid") complain(path, `${port} is a serial line: write driver = "serial"`);
+  if (pairingKeyFile === undefined) {
+    complain([...path.slice(0, -1), "pairing_key_file"], `is missing: what comes from ${port} passes a network`);
   }
 }
 

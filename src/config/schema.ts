@@ -244,7 +244,7 @@ export const SCHEMA = v.strictObject({
         peer: id("the KM at its other end, one of `[[peers]]`"),
         driver: v.optional(text("what speaks to the module: `serial` or `hid`"), "serial"),
         port: text(
-          "where the module is plugged in: /dev/serial/by-id/…, any other path, or `usb:VENDOR:PRODUCT:SERIAL`",
+          "where the module is plugged in: /dev/serial/by-id/…, any other path, `usb:VENDOR:PRODUCT:SERIAL`, or `tcp:HOST:PORT` of ser2net",
         ),
         block_bytes: v.optional(
           v.pipe(integer(4_096, 32_768, "size of a link block, the same at both ends"), powerOfTwo),

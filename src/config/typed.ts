@@ -3,6 +3,7 @@
 import { dirname, resolve } from "node:path";
 import type { DoorConfig, NodeConfig, TlsFiles } from "../config.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
+import { isNetworkPort } from "../core/network-port.ts";
 import type { TopologyLink } from "../core/topology.ts";
 import { isUsbPort } from "../core/usb-port.ts";
 import type { Written } from "./schema.ts";
@@ -90,7 +91,7 @@ export function configOf(from: Written, file: string): NodeConfig {
       id: linkId(link.id),
       peer: kmId(link.peer),
       driver: link.driver,
-      port: isUsbPort(link.port) ? link.port : at(link.port),
+      port: isUsbPort(link.port) || isNetworkPort(link.port) ? link.port : at(link.port),
       blockBytes: link.block_bytes,
       share: link.share,
       keepBlocks: link.keep_blocks,

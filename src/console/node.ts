@@ -92,6 +92,10 @@ export interface RunningKm {
   metrics(): Promise<string>;
   /** False when it was so. */
   setLink(link: string, use: boolean): Promise<boolean>;
+  /** Destroys all that is shared with a peer, and begins anew with it. */
+  forget(peer: string): Promise<void>;
+  /** Destroys all blocks of a link, and takes what its module brings from now on. */
+  acceptModule(link: string): Promise<void>;
   logLevel(level?: string): Promise<string>;
 }
 

@@ -269,6 +269,12 @@ export const AUDIT_EVENTS = {
     destination: "the KM",
     routes: "the KMs between, by route; absent for those of the topology",
   }),
+  peer_forgotten: event("an operator began anew with a peer: all that was shared with it is destroyed", {
+    peer: "the other KM",
+  }),
+  module_accepted: event("an operator accepted a new module pair: all blocks of the link are destroyed", {
+    link: "the link's ID",
+  }),
   alarm: event("an alarm was raised", { alarm: "its name, as in the counter `qkm_alarms_total`" }),
   epoch_begun: event("a KEK epoch began", {}),
   token: event("the security module came or went", { state: "as `qkm status` tells it" }),

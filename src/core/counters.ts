@@ -11,6 +11,10 @@ const counter = (help: string, ...labels: string[]): CounterRow => ({ help, labe
 export const COUNTERS = {
   blocks_received: counter("link blocks that arrived from a module and are sealed and durable", "link"),
   blocks_duplicate: counter("link blocks that arrived again and were dropped", "link"),
+  blocks_run_went_back: counter(
+    "link blocks of an earlier run than the link has had, dropped: a module pair was replaced, or told a wrong run",
+    "link",
+  ),
   blocks_refused: counter("link blocks of a wrong size or name", "link"),
   blocks_ended: counter("link blocks that ended without use, by reason", "link", "reason"),
   bytes_received: counter("bytes of key that arrived from a module", "link"),
@@ -85,6 +89,7 @@ export const END_REASONS = {
   given_up: "its relay failed or was not completed in time",
   lost_at_restart: "reserved or marked as used ahead when the process ended",
   restored: "the store was a restored copy",
+  forgotten: "an operator began anew with the peer, or with the module pair of the link",
   clock: "the wall clock was behind the last saved time",
   tail: "the rest was too short for any key",
   unreadable: "the record could not be unsealed",

@@ -5,8 +5,10 @@ interface FaultRow {
   readonly http: 400 | 401 | 503;
   /** Whether the same request may succeed later. */
   readonly retry: boolean;
-  /** The sentence behind the code in Ak and Kx responses and in ETSI 014 messages. */
+  /** The sentence behind the code, wherever the door has no words of its own for it. */
   readonly text: string;
+  /** The `message` that ETSI GS QKD 014 prescribes. */
+  readonly etsi014?: string;
   /** The sentence of the manual: what it means, and what to do. */
   readonly manual: string;
   /** When to retry, where whoever refuses knows no better. */
@@ -40,19 +42,30 @@ export const FAULTS = {
     "size is out of bounds",
     "Ask for a size between the status' min_key_size and max_key_size.",
   ),
-  KEY_SIZE_NOT_BYTES: row(400, false, "size shall be a multiple of 8", "Keys are whole bytes (ETSI GS QKD 014 6.2)."),
+  KEY_SIZE_NOT_BYTES: {
+    ...row(
+      400,
+      false,
+      "keys are whole bytes: their size must be a multiple of 8 bits",
+      "Keys are whole bytes (ETSI GS QKD 014 6.2).",
+    ),
+    etsi014: "size shall be a multiple of 8",
+  },
   TOO_MANY_KEYS: row(
     400,
     false,
     "more keys than one request may have",
     "The answer would not fit a frame of 65,535 bytes; ask several times.",
   ),
-  KEY_NOT_FOUND: row(
-    400,
-    false,
-    "one or more keys specified are not found on KME",
-    "The key was fetched before, has expired, was never supplied, or its ID is misspelt. Nothing was consumed.",
-  ),
+  KEY_NOT_FOUND: {
+    ...row(
+      400,
+      false,
+      "one or more of the keys named are not found here",
+      "The key was fetched before, has expired, was never supplied, or its ID is misspelt. Nothing was consumed.",
+    ),
+    etsi014: "one or more keys specified are not found on KME",
+  },
   NOT_AUTHORIZED: row(
     401,
     false,
@@ -65,18 +78,24 @@ export const FAULTS = {
     "another key manager is this application's home",
     "The application's certificate is good, but `home` of its [[apps]] entry names another KM, which the text tells. Connect to that one.",
   ),
-  EXTENSION_UNSUPPORTED: row(
-    400,
-    false,
-    "not all extension_mandatory parameters are supported",
-    "A mandatory extension is not known here; the details name it.",
-  ),
-  EXTENSION_UNMET: row(
-    400,
-    false,
-    "not all extension_mandatory request options could be met",
-    "A mandatory extension is known but its value cannot be met now.",
-  ),
+  EXTENSION_UNSUPPORTED: {
+    ...row(
+      400,
+      false,
+      "not all mandatory extensions are known here",
+      "A mandatory extension is not known here; the details name it.",
+    ),
+    etsi014: "not all extension_mandatory parameters are supported",
+  },
+  EXTENSION_UNMET: {
+    ...row(
+      400,
+      false,
+      "not all mandatory extensions can be met now",
+      "A mandatory extension is known but its value cannot be met now.",
+    ),
+    etsi014: "not all extension_mandatory request options could be met",
+  },
   INSUFFICIENT_KEYS: row(
     503,
     true,
@@ -267,6 +286,12 @@ export class Fault extends Error {
     this.retryAfterMs = detail.retryAfterMs ?? rowOf(code).retryAfterMs;
     this.details = detail.details;
     this.failedAt = detail.failedAt;
+  }
+
+  /** In the words of ETSI GS QKD 014, where it has words for this fault and nothing more was said of it. */
+  get etsi014Message(): string {
+    const { text, etsi014 = text } = rowOf(this.code);
+    return this.message === text ? etsi014 : this.message;
   }
 
   /** The `response` of Ak and Kx: `CODE: sentence`. */

@@ -12,8 +12,9 @@ export function sendFault(to: Closing, response: ServerResponse, fault: Fault): 
     return;
   }
   const after = fault.retryAfterMs;
+  const message = fault.etsi014Message;
   const details = [...(fault.details ?? []), ...(after === undefined ? [] : [{ retry_after_ms: String(after) }])];
-  const text = JSON.stringify(details.length === 0 ? { message: fault.message } : { message: fault.message, details });
+  const text = JSON.stringify(details.length === 0 ? { message } : { message, details });
   const more: Headers = http === 503 && after !== undefined ? { "Retry-After": Math.ceil(after / 1000) } : {};
   sendText(to, response, http, text, more);
 }

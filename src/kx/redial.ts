@@ -52,7 +52,8 @@ async function liveOnce(dialled: Dialled, { clock, log }: RedialPorts, signal: A
     return clock.monotonicMs() - sinceMs;
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    if (!signal.aborted) log.warn({ peer: dialled.peer, reason }, "the peer cannot be reached");
+    if (!signal.aborted)
+      log.warn({ peer: dialled.peer, fault: "PEER_UNAVAILABLE", reason }, "the peer cannot be reached");
     return 0;
   }
 }

@@ -105,9 +105,16 @@ function send(call: Call, grant: Grant, layout: KeyFormat): void {
 /** The draft has 500 for a key that cannot be read or destroyed; whoever asks again later is told when. */
 const CANNOT_READ: readonly FaultCode[] = ["INTERNAL", "HSM_UNAVAILABLE", "STORE_UNAVAILABLE", "AUDIT_UNAVAILABLE"];
 
+/** In the words of the draft, where the table of faults has another standard's. */
+const WORDS: Partial<Readonly<Record<FaultCode, string>>> = {
+  KEY_NOT_FOUND: "there is no key of this keyId, or it was had already",
+  NOT_AUTHORIZED: "the key of this keyId was not asked for by the remote system, or is for another encryptor",
+};
+
 function refuse(call: Call, thrown: unknown): void {
   const fault = asFault(thrown);
-  const { code, message, retryAfterMs } = fault;
+  const { code, retryAfterMs } = fault;
+  const message = WORDS[code] ?? fault.message;
   call.isAnswered = true;
   call.meter.add("requests_refused", { door: "skip", fault: code });
   if (code === "INTERNAL") call.log.error({ door: "skip", err: fault.cause, app: call.app }, "a request failed");

@@ -1,6 +1,7 @@
 // Whoever has no certificate: what a door still does for those who have one, and what it writes.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { eventually } from "../system/support/eventually.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";
 import { PAIR } from "../system/support/plan.ts";
 import { startAttacker } from "./support/attacker.ts";
@@ -63,4 +64,12 @@ test("17.7: refused connections neither slow supply down nor fill the log", asyn
   const perSecond = ((km.logBytes - bytes) / (performance.now() - begun)) * 1_000;
   console.log(`log: ${perSecond.toFixed(0)} bytes a second`);
   expect(perSecond).toBeLessThan(LOG_BYTES_PER_S);
+});
+
+test("17.9: SIGHUP does not end a KM", async () => {
+  const km = network.km("km-b");
+  const [from, { pid }] = [km.logBytes, km];
+  process.kill(pid, "SIGHUP");
+  await eventually("the log tells of it", () => km.logLines(from).some(({ signal }) => signal === "SIGHUP"));
+  expect([km.pid, (await km.status()).ready]).toEqual([pid, true]);
 });

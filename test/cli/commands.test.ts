@@ -30,6 +30,29 @@ describe("a single node", () => {
     const checked = await qkm("check", config);
     expect(checked).toMatchObject({ code: 0, stderr: "" });
     expect(checked.stdout).toContain("KM km-x on board host, 0 links, 0 peers, 1 applications");
+    expect(checked.stdout).toContain("has 0 keys of this KM");
+    expect(existsSync(join(dir, "store"))).toBe(false);
+    rmSync(join(dir, "token/tokens"), { recursive: true });
+    const without = await qkm("check", config);
+    expect(without.code).toBe(69);
+    expect(without.stdout).toContain("MISSING: the token: ");
+    expect((await qkm("check", config, "--files")).code).toBe(0);
+  });
+
+  test("init takes a token that is there, of any make", async () => {
+    using folder = tempDir();
+    const dir = join(folder.path, "node");
+    const library = join(folder.path, "libtoken.so");
+    writeFileSync(library, "");
+    const options = ["init", "--id", "km-x", "--dir", dir, "--module", library];
+    expect((await qkm(...options)).code).toBe(64);
+    const made = await qkm(...options, "--label", "my token");
+    expect(made).toMatchObject({ code: 0, stderr: "" });
+    expect(made.stdout).toContain(`Write the token's user PIN to ${join(dir, "pin")}`);
+    const config = readFileSync(join(dir, "node.toml"), "utf8");
+    expect(config).toContain(`module = "${library}"\nlabel = "my token"`);
+    expect(config).not.toContain("softhsm_conf");
+    expect(existsSync(join(dir, "token"))).toBe(false);
   });
 
   test("init makes the certificate of a controller, and its door at every node that is given its authority", async () => {

@@ -1,6 +1,6 @@
 // The reference network under blows: processes killed, the supervisor killed, everything found again.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type NetworkFile, readNetwork } from "../../src/cli/common/network.ts";
@@ -39,6 +39,30 @@ test("a KM that is killed is started again on its ports, network.json has its ne
   });
   expect(portsOf(after)).toEqual(portsOf(before));
   await eventually("keys are supplied again", () => passes(file));
+});
+
+test("up --doors all opens the further doors, also in a network that was made without them, and keeps them", async () => {
+  using folder = tempDir();
+  const file = join(folder.path, "network.json");
+  const doorsOf = ({ kms }: NetworkFile) => kms.map(({ skip, etsi004 }) => ({ skip, etsi004 }));
+  const none = await up(folder.path);
+  expect(doorsOf(readNetwork(file))).toEqual(new Array(3).fill({ skip: undefined, etsi004: undefined }));
+  await none[Symbol.asyncDispose]();
+  const all = await up(folder.path, "--doors", "all");
+  const opened = doorsOf(readNetwork(file));
+  expect(opened).toEqual(
+    new Array(3).fill({
+      skip: { url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) },
+      etsi004: { host: "127.0.0.1", port: expect.any(Number) },
+    }),
+  );
+  expect(statSync(join(folder.path, "apps/app-a1.psk")).mode & 0o077).toBe(0);
+  await all[Symbol.asyncDispose]();
+  await using _again = await up(folder.path);
+  expect(doorsOf(readNetwork(file))).toEqual(opened);
+  const wrong = await qkm("up", "--no-ui", "--dir", folder.path, "--doors", "skip,back");
+  expect(wrong.code).toBe(64);
+  expect(wrong.stderr).toContain("skip,etsi004");
 });
 
 test("no pid in network.json is ever 0, for a script that ends pid 0 ends itself", async () => {

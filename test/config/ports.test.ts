@@ -52,6 +52,7 @@ test.each([
   ],
   ['port = "modules/ab"', "/etc/qkm/modules/ab"],
   ['port = "usb:0403:6001:A50285BI"', "usb:0403:6001:A50285BI"],
+  ['port = "tcp:192.0.2.9:2000"\npairing_key_file = "p"', "tcp:192.0.2.9:2000"],
   ['port = "usb:1209:7a1b"\ndriver = "hid"', "usb:1209:7a1b"],
   ['port = "/dev/hidraw0"\ndriver = "hid"', "/dev/hidraw0"],
 ])("%s is %s", (written, port) => {
@@ -84,6 +85,16 @@ test.each([
     "a rate for HID",
     'driver = "hid"\nport = "usb:1209:7a1b"\nbaud_rate = 9600',
     "links[0].baud_rate: a HID device has no rate",
+  ],
+  [
+    "a line over a network without a pairing key",
+    'port = "tcp:192.0.2.9:2000"',
+    "links[0].pairing_key_file: is missing: what comes from tcp:192.0.2.9:2000 passes a network",
+  ],
+  [
+    "a line over a network that names no port",
+    'port = "tcp:192.0.2.9"\npairing_key_file = "p"',
+    'links[0].port: "tcp:192.0.2.9" must be tcp:HOST:PORT',
   ],
   [
     "an unknown driver",

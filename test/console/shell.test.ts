@@ -133,7 +133,10 @@ describe("a session", () => {
     const terminal = opened(new Terminal(madeNode({}, notes))).as("axel", "auditor");
     await terminal.shows("km-a> ");
     for (const { words } of COMMANDS.filter(({ role }) => role === "operator")) {
-      const typed = [...words, ...(words[0] === "link" ? ["ab"] : words[1] === "log-level" ? ["info"] : [])].join(" ");
+      const typed = [
+        ...words,
+        ...(["link", "peer"].includes(words[0] ?? "") ? ["ab"] : words[1] === "log-level" ? ["info"] : []),
+      ].join(" ");
       expect(await terminal.command(typed), typed).toContain("Only an operator may do this.");
     }
     expect(await terminal.command("sh li")).toContain("ab");

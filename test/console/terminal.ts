@@ -42,6 +42,8 @@ export const runningKm = (more: Partial<RunningKm> = {}): RunningKm => ({
   faults: async () => [],
   metrics: async () => "# HELP x\nqkm_x_total 1\nqkm_y_total 2\n",
   setLink: down,
+  forget: down,
+  acceptModule: down,
   logLevel: down,
   ...more,
 });

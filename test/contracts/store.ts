@@ -1,10 +1,10 @@
 // What every store must do, as tests: call it once per implementation.
 
-import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Kind, sealedRecord } from "../../src/vault/store/sealed.ts";
 import type { Store } from "../../src/vault/store/store.ts";
 import type { BlockId, Row } from "../../src/vault/vault.ts";
+import { drawBytes } from "../support/seed.ts";
 
 /** A disk for one test. */
 export interface StoreBench {
@@ -16,7 +16,7 @@ export const block = (name: string): BlockId => name as BlockId;
 
 /** A record as a store sees one; the bytes are random, as sealed bytes are. */
 export function record(name: string, epoch = 1, { kind = "block" as Kind, bytes = 4096 } = {}) {
-  return sealedRecord({ kind, epoch, bytes, block: block(name) }, new Uint8Array(randomBytes(bytes + 30)));
+  return sealedRecord({ kind, epoch, bytes, block: block(name) }, new Uint8Array(drawBytes(bytes + 30)));
 }
 
 export function exerciseStore(name: string, makeBench: () => StoreBench): void {

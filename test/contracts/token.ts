@@ -1,10 +1,10 @@
 // The contract of src/device/token.ts as tests, for every implementation.
 
-import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { secretOf } from "../../src/core/secret.ts";
 import type { Kek, Token } from "../../src/device/token.ts";
 import { SealBroken } from "../../src/device/token.ts";
+import { drawBytes } from "../support/seed.ts";
 
 /** Registers the tests; `wholeBlocks` for a token without AES-GCM. `open` opens the same token each time; labels that begin with `contract` are the tests'. */
 export function exerciseToken(name: string, open: () => Promise<Token>, { wholeBlocks = false } = {}): void {
@@ -164,7 +164,7 @@ export function exerciseToken(name: string, open: () => Promise<Token>, { wholeB
       expect(await token.macKey("contract:mac")).toBeUndefined();
       const key = await token.macKey("contract:mac", true);
       const other = await token.macKey("contract:other-mac", true);
-      const message = randomBytes(200);
+      const message = drawBytes(200);
       const mac = await key.mac(message);
       expect(mac).toHaveLength(32);
       expect(await (await token.macKey("contract:mac"))?.mac(message)).toEqual(mac);
@@ -176,7 +176,7 @@ export function exerciseToken(name: string, open: () => Promise<Token>, { wholeB
 
     test("it makes many MACs at once without mixing them up, beside seals", async () => {
       const key = await token.macKey("contract:mac", true);
-      const messages = Array.from({ length: 32 }, (_, index) => randomBytes(1 + index * 100));
+      const messages = Array.from({ length: 32 }, (_, index) => drawBytes(1 + index * 100));
       const [macs] = await Promise.all([
         Promise.all(messages.map((message) => key.mac(message))),
         Promise.all(messages.map(() => kek.seal(jobOf(3000)))),
@@ -269,9 +269,9 @@ export interface Job {
 export const jobOf = (size: number): Job => makeJob(size);
 
 const makeJob = (size: number): Job => ({
-  iv: randomBytes(12),
+  iv: drawBytes(12),
   aad: Buffer.from("format, KM, kind, record, epoch"),
-  plain: randomBytes(size),
+  plain: drawBytes(size),
   sealed: Buffer.alloc(size + 16),
 });
 

@@ -17,9 +17,11 @@ describe("each row", () => {
 });
 
 test("ETSI GS QKD 014 Table 9 and 6: the sentences that clients look for", () => {
-  expect(FAULTS.KEY_SIZE_NOT_BYTES.text).toBe("size shall be a multiple of 8");
-  expect(FAULTS.KEY_NOT_FOUND.text).toBe("one or more keys specified are not found on KME");
-  expect(FAULTS.EXTENSION_UNSUPPORTED.text).toBe("not all extension_mandatory parameters are supported");
+  expect(new Fault("KEY_SIZE_NOT_BYTES").etsi014Message).toBe("size shall be a multiple of 8");
+  expect(new Fault("KEY_NOT_FOUND").etsi014Message).toBe("one or more keys specified are not found on KME");
+  expect(new Fault("EXTENSION_UNSUPPORTED").etsi014Message).toBe(
+    "not all extension_mandatory parameters are supported",
+  );
 });
 
 test("a fault speaks as CODE: sentence, with the table's sentence unless it has its own", () => {

@@ -302,7 +302,7 @@ describe("faults of the key manager", () => {
     const reply = await service.ask("/app-b1/enc_keys");
     expect(reply.status).toBe(FAULTS[code].http);
     if (reply.status === 401 && code !== "NOT_AT_HOME") expect(reply.text).toBe("");
-    else expect(reply.json()).toMatchObject({ message: FAULTS[code].text });
+    else expect(reply.json()).toMatchObject({ message: new Fault(code).etsi014Message });
     expect(service.recorder.count("requests_refused", { door: "etsi014", fault: code })).toBe(1);
   });
 

@@ -78,11 +78,8 @@ describe("what is no request that we can serve is answered with 400, and the con
   ])("%s", async (_what, text, later = "") => {
     await using service = await openService();
     using client = await service.raw();
-    client.socket.write(text);
-    if (later !== "") {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      client.socket.write(later);
-    }
+    await new Promise((resolve) => client.socket.write(text, resolve));
+    if (later !== "") client.socket.write(later);
     const answer = await client.ended();
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answers(answer)).toBe(1);

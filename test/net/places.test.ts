@@ -13,13 +13,16 @@ beforeAll(async () => {
   other = await forIdentity(own.apps, "app", "app-a2");
 });
 
-/** A connection, and whether the door has ended it. */
-async function connected(door: Door, credentials: Credentials): Promise<{ channel: Channel; ended: boolean }> {
+/** A connection, whether the door has ended it, and whether it has received something. */
+async function connected(
+  door: Door,
+  credentials: Credentials,
+): Promise<{ channel: Channel; ended: boolean; used: boolean }> {
   const before = door.channels.length;
-  const one = { channel: await door.dial(credentials), ended: false };
+  const one = { channel: await door.dial(credentials), ended: false, used: false };
   one.channel.start({ received: () => {}, drained: () => {}, closed: () => (one.ended = true) });
   await until("it is let in or gone", () => door.channels.length > before || one.ended);
-  door.channels[before]?.start({ received: () => {}, drained: () => {}, closed: () => {} });
+  door.channels[before]?.start({ received: () => (one.used = true), drained: () => {}, closed: () => {} });
   return one;
 }
 
@@ -31,7 +34,7 @@ test("an application with all places makes room for another, by the connection t
     await connected(door, own.app),
   ];
   first.channel.write(Buffer.from("used"));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until("it is used", () => first.used);
   const newcomer = await connected(door, other);
   await until("one has made room", () => second.ended);
   expect([first.ended, third.ended, newcomer.ended]).toEqual([false, false, false]);

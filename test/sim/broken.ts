@@ -47,7 +47,7 @@ export const BREAKS = {
   "writes a block into its row": {
     rule: "sealed",
     marker: "row-without-key",
-    swap: [" own:", " plain: key.lend((bytes) => Uint8Array.from(bytes)), own:"],
+    swap: [" own:", " plain: block.key.lend((bytes) => Uint8Array.from(bytes)), own:"],
   },
   "keeps all blocks": { rule: "bounded", marker: "drop-oldest", swap: ["this.#book.overflow()", "[]"] },
   "destroys blocks without a word": { rule: "accounted", marker: "count-ended", becomes: "" },

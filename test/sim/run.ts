@@ -28,6 +28,8 @@ const UNHURT = { restMs: 0, quietMs: 15_000 } as const;
 const LIVE_ROUND_MS = 15_000;
 /** Beyond the age at which the last KMA-key from the time of faults is gone: relays over dry links come by, sometime. */
 const LIVE_BEYOND_MS = 300_000;
+/** A store that has just rejected is open again, and what it missed is made up for. */
+const MENDED_MS = 3000;
 /** Relays that were begun with the last blocks end, well or not. */
 const SETTLE_ROUNDS = 60;
 const SETTLE_ROUND_MS = 1000;
@@ -69,8 +71,11 @@ async function live(
   await revive(world);
   world.quieten();
   // What this leaves on the disk is made up for, or the balance shows it.
-  if (world.options.faults > 0) for (const node of world.nodeList) node.rejectsRemoval = true;
+  const isHurt = world.options.faults > 0;
+  for (const node of world.nodeList) node.rejectsRemoval = isHurt;
   await world.runUntil(world.clock.nowMs + quietMs);
+  for (const node of world.nodeList) node.rejectsRemoval = false;
+  if (isHurt) await world.runUntil(world.clock.nowMs + MENDED_MS);
   await settle(world);
   world.oracle.checks.raise();
 }

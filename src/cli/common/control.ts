@@ -1,13 +1,19 @@
 // What the commands ask of a running KM: over its control socket, and its counters from the metrics.
 
 import { callControl, NotRunning } from "../../control/socket/client.ts";
+import type { ControlArgs } from "../../control/socket/dialogue.ts";
 import type { KmReport } from "../../control/status.ts";
 import { CommandError, EXIT } from "./exit.ts";
 
 /** @throws CommandError when no KM answers at `socket`; Fault as the KM answered */
-export async function askKm(socket: string, command: string, timeoutMs?: number): Promise<unknown> {
+export async function askKm(
+  socket: string,
+  command: string,
+  timeoutMs?: number,
+  args: ControlArgs = {},
+): Promise<unknown> {
   try {
-    return await callControl(socket, command, {}, timeoutMs);
+    return await callControl(socket, command, args, timeoutMs);
   } catch (thrown) {
     if (!(thrown instanceof NotRunning)) throw thrown;
     throw new CommandError(EXIT.unavailable, `no KM answers at ${socket}; start it with: qkm run NODE.toml`, thrown);

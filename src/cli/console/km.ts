@@ -21,6 +21,8 @@ export function runningKm(config: () => NodeConfig | undefined): RunningKm {
     faults: async () => (await ask("faults")) as readonly RecentFault[],
     metrics: async () => await metricsOf(config()),
     setLink: async (link, use) => ((await ask("link", { link, use })) as { readonly changed: boolean }).changed,
+    forget: async (peer) => void (await ask("forget", { peer })),
+    acceptModule: async (link) => void (await ask("accept_module", { link })),
     logLevel: async (level) => ((await ask("log_level", { level })) as { readonly level: string }).level,
   };
 }

@@ -40,6 +40,41 @@ async function zeroise(session: Session): Promise<void> {
   await print([`${id} is zeroised: ${await node.zeroise()}`]);
 }
 
+/** What an operator begins anew, at the cost of the key that there is. */
+interface Anew {
+  readonly what: string;
+  readonly done: string;
+  readonly note: string;
+  run(): Promise<void>;
+}
+
+async function beginAnew(session: Session, { what, done, note, run }: Anew): Promise<void> {
+  const { node, user, print } = session;
+  if (!(await isConfirmed(session, what))) {
+    await print(["Nothing was done."]);
+    return;
+  }
+  await node.note(user.name, `${note}, confirmed`);
+  await run();
+  await print([done]);
+}
+
+const forget = (session: Session, [peer = ""]: readonly string[]): Promise<void> =>
+  beginAnew(session, {
+    what: `destroys all key that is shared with ${peer}, here; the same has to be done there`,
+    done: `Begun anew with ${peer}.`,
+    note: `peer forget ${peer}`,
+    run: () => session.node.km.forget(peer),
+  });
+
+const acceptModule = (session: Session, [link = ""]: readonly string[]): Promise<void> =>
+  beginAnew(session, {
+    what: `destroys all blocks of ${link} and the keys made of them, here; the same has to be done at its other end`,
+    done: `The link ${link} takes what its module brings from now on.`,
+    note: `link accept ${link}`,
+    run: () => session.node.km.acceptModule(link),
+  });
+
 async function reboot(session: Session): Promise<void> {
   const { node, user, print } = session;
   if (!(await isConfirmed(session, "starts the machine again"))) {
@@ -118,6 +153,28 @@ export const SYSTEM: readonly Command[] = [
     more: "Without FILE it is the only one that is there, or a list. Asks before it begins. Its signature must be good.",
     changes: true,
     run: update,
+  },
+  {
+    words: ["peer", "forget"],
+    args: [
+      { name: "PEER", about: "its ID", names: async ({ node }) => (await node.km.status()).peers.map(({ id }) => id) },
+    ],
+    role: "operator",
+    about: "begin anew with another key manager, after a code",
+    more: "All key that is shared with it is destroyed. It has to be done at both ends.",
+    changes: true,
+    run: forget,
+  },
+  {
+    words: ["link", "accept"],
+    args: [
+      { name: "LINK", about: "its ID", names: async ({ node }) => (await node.km.status()).links.map(({ id }) => id) },
+    ],
+    role: "operator",
+    about: "accept a new module pair on a link, after a code",
+    more: "All blocks of the link are destroyed, and the keys made of them. It has to be done at both ends.",
+    changes: true,
+    run: acceptModule,
   },
   {
     words: ["reboot"],

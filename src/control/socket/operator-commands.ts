@@ -17,13 +17,23 @@ export interface OperatorPorts {
 /** Sessions told of each role. */
 const MOST_SESSIONS = 100;
 
-/** `link {link, use}`, `sessions`, `faults`, `log_level {level?}`. */
+/** `link {link, use}`, `forget {peer}`, `accept_module {link}`, `sessions`, `faults`, `log_level {level?}`. */
 export function operatorCommands({ keys, faults, log }: OperatorPorts): ControlCommands {
   return {
     link: async ({ link, use }) => {
       if (typeof link !== "string" || typeof use !== "boolean") throw malformed("link is text, and use true or false");
       const changed = ready(keys()).useLink(link, use);
       return { link, use, changed };
+    },
+    forget: async ({ peer }) => {
+      if (typeof peer !== "string") throw malformed("peer is the ID of a KM");
+      await ready(keys()).forget(peer);
+      return { peer };
+    },
+    accept_module: async ({ link }) => {
+      if (typeof link !== "string") throw malformed("link is the ID of a link");
+      await ready(keys()).acceptModule(link);
+      return { link };
     },
     sessions: async () => ready(keys()).sessions.list(MOST_SESSIONS),
     faults: async () => faults.read(),

@@ -4,7 +4,7 @@ import type { EndReason } from "../../core/counters.ts";
 import type { KmId } from "../../core/ids.ts";
 import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
 import type { BlockId, Change, KeyIdKey, Range } from "../../vault/vault.ts";
-import { SERIALS_AHEAD } from "../common/bounds.ts";
+import { MOST_LEAP, SERIALS_AHEAD } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { kmaRow, type PeerRow, type ReceivedRow, TABLE } from "../common/rows.ts";
@@ -124,6 +124,8 @@ export class ReceivedKeys {
   readonly #keys = new Map<number, ReceivedKey>();
   /** The highest serial accepted. */
   accepted = 0;
+  /** The highest serial that the source said it gave, when it told its state last. */
+  told: number | undefined;
   /** The highest serial that the source itself announced over the connection there is. */
   #vouched = 0;
   /** Accepted ones within the window below it. */
@@ -172,6 +174,18 @@ export class ReceivedKeys {
 
   /** A connection with the source began: nothing was announced over it. */
   unvouch(): void {
+    this.#vouched = this.accepted;
+  }
+
+  /**
+   * Begins anew with the source: serials that lie further above what it last told of itself than it would believe itself
+   * were never given by it, and are not held against it.
+   */
+  restart(): void {
+    if (this.told === undefined || this.accepted - this.told <= MOST_LEAP) return;
+    this.#recent.clear();
+    this.accepted = 0;
+    this.raise(this.told);
     this.#vouched = this.accepted;
   }
 

@@ -42,6 +42,8 @@ export class Intake {
   #done = 0;
   /** The last block whose commit was begun. */
   #newest: BlockPosition | undefined;
+  /** The run before the link's last that an alarm was raised for. */
+  #alarmedRun: number | undefined;
   #defect: { readonly thrown: unknown } | undefined;
   #room: (() => void) | undefined;
 
@@ -79,11 +81,14 @@ export class Intake {
     if (refusal !== undefined) {
       block.key[Symbol.dispose]();
       this.#context.meter.add(refusal, { link: this.#book.settings.id });
+      if (refusal === "blocks_run_went_back") this.#alarmRun(block.run);
       block.acknowledge();
       return;
     }
     const { run, sequence } = block;
     const { settings } = this.#book;
+    // An operator accepted a new module pair.
+    if (this.#book.highest === undefined) this.#newest = undefined;
     this.#book.highest = { run, sequence };
     // rule: row-without-key
     const row = { link: settings.id, run, sequence, own: this.#book.owns(sequence) };
@@ -93,9 +98,23 @@ export class Intake {
     }
   }
 
-  #refusal({ key, ...place }: FedBlock): "blocks_refused" | "blocks_duplicate" | undefined {
-    if (key.length !== this.#book.settings.blockBytes) return "blocks_refused";
-    return this.#book.isNew(place) ? undefined : "blocks_duplicate";
+  #refusal({ key, ...place }: FedBlock): "blocks_refused" | "blocks_duplicate" | "blocks_run_went_back" | undefined {
+    const { highest, settings } = this.#book;
+    if (key.length !== settings.blockBytes) return "blocks_refused";
+    if (this.#book.isNew(place)) return undefined;
+    return highest !== undefined && place.run < highest.run ? "blocks_run_went_back" : "blocks_duplicate";
+  }
+
+  /** Once for each run: everything that the module brings is thrown away, though link and rate look well. */
+  #alarmRun(run: number): void {
+    if (run === this.#alarmedRun) return;
+    this.#alarmedRun = run;
+    const { highest, settings } = this.#book;
+    this.#context.meter.add("alarms", { alarm: "run_went_back" });
+    this.#context.log.error(
+      { alarm: "run_went_back", link: settings.id, run, last: highest?.run },
+      "the module brings blocks of an earlier run, which are dropped; if the pair is a new one, accept it at both ends with: qkm accept-module",
+    );
   }
 
   /** Sealed and submitted beside those before it, so that commits are grouped; entered in order. */
@@ -198,7 +217,7 @@ export class Intake {
     });
   }
 
-  /** Resolves when all that was taken is durable. */
+  /** Resolves when all that was taken so far is durable. */
   idle(): Promise<void> {
     return this.#tail;
   }

@@ -120,6 +120,23 @@ export class LinkInventory {
     return isAwaited || this.#heardTo === undefined || isAfter(block, this.#heardTo);
   }
 
+  /** Takes all blocks out of the books, pads among them, and forgets how far pads have gone. */
+  restart(): readonly StoredBlock[] {
+    const blocks = [...this.#own.values(), ...this.#copies.values(), ...this.pads.restart()];
+    for (const { id } of blocks) this.leave(id);
+    this.unconfirm();
+    this.padCopies.restart();
+    this.disbelieved = undefined;
+    return blocks;
+  }
+
+  /** The module pair is another: what it brings begins anew, at whatever run. */
+  forgetModule(): void {
+    this.highest = undefined;
+    this.settled = undefined;
+    this.announcedTo = undefined;
+  }
+
   /** Takes a block out of the books: it is used or destroyed. */
   leave(id: BlockId): void {
     this.#own.delete(id);

@@ -96,6 +96,14 @@ export class PadStream {
     this.#mark = mark;
   }
 
+  /** Begins anew, as if no byte had ever been used: the blocks that there were are for the caller to destroy. */
+  restart(): readonly StoredBlock[] {
+    const blocks = this.#blocks;
+    this.#blocks = [];
+    this.#mark = undefined;
+    return blocks;
+  }
+
   /** Gives back the blocks of which nothing is used. */
   giveBack(): readonly StoredBlock[] {
     const whole = this.#blocks.filter((block) => this.#usedOf(block) === 0);

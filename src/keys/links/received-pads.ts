@@ -47,6 +47,16 @@ export class PadCopies {
     this.#mark = mark;
   }
 
+  /** Begins anew, as if no pad had ever been named: the copies that there were are for the caller to destroy. */
+  restart(): void {
+    this.#mark = undefined;
+  }
+
+  /** Whether an offer is being dealt with. */
+  get isBusy(): boolean {
+    return this.#underWay.size > 0;
+  }
+
   /** Whether a part of this copy was named as pad. */
   isBegun(position: BlockPosition): boolean {
     return this.#mark !== undefined && isSamePosition(position, this.#mark) && this.#mark.offset > 0;

@@ -31,6 +31,7 @@ import type { StreamHost } from "../streams/stream-host.ts";
 import type { Streams } from "../streams/streams.ts";
 import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
 import { PeerRequests } from "../sync/peer-requests.ts";
+import { acceptModule, forgetPeer } from "./anew.ts";
 import { AppRequests } from "./app-requests.ts";
 import { type AppEntry, Apps } from "./apps.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
@@ -196,6 +197,7 @@ export class KeyManager implements KeyDoor {
       context: this.context,
       quotas,
       keyFetcher: this.#keyFetcher,
+      peers: this.peers.size,
       checkWorking: () => this.#checkWorking(),
       homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#sharedPeers.for(home),
@@ -263,6 +265,25 @@ export class KeyManager implements KeyDoor {
     const isChanged = setLinkState(this.context, link, isUsed);
     if (isChanged) this.#healthChanged();
     return isChanged;
+  }
+
+  /** Begins anew with a peer: all that is shared with it is destroyed. @throws Fault MALFORMED_REQUEST, STORE_UNAVAILABLE */
+  async forget(id: string): Promise<void> {
+    const peer = this.peers.get(id as KmId);
+    if (peer === undefined)
+      throw new Fault("MALFORMED_REQUEST", { text: `${id} is no peer of this KM that proves keys` });
+    this.peerEvents.drop(peer, "an operator began anew with this peer");
+    await forgetPeer(this.context, peer);
+  }
+
+  /** Takes what a link's module brings from now on, of whatever run. @throws Fault MALFORMED_REQUEST, BUSY, STORE_UNAVAILABLE */
+  async acceptModule(id: string): Promise<void> {
+    const link = this.links.get(id);
+    if (link === undefined) throw new Fault("MALFORMED_REQUEST", { text: `this KM has no link ${id}` });
+    const peer = this.peers.get(link.settings.peer);
+    if (peer !== undefined) this.peerEvents.drop(peer, `an operator accepted a new module pair of the link ${id}`);
+    await this.#intakes.get(id)?.idle();
+    await acceptModule(this.context, link, this.#sharedPeers.all);
   }
 
   /** Blocks of a link taken in so far; undefined while none is at hand, or nothing can be done with it. */

@@ -21,6 +21,8 @@ export interface SessionHost {
   readonly context: Context;
   readonly quotas: Quotas;
   readonly keyFetcher: KeyFetcher;
+  /** Other KMs that may open sessions here. */
+  readonly peers: number;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
   checkWorking(): void;
   /** @throws Fault UNKNOWN_APPLICATION */

@@ -5,6 +5,7 @@ import { Fault, type FaultCode } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context, SessionPolicy } from "../common/context.ts";
 import type { SessionId } from "../ports.ts";
+import { FairShares } from "./fair-shares.ts";
 import type { Session } from "./session.ts";
 
 /** Which of a session's two applications is at home here. */
@@ -14,6 +15,8 @@ export type SessionRole = "initiator" | "destination";
 const MAX_REMEMBERED = 1024;
 
 interface TableSettings {
+  /** KMs among which the places are shared out; absent where sessions begin here. */
+  readonly peers?: number;
   /** Which of a session's applications is at home here. */
   readonly role: SessionRole;
   readonly policy: SessionPolicy;
@@ -28,12 +31,16 @@ export class SessionTable {
   /** The least recently used first. */
   readonly #sessions = new Map<string, Session>();
   readonly #perApp = new Map<AppId, number>();
+  /** By the KM at the other end: none keeps the others' sessions out. */
+  readonly #perPeer: FairShares<KmId> | undefined;
   readonly #ended = new Map<string, SessionEnd>();
   #stopTimer: (() => void) | undefined;
 
   constructor(context: Pick<Context, "audit" | "clock" | "log" | "meter">, settings: TableSettings) {
     this.#context = context;
     this.#settings = settings;
+    const { peers, policy } = settings;
+    this.#perPeer = peers === undefined ? undefined : new FairShares(policy.max, peers);
   }
 
   get size(): number {
@@ -64,6 +71,10 @@ export class SessionTable {
     }
     if (ofApp >= maxPerApp) throw new Fault("BUSY", { text: `${app} has ${ofApp} sessions, as many as it may` });
     if (this.size >= max) throw new Fault("BUSY", { text: `there are ${this.size} sessions, as many as may be` });
+    const { peer } = session.terms;
+    if (this.#perPeer?.mayTake(peer) === false)
+      throw new Fault("BUSY", { text: `the places left are for other KMs than ${peer}` });
+    this.#perPeer?.take(peer);
     this.#perApp.set(app, ofApp + 1);
     this.#touch(session);
   }
@@ -153,6 +164,7 @@ export class SessionTable {
   #leave(session: Session): void {
     session.state = "ended";
     this.#sessions.delete(this.#key(session));
+    this.#perPeer?.giveBack(session.terms.peer);
     const app = this.#app(session);
     const ofApp = (this.#perApp.get(app) ?? 1) - 1;
     if (ofApp > 0) this.#perApp.set(app, ofApp);

@@ -51,6 +51,7 @@ export class Sessions implements SessionDoor {
       new SessionTable(host.context, {
         role,
         policy,
+        ...(role === "destination" && { peers: host.peers }),
         ended: (session, reason) => this.#notifyEnd(role, session, reason),
       });
     this.#tables = { initiator: table("initiator"), destination: table("destination") };

@@ -81,6 +81,14 @@ export class PeerRequests implements PeerEvents {
     this.#lost(connection.id);
   }
 
+  /** Ends the connection with a peer, if there is one: what comes next begins with an exchange. */
+  drop(peer: Peer, why: string): void {
+    const { connection } = peer;
+    if (connection === undefined) return;
+    connection.close(why);
+    this.disconnected(connection);
+  }
+
   /** Whatever waited for the connection with a peer. */
   #lost(peer: KmId): void {
     this.#places.sessions.disconnected(peer);

@@ -77,6 +77,7 @@ function isBelieved(context: Context, link: LinkInventory, told: LinkState | und
 
 /** @throws Fault OUT_OF_BOUNDS */
 function checkNumbers(context: Context, { id, stock, held }: Peer, { given, proved, accepted }: PeerState): void {
+  held.told = given;
   checkLeap(context, id, { what: "given", told: given, known: held.accepted });
   checkLeap(context, id, { what: "proved", told: proved, known: held.accepted });
   checkLeap(context, id, { what: "accepted", told: accepted, known: stock.nextSerial - 1 });

@@ -3,10 +3,13 @@
 import { expect, test } from "vitest";
 import { programFor } from "../../../src/cli/common/program.ts";
 
-const COMMANDS =
-  "up,init,run,check,console,app get-key,app get-key-by-id,app session,app listen,status,selftest,audit verify,audit show,audit trace,zeroise,module,bench,controller,appliance provision,appliance sign,appliance ports".split(
-    ",",
-  );
+const COMMANDS = [
+  ...["up", "init", "run", "check", "console", "status", "selftest", "view", "controller"],
+  ...["app get-key", "app get-key-by-id", "app session", "app listen"],
+  ...["cluster status", "cluster hand-over"],
+  ...["audit verify", "audit show", "audit trace", "zeroise", "module", "bench"],
+  ...["appliance provision", "appliance sign", "appliance ports"],
+];
 
 test.each(COMMANDS)("%s has a help with an example", async (command) => {
   let said = "";

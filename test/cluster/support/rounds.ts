@@ -30,6 +30,8 @@ export interface Outcome {
   readonly silentMs: number;
   /** Of 256 bits, below marks that no member goes on from. */
   readonly keysLost: number;
+  /** Keys that were asked for in requests without an answer: they may be among those lost. */
+  readonly keysUnanswered: number;
 }
 
 /** Knows when km-b answered, too. */
@@ -134,6 +136,7 @@ export class Rounds implements AsyncDisposable {
   async round(kind: Kind): Promise<Outcome> {
     const beganMs = performance.now();
     const gapsBefore = this.#gaps();
+    const unansweredBefore = this.#unanswered();
     await BREAKS[kind](this);
     await this.answered(ANSWERS_AFTER);
     await eventually("a standby is there and has followed", async () => {
@@ -145,6 +148,7 @@ export class Rounds implements AsyncDisposable {
       kind,
       silentMs: this.#longestSilence(beganMs),
       keysLost: Math.max(0, (this.#gaps() - gapsBefore) / KEY_BYTES),
+      keysUnanswered: (this.#unanswered() - unansweredBefore) / KEY_BYTES,
     };
     this.outcomes.push(outcome);
     return outcome;
@@ -180,6 +184,11 @@ export class Rounds implements AsyncDisposable {
   #longestSilence(fromMs: number): number {
     const times = this.#oracle.answeredMs.filter((time) => time >= fromMs);
     return Math.round(Math.max(...times.map((time, at) => time - (times[at - 1] ?? fromMs))));
+  }
+
+  #unanswered(): number {
+    const ways = [...this.#load.unanswered].filter(([way]) => way.startsWith("km-b "));
+    return ways.reduce((sum, [, bytes]) => sum + bytes, 0);
   }
 
   /** Bytes between supplied keys of km-b's KMA-keys that nobody got. */

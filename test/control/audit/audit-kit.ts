@@ -22,6 +22,8 @@ export class AuditKit implements Disposable {
   readonly recorder: Recorder = recorder();
   isTokenGone = false;
   macs = 0;
+  /** What was told as sealed and durable. */
+  readonly durable: string[] = [];
   /** What a call of the token waits for. */
   pace: () => Promise<void> = async () => {};
 
@@ -30,7 +32,13 @@ export class AuditKit implements Disposable {
     const settings = { km: KM, dir: this.dir, maxBytes: 1 << 24, keep: "newest", gatherMs: GATHER_MS } as const;
     return AuditLog.open(
       { ...settings, ...options },
-      { mac: (message) => this.mac(message), clock: this.clock, log, meter },
+      {
+        mac: (message) => this.mac(message),
+        clock: this.clock,
+        log,
+        meter,
+        durable: (lines) => this.durable.push(`${Buffer.from(lines)}`),
+      },
     );
   }
 

@@ -1,7 +1,7 @@
 // The audit log: gathered, sealed and durable, found again after a crash, and in nobody's way until it cannot be written.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { lastEvents } from "../../../src/control/audit/folder.ts";
@@ -35,6 +35,22 @@ describe("what is noted", () => {
     const [, one, other] = lastEvents(kit.dir, 100);
     expect(one).toMatchObject({ ...KEYS, kind: "keys_supplied", runs: "96-191,1000-1031", count: 4 });
     expect(other).toMatchObject({ initiator: "app-a2", runs: "192-255", count: 2 });
+  });
+
+  test("is told once it is sealed and on the disk, with its seal, and not before", async () => {
+    using kit = new AuditKit();
+    await using audit = await kit.open();
+    kit.isTokenGone = true;
+    audit.note("epoch_begun", {});
+    await audit.flush();
+    expect(kit.durable).toEqual([]);
+    kit.isTokenGone = false;
+    await audit.flush();
+    // Behind what is written a segment has room for more.
+    const [file = ""] = kit.files();
+    const written = readFileSync(join(kit.dir, file), "utf8");
+    expect(written.slice(0, written.lastIndexOf("}") + 1)).toBe(kit.durable.join("").trimEnd());
+    expect(kit.durable.join("")).toContain('"kind":"epoch_begun"');
   });
 
   test("in bulk is written at once, and is bounded while token and disk take nothing", async () => {

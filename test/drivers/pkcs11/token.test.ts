@@ -1,7 +1,8 @@
 // The PKCS#11 driver on a real SoftHSM token: the contract, PINs, absence and return.
 
 import { randomUUID } from "node:crypto";
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import pkcs11js from "pkcs11js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -119,6 +120,21 @@ describe("opening", () => {
     });
     await twins.dispose();
   });
+});
+
+test("a node's folder that was copied does not use the token of the first", async () => {
+  const copy = mkdtempSync(join(tmpdir(), "qkm-copy-"));
+  try {
+    cpSync(dirname(made.conf), copy, { recursive: true });
+    const softhsmConf = join(copy, "softhsm2.conf");
+    const fault = { code: "TOKEN_UNSUITABLE", message: expect.stringContaining(dirname(made.conf)) };
+    await expect(open({ softhsmConf })).rejects.toMatchObject(fault);
+    writeFileSync(softhsmConf, `directories.tokendir = ${join(copy, "tokens")}\nobjectstore.backend = file\n`);
+    await using token = await open({ softhsmConf });
+    await token.check();
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
 });
 
 describe("the PIN", () => {

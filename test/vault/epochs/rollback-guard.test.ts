@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { makeMemoryDisk } from "../../support/memory-store.ts";
 import { makeModelToken } from "../../support/model-token.ts";
+import { until } from "../../support/until.ts";
 import { type Bench, id, isWhole, keep, openBench, readyBench } from "../harness.ts";
 
 /** Opens, does something, stops in an orderly way. */
@@ -60,9 +61,13 @@ describe("the rollback guard", () => {
       const parts = { token: makeModelToken(), disk: makeMemoryDisk() };
       await run(parts, async ({ vault }) => keep(vault, "a"));
       // The store's write is held; the crash loses it or keeps it, and the token's write never comes.
-      parts.disk.slow(() => new Promise(() => {}));
+      let isHeld = false;
+      parts.disk.slow(() => {
+        isHeld = true;
+        return new Promise(() => {});
+      });
       await openBench(parts);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await until("the write is held", () => isHeld);
       parts.disk.slow(undefined);
       parts.disk.crash(kept);
       const bench = await openBench(parts);

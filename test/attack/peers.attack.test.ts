@@ -1,0 +1,119 @@
+// A peer that lies, and modules that count wrongly: what a KM that runs still does, and how it gets over it.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { networkPlaces } from "../../src/cli/provision/plan.ts";
+import { callControl } from "../../src/control/socket/client.ts";
+import { Fault } from "../../src/core/fault.ts";
+import type { ExtensionEntry, PeerConnection } from "../../src/keys/ports.ts";
+import { eventually } from "../system/support/eventually.ts";
+import type { Km } from "../system/support/km.ts";
+import { type Network, startNetwork } from "../system/support/network.ts";
+import { PAIR } from "../system/support/plan.ts";
+import { startAttacker } from "./support/attacker.ts";
+import { expectHarmless } from "./support/harmless.ts";
+import { HOSTILE_STATES } from "./support/hostile-states.ts";
+import { Innocent } from "./support/innocent.ts";
+import { holdsEntry, linkEntry, startLiar, stateOf, tells } from "./support/lying-peer.ts";
+
+let network: Network;
+let victim: Km;
+/** Whose place the liar takes: it dials the victim. */
+let other: Km;
+let innocent: Innocent;
+beforeAll(async () => {
+  network = await startNetwork(PAIR);
+  await network.stocked();
+  victim = network.km("km-b");
+  other = network.km("km-a");
+  innocent = await Innocent.open(network.app("app-b1"), "app-b2");
+});
+afterAll(async () => {
+  await innocent?.[Symbol.asyncDispose]();
+  await network?.[Symbol.asyncDispose]();
+});
+
+const MOST_MEMORY_KIB = 600_000;
+const MAX_SERIAL = 2 ** 40 - 1;
+
+/** How often the victim has raised an alarm since a byte of its log. */
+const alarms = (alarm: string, fromByte: number): number =>
+  victim.logLines(fromByte).filter((line) => line.alarm === alarm).length;
+
+const memoryKib = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${victim.pid}/status`, "utf8"))?.[1]);
+
+/** The true km-a is back, and the two have key for one another. */
+async function recovered(): Promise<void> {
+  await other.start();
+  await network.stocked(90_000);
+}
+
+test.each(Object.keys(HOSTILE_STATES))("17.1: a state of %s slows nobody down", async (state) => {
+  await other.kill();
+  await expectHarmless(state, innocent, () => startAttacker("lying-state", { config: other.configPath, state }));
+  expect(memoryKib()).toBeLessThan(MOST_MEMORY_KIB);
+  await recovered();
+});
+
+test.each([
+  ["a serial accepted that was never given", stateOf([linkEntry("ab")], MAX_SERIAL)],
+  [
+    "pads that no module will ever reach",
+    stateOf([linkEntry("ab", { pad_run: 2 ** 53 - 1, pad_sequence: 2 ** 53 - 1, pad_offset: 0 })]),
+  ],
+])("17.2: %s, told once, is refused with an alarm and ends no pair", async (_name, state) => {
+  const { config } = other;
+  const from = victim.logBytes;
+  await other.kill();
+  const liar = await startLiar(config, { connected: (connection) => tells(connection, state) });
+  await eventually("the alarm", async () => alarms("peer_leap", from) > 0, 30_000);
+  await liar[Symbol.asyncDispose]();
+  await recovered();
+  expect(alarms("restored", from)).toBe(0);
+});
+
+test("17.3: a peer that refuses each relay with SERIAL_SEEN is sent few", async () => {
+  const { config } = other;
+  await other.kill();
+  let [relays, firstMs] = [0, 0];
+  const agree = (connection: PeerConnection, entries: readonly ExtensionEntry[]): void => {
+    const link = entries.find(({ part }) => part === "link");
+    if (link === undefined || !entries.some(({ part }) => part === "end")) return;
+    const { run, highest } = link;
+    tells(connection, stateOf([linkEntry("ab", { run, highest }), holdsEntry("ab", Number(run), `0-${highest}`)]));
+  };
+  const liar = await startLiar(config, {
+    told: async (connection, entries) => agree(connection, entries),
+    relayed: async () => {
+      firstMs ||= performance.now();
+      relays++;
+      throw new Fault("SERIAL_SEEN");
+    },
+  });
+  await eventually("ten seconds of refusals", async () => relays > 0 && performance.now() - firstMs > 10_000, 60_000);
+  console.log(`relays that were refused with SERIAL_SEEN in 10 s: ${relays}`);
+  expect(relays).toBeLessThan(20);
+  await liar[Symbol.asyncDispose]();
+  await recovered();
+});
+
+test("17.10: a module pair that counts from an earlier run has an alarm, and is accepted by an operator", async () => {
+  const link = network.link("ab");
+  const runFile = networkPlaces(network.dir).runFile("ab");
+  const from = victim.logBytes;
+  const restarted = async (run: number): Promise<void> => {
+    await link.kill();
+    writeFileSync(runFile, `${run}\n`);
+    await link.start();
+  };
+  const blocks = async () => (await victim.metrics()).sum("qkm_blocks_received_total");
+  const before = await blocks();
+  await restarted(10 ** 12);
+  await eventually("blocks of the far run", async () => (await blocks()) > before, 60_000);
+  await restarted(1);
+  await eventually("the alarm", async () => alarms("run_went_back", from) > 0, 60_000);
+  for (const km of network.kms) await callControl(km.config.node.controlSocket, "accept_module", { link: "ab" });
+  const accepted = await blocks();
+  await eventually("blocks of the new pair", async () => (await blocks()) > accepted, 60_000);
+  await network.stocked(90_000);
+});
