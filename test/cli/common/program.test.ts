@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { programFor } from "../../../src/cli/common/program.ts";
 
 const COMMANDS = [
-  ...["up", "init", "run", "check", "console", "status", "selftest", "view", "controller"],
+  ...["up", "init", "run", "check", "forget", "accept-module", "console", "status", "selftest", "view", "controller"],
   ...["app get-key", "app get-key-by-id", "app session", "app listen"],
   ...["cluster status", "cluster hand-over"],
   ...["audit verify", "audit show", "audit trace", "zeroise", "module", "bench"],
