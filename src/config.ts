@@ -9,6 +9,7 @@ import { lineFinder, type Path } from "./config/lines.ts";
 import { SCHEMA } from "./config/schema.ts";
 import { configOf } from "./config/typed.ts";
 import type { AppId, KmId, LinkId } from "./core/ids.ts";
+import type { SessionPolicy, SupplyPolicy } from "./core/policy.ts";
 import type { TopologyLink } from "./core/topology.ts";
 
 /** Where to listen or dial. */
@@ -78,18 +79,7 @@ export interface NodeConfig {
   readonly etsi004: DoorConfig | undefined;
   /** Of a KM that is several machines; undefined for one that is a single machine. */
   readonly cluster: ClusterConfig | undefined;
-  readonly supply: {
-    readonly defaultKeyBits: number;
-    readonly timeoutMs: number;
-    readonly maxWaiting: number;
-    readonly maxAgeMs: number;
-    readonly fetchWindowMs: number;
-    readonly relayTimeoutMs: number;
-    /** KMA-keys of stock per destination: relays begin below `low` and stop at `high`. */
-    readonly stockLow: number;
-    readonly stockHigh: number;
-    /** KMA-keys that one source may have here. */
-    readonly maxHeld: number;
+  readonly supply: SupplyPolicy & {
     /** Quota of an app that names none. */
     readonly quotaBitsPerS: number;
     readonly quotaBurstBits: number;
@@ -102,15 +92,7 @@ export interface NodeConfig {
   };
   /** Where a copy of log and audit log goes, if it does. */
   readonly syslog: SyslogConfig | undefined;
-  readonly sessions: {
-    readonly max: number;
-    readonly maxPerApp: number;
-    /** The largest budget, and that of a session which names none. */
-    readonly maxKeys: number;
-    readonly idleMs: number;
-    readonly notifyMs: number;
-    readonly acknowledgeMs: number;
-  };
+  readonly sessions: SessionPolicy;
   readonly links: readonly LinkConfig[];
   /** Every link of the network: this node's own, then those of `[[topology]]`. */
   readonly topology: readonly TopologyLink[];

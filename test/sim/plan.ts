@@ -4,6 +4,7 @@ import { type AppId, appId, type KmId, kmId, linkId } from "../../src/core/ids.t
 import { Topology as Graph } from "../../src/core/topology.ts";
 import type { KeysPolicy } from "../../src/keys/common/context.ts";
 import type { AppEntry, KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
+import { DEFAULT_SESSIONS } from "../keys/support/policy.ts";
 import type { Dice } from "./dice.ts";
 import { type Edge, randomTopology, type Topology } from "./topology.ts";
 
@@ -74,6 +75,7 @@ function policyOf(dice: Dice): KeysPolicy {
     stockLow: 2,
     stockHigh: dice.between(3, 5),
     maxHeld: dice.between(24, 96),
+    sessions: DEFAULT_SESSIONS,
     epochMs: dice.between(4, 15) * 60_000,
   };
 }

@@ -3,7 +3,7 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import { ID_PATTERN } from "../../core/ids.ts";
-import type { SessionPolicy } from "../common/context.ts";
+import type { SessionPolicy } from "../../core/policy.ts";
 import type { AppLine, Grant, PeerKeysRequest, SessionCreation } from "../ports.ts";
 import { Session } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";

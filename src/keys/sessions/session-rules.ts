@@ -3,7 +3,7 @@
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { SessionPolicy } from "../common/context.ts";
+import type { SessionPolicy } from "../../core/policy.ts";
 import { sessionMaxKeys } from "../common/sizes.ts";
 import type { PeerKeysRequest, SessionCreation } from "../ports.ts";
 import type { NamedFor } from "../supply/key-namer.ts";
@@ -15,16 +15,6 @@ import type { SessionTerms } from "./session.ts";
  */
 export const namedFor = ({ initiator, destination, peer }: SessionTerms, self: KmId): NamedFor =>
   peer === self ? { initiator: destination, target: initiator } : { initiator, target: destination };
-
-/** The limits of a KM whose configuration names none. */
-export const DEFAULT_SESSIONS: SessionPolicy = {
-  max: 4096,
-  maxPerApp: 1024,
-  maxKeys: 1_000_000,
-  idleMs: 600_000,
-  notifyMs: 5000,
-  acknowledgeMs: 5000,
-};
 
 /** What the other key manager's answer may take beyond what it waits for itself. */
 export const ANSWER_MARGIN_MS = 5000;

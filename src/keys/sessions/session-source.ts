@@ -1,7 +1,7 @@
 // Sessions at their initiator's home KM: opened with the other KM, their keys supplied when the destination has them.
 
 import { asFault, Fault } from "../../core/fault.ts";
-import type { SessionPolicy } from "../common/context.ts";
+import type { SessionPolicy } from "../../core/policy.ts";
 import { quotaFault } from "../common/quota.ts";
 import { isFetchable } from "../fetch/fetch.ts";
 import type { Answer, SessionAnswer, SessionKeysRequest, SessionPeer, SessionRequest } from "../ports.ts";

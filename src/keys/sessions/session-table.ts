@@ -3,7 +3,8 @@
 import { SESSION_ENDS, type SessionEnd } from "../../core/counters.ts";
 import { Fault, type FaultCode } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
-import type { Context, SessionPolicy } from "../common/context.ts";
+import type { SessionPolicy } from "../../core/policy.ts";
+import type { Context } from "../common/context.ts";
 import type { SessionId } from "../ports.ts";
 import { FairShares } from "./fair-shares.ts";
 import type { Session } from "./session.ts";

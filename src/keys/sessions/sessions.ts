@@ -26,7 +26,6 @@ import { SessionDestination } from "./session-destination.ts";
 import { readEndNotice, SessionEndNotices } from "./session-end-notices.ts";
 import type { SessionHost } from "./session-host.ts";
 import { AppLines } from "./session-lines.ts";
-import { DEFAULT_SESSIONS } from "./session-rules.ts";
 import { SessionSource } from "./session-source.ts";
 import { type SessionRole, SessionTable } from "./session-table.ts";
 
@@ -45,7 +44,7 @@ export class Sessions implements SessionDoor {
 
   constructor(host: SessionHost) {
     this.#host = host;
-    const policy = host.context.policy.sessions ?? DEFAULT_SESSIONS;
+    const policy = host.context.policy.sessions;
     this.#endNotices = new SessionEndNotices(host.context, (km) => host.peerOf(km));
     const table = (role: SessionRole): SessionTable =>
       new SessionTable(host.context, {

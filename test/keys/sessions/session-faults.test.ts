@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
-import { DEFAULT_SESSIONS } from "../../../src/keys/sessions/session-rules.ts";
 import type { Asked } from "../support/apps.ts";
+import { DEFAULT_SESSIONS } from "../support/policy.ts";
 import { Scene } from "../support/session-scene.ts";
 
 const IDLE_MS = DEFAULT_SESSIONS.idleMs;

@@ -6,10 +6,10 @@ import { asFault } from "../../../src/core/fault.ts";
 import type { AppId, KmId } from "../../../src/core/ids.ts";
 import { NO_AUDIT } from "../../../src/core/ports.ts";
 import { Session } from "../../../src/keys/sessions/session.ts";
-import { DEFAULT_SESSIONS } from "../../../src/keys/sessions/session-rules.ts";
 import { type SessionRole, SessionTable, sessionKey } from "../../../src/keys/sessions/session-table.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { recorder } from "../../support/recorder.ts";
+import { DEFAULT_SESSIONS } from "../support/policy.ts";
 
 function made(role: SessionRole = "initiator", idleMs = 1000) {
   const clock = new ManualClock();

@@ -8,6 +8,7 @@ import type { AppEntry } from "../../../src/keys/manager/key-manager.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { Modules } from "./modules.ts";
 import { TestNode } from "./node.ts";
+import { DEFAULT_SESSIONS } from "./policy.ts";
 import { seeded } from "./seeded.ts";
 import { Wire } from "./wire.ts";
 
@@ -21,6 +22,7 @@ export const POLICY: KeysPolicy = {
   stockLow: 2,
   stockHigh: 4,
   maxHeld: 64,
+  sessions: DEFAULT_SESSIONS,
   epochMs: 3_600_000_000,
 };
 

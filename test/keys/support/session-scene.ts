@@ -1,11 +1,11 @@
 // Two KMs with app-a1 at home at km-a and app-b1 connected at km-b, for tests of sessions.
 
 import { expect } from "vitest";
-import type { SessionPolicy } from "../../../src/keys/common/context.ts";
-import { DEFAULT_SESSIONS } from "../../../src/keys/sessions/session-rules.ts";
+import type { SessionPolicy } from "../../../src/core/policy.ts";
 import type { Asked } from "./apps.ts";
 import { expectOneUse } from "./ledger.ts";
 import { Network, type Wanted } from "./network.ts";
+import { DEFAULT_SESSIONS } from "./policy.ts";
 import { askInSession, type Opening, openSession, SessionApp } from "./session-app.ts";
 
 interface SceneWish extends Wanted {
