@@ -1,5 +1,6 @@
 // The commands of `qkm`, each loaded when it is called.
 
+import { readFileSync } from "node:fs";
 import { Command } from "commander";
 
 /** What adds each command; only the file of the one that is called is loaded. In the order of the help. */
@@ -24,10 +25,16 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   module: async () => (await import("../module.ts")).registerModuleCommand,
 };
 
+/** What package.json says, which the sources never go without: it makes them modules. */
+const { version: VERSION } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+  readonly version: string;
+};
+
 /** Knows the command that is called, or all of them when that is none. */
 export async function programFor(called: string): Promise<Command> {
   const program = new Command("qkm")
     .description("Key manager for a trusted node of a quantum key distribution network.")
+    .version(VERSION, "-V, --version", "tell the version")
     .showHelpAfterError("(qkm --help tells the commands)")
     .exitOverride();
   const names = Object.hasOwn(COMMANDS, called) ? [called] : Object.keys(COMMANDS);

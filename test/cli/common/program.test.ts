@@ -1,5 +1,6 @@
 // What every command says of itself.
 
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { programFor } from "../../../src/cli/common/program.ts";
 
@@ -7,7 +8,7 @@ const COMMANDS = [
   ...["up", "init", "run", "check", "forget", "accept-module", "console", "status", "selftest", "view", "controller"],
   ...["app get-key", "app get-key-by-id", "app session", "app listen"],
   ...["cluster status", "cluster hand-over"],
-  ...["audit verify", "audit show", "audit trace", "zeroise", "module", "bench"],
+  ...["audit verify", "audit show", "audit trace", "zeroise", "module", "bench", "forget", "accept-module"],
   ...["appliance provision", "appliance sign", "appliance ports"],
 ];
 
@@ -24,4 +25,12 @@ test.each(COMMANDS)("%s has a help with an example", async (command) => {
 test("without a command all are known", async () => {
   const names = (await programFor("")).commands.map((command) => command.name());
   expect(new Set(names)).toEqual(new Set(COMMANDS.map((command) => command.split(" ")[0])));
+});
+
+test("--version tells the version of the package, and nothing else", async () => {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  let said = "";
+  const program = (await programFor("--version")).configureOutput({ writeOut: (text) => (said += text) });
+  await expect(program.parseAsync(["--version"], { from: "user" })).rejects.toMatchObject({ exitCode: 0 });
+  expect(said).toBe(`${version}\n`);
 });
