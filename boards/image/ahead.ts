@@ -6,12 +6,15 @@ import { ImageError, run, say } from "./tools.ts";
 
 /** What is a program of its own, and begins when it is imported. */
 const PROGRAMS = ["src/main.ts", "src/cli/qkm.ts", "drivers/pkcs11/process/main.ts"];
+/** What runs in a browser: it is read as text. */
+const PAGE = "src/view/page/";
 /** In so many processes that V8 never collects its old garbage: what it writes of a function tells how often it did. */
 const PARTS = 12;
 /** Imports one part of all the rest, also of what the units load only when they need it. */
 const IMPORT_PART = `
   const { globSync } = await import("node:fs");
-  const files = globSync("{src,drivers,boards}/**/*.ts").sort().filter((file) => !${JSON.stringify(PROGRAMS)}.includes(file));
+  const isRun = (file) => !${JSON.stringify(PROGRAMS)}.includes(file) && !file.startsWith("${PAGE}");
+  const files = globSync("{src,drivers,boards}/**/*.ts").sort().filter(isRun);
   const [part, most] = [Number(process.argv[1]), Math.ceil(files.length / ${PARTS})];
   for (const file of files.slice(part * most, (part + 1) * most)) await import("/opt/qkm/" + file);
 `;
