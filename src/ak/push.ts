@@ -71,7 +71,7 @@ export class Push implements Asked {
       this.#malformed = thrown;
       this.#misread(thrown);
       const id: unknown = Reflect.get(json, "key_ID");
-      return typeof id === "string" ? [id] : this.#unanswered.size === 1 ? [...this.#unanswered] : [];
+      return typeof id === "string" ? [this.#spelled(id)] : this.#unanswered.size === 1 ? [...this.#unanswered] : [];
     }
   }
 
@@ -79,7 +79,12 @@ export class Push implements Asked {
   #about({ key_ID, response, extension = [] }: ProactiveSupplyResponse): readonly string[] {
     const listed = extension.flatMap(listedIn);
     if (key_ID === "" && listed.length === 0 && !isSuccess(response)) return [...this.#unanswered];
-    return [key_ID, ...listed];
+    return [key_ID, ...listed].map((id) => this.#spelled(id));
+  }
+
+  /** A UUID in upper case is the same ID. */
+  #spelled(id: string): string {
+    return this.#unanswered.has(id) ? id : id.toLowerCase();
   }
 }
 

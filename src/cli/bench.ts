@@ -5,7 +5,8 @@ import { InvalidArgumentError } from "commander";
 import type { SuppliedKey } from "../ak/client.ts";
 import { type AppDoor, callerOf, openAk } from "./app/connection.ts";
 import { columns, count } from "./common/columns.ts";
-import { readNetwork, USUAL_NETWORK, writeAtomically } from "./common/network.ts";
+import { readNetwork, writeAtomically } from "./common/network.ts";
+import { withNetwork } from "./common/network-option.ts";
 
 const PERCENTILES = [50, 99] as const;
 
@@ -21,8 +22,7 @@ interface BenchOptions {
 
 /** Adds `qkm bench`. */
 export function registerBenchCommand(program: Command): void {
-  program
-    .command("bench")
+  withNetwork(program.command("bench"))
     .summary("measure a running network")
     .description(
       "Has one application get keys and another fetch them by ID, over Ak, as fast as they are answered. A link's key rate\n" +
@@ -34,7 +34,6 @@ export function registerBenchCommand(program: Command): void {
     .option("--connections <n>", "connections of each application, one request at a time on each", whole, 4)
     .option("--number <n>", "keys per request", whole, 1)
     .option("--json <file>", "write the numbers there too")
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .addHelpText("after", "\nExample:\n  qkm bench --from app-a1 --to app-b1 --seconds 5 --number 16 --json bench.json")
     .action(bench);
 }

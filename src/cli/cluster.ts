@@ -6,7 +6,8 @@ import type { ClusterReport } from "../control/status.ts";
 import { columns } from "./common/columns.ts";
 import { askKm } from "./common/control.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
-import { readNetwork, USUAL_DIR } from "./common/network.ts";
+import { NETWORK_FILE, readNetwork, usualDir } from "./common/network.ts";
+import { withNetwork } from "./common/network-option.ts";
 import { openConfig } from "./run.ts";
 
 interface ClusterOptions {
@@ -14,24 +15,20 @@ interface ClusterOptions {
   readonly json?: true;
 }
 
-const NETWORK = `${USUAL_DIR}-cluster/network.json`;
+const NETWORK = `${usualDir(2)}/${NETWORK_FILE}`;
 
 /** Adds `qkm cluster`. */
 export function registerClusterCommand(program: Command): void {
   const cluster = program.command("cluster").summary("show the members of a KM, hand over from one to another");
-  cluster
-    .command("status")
+  withNetwork(cluster.command("status"), NETWORK)
     .argument("[node.toml]", "the member that is asked; without it, the members of a network on this machine")
     .summary("which member is active, how far the standbys are, what the lease has left")
-    .option("--network <file>", "network.json of a running network", NETWORK)
     .option("--json", "print what the members say as JSON")
     .addHelpText("after", "\nExample:\n  qkm cluster status /etc/qkm/node.toml")
     .action(status);
-  cluster
-    .command("hand-over")
+  withNetwork(cluster.command("hand-over"), NETWORK)
     .argument("[node.toml]", "the active member; without it, that of a network on this machine")
     .summary("let a standby take over from the active member, in order: nothing is lost")
-    .option("--network <file>", "network.json of a running network", NETWORK)
     .addHelpText("after", "\nExample:\n  qkm cluster hand-over /etc/qkm/node.toml")
     .action(handOver);
 }

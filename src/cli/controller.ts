@@ -3,7 +3,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { pause, TIMERS } from "../core/pause.ts";
 import { EXIT } from "./common/exit.ts";
-import { readNetwork, USUAL_NETWORK } from "./common/network.ts";
+import { readNetwork } from "./common/network.ts";
+import { withNetwork } from "./common/network-option.ts";
 import { type Domain, domainOfNetwork, readDomain } from "./controller/domain.ts";
 import { goRound, type Mode } from "./controller/round.ts";
 import { roundTables } from "./controller/tables.ts";
@@ -19,8 +20,7 @@ const USUAL_WATCH_S = 5;
 
 /** Adds `qkm controller`. */
 export function registerControllerCommand(program: Command): void {
-  program
-    .command("controller")
+  withNetwork(program.command("controller"))
     .argument("[domain.toml]", "KMs, links and certificate (TOML, or JSON by its name); without it, a running network")
     .summary("find routes for many KMs and set them")
     .description(
@@ -28,7 +28,6 @@ export function registerControllerCommand(program: Command): void {
         "stock, sets those that differ from what is set, and shows them. A KM that does not answer is left out of all routes.\n" +
         `Exit code ${EXIT.unavailable} when a KM does not answer, ${EXIT.failed} when one refuses its routes.`,
     )
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .addOption(new Option("--once", "one round and an end (the default)").conflicts("watch"))
     .option("--watch [seconds]", `again and again, every so many seconds (${USUAL_WATCH_S})`, seconds)
     .addOption(new Option("--look", "change nothing").conflicts("giveBack"))

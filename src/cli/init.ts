@@ -9,6 +9,7 @@ import { ID_PATTERN } from "../core/ids.ts";
 import { boardOf } from "./board.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { USUAL_DIR, usualDir } from "./common/network.ts";
+import { withNetworkDir } from "./common/network-option.ts";
 import { quoted } from "./common/shell.ts";
 import {
   type AuthorityName,
@@ -54,14 +55,12 @@ const several = (value: string, before: readonly string[]): readonly string[] =>
 
 /** Adds `qkm init`. */
 export function registerInitCommand(program: Command): void {
-  program
-    .command("init")
+  withNetworkDir(program.command("init"), `folder to provision (default: ${USUAL_DIR}, or the node's ID)`)
     .summary("provision a reference network, or a single node")
     .description(
       "Without --id: makes certificates, tokens and configuration of the reference network of `qkm up`.\n" +
         "With --id: the same for one real node. What is there already is never overwritten.",
     )
-    .option("--dir <dir>", `folder to provision (default: ${USUAL_DIR}, or the node's ID)`)
     .option("--id <km>", "ID of a single node")
     .option("--ca <dir>", "folder of the network's certificate authorities (default: ca in --dir)")
     .option("--board <board>", `one of ${Object.keys(BOARDS).join(", ")}`, "host")

@@ -5,19 +5,18 @@ import type { SuppliedKey } from "../ak/client.ts";
 import { type AppDoor, callerOf, openAk, openEtsi014 } from "./app/connection.ts";
 import { columns } from "./common/columns.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
-import { type NetworkFile, readNetwork, USUAL_NETWORK } from "./common/network.ts";
+import { type NetworkFile, readNetwork } from "./common/network.ts";
+import { withNetwork } from "./common/network-option.ts";
 
 const KEYS = 3;
 
 export function registerSelftestCommand(program: Command): void {
-  program
-    .command("selftest")
+  withNetwork(program.command("selftest"))
     .summary("try whether running KMs supply keys")
     .description(
       `Has an application of each KM get ${KEYS} keys with one of every other, over Ak and ETSI GS QKD 014, and compares them.\n` +
         "Prints PASS with the times, or FAIL with the reason (exit code 1). Uses up the keys that it gets.",
     )
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .addHelpText("after", "\nExample:\n  qkm selftest")
     .action(selftest);
 }

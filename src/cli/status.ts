@@ -5,7 +5,8 @@ import type { Command } from "commander";
 import type { KmReport } from "../control/status.ts";
 import { keyCounts, statusOf } from "./common/control.ts";
 import { EXIT } from "./common/exit.ts";
-import { readNetwork, USUAL_NETWORK } from "./common/network.ts";
+import { readNetwork } from "./common/network.ts";
+import { withNetwork } from "./common/network-option.ts";
 import { type KmView, kmTable, linkTable } from "./common/report-tables.ts";
 import { endpointText } from "./provision/node-toml.ts";
 import { openConfig } from "./run.ts";
@@ -16,14 +17,12 @@ interface StatusOptions {
 }
 
 export function registerStatusCommand(program: Command): void {
-  program
-    .command("status")
+  withNetwork(program.command("status"))
     .argument("[node.toml]", "one node; without it, the KMs of a network")
     .summary("show running KMs, their links and stock")
     .description(
       `Shows the KMs of a network, or one node. Exit code ${EXIT.unavailable} when one of them does not answer.`,
     )
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .option("--json", "print what the KMs say as JSON")
     .addHelpText("after", "\nExamples:\n  qkm status\n  qkm status /etc/qkm/node.toml --json")
     .action(status);

@@ -8,6 +8,7 @@ import { pause, TIMERS } from "../core/pause.ts";
 import type { ViewServer } from "../view/server.ts";
 import { commandsToTry } from "./common/attempt.ts";
 import { readNetwork, USUAL_DIR, usualDir } from "./common/network.ts";
+import { withNetworkDir } from "./common/network-option.ts";
 import { installEtcd } from "./provision/etcd.ts";
 import { MORE_DOOR_NAMES, type MoreDoor } from "./provision/more-doors.ts";
 import { networkPlaces } from "./provision/plan.ts";
@@ -30,8 +31,7 @@ interface UpCommandOptions {
 }
 
 export function registerUpCommand(program: Command): void {
-  program
-    .command("up")
+  withNetworkDir(program.command("up"), `folder of the network (default: ${USUAL_DIR})`)
     .summary("run the reference network km-a ══ km-b ══ km-c")
     .description(
       "Runs three KMs, each with its own token and store, over two links with simulated QKD modules.\n" +
@@ -39,7 +39,6 @@ export function registerUpCommand(program: Command): void {
         "When all is served, prints `ready DIR/network.json`: that file says where everything is.",
     )
     .argument("[module options...]", "options of `qkm module` for every link, after --")
-    .option("--dir <dir>", `folder of the network (default: ${USUAL_DIR})`)
     .option("--doors <names>", `open these too, and keep them: all, or some of ${MORE_DOOR_NAMES.join(",")}`, doors, [])
     .option("--cluster [members]", "km-b as several members (2 unless said otherwise) on three etcd", positive)
     .option("--no-ui", "print one line when all is ready, and no table")

@@ -2,7 +2,8 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { EXIT } from "./common/exit.ts";
-import { readNetwork, USUAL_NETWORK } from "./common/network.ts";
+import { readNetwork } from "./common/network.ts";
+import { withNetwork } from "./common/network-option.ts";
 import { domainOfNetwork, readDomain } from "./controller/domain.ts";
 import { openView } from "./view/open.ts";
 
@@ -12,8 +13,7 @@ interface ViewOptions {
 }
 
 export function registerViewCommand(program: Command): void {
-  program
-    .command("view")
+  withNetwork(program.command("view"))
     .argument("[domain.toml]", "KMs, links and certificate, as for `qkm controller`; without it, a running network")
     .summary("show a network in a browser")
     .description(
@@ -22,7 +22,6 @@ export function registerViewCommand(program: Command): void {
         "Prints a link that opens the page in one browser, and the next one when it was used. Ctrl-C ends it.\n" +
         `Exit code ${EXIT.unavailable} when no network runs or the port is taken.`,
     )
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .option("--port <n>", "on the loopback address; any free one without it", port, 0)
     .addHelpText(
       "after",

@@ -1,7 +1,8 @@
 // `qkm app`: an application on the command line.
 
 import type { Command } from "commander";
-import { named, readNetwork, USUAL_NETWORK } from "../common/network.ts";
+import { named, readNetwork } from "../common/network.ts";
+import { withNetwork } from "../common/network-option.ts";
 import { callerOf, openAk } from "./connection.ts";
 import { whole } from "./numbers.ts";
 import { jsonObject, lines, print } from "./print.ts";
@@ -19,8 +20,7 @@ export function registerAppCommand(program: Command): void {
     .command("app")
     .summary("be an application: get keys on demand, by ID and in sessions")
     .description("Asks the home KM of an application for keys over Ak, with the application's certificate.");
-  app
-    .command("get-key")
+  withNetwork(app.command("get-key"))
     .summary("new keys, shared with another application")
     .description("Gets new keys. The other application gets the same by their IDs, which are no secret.")
     .requiredOption("--as <app>", "the application that asks")
@@ -28,18 +28,15 @@ export function registerAppCommand(program: Command): void {
     .option("--number <n>", "how many keys", whole, 1)
     .option("--size <bits>", "size of each in bits; the KM's default size if left out", whole)
     .option("--table", "one line per key: ID, key in base64")
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .addHelpText("after", "\nExample:\n  qkm app get-key --as app-a1 --with app-b1 --number 2 --size 512")
     .action(getKey);
-  app
-    .command("get-key-by-id")
+  withNetwork(app.command("get-key-by-id"))
     .argument("<key-id...>", "IDs that the other application got with its keys")
     .summary("the keys that another application got, by their IDs")
     .description("Gets keys by their IDs: each once, and all or none.")
     .requiredOption("--as <app>", "the application that asks")
     .requiredOption("--from <app>", "the application that got the keys first")
     .option("--table", "one line per key: ID, key in base64")
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .addHelpText("after", "\nExample:\n  qkm app get-key-by-id --as app-b1 --from app-a1 KEY-ID")
     .action(getKeyById);
   registerSessionCommands(app);

@@ -3,15 +3,15 @@
 import type { Command } from "commander";
 import type { ConnectionState, IncomingSession, SessionOffer } from "../../ak/client.ts";
 import { appId } from "../../core/ids.ts";
-import { named, readNetwork, USUAL_NETWORK } from "../common/network.ts";
+import { named, readNetwork } from "../common/network.ts";
+import { withNetwork } from "../common/network-option.ts";
 import { callerOf, connectApp } from "./connection.ts";
 import { whole } from "./numbers.ts";
 import { jsonObject, lines, print } from "./print.ts";
 
 /** Adds `qkm app session …`. */
 export function registerSessionCommands(app: Command): void {
-  app
-    .command("session")
+  withNetwork(app.command("session"))
     .summary("open a session with another application, and get keys in it")
     .description(
       "Opens a session and gets keys in it. The other application has them already when they come: it has to be connected " +
@@ -29,15 +29,13 @@ export function registerSessionCommands(app: Command): void {
     .option("--session <id>", "go on with a session that was opened before, instead of opening one")
     .option("--name <text>", "a name for people, which the other application is told")
     .option("--table", "one line per key: ID, key in base64")
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .addHelpText(
       "after",
       "\nExamples:\n  qkm app session --from app-a1 --to app-b1 --number 4 --size 512\n" +
         "  qkm app session --from app-a1 --to app-b1 --session SESSION-ID",
     )
     .action(session);
-  app
-    .command("listen")
+  withNetwork(app.command("listen"))
     .summary("accept sessions, and take the keys that are pushed in them")
     .description(
       "Accepts sessions that other applications open with this one, and takes their keys: one line each, the session and " +
@@ -48,7 +46,6 @@ export function registerSessionCommands(app: Command): void {
     .option("--session <id...>", "go on with sessions that were accepted before")
     .option("--number <n>", "end after so many keys", whole)
     .option("--keys", "print the keys too, in base64")
-    .option("--network <file>", "network.json of a running network", USUAL_NETWORK)
     .addHelpText(
       "after",
       "\nExamples:\n  qkm app listen --as app-b1\n  qkm app listen --as app-b1 --from app-a1 --number 4 --keys",

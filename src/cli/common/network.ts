@@ -70,8 +70,10 @@ export interface NetworkFile {
 export const USUAL_DIR = ".qkm";
 /** A network whose km-b has several members lies beside the usual one. */
 export const usualDir = (members: number): string => (members > 1 ? `${USUAL_DIR}-cluster` : USUAL_DIR);
+/** The name of that file in the folder of its network. */
+export const NETWORK_FILE = "network.json";
 /** The network file of `npm start`, from the folder of the repository. */
-export const USUAL_NETWORK = `${USUAL_DIR}/network.json`;
+export const USUAL_NETWORK = `${USUAL_DIR}/${NETWORK_FILE}`;
 
 /** @throws CommandError when there is none */
 export function readNetwork(path: string): NetworkFile {

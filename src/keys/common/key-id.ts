@@ -71,9 +71,12 @@ const VARIANT = 0x80;
 /** By the code of a character: the value of its digit, or `NO_DIGIT`. */
 const NO_DIGIT = 0xff;
 const DIGITS = new Uint8Array(128).fill(NO_DIGIT);
-for (const [value, digit] of HEX.entries()) DIGITS[digit] = value;
+for (const [value, digit] of HEX.entries()) {
+  DIGITS[digit] = value;
+  DIGITS[String.fromCharCode(digit).toUpperCase().charCodeAt(0)] = value;
+}
 
-/** The parts of a key ID; `undefined` for any other spelling than lower-case hex with hyphens, version 8. */
+/** The parts of a key ID, in upper or lower case (RFC 9562 4); `undefined` for other spellings and versions than 8. */
 export function parseKeyId(text: string): KeyIdParts | undefined {
   if (!readBytes(text)) return undefined;
   const at = (index: number): number => scratch[index] ?? 0;
@@ -88,7 +91,7 @@ export function parseKeyId(text: string): KeyIdParts | undefined {
   };
 }
 
-/** Reads the 16 bytes of a UUID into `scratch`; false for any other spelling than lower-case hex with hyphens. */
+/** Reads the 16 bytes of a UUID into `scratch`; false for any other spelling than hex with hyphens. */
 function readBytes(text: string): boolean {
   if (text.length !== ID_CHARS) return false;
   let position = 0;

@@ -195,12 +195,12 @@ export class StrictReceivedKeys {
   /** The checks of key-protocol 3, in its order. @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED, TOO_MANY_KEYS */
   #select(app: AppId, keyIds: readonly string[]): readonly Claim[] {
     const claims = keyIds.map((id) => {
-      const named = this.#names.get(id);
+      const named = this.#names.get(id) ?? this.#inOtherCase(id);
       if (typeof named !== "object" || !this.book.has(named.bundle)) throw new Fault("KEY_NOT_FOUND");
       return named;
     });
     if (!this.#fetchApps.has(app)) throw new Fault("NOT_AUTHORIZED");
-    const isTwice = new Set(keyIds).size < keyIds.length;
+    const isTwice = new Set(claims).size < claims.length;
     if (isTwice || claims.some(({ bundle, index }) => bundle.isTaken(index))) throw new Fault("KEY_NOT_FOUND");
     const surplus = keyIds.reduce((sum, { length }) => sum + length - ID_BYTES, 0);
     const lengths = claims.map(({ bundle, index }) => bundle.lengthOf(index));
@@ -212,7 +212,14 @@ export class StrictReceivedKeys {
     }
     return claims;
   }
+
+  /** UUIDs are compared whatever their case; other names of a peer's keys as they are. */
+  #inOtherCase(id: string) {
+    return UUID.test(id) ? (this.#names.get(id.toLowerCase()) ?? this.#names.get(id.toUpperCase())) : undefined;
+  }
 }
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Bytes of a key, or a few more. */
 const mostBytes = ({ length }: Uint8Array): number => Math.ceil(length / 4) * 3;

@@ -62,7 +62,6 @@ test("any other spelling is malformed", () => {
   const id = "00000000-0100-8c02-83ff-ffffffffffff";
   const wrong = [
     "",
-    id.toUpperCase(),
     ` ${id}`,
     `${id}\n`,
     id.replaceAll("-", ""),
@@ -76,6 +75,15 @@ test("any other spelling is malformed", () => {
   ];
   expect(wrong.filter((text) => parseKeyId(text) !== undefined)).toEqual([]);
   fc.assert(fc.property(fc.string(), (text) => parseKeyId(text) === undefined));
+});
+
+test("upper case is the same ID", () => {
+  fc.assert(
+    fc.property(parts, tag, (what, tagged) => {
+      const id = idOf(what, tagged);
+      expect(parseKeyId(id.toUpperCase())).toEqual(parseKeyId(id));
+    }),
+  );
 });
 
 test("the KMA-key itself is named with offset, length and tag 0", () => {

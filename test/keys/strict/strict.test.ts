@@ -211,6 +211,18 @@ describe("keys that a strict peer relays to us", () => {
     expect([...pair.a.vault.blocks()].filter((block) => block.startsWith("whole:held:"))).toEqual([]);
   });
 
+  it("are the same in upper case when they are UUIDs, and only then", async () => {
+    const pair = await StrictPair.up();
+    const uuid = "0B1C9A3E-5D2F-4A6B-9C8D-7E6F5A4B3C2D";
+    await pair.relay([[uuid, K1[1]], K2]);
+    expect(fetchKeys(pair.a.km, "app-a1", "app-s1", ["K-2"]).fault?.code).toBe("KEY_NOT_FOUND");
+    const twice = fetchKeys(pair.a.km, "app-a1", "app-s1", [uuid, uuid.toLowerCase()]);
+    expect(twice.fault?.code).toBe("KEY_NOT_FOUND");
+    const asked = fetchKeys(pair.a.km, "app-a1", "app-s1", [uuid.toLowerCase()]);
+    await pair.run(10);
+    expect(asked.keys).toEqual([{ id: uuid, key: K1[1] }]);
+  });
+
   it("are a space of their own: an ID of ours and theirs are different keys", async () => {
     const pair = await StrictPair.up();
     const local = ask(pair.a.km, { app: "app-a2", to: "app-a1" });
