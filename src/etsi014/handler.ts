@@ -16,7 +16,7 @@ import {
   optionsOfBody,
   optionsOfQuery,
   type RequestOptions,
-  refuseQuery,
+  refuseKeyIdIn,
 } from "./request-options.ts";
 import { ALLOWED, type Route, routeOf } from "./route.ts";
 import { statusText } from "./status.ts";
@@ -48,6 +48,8 @@ function serve(call: Call): void {
       sendText(outlet, response, 404, '{"message":"there is no such resource; see ETSI GS QKD 014 clause 5"}');
     } else if (request.method === "GET") {
       get(call, route);
+    } else if (request.method === "HEAD") {
+      head(call, route);
     } else if (request.method === "POST" && route.operation !== "status") {
       post(call, route);
     } else {
@@ -70,14 +72,32 @@ function get(call: Call, route: Route): void {
   }
 }
 
+/**
+ * As GET, but without using up key: a HEAD is safe (RFC 9110 9.2.1), which GET of keys is not. Of an answer with keys it tells what
+ * can be told beforehand, and node:http keeps the body of any answer back.
+ */
+function head(call: Call, route: Route): void {
+  const { app, door, outlet, response } = call;
+  if (route.operation === "status") {
+    get(call, route);
+    return;
+  }
+  refuseSelf(app, route.other);
+  if (route.operation === "enc_keys") optionsOfQuery(route.query, door.sizes);
+  else keyIdsOfQuery(route.query);
+  // Refuses applications that are not known, and everything while the key manager starts.
+  door.status(app, route.other);
+  sendText(outlet, response, 200, undefined);
+}
+
 function post(call: Call, route: Route): void {
   const { app, door, request } = call;
   readBody(request, (bytes) =>
     attempt(call, () => {
       refuseSelf(app, route.other);
-      refuseQuery(route.query);
+      refuseKeyIdIn(route.query);
       const body = jsonObject(bytes, request.headers["content-type"]);
-      if (route.operation === "enc_keys") supply(call, route.other, optionsOfBody(body, door.sizes));
+      if (route.operation === "enc_keys") supply(call, route.other, optionsOfBody(body, route.query, door.sizes));
       else fetchKeys(call, route.other, keyIdsOfBody(body));
     }),
   );

@@ -25,14 +25,20 @@ export function optionsOfQuery(query: string | undefined, sizes: KeySizes): Requ
 
 const POST_ONLY = ["additional_slave_SAE_IDs", "extension_mandatory", "extension_optional"] as const;
 
-/** 6.2 Table 9. Unknown members are tolerated, null is the same as absent. @throws Fault */
-export function optionsOfBody(body: JsonObject, sizes: KeySizes): RequestOptions {
+/**
+ * 6.2 Table 9. Unknown members are tolerated, null is the same as absent. `number` and `size` are those of the query where the body
+ * has none. @throws Fault
+ */
+export function optionsOfBody(body: JsonObject, query: string | undefined, sizes: KeySizes): RequestOptions {
   if (listOf(body, "additional_slave_SAE_IDs").length > 0) {
     throw malformed("additional_slave_SAE_IDs must be empty: max_SAE_ID_count is 0");
   }
   const only = mandatory(listOf(body, "extension_mandatory"));
   const rather = optional(listOf(body, "extension_optional"));
-  const amount = { count: integerOf(body, "number") ?? 1, sizeBits: integerOf(body, "size") ?? sizes.defaultBits };
+  const amount = {
+    count: integerOf(body, "number") ?? inQuery(query, "number") ?? 1,
+    sizeBits: integerOf(body, "size") ?? inQuery(query, "size") ?? sizes.defaultBits,
+  };
   return checked({ ...amount, ...(only && { only }), ...(rather && { rather }) }, sizes);
 }
 
@@ -92,14 +98,13 @@ export function keyIdsOfBody(body: JsonObject): readonly string[] {
   return ids;
 }
 
-/** A POST says what it wants in its body alone. @throws Fault MALFORMED_REQUEST */
-export function refuseQuery(query: string | undefined): void {
-  if (query === undefined || query === "") return;
-  const parameters = new URLSearchParams(query);
-  for (const name of ["number", "size", "key_ID"]) {
-    if (parameters.has(name)) throw malformed(`${name} belongs in the body of a POST`);
-  }
+/** A POST names keys in its body alone. @throws Fault MALFORMED_REQUEST */
+export function refuseKeyIdIn(query: string | undefined): void {
+  if (query && new URLSearchParams(query).has("key_ID")) throw malformed("key_ID belongs in the body of a POST");
 }
+
+const inQuery = (query: string | undefined, name: string): number | undefined =>
+  query ? decimal(single(new URLSearchParams(query), name), name) : undefined;
 
 function decimal(text: string | undefined, name: string): number | undefined {
   if (text === undefined) return undefined;

@@ -18,26 +18,34 @@ export interface Route {
 
 /** The HTTP methods of each operation, as the `Allow` header has them. */
 export const ALLOWED: Readonly<Record<Operation, string>> = {
-  status: "GET",
-  enc_keys: "GET, POST",
-  dec_keys: "GET, POST",
+  status: "GET, HEAD",
+  enc_keys: "GET, HEAD, POST",
+  dec_keys: "GET, HEAD, POST",
 };
 
 const BASE = "/api/v1/keys/";
 
 /**
  * Undefined when the path is none of the three.
- * @throws Fault MALFORMED_REQUEST when the segment is no application's ID once it is URL-decoded
+ * @throws Fault MALFORMED_REQUEST when the segment is blank or no application's ID once it is URL-decoded
  */
 export function routeOf(target: string): Route | undefined {
   const { path, query } = splitTarget(target);
   const slash = path.indexOf("/", BASE.length);
-  if (slash < 0 || !path.startsWith(BASE)) return undefined;
+  if (!path.startsWith(BASE)) return undefined;
+  // Many clients make one slash of two.
+  if (slash < 0 && isOperation(path.slice(BASE.length))) throw blank();
+  if (slash < 0) return undefined;
   const operation = path.slice(slash + 1);
   if (!isOperation(operation)) return undefined;
-  const other = appId(decodeSegment(path.slice(BASE.length, slash)));
+  const segment = decodeSegment(path.slice(BASE.length, slash));
+  if (segment.trim() === "") throw blank();
+  const other = appId(segment);
   return { operation, other, query };
 }
+
+const blank = (): Fault =>
+  new Fault("MALFORMED_REQUEST", { text: "the SAE_ID in the path is blank", details: [{ parameter: "SAE_ID" }] });
 
 const isOperation = (text: string): text is Operation => Object.hasOwn(ALLOWED, text);
 

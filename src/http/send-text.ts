@@ -13,17 +13,18 @@ export interface Closing {
 /** Header fields of an answer by their names. */
 export type Headers = Readonly<Record<string, string | number>>;
 
-/** Sends JSON text with its exact length. Does nothing when the client is gone. */
+/** Sends JSON text with its exact length; undefined for the answer to a HEAD whose length is not known. Does nothing when the client is gone. */
 export function sendText(
   to: Closing,
   response: ServerResponse,
   status: number,
-  text: string,
+  text: string | undefined,
   more: Headers = {},
 ): void {
   const { socket } = response;
   if (socket === null || response.headersSent) return;
-  const headers: Record<string, string | number> = { "Content-Length": Buffer.byteLength(text), ...more };
+  const headers: Record<string, string | number> = { ...more };
+  if (text !== undefined) headers["Content-Length"] = Buffer.byteLength(text);
   if (text !== "") headers["Content-Type"] = "application/json";
   headers["Cache-Control"] = "no-store";
   if (to.closing()) headers.Connection = "close";

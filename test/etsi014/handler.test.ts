@@ -216,7 +216,8 @@ describe("malformed requests", () => {
     ["a negative size in a body", "/app-b1/enc_keys", { size: -8 }, /size is out of bounds/],
     ["number as a string", "/app-b1/enc_keys", { number: "1" }, /number must be an integer/],
     ["a broken number", "/app-b1/enc_keys", { number: 1.5 }, /number must be an integer/],
-    ["number in the query of a POST", "/app-b1/enc_keys?number=2", {}, /belongs in the body/],
+    ["a broken number in the query of a POST", "/app-b1/enc_keys?number=x", {}, /must be a decimal integer/],
+    ["a key ID in the query of a POST", "/app-b1/dec_keys?key_ID=x", {}, /belongs in the body/],
     ["an additional slave", "/app-b1/enc_keys", { additional_slave_SAE_IDs: ["x"] }, /max_SAE_ID_count is 0/],
     ["extensions that are no list", "/app-b1/enc_keys", { extension_mandatory: {} }, /must be an array/],
     ["extensions that are no objects", "/app-b1/enc_keys", { extension_mandatory: ["x"] }, /must hold objects/],
@@ -233,7 +234,9 @@ describe("malformed requests", () => {
     ["a space in the SAE ID", "/app%20b1/status", undefined, /must be 1 to 64 characters/],
     ["an SAE ID with a slash", "/app%2Fb1/status", undefined, /must be 1 to 64 characters/],
     ["an SAE ID that is not URL-encoded", "/app%zz/status", undefined, /not URL-encoded/],
-    ["an empty SAE ID", "//status", undefined, /must be 1 to 64 characters/],
+    ["an empty SAE ID", "//status", undefined, /is blank/],
+    ["a blank SAE ID", "/%20%20/enc_keys", undefined, /is blank/],
+    ["no SAE ID", "/dec_keys", { key_IDs: [{ key_ID: fakeId(1) }] }, /is blank/],
   ];
   it.each(bad)("refuses %s with 400 and asks the key manager nothing", async (_, path, body, message) => {
     await using service = await openService();
@@ -283,16 +286,71 @@ describe("malformed requests", () => {
   );
 
   it.each([
-    ["PUT", "/app-b1/enc_keys", "GET, POST"],
-    ["DELETE", "/app-b1/dec_keys", "GET, POST"],
-    ["POST", "/app-b1/status", "GET"],
-    ["HEAD", "/app-b1/status", "GET"],
+    ["PUT", "/app-b1/enc_keys", "GET, HEAD, POST"],
+    ["DELETE", "/app-b1/dec_keys", "GET, HEAD, POST"],
+    ["POST", "/app-b1/status", "GET, HEAD"],
   ])("answers 405 with Allow to %s %s", async (method, path, allow) => {
     await using service = await openService();
     const reply = await service.ask(path, { method });
     expect(reply.status).toBe(405);
     expect(reply.headers.allow).toBe(allow);
   });
+});
+
+it("field: number and size in the URL of a POST hold where the body has none", async () => {
+  await using service = await openService();
+  const bodies: readonly [object, object][] = [
+    [{}, { count: 3, sizeBits: 512 }],
+    [{ number: 2 }, { count: 2, sizeBits: 512 }],
+    [
+      { number: null, size: 128 },
+      { count: 3, sizeBits: 128 },
+    ],
+  ];
+  for (const [body] of bodies)
+    expect((await service.post("/app-b1/enc_keys?number=3&size=512", body)).status).toBe(200);
+  expect(service.door.asked.map(({ request }) => request)).toMatchObject(bodies.map(([, asked]) => asked));
+});
+
+describe("HEAD", () => {
+  it("of a status has the header fields of GET, and no body", async () => {
+    await using service = await openService();
+    const [got, head] = [await service.ask("/app-b1/status"), await service.ask("/app-b1/status", { method: "HEAD" })];
+    const { date: _, ...fields } = got.headers;
+    expect(head.headers).toMatchObject(fields);
+    expect([head.status, head.text]).toEqual([200, ""]);
+  });
+
+  it.each([
+    ["/app-b1/enc_keys?number=2", 200],
+    [`/app-b1/dec_keys?key_ID=${fakeId(1)}`, 200],
+    ["/app-b1/enc_keys?number=0", 400],
+    ["/app-b1/dec_keys", 400],
+    ["/nobody/enc_keys", 400],
+    ["/app-a1/enc_keys", 400],
+  ])("of keys, %s, is checked as GET is and uses up no key", async (path, status) => {
+    await using service = await openService();
+    const reply = await service.ask(path, { method: "HEAD" });
+    expect([reply.status, reply.text]).toEqual([status, ""]);
+    expect(reply.headers["content-type"]).toBe("application/json");
+    expect(reply.headers["transfer-encoding"]).toBeUndefined();
+    expect(service.door.asked).toEqual([]);
+  });
+
+  it("leaves the connection fit for the next request", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    const head = "HEAD /api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.socket.write(head + head.replace("HEAD", "GET"));
+    const text = await client.received((got) => got.endsWith("]}"));
+    expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
+    expect(service.door.asked).toHaveLength(1);
+  });
+});
+
+it("6.5: a blank SAE ID is answered with details, an array of objects", async () => {
+  await using service = await openService();
+  expect((await service.ask("//enc_keys")).json().details).toEqual([{ parameter: "SAE_ID" }]);
 });
 
 describe("faults of the key manager", () => {
