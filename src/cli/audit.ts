@@ -15,6 +15,7 @@ import { auditNameOf } from "../node-settings.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
 import { registerShow } from "./audit/show.ts";
 import { registerTrace } from "./audit/trace.ts";
+import { plural } from "./common/columns.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { openConfig } from "./run.ts";
 
@@ -112,14 +113,21 @@ async function byTheToken(config: NodeConfig): Promise<Confirming> {
 /** @throws CommandError when something is wrong */
 function report({ segments, batches, events, first, last, unsealed, confirmed, problems }: Verdict, who: string): void {
   const lines = [
-    `${events} events in ${batches} batches of ${segments} segments, seals ${first} to ${last}`,
-    ...(unsealed > 0 ? [`${unsealed} bytes behind the last seal are not sealed (a write under way, or a kill)`] : []),
-    confirmed > 0 ? `${confirmed} seals, and with them all before: ${who}` : `only the chain was verified: ${who}`,
+    `${plural(events, "event")} in ${batches === 1 ? "1 batch" : `${batches} batches`} of ${plural(segments, "segment")}, seals ${first} to ${last}`,
+    ...(unsealed > 0
+      ? [`${plural(unsealed, "byte")} behind the last seal without a seal (a write under way, or a kill)`]
+      : []),
+    confirmed > 0
+      ? `${plural(confirmed, "seal")}, and with them all before: ${who}`
+      : `only the chain was verified: ${who}`,
     ...problems.map((problem) => `WRONG: ${problem}`),
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
   if (problems.length > 0) {
-    throw new CommandError(EXIT.failed, `the audit log is not as it was written: ${problems.length} findings.`);
+    throw new CommandError(
+      EXIT.failed,
+      `the audit log is not as it was written: ${plural(problems.length, "finding")}.`,
+    );
   }
   process.stdout.write("PASS\n");
 }

@@ -10,6 +10,7 @@ import { asFault } from "../core/fault.ts";
 import { findKeks } from "../vault/epochs/epochs.ts";
 import { guardLabel } from "../vault/epochs/rollback-guard.ts";
 import { inspectStore, type StoreFindings } from "../vault/store/inspect.ts";
+import { plural } from "./common/columns.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { openConfig } from "./run.ts";
 
@@ -32,7 +33,9 @@ export function registerCheckCommand(program: Command): void {
 async function check(path: string, options: { readonly files?: true }): Promise<void> {
   const config = openConfig(path);
   const { node, links, peers, apps } = config;
-  const amounts = `${links.length} links, ${peers.length} peers, ${apps.length} applications`;
+  const amounts = [plural(links.length, "link"), plural(peers.length, "peer"), plural(apps.length, "application")].join(
+    ", ",
+  );
   say(`${path} is right: KM ${node.id} on board ${node.board}, ${amounts}`);
   if (options.files) return;
   const running = await reportOf(config);
@@ -65,7 +68,7 @@ async function lookInside(config: NodeConfig): Promise<string[]> {
   const store = await inspectStore(config.node.storeDir).catch((thrown: unknown) => asFault(thrown));
   if (store instanceof Error) return [`the store ${config.node.storeDir} cannot be read: ${store.cause ?? store}`];
   if (store === undefined) say("the store is not there yet: the first start makes it");
-  else say(`the store has ${store.records} sealed records and ${store.rows} rows`);
+  else say(`the store has ${plural(store.records, "sealed record")} and ${plural(store.rows, "row")}`);
   try {
     return await lookAtToken(config, store);
   } catch (thrown) {
@@ -80,7 +83,7 @@ async function lookAtToken({ node, token: settings }: NodeConfig, store?: StoreF
   const keks = await findKeks(token, node.id);
   const guard = await token.counter(guardLabel(node.id));
   say(
-    `the token ${label} (${model}, serial number ${serialNumber}) has ${keks.size} keys of this KM; auto is ${suggests}`,
+    `the token ${label} (${model}, serial number ${serialNumber}) has ${plural(keks.size, "key")} of this KM; auto is ${suggests}`,
   );
   if (store === undefined) return [];
   const lost = [...store.epochs].filter(([epoch]) => !keks.has(epoch));
@@ -89,7 +92,8 @@ async function lookAtToken({ node, token: settings }: NodeConfig, store?: StoreF
       ? []
       : [`the token that sealed the store has serial number ${store.serial}: this one is another`]),
     ...lost.map(
-      ([epoch, records]) => `the token has no key of epoch ${epoch}: ${records} sealed records cannot be opened`,
+      ([epoch, records]) =>
+        `the token has no key of epoch ${epoch}: ${plural(records, "sealed record")} cannot be opened`,
     ),
     ...(store.guard !== undefined && store.guard < guard
       ? [`the store is a restored copy (guard ${store.guard}, the token knows ${guard}): what is in doubt is destroyed`]

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { NodeConfig } from "../config.ts";
 import type { ClusterReport } from "../control/status.ts";
-import { columns } from "./common/columns.ts";
+import { columns, plural } from "./common/columns.ts";
 import { askKm } from "./common/control.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { NETWORK_FILE, readNetwork, usualDir } from "./common/network.ts";
@@ -69,7 +69,7 @@ function table(configs: readonly NodeConfig[], reports: readonly (ClusterReport 
   // One member that was asked alone tells of the others what it knows.
   const others = configs.length > 1 ? [] : (reports[0]?.others ?? []);
   const behind = ({ behind: revisions }: (typeof others)[number]) =>
-    revisions === 0 ? "0.0 s" : `${revisions} revisions`;
+    revisions === 0 ? "0.0 s" : plural(revisions, "revision");
   const told = others.map((other) => [other.member, other.state, "–", behind(other), "–", "–"]);
   return columns([["member", "state", "generation", "behind", "lease left", "etcd"], ...rows, ...told]);
 }

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { SuppliedKey } from "../ak/client.ts";
 import { type AppDoor, callerOf, openAk, openEtsi014 } from "./app/connection.ts";
-import { columns } from "./common/columns.ts";
+import { columns, plural } from "./common/columns.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { type NetworkFile, readNetwork } from "./common/network.ts";
 import { withNetwork } from "./common/network-option.ts";
@@ -40,8 +40,8 @@ async function selftest(options: { readonly network: string }): Promise<void> {
   process.stdout.write(`${columns(rows).join("\n")}\n`);
   if (rows.length === 0) throw new CommandError(EXIT.failed, "the network has no two applications.");
   if (failed > 0)
-    throw new CommandError(EXIT.failed, `${failed} of ${rows.length} trials failed; qkm status tells more.`);
-  process.stdout.write(`PASS: ${rows.length} trials\n`);
+    throw new CommandError(EXIT.failed, `${failed} of ${plural(rows.length, "trial")} failed; qkm status tells more.`);
+  process.stdout.write(`PASS: ${plural(rows.length, "trial")}\n`);
 }
 
 /** One application of each of two KMs, and the first two of a KM that has two; both directions, both doors. */

@@ -8,6 +8,7 @@ import { makeLog } from "../control/log.ts";
 import { callControl, NotRunning } from "../control/socket/client.ts";
 import { kekPrefix } from "../vault/epochs/epochs.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
+import { plural } from "./common/columns.ts";
 import { confirm } from "./common/confirm.ts";
 import { openConfig } from "./run.ts";
 
@@ -59,7 +60,7 @@ async function here({ node, token: settings }: NodeConfig): Promise<string> {
     const keks = await token.find(kekPrefix(node.id));
     for (const kek of keks) await kek.destroy();
     rmSync(node.storeDir, { recursive: true, force: true });
-    return `${keks.length} keys in the token and the store were destroyed`;
+    return `${plural(keks.length, "key")} in the token and the store were destroyed`;
   } finally {
     release();
   }

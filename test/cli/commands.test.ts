@@ -29,7 +29,7 @@ describe("a single node", () => {
 
     const checked = await qkm("check", config);
     expect(checked).toMatchObject({ code: 0, stderr: "" });
-    expect(checked.stdout).toContain("KM km-x on board host, 0 links, 0 peers, 1 applications");
+    expect(checked.stdout).toContain("KM km-x on board host, 0 links, 0 peers, 1 application");
     expect(checked.stdout).toContain("has 0 keys of this KM");
     expect(existsSync(join(dir, "store"))).toBe(false);
     rmSync(join(dir, "token/tokens"), { recursive: true });

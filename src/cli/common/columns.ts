@@ -19,6 +19,9 @@ export const fitted = (line: string): string => (line.length <= WIDTH ? line : `
 /** A number with thousands apart, or a dash where there is none. */
 export const count = (amount: number | undefined): string => (amount === undefined ? "–" : amount.toLocaleString("en"));
 
+/** Such as `1 link` and `2 links`: of words whose plural is an s. */
+export const plural = (amount: number, word: string): string => `${amount} ${word}${amount === 1 ? "" : "s"}`;
+
 /** Such as `1.5 MB`. */
 export function amount(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
