@@ -75,14 +75,34 @@ export const NETWORK_FILE = "network.json";
 /** The network file of `npm start`, from the folder of the repository. */
 export const USUAL_NETWORK = `${USUAL_DIR}/${NETWORK_FILE}`;
 
-/** @throws CommandError when there is none */
+/** @throws CommandError when there is none, or it is something else; it never tells what the file has: that may be a secret */
 export function readNetwork(path: string): NetworkFile {
   if (!existsSync(path)) {
     const sentence = `no network runs here (${resolve(path)} is missing); start one with npm start, or name its network.json with --network.`;
     throw new CommandError(EXIT.unavailable, sentence);
   }
-  return JSON.parse(readFileSync(path, "utf8")) as NetworkFile;
+  const content = parsed(path, readFileSync(path, "utf8"));
+  if (isNetwork(content)) return content;
+  throw new CommandError(EXIT.config, `${path} is JSON, but no network.json: ${REMEDY}`);
 }
+
+const REMEDY = "give --network the file that qkm up names when all is ready (ready DIR/network.json).";
+
+function parsed(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Without its cause, whose message quotes the text.
+    throw new CommandError(EXIT.config, `${path} is no JSON, so it is no network.json: ${REMEDY}`);
+  }
+}
+
+/** Whether it has the parts of one; qkm itself writes what is in them. */
+const isNetwork = (content: unknown): content is NetworkFile =>
+  typeof content === "object" &&
+  content !== null &&
+  ["kms", "links", "apps"].every((part) => Array.isArray(Reflect.get(content, part))) &&
+  ["ca", "controller"].every((part) => typeof Reflect.get(content, part) === "object");
 
 /** Whoever reads sees the old file or the new one, never half of one. */
 export function writeAtomically(path: string, content: unknown): void {

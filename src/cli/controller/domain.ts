@@ -62,11 +62,14 @@ const whereOf = (issue: v.BaseIssue<unknown>): string => v.getDotPath(issue) ?? 
 
 function parsed(file: string): unknown {
   const text = textOf(file);
+  const isJson = file.endsWith(".json");
   try {
-    return file.endsWith(".json") ? JSON.parse(text) : parse(text);
+    return isJson ? JSON.parse(text) : parse(text);
   } catch (cause) {
+    // What JSON.parse complains of quotes the file, which may be a secret by mistake.
+    if (isJson) throw new CommandError(EXIT.config, `${file} is not JSON, though its name says so.`);
     const why = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
-    throw new CommandError(EXIT.config, `${file} is not ${file.endsWith(".json") ? "JSON" : "TOML"}: ${why}`, cause);
+    throw new CommandError(EXIT.config, `${file} is not TOML: ${why}`, cause);
   }
 }
 
