@@ -256,7 +256,7 @@ function controllerState({ config, health, faults, metrics, ...rest }: Base, nod
     apps: apps.filter(({ home }) => home === config.node.id),
     keys: () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") }),
     faults: () => faults.read(),
-    sessions: () => node.keys?.sessions.list(SESSIONS_TOLD) ?? [],
+    sessions: () => node.keys?.sessionViews(SESSIONS_TOLD) ?? [],
     certificates: certificateReader({
       ...{ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls },
       ...(controller && { controller: controller.tls }),

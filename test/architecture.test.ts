@@ -22,7 +22,7 @@ const KEYS_ROOMS = [
 const KEYS = Object.fromEntries(
   KEYS_ROOMS.map((room, at) => [
     room,
-    `src/keys/ports.ts src/core/ ${KEYS_ROOMS.slice(0, at).join(" ")} type src/vault/vault.ts`,
+    `src/keys/ports.ts src/keys/report.ts src/core/ ${KEYS_ROOMS.slice(0, at).join(" ")} type src/vault/vault.ts`,
   ]),
 );
 
@@ -45,8 +45,8 @@ const MAY: Readonly<Record<string, string>> = {
   "src/etsi004/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
   "src/skip/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports.ts",
   "src/control/":
-    "src/core/ src/wire/ src/net/ node:http node:https node:net node:tls node:fs node:fs/promises node:os prom-client pino type src/keys/ src/device/",
-  "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/",
+    "src/core/ src/wire/ src/net/ node:http node:https node:net node:tls node:fs node:fs/promises node:os prom-client pino type src/keys/ports.ts src/keys/report.ts src/device/",
+  "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/ports.ts src/keys/report.ts",
   "src/view/page/": "src/view/figures-text.ts uplot type src/view/",
   "src/view/": "src/core/ node:http node:fs node:module node:url type src/control/ node:net",
   "src/config.ts": "src/config/ src/core/ smol-toml valibot node:fs type boards/",

@@ -1,6 +1,6 @@
 // What the console asks of the node that it stands on: the running key manager, its files, and the system below.
 
-import type { SessionView } from "../keys/sessions/sessions.ts";
+import type { SessionView } from "../keys/report.ts";
 import type { Operator } from "./operators.ts";
 
 export interface LinkFacts {

@@ -1,6 +1,7 @@
 // KMs and their links as tables, for `qkm status` and the live table.
 
-import type { KmReport, LinkReport, PeerReport } from "../../control/status.ts";
+import type { KmReport, LinkReport } from "../../control/status.ts";
+import type { PeerFacts } from "../../keys/report.ts";
 import { amount, bitRate, columns, count, percent } from "./columns.ts";
 import type { KeyCounts } from "./control.ts";
 
@@ -43,7 +44,7 @@ function stateOf(report: KmReport | undefined): string {
   return report.ready ? "ready" : "starting";
 }
 
-function stockOf(peer: PeerReport, self: string): string {
+function stockOf(peer: PeerFacts, self: string): string {
   const name = peer.id === self ? "own" : peer.id;
   if (!peer.connected) return `${name} away`;
   if (!peer.synchronised) return `${name} syncing`;

@@ -5,7 +5,7 @@ import { KmDown, type RunningKm } from "../../console/node.ts";
 import type { RecentFault } from "../../control/recent-faults.ts";
 import { callControl, NotRunning } from "../../control/socket/client.ts";
 import type { KmReport } from "../../control/status.ts";
-import type { SessionView } from "../../keys/sessions/sessions.ts";
+import type { SessionView } from "../../keys/report.ts";
 import { endpointText } from "../provision/node-toml.ts";
 
 /** A person waits for it. */

@@ -3,12 +3,10 @@
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Route, TopologyLink } from "../../core/topology.ts";
-import type { NumberedResult } from "../../keys/common/relay-log.ts";
-import type { RouteAdmin } from "../../keys/routes/route-admin.ts";
-import type { SessionView } from "../../keys/sessions/sessions.ts";
+import type { NumberedResult, PeerFacts, RouteAdmin, SessionView } from "../../keys/report.ts";
 import type { LoopDelay } from "../metrics/loop.ts";
 import type { RecentFault } from "../recent-faults.ts";
-import type { KmReport, LinkReport, PeerReport } from "../status.ts";
+import type { KmReport, LinkReport } from "../status.ts";
 import type {
   APP,
   CERTIFICATE,
@@ -164,21 +162,21 @@ const routeAnswer = (transit: Route): Reported<typeof ROUTE> => ({ transit });
 
 export function destinationAnswers(state: ControllerState): readonly Reported<typeof DESTINATION>[] {
   const desk = deskOf(state);
-  const peers = new Map<string, PeerReport>(state.report().peers.map((peer) => [peer.id, peer]));
+  const peers = new Map<string, PeerFacts>(state.report().peers.map((peer) => [peer.id, peer]));
   return desk.destinations.flatMap((km) => {
     const peer = peers.get(km);
     return peer === undefined ? [] : [destinationAnswer(desk, km, peer)];
   });
 }
 
-const destinationAnswer = (desk: RouteAdmin, km: KmId, peer: PeerReport): Reported<typeof DESTINATION> => ({
+const destinationAnswer = (desk: RouteAdmin, km: KmId, peer: PeerFacts): Reported<typeof DESTINATION> => ({
   ...peerAnswer(desk, km, peer),
   paths: desk.paths(km),
   decided_by: desk.given(km) === undefined ? "topology" : "controller",
   routes: desk.current(km).map(routeAnswer),
 });
 
-function peerAnswer(desk: RouteAdmin, km: KmId, peer: PeerReport): Reported<typeof PEER> {
+function peerAnswer(desk: RouteAdmin, km: KmId, peer: PeerFacts): Reported<typeof PEER> {
   const { ready, failed } = desk.totals(km);
   return {
     km,

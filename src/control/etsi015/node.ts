@@ -1,7 +1,8 @@
 // A KM as an SDN controller sees it: its report under the names of ETSI GS QKD 015.
 
+import type { PeerFacts } from "../../keys/report.ts";
 import type { ControllerState } from "../controller/answers.ts";
-import type { LinkReport, PeerReport } from "../status.ts";
+import type { LinkReport } from "../status.ts";
 import { identity, type QkdApp, type QkdInterface, type QkdLink, type QkdNode } from "./model.ts";
 import { uuidOf } from "./names.ts";
 
@@ -108,7 +109,7 @@ function virtualLinks(state: ControllerState, km: string, apps: readonly QkdApp[
   });
 }
 
-function relayStatus({ reachable, synchronised }: PeerReport): "ACTIVE" | "PENDING" | "OFF" {
+function relayStatus({ reachable, synchronised }: PeerFacts): "ACTIVE" | "PENDING" | "OFF" {
   if (!reachable) return "OFF";
   return synchronised ? "ACTIVE" : "PENDING";
 }

@@ -1,6 +1,6 @@
 // The parts of a key manager that have to get on while they have something to do, for the health that a watchdog trusts.
 
-import type { KeyManager } from "../../keys/manager/key-manager.ts";
+import type { KeysAdmin, KeysProgress } from "../../keys/report.ts";
 import type { Progress } from "./health.ts";
 
 interface ProgressCheck {
@@ -14,33 +14,30 @@ const BEYOND_MS = 30_000;
 const BLOCK_WITHIN_MS = 30_000;
 
 /** Supply, relays, and the intake of each link. What cannot get on for want of token, store or audit log rests. */
-export function progressChecksOf(keys: KeyManager): readonly ProgressCheck[] {
-  const { timeoutMs, relayTimeoutMs } = keys.context.policy;
-  const pairs = [keys.local, ...keys.peers.values()];
-  const sum = (amount: (pair: (typeof pairs)[number]) => number): number =>
-    pairs.reduce((total, pair) => total + amount(pair), 0);
+export function progressChecksOf(keys: Pick<KeysAdmin, "progress" | "report" | "times">): readonly ProgressCheck[] {
+  const { supplyMs, relayMs } = keys.times;
   const whileAble =
-    (progress: Progress): Progress =>
-    () =>
-      keys.isAble ? progress() : undefined;
+    (read: (progress: KeysProgress) => number | undefined): Progress =>
+    () => {
+      const progress = keys.progress();
+      return progress.isAble ? read(progress) : undefined;
+    };
   return [
     {
       name: "supply",
-      withinMs: timeoutMs + BEYOND_MS,
-      progress: whileAble(() => (sum(({ desk }) => desk.waiting) === 0 ? undefined : sum(({ desk }) => desk.waited))),
+      withinMs: supplyMs + BEYOND_MS,
+      progress: whileAble(({ supply }) => (supply.waiting === 0 ? undefined : supply.ended)),
     },
     {
       name: "kx",
       // The last KM of a route waits for parts, each KM on it for the next.
-      withinMs: 3 * relayTimeoutMs + BEYOND_MS,
-      progress: whileAble(() =>
-        sum(({ stock }) => stock.inFlight) === 0 ? undefined : sum(({ stock }) => stock.relaysEnded),
-      ),
+      withinMs: 3 * relayMs + BEYOND_MS,
+      progress: whileAble(({ relays }) => (relays.inFlight === 0 ? undefined : relays.ended)),
     },
-    ...[...keys.links.keys()].map((link) => ({
-      name: `intake ${link}`,
+    ...keys.report().links.map(({ id }) => ({
+      name: `intake ${id}`,
       withinMs: BLOCK_WITHIN_MS,
-      progress: whileAble(() => keys.intakeProgress(link)),
+      progress: whileAble(({ intake }) => intake.get(id)),
     })),
   ];
 }

@@ -1,6 +1,7 @@
 // The gauges of the key manager, from what it says of itself.
 
-import type { ClusterReport, KmReport, LinkReport, PeerReport } from "../status.ts";
+import type { PeerFacts } from "../../keys/report.ts";
+import type { ClusterReport, KmReport, LinkReport } from "../status.ts";
 import type { Collect, SetGauge } from "./gauges.ts";
 
 /** `connections` by door, open or on their way. */
@@ -38,7 +39,7 @@ function linkGauges(set: SetGauge, report: LinkReport): void {
   set("link_usable_blocks", report.usable, link);
 }
 
-function peerGauges(set: SetGauge, report: PeerReport): void {
+function peerGauges(set: SetGauge, report: PeerFacts): void {
   const peer = { peer: report.id };
   set("peer_connected", Number(report.connected), peer);
   set("peer_synchronised", Number(report.synchronised), peer);

@@ -1,7 +1,7 @@
 // What an operator asks of a running KM beyond its status: links out of use, sessions one by one, what went wrong, the log's level.
 
 import { Fault, malformed } from "../../core/fault.ts";
-import type { KeyManager } from "../../keys/manager/key-manager.ts";
+import type { KeysAdmin } from "../../keys/report.ts";
 import { LOG_LEVELS, type SettableLog } from "../log.ts";
 import type { RecentFaults } from "../recent-faults.ts";
 import type { ControlArgs, ControlCommands } from "./dialogue.ts";
@@ -9,7 +9,7 @@ import type { ControlArgs, ControlCommands } from "./dialogue.ts";
 /** What an operator's commands reach. */
 export interface OperatorPorts {
   /** Undefined before the books are read. */
-  keys(): KeyManager | undefined;
+  keys(): KeysAdmin | undefined;
   readonly faults: Pick<RecentFaults, "read">;
   readonly log: SettableLog;
 }
@@ -35,7 +35,7 @@ export function operatorCommands({ keys, faults, log }: OperatorPorts): ControlC
       await ready(keys()).acceptModule(link);
       return { link };
     },
-    sessions: async () => ready(keys()).sessions.list(MOST_SESSIONS),
+    sessions: async () => ready(keys()).sessionViews(MOST_SESSIONS),
     faults: async () => faults.read(),
     log_level: async ({ level }: ControlArgs) => {
       const chosen = LOG_LEVELS.find((one) => one === level);
@@ -47,7 +47,7 @@ export function operatorCommands({ keys, faults, log }: OperatorPorts): ControlC
 }
 
 /** @throws Fault HSM_UNAVAILABLE */
-function ready(keys: KeyManager | undefined): KeyManager {
+function ready(keys: KeysAdmin | undefined): KeysAdmin {
   if (keys !== undefined) return keys;
   throw new Fault("HSM_UNAVAILABLE", {
     text: "the key manager is still starting: it waits for its token or its store",

@@ -23,6 +23,7 @@ import { LocalStock } from "../peers/local-stock.ts";
 import { Peer } from "../peers/peer.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
 import { RelayNetwork } from "../relay/relay-network.ts";
+import type { KeysAdmin, KeysProgress, KeysReport, SessionView } from "../report.ts";
 import { RouteTable } from "../routes/route-table.ts";
 import { Routes, type TopologyLink, wholeTopology } from "../routes/routes.ts";
 import type { SessionHost } from "../sessions/session-host.ts";
@@ -36,6 +37,7 @@ import { AppRequests } from "./app-requests.ts";
 import { type AppEntry, Apps } from "./apps.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadInventory } from "./load.ts";
+import { progressOf, reportOf } from "./report.ts";
 import { SharedPeers } from "./shared-peers.ts";
 
 export type { AppEntry };
@@ -66,7 +68,7 @@ const BOOT_BYTES = 8;
 const MEMBERS_SKEW_MS = 5_000;
 
 /** One KM's key manager: open it, attach drivers to its links, hand `supply` and `fetch` to the doors, stop it. */
-export class KeyManager implements KeyDoor {
+export class KeyManager implements KeyDoor, KeysAdmin {
   readonly context: Context;
   readonly sizes: KeySizes;
   readonly local: LocalStock;
@@ -236,6 +238,22 @@ export class KeyManager implements KeyDoor {
   /** What is shared with a peer, or with ourselves. */
   pair(peer: KmId): Peer | LocalStock | undefined {
     return this.#sharedPeers.of(peer);
+  }
+
+  get times(): KeysAdmin["times"] {
+    return { supplyMs: this.context.policy.timeoutMs, relayMs: this.context.policy.relayTimeoutMs };
+  }
+
+  report(): KeysReport {
+    return reportOf(this);
+  }
+
+  progress(): KeysProgress {
+    return progressOf(this);
+  }
+
+  sessionViews(most: number): readonly SessionView[] {
+    return this.sessions.list(most);
   }
 
   /** Whether an application is served here. */

@@ -4,10 +4,9 @@ import { Fault, malformed } from "../../core/fault.ts";
 import { ID_PATTERN, type KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Context } from "../common/context.ts";
-import type { NumberedResult, RelayTotals } from "../common/relay-log.ts";
 import { type RouteRow, TABLE } from "../common/rows.ts";
 import { SerialQueue } from "../common/serial-queue.ts";
-import type { RouteAdmin } from "./route-admin.ts";
+import type { NumberedResult, RelayTotals, RouteAdmin } from "../report.ts";
 import { disjointOf, type Route, type Routes } from "./routes.ts";
 
 /** Routes of one destination, and KMs between its ends. */

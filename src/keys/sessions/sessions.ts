@@ -20,6 +20,7 @@ import type {
   SessionPeer,
   SessionRequest,
 } from "../ports.ts";
+import type { SessionView } from "../report.ts";
 import { PeerBoots } from "./peer-boots.ts";
 import type { Session } from "./session.ts";
 import { SessionDestination } from "./session-destination.ts";
@@ -152,21 +153,6 @@ export class Sessions implements SessionDoor {
     if (peer !== this.#host.context.self) this.#endNotices.add(session, reason);
     else this.#tables[role === "initiator" ? "destination" : "initiator"].heard(peer, id, reason);
   }
-}
-
-/** One session, for people. */
-export interface SessionView {
-  readonly id: string;
-  /** Of the application at home here. */
-  readonly role: SessionRole;
-  readonly initiator: string;
-  readonly destination: string;
-  readonly peer: string;
-  readonly state: Session["state"];
-  /** Keys supplied, and how many may be. */
-  readonly spent: number;
-  readonly budget: number;
-  readonly idleMs: number;
 }
 
 function viewOf(role: SessionRole, { terms, state, spent, usedAt }: Session, nowMs: number): SessionView {

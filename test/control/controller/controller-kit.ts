@@ -9,7 +9,7 @@ import type { RecentFault } from "../../../src/control/recent-faults.ts";
 import { reportOf } from "../../../src/control/status.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import type { TopologyLink } from "../../../src/core/topology.ts";
-import type { SessionView } from "../../../src/keys/sessions/sessions.ts";
+import type { SessionView } from "../../../src/keys/report.ts";
 import { APPS, POLICY } from "../../keys/support/network.ts";
 import { TestNode } from "../../keys/support/node.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../../support/certificates.ts";
