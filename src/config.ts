@@ -8,6 +8,7 @@ import { type Complain, checkFiles, checkRelations, type Known } from "./config/
 import { lineFinder, type Path } from "./config/lines.ts";
 import { SCHEMA } from "./config/schema.ts";
 import { configOf } from "./config/typed.ts";
+import type { CertificateName } from "./core/certificate-names.ts";
 import type { AppId, KmId, LinkId } from "./core/ids.ts";
 import type { SessionPolicy, SupplyPolicy } from "./core/policy.ts";
 import type { TopologyLink } from "./core/topology.ts";
@@ -167,6 +168,8 @@ export interface PeerConfig {
 export interface AppConfig {
   readonly id: AppId;
   readonly home: KmId;
+  /** Its certificates, where they are of another make; empty for those with our URI. */
+  readonly certificates: readonly CertificateName[];
   readonly quotaBitsPerS: number | undefined;
   readonly quotaBurstBits: number | undefined;
 }

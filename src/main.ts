@@ -21,6 +21,7 @@ import { systemClock, systemPace, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import type { Random } from "./core/ports.ts";
 import { type Given, runNode } from "./node.ts";
+import { startFailure } from "./start-failure.ts";
 
 const FORCED_EXIT_MS = 7000;
 
@@ -106,7 +107,10 @@ async function main(): Promise<void> {
     // Loaded by a KM that is several machines alone.
     else await (await import("./node-member.ts")).runMember(base, config.cluster);
   } catch (err) {
-    log.error({ err, fault: asFault(err).code }, "this key manager cannot run");
+    const why = startFailure(err, config);
+    const fault = asFault(err).code;
+    if (why === undefined) log.error({ err, fault }, "this key manager cannot run");
+    else log.error({ fault, why }, `this key manager cannot run: ${why}`);
     process.exitCode = 1;
   }
   // Whoever could end in order needs no reset, not even to say why it cannot run. All other ends leave it armed.

@@ -8,6 +8,7 @@ import type { Audit, Clock, Log, Meter } from "./core/ports.ts";
 import { type Secret, secretOf } from "./core/secret.ts";
 import type { KeyManager } from "./keys/manager/key-manager.ts";
 import type { KeyDoor } from "./keys/ports.ts";
+import type { Identify } from "./net/certificate-names.ts";
 import type { PreSharedKeys } from "./net/pre-shared.ts";
 import { readTls } from "./node-settings.ts";
 
@@ -16,6 +17,8 @@ export interface DoorPorts {
   readonly door: KeyDoor;
   /** Whether an application may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
+  /** Knows applications by certificates of other makes. */
+  readonly identify: Identify | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;

@@ -35,6 +35,7 @@ import { StartupGate } from "./keys/manager/startup-gate.ts";
 import { parsePairingKey } from "./kq/pairing.ts";
 import { startKx } from "./kx/peers.ts";
 import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
+import { identifier } from "./net/certificate-names.ts";
 import { lateAudit, openAudit, versionOf } from "./node-audit.ts";
 import { blockBytesOf, checkSlots, INTAKE_SLOTS, readTls, settingsOf, vaultOptionsOf } from "./node-settings.ts";
 import { type OpenVault, openVault } from "./vault/open.ts";
@@ -206,7 +207,8 @@ async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): P
     if (home === undefined) return new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry names ${id}` });
     return new Fault("NOT_AT_HOME", { text: `${home} is the home of ${id}, not ${config.node.id}: connect there` });
   };
-  const ports = { door: node.door, sessions: node.door, admit, clock, log, meter: metrics.meter, audit: base.audit };
+  const doors = { door: node.door, sessions: node.door, admit, identify: identifier(config.apps) };
+  const ports = { ...doors, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
   const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));

@@ -68,6 +68,7 @@ const FREE = [
   "src/node-member.ts",
   "src/node-audit.ts",
   "src/node-settings.ts",
+  "src/start-failure.ts",
   "src/cli/",
   "test/",
 ];

@@ -1,6 +1,7 @@
 // The command `qkm`: what there is to do, and how it ends when something is wrong.
 
 import { CommanderError } from "commander";
+import { fileFailure } from "../start-failure.ts";
 import { CommandError, EXIT, type ExitCode } from "./common/exit.ts";
 import { programFor } from "./common/program.ts";
 
@@ -9,6 +10,8 @@ function report(thrown: unknown): ExitCode {
   if (!(thrown instanceof Error)) return say(`qkm: a defect: ${thrown}`, EXIT.internal);
   if (thrown.name === "ConfigError") return say(thrown.message, EXIT.config);
   if (thrown instanceof CommandError) return say(`qkm: ${thrown.message}`, thrown.exitCode);
+  const aboutFile = fileFailure(thrown);
+  if (aboutFile !== undefined) return say(`qkm: ${aboutFile}`, EXIT.unavailable);
   if (FORESEEN.includes(thrown.name)) return say(`qkm: ${thrown.message}`, EXIT.failed);
   return say(`qkm: a defect: ${thrown.stack}`, EXIT.internal);
 }

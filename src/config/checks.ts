@@ -2,6 +2,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import type { NodeConfig } from "../config.ts";
+import { markOf, uriOfApp } from "../core/certificate-names.ts";
 import { Topology } from "../core/topology.ts";
 import type { Path } from "./lines.ts";
 import { once } from "./once.ts";
@@ -27,6 +28,7 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkLinks(config, known, complain);
   checkPorts(config, complain);
   checkPeersAndApps(config, complain);
+  checkCertificates(config, complain);
   checkFetchApps(config, complain);
   checkSkip(config, complain);
   const { certificate, key } = config.syslog ?? {};
@@ -140,6 +142,22 @@ function checkPeersAndApps({ node, peers, apps, supply }: NodeConfig, complain: 
     if (!homes.has(app.home)) complain(["apps", at, "home"], `"${app.home}" is neither this node nor one of [[peers]]`);
     if (app.quotaBurstBits !== undefined && app.quotaBurstBits < supply.defaultKeyBits) {
       complain(["apps", at, "quota_burst_bits"], "must be enough for one key of default_key_bits");
+    }
+  }
+}
+
+/** No certificate may fit two applications, as far as their names tell. */
+function checkCertificates({ apps }: NodeConfig, complain: Complain): void {
+  const ours = apps.filter(({ certificates }) => certificates.length === 0);
+  const owners = new Map<string, string>(ours.map(({ id }) => [markOf({ uri: uriOfApp(id) }), id]));
+  for (const [at, { id, certificates }] of apps.entries()) {
+    for (const [index, name] of certificates.entries()) {
+      const mark = markOf(name);
+      const owner = owners.get(mark);
+      if (owner !== undefined) {
+        complain(["apps", at, "certificates", index], `a certificate with ${mark} is one of "${owner}" already`);
+      }
+      owners.set(mark, id);
     }
   }
 }

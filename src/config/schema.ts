@@ -3,6 +3,7 @@
 import * as v from "valibot";
 import { ID_PATTERN } from "../core/ids.ts";
 
+const FINGERPRINT = /^(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$/;
 const ENDPOINT = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/;
 
 const text = (meaning: string) =>
@@ -69,6 +70,28 @@ const cost = v.optional(
 /** Links of a network, and KMs that a key may come by at the same time. */
 const MOST_LINKS = 10_000;
 const MOST_PATHS = 8;
+
+/** One of the ways to know an application's certificate. */
+const certificate = v.pipe(
+  v.strictObject({
+    uri: v.optional(text("a URI among its alternative names")),
+    dns: v.optional(text("a DNS name among its alternative names; no patterns")),
+    cn: v.optional(text("its common name; with `issuer`")),
+    issuer: v.optional(text("its issuer's name, as `openssl x509 -noout -issuer -nameopt RFC2253` prints it")),
+    sha256: v.optional(
+      v.pipe(
+        text("its SHA-256 fingerprint, as `openssl x509 -noout -fingerprint -sha256` prints it"),
+        v.check((digits) => FINGERPRINT.test(digits), "must be 64 hexadecimal digits, with colons or without"),
+      ),
+    ),
+  }),
+  v.check(
+    ({ uri, dns, cn, issuer, sha256 }) =>
+      [uri, dns, cn ?? issuer, sha256].filter((name) => name !== undefined).length === 1 &&
+      (cn === undefined) === (issuer === undefined),
+    "must have one of uri, dns, sha256, or cn with issuer",
+  ),
+);
 
 /** Every table of the file; `docs/configuration.md` is generated from it. */
 export const SCHEMA = v.strictObject({
@@ -330,6 +353,7 @@ export const SCHEMA = v.strictObject({
       v.strictObject({
         id: id("the application's ID, as in its certificate"),
         home: id("the KM that serves it: this one or one of `[[peers]]`"),
+        certificates: v.optional(v.array(certificate, "must be written as [[apps.certificates]]"), []),
         quota_bits_per_s: v.optional(quota.quota_bits_per_s),
         quota_burst_bits: v.optional(quota.quota_burst_bits),
       }),

@@ -2,6 +2,7 @@
 
 import { dirname, resolve } from "node:path";
 import type { DoorConfig, NodeConfig, TlsFiles } from "../config.ts";
+import type { CertificateName } from "../core/certificate-names.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
 import { isNetworkPort } from "../core/network-port.ts";
 import type { TopologyLink } from "../core/topology.ts";
@@ -110,11 +111,24 @@ export function configOf(from: Written, file: string): NodeConfig {
     apps: from.apps.map((app) => ({
       id: appId(app.id),
       home: kmId(app.home),
+      certificates: app.certificates.flatMap(certificateName),
       quotaBitsPerS: app.quota_bits_per_s,
       quotaBurstBits: app.quota_burst_bits,
     })),
   };
 }
+
+/** What one entry says, whether that is one thing or, wrongly, more. */
+function certificateName({ uri, dns, cn, issuer, sha256 }: WrittenCertificate): readonly CertificateName[] {
+  return [
+    ...(uri === undefined ? [] : [{ uri }]),
+    ...(dns === undefined ? [] : [{ dns }]),
+    ...(cn === undefined || issuer === undefined ? [] : [{ cn, issuer }]),
+    ...(sha256 === undefined ? [] : [{ sha256 }]),
+  ];
+}
+
+type WrittenCertificate = Written["apps"][number]["certificates"][number];
 
 function supplyOf(from: Written["supply"]): NodeConfig["supply"] {
   return {

@@ -4,6 +4,7 @@ import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
 import type { Audit } from "../core/ports.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
+import type { Identify } from "../net/certificate-names.ts";
 import type { TlsMaterial } from "../net/options.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler } from "./handler.ts";
@@ -25,6 +26,8 @@ export interface Etsi014Options {
 export interface Etsi014Ports extends ServicePorts, HandlerPorts {
   /** Whether the application of a certificate may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
+  /** Knows applications by certificates of other makes. */
+  readonly identify?: Identify | undefined;
   readonly audit?: Audit;
 }
 

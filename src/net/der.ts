@@ -1,4 +1,4 @@
-// As much of DER and X.509 as it takes to read the URIs of a certificate's subject alternative names.
+// As much of DER and X.509 as it takes to read the URIs and DNS names of a certificate's subject alternative names.
 
 interface Element {
   readonly tag: number;
@@ -9,6 +9,7 @@ const SEQUENCE = 0x30;
 const OBJECT_ID = 0x06;
 const OCTET_STRING = 0x04;
 const EXTENSIONS = 0xa3;
+const DNS = 0x82;
 const URI = 0x86;
 /** 2.5.29.17 */
 const SUBJECT_ALT_NAME = "551d11";
@@ -18,14 +19,19 @@ const SUBJECT_ALT_NAME = "551d11";
  * names with commas, cannot be parsed safely.
  * @throws RangeError when the bytes are no certificate
  */
-export function uriNames(certificate: Uint8Array): readonly string[] {
+export const uriNames = (certificate: Uint8Array): readonly string[] => namesOf(certificate, URI);
+
+/** The DNS names in the same place. @throws RangeError when the bytes are no certificate */
+export const dnsNames = (certificate: Uint8Array): readonly string[] => namesOf(certificate, DNS);
+
+function namesOf(certificate: Uint8Array, kind: number): readonly string[] {
   const toBeSigned = inner(only(elements(certificate)), SEQUENCE)[0];
   if (toBeSigned === undefined) throw new RangeError("the certificate is empty");
   return inner(toBeSigned, SEQUENCE)
     .filter(({ tag }) => tag === EXTENSIONS)
     .flatMap((extensions) => inner(only(elements(extensions.body)), SEQUENCE))
     .flatMap(alternativeNames)
-    .filter(({ tag }) => tag === URI)
+    .filter(({ tag }) => tag === kind)
     .map(({ body }) => Buffer.from(body).toString("latin1"));
 }
 

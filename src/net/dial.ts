@@ -110,7 +110,7 @@ const isTls = (code: unknown): boolean => typeof code === "string" && code.start
 function welcome(socket: TLSSocket, { kind, expect, groups }: DialOptions): KnownPeer | Refusal {
   const admit = (id: string): Fault | undefined =>
     id === expect ? undefined : new Fault("NOT_AUTHORIZED", { text: `${expect} was dialled` });
-  const peer = examine(socket, kind, admit);
+  const peer = examine(socket, kind, { admit });
   if (peer instanceof Refusal) return peer;
   const group = groupOf(socket);
   if (group === undefined || !groups.includes(group)) return new Refusal("group", group);

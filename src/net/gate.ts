@@ -5,7 +5,7 @@ import { createServer, type Server, type TLSSocket, type TlsOptions } from "node
 import { TrafficSecrets } from "./alert.ts";
 import { ARRIVAL_LIMITS, type Arrival, Arrivals, freeTls, type KeyExchange, varied } from "./arrivals.ts";
 import { type ClientHello, GROUPS, peekHello } from "./client-hello.ts";
-import { type Admit, examine, identityOf, type Peer } from "./identity.ts";
+import { type Admit, examine, identified, type Peer } from "./identity.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./options.ts";
 import { Places } from "./places.ts";
 import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./pre-shared.ts";
@@ -144,15 +144,16 @@ export class Gate {
 
   #examine(socket: TLSSocket, arrival: Arrival): void {
     const { door, kind } = this.#options;
-    const { audit, log, meter, admit } = this.#ports;
+    const { audit, log, meter, admit, identify } = this.#ports;
     const { from, group, shown } = arrival;
-    const peer = group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, admit, nameOf(socket));
+    const peer =
+      group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, { admit, identify }, nameOf(socket));
     const refusal = peer instanceof Refusal ? peer : this.#places.take(peer.id, socket);
     if (refusal !== undefined || peer instanceof Refusal) {
       const why = refusal ?? new Refusal("handshake");
       const certificate = socket.getPeerX509Certificate();
       this.#refuse(why, from, certificateFields(certificate));
-      const id = certificate === undefined ? undefined : identityOf(certificate, kind);
+      const id = certificate === undefined ? undefined : identified(certificate, kind, identify);
       if (why.fault?.code !== "NOT_AT_HOME" || typeof id !== "string" || this.#ports.turnAway === undefined) {
         this.#part(socket, arrival, why);
         return;

@@ -3,6 +3,7 @@
 import type { TLSSocket } from "node:tls";
 import type { Fault } from "../core/fault.ts";
 import { ID_PATTERN } from "../core/ids.ts";
+import type { Identify } from "./certificate-names.ts";
 import { uriNames } from "./der.ts";
 import { type Certificate, certificateLine, Refusal, refusalOfVerdict } from "./refusal.ts";
 
@@ -11,6 +12,13 @@ export type PeerKind = "app" | "km" | "controller" | "monitor";
 
 /** Tells whether an ID of a certificate may connect: an app homed here, a configured peer. */
 export type Admit = (id: string, serverName: string) => Fault | undefined;
+
+/**
+ * Whose certificate it is: the application that `identify` knows it for, otherwise the ID in it; or a refusal.
+ */
+export function identified(certificate: Certificate, kind: PeerKind, identify?: Identify): string | Refusal {
+  return (kind === "app" ? identify?.(certificate) : undefined) ?? identityOf(certificate, kind);
+}
 
 /** The ID in a certificate of that kind; a refusal when it has no URI, several, one of another kind, or one that is no ID. */
 export function identityOf(certificate: Pick<Certificate, "raw">, kind: PeerKind): string | Refusal {
@@ -40,15 +48,26 @@ export interface Peer {
   readonly serverName: string;
 }
 
+/** Who decides whose a certificate is and whether that one may connect. */
+interface Examiner {
+  readonly admit: Admit;
+  readonly identify?: Identify | undefined;
+}
+
 /**
  * Examines the peer of a socket whose handshake has ended: chain, validity, identity, admission.
  * @param serverName with which it came
  */
-export function examine(socket: TLSSocket, kind: PeerKind, admit: Admit, serverName = ""): Peer | Refusal {
+export function examine(
+  socket: TLSSocket,
+  kind: PeerKind,
+  { admit, identify }: Examiner,
+  serverName = "",
+): Peer | Refusal {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return new Refusal("no_certificate");
   if (!socket.authorized) return refusalOfVerdict(String(socket.authorizationError));
-  const id = identityOf(certificate, kind);
+  const id = identified(certificate, kind, identify);
   if (id instanceof Refusal) return id;
   const fault = admit(id, serverName);
   if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`, fault);

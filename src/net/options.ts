@@ -4,6 +4,7 @@ import type { SecureContextOptions, TLSSocket } from "node:tls";
 import type { Fault } from "../core/fault.ts";
 import type { Audit, Log, Meter } from "../core/ports.ts";
 import type { ArrivalLimits } from "./arrivals.ts";
+import type { Identify } from "./certificate-names.ts";
 import type { Group } from "./client-hello.ts";
 import type { Admit, PeerKind } from "./identity.ts";
 import type { PreSharedKeys } from "./pre-shared.ts";
@@ -69,6 +70,8 @@ export interface NetPorts {
   readonly meter: Meter;
   readonly audit?: Audit;
   readonly admit: Admit;
+  /** Knows applications by certificates of other makes. */
+  readonly identify?: Identify | undefined;
   /**
    * Takes an application that is at the wrong key manager (`admit` says NOT_AT_HOME), to tell it so in the door's own words. It has a
    * few seconds. Without this it is refused with an alert.

@@ -8,6 +8,7 @@ import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
 import type { Audit } from "../core/ports.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
+import type { Identify } from "../net/certificate-names.ts";
 import type { TlsMaterial } from "../net/options.ts";
 import type { PreSharedKeys } from "../net/pre-shared.ts";
 import { listenTls } from "../net/tls-listener.ts";
@@ -31,6 +32,8 @@ export interface SkipOptions {
 export interface SkipPorts extends ServicePorts, HandlerPorts {
   /** Whether an application may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
+  /** Knows applications by certificates of other makes. */
+  readonly identify?: Identify | undefined;
   readonly audit?: Audit;
 }
 

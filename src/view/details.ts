@@ -15,6 +15,7 @@ export function kmDetail({ id, said, silence }: KnownKm, nowMs: number): Detail 
     title: id,
     facts: factsOf(said, nowMs),
     tables: [
+      ...membersOf(said),
       peersOf(said),
       modulesOf(said.links),
       table(
@@ -32,6 +33,7 @@ function factsOf({ node }: Overview, nowMs: number): Detail["facts"] {
   return [
     ["security module", goodIf(node.token === "ready", node.token)],
     ["key store", goodIf(node.store === "ready", node.store)],
+    ...(node.cluster ? [["etcd", goodIf(node.cluster.etcd === "ready", node.cluster.etcd)] as const] : []),
     ["sealing", text(`${node.seal}, KEK epoch ${node.epoch}`)],
     [
       "health",
@@ -54,6 +56,27 @@ const table = (title: string, columns: readonly string[], rows: DetailTable["row
   columns,
   rows,
 });
+
+/** Of a KM that is several machines: the member that answers, and those that it knows. */
+function membersOf({ node: { km, cluster } }: Overview): readonly DetailTable[] {
+  // A KM of an earlier version does not tell of it at all.
+  if (!cluster) return [];
+  const { member, state, generation, lag_ms, lease_left_ms, others } = cluster;
+  const lag = lag_ms === 0 ? marked("nothing", "good") : marked(secondsText(lag_ms), "warn");
+  const lease = marked(secondsText(lease_left_ms), lease_left_ms > 0 ? "good" : "bad");
+  const rows = others.map((other) => [
+    text(`${km}.${other.member}`),
+    text(other.state),
+    text("–"),
+    other.behind === 0 ? marked("nothing", "good") : marked(`${amountText(other.behind)} writes`, "warn"),
+    text("–"),
+  ]);
+  if (others.length === 0) rows.push([marked("no other member runs", "warn"), ...["–", "–", "–", "–"].map(text)]);
+  const columns = ["member", "state", "generation", "lags by", "lease left"];
+  return [table("Members", columns, [[text(`${km}.${member}`), text(state), text(generation), lag, lease], ...rows])];
+}
+
+const secondsText = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 function peersOf({ node, peers }: Overview): DetailTable {
   const columns = ["KM", "Kx", "keys in stock", "KMA-keys", "held", "relays ready", "failed", "waiting"];

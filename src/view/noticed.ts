@@ -10,6 +10,9 @@ const LINE_REMEDY =
 const SILENT_REMEDY =
   "Look whether the process runs and its controller endpoint can be reached from here; its log says why it ended.";
 
+const ETCD_REMEDY =
+  "Look whether most voters of etcd run, and can be reached from this KM; it supplies up to its durable marks meanwhile.";
+
 /** Undefined when the change is none to tell: it became well again, or is as before. */
 export function noticedOfKm(before: KmSummary | undefined, now: KmSummary): Noticed | undefined {
   if (before?.why === now.why || now.why === "") return undefined;
@@ -21,7 +24,7 @@ export function noticedOfKm(before: KmSummary | undefined, now: KmSummary): Noti
     level: "error",
     message: now.state === "silent" ? `does not answer: ${now.why}` : now.why,
     fault,
-    remedy: now.state === "silent" ? SILENT_REMEDY : fault && FAULTS[fault].manual,
+    remedy: now.state === "silent" ? SILENT_REMEDY : remedyOf(fault, now.why),
     about: ["seen by the view"],
   };
 }
@@ -31,6 +34,11 @@ function faultOf(why: string): keyof typeof FAULTS | null {
   if (why.includes("PIN")) return "WRONG_PIN";
   if (why.includes("key store")) return "STORE_UNAVAILABLE";
   return why.includes("not synchronised") ? "PEER_UNAVAILABLE" : null;
+}
+
+function remedyOf(fault: keyof typeof FAULTS | null, why: string): string | null {
+  if (fault !== null) return FAULTS[fault].manual;
+  return why.includes("etcd") ? ETCD_REMEDY : null;
 }
 
 /** Like `noticedOfKm`. */

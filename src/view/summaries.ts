@@ -61,6 +61,7 @@ function troublesOf(
   return [
     ...(node.token === "ready" ? [] : [TOKEN_TROUBLES[node.token] ?? `its token is ${node.token}`]),
     ...(node.store === "ready" ? [] : ["its key store cannot be written"]),
+    ...(node.cluster?.etcd === "failing" ? ["its etcd does not answer"] : []),
     ...(node.healthy ? [] : [`silent inside: ${node.silent.join(", ")}`]),
     ...(node.ready && apart.length > 0 ? [`not synchronised with ${listOf(apart)}`] : []),
     ...expiring

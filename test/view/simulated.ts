@@ -92,7 +92,7 @@ function kmOf(id: string, ids: readonly string[], links: NetworkShape["links"]):
       ...{ km: id, version: "0.1.0", board: "host", ready: true, token: "ready", store: "ready", seal: "direct" },
       ...{ epoch: 1, waiting: 0, started_at: "2026-01-01T00:00:00.000Z", healthy: true, silent: [] },
       ...{ loop_delay_p50_ms: 0.2, loop_delay_p99_ms: 2, loop_delay_max_ms: 9, memory_bytes: 120e6 },
-      ...{ sessions_initiator: 0, sessions_destination: 0, apps: 2, keys_supplied: 0, keys_fetched: 0 },
+      ...{ sessions_initiator: 0, sessions_destination: 0, apps: 2, keys_supplied: 0, keys_fetched: 0, cluster: null },
     },
     links: own.map((link) => ({
       ...{ link: link.id, peer: link.kms.find((km) => km !== id) ?? "", line: "up", module: "Simulated" },

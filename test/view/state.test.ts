@@ -157,6 +157,36 @@ test("a KM in detail has its peers, modules, applications, sessions and certific
   expect(state.detail("link:l-1-2")?.tables[0]?.rows).toHaveLength(2);
 });
 
+describe("a KM that is several machines", () => {
+  const CLUSTER = {
+    ...{ member: "1", state: "active", generation: 7, lag_ms: 0, lease_left_ms: 2400, etcd: "ready" },
+    others: [{ member: "2", state: "standby", behind: 3 }],
+  };
+  const members = () => state.detail("km:km-001")?.tables.find(({ title }) => title === "Members")?.rows;
+
+  test("has its members in detail: state, generation, lag of the standby, lease", async () => {
+    net.km("km-001").node.cluster = CLUSTER;
+    await look();
+    expect(kmNamed("km-001")?.state).toBe("ready");
+    expect(members()?.map((cells) => cells.map(({ text }) => text))).toEqual([
+      ["km-001.1", "active", "7", "nothing", "2.4 s"],
+      ["km-001.2", "standby", "–", "3 writes", "–"],
+    ]);
+    expect(members()?.map((cells) => cells[3]?.mark)).toEqual(["good", "warn"]);
+  });
+
+  test("shows that no other member runs, and is in trouble without etcd", async () => {
+    net.km("km-001").node.cluster = { ...CLUSTER, etcd: "failing", lease_left_ms: -10, others: [] };
+    await look();
+    expect(kmNamed("km-001")?.state).toBe("trouble");
+    expect(lastFault()).toMatchObject({ km: "km-001", fault: null, remedy: expect.stringContaining("voters") });
+    expect(members()?.map((cells) => cells.map(({ mark }) => mark).find((mark) => mark !== "good"))).toEqual([
+      undefined,
+      "warn",
+    ]);
+  });
+});
+
 test("a hundred KMs are looked at in less than ten milliseconds", async () => {
   net = simulatedNetwork(100);
   state = new NetworkState(net.shape, NOW);

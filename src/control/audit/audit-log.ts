@@ -63,6 +63,8 @@ export class AuditLog implements Audit, AsyncDisposable {
   #stopTimer: (() => void) | undefined;
   #gatherMs: number;
   #isClosed = false;
+  /** Whether the token sealed a batch since the log was opened. */
+  #hasSealed = false;
   /** Lines of the last batches, for whoever looks. */
   readonly #tail: Uint8Array[] = [];
   #tailBytes = 0;
@@ -218,6 +220,7 @@ export class AuditLog implements Audit, AsyncDisposable {
     const seal: Seal = { seal: sequence, previous: hex(this.#last.link), hash: hex(hash), mac: hex(mac) };
     const removed = await this.#segments.append(Buffer.concat([lines, Buffer.from(sealLine(seal))]), sequence);
     this.#pending = undefined;
+    this.#hasSealed = true;
     this.#remember(lines);
     this.#ports.durable?.(Buffer.concat([lines, Buffer.from(sealLine(seal))]));
     this.#last = { sequence, hash: seal.hash, link: linkOf(seal) };
@@ -270,7 +273,7 @@ export class AuditLog implements Audit, AsyncDisposable {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
     if (!this.#gather.isEmpty || this.#pending !== undefined) {
-      this.#ports.log.error({}, "the last events of the audit log could not be sealed and are lost");
+      this.#ports.log[this.#hasSealed ? "error" : "info"]({}, this.#hasSealed ? LOST : NEVER_SEALED);
     }
     await this.#segments[Symbol.asyncDispose]();
   }
@@ -281,5 +284,9 @@ export class AuditLog implements Audit, AsyncDisposable {
     await Promise.race([done, late.promise]).finally(stopTimer);
   }
 }
+
+const LOST = "the last events of the audit log could not be sealed and are lost";
+/** Nothing was done with keys then: what hindered the start is the fault, and this its consequence. */
+const NEVER_SEALED = "the start ended before the token was there: the audit log does not have it";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");

@@ -6,10 +6,11 @@ import type { Route, TopologyLink } from "../../core/topology.ts";
 import type { NumberedResult, PeerFacts, RouteAdmin, SessionView } from "../../keys/report.ts";
 import type { LoopDelay } from "../metrics/loop.ts";
 import type { RecentFault } from "../recent-faults.ts";
-import type { KmReport, LinkReport } from "../status.ts";
+import type { ClusterReport, KmReport, LinkReport } from "../status.ts";
 import type {
   APP,
   CERTIFICATE,
+  CLUSTER,
   DESTINATION,
   FAULT,
   LINK,
@@ -55,7 +56,7 @@ export function deskOf(state: ControllerState): RouteAdmin {
 
 export function nodeAnswer(state: ControllerState): Reported<typeof NODE> {
   const { version, board, startedMs, apps } = state;
-  const { km, ready, vault, peers, sessions, health } = state.report();
+  const { km, ready, vault, peers, sessions, health, cluster } = state.report();
   const { p50Ms, p99Ms, maxMs } = state.loop();
   const { supplied, fetched } = state.keys();
   return {
@@ -80,8 +81,19 @@ export function nodeAnswer(state: ControllerState): Reported<typeof NODE> {
     apps: apps.length,
     keys_supplied: sum(supplied.values()),
     keys_fetched: sum(fetched.values()),
+    cluster: cluster === undefined ? null : clusterAnswer(cluster),
   };
 }
+
+const clusterAnswer = (cluster: ClusterReport): Reported<typeof CLUSTER> => ({
+  member: cluster.member,
+  state: cluster.state,
+  generation: cluster.generation,
+  lag_ms: cluster.lagMs,
+  lease_left_ms: cluster.leaseLeftMs,
+  etcd: cluster.etcd,
+  others: cluster.others.map(({ member, state, behind }) => ({ member, state, behind })),
+});
 
 function sum(values: Iterable<number>): number {
   let total = 0;

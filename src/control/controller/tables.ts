@@ -34,6 +34,24 @@ export const ROUTE = {
 const routes = member<readonly Reported<typeof ROUTE>[]>("array of routes");
 const maybeRoutes = member<readonly Reported<typeof ROUTE>[] | null>("array of routes, or null");
 
+/** Another member of a KM that is several machines, as far as the active one knows. */
+export const OTHER_MEMBER = {
+  member: text("its name: `member` of its configuration"),
+  state: text("`active` or `standby`"),
+  behind: number("writes that its copy lacks; 0 for none"),
+} as const satisfies Table;
+
+/** The member that answers, and the others. */
+export const CLUSTER = {
+  member: text("its name: `member` of its configuration"),
+  state: text("`active` or `standby`; only the active one listens"),
+  generation: number("of the active member: higher with each takeover"),
+  lag_ms: number("for how long its copy has been behind the last write"),
+  lease_left_ms: number("what its lease has left; negative when it could not be renewed in time"),
+  etcd: text("`ready` or `failing`"),
+  others: member<readonly Reported<typeof OTHER_MEMBER>[]>("array of members")("those that run"),
+} as const satisfies Table;
+
 export const NODE = {
   km: text("this KM's ID"),
   version: text("of qkm"),
@@ -56,6 +74,9 @@ export const NODE = {
   apps: number("applications at home here"),
   keys_supplied: number("keys supplied since the start"),
   keys_fetched: number("keys fetched by ID since the start"),
+  cluster: member<Reported<typeof CLUSTER> | null>("object or null")(
+    "its members, where it is several machines; null where it is one",
+  ),
 } as const satisfies Table;
 
 export const LINK = {

@@ -239,6 +239,20 @@ describe("without token or disk", () => {
   });
 });
 
+test("a start that ends before the token was there is no alarm of the audit log; a loss after a seal is", async () => {
+  using kit = new AuditKit();
+  kit.isTokenGone = true;
+  await (await kit.open())[Symbol.asyncDispose]();
+  expect(kit.recorder.lines.filter(({ level }) => level === "error")).toEqual([]);
+  kit.isTokenGone = false;
+  const audit = await kit.open();
+  await audit.flush();
+  kit.isTokenGone = true;
+  audit.note("zeroised", {});
+  await audit[Symbol.asyncDispose]();
+  expect(kit.recorder.lines.filter(({ level }) => level === "error")).toHaveLength(1);
+});
+
 describe("when there is more than max_bytes", () => {
   test("the oldest segments go, which is itself in the log, and what is left is verified", async () => {
     using kit = new AuditKit();

@@ -3,7 +3,9 @@
 import { once } from "node:events";
 import { connect } from "node:tls";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { nodeAnswer } from "../../../src/control/controller/answers.ts";
 import { RESOURCES } from "../../../src/control/controller/tables.ts";
+import type { ClusterReport } from "../../../src/control/status.ts";
 import { kmId } from "../../../src/core/ids.ts";
 import type { PeerKind } from "../../../src/net/identity.ts";
 import { listenTls } from "../../../src/net/tls-listener.ts";
@@ -11,7 +13,7 @@ import type { TestNode } from "../../keys/support/node.ts";
 import { authority, type Credentials, forIdentity, material } from "../../support/certificates.ts";
 import { recorder } from "../../support/recorder.ts";
 import { until } from "../../support/until.ts";
-import { type Asked, ask, node, type Opened, open, type Papers, papers } from "./controller-kit.ts";
+import { type Asked, ask, node, type Opened, open, type Papers, papers, stateOf } from "./controller-kit.ts";
 
 let own: Papers;
 let km: TestNode;
@@ -103,6 +105,7 @@ describe("what is told", () => {
       ...{ seal: "direct", epoch: 3, waiting: 0, started_at: "2026-01-01T00:00:00.000Z", healthy: true, silent: [] },
       ...{ loop_delay_p50_ms: 0.1, loop_delay_p99_ms: 1.5, loop_delay_max_ms: 12, memory_bytes: 1 << 20 },
       ...{ sessions_initiator: 0, sessions_destination: 0, apps: 3, keys_supplied: 7, keys_fetched: 2 },
+      cluster: null,
     });
     const { links } = (await get("links")).json as { links: Record<string, unknown>[] };
     expect(
@@ -127,6 +130,24 @@ describe("what is told", () => {
     });
     const { topology } = (await get("topology")).json;
     expect(topology).toContainEqual({ link: "bd", kms: ["km-b", "km-d"], cost: 1 });
+  });
+
+  test("is the members of a KM that is several machines", () => {
+    const state = stateOf(km);
+    const cluster: ClusterReport = {
+      member: "1",
+      state: "active",
+      generation: 7,
+      owner: "1",
+      lagMs: 0,
+      leaseLeftMs: 2400,
+      etcd: "ready",
+      others: [{ member: "2", state: "standby", behind: 3 }],
+    };
+    expect(nodeAnswer({ ...state, report: () => ({ ...state.report(), cluster }) }).cluster).toEqual({
+      ...{ member: "1", state: "active", generation: 7, lag_ms: 0, lease_left_ms: 2400, etcd: "ready" },
+      others: [{ member: "2", state: "standby", behind: 3 }],
+    });
   });
 
   test("is each destination, with routes and who decides them", async () => {
