@@ -28,7 +28,7 @@ const KEYS = Object.fromEntries(
 
 /** What a room may import beside itself; after `type`, types only. A folder ends in `/`. `device/token.ts` has an error class. */
 const MAY: Readonly<Record<string, string>> = {
-  "src/core/": "",
+  "src/core/": "type node:ffi",
   "src/device/": "src/core/",
   "src/wire/": "src/core/",
   "src/kq/": "src/core/",

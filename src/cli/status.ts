@@ -7,7 +7,7 @@ import { keyCounts, statusOf } from "./common/control.ts";
 import { EXIT } from "./common/exit.ts";
 import { readNetwork } from "./common/network.ts";
 import { withNetwork } from "./common/network-option.ts";
-import { type KmView, kmTable, linkTable } from "./common/report-tables.ts";
+import { type KmView, kmTable, linkTable, memberTable } from "./common/report-tables.ts";
 import { endpointText } from "./provision/node-toml.ts";
 import { openConfig } from "./run.ts";
 
@@ -39,9 +39,14 @@ async function status(node: string | undefined, options: StatusOptions): Promise
           2,
         ),
       ]
-    : [...linkTable(views), "", ...kmTable(views)];
+    : tablesOf(views);
   process.stdout.write(`${lines.join("\n")}\n`);
   if (views.some(({ report }) => report === undefined)) process.exitCode = EXIT.unavailable;
+}
+
+function tablesOf(views: readonly KmView[]): readonly string[] {
+  const members = memberTable(views);
+  return [...linkTable(views), "", ...kmTable(views), ...(members.length > 0 ? ["", ...members] : [])];
 }
 
 async function viewOf(path: string, pid: number | undefined): Promise<KmView> {

@@ -33,6 +33,21 @@ export interface PeerFacts {
   readonly waiting: number;
 }
 
+/** A member of a KM that is several machines, and what it knows of the others. */
+export interface ClusterFacts {
+  readonly member: string;
+  readonly state: string;
+  /** Of the active member: higher with each takeover. */
+  readonly generation: number;
+  /** For how long its copy has been behind the last write. */
+  readonly lagMs: number;
+  /** Negative when the lease could not be renewed in time. */
+  readonly leaseLeftMs: number;
+  readonly etcd: string;
+  /** `behind`: writes that its copy lacks. */
+  readonly others: readonly { readonly member: string; readonly state: string; readonly behind: number }[];
+}
+
 /** What a running key manager says of itself. */
 export interface KmFacts {
   readonly km: string;
@@ -45,6 +60,8 @@ export interface KmFacts {
     readonly epoch: number;
     readonly slots: { readonly all: number; readonly pinned: number; readonly intake: number };
   };
+  /** Absent where the KM is one machine. */
+  readonly cluster?: ClusterFacts;
   readonly health?: {
     readonly healthy: boolean;
     readonly parts: readonly { readonly name: string; readonly healthy: boolean; readonly silentMs: number }[];

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test } from "vitest";
 import { COMMANDS } from "../../src/console/commands/commands.ts";
-import { KmDown } from "../../src/console/node.ts";
+import { KmDown, type KmFacts } from "../../src/console/node.ts";
 import { WIDTH } from "../../src/console/terminal/text.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { settled } from "../support/manual-clock.ts";
@@ -22,6 +22,27 @@ afterEach(async () => {
     await until("no timer is left", () => terminal.clock.waiting === 0);
   }
   terminals = [];
+});
+
+test("`show cluster` tells member, state, generation, lag and lease, and what is missing", async () => {
+  let cluster: KmFacts["cluster"];
+  const km = runningKm({ status: async () => ({ ...FACTS, ...(cluster && { cluster }) }) });
+  const terminal = opened(new Terminal(madeNode({ km })).as("olga"));
+  await terminal.shows(PROMPT);
+  expect(await terminal.command("show cluster")).toContain("one machine");
+  cluster = {
+    ...{ member: "1", state: "active", generation: 7, lagMs: 0, leaseLeftMs: 2400, etcd: "ready" },
+    others: [{ member: "2", state: "standby", behind: 1234 }],
+  };
+  const shown = await terminal.command("show cluster");
+  expect(shown).toMatch(/km-a\.1 +active +7 +nothing +2\.4 s/);
+  expect(shown).toMatch(/km-a\.2 +standby +– +1,234 writes +–/);
+  cluster = { ...cluster, state: "standby", lagMs: 1500, etcd: "failing", others: [] };
+  const alone = await terminal.command("show cluster");
+  expect(alone).toMatch(/km-a\.1 +standby +7 +1\.5 s/);
+  expect(alone).toContain("no other member runs");
+  expect(alone).toContain("etcd does not answer");
+  expect(await terminal.command("show status")).toMatch(/state +standby/);
 });
 
 describe("login", () => {

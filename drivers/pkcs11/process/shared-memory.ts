@@ -3,8 +3,8 @@
 // A pipe would leave them in the kernel's buffers, a message in two heaps. The memory is anonymous (a memfd), so that no
 // file system sees it; the child gets its descriptor when it is started, and maps the same pages.
 
-import type * as FFI from "node:ffi";
 import { Fault } from "../../../src/core/fault.ts";
+import { type Libc, loadLibc } from "../../../src/core/libc.ts";
 
 /** Jobs that can be under way at once. */
 export const PLACES = 4;
@@ -99,26 +99,9 @@ const FUNCTIONS = {
   prctl: { arguments: ["i32", "u64", "u64", "u64", "u64"], return: "i32" },
 } as const;
 
-type Libc = { readonly functions: FFI.DynamicLibraryResult<typeof FUNCTIONS>["functions"]; readonly ffi: typeof FFI };
+let loaded: Libc<typeof FUNCTIONS> | undefined;
 
-let loaded: Libc | undefined;
-
-/** The functions of the C library that Node itself has loaded. */
-function libc(): Libc {
-  if (loaded === undefined) {
-    const ffi = quietly(() => process.getBuiltinModule("node:ffi"));
-    loaded = { ffi, functions: ffi.dlopen(null, FUNCTIONS).functions };
-  }
+function libc(): Libc<typeof FUNCTIONS> {
+  loaded ??= loadLibc(FUNCTIONS);
   return loaded;
-}
-
-/** Node is pinned, so that the module cannot change under us: its warning that it may would be in every log. */
-function quietly<T>(load: () => T): T {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return load();
-  } finally {
-    process.emitWarning = emitWarning;
-  }
 }

@@ -1,6 +1,6 @@
 // KMs and their links as tables, for `qkm status` and the live table.
 
-import type { KmReport, LinkReport } from "../../control/status.ts";
+import type { ClusterReport, KmReport, LinkReport } from "../../control/status.ts";
 import type { PeerFacts } from "../../keys/report.ts";
 import { amount, bitRate, columns, count, percent } from "./columns.ts";
 import type { KeyCounts } from "./control.ts";
@@ -37,6 +37,8 @@ export function kmTable(kms: readonly KmView[]): string[] {
 
 function stateOf(report: KmReport | undefined): string {
   if (report === undefined) return "no answer";
+  // A standby has no token open and no key in memory.
+  if (report.cluster?.state === "standby") return "standby";
   const { token, store } = report.vault;
   if (token !== "ready") return `token ${token}`;
   if (store !== "ready") return `store ${store}`;
@@ -50,6 +52,27 @@ function stockOf(peer: PeerFacts, self: string): string {
   if (!peer.synchronised) return `${name} syncing`;
   return `${name} ${count(peer.storedKeys)}${peer.strict ? " strict" : ""}`;
 }
+
+/** Members of KMs that are several machines, as the one that was asked knows them; nothing where there are none. */
+export function memberTable(kms: readonly KmView[]): string[] {
+  const rows = kms.flatMap(({ id, report }) => (report?.cluster ? memberRows(id, report.cluster) : []));
+  return rows.length === 0
+    ? []
+    : columns([["member", "state", "generation", "lags by", "lease left", "etcd"], ...rows]);
+}
+
+function memberRows(km: string, { member, state, generation, lagMs, leaseLeftMs, etcd, others }: ClusterReport) {
+  const lag = lagMs === 0 ? "nothing" : seconds(lagMs);
+  return [
+    [`${km}.${member}`, state, String(generation), lag, seconds(leaseLeftMs), etcd],
+    ...others.map((other) => {
+      const behind = other.behind === 0 ? "nothing" : `${count(other.behind)} writes`;
+      return [`${km}.${other.member}`, other.state, "–", behind, "–", "–"];
+    }),
+  ];
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /** A link once, with what both ends say; ends that do not answer are left out. Pads: link key that relays over hops took. */
 export function linkTable(kms: readonly KmView[]): string[] {

@@ -31,7 +31,9 @@ export const complaintsOf = ({ alarms, agreement }: LinkFacts): string =>
   [...alarms, ...(agreement === "agreed" || alarms.includes("out-of-use") ? [] : [agreement])].join(" ");
 
 /** In a word. */
-export function stateOf({ ready, vault, health }: KmFacts): string {
+export function stateOf({ ready, vault, health, cluster }: KmFacts): string {
+  // A standby has no token open and no key in memory.
+  if (cluster?.state === "standby") return "standby";
   if (vault.token !== "ready") return `token ${vault.token}`;
   if (vault.store !== "ready") return `store ${vault.store}`;
   if (health?.healthy === false) return "stuck";
@@ -64,6 +66,25 @@ async function statusLines({ node }: Session): Promise<readonly string[]> {
     ["sessions", `${sessions.initiator} opened here, ${sessions.destination} opened elsewhere`],
   ]);
 }
+
+async function clusterLines({ node }: Session): Promise<readonly string[]> {
+  const { km, cluster } = await node.km.status();
+  if (cluster === undefined) return ["this key manager is one machine"];
+  const { member, state, generation, lagMs, leaseLeftMs, etcd, others } = cluster;
+  const rows = others.map((other) => [
+    `${km}.${other.member}`,
+    other.state,
+    ...["–", other.behind === 0 ? "nothing" : `${other.behind.toLocaleString("en")} writes`, "–"],
+  ]);
+  const own = [`${km}.${member}`, state, String(generation), lagMs === 0 ? "nothing" : seconds(lagMs)];
+  return [
+    ...table(["member", "state", "generation", "lags by", "lease left"], [[...own, seconds(leaseLeftMs)], ...rows]),
+    ...(others.length === 0 ? ["no other member runs"] : []),
+    ...(etcd === "ready" ? [] : ["etcd does not answer"]),
+  ];
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 async function linkLines({ node, rates }: Session): Promise<readonly string[]> {
   const { links } = await node.km.status();
@@ -186,6 +207,7 @@ export const SHOW: readonly Command[] = [
   show("stock", "keys in stock, by the KM they are shared with", stockLines),
   show("sessions", "open sessions of applications", sessionLines),
   show("peers", "other KMs and their connections", peerLines),
+  show("cluster", "members of a key manager that is several machines", clusterLines),
   show("faults", "the last warnings and errors since the start", faultLines),
   show("audit", "the end of the audit log", auditLines, [COUNT, PART]),
   show("metrics", "counters and gauges", metricLines, [PART]),

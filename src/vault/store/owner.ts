@@ -1,55 +1,62 @@
-// One process per store directory: a file that names the process, honoured for as long as that process lives.
+// One process per store directory: a lock of the operating system on the directory itself.
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { loadLibc } from "../../core/libc.ts";
 
-const OWNER = /^owner\.(\d+)\.(\d+)\.([0-9a-f]+)$/;
+// <sys/file.h>
+const LOCK_EXCLUSIVE = 2;
+const LOCK_NO_WAIT = 4;
+
+/** What became of one try to lock. */
+type Lock = { readonly fd: number } | { readonly inode: number } | "replaced";
 
 /**
- * Takes the directory, and makes it if it is not there. The file `owner.<pid>.<start time>.<boot>` is unique to a process, so
- * a dead owner's file can be removed by anyone. Whoever comes writes its own file *before* it looks for others: of two
- * that come at once at least one sees the other and withdraws. Processes in another PID namespace are not seen.
+ * Takes the directory, and makes it if it is not there. The lock is flock(2) on the directory's inode: it is one for all
+ * PID namespaces and bind mounts of a machine, ends with the process that has it, however that ends, and leaves no file
+ * that anybody could remove. A child does not inherit it, since Node closes the descriptor in children.
  *
  * @returns gives the directory back
- * @throws Error that names the process which has it
+ * @throws Error that names the process which has it, where that can be seen from here
  */
 export function ownDirectory(dir: string): () => void {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const own = `owner.${process.pid}.${startTime(process.pid)}.${bootId()}`;
+  for (;;) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const lock = tryLock(dir);
+    if (lock === "replaced") continue;
+    if ("inode" in lock) throw new Error(`the store ${dir} ${holder(lock.inode)}`);
+    let held = true;
+    return () => {
+      if (held) closeSync(lock.fd);
+      held = false;
+    };
+  }
+}
+
+let flock: ((fd: number, operation: number) => number) | undefined;
+
+function tryLock(dir: string): Lock {
+  const fd = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    writeFileSync(join(dir, own), "", { flag: "wx", mode: 0o600 });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
-    throw new Error(`the store ${dir} is in use by this process (pid ${process.pid}) already`, { cause });
-  }
-  const release = () => rmSync(join(dir, own), { force: true });
-  for (const name of readdirSync(dir)) {
-    const owner = name === own ? undefined : ownerOf(name);
-    if (owner === undefined) continue;
-    if (!owner.alive) rmSync(join(dir, name), { force: true });
-    else {
-      release();
-      throw new Error(`the store ${dir} is in use by process ${owner.pid}: stop it first`);
-    }
-  }
-  return release;
-}
-
-function ownerOf(name: string): { pid: number; alive: boolean } | undefined {
-  const [, pid, started, boot] = OWNER.exec(name) ?? [];
-  if (pid === undefined) return undefined;
-  return { pid: Number(pid), alive: boot === bootId() && startTime(Number(pid)) === started };
-}
-
-/** In ticks since boot, as a decimal; undefined when there is no such process. */
-function startTime(pid: number): string | undefined {
-  try {
-    // The second field is the command in parentheses, which may hold anything; the start time is field 22.
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
+    flock ??= loadLibc({ flock: { arguments: ["i32", "i32"], return: "i32" } }).functions.flock;
+    const { ino } = fstatSync(fd);
+    const locked = flock(fd, LOCK_EXCLUSIVE | LOCK_NO_WAIT) === 0;
+    // Whoever had it may have destroyed the directory (zeroise) between our opening and our locking.
+    const current = statSync(dir, { throwIfNoEntry: false })?.ino === ino;
+    if (locked && current) return { fd };
+    closeSync(fd);
+    return current ? { inode: ino } : "replaced";
+  } catch (thrown) {
+    closeSync(fd);
+    throw thrown;
   }
 }
 
-const bootId = () => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, 8);
+/** Who has the lock. The kernel lists only locks of processes that this PID namespace can see. */
+function holder(inode: number): string {
+  const lines = readFileSync("/proc/locks", "latin1").split("\n");
+  const line = lines.find((text) => text.includes(" FLOCK ") && text.includes(`:${inode} `));
+  const pid = Number(line?.trim().split(/\s+/)[4]);
+  if (pid === process.pid) return `is in use by this process (pid ${pid}) already`;
+  if (pid > 0) return `is in use by process ${pid}: stop it first`;
+  return "is in use by a process that cannot be seen from here (in another container?): stop it first; or its file system has no flock";
+}

@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -10,6 +10,10 @@ import { ownDirectory } from "../../../src/vault/store/owner.ts";
 import { keep, OPTIONS, openBench, realClock } from "../harness.ts";
 
 const CHILD = join(import.meta.dirname, "../child.ts");
+
+/** Runs what follows as the first process of a PID namespace of its own, where the kernel and our rights allow it. */
+const IN_A_NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"];
+const namespaces = spawnSync("unshare", [...IN_A_NAMESPACE.slice(1), "true"]).status === 0;
 
 describe("the owner of a directory", () => {
   let dir: string;
@@ -22,7 +26,6 @@ describe("the owner of a directory", () => {
     const child = spawn(process.execPath, [CHILD, "own", dir], { stdio: ["pipe", "pipe", "inherit"] });
     await once(child.stdout, "data");
     expect(() => ownDirectory(dir)).toThrow(`in use by process ${child.pid}`);
-    expect(readdirSync(dir)).toHaveLength(1);
     child.stdin.end();
     await once(child, "exit");
     const release = ownDirectory(dir);
@@ -32,18 +35,40 @@ describe("the owner of a directory", () => {
 
   test("is forgotten when it was killed", () => {
     expect(spawnSync(process.execPath, [CHILD, "ownAndDie", dir]).signal).toBe("SIGKILL");
-    expect(readdirSync(dir)).toHaveLength(1);
+    ownDirectory(dir)();
+  });
+
+  test.skipIf(!namespaces)("is seen from another PID namespace, and sees whoever is in one", async () => {
     const release = ownDirectory(dir);
-    expect(readdirSync(dir)).toHaveLength(1);
+    const inside = [...IN_A_NAMESPACE, process.execPath, CHILD, "own", dir];
+    const [unshare = "", ...args] = inside;
+    const refused = spawnSync(unshare, args, { encoding: "utf8" });
+    expect(refused.stdout).toBe("");
+    expect(refused.stderr).toContain("is in use by a process that cannot be seen from here");
+    release();
+    const child = spawn(unshare, args, { stdio: ["pipe", "pipe", "inherit"] });
+    await once(child.stdout, "data");
+    expect(() => ownDirectory(dir)).toThrow("is in use by process");
+    child.stdin.end();
+    await once(child, "exit");
+    ownDirectory(dir)();
+  });
+
+  test("leaves no file, and whoever removes all files takes nothing from the owner", () => {
+    const release = ownDirectory(dir);
+    expect(readdirSync(dir)).toEqual([]);
+    expect(() => ownDirectory(dir)).toThrow("in use");
     release();
   });
 
-  test("is not taken for another process that has its pid now, or had it before the machine was started", () => {
-    writeFileSync(join(dir, `owner.${process.ppid}.1.00000000`), "");
-    writeFileSync(join(dir, `owner.${process.pid}.1.00000000`), "");
-    writeFileSync(join(dir, "owner.notes"), "");
-    ownDirectory(dir)();
-    expect(readdirSync(dir)).toEqual(["owner.notes"]);
+  test("of a directory that was removed does not keep others from the one that came in its place", () => {
+    const store = join(dir, "store");
+    const release = ownDirectory(store);
+    rmSync(store, { recursive: true });
+    const again = ownDirectory(store);
+    release();
+    expect(() => ownDirectory(store)).toThrow("in use");
+    again();
   });
 
   test("cannot be the same process twice", () => {
