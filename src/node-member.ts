@@ -18,6 +18,7 @@ import { restoredMark } from "./vault/epochs/rollback-guard.ts";
 import { mapBytesOf } from "./vault/open.ts";
 import { openLmdbStore } from "./vault/store/lmdb-store.ts";
 import { ownDirectory } from "./vault/store/owner.ts";
+import { setAsideIfDamaged } from "./vault/store/set-aside.ts";
 
 /** Why a life as the active member ends that is followed by another as a standby. */
 class StandAside {
@@ -41,6 +42,7 @@ export async function runMember(given: Given, cluster: ClusterConfig): Promise<v
   const release = ownDirectory(config.node.storeDir);
   let holdBackMs = 0;
   try {
+    setAsideIfDamaged(join(config.node.storeDir, "copy"), log);
     while (!stop.signal.aborted) {
       await using member = await openMember(given, cluster, holdBackMs);
       if (!(await standBy(given, member))) return;

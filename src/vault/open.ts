@@ -18,6 +18,7 @@ import { Slab } from "./memory/slab.ts";
 import { openLmdbStore } from "./store/lmdb-store.ts";
 import { ownDirectory } from "./store/owner.ts";
 import { openRecordStore, type RecordStore } from "./store/record-store.ts";
+import { setAsideIfDamaged } from "./store/set-aside.ts";
 import type { Store } from "./store/store.ts";
 import { POLY1305_STATE_BYTES } from "./tags.ts";
 import { TokenLink } from "./token-link.ts";
@@ -74,7 +75,10 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
   let release = () => {};
   try {
     const slab = new Slab(memory.region(options.slabBytes), options.blockBytes);
-    if (ports.openStore === undefined) release = ownDirectory(options.dir);
+    if (ports.openStore === undefined) {
+      release = ownDirectory(options.dir);
+      setAsideIfDamaged(options.dir, ports.log);
+    }
     let changed = () => {};
     const recordStore = await openStore(options, ports, () => changed());
     const { vault, life, link } = assemble({

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { deserialize } from "node:v8";
 import { open } from "lmdb";
 import type { Row } from "../vault.ts";
+import { checkFile } from "./file-check.ts";
 import { VAULT_TABLE } from "./record-store.ts";
 
 /** What a store holds. */
@@ -19,9 +20,10 @@ export interface StoreFindings {
   readonly serial: string | undefined;
 }
 
-/** Undefined when there is none yet. @throws Error of LMDB when it cannot be read */
+/** Undefined when there is none yet. @throws DamagedStore; Error of LMDB when it cannot be read */
 export async function inspectStore(dir: string): Promise<StoreFindings | undefined> {
   if (!existsSync(join(dir, "data.mdb"))) return undefined;
+  checkFile(join(dir, "data.mdb"));
   const options = { path: dir, noSubdir: false, readOnly: true, maxDbs: 2, encoding: "binary", cache: false } as const;
   const root = open(options);
   try {

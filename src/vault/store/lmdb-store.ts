@@ -6,6 +6,7 @@ import { deserialize, serialize } from "node:v8";
 import { type Database, type Key, open, type RootDatabase } from "lmdb";
 import { Fault } from "../../core/fault.ts";
 import type { BlockId, Row } from "../vault.ts";
+import { checkFile } from "./file-check.ts";
 import { type FilePages, Headroom } from "./headroom.ts";
 import { type Head, KINDS, type Kind } from "./sealed.ts";
 import { checkName, type Store, type StoreOp } from "./store.ts";
@@ -37,7 +38,8 @@ interface LmdbStats extends LmdbTree {
   readonly free: LmdbTree;
 }
 
-const DATA_FILE = "data.mdb";
+/** LMDB's file in the directory. */
+export const DATA_FILE = "data.mdb";
 /** Values above this count as bulk, which a full disk refuses. */
 const SMALL_BYTES = 4096;
 
@@ -47,9 +49,10 @@ interface Waiting {
   readonly reject: (fault: Fault) => void;
 }
 
-/** @throws Error of LMDB or the file system when the directory cannot be used */
+/** @throws DamagedStore; Error of LMDB or the file system when the directory cannot be used */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  checkFile(join(options.dir, DATA_FILE));
   const root = open({
     path: options.dir,
     noSubdir: false,

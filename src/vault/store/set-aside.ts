@@ -1,0 +1,32 @@
+// A damaged store is put out of the way, so that the KM starts without its keys rather than dying of it again and again.
+
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Log } from "../../core/ports.ts";
+import { checkFile, DamagedStore } from "./file-check.ts";
+import { DATA_FILE } from "./lmdb-store.ts";
+
+/** The damaged file's name; the last one only, since it is as large as the store. */
+const ASIDE = "data.mdb.damaged";
+
+/**
+ * Only at the start, by the owner of the directory: a KM that runs has marks in memory which an empty store does not have.
+ * A kill in between leaves the file here or there. @returns whether there was one @throws Error of the file system
+ */
+export function setAsideIfDamaged(dir: string, log: Log): boolean {
+  try {
+    checkFile(join(dir, DATA_FILE));
+    return false;
+  } catch (thrown) {
+    if (!(thrown instanceof DamagedStore)) throw thrown;
+    const aside = join(dir, ASIDE);
+    renameSync(join(dir, DATA_FILE), aside);
+    rmSync(join(dir, "lock.mdb"), { force: true });
+    log.error(
+      { alarm: "store_damaged", damage: thrown.message, aside },
+      "the key store is damaged and was set aside: the keys in it are lost, and nothing else; this key manager begins with an " +
+        "empty store and gets new key from its links. Check the disk, then remove the damaged file",
+    );
+    return true;
+  }
+}

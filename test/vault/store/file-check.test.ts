@@ -1,0 +1,132 @@
+// A store's file that was cut or overwritten: refused before it is mapped, set aside at the start.
+
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openVault } from "../../../src/vault/open.ts";
+import { checkFile, DamagedStore } from "../../../src/vault/store/file-check.ts";
+import { inspectStore } from "../../../src/vault/store/inspect.ts";
+import { openLmdbStore } from "../../../src/vault/store/lmdb-store.ts";
+import { makeModelToken } from "../../support/model-token.ts";
+import { recorder } from "../../support/recorder.ts";
+import { keep, OPTIONS, realClock } from "../harness.ts";
+
+const PAGE_BYTES = 4096;
+
+let folder: string;
+let sound: string;
+let dir: string;
+
+const open = async () => {
+  const kept = recorder();
+  const ports = { openToken: makeModelToken().open, clock: realClock, log: kept.log, meter: kept.meter };
+  const { vault, ready } = await openVault({ ...OPTIONS, dir }, ports);
+  await ready;
+  return { vault, kept };
+};
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "qkm-file-check-"));
+  dir = join(folder, "store");
+  sound = join(folder, "sound.mdb");
+  mkdirSync(dir);
+  const store = await openLmdbStore({ dir, mapBytes: 64 << 20 });
+  for (let part = 0; part < 4; part += 1) {
+    const rows = Array.from({ length: 100 }, (_, n) => ({
+      op: "put" as const,
+      table: "t",
+      id: `${part}.${n}`,
+      row: { n },
+    }));
+    await store.write(rows);
+  }
+  await store.close();
+  const { vault } = await open();
+  await keep(vault, "a", "b", "c");
+  await vault[Symbol.asyncDispose]();
+  copyFileSync(join(dir, "data.mdb"), sound);
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A damaged file beside the sound one. */
+function damaged(change: (bytes: Buffer) => Buffer): string {
+  const path = join(folder, "damaged.mdb");
+  writeFileSync(path, change(readFileSync(sound)));
+  return path;
+}
+
+test("a sound file, an empty one and none are taken", () => {
+  expect(() => checkFile(sound)).not.toThrow();
+  expect(() => checkFile(damaged(() => Buffer.alloc(0)))).not.toThrow();
+  expect(() => checkFile(join(folder, "none.mdb"))).not.toThrow();
+});
+
+test.each([
+  ["its first page", 0],
+  ["its second page", PAGE_BYTES],
+])("a meta page overwritten is damage: %s", (_, at) => {
+  expect(() => checkFile(damaged((bytes) => bytes.fill(0, at, at + PAGE_BYTES)))).toThrow(DamagedStore);
+});
+
+test("a file that is cut is taken as long as it has all that its trees name, and refused from there on", () => {
+  const whole = readFileSync(sound);
+  const pages = whole.length / PAGE_BYTES;
+  const taken = Array.from({ length: pages }, (_, length) => {
+    try {
+      checkFile(damaged((bytes) => bytes.subarray(0, (length + 1) * PAGE_BYTES - 1)));
+      return true;
+    } catch (thrown) {
+      expect(thrown).toBeInstanceOf(DamagedStore);
+      return false;
+    }
+  });
+  expect(taken[0]).toBe(false);
+  const least = taken.indexOf(true);
+  expect(least).toBeGreaterThan(10);
+  // What is behind is room taken in advance.
+  expect(taken.slice(least).every(Boolean)).toBe(true);
+});
+
+test("bytes that mean nothing in any page are damage or do no harm, and never another error", () => {
+  const { length } = readFileSync(sound);
+  let found = 0;
+  for (let at = 0; at < length; at += PAGE_BYTES) {
+    try {
+      checkFile(damaged((bytes) => bytes.fill(0xa5, at, at + PAGE_BYTES)));
+    } catch (thrown) {
+      expect(thrown).toBeInstanceOf(DamagedStore);
+      found += 1;
+    }
+  }
+  expect(found).toBeGreaterThan(5);
+});
+
+test("a KM with a cut store starts with an empty one and an alarm, and the next time without", async () => {
+  const file = join(dir, "data.mdb");
+  truncateSync(file, 3 * PAGE_BYTES);
+  await expect(inspectStore(dir)).rejects.toBeInstanceOf(DamagedStore);
+  await expect(openLmdbStore({ dir, mapBytes: 64 << 20 })).rejects.toBeInstanceOf(DamagedStore);
+  const { vault, kept } = await open();
+  expect([...vault.blocks()]).toEqual([]);
+  expect(kept.lines.map(({ fields }) => fields)).toContainEqual(
+    expect.objectContaining({ alarm: "store_damaged", aside: `${file}.damaged` }),
+  );
+  expect(existsSync(`${file}.damaged`)).toBe(true);
+  await keep(vault, "d");
+  await vault[Symbol.asyncDispose]();
+  const again = await open();
+  expect([...again.vault.blocks()]).toEqual(["d"]);
+  expect(JSON.stringify(again.kept.lines)).not.toContain("store_damaged");
+  await again.vault[Symbol.asyncDispose]();
+});
