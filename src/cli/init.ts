@@ -1,6 +1,7 @@
 // `qkm init`: provisions the reference network, or a single node and its applications.
 
 import { existsSync } from "node:fs";
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { Board } from "../../boards/board.ts";
@@ -11,6 +12,9 @@ import { CommandError, EXIT } from "./common/exit.ts";
 import { USUAL_DIR, usualDir } from "./common/network.ts";
 import { withNetworkDir } from "./common/network-option.ts";
 import { quoted } from "./common/shell.ts";
+import { clientAddress } from "./provision/etcd.ts";
+import { type MembersMade, provisionMembers } from "./provision/members.ts";
+import type { NodeFile } from "./provision/node-toml.ts";
 import {
   type AuthorityName,
   appFiles,
@@ -44,11 +48,17 @@ interface InitOptions {
   readonly controller?: string;
   readonly monitor?: string;
   readonly members: number;
+  readonly etcd: readonly string[];
 }
 
 function membersOf(text: string): number {
   if (/^[1-9]$/.test(text)) return Number(text);
   throw new InvalidArgumentError("It must be a number from 1 to 9.");
+}
+
+function voterOf(value: string, before: readonly string[]): readonly string[] {
+  if (isIP(value) !== 0) return [...before, value];
+  throw new InvalidArgumentError("It must be an IP address: etcd listens on no name.");
 }
 
 const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -70,7 +80,8 @@ export function registerInitCommand(program: Command): void {
     .option("--app <app>", "an application served here; may be given several times", several, [])
     .option("--controller <id>", "a QKDN controller that may set the node's routes: makes its certificate")
     .option("--monitor <id>", "a Prometheus that may read the node's metrics over TLS: makes its certificate")
-    .option("--members <n>", "machines that are one KM together: km-b of the reference network", membersOf, 1)
+    .option("--members <n>", "machines that are one KM together: the node of --id, or km-b", membersOf, 1)
+    .option("--etcd <address>", "a voter of etcd of those machines, three or five; default: three here", voterOf, [])
     .addHelpText(
       "after",
       "\nExamples:\n  qkm init --dir /tmp/net\n  qkm init --id km-x --dir /etc/qkm --host 192.0.2.7 --app app-x1",
@@ -79,6 +90,7 @@ export function registerInitCommand(program: Command): void {
 }
 
 async function init(options: InitOptions): Promise<void> {
+  checkMembers(options);
   const board = withToken(boardOf(options.board), options);
   const say = (line: string) => process.stdout.write(`${line}\n`);
   if (options.id !== undefined) return initNode(options.id, board, options, say);
@@ -88,6 +100,17 @@ async function init(options: InitOptions): Promise<void> {
   await provisionReference(dir, { board, basePort, doors: [], members }, say);
   const more = members > 1 ? ` --cluster ${members}` : "";
   say(`the reference network is in ${dir}; run it with: qkm up --dir ${quoted(dir)}${more}`);
+}
+
+/** @throws CommandError */
+function checkMembers({ id, dir, members, etcd }: InitOptions): void {
+  if (etcd.length > 0 && (id === undefined || members === 1))
+    throw new CommandError(EXIT.usage, "--etcd belongs to --id with --members 2 or more.");
+  if (etcd.length > 0 && (etcd.length < 3 || etcd.length % 2 === 0))
+    throw new CommandError(EXIT.usage, "give --etcd for three voters, or five: a majority must survive a loss.");
+  const single = id === undefined ? undefined : nodePlaces(resolve(dir ?? id)).config;
+  if (members > 1 && single !== undefined && existsSync(single))
+    throw new CommandError(EXIT.config, `${single} is a KM of one machine; name another folder with --dir.`);
 }
 
 /** The board as it is with another token than its own. @throws CommandError */
@@ -128,14 +151,17 @@ async function initNode(id: string, board: Board, options: InitOptions, say: Pro
   const token = { ...made, tokenLabel: options.label ?? made.tokenLabel };
   const apps = options.app.map((app) => ({ id: app, home: id }));
   const listen = options.host.length > 0 ? "0.0.0.0" : "127.0.0.1";
-  provisionConfig(
-    {
-      ...{ id, dir, board, host: listen, ports: NODE_PORTS, ...token },
-      ...{ trust: { apps: trust("apps"), kms: trust("kms"), ...controllers }, links: [], peers: [], apps },
-      notes: examples(board),
-    },
-    say,
-  );
+  const node: NodeFile = {
+    ...{ id, dir, board, host: listen, ports: NODE_PORTS, ...token },
+    ...{ trust: { apps: trust("apps"), kms: trust("kms"), ...controllers }, links: [], peers: [], apps },
+    notes: examples(board),
+  };
+  if (options.members > 1) {
+    const plan = { count: options.members, voters: options.etcd, samePorts: options.host.length > 0, node };
+    for (const line of memberSteps(dir, await provisionMembers(authorities, plan, say), board)) say(line);
+    return;
+  }
+  provisionConfig(node, say);
   const given = options.label !== undefined;
   for (const line of nextSteps(dir, { ca: authorities.dir, softhsm: board.token.softhsm, given })) say(line);
 }
@@ -182,5 +208,25 @@ function nextSteps(dir: string, { ca, softhsm, given }: Made): string[] {
     `Look it over:  qkm check ${quoted(config)}`,
     `Run it:        qkm run ${quoted(config)}`,
   ];
-  return ["", "What to do next:", ...steps.map((step, at) => `  ${at + 1}. ${step}`)];
+  return numbered(steps);
+}
+
+const numbered = (steps: readonly string[]): string[] => [
+  ...["", "What to do next:"],
+  ...steps.map((step, at) => `  ${at + 1}. ${step}`),
+];
+
+function memberSteps(dir: string, { members, voters }: MembersMade, board: Board): string[] {
+  const token = board.token.softhsm
+    ? `Only this machine reaches the SoftHSM token in ${dir}: for members on several machines use --module and --label.`
+    : `Make one token that all members reach, and write its user PIN to pin (chmod 600) in each member's folder.`;
+  return numbered([
+    token,
+    `Take each folder etcd-N to its machine (${voters.map(clientAddress).join(", ")}), to the same path there.`,
+    "Give it to etcd's user, put its etcd.env in place of /etc/default/etcd, and start etcd-server.",
+    `Take each member's folder to its machine: ${members.join(", ")}.`,
+    "Edit node.toml of each alike: add [[links]], [[peers]] and [[apps]]; examples are at its end.",
+    "Tell the peers the addresses of all members: address and further_addresses; see docs/cluster.md.",
+    ...members.map((member) => `Run it there:  qkm run ${quoted(nodePlaces(member).config)}`),
+  ]);
 }

@@ -1,6 +1,6 @@
 // The commands that need no running KM: what they say, and with which exit codes.
 
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { qkm, tempDir } from "./qkm.ts";
@@ -94,6 +94,40 @@ describe("a single node", () => {
     const done = await qkm("zeroise", config, "--yes");
     expect(done).toMatchObject({ code: 0, stderr: "" });
     expect(existsSync(join(dir, "store"))).toBe(false);
+  });
+
+  test("init provisions a node of two members: a folder for each, and for each voter of etcd", async () => {
+    using folder = tempDir();
+    const dir = join(folder.path, "node");
+    const voters = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].flatMap((address) => ["--etcd", address]);
+    const options = ["init", "--id", "km-x", "--dir", dir, "--members", "2", "--host", "192.0.2.10", ...voters];
+    expect(await qkm(...options)).toMatchObject({ code: 0, stderr: "" });
+    expect(existsSync(join(dir, "node.toml"))).toBe(false);
+    for (const member of ["1", "2"]) {
+      const own = join(dir, `km-x.${member}`);
+      expect((await qkm("check", join(own, "node.toml"))).stdout).toContain("KM km-x on board host");
+      const config = readFileSync(join(own, "node.toml"), "utf8");
+      expect(config).toContain(`[cluster] # this KM is several machines; see docs/cluster.md\nmember = "${member}"`);
+      expect(config).toContain('endpoints = ["192.0.2.1:2379", "192.0.2.2:2379", "192.0.2.3:2379"]');
+      expect(config).toContain('trust = "ca/etcd.pem"');
+      expect(readdirSync(join(own, "ca")).toSorted()).toEqual(["apps.pem", "etcd.pem", "kms.pem"]);
+      expect(readFileSync(join(own, "tls/kx.key"))).toEqual(readFileSync(join(dir, "tls/kx.key")));
+      expect(statSync(join(own, "tls/kx.key")).mode & 0o077).toBe(0);
+    }
+    const flags = readFileSync(join(dir, "etcd-2/etcd.env"), "utf8");
+    expect(flags).toContain('ETCD_CLIENT_CERT_AUTH="true"\n');
+    expect(flags).toContain('ETCD_LISTEN_CLIENT_URLS="https://192.0.2.2:2379"\n');
+    expect(flags).toContain('ETCD_MAX_TXN_OPS="8192"\n');
+    expect(await qkm(...options)).toMatchObject({ code: 0, stderr: "" });
+    expect(readFileSync(join(dir, "etcd-2/etcd.env"), "utf8")).toBe(flags);
+  });
+
+  test.each([
+    ["--etcd", "192.0.2.1"],
+    ["--members", "2", "--etcd", "etcd.example"],
+    ["--members", "2", "--etcd", "192.0.2.1", "--etcd", "192.0.2.2"],
+  ])("init refuses voters that cannot be: %s %s %s %s", async (...options) => {
+    expect((await qkm("init", "--id", "km-x", "--dir", "/nowhere", ...options)).code).toBe(64);
   });
 
   test("an ID that is none is refused with the rule", async () => {

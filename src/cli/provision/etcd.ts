@@ -32,8 +32,8 @@ export const etcdClientFiles = (nodeDir: string): PemFiles => ({
 /** Where clients reach this voter, as host:port. */
 export const clientAddress = ({ host, ports }: EtcdPlan): string => endpointText(host, ports.client);
 /** Where clients reach this voter, as a URL. */
-export const clientUrl = ({ host, ports }: EtcdPlan): string => `https://${host}:${ports.client}`;
-const peerUrl = ({ host, ports }: EtcdPlan): string => `https://${host}:${ports.peer}`;
+export const clientUrl = ({ host, ports }: EtcdPlan): string => `https://${endpointText(host, ports.client)}`;
+const peerUrl = ({ host, ports }: EtcdPlan): string => `https://${endpointText(host, ports.peer)}`;
 
 /** Both usages: etcd dials its peers, and its gateway dials itself, with the same certificate. */
 export async function provisionEtcd(from: Authorities, plan: EtcdPlan, say: Progress): Promise<void> {

@@ -1,10 +1,10 @@
 // Provisions what is missing of the reference network in one folder.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { Board } from "../../../boards/board.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
-import { clientAddress, type EtcdPlan, etcdClientFiles, provisionEtcd, provisionEtcdClient } from "./etcd.ts";
+import { clientAddress, type EtcdPlan, provisionEtcd, provisionEtcdClient } from "./etcd.ts";
+import { copyCommon } from "./members.ts";
 import { type MoreDoor, provisionDoors } from "./more-doors.ts";
 import { endpointText } from "./node-toml.ts";
 import {
@@ -115,27 +115,6 @@ async function provisionStation(
   const apps = REFERENCE.kms.find(({ id }) => id === km)?.apps ?? [];
   const others = REFERENCE.kms.filter(({ id }) => id !== km);
   await provisionDoors(doors, { dir, km: { id: name, apps }, others, host: LOOPBACK }, say);
-}
-
-/** What a machine of its own would be given: certificates, their keys and the PIN. */
-function copyCommon(common: string, own: string): void {
-  const [from, to] = [nodePlaces(common), nodePlaces(own)];
-  mkdirSync(dirname(to.kx.cert), { recursive: true, mode: 0o700 });
-  const pems = [
-    [from.server, to.server],
-    [from.kx, to.kx],
-    [etcdClientFiles(common), etcdClientFiles(own)],
-  ] as const;
-  const files = pems.flatMap(
-    ([source, copy]) =>
-      [
-        [source.cert, copy.cert],
-        [source.key, copy.key],
-      ] as const,
-  );
-  for (const [source, copy] of [...files, [from.pin, to.pin] as const]) {
-    if (existsSync(source) && !existsSync(copy)) copyFileSync(source, copy);
-  }
 }
 
 /** What one KM of the reference network is told of itself and the others. */
