@@ -7,7 +7,7 @@ import { keyCounts, statusOf } from "./common/control.ts";
 import { EXIT } from "./common/exit.ts";
 import { readNetwork } from "./common/network.ts";
 import { withNetwork } from "./common/network-option.ts";
-import { type KmView, kmTable, linkTable, memberTable } from "./common/report-tables.ts";
+import { type KmView, kmTable, linkTable, type Missing, memberTable, whyMissing } from "./common/report-tables.ts";
 import { endpointText } from "./provision/node-toml.ts";
 import { openConfig } from "./run.ts";
 
@@ -44,22 +44,47 @@ async function status(node: string | undefined, options: StatusOptions): Promise
   if (views.some(({ report }) => report === undefined)) process.exitCode = EXIT.unavailable;
 }
 
-function tablesOf(views: readonly KmView[]): readonly string[] {
+function tablesOf(views: readonly (KmView & { readonly missing: Missing })[]): readonly string[] {
   const members = memberTable(views);
-  return [...linkTable(views), "", ...kmTable(views), ...(members.length > 0 ? ["", ...members] : [])];
+  return [
+    ...linkTable(views),
+    "",
+    ...kmTable(views),
+    ...(members.length > 0 ? ["", ...members] : []),
+    ...whyMissing(views),
+  ];
 }
 
-async function viewOf(path: string, pid: number | undefined): Promise<KmView> {
+async function viewOf(path: string, pid: number | undefined): Promise<KmView & { readonly missing: Missing }> {
   const { node, metrics } = openConfig(path);
   const { host, port } = metrics.listen;
+  const url = `http://${endpointText(host, port)}/metrics`;
   const [report, counts] = await Promise.all([
-    reportOf(node.controlSocket),
-    keyCounts(`http://${endpointText(host, port)}/metrics`).catch(() => undefined),
+    reportOf(node.controlSocket).catch((thrown: unknown) => messageOf(thrown)),
+    keyCounts(url).catch(
+      (thrown: unknown) => `${url} does not answer (${messageOf(thrown)}); see [metrics] in ${path}`,
+    ),
   ]);
-  return { id: node.id, pid, report, counts };
+  return {
+    id: node.id,
+    pid,
+    report: typeof report === "string" ? undefined : report,
+    counts: typeof counts === "string" ? undefined : counts,
+    missing: {
+      ...(typeof report === "string" && { report }),
+      ...(typeof counts === "string" && { counts }),
+    },
+  };
 }
 
-/** Undefined when no KM answers there. */
-async function reportOf(socket: string): Promise<KmReport | undefined> {
-  return existsSync(socket) ? statusOf(socket).catch(() => undefined) : undefined;
+/** What `fetch` hides in its cause counts most. */
+function messageOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  return thrown.cause instanceof Error ? thrown.cause.message : thrown.message;
+}
+
+/** @throws Error that says why nobody answers */
+async function reportOf(socket: string): Promise<KmReport> {
+  if (existsSync(socket)) return await statusOf(socket);
+  throw new Error(`its control socket ${socket} is not there, so it does not run; start it with: qkm run NODE.toml`);
 }

@@ -6,7 +6,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { host } from "../../boards/host.ts";
 import { pause, TIMERS } from "../core/pause.ts";
 import type { ViewServer } from "../view/server.ts";
-import { commandsToTry } from "./common/attempt.ts";
+import { commandsToTry, whatStays } from "./common/attempt.ts";
 import { readNetwork, USUAL_DIR, usualDir } from "./common/network.ts";
 import { withNetworkDir } from "./common/network-option.ts";
 import { installEtcd } from "./provision/etcd.ts";
@@ -97,6 +97,7 @@ async function show(network: RunningNetwork, options: UpCommandOptions, stop: Ab
     process.stderr.write(`${lines.join("\n")}\n`);
   }
   await aborted(stop);
+  process.stderr.write(`${whatStays(network.dir)}\n`);
 }
 
 /** Aborts at the first signal to end; further ones change nothing, since npm passes each on a second time. */

@@ -4,6 +4,10 @@ import { relative } from "node:path";
 import { networkPlaces } from "../provision/plan.ts";
 import { quoted } from "./shell.ts";
 
+/** What `qkm up` says at its end: what stays, and how to be rid of it. */
+export const whatStays = (dir: string): string =>
+  `ending; ${dir} stays with its certificates, tokens and stored key: the same command goes on with it, rm -r ${quoted(dir)} removes it.`;
+
 /** `given` is the folder as it was given on the command line; undefined for the usual one. */
 export function commandsToTry(dir: string, given: string | undefined): string[] {
   const network = given === undefined ? "" : ` --network ${quoted(relative("", networkPlaces(dir).network) || ".")}`;

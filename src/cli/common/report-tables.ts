@@ -13,6 +13,28 @@ export interface KmView {
   readonly counts: KeyCounts | undefined;
 }
 
+/** Why the report or the counts are not there, in a sentence. */
+export interface Missing {
+  readonly report?: string;
+  readonly counts?: string;
+}
+
+/** One line for each figure that the tables have no value for, and why. */
+export function whyMissing(kms: readonly (KmView & { readonly missing: Missing })[]): string[] {
+  return kms.flatMap(({ id, report, counts, missing }) => {
+    if (report === undefined) return [`${id}: no answer: ${missing.report ?? "it does not run"}`];
+    const links = report.links.flatMap(({ id: link, line, keyRateBitsPerS, qber }) => {
+      const lacking = [...(keyRateBitsPerS === undefined ? ["key rate"] : []), ...(qber === undefined ? ["QBER"] : [])];
+      if (lacking.length === 0) return [];
+      const why = line === "up" ? "its module has not told it" : `the line to its module is ${line}`;
+      return [`${id}: link ${link} has no ${lacking.join(" and no ")}: ${why}`];
+    });
+    const lost =
+      counts === undefined ? [`${id}: no numbers of keys supplied and fetched: ${missing.counts ?? ""}`] : [];
+    return [...links, ...lost];
+  });
+}
+
 const PEERS_SHOWN = 3;
 
 /** One row for each KM, as the live table and `qkm status` show it. */
