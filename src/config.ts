@@ -11,6 +11,7 @@ import { configOf } from "./config/typed.ts";
 import type { CertificateName } from "./core/certificate-names.ts";
 import type { AppId, KmId, LinkId } from "./core/ids.ts";
 import type { SessionPolicy, SupplyPolicy } from "./core/policy.ts";
+import type { Group, MinTls, Suite } from "./core/tls-choices.ts";
 import type { TopologyLink } from "./core/topology.ts";
 
 /** Where to listen or dial. */
@@ -106,6 +107,10 @@ export interface DoorConfig {
   readonly listen: Endpoint;
   readonly tls: TlsFiles;
   readonly requireHybrid: boolean;
+  readonly minTls: MinTls;
+  /** Empty for the defaults. */
+  readonly groups: readonly Group[];
+  readonly ciphers: readonly Suite[];
   readonly maxConnections: number;
 }
 

@@ -5,7 +5,7 @@ import { isSuccess } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
 import type { Provenance } from "../core/provenance.ts";
-import type { Group } from "../net/client-hello.ts";
+import type { Group } from "../core/tls-choices.ts";
 import { dialAny } from "../net/dial.ts";
 import { identityOf } from "../net/identity.ts";
 import type { TlsMaterial } from "../net/options.ts";

@@ -1,20 +1,19 @@
 // The Ak door: TLS, on which each application is who its certificate says, and who handles each connection.
 
+import type { DoorTls } from "../core/tls-choices.ts";
 import { listen } from "../net/listen.ts";
-import type { NetPorts, Timing, TlsMaterial } from "../net/options.ts";
+import { type NetPorts, type Timing, type TlsMaterial, tlsOf } from "../net/options.ts";
 import type { Listener } from "../net/tls-listener.ts";
 import { BufferPool } from "../wire/buffer-pool.ts";
 import { AkConnection, type ConnectionPorts } from "./connection.ts";
 import { TurnedAway } from "./turned-away.ts";
 
 /** Where the door listens, its TLS material and its limits. */
-export interface AkOptions {
+export interface AkOptions extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts. */
   readonly tls: TlsMaterial;
-  /** Refuses clients without X25519MLKEM768. */
-  readonly requireHybrid: boolean;
   readonly maxConnections: number;
   readonly timing?: Partial<Timing>;
 }
@@ -27,11 +26,10 @@ export type AkPorts = Omit<NetPorts, "turnAway"> & Omit<ConnectionPorts, "buffer
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export function startAk(options: AkOptions, ports: AkPorts): Promise<Listener> {
-  const { listen: where, tls, requireHybrid, maxConnections, timing = {} } = options;
-  const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
+  const { listen: where, tls, maxConnections, timing = {} } = options;
   const connectionPorts: ConnectionPorts = { ...ports, buffers: new BufferPool(maxConnections) };
   return listen(
-    { ...where, door: "ak", tls, kind: "app", groups, maxConnections, timing },
+    { ...where, door: "ak", tls, kind: "app", ...tlsOf(options), maxConnections, timing },
     {
       ...ports,
       opened: (channel) => void new AkConnection(channel, connectionPorts),

@@ -24,6 +24,7 @@ const SOCKET_PATH_BYTES = 107;
 export function checkRelations(config: NodeConfig, known: Known, complain: Complain): void {
   checkNode(config, known, complain);
   checkListeners(config, complain);
+  checkTls(config, complain);
   checkSupply(config, complain);
   checkLinks(config, known, complain);
   checkPorts(config, complain);
@@ -74,6 +75,27 @@ function checkListeners(config: NodeConfig, complain: Complain): void {
     const other = taken.get(place);
     if (other !== undefined) complain([table, "listen"], `${place} is taken by [${other}]`);
     if (port !== 0) taken.set(place, table);
+  }
+}
+
+/** What a door is told of TLS must leave something that can be negotiated, and say what it means. */
+function checkTls(config: NodeConfig, complain: Complain): void {
+  for (const table of ["ak", "etsi014", "skip", "etsi004"] as const) {
+    const { minTls, groups, ciphers, requireHybrid } = config[table] ?? {};
+    if (minTls === undefined || groups === undefined || ciphers === undefined) continue;
+    if (requireHybrid && groups.some((group) => group !== "X25519MLKEM768")) {
+      complain([table, "groups"], "require_hybrid allows X25519MLKEM768 alone: leave one of the two out");
+    }
+    if (minTls === "1.2" && (requireHybrid || groups.join() === "X25519MLKEM768")) {
+      complain([table, "min_tls"], "TLS 1.2 has no X25519MLKEM768: allow another group, or TLS 1.3 alone");
+    }
+    const old = ciphers.filter((suite) => !suite.startsWith("TLS_"));
+    if (ciphers.length > 0 && old.length === ciphers.length) {
+      complain([table, "ciphers"], "must have one of TLS 1.3, such as TLS_AES_256_GCM_SHA384");
+    }
+    if (ciphers.length > 0 && (minTls === "1.2") !== old.length > 0) {
+      complain([table, "ciphers"], 'those of TLS 1.2, "ECDHE-…", belong to min_tls = "1.2"');
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { ID_PATTERN } from "../core/ids.ts";
+import { GROUP_NAMES, SUITES_1_2, SUITES_1_3 } from "../core/tls-choices.ts";
 
 const FINGERPRINT = /^(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$/;
 const ENDPOINT = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/;
@@ -30,6 +31,9 @@ const flag = (meaning: string) => v.pipe(v.boolean("must be true or false"), v.d
 const choice = <const Names extends readonly string[]>(names: Names, meaning: string) =>
   v.pipe(v.picklist(names, `must be one of ${names.map((name) => `"${name}"`).join(", ")}`), v.description(meaning));
 
+const choices = <const Names extends readonly string[]>(names: Names, meaning: string) =>
+  v.pipe(v.array(choice(names, ""), "must be a list"), v.description(`${meaning}: ${names.join(", ")}`));
+
 const endpoint = (meaning: string) =>
   v.pipe(
     v.string("must be text in quotes"),
@@ -56,6 +60,12 @@ const tls = {
 const door = {
   ...tls,
   require_hybrid: v.optional(flag("refuse clients without X25519MLKEM768"), false),
+  min_tls: v.optional(choice(["1.3", "1.2"], "`1.2` for clients that have nothing newer"), "1.3"),
+  groups: v.optional(
+    choices(GROUP_NAMES, "key exchange groups, the preferred one first; X25519MLKEM768 and X25519 when left out"),
+    [],
+  ),
+  ciphers: v.optional(choices([...SUITES_1_3, ...SUITES_1_2], "cipher suites; those of AES-256-GCM when left out"), []),
   max_connections: v.optional(integer(1, 10_000, "connections at a time"), 256),
 };
 const quota = {

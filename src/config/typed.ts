@@ -22,6 +22,9 @@ export function configOf(from: Written, file: string): NodeConfig {
     listen: of.listen,
     tls: tls(of),
     requireHybrid: of.require_hybrid,
+    minTls: of.min_tls,
+    groups: of.groups,
+    ciphers: of.ciphers,
     maxConnections: of.max_connections,
   });
   const { node, token, memory } = from;

@@ -2,19 +2,18 @@
 //
 // The standard has calls and no wire format. Two are spoken here, told apart by the version in each frame: see frames.ts.
 
+import type { DoorTls } from "../core/tls-choices.ts";
 import { listen } from "../net/listen.ts";
-import type { NetPorts, TlsMaterial } from "../net/options.ts";
+import { type NetPorts, type TlsMaterial, tlsOf } from "../net/options.ts";
 import type { Listener } from "../net/tls-listener.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { type ConnectionPorts, Etsi004Connection } from "./connection.ts";
 
-export interface Etsi004Options {
+export interface Etsi004Options extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts. */
   readonly tls: TlsMaterial;
-  /** Refuses clients without X25519MLKEM768. */
-  readonly requireHybrid: boolean;
   readonly maxConnections: number;
   /** Locked memory for answers with key: a power of two, 128 KiB at least. */
   readonly memory: Uint8Array;
@@ -28,11 +27,10 @@ export type Etsi004Ports = Omit<NetPorts, "turnAway"> & Omit<ConnectionPorts, "r
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export function startEtsi004(options: Etsi004Options, ports: Etsi004Ports): Promise<Listener> {
-  const { listen: where, tls, requireHybrid, maxConnections, memory } = options;
-  const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
+  const { listen: where, tls, maxConnections, memory } = options;
   const connectionPorts: ConnectionPorts = { ...ports, ring: new SupplyRing(memory) };
   return listen(
-    { ...where, door: "etsi004", tls, kind: "app", groups, maxConnections },
+    { ...where, door: "etsi004", tls, kind: "app", ...tlsOf(options), maxConnections },
     { ...ports, opened: (channel) => void new Etsi004Connection(channel, connectionPorts) },
   );
 }

@@ -3,20 +3,19 @@
 import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
 import type { Audit } from "../core/ports.ts";
+import type { DoorTls } from "../core/tls-choices.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
 import type { Identify } from "../net/certificate-names.ts";
-import type { TlsMaterial } from "../net/options.ts";
+import { type TlsMaterial, tlsOf } from "../net/options.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler } from "./handler.ts";
 
 /** Where the door listens, its TLS material and its limits. */
-export interface Etsi014Options {
+export interface Etsi014Options extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts. */
   readonly tls: TlsMaterial;
-  /** Refuses clients without X25519MLKEM768. */
-  readonly requireHybrid: boolean;
   readonly maxConnections: number;
   /** Locked memory for answers with keys: one part of 64 KiB at least is well. */
   readonly memory: Uint8Array;
@@ -43,11 +42,10 @@ export interface Etsi014Server extends AsyncDisposable {
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startEtsi014(options: Etsi014Options, ports: Etsi014Ports): Promise<Etsi014Server> {
-  const { listen, tls, requireHybrid, maxConnections } = options;
+  const { listen, tls, maxConnections } = options;
   const service = new Service({ door: "etsi014", memory: options.memory }, ports, makeHandler(ports));
-  const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
   const listener = await listenTls(
-    { ...listen, door: "etsi014", tls, kind: "app", groups, maxConnections },
+    { ...listen, door: "etsi014", tls, kind: "app", ...tlsOf(options), maxConnections },
     { ...ports, turnAway: (socket, id, fault) => service.connected(socket, appId(id), fault) },
     (socket, peer) => service.connected(socket, appId(peer.id)),
   );

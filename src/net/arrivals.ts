@@ -10,7 +10,7 @@
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Group } from "./client-hello.ts";
+import type { Group } from "../core/tls-choices.ts";
 import type { DHE_PSK, PreSharedKey } from "./pre-shared.ts";
 import { Refusal } from "./refusal.ts";
 

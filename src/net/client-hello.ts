@@ -1,12 +1,16 @@
 // What a TLS client offers, read from its first message before the handshake begins.
 
 import type { Socket } from "node:net";
+import type { Group } from "../core/tls-choices.ts";
 import { Refusal } from "./refusal.ts";
 
 /** Groups that may be allowed; X25519MLKEM768 is the hybrid one. */
-export const GROUPS = { X25519MLKEM768: 0x11ec, X25519: 0x001d } as const;
-/** A key exchange group that this project knows, by its TLS name. */
-export type Group = keyof typeof GROUPS;
+export const GROUPS: Readonly<Record<Group, number>> = {
+  X25519MLKEM768: 0x11ec,
+  X25519: 0x001d,
+  "P-256": 0x0017,
+  "P-384": 0x0018,
+};
 
 const RECORD_HEADER = 5;
 const HANDSHAKE_RECORD = 22;

@@ -2,8 +2,9 @@
 
 import { connect, type TLSSocket } from "node:tls";
 import { Fault } from "../core/fault.ts";
+import type { Group } from "../core/tls-choices.ts";
 import type { Channel } from "./channel.ts";
-import { GROUPS, type Group } from "./client-hello.ts";
+import { GROUPS } from "./client-hello.ts";
 import { examine, type Peer } from "./identity.ts";
 import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./options.ts";
 import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
@@ -27,7 +28,7 @@ export interface DialOptions extends SecureOptions {
 export async function dial(options: DialOptions, ports: Omit<NetPorts, "admit">): Promise<Channel> {
   const timing = { ...TIMING, ...options.timing };
   const socket = connect({
-    ...contextOptions(options.tls, options.groups),
+    ...contextOptions(options, options.groups),
     host: options.host,
     port: options.port,
     ...(options.serverName !== undefined && { servername: options.serverName }),

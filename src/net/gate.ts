@@ -17,6 +17,8 @@ export interface AdmittedPeer extends Peer {
   readonly group: KeyExchange;
 }
 
+const HYBRID = "X25519MLKEM768";
+
 /** After a refusal the peer has this long to read why before the socket is destroyed. */
 const LINGER_MS = 1_000;
 
@@ -77,15 +79,24 @@ export class Gate {
         this.#arrivals.fail(arrival, hello);
         return;
       }
-      arrival.group = this.#exchangeFor(hello);
+      const exchange = this.#exchangeFor(hello);
+      if (exchange === undefined) {
+        this.#arrivals.fail(arrival, new Refusal("group"));
+        return;
+      }
+      arrival.group = exchange;
       this.#arrivals.waits(arrival);
     });
   }
 
-  #exchangeFor({ suites, groups: offered }: ClientHello): KeyExchange {
-    const { groups, preShared } = this.#options;
+  #exchangeFor({ suites, groups: offered }: ClientHello): KeyExchange | undefined {
+    const { groups, minTls, preShared } = this.#options;
     if (preShared !== undefined && offersPsk(suites)) return DHE_PSK;
-    return groups.find((group) => offered.includes(GROUPS[group])) ?? groups[0];
+    const common = groups.find((group) => offered.includes(GROUPS[group]));
+    // OpenSSL refuses, and says so in an alert.
+    if (common !== undefined || minTls !== "1.2") return common ?? groups[0];
+    // A client of TLS 1.2 may offer no list (RFC 8422 4); it cannot have the hybrid group.
+    return offered.length === 0 ? groups.find((group) => group !== HYBRID) : undefined;
   }
 
   close(): void {
@@ -97,7 +108,9 @@ export class Gate {
   /** One server per group: whatever it negotiates, the group is known. */
   #certificateServer(group: KeyExchange & ListenOptions["groups"][number]): Server {
     return this.#tlsServer(group, {
-      ...contextOptions(this.#options.tls, [group]),
+      ...contextOptions(this.#options, [group]),
+      // In TLS 1.2 the curves of clients' certificates must be in the list too. The slash keeps them behind the group itself.
+      ...(this.#options.minTls === "1.2" && { ecdhCurve: `${group}/P-256:P-384` }),
       requestCert: true,
       // Refused in #examine instead, where the certificate can still be named in the log. Nothing is read before.
       rejectUnauthorized: false,
@@ -167,7 +180,15 @@ export class Gate {
     meter.add("connections_opened", { door, group });
     audit?.note("connection_opened", { door, id: peer.id, certificate: peer.certificate });
     log.info(
-      { event: "connection_opened", door, from, id: peer.id, group, certificate: peer.certificate },
+      {
+        event: "connection_opened",
+        door,
+        from,
+        id: peer.id,
+        ...negotiated(socket),
+        group,
+        certificate: peer.certificate,
+      },
       "connection opened",
     );
     this.#admitted(socket, { ...peer, group });
@@ -230,6 +251,9 @@ export class Gate {
     this.#ports.log.warn({ door, id, reason }, `connection closed: ${message}`);
   }
 }
+
+/** Version and cipher suite, for the log. */
+const negotiated = (socket: TLSSocket) => ({ tls: socket.getProtocol(), cipher: socket.getCipher().name });
 
 /** The server name (SNI) with which a client came; empty when it gave none. */
 function nameOf(socket: TLSSocket): string {

@@ -1,11 +1,12 @@
 // What listeners and diallers are told, and the TLS settings that all of them share.
 
+import { constants } from "node:crypto";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import type { Fault } from "../core/fault.ts";
 import type { Audit, Log, Meter } from "../core/ports.ts";
+import { type DoorTls, type Group, type MinTls, SUITES_1_2, SUITES_1_3, type Suite } from "../core/tls-choices.ts";
 import type { ArrivalLimits } from "./arrivals.ts";
 import type { Identify } from "./certificate-names.ts";
-import type { Group } from "./client-hello.ts";
 import type { Admit, PeerKind } from "./identity.ts";
 import type { PreSharedKeys } from "./pre-shared.ts";
 
@@ -48,7 +49,19 @@ export interface SecureOptions {
   readonly kind: PeerKind;
   /** Allowed groups, the preferred one first. `["X25519MLKEM768"]` requires the hybrid one. */
   readonly groups: readonly [Group, ...Group[]];
+  /** TLS 1.3 unless said otherwise. */
+  readonly minTls?: MinTls;
+  /** AES-256-GCM unless said otherwise. */
+  readonly ciphers?: readonly Suite[];
   readonly timing?: Partial<Timing>;
+}
+
+/** What a door is told of TLS, with its defaults. */
+export function tlsOf(door: DoorTls): Required<Pick<SecureOptions, "groups" | "minTls" | "ciphers">> {
+  const { requireHybrid, groups = [], minTls = "1.3", ciphers = [] } = door;
+  const usual = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
+  const [first, ...others] = groups;
+  return { minTls, ciphers, groups: first === undefined ? usual : [first, ...others] };
 }
 
 /** Where to listen, for how many, and who is let in. */
@@ -79,13 +92,24 @@ export interface NetPorts {
   readonly turnAway?: (socket: TLSSocket, id: string, fault: Fault) => void;
 }
 
-/** TLS 1.3 with AES-256-GCM and those groups, nothing else. */
-export const contextOptions = (tls: TlsMaterial, groups: readonly Group[]): SecureContextOptions => ({
-  cert: tls.certificate,
-  key: tls.key,
-  ca: tls.trust,
-  minVersion: "TLSv1.3",
-  maxVersion: "TLSv1.3",
-  ciphers: "TLS_AES_256_GCM_SHA384",
-  ecdhCurve: groups.join(":"),
-});
+/** TLS 1.3 with AES-256-GCM and those groups, nothing else unless the door was told so. */
+export function contextOptions(
+  { tls, minTls = "1.3", ciphers = [] }: Pick<SecureOptions, "tls" | "minTls" | "ciphers">,
+  groups: readonly Group[],
+): SecureContextOptions {
+  const usual = minTls === "1.3" ? STRONG_1_3 : [...STRONG_1_3, ...STRONG_1_2];
+  return {
+    cert: tls.certificate,
+    key: tls.key,
+    ca: tls.trust,
+    minVersion: `TLSv${minTls}`,
+    maxVersion: "TLSv1.3",
+    ciphers: (ciphers.length === 0 ? usual : ciphers).join(":"),
+    ecdhCurve: groups.join(":"),
+    // TLS 1.2 alone: nothing is resumed or renegotiated there, as nothing is in TLS 1.3.
+    ...(minTls === "1.2" && { secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION }),
+  };
+}
+
+const STRONG_1_3 = SUITES_1_3.filter((suite) => suite.includes("AES_256"));
+const STRONG_1_2 = SUITES_1_2.filter((suite) => suite.includes("AES256"));

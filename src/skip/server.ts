@@ -7,14 +7,15 @@
 import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
 import type { Audit } from "../core/ports.ts";
+import type { DoorTls } from "../core/tls-choices.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
 import type { Identify } from "../net/certificate-names.ts";
-import type { TlsMaterial } from "../net/options.ts";
+import { type TlsMaterial, tlsOf } from "../net/options.ts";
 import type { PreSharedKeys } from "../net/pre-shared.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler, type Systems } from "./handler.ts";
 
-export interface SkipOptions {
+export interface SkipOptions extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts, for encryptors with certificates (TLS 1.3). */
@@ -48,11 +49,18 @@ export interface SkipServer extends AsyncDisposable {
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startSkip(options: SkipOptions, ports: SkipPorts): Promise<SkipServer> {
-  const { listen, tls, requireHybrid, maxConnections, memory, preShared, systems } = options;
+  const { listen, tls, maxConnections, memory, preShared, systems } = options;
   const service = new Service({ door: "skip", memory }, ports, makeHandler(systems, ports));
-  const groups = requireHybrid ? (["X25519MLKEM768"] as const) : (["X25519MLKEM768", "X25519"] as const);
   const listener = await listenTls(
-    { ...listen, door: "skip", tls, kind: "app", groups, maxConnections, ...(preShared.size > 0 && { preShared }) },
+    {
+      ...listen,
+      door: "skip",
+      tls,
+      kind: "app",
+      ...tlsOf(options),
+      maxConnections,
+      ...(preShared.size > 0 && { preShared }),
+    },
     ports,
     (socket, peer) => service.connected(socket, appId(peer.id)),
   );

@@ -71,7 +71,7 @@ export async function* answers(target: Target, request: Uint8Array, isWhole: IsW
 
 /** A connection as applications have it. */
 export async function openSocket({ port, tls }: Target): Promise<TLSSocket> {
-  const options = { ...contextOptions(tls, ["X25519MLKEM768"]), host: "127.0.0.1", port };
+  const options = { ...contextOptions({ tls }, ["X25519MLKEM768"]), host: "127.0.0.1", port };
   const socket = connect({ ...options, checkServerIdentity: () => undefined });
   socket.setNoDelay(true);
   await once(socket, "secureConnect");

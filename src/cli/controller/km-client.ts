@@ -36,7 +36,7 @@ export class KmClient implements Disposable {
     this.km = km;
     this.#answerMs = answerMs;
     this.#agent = new Agent({
-      ...contextOptions(tls, ["X25519MLKEM768", "X25519"]),
+      ...contextOptions({ tls }, ["X25519MLKEM768", "X25519"]),
       keepAlive: true,
       maxSockets: 1,
       // The KM is who its certificate names, wherever it is: examined below, before anything is sent.

@@ -22,7 +22,7 @@ export const materialOf = ({ certificate, key, trust }: ServerFiles): TlsMateria
 
 /** The TLS settings of a KM's doors: TLS 1.3, AES-256-GCM, X25519MLKEM768, client certificates required. */
 export const serverTls = (files: ServerFiles) => ({
-  ...contextOptions(materialOf(files), ["X25519MLKEM768"]),
+  ...contextOptions({ tls: materialOf(files) }, ["X25519MLKEM768"]),
   requestCert: true,
   rejectUnauthorized: true,
 });
