@@ -168,8 +168,7 @@ function commandsOf(base: Base, node: Node) {
       const begun = performance.now();
       node.zeroised = true;
       void node.keys?.refuse();
-      base.audit.note("zeroised", {});
-      await node.auditWriter.audit.flush(AUDIT_LAST_MS);
+      await node.auditWriter.audit.noteLast("zeroised", {}, AUDIT_LAST_MS);
       await vault.zeroise();
       setImmediate(() => stop.abort("zeroised"));
       return { zeroisedInMs: performance.now() - begun };

@@ -1,6 +1,5 @@
 // `qkm zeroise`: destroys all key of one KM, whether it runs or not.
 
-import { rmSync } from "node:fs";
 import type { Command } from "commander";
 import { openToken } from "../../drivers/pkcs11/process/open.ts";
 import type { NodeConfig } from "../config.ts";
@@ -8,6 +7,7 @@ import { makeLog } from "../control/log.ts";
 import { callControl, NotRunning } from "../control/socket/client.ts";
 import { kekPrefix } from "../vault/epochs/epochs.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
+import { removeDirectory } from "../vault/store/remove.ts";
 import { plural } from "./common/columns.ts";
 import { confirm } from "./common/confirm.ts";
 import { openConfig } from "./run.ts";
@@ -59,7 +59,7 @@ async function here({ node, token: settings }: NodeConfig): Promise<string> {
     await using token = await openToken(settings, log);
     const keks = await token.find(kekPrefix(node.id));
     for (const kek of keks) await kek.destroy();
-    rmSync(node.storeDir, { recursive: true, force: true });
+    removeDirectory(node.storeDir);
     return `${plural(keks.length, "key")} in the token and the store were destroyed`;
   } finally {
     release();

@@ -1,6 +1,7 @@
 // Tests of zeroise: memory, KEKs, store, in that order, whatever state the vault is in.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -37,6 +38,27 @@ describe("zeroise", () => {
     await vault[Symbol.asyncDispose]();
     expect(ring).toHaveLength(0);
     rmSync(join(dir, ".."), { recursive: true });
+  });
+
+  test("on a mount point removes all that is in it, and ends well", async ({ skip }) => {
+    const dir = mkdtempSync(join(tmpdir(), "qkm-zeroise-"));
+    try {
+      if (spawnSync("mount", ["-t", "tmpfs", "none", dir]).status !== 0) return skip("mounting is not allowed here");
+      mkdirSync(join(dir, "lost+found"));
+      const token = makeModelToken();
+      const kept = recorder();
+      const ports = { openToken: token.open, clock: realClock, log: kept.log, meter: kept.meter };
+      const { vault, ready } = await openVault({ ...OPTIONS, dir }, ports);
+      await ready;
+      await keep(vault, "a");
+      await vault.zeroise();
+      expect(readdirSync(dir)).toEqual(["lost+found"]);
+      expect(token.keks()).toEqual([]);
+      await vault[Symbol.asyncDispose]();
+    } finally {
+      spawnSync("umount", ["-l", dir]);
+      rmSync(dir, { recursive: true });
+    }
   });
 
   test("with the token gone destroys memory and store at once, and the KEKs if it comes back in time", async () => {

@@ -63,6 +63,8 @@ export class AuditLog implements Audit, AsyncDisposable {
   #stopTimer: (() => void) | undefined;
   #gatherMs: number;
   #isClosed = false;
+  /** Nothing more is noted: the last event was. */
+  #isComplete = false;
   /** Whether the token sealed a batch since the log was opened. */
   #hasSealed = false;
   /** Lines of the last batches, for whoever looks. */
@@ -142,11 +144,18 @@ export class AuditLog implements Audit, AsyncDisposable {
   }
 
   note<Kind extends AuditKind>(kind: Kind, fields: AuditFields<Kind>, extent?: AuditExtent): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#isComplete) return;
     this.#gather.add(kind, fields, extent);
     if (this.#writing !== undefined) return;
     if (this.#gather.bytes >= BATCH_BYTES && this.#obstacle === undefined) this.#begin();
     else this.#arm(this.#gatherMs);
+  }
+
+  /** The log ends with this event: what comes later could not be sealed any more. Resolves as `flush` does. */
+  async noteLast<Kind extends AuditKind>(kind: Kind, fields: AuditFields<Kind>, mostMs = STOP_MS): Promise<void> {
+    this.note(kind, fields);
+    this.#isComplete = true;
+    await this.flush(mostMs);
   }
 
   obstacle(): Fault | undefined {

@@ -1,6 +1,6 @@
 // The store on LMDB: one commit at a time, flushed before it is reported.
 
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { type Database, type Key, open, type RootDatabase } from "lmdb";
@@ -8,6 +8,7 @@ import { Fault } from "../../core/fault.ts";
 import type { BlockId, Row } from "../vault.ts";
 import { checkFile } from "./file-check.ts";
 import { type FilePages, Headroom } from "./headroom.ts";
+import { emptyDirectory, removeDirectory } from "./remove.ts";
 import { type Head, KINDS, type Kind } from "./sealed.ts";
 import { checkName, type Store, type StoreOp } from "./store.ts";
 
@@ -131,10 +132,10 @@ class LmdbStore implements Store {
 
   async destroy(): Promise<void> {
     this.#refuse(new Fault("STORE_UNAVAILABLE", { text: "the store was destroyed" }));
-    rmSync(this.#dir, { recursive: true, force: true });
+    emptyDirectory(this.#dir);
     await this.close();
-    // LMDB may have written its files once more at the end.
-    rmSync(this.#dir, { recursive: true, force: true });
+    // LMDB may have written its files once more at the end. The directory goes last: with it goes the lock on it.
+    removeDirectory(this.#dir);
   }
 
   async #end(): Promise<void> {

@@ -253,6 +253,18 @@ test("a start that ends before the token was there is no alarm of the audit log;
   expect(kit.recorder.lines.filter(({ level }) => level === "error")).toHaveLength(1);
 });
 
+test("after the last event nothing is noted, and nothing is said to be lost although the token is gone", async () => {
+  using kit = new AuditKit();
+  const audit = await kit.open();
+  await audit.flush();
+  await audit.noteLast("zeroised", {});
+  kit.isTokenGone = true;
+  audit.note("epoch_begun", {});
+  await audit[Symbol.asyncDispose]();
+  expect(kinds(kit).at(-1)).toBe("zeroised");
+  expect(kit.recorder.lines.filter(({ level }) => level === "error")).toEqual([]);
+});
+
 describe("when there is more than max_bytes", () => {
   test("the oldest segments go, which is itself in the log, and what is left is verified", async () => {
     using kit = new AuditKit();
