@@ -63,6 +63,11 @@ const LOOKS_PER_LEASE = 3;
 /** A watch that brings nothing although there is something is begun anew. */
 const STALE_MS = 2_000;
 const RETRY_MS = 200;
+/**
+ * After so many leases without etcd an active member stands by: what it refuses for want of its store another member may
+ * supply, and applications find that one only when the doors here are closed.
+ */
+const SILENT_LEASES = 4;
 
 /** The owner as its key in etcd tells. */
 interface Owner {
@@ -233,6 +238,10 @@ export class Member implements AsyncDisposable {
     } catch (thrown) {
       if (this.#etcd === "ready") this.#ports.log.warn({ reason: String(thrown) }, "etcd does not answer");
       this.#etcd = "failing";
+      const silentMs = this.#ports.clock.monotonicMs() - this.#renewedMs;
+      if (this.#state === "active" && silentMs > SILENT_LEASES * this.#leaseMs) {
+        this.#resolveLost("etcd has not answered for long: another member may be active");
+      }
       return false;
     }
   }
