@@ -195,7 +195,7 @@ test("handshakes that come to nothing are begun at a pace, those that end well a
 });
 
 test("under a flood a refusal comes late, and takes no TLS meanwhile; the others go on", async () => {
-  await using door = await openDoor(own, { arrivals: { failuresPerS: 100, failuresAtOnce: 8 } });
+  await using door = await openDoor(own, { arrivals: { failuresPerS: 1, failuresAtOnce: 8 } });
   const strangers: TLSSocket[] = [];
   for (let count = 0; count < 12; count++) strangers.push(door.connect({}));
   const refused = (): number => door.seen.count("connections_refused", { reason: "no_certificate" });
