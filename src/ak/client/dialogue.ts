@@ -128,7 +128,11 @@ export class Dialogue {
         sentAtMs: undefined,
         answered: (json, letters) => {
           settle();
-          resolve(Promise.try(() => answerOf(name, json, letters)));
+          try {
+            resolve(answerOf(name, json, letters));
+          } catch (thrown) {
+            reject(thrown);
+          }
         },
         failed: (why) => {
           settle();
