@@ -12,7 +12,7 @@ import type { CertificateName } from "./core/certificate-names.ts";
 import type { AppId, KmId, LinkId } from "./core/ids.ts";
 import type { SessionPolicy, SupplyPolicy } from "./core/policy.ts";
 import type { Group, MinTls, Suite } from "./core/tls-choices.ts";
-import type { TopologyLink } from "./core/topology.ts";
+import type { TopologyLink } from "./core/topology/topology.ts";
 
 /** Where to listen or dial. */
 export interface Endpoint {

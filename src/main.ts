@@ -20,8 +20,8 @@ import type { SyslogPorts } from "./control/syslog/syslog.ts";
 import { systemClock, systemPace, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import type { Random } from "./core/ports.ts";
-import { type Given, runNode } from "./node.ts";
-import { startFailure } from "./start-failure.ts";
+import { type Given, runNode } from "./node/node.ts";
+import { startFailure } from "./node/start-failure.ts";
 
 const FORCED_EXIT_MS = 7000;
 
@@ -105,7 +105,7 @@ async function main(): Promise<void> {
     watchdog = armWatchdog(base);
     if (config.cluster === undefined) await runNode(base);
     // Loaded by a KM that is several machines alone.
-    else await (await import("./node-member.ts")).runMember(base, config.cluster);
+    else await (await import("./node/member.ts")).runMember(base, config.cluster);
   } catch (err) {
     const why = startFailure(err, config);
     const fault = asFault(err).code;

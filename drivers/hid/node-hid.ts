@@ -2,7 +2,7 @@
 
 import { access, constants } from "node:fs/promises";
 import { devicesAsync, HIDAsync } from "node-hid";
-import { PortError } from "../../src/core/usb-port.ts";
+import { PortError } from "../../src/core/places/usb-port.ts";
 import type { HidDevice, HidEdge, HidHandle } from "./edge.ts";
 
 /** The edge on the package node-hid. */

@@ -1,6 +1,6 @@
 // The `hid` driver: a module on USB HID, found by its ids or at a path, opened again whenever it went away.
 
-import { isUsbPort, onlyOne, PortError, parseUsbPort, USB_PORT_FORM } from "../../src/core/usb-port.ts";
+import { isUsbPort, onlyOne, PortError, parseUsbPort, USB_PORT_FORM } from "../../src/core/places/usb-port.ts";
 import type { Driver } from "../../src/device/driver.ts";
 import { REPORT_USAGE_PAGE, REPORTS } from "../../src/kq/framing/reports.ts";
 import { Host } from "../../src/kq/host/host.ts";

@@ -12,7 +12,7 @@ import {
   SECRET_KEYS,
   wrongAttributes,
 } from "./attributes.ts";
-import { MAC_PLAN } from "./mac.ts";
+import { MAC_PLAN } from "./ciphers/mac.ts";
 import { findObjects, readAttribute, readAttributes } from "./objects.ts";
 
 const [asked, wished, made] = [row("asked"), row("wished"), row("made")];

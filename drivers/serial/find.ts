@@ -10,7 +10,7 @@ import {
   parseUsbPort,
   USB_PORT_FORM,
   type UsbPort,
-} from "../../src/core/usb-port.ts";
+} from "../../src/core/places/usb-port.ts";
 
 const TERMINALS = "/sys/class/tty";
 /** From a terminal up to its USB device: terminal, perhaps its port, interface, device, and one to spare. */

@@ -3,7 +3,7 @@
 import { readSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { SerialPort } from "serialport";
-import { PortError } from "../../src/core/usb-port.ts";
+import { PortError } from "../../src/core/places/usb-port.ts";
 import type { OpenLine } from "../../src/kq/host/reopen.ts";
 
 type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;

@@ -1,8 +1,8 @@
 // One opened line that another machine passes on over TCP, such as ser2net: the same bytes as on the serial port.
 
 import { connect, type Socket } from "node:net";
-import type { NetworkPort } from "../../src/core/network-port.ts";
-import { PortError } from "../../src/core/usb-port.ts";
+import type { NetworkPort } from "../../src/core/places/network-port.ts";
+import { PortError } from "../../src/core/places/usb-port.ts";
 import type { OpenLine } from "../../src/kq/host/reopen.ts";
 
 const CONNECT_MS = 5_000;

@@ -1,7 +1,7 @@
 // The `serial` driver: a module on a UART, a USB CDC port or a pseudo-terminal, here or at another machine that passes its
 // line on (ser2net); opened again whenever it went away.
 
-import { parseNetworkPort } from "../../src/core/network-port.ts";
+import { parseNetworkPort } from "../../src/core/places/network-port.ts";
 import type { Driver } from "../../src/device/driver.ts";
 import { Host } from "../../src/kq/host/host.ts";
 import { KeptHost, type OpenLine } from "../../src/kq/host/reopen.ts";

@@ -1,7 +1,7 @@
 // What a simulated module pair is told: its link, its rate, and its faults.
 
 import type { LinkId } from "../../src/core/ids.ts";
-import type { Secret } from "../../src/core/secret.ts";
+import type { Secret } from "../../src/core/memory/secret.ts";
 import type { Framing } from "../../src/kq/framing/framing.ts";
 
 /** The simulated link: its name, block size, rate and faults. */

@@ -1,7 +1,7 @@
 // The extensions of a 0x2101 that this project knows: what the keys asked for are to be like.
 
 import { Fault } from "../core/fault.ts";
-import { joined, type Provenance, readProvenance } from "../core/provenance.ts";
+import { joined, type Provenance, readProvenance } from "../core/topology/provenance.ts";
 import type { SupplyRequest } from "../keys/ports.ts";
 import type { JsonObject } from "../wire/types.ts";
 

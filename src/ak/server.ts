@@ -2,7 +2,7 @@
 
 import type { DoorTls } from "../core/tls-choices.ts";
 import { listen } from "../net/listen.ts";
-import { type NetPorts, type Timing, type TlsMaterial, tlsOf } from "../net/options.ts";
+import { type NetPorts, type Timing, type TlsMaterial, tlsOf } from "../net/tls/options.ts";
 import type { Listener } from "../net/tls-listener.ts";
 import { BufferPool } from "../wire/buffer-pool.ts";
 import { AkConnection, type ConnectionPorts } from "./connection.ts";

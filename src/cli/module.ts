@@ -8,7 +8,7 @@ import { NO_FAULTS } from "../../drivers/simulator/options.ts";
 import { type SimulatorPorts, startSimulator } from "../../drivers/simulator/simulator.ts";
 import { systemClock, systemRandom } from "../control/system.ts";
 import { linkId } from "../core/ids.ts";
-import type { Secret } from "../core/secret.ts";
+import type { Secret } from "../core/memory/secret.ts";
 import { parsePairingKey } from "../kq/pairing.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 

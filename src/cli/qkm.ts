@@ -1,7 +1,7 @@
 // The command `qkm`: what there is to do, and how it ends when something is wrong.
 
 import { CommanderError } from "commander";
-import { fileFailure } from "../start-failure.ts";
+import { fileFailure } from "../node/start-failure.ts";
 import { CommandError, EXIT, type ExitCode } from "./common/exit.ts";
 import { programFor } from "./common/program.ts";
 

@@ -3,7 +3,7 @@
 import { existsSync, statSync } from "node:fs";
 import type { NodeConfig } from "../config.ts";
 import { markOf, uriOfApp } from "../core/certificate-names.ts";
-import { Topology } from "../core/topology.ts";
+import { Topology } from "../core/topology/topology.ts";
 import type { Path } from "./lines.ts";
 import { once } from "./once.ts";
 import { checkPorts } from "./ports.ts";

@@ -1,8 +1,8 @@
 // Where the modules of links are plugged in: what a port of each driver looks like, and that no two are one.
 
 import type { LinkConfig, NodeConfig } from "../config.ts";
-import { isNetworkPort, NETWORK_PORT_FORM, parseNetworkPort } from "../core/network-port.ts";
-import { isUsbPort, mayBeSame, parseUsbPort, USB_PORT_FORM } from "../core/usb-port.ts";
+import { isNetworkPort, NETWORK_PORT_FORM, parseNetworkPort } from "../core/places/network-port.ts";
+import { isUsbPort, mayBeSame, parseUsbPort, USB_PORT_FORM } from "../core/places/usb-port.ts";
 import type { Complain } from "./checks.ts";
 import type { Path } from "./lines.ts";
 

@@ -4,9 +4,9 @@ import { dirname, resolve } from "node:path";
 import type { DoorConfig, NodeConfig, TlsFiles } from "../config.ts";
 import type { CertificateName } from "../core/certificate-names.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
-import { isNetworkPort } from "../core/network-port.ts";
-import type { TopologyLink } from "../core/topology.ts";
-import { isUsbPort } from "../core/usb-port.ts";
+import { isNetworkPort } from "../core/places/network-port.ts";
+import { isUsbPort } from "../core/places/usb-port.ts";
+import type { TopologyLink } from "../core/topology/topology.ts";
 import type { Written } from "./schema.ts";
 
 /** @throws Fault when an ID is none, which the schema excludes */

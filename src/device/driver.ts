@@ -1,8 +1,8 @@
 // What every driver's opener looks like, so that drivers/index.ts can be a table of them.
 
 import type { LinkId } from "../core/ids.ts";
+import type { Secret, SecretPool } from "../core/memory/secret.ts";
 import type { Clock, Log, Meter, Random } from "../core/ports.ts";
-import type { Secret, SecretPool } from "../core/secret.ts";
 import type { KeySource } from "./key-source.ts";
 
 /** Which module, on which line. */

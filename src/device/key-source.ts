@@ -1,6 +1,6 @@
 // The contract of a driver that brings key from a QKD module. Its tests: test/contracts/key-source.ts.
 
-import type { Secret } from "../core/secret.ts";
+import type { Secret } from "../core/memory/secret.ts";
 
 /** One piece of distilled key, named {link, run, sequence} the same at both ends of the link. */
 export interface ArrivedBlock {

@@ -1,6 +1,6 @@
 // The contract of a security module (HSM). Its tests: test/contracts/token.ts.
 
-import type { Secret } from "../core/secret.ts";
+import type { Secret } from "../core/memory/secret.ts";
 
 /** What a token says of itself. */
 export interface TokenInfo {

@@ -4,7 +4,7 @@
 
 import type { DoorTls } from "../core/tls-choices.ts";
 import { listen } from "../net/listen.ts";
-import { type NetPorts, type TlsMaterial, tlsOf } from "../net/options.ts";
+import { type NetPorts, type TlsMaterial, tlsOf } from "../net/tls/options.ts";
 import type { Listener } from "../net/tls-listener.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { type ConnectionPorts, Etsi004Connection } from "./connection.ts";

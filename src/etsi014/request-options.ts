@@ -1,7 +1,7 @@
 // ETSI GS QKD 014 6.2 and 6.4: what a request asks for, from its query or its JSON body.
 
 import { Fault, malformed } from "../core/fault.ts";
-import { joined, type Provenance, readProvenance } from "../core/provenance.ts";
+import { joined, type Provenance, readProvenance } from "../core/topology/provenance.ts";
 import { isObject, type JsonObject } from "../http/body.ts";
 import { single } from "../http/target.ts";
 import type { KeySizes } from "../keys/ports.ts";

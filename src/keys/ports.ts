@@ -2,7 +2,7 @@
 
 import type { Fault } from "../core/fault.ts";
 import type { AppId, KmId, LinkId } from "../core/ids.ts";
-import type { Provenance } from "../core/provenance.ts";
+import type { Provenance } from "../core/topology/provenance.ts";
 
 /** How keys leave; `session`: pushed to the destination of a session of Ak, or supplied to its initiator. */
 export type Door = "ak" | "etsi014" | "etsi004" | "skip" | "session";

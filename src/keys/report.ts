@@ -3,7 +3,7 @@
 
 import type { FaultCode } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
-import type { Route } from "../core/topology.ts";
+import type { Route } from "../core/topology/topology.ts";
 import type { VaultHealth } from "../vault/vault.ts";
 
 /** The state of token, store and locked memory. */

@@ -1,7 +1,7 @@
 // The hellos of both ends: how they are made, read and compared.
 
+import type { Secret } from "../core/memory/secret.ts";
 import type { Random } from "../core/ports.ts";
-import type { Secret } from "../core/secret.ts";
 import { Reader } from "./codec.ts";
 import { type Guard, helloGuard } from "./guard.ts";
 import { KQ_VERSION, NONCE_BYTES } from "./limits.ts";

@@ -2,8 +2,8 @@
 
 import { createCipheriv } from "node:crypto";
 import { crc32 } from "node:zlib";
-import { openGcm } from "../core/gcm.ts";
-import type { Secret } from "../core/secret.ts";
+import { openGcm } from "../core/memory/gcm.ts";
+import type { Secret } from "../core/memory/secret.ts";
 import { Writer } from "./codec.ts";
 import { CHECK_BYTES, HEADER_BYTES, MAX_FRAME_BYTES, TAG_BYTES } from "./limits.ts";
 import { KQ, type KqName, nameOf } from "./messages.ts";

@@ -6,7 +6,7 @@ import { type Audit, NO_AUDIT, type Random } from "../core/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import { dialAny } from "../net/dial.ts";
 import { listen } from "../net/listen.ts";
-import type { SecureOptions, TlsMaterial } from "../net/options.ts";
+import type { SecureOptions, TlsMaterial } from "../net/tls/options.ts";
 import { BufferPool } from "../wire/buffer-pool.ts";
 import { nameOfGeneration } from "./generation.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";

@@ -11,8 +11,8 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Group } from "../core/tls-choices.ts";
-import type { DHE_PSK, PreSharedKey } from "./pre-shared.ts";
 import { Refusal } from "./refusal.ts";
+import type { DHE_PSK, PreSharedKey } from "./tls/pre-shared.ts";
 
 /** What those without a certificate may take of a listener. */
 export interface ArrivalLimits {

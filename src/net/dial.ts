@@ -4,10 +4,10 @@ import { connect, type TLSSocket } from "node:tls";
 import { Fault } from "../core/fault.ts";
 import type { Group } from "../core/tls-choices.ts";
 import type { Channel } from "./channel.ts";
-import { GROUPS } from "./client-hello.ts";
-import { examine, type Peer } from "./identity.ts";
-import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./options.ts";
 import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
+import { GROUPS } from "./tls/client-hello.ts";
+import { examine, type Peer } from "./tls/identity.ts";
+import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./tls/options.ts";
 import { TlsChannel } from "./tls-channel.ts";
 
 /** Where to dial and who must answer. */

@@ -2,15 +2,15 @@
 
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
-import { TrafficSecrets } from "./alert.ts";
 import { ARRIVAL_LIMITS, type Arrival, Arrivals, freeTls, type KeyExchange, varied } from "./arrivals.ts";
-import { type ClientHello, GROUPS, peekHello } from "./client-hello.ts";
-import { type Admit, examine, identified, type Peer } from "./identity.ts";
-import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./options.ts";
 import { Places } from "./places.ts";
-import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./pre-shared.ts";
 import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
-import { refuseTickets } from "./tickets.ts";
+import { TrafficSecrets } from "./tls/alert.ts";
+import { type ClientHello, GROUPS, peekHello } from "./tls/client-hello.ts";
+import { type Admit, examine, identified, type Peer } from "./tls/identity.ts";
+import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./tls/options.ts";
+import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./tls/pre-shared.ts";
+import { refuseTickets } from "./tls/tickets.ts";
 
 /** A peer whose certificate or pre-shared key was examined, and who was admitted. */
 export interface AdmittedPeer extends Peer {

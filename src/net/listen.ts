@@ -2,7 +2,7 @@
 
 import type { Fault } from "../core/fault.ts";
 import type { Channel } from "./channel.ts";
-import { type ListenOptions, type NetPorts, TIMING } from "./options.ts";
+import { type ListenOptions, type NetPorts, TIMING } from "./tls/options.ts";
 import { TlsChannel } from "./tls-channel.ts";
 import { type Listener, listenTls } from "./tls-listener.ts";
 

@@ -1,9 +1,9 @@
 // A Channel over a TLS socket: one unfinished write, reading held meanwhile, deadlines.
 
 import type { TLSSocket } from "node:tls";
-import { forgetRegistersSoon } from "../core/registers.ts";
+import { forgetRegistersSoon } from "../core/memory/registers.ts";
 import type { Channel, ChannelHandler } from "./channel.ts";
-import type { Peer } from "./identity.ts";
+import type { Peer } from "./tls/identity.ts";
 
 /** After `close`, the peer has this long to end its side before the socket is destroyed. */
 const LINGER_MS = 1000;

@@ -3,7 +3,7 @@
 import { createServer, type Server } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { type AdmittedPeer, Gate } from "./gate.ts";
-import { type ListenOptions, type NetPorts, TIMING } from "./options.ts";
+import { type ListenOptions, type NetPorts, TIMING } from "./tls/options.ts";
 
 /** An open listener; dispose it to close it and its connections. */
 export interface Listener extends AsyncDisposable {

@@ -9,9 +9,9 @@ import { appId } from "../core/ids.ts";
 import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
-import type { Identify } from "../net/certificate-names.ts";
-import { type TlsMaterial, tlsOf } from "../net/options.ts";
-import type { PreSharedKeys } from "../net/pre-shared.ts";
+import type { Identify } from "../net/tls/certificate-names.ts";
+import { type TlsMaterial, tlsOf } from "../net/tls/options.ts";
+import type { PreSharedKeys } from "../net/tls/pre-shared.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler, type Systems } from "./handler.ts";
 

@@ -1,8 +1,8 @@
 // Blocks and key-ID keys on their way between drivers, the store and locked memory.
 
 import { Fault } from "../core/fault.ts";
+import { type Secret, secretOf } from "../core/memory/secret.ts";
 import type { Pace } from "../core/pace.ts";
-import { type Secret, secretOf } from "../core/secret.ts";
 import { decodeBase64 } from "../wire/base64.ts";
 import { type Reader, readRecord } from "./epochs/reader.ts";
 import { OpenedJob } from "./job.ts";

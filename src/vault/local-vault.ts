@@ -1,8 +1,8 @@
 // The vault of one KM: the contract of `vault.ts` over its parts, and their common end.
 
 import { Fault } from "../core/fault.ts";
+import type { Secret, SecretPool } from "../core/memory/secret.ts";
 import type { Clock, Log } from "../core/ports.ts";
-import type { Secret, SecretPool } from "../core/secret.ts";
 import type { Blocks } from "./blocks.ts";
 import { PendingChange } from "./change.ts";
 import type { DataKeys } from "./epochs/data-keys.ts";

@@ -1,9 +1,9 @@
 // Opens the vault of one KM: memory, store, then the token whenever it comes.
 
 import type { KmId } from "../core/ids.ts";
+import type { SecretPool } from "../core/memory/secret.ts";
 import { Pace } from "../core/pace.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
-import type { SecretPool } from "../core/secret.ts";
 import type { Token } from "../device/token.ts";
 import { Blocks } from "./blocks.ts";
 import { DATA_KEY_REGION_BYTES, DataKeys } from "./epochs/data-keys.ts";

@@ -6,7 +6,7 @@ import {
   crypto_onetimeauth_init,
   crypto_onetimeauth_update,
 } from "sodium-native";
-import { forgetRegisters } from "../core/registers.ts";
+import { forgetRegisters } from "../core/memory/registers.ts";
 
 /** Bytes of a Poly1305 tag. */
 export const TAG_BYTES = 16;

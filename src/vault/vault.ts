@@ -4,7 +4,7 @@
 // never trusted (`store/`), and are open in locked memory alone (`memory/`). What leaves is an ID, a tag, base64 written
 // straight into memory that the caller gave, or bytes under a pad.
 
-import type { Secret, SecretPool } from "../core/secret.ts";
+import type { Secret, SecretPool } from "../core/memory/secret.ts";
 
 declare const blockIdKind: unique symbol;
 /** The name of one stored block within this KM, for example `link:ab:1:42` or `local:7`. */

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { connect, type TLSSocket } from "node:tls";
-import { contextOptions, type TlsMaterial } from "../../src/net/options.ts";
+import { contextOptions, type TlsMaterial } from "../../src/net/tls/options.ts";
 
 /** Requests of one length, and answers of one length. */
 export interface Shape {

@@ -14,7 +14,7 @@ import {
   provisionPairingKey,
   provisionToken,
 } from "../../src/cli/provision/provision.ts";
-import type { TlsMaterial } from "../../src/net/options.ts";
+import type { TlsMaterial } from "../../src/net/tls/options.ts";
 import { Km, type KmSettings } from "./km.ts";
 import { Program } from "./program.ts";
 import { materialOf, type ServerFiles } from "./reference/args.ts";

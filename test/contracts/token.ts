@@ -1,7 +1,7 @@
 // The contract of src/device/token.ts as tests, for every implementation.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { secretOf } from "../../src/core/secret.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import type { Kek, Token } from "../../src/device/token.ts";
 import { SealBroken } from "../../src/device/token.ts";
 import { drawBytes } from "../support/seed.ts";

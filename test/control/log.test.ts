@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { makeLog, openLogFile } from "../../src/control/log.ts";
 import { Fault } from "../../src/core/fault.ts";
-import { secretOf } from "../../src/core/secret.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import { until } from "../support/until.ts";
 
 /** Bytes read from a pipe now. */

@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { secretOf } from "../../src/core/secret.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import { codedBytes, encodeCobs } from "../../src/kq/framing/cobs.ts";
 import { REPORT_BYTES, REPORT_DESCRIPTOR, REPORTS } from "../../src/kq/framing/reports.ts";
 import { helloFrame, type Self } from "../../src/kq/greeting.ts";

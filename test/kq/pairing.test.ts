@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
-import { type Secret, secretOf } from "../../src/core/secret.ts";
+import { type Secret, secretOf } from "../../src/core/memory/secret.ts";
 import { Reader } from "../../src/kq/codec.ts";
 import { decodeCobs, encodeCobs } from "../../src/kq/framing/cobs.ts";
 import { helloFrame, readHello } from "../../src/kq/greeting.ts";

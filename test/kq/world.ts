@@ -1,8 +1,8 @@
 // A world without real time: a seeded generator, bounded slots, and key that has a name.
 
 import { createHash } from "node:crypto";
+import { type Secret, type SecretPool, secretOf } from "../../src/core/memory/secret.ts";
 import type { Random } from "../../src/core/ports.ts";
-import { type Secret, type SecretPool, secretOf } from "../../src/core/secret.ts";
 
 /** The same numbers for the same seed. */
 export function seededRandom(seed: number): Random {

@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import { type Kx, type KxPeer, startKx } from "../../src/kx/peers.ts";
 import { dial } from "../../src/net/dial.ts";
-import type { SecureOptions, TlsMaterial } from "../../src/net/options.ts";
+import type { SecureOptions, TlsMaterial } from "../../src/net/tls/options.ts";
 import { type Listener, listenTls } from "../../src/net/tls-listener.ts";
 import { type Authority, authority, forIdentity, material } from "../support/certificates.ts";
 import { until } from "../support/until.ts";

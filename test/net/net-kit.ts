@@ -5,7 +5,7 @@ import { Fault } from "../../src/core/fault.ts";
 import type { Channel } from "../../src/net/channel.ts";
 import { type DialOptions, dial } from "../../src/net/dial.ts";
 import { listen } from "../../src/net/listen.ts";
-import type { ListenOptions } from "../../src/net/options.ts";
+import type { ListenOptions } from "../../src/net/tls/options.ts";
 import type { Listener } from "../../src/net/tls-listener.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { ModelAudit } from "../support/model-audit.ts";

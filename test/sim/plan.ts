@@ -1,7 +1,7 @@
 // What a simulated network consists of, drawn from its seed: links, settings of each KM, and who talks with whom.
 
 import { type AppId, appId, type KmId, kmId, linkId } from "../../src/core/ids.ts";
-import { Topology as Graph } from "../../src/core/topology.ts";
+import { Topology as Graph } from "../../src/core/topology/topology.ts";
 import type { KeysPolicy } from "../../src/keys/common/context.ts";
 import type { AppEntry, KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
 import { DEFAULT_SESSIONS } from "../keys/support/policy.ts";

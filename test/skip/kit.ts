@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { type RequestOptions, request } from "node:https";
 import { Fault } from "../../src/core/fault.ts";
 import type { AppId } from "../../src/core/ids.ts";
-import { secretOf } from "../../src/core/secret.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import { type SkipServer, startSkip } from "../../src/skip/server.ts";
 import { FakeDoor } from "../etsi014/fake-door.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";

@@ -2,8 +2,8 @@
 
 import { webcrypto } from "node:crypto";
 import type { Extension, JsonGeneralNames } from "@peculiar/x509";
-import type { PeerKind } from "../../src/net/identity.ts";
-import type { TlsMaterial } from "../../src/net/options.ts";
+import type { PeerKind } from "../../src/net/tls/identity.ts";
+import type { TlsMaterial } from "../../src/net/tls/options.ts";
 import { loadX509 } from "./x509.ts";
 
 const x509 = await loadX509();

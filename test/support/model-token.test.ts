@@ -1,7 +1,7 @@
 // The model token keeps the contract, and does what tests tell it.
 
 import { expect, test } from "vitest";
-import { secretOf } from "../../src/core/secret.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import { exerciseToken, jobOf } from "../contracts/token.ts";
 import { makeModelToken } from "./model-token.ts";
 

@@ -1,7 +1,7 @@
 // A vault in memory whose disk outlives it: commits can be delayed, rejected or cut off by a crash, and leases are counted.
 
 import { Fault } from "../../src/core/fault.ts";
-import { type Secret, type SecretPool, secretOf } from "../../src/core/secret.ts";
+import { type Secret, type SecretPool, secretOf } from "../../src/core/memory/secret.ts";
 import { Removals } from "../../src/vault/store/removals.ts";
 import type {
   BlockId,

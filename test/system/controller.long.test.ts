@@ -7,7 +7,7 @@ import { KmClient } from "../../src/cli/controller/km-client.ts";
 import { goRound } from "../../src/cli/controller/round.ts";
 import { authorityFiles, CONTROLLER, controllerFiles, networkPlaces } from "../../src/cli/provision/plan.ts";
 import { kmId } from "../../src/core/ids.ts";
-import { Topology } from "../../src/core/topology.ts";
+import { Topology } from "../../src/core/topology/topology.ts";
 import { eventually } from "./support/eventually.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { Oracle } from "./support/oracle.ts";

@@ -2,8 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { kmId } from "../../src/core/ids.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import type { Clock } from "../../src/core/ports.ts";
-import { secretOf } from "../../src/core/secret.ts";
 import { type OpenVault, openVault, type VaultOptions, type VaultPorts } from "../../src/vault/open.ts";
 import type { BlockId, OpenBlock, Range, Row, Vault } from "../../src/vault/vault.ts";
 import { ManualClock } from "../support/manual-clock.ts";

@@ -1,7 +1,7 @@
 // Tests of the vault as a whole: seal, open, tag, emit, commit, on a model token and a memory disk.
 
 import { describe, expect, test } from "vitest";
-import { secretOf } from "../../src/core/secret.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import type { Sealed } from "../../src/vault/vault.ts";
 import { settled } from "../support/manual-clock.ts";
 import { makeModelToken } from "../support/model-token.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
-import { secretOf } from "../../src/core/secret.ts";
+import { secretOf } from "../../src/core/memory/secret.ts";
 import { makeModelToken } from "../support/model-token.ts";
 import { type Bench, id, isWhole, keep, keyOf, openBench, readyBench } from "./harness.ts";
 

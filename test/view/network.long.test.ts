@@ -15,7 +15,7 @@ import {
   nodePlaces,
 } from "../../src/cli/provision/plan.ts";
 import { openView } from "../../src/cli/view/open.ts";
-import { Topology } from "../../src/core/topology.ts";
+import { Topology } from "../../src/core/topology/topology.ts";
 import { eventually } from "../system/support/eventually.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";
 import { Oracle } from "../system/support/oracle.ts";

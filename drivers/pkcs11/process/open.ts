@@ -5,11 +5,11 @@
 
 import { performance } from "node:perf_hooks";
 import { Fault } from "../../../src/core/fault.ts";
+import { forgetRegisters } from "../../../src/core/memory/registers.ts";
+import type { Secret } from "../../../src/core/memory/secret.ts";
 import type { Log } from "../../../src/core/ports.ts";
-import { forgetRegisters } from "../../../src/core/registers.ts";
-import type { Secret } from "../../../src/core/secret.ts";
 import type { Kek, MacKey, Token, TokenInfo } from "../../../src/device/token.ts";
-import { checkOpen, checkSeal, TAG_BYTES } from "../gcm.ts";
+import { checkOpen, checkSeal, TAG_BYTES } from "../ciphers/gcm.ts";
 import type { Pkcs11Options } from "../token.ts";
 import { Calls } from "./calls.ts";
 import { TokenChild } from "./child.ts";

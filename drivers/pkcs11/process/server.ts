@@ -1,7 +1,7 @@
 // The side of the token: keeps its keys by number and runs operations on it.
 
+import { secretOf } from "../../../src/core/memory/secret.ts";
 import type { Log } from "../../../src/core/ports.ts";
-import { secretOf } from "../../../src/core/secret.ts";
 import type { Kek, MacKey, Token } from "../../../src/device/token.ts";
 import { openPkcs11Token } from "../token.ts";
 import type { Answer, Ask, CryptJob, KeyAnswer, Operation } from "./protocol.ts";

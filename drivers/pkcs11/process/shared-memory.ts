@@ -4,7 +4,7 @@
 // file system sees it; the child gets its descriptor when it is started, and maps the same pages.
 
 import { Fault } from "../../../src/core/fault.ts";
-import { type Libc, loadLibc } from "../../../src/core/libc.ts";
+import { type Libc, loadLibc } from "../../../src/core/memory/libc.ts";
 
 /** Jobs that can be under way at once. */
 export const PLACES = 4;

@@ -1,6 +1,6 @@
 // Keys as an application gets them: their bytes as secrets, out of the letters of a frame.
 
-import { type Secret, secretOf } from "../../core/secret.ts";
+import { type Secret, secretOf } from "../../core/memory/secret.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import type { KeyEntry } from "../../wire/types.ts";
 

@@ -2,7 +2,7 @@
 
 import { Agent, type RequestOptions, request } from "node:https";
 import type { SuppliedKey } from "../../ak/client.ts";
-import { secretOf } from "../../core/secret.ts";
+import { secretOf } from "../../core/memory/secret.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import { parseKeyPayload } from "../../wire/key-payload.ts";
 import { CommandError, EXIT } from "../common/exit.ts";

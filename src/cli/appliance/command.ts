@@ -61,7 +61,7 @@ async function provision({ board, dir, medium }: ProvisionOptions): Promise<void
 }
 
 async function sign(requests: readonly string[], options: { ca: string; out: string; yes?: true }): Promise<void> {
-  const { signRequests } = await import("./sign.ts");
+  const { signRequests } = await import("./certificates/sign.ts");
   await signRequests(requests, options, say);
 }
 

@@ -2,12 +2,12 @@
 
 import { createPublicKey, type X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
-import { identityOf } from "../../net/identity.ts";
 import { Refusal } from "../../net/refusal.ts";
+import { identityOf } from "../../net/tls/identity.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
-import { certificatesIn, leadsTo, leafOf } from "./chain.ts";
+import { certificatesIn, leadsTo, leafOf } from "./certificates/chain.ts";
+import { identitiesOf, keyOf, type NodeIdentity } from "./certificates/identities.ts";
 import { readText, writeWhole } from "./files.ts";
-import { identitiesOf, keyOf, type NodeIdentity } from "./identities.ts";
 import type { Medium } from "./medium.ts";
 import { configIn } from "./node-config.ts";
 import { type AppliancePlaces, appliancePlaces, ON_MEDIUM } from "./places.ts";

@@ -4,7 +4,8 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Board } from "../../../boards/board.ts";
 import type { NodeConfig } from "../../config.ts";
-import { identitiesOf, takeHosts, takeIdentities } from "./identities.ts";
+import { identitiesOf, takeHosts, takeIdentities } from "./certificates/identities.ts";
+import { takePairingKeys, takeTrust } from "./certificates/trust.ts";
 import { takeCertificates } from "./install.ts";
 import { type Medium, openMedium } from "./medium.ts";
 import { configIn, takeConfig } from "./node-config.ts";
@@ -13,7 +14,6 @@ import { type AppliancePlaces, appliancePlaces } from "./places.ts";
 import { Screen, type WriteLine } from "./screen.ts";
 import { type Missing, settle } from "./state.ts";
 import { takeToken } from "./token.ts";
-import { takePairingKeys, takeTrust } from "./trust.ts";
 
 /** What one run of provisioning came to. */
 export interface Outcome {

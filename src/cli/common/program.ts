@@ -5,19 +5,19 @@ import { Command } from "commander";
 
 /** What adds each command; only the file of the one that is called is loaded. In the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
-  up: async () => (await import("../up.ts")).registerUpCommand,
+  up: async () => (await import("../up/command.ts")).registerUpCommand,
   app: async () => (await import("../app/command.ts")).registerAppCommand,
   status: async () => (await import("../status.ts")).registerStatusCommand,
   cluster: async () => (await import("../cluster.ts")).registerClusterCommand,
   controller: async () => (await import("../controller.ts")).registerControllerCommand,
-  view: async () => (await import("../view.ts")).registerViewCommand,
+  view: async () => (await import("../view/command.ts")).registerViewCommand,
   selftest: async () => (await import("../selftest.ts")).registerSelftestCommand,
   bench: async () => (await import("../bench.ts")).registerBenchCommand,
   init: async () => (await import("../init.ts")).registerInitCommand,
   check: async () => (await import("../check.ts")).registerCheckCommand,
   run: async () => (await import("../run.ts")).registerRunCommand,
   console: async () => (await import("../console/command.ts")).registerConsoleCommand,
-  audit: async () => (await import("../audit.ts")).registerAuditCommand,
+  audit: async () => (await import("../audit/command.ts")).registerAuditCommand,
   forget: async () => (await import("../anew.ts")).registerForgetCommand,
   "accept-module": async () => (await import("../anew.ts")).registerAcceptModuleCommand,
   zeroise: async () => (await import("../zeroise.ts")).registerZeroiseCommand,

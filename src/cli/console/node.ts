@@ -48,7 +48,7 @@ export function consoleNode(places: ConsolePlaces, journal: Journal): ConsoleNod
     logs: (count) => logTail(count, files.log),
     checks: () => nodeChecks(config(), places.dir),
     zeroise: async () => await (await import("../zeroise.ts")).zeroiseNode(needed(config())),
-    requests: async () => await (await import("../appliance/identities.ts")).requestsOf(places.dir),
+    requests: async () => await (await import("../appliance/certificates/identities.ts")).requestsOf(places.dir),
     installCertificate: (pem) => installed(places.dir, pem),
     updates: () => updatesIn(places.medium),
     update: (file, said, signal) => installUpdate(join(places.medium, file), said, signal),

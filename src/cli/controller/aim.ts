@@ -1,7 +1,7 @@
 // Which routes a controller wants each KM to use: cheapest by hops and stock, disjoint, some to spare. Pure.
 
 import type { KmId } from "../../core/ids.ts";
-import type { Route, RouteView, Topology, TopologyLink } from "../../core/topology.ts";
+import type { Route, RouteView, Topology, TopologyLink } from "../../core/topology/topology.ts";
 import type { DestinationReport, LinkReport } from "./km-client.ts";
 
 /** What one KM said; undefined of one that does not answer. */

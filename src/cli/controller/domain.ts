@@ -5,8 +5,8 @@ import { dirname, resolve } from "node:path";
 import { parse } from "smol-toml";
 import * as v from "valibot";
 import { ID_PATTERN, kmId, linkId } from "../../core/ids.ts";
-import { Topology } from "../../core/topology.ts";
-import type { TlsMaterial } from "../../net/options.ts";
+import { Topology } from "../../core/topology/topology.ts";
+import type { TlsMaterial } from "../../net/tls/options.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
 import type { NetworkFile } from "../common/network.ts";
 

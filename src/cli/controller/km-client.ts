@@ -2,10 +2,10 @@
 
 import { Agent, request } from "node:https";
 import type { DESTINATION, LINK, OVERVIEW, RELAY, Reported, ROUTES_SET } from "../../control/controller/tables.ts";
-import type { Route } from "../../core/topology.ts";
-import { identityOf } from "../../net/identity.ts";
-import { contextOptions, type TlsMaterial } from "../../net/options.ts";
+import type { Route } from "../../core/topology/topology.ts";
 import { Refusal } from "../../net/refusal.ts";
+import { identityOf } from "../../net/tls/identity.ts";
+import { contextOptions, type TlsMaterial } from "../../net/tls/options.ts";
 import type { DomainKm } from "./domain.ts";
 
 const TIMEOUT_MS = 5000;

@@ -1,6 +1,6 @@
 // One round of a controller: asks every KM, finds routes, sets those that differ.
 
-import type { Route } from "../../core/topology.ts";
+import type { Route } from "../../core/topology/topology.ts";
 import { aimOf, type Polled } from "./aim.ts";
 import type { Domain } from "./domain.ts";
 import { KmClient } from "./km-client.ts";

@@ -1,6 +1,6 @@
 // What a controller shows of a round: links with their cost, and the routes of each pair of KMs.
 
-import type { Route } from "../../core/topology.ts";
+import type { Route } from "../../core/topology/topology.ts";
 import { columns, percent } from "../common/columns.ts";
 import { costOfLink, endsOf } from "./aim.ts";
 import type { Domain } from "./domain.ts";

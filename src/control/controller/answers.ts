@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
-import type { Route, TopologyLink } from "../../core/topology.ts";
+import type { Route, TopologyLink } from "../../core/topology/topology.ts";
 import type { NumberedResult, PeerFacts, RouteAdmin, SessionView } from "../../keys/report.ts";
 import type { LoopDelay } from "../metrics/loop.ts";
 import type { RecentFault } from "../recent-faults.ts";

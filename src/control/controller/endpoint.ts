@@ -3,7 +3,7 @@
 import { createServer, type Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Fault } from "../../core/fault.ts";
-import type { TlsMaterial } from "../../net/options.ts";
+import type { TlsMaterial } from "../../net/tls/options.ts";
 import { listenTls } from "../../net/tls-listener.ts";
 import { type HandlerPorts, handle } from "./handler.ts";
 

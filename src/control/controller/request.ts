@@ -3,7 +3,7 @@
 import type { IncomingMessage } from "node:http";
 import { malformed } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
-import type { Route } from "../../core/topology.ts";
+import type { Route } from "../../core/topology/topology.ts";
 import { BASE, RESOURCES, type ResourceName } from "./tables.ts";
 
 export const BODY_BYTES = 65_536;

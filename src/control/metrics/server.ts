@@ -2,7 +2,7 @@
 
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Audit, Log, Meter } from "../../core/ports.ts";
-import type { TlsMaterial } from "../../net/options.ts";
+import type { TlsMaterial } from "../../net/tls/options.ts";
 import { listenTls } from "../../net/tls-listener.ts";
 import type { Metrics } from "./metrics.ts";
 

@@ -2,7 +2,7 @@
 
 import type { EndReason } from "../../core/counters.ts";
 import { asFault } from "../../core/fault.ts";
-import type { Secret } from "../../core/secret.ts";
+import type { Secret } from "../../core/memory/secret.ts";
 import type { Sealed } from "../../vault/vault.ts";
 import { type BlockPosition, isAfter } from "../common/block-position.ts";
 import type { Context } from "../common/context.ts";

@@ -2,7 +2,7 @@
 
 import { Fault, type FaultCode } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
-import type { RouteView, TopologyLink } from "../../core/topology.ts";
+import type { RouteView, TopologyLink } from "../../core/topology/topology.ts";
 import type { Context } from "../common/context.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";

@@ -5,7 +5,7 @@
 // failed (`hop-faults`); `relay-route` is a route as one KM on it sees it. Nothing is sent from here.
 
 import type { KmId, LinkId } from "../../core/ids.ts";
-import { type Route, type RouteView, Topology, type TopologyLink } from "../../core/topology.ts";
+import { type Route, type RouteView, Topology, type TopologyLink } from "../../core/topology/topology.ts";
 
 export type { Route, RouteView, TopologyLink };
 

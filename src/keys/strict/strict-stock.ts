@@ -1,7 +1,7 @@
 // Whole keys that we make and relay to a strict peer, in stock for our applications.
 
 import type { KmId } from "../../core/ids.ts";
-import type { Provenance } from "../../core/provenance.ts";
+import type { Provenance } from "../../core/topology/provenance.ts";
 import type { Context } from "../common/context.ts";
 import { TABLE, type UnprotectedRow } from "../common/rows.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";

@@ -1,6 +1,6 @@
 // Keys of a kind: what of the stock fits an application's options for a route or an age.
 
-import type { Provenance } from "../../core/provenance.ts";
+import type { Provenance } from "../../core/topology/provenance.ts";
 import type { SupplyRequest } from "../ports.ts";
 import type { Demand, Piece, SourceKey } from "./source-key.ts";
 import type { SourceStock } from "./stock.ts";

@@ -7,7 +7,7 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId } from "../../core/ids.ts";
-import type { Provenance } from "../../core/provenance.ts";
+import type { Provenance } from "../../core/topology/provenance.ts";
 import type { Context } from "../common/context.ts";
 import { FairQueue } from "../common/fair-queue.ts";
 import { type Quotas, quotaFault } from "../common/quota.ts";

@@ -1,6 +1,6 @@
 // Blocks on their way through the host: pieces into slots, whole blocks to the iterator, receipts back to the module.
 
-import type { Secret, SecretPool } from "../../core/secret.ts";
+import type { Secret, SecretPool } from "../../core/memory/secret.ts";
 import { Malformed } from "../codec.ts";
 import type { BlockRange, Fragment } from "../messages.ts";
 

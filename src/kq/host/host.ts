@@ -1,9 +1,9 @@
 // The KM's end of Kq: calls the module, grants room, hands whole blocks out, tells which are durable.
 
 import type { LinkId } from "../../core/ids.ts";
+import { forgetRegistersSoon } from "../../core/memory/registers.ts";
+import type { Secret, SecretPool } from "../../core/memory/secret.ts";
 import type { Clock, Log, Meter, Random } from "../../core/ports.ts";
-import { forgetRegistersSoon } from "../../core/registers.ts";
-import type { Secret, SecretPool } from "../../core/secret.ts";
 import { Malformed } from "../codec.ts";
 import { Connection, type LineFault } from "../connection.ts";
 import { COBS, type Decoder, type Framing } from "../framing/framing.ts";

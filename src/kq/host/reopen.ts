@@ -1,8 +1,8 @@
 // Keeps a host on its line: opens it, carries bytes both ways, and opens it again whenever it is gone.
 
 import { pause } from "../../core/pause.ts";
+import { PortError } from "../../core/places/usb-port.ts";
 import type { Clock, Log } from "../../core/ports.ts";
-import { PortError } from "../../core/usb-port.ts";
 import type { Host } from "./host.ts";
 
 /** An open line. It ends when it is closed or the device goes away, and never comes back. */

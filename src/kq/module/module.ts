@@ -1,8 +1,8 @@
 // The module's end of Kq: answers the host's call, holds blocks, sends them as far as there is room.
 
 import type { LinkId } from "../../core/ids.ts";
+import type { Secret } from "../../core/memory/secret.ts";
 import type { Clock, Log, Random } from "../../core/ports.ts";
-import type { Secret } from "../../core/secret.ts";
 import { Malformed } from "../codec.ts";
 import { Connection, type LineFault } from "../connection.ts";
 import { COBS, type Decoder, type Framing } from "../framing/framing.ts";

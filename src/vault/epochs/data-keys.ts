@@ -1,10 +1,10 @@
 // Data keys of the envelope mode: made in locked memory, sealed by the KEK, shared by a few records.
 
 import { createCipheriv, randomFillSync } from "node:crypto";
-import { openGcm } from "../../core/gcm.ts";
 import type { KmId } from "../../core/ids.ts";
-import { forgetRegisters } from "../../core/registers.ts";
-import { secretOf } from "../../core/secret.ts";
+import { openGcm } from "../../core/memory/gcm.ts";
+import { forgetRegisters } from "../../core/memory/registers.ts";
+import { secretOf } from "../../core/memory/secret.ts";
 import { type Kek, SealBroken, type Token } from "../../device/token.ts";
 import {
   DATA_KEY_BYTES,

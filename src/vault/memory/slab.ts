@@ -4,7 +4,7 @@
 // jobs take all their slots or none. Nothing here knows the store or the token.
 
 import { Fault } from "../../core/fault.ts";
-import { type Secret, type SecretPool, secretOf } from "../../core/secret.ts";
+import { type Secret, type SecretPool, secretOf } from "../../core/memory/secret.ts";
 import type { BlockId } from "../vault.ts";
 
 /** A token's decrypt wants 16 bytes more than the plaintext; 64 keep the slots aligned. */

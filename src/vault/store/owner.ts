@@ -1,7 +1,7 @@
 // One process per store directory: a lock of the operating system on the directory itself.
 
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
-import { loadLibc } from "../../core/libc.ts";
+import { loadLibc } from "../../core/memory/libc.ts";
 
 // <sys/file.h>
 const LOCK_EXCLUSIVE = 2;

@@ -5,7 +5,7 @@ import { systemClock, systemRandom } from "../../../src/control/system.ts";
 import { Fault } from "../../../src/core/fault.ts";
 import type { ExtensionEntry, PeerConnection, PeerEvents } from "../../../src/keys/ports.ts";
 import { type Kx, startKx } from "../../../src/kx/peers.ts";
-import { readTls } from "../../../src/node-settings.ts";
+import { readTls } from "../../../src/node/settings.ts";
 import { recorder } from "../../support/recorder.ts";
 
 const refuse = async (): Promise<never> => {

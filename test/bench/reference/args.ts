@@ -1,7 +1,7 @@
 // What a reference server is told: one JSON argument.
 
 import { readFileSync } from "node:fs";
-import { contextOptions, type TlsMaterial } from "../../../src/net/options.ts";
+import { contextOptions, type TlsMaterial } from "../../../src/net/tls/options.ts";
 
 /** Paths of PEM files, as a KM's configuration has them. */
 export interface ServerFiles {

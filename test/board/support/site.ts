@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { signRequests } from "../../../src/cli/appliance/sign.ts";
+import { signRequests } from "../../../src/cli/appliance/certificates/sign.ts";
 import { appFiles, authorityFiles, networkPlaces } from "../../../src/cli/provision/plan.ts";
 import { authoritiesIn, provisionApp } from "../../../src/cli/provision/provision.ts";
 

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { requestsOf, type WaitingRequest } from "../../../src/cli/appliance/identities.ts";
+import { requestsOf, type WaitingRequest } from "../../../src/cli/appliance/certificates/identities.ts";
 import { installCertificate } from "../../../src/cli/appliance/install.ts";
 import { certify, type Subject } from "../../../src/cli/provision/certificates.ts";
 import type { AuthorityName } from "../../../src/cli/provision/plan.ts";

@@ -14,9 +14,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Board } from "../../../boards/board.ts";
 import { host } from "../../../boards/host.ts";
+import { signRequests } from "../../../src/cli/appliance/certificates/sign.ts";
 import { appliancePlaces } from "../../../src/cli/appliance/places.ts";
 import { type Outcome, provisionAppliance } from "../../../src/cli/appliance/provision.ts";
-import { signRequests } from "../../../src/cli/appliance/sign.ts";
 import { AUTHORITIES, authorityFiles } from "../../../src/cli/provision/plan.ts";
 import { authoritiesIn } from "../../../src/cli/provision/provision.ts";
 

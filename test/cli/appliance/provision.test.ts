@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { describe, expect, test } from "vitest";
 import { host } from "../../../boards/host.ts";
 import { openPkcs11Token } from "../../../drivers/pkcs11/token.ts";
-import { requestsOf } from "../../../src/cli/appliance/identities.ts";
+import { requestsOf } from "../../../src/cli/appliance/certificates/identities.ts";
 import { completeConfig, configIn } from "../../../src/cli/appliance/node-config.ts";
 import { operatorsIn } from "../../../src/cli/appliance/operators.ts";
 import { provisionAppliance } from "../../../src/cli/appliance/provision.ts";

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { requestsOf } from "../../../src/cli/appliance/identities.ts";
+import { requestsOf } from "../../../src/cli/appliance/certificates/identities.ts";
 import { consoleNode } from "../../../src/cli/console/node.ts";
 import { certify } from "../../../src/cli/provision/certificates.ts";
 import { authoritiesIn } from "../../../src/cli/provision/provision.ts";

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { aimOf, costOfLink, type Polled } from "../../../src/cli/controller/aim.ts";
 import type { DestinationReport, LinkReport } from "../../../src/cli/controller/km-client.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
-import { Topology } from "../../../src/core/topology.ts";
+import { Topology } from "../../../src/core/topology/topology.ts";
 
 const PAIRS = ["a b", "a c", "b d", "c d", "d e"];
 const topology = new Topology(

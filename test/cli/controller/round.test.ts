@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { goRound, type Mode } from "../../../src/cli/controller/round.ts";
 import { kmId } from "../../../src/core/ids.ts";
-import { Topology } from "../../../src/core/topology.ts";
+import { Topology } from "../../../src/core/topology/topology.ts";
 import { DIAMOND, node, type Opened, open, type Papers, papers } from "../../control/controller/controller-kit.ts";
 import type { TestNode } from "../../keys/support/node.ts";
 import { authority, forIdentity, material } from "../../support/certificates.ts";

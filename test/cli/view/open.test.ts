@@ -3,7 +3,7 @@
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Domain } from "../../../src/cli/controller/domain.ts";
 import { openView } from "../../../src/cli/view/open.ts";
-import { Topology } from "../../../src/core/topology.ts";
+import { Topology } from "../../../src/core/topology/topology.ts";
 import type { ViewServer } from "../../../src/view/server.ts";
 import { DIAMOND, node, type Opened, open, type Papers, papers } from "../../control/controller/controller-kit.ts";
 import { material } from "../../support/certificates.ts";

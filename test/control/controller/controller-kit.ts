@@ -8,7 +8,7 @@ import { type ControllerServer, startController } from "../../../src/control/con
 import type { RecentFault } from "../../../src/control/recent-faults.ts";
 import { reportOf } from "../../../src/control/status.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
-import type { TopologyLink } from "../../../src/core/topology.ts";
+import type { TopologyLink } from "../../../src/core/topology/topology.ts";
 import type { SessionView } from "../../../src/keys/report.ts";
 import { APPS, POLICY } from "../../keys/support/network.ts";
 import { TestNode } from "../../keys/support/node.ts";

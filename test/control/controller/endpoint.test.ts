@@ -7,7 +7,7 @@ import { nodeAnswer } from "../../../src/control/controller/answers.ts";
 import { RESOURCES } from "../../../src/control/controller/tables.ts";
 import type { ClusterReport } from "../../../src/control/status.ts";
 import { kmId } from "../../../src/core/ids.ts";
-import type { PeerKind } from "../../../src/net/identity.ts";
+import type { PeerKind } from "../../../src/net/tls/identity.ts";
 import { listenTls } from "../../../src/net/tls-listener.ts";
 import type { TestNode } from "../../keys/support/node.ts";
 import { authority, type Credentials, forIdentity, material } from "../../support/certificates.ts";

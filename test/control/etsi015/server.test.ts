@@ -6,7 +6,7 @@ import { request } from "node:https";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { uuidOf } from "../../../src/control/etsi015/names.ts";
 import { type Etsi015Server, startEtsi015 } from "../../../src/control/etsi015/server.ts";
-import type { PeerKind } from "../../../src/net/identity.ts";
+import type { PeerKind } from "../../../src/net/tls/identity.ts";
 import type { TestNode } from "../../keys/support/node.ts";
 import { type Credentials, forIdentity, material } from "../../support/certificates.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";

@@ -6,7 +6,7 @@ import { request } from "node:https";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { makeMetrics } from "../../../src/control/metrics/metrics.ts";
 import { type MetricsServer, startMonitoring } from "../../../src/control/metrics/server.ts";
-import type { PeerKind } from "../../../src/net/identity.ts";
+import type { PeerKind } from "../../../src/net/tls/identity.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../../support/certificates.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";
 import { until } from "../../support/until.ts";

@@ -7,7 +7,7 @@ import { seededKey, seededRandom } from "../../../drivers/simulator/material.ts"
 import { NO_FAULTS } from "../../../drivers/simulator/options.ts";
 import { ModulePair } from "../../../drivers/simulator/pair.ts";
 import { linkId } from "../../../src/core/ids.ts";
-import type { Secret } from "../../../src/core/secret.ts";
+import type { Secret } from "../../../src/core/memory/secret.ts";
 import type { KeySource } from "../../../src/device/key-source.ts";
 import { REPORT_USAGE_PAGE, REPORTS } from "../../../src/kq/framing/reports.ts";
 import type { KeySourceRig } from "../../contracts/key-source.ts";

@@ -1,7 +1,7 @@
 // The HID driver on a model of USB with a real module behind it: its contract, hot plug, faults, and wrong devices.
 
 import { describe, expect, onTestFinished, test } from "vitest";
-import { secretOf } from "../../../src/core/secret.ts";
+import { secretOf } from "../../../src/core/memory/secret.ts";
 import type { KeySource } from "../../../src/device/key-source.ts";
 import { exerciseKeySource } from "../../contracts/key-source.ts";
 import { seededRandom } from "../../kq/world.ts";

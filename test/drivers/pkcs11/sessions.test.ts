@@ -3,7 +3,7 @@
 import type { GcmParams, Handle } from "pkcs11js";
 import pkcs11js from "pkcs11js";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { seal } from "../../../drivers/pkcs11/gcm.ts";
+import { seal } from "../../../drivers/pkcs11/ciphers/gcm.ts";
 import { generateKek } from "../../../drivers/pkcs11/kek.ts";
 import { reasonOf } from "../../../drivers/pkcs11/refusal.ts";
 import { SessionPool } from "../../../drivers/pkcs11/sessions.ts";

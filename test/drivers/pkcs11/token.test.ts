@@ -11,7 +11,7 @@ import { openToken } from "../../../drivers/pkcs11/process/open.ts";
 import { findToken } from "../../../drivers/pkcs11/slot.ts";
 import type { Pkcs11Options } from "../../../drivers/pkcs11/token.ts";
 import { openPkcs11Token } from "../../../drivers/pkcs11/token.ts";
-import { secretOf } from "../../../src/core/secret.ts";
+import { secretOf } from "../../../src/core/memory/secret.ts";
 import type { Kek, Token } from "../../../src/device/token.ts";
 import { exerciseToken, jobOf } from "../../contracts/token.ts";
 import type { KeptLog, TestToken } from "../../support/softhsm.ts";

@@ -3,8 +3,8 @@
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
+import { secretOf } from "../../../src/core/memory/secret.ts";
 import { NO_AUDIT } from "../../../src/core/ports.ts";
-import { secretOf } from "../../../src/core/secret.ts";
 import { AgeClock } from "../../../src/keys/common/age-clock.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
 import { RelayLog } from "../../../src/keys/common/relay-log.ts";

@@ -1,6 +1,6 @@
 // One end of a pair of modules: blocks wait here until they are acknowledged, as a module holds them.
 
-import { secretOf } from "../../../src/core/secret.ts";
+import { secretOf } from "../../../src/core/memory/secret.ts";
 import type { FedBlock } from "../../../src/keys/links/intake.ts";
 
 /** A block as a module made it. */

@@ -1,7 +1,7 @@
 // Slots and receipts at the host: what is taken, what is zeroed, what is told.
 
 import { expect, test } from "vitest";
-import { secretOf } from "../../../src/core/secret.ts";
+import { secretOf } from "../../../src/core/memory/secret.ts";
 import { Malformed } from "../../../src/kq/codec.ts";
 import { Arrivals } from "../../../src/kq/host/arrivals.ts";
 

@@ -1,7 +1,7 @@
 // Tests of epochs: what a rotation re-seals, what it forgets, what it must not bring back, and crashes in it.
 
 import { describe, expect, test } from "vitest";
-import { secretOf } from "../../../src/core/secret.ts";
+import { secretOf } from "../../../src/core/memory/secret.ts";
 import { KEEP_WITHIN_MS } from "../../../src/vault/epochs/epochs.ts";
 import type { BlockId, Range } from "../../../src/vault/vault.ts";
 import { settled } from "../../support/manual-clock.ts";

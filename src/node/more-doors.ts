@@ -1,0 +1,118 @@
+// The doors that are closed unless the configuration has them; their code is loaded only then.
+
+import { readFileSync } from "node:fs";
+import type { DoorConfig, NodeConfig, SkipConfig } from "../config.ts";
+import type { Fault } from "../core/fault.ts";
+import { readDigits } from "../core/hex.ts";
+import { type Secret, secretOf } from "../core/memory/secret.ts";
+import type { Audit, Clock, Log, Meter } from "../core/ports.ts";
+import type { KeyManager } from "../keys/manager/key-manager.ts";
+import type { KeyDoor } from "../keys/ports.ts";
+import type { Identify } from "../net/tls/certificate-names.ts";
+import type { PreSharedKeys } from "../net/tls/pre-shared.ts";
+import { readTls } from "./settings.ts";
+
+/** What all doors for applications are given. */
+export interface DoorPorts {
+  readonly door: KeyDoor;
+  /** Whether an application may connect: one that is homed here. */
+  readonly admit: (id: string) => Fault | undefined;
+  /** Knows applications by certificates of other makes. */
+  readonly identify: Identify | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly audit: Audit;
+}
+
+/** A door that is open. */
+interface OpenDoor extends AsyncDisposable {
+  readonly connections: number;
+  /** The books are read: from now on it may do what it refused before. */
+  opened?(keys: KeyManager): void;
+}
+
+/** What is needed to open one: `memory` gives locked memory, all zero. */
+interface Opening {
+  readonly config: NodeConfig;
+  readonly ports: DoorPorts;
+  readonly memory: (bytes: number) => Uint8Array;
+  readonly parts: AsyncDisposableStack;
+}
+
+/** By name, as the metrics have it; a new door is a row here. Undefined where the configuration has none. */
+const DOORS: Readonly<Record<string, (opening: Opening) => Promise<OpenDoor> | undefined>> = {
+  skip: (opening) => opening.config.skip && openSkip(opening.config.skip, opening),
+  etsi004: (opening) => opening.config.etsi004 && openEtsi004(opening.config.etsi004, opening),
+};
+
+/** The doors that the configuration opens beside Ak and ETSI 014. */
+export interface MoreDoors {
+  /** Open, by door. */
+  connections(): Readonly<Record<string, number>>;
+  /** The books are read. */
+  opened(keys: KeyManager): void;
+}
+
+/** Opens those that the configuration has. @throws Error when one cannot listen, or a file cannot be used */
+export async function openMoreDoors(opening: Opening): Promise<MoreDoors> {
+  const open: (readonly [string, OpenDoor])[] = [];
+  for (const [name, openDoor] of Object.entries(DOORS)) {
+    const door = await openDoor(opening);
+    if (door !== undefined) open.push([name, opening.parts.use(door)]);
+  }
+  return {
+    connections: () => Object.fromEntries(open.map(([name, { connections }]) => [name, connections])),
+    opened(keys) {
+      for (const [, door] of open) door.opened?.(keys);
+    },
+  };
+}
+
+const SKIP_MEMORY_BYTES = 65_536;
+
+async function openSkip(config: SkipConfig, { ports, memory, parts }: Opening): Promise<OpenDoor> {
+  const { startSkip } = await import("../skip/server.ts");
+  const { system, remotes, psk } = config;
+  const preShared: PreSharedKeys = new Map(
+    psk.map(({ identity, app, keyFile }) => [identity, { id: app, key: parts.use(readPreSharedKey(keyFile)) }]),
+  );
+  const options = { systems: { local: system, remotes }, preShared, memory: memory(SKIP_MEMORY_BYTES) };
+  return await startSkip({ ...config, tls: readTls(config.tls), ...options }, ports);
+}
+
+/** A power of two: a chunk, and the base64 of the key in it that is written last. */
+const ETSI004_MEMORY_BYTES = 131_072;
+
+async function openEtsi004(config: DoorConfig, { ports, memory }: Opening): Promise<OpenDoor> {
+  const [{ startEtsi004 }, { Streams }, { StreamGate }] = await Promise.all([
+    import("../etsi004/server.ts"),
+    import("../keys/streams/streams.ts"),
+    import("../keys/streams/stream-gate.ts"),
+  ]);
+  const streams = new StreamGate();
+  const options = { ...config, tls: readTls(config.tls), memory: memory(ETSI004_MEMORY_BYTES) };
+  const listener = await startEtsi004(options, { ...ports, streams });
+  return {
+    get connections() {
+      return listener.connections;
+    },
+    opened: (keys) => streams.open(keys.openStreams((host) => new Streams(host))),
+    [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
+  };
+}
+
+const LEAST_KEY_BYTES = 16;
+const MOST_KEY_BYTES = 64;
+
+/** A file with hexadecimal digits and perhaps a line end. @throws Error that names the file when it is something else */
+function readPreSharedKey(path: string): Secret {
+  const file = readFileSync(path);
+  const digits = file.at(-1) === 0x0a ? file.length - 1 : file.length;
+  const key = Buffer.alloc(digits >> 1);
+  const isRight = digits % 2 === 0 && key.length >= LEAST_KEY_BYTES && key.length <= MOST_KEY_BYTES;
+  const good = isRight && readDigits(file, key);
+  file.fill(0);
+  if (good) return secretOf(key);
+  throw new Error(`${path} must have 32 to 128 hexadecimal digits; make one with: openssl rand -hex 32 > '${path}'`);
+}

@@ -1,0 +1,348 @@
+// One KM: opens its parts in their order, closes them in the reverse.
+
+import { readFileSync } from "node:fs";
+import { DRIVERS, type DriverName } from "../../drivers/index.ts";
+import { openToken } from "../../drivers/pkcs11/process/open.ts";
+import { startAk } from "../ak/server.ts";
+import type { LinkConfig, NodeConfig } from "../config.ts";
+import type { AuditWriter, LateAudit } from "../control/audit/audit-writer.ts";
+import { certificateReader } from "../control/certificates.ts";
+import type { ControllerState } from "../control/controller/answers.ts";
+import { startController } from "../control/controller/endpoint.ts";
+import { type Health, healthGauges } from "../control/health/health.ts";
+import { progressChecksOf } from "../control/health/progress-checks.ts";
+import type { SettableLog } from "../control/log.ts";
+import { kmGauges } from "../control/metrics/km-gauges.ts";
+import { type LoopMeasure, measureLoop, processGauges } from "../control/metrics/loop.ts";
+import type { Metrics } from "../control/metrics/metrics.ts";
+import { startMetrics, startMonitoring } from "../control/metrics/server.ts";
+import type { RecentFaults } from "../control/recent-faults.ts";
+import { auditCommands } from "../control/socket/audit-commands.ts";
+import type { ControlCommands } from "../control/socket/dialogue.ts";
+import { operatorCommands } from "../control/socket/operator-commands.ts";
+import { startControl } from "../control/socket/socket.ts";
+import { type KmReport, reportOf } from "../control/status.ts";
+import type { SyslogCopy } from "../control/syslog/syslog.ts";
+import type { systemClock, systemRandom } from "../control/system.ts";
+import { asFault, Fault } from "../core/fault.ts";
+import type { Secret } from "../core/memory/secret.ts";
+import type { Pace } from "../core/pace.ts";
+import type { Audit, Log } from "../core/ports.ts";
+import type { KeySource } from "../device/key-source.ts";
+import { startEtsi014 } from "../etsi014/server.ts";
+import { KeyManager } from "../keys/manager/key-manager.ts";
+import { StartupGate } from "../keys/manager/startup-gate.ts";
+import { parsePairingKey } from "../kq/pairing.ts";
+import { startKx } from "../kx/peers.ts";
+import { identifier } from "../net/tls/certificate-names.ts";
+import { type OpenVault, openVault } from "../vault/open.ts";
+import type { Store } from "../vault/store/store.ts";
+import { SupplyRing } from "../wire/ring.ts";
+import { lateAudit, openAudit, versionOf } from "./audit.ts";
+import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
+import { blockBytesOf, checkSlots, INTAKE_SLOTS, readTls, settingsOf, vaultOptionsOf } from "./settings.ts";
+
+/** A start that takes longer hangs; a token that is not there may be waited for without an end. */
+const START_WITHIN_MS = 120_000;
+
+/** How long a zeroisation waits until the audit log has it. */
+const AUDIT_LAST_MS = 100;
+
+/** What an active member brings: its store, its generation, and what operators see and do. */
+export interface Membership {
+  readonly generation: number;
+  openStore(): Promise<Store>;
+  report(): NonNullable<KmReport["cluster"]>;
+  readonly commands: ControlCommands;
+}
+
+/** What a KM is given. */
+export interface Given {
+  readonly config: NodeConfig;
+  readonly log: SettableLog;
+  /** What the log has of warnings and errors. */
+  readonly faults: Pick<RecentFaults, "read">;
+  readonly metrics: Metrics;
+  readonly clock: typeof systemClock;
+  readonly random: typeof systemRandom;
+  readonly pace: Pace;
+  readonly health: Health;
+  /** Of a KM with several members, this one is active; undefined for a KM that is one machine. */
+  readonly membership?: Membership;
+  /** Where a copy of the log and the audit log goes. */
+  readonly syslog: SyslogCopy | undefined;
+  /** Ends every wait: SIGTERM, SIGINT, `qkm stop`, `qkm zeroise`, or the process that started us is gone. */
+  readonly stop: AbortController;
+}
+
+/** What all parts are given. */
+interface Base extends Given {
+  readonly audit: LateAudit;
+}
+
+/** The parts that others look at, as far as they are open. */
+interface Node {
+  readonly vault: OpenVault;
+  readonly auditWriter: AuditWriter;
+  readonly door: StartupGate;
+  readonly sources: Map<string, KeySource>;
+  keys: KeyManager | undefined;
+  /** Those that are closed unless they are configured. */
+  more: MoreDoors | undefined;
+  /** Connections open, by door. */
+  connections: () => Readonly<Record<string, number>>;
+  zeroised: boolean;
+  readonly loop: LoopMeasure;
+}
+
+type Reporting = Pick<Given, "config" | "health" | "membership">;
+
+const report = ({ config, health, membership }: Reporting, { vault, keys, sources }: Node): KmReport => ({
+  ...reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status()),
+  health: health.read(),
+  ...(membership && { cluster: membership.report() }),
+});
+
+/** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
+export async function runNode(given: Given): Promise<void> {
+  const base = lateAudit(given);
+  const { config, log, health, stop } = base;
+  await using parts = new AsyncDisposableStack();
+  const opened = health.task("start", START_WITHIN_MS);
+  const vault = await openNodeVault(base);
+  parts.use(vault.vault);
+  checkSlots(config, vault);
+  const auditWriter = parts.use(await openAudit(base, vault));
+  const door = new StartupGate(config.supply.defaultKeyBits, blockBytesOf(config));
+  const node: Node = {
+    vault,
+    auditWriter,
+    door,
+    sources: new Map(),
+    keys: undefined,
+    more: undefined,
+    connections: () => ({}),
+    zeroised: false,
+    loop: parts.use(measureLoop(base.clock)),
+  };
+  parts.use(await startControl(config.node.controlSocket, commandsOf(base, node), log));
+  await openMetrics(base, node, parts);
+  await openDoors(base, node, parts);
+  opened();
+  const verdict = await Promise.race([vault.ready, aborted(stop.signal)]);
+  if (verdict === undefined) return;
+  const begun = health.task("books", START_WITHIN_MS);
+  const keys = await openKeys(base, node, verdict.restored);
+  parts.defer(() => stopKeys(node, keys, log));
+  await openKx(base, keys, parts);
+  for (const link of config.links) await openLink(base, node, { link, keys, parts });
+  begun();
+  log.info({ event: "ready", km: config.node.id, links: config.links.map(({ id }) => id) }, "ready");
+  process.stdout.write("ready\n");
+  await aborted(stop.signal);
+  log.info({ event: "ready", km: config.node.id, why: String(stop.signal.reason) }, "stopping");
+  base.audit.note("stopping", { why: String(stop.signal.reason) });
+  // While the connections stand: whoever waits is refused, and peers are told of sessions' ends.
+  await keys.refuse();
+}
+
+function openNodeVault({ config, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
+  const ports = { openToken: () => openToken(config.token, log), clock, pace, log, meter: metrics.meter };
+  const store = membership && { openStore: () => membership.openStore() };
+  return openVault(vaultOptionsOf(config), { ...ports, ...store });
+}
+
+function commandsOf(base: Base, node: Node) {
+  const { stop } = base;
+  const { vault } = node.vault;
+  return {
+    ...auditCommands(node.auditWriter),
+    ...base.membership?.commands,
+    ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
+    status: async () => report(base, node),
+    stop: async () => {
+      stop.abort("told to stop");
+      return {};
+    },
+    zeroise: async () => {
+      const begun = performance.now();
+      node.zeroised = true;
+      void node.keys?.refuse();
+      await node.auditWriter.audit.noteLast("zeroised", {}, AUDIT_LAST_MS);
+      await vault.zeroise();
+      setImmediate(() => stop.abort("zeroised"));
+      return { zeroisedInMs: performance.now() - begun };
+    },
+  };
+}
+
+async function openMetrics(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
+  const { config, log, metrics } = base;
+  metrics.collect(processGauges(node.loop));
+  metrics.collect(healthGauges(base.health));
+  metrics.collect(kmGauges(() => ({ report: report(base, node), connections: node.connections() })));
+  await openMetricsDoors({ config, metrics, log, audit: base.audit }, parts);
+}
+
+/** The metrics' plain listener, and the one over TLS where the configuration has it. */
+export async function openMetricsDoors(
+  { config, metrics, log, audit }: Pick<Given, "config" | "metrics" | "log"> & { readonly audit?: Audit },
+  parts: AsyncDisposableStack,
+): Promise<void> {
+  parts.use(await startMetrics(config.metrics.listen, metrics, log));
+  const { monitoring } = config;
+  if (monitoring === undefined) return;
+  const options = { listen: monitoring.listen, tls: readTls(monitoring.tls) };
+  parts.use(await startMonitoring(options, metrics, { log, meter: metrics.meter, ...(audit && { audit }) }));
+}
+
+/** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */
+async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
+  const { config, log, metrics, clock } = base;
+  const homes = new Map<string, string>(config.apps.map(({ id, home }) => [id, home]));
+  const admit = (id: string): Fault | undefined => {
+    const home = homes.get(id);
+    if (home === config.node.id) return undefined;
+    if (home === undefined) return new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry names ${id}` });
+    return new Fault("NOT_AT_HOME", { text: `${home} is the home of ${id}, not ${config.node.id}: connect there` });
+  };
+  const doors = { door: node.door, sessions: node.door, admit, identify: identifier(config.apps) };
+  const ports = { ...doors, clock, log, meter: metrics.meter, audit: base.audit };
+  const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
+  const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
+  const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
+  const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
+  node.more = await openMoreDoors({ config, ports, memory: (bytes) => node.vault.lockedRegion(bytes), parts });
+  const controllers = await openControllerDoors(base, node, parts);
+  node.connections = () => ({
+    ...{ ak: ak.connections, etsi014: etsi.connections },
+    ...node.more?.connections(),
+    ...controllers(),
+  });
+}
+
+/** Sessions of each role that a controller is told of. */
+const SESSIONS_TOLD = 100;
+
+/** The doors for controllers that the configuration has; what is returned tells their connections. */
+async function openControllerDoors(
+  base: Base,
+  node: Node,
+  parts: AsyncDisposableStack,
+): Promise<() => Readonly<Record<string, number>>> {
+  const { config, log, metrics, audit } = base;
+  const ports = { state: controllerState(base, node), log, meter: metrics.meter, audit };
+  const open: Record<string, { readonly connections: number }> = {};
+  const { controller, etsi015 } = config;
+  if (controller !== undefined) {
+    const options = { listen: controller.listen, tls: readTls(controller.tls) };
+    open.controller = parts.use(await startController(options, ports));
+  }
+  if (etsi015 !== undefined) {
+    const { startEtsi015 } = await import("../control/etsi015/server.ts");
+    const options = { listen: etsi015.listen, tls: readTls(etsi015.tls) };
+    open.etsi015 = parts.use(await startEtsi015(options, ports));
+  }
+  return () => Object.fromEntries(Object.entries(open).map(([door, { connections }]) => [door, connections]));
+}
+
+function controllerState({ config, health, faults, metrics, ...rest }: Base, node: Node): ControllerState {
+  const { topology, apps, ak, etsi014, kx, controller } = config;
+  return {
+    report: () => report({ config, health, ...rest }, node),
+    desk: () => node.keys?.routeAdmin,
+    version: versionOf(readFileSync(new URL("../../package.json", import.meta.url), "utf8")),
+    board: config.node.board,
+    topology,
+    apps: apps.filter(({ home }) => home === config.node.id),
+    keys: () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") }),
+    faults: () => faults.read(),
+    sessions: () => node.keys?.sessionViews(SESSIONS_TOLD) ?? [],
+    certificates: certificateReader({
+      ...{ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls },
+      ...(controller && { controller: controller.tls }),
+    }),
+    loop: () => node.loop.read(),
+    memoryBytes: () => process.memoryUsage.rss(),
+    startedMs: Date.now() - process.uptime() * 1000,
+  };
+}
+
+async function openKeys(
+  { config, clock, random, pace, log, metrics, health, audit, membership }: Base,
+  node: Node,
+  restored: boolean,
+): Promise<KeyManager> {
+  const beats = {
+    // Before the books are read there is nothing to keep; how long that may take is watched by itself.
+    housekeeping: health.part("housekeeping", HOUSEKEEPING_WITHIN_MS, () => node.keys === undefined),
+    store: health.part("store", STORE_WITHIN_MS, () => node.keys === undefined),
+  };
+  const { vault } = node.vault;
+  const told = { log, meter: metrics.meter, audit };
+  const generation = membership && { generation: membership.generation };
+  const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats, ...generation };
+  const keys = await KeyManager.open(ports, settingsOf(config), restored);
+  for (const remote of keys.peers.values()) {
+    remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
+  }
+  for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
+  node.keys = keys;
+  node.door.open(keys);
+  node.more?.opened(keys);
+  return keys;
+}
+
+/** The housekeeping ticks every second, and has the clock saved every ten. */
+const HOUSEKEEPING_WITHIN_MS = 10_000;
+const STORE_WITHIN_MS = 60_000;
+
+async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
+  await keys.stop().catch((err: unknown) => {
+    if (!node.zeroised) log.error({ err }, "the marks could not be written at the stop");
+  });
+}
+
+async function openKx(
+  { config, clock, random, log, metrics, audit, membership }: Base,
+  keys: KeyManager,
+  parts: AsyncDisposableStack,
+): Promise<void> {
+  const { kx, peers, node, supply } = config;
+  const { defaultKeyBits } = supply;
+  const generation = membership?.generation ?? 0;
+  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits, generation };
+  parts.use(await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit }));
+}
+
+/** Opens a link's driver and takes its blocks until the stop. */
+async function openLink(
+  base: Base,
+  node: Node,
+  { link, keys, parts }: { readonly link: LinkConfig; readonly keys: KeyManager; readonly parts: AsyncDisposableStack },
+): Promise<void> {
+  const { log, metrics, clock, random, stop } = base;
+  const book = keys.links.get(link.id);
+  if (book === undefined) throw new Error(`the key manager has no link ${link.id}`);
+  const pairingKey = link.pairingKeyFile === undefined ? undefined : parts.use(readPairingKey(link.pairingKeyFile));
+  const pool = node.vault.vault.pool(INTAKE_SLOTS, link.blockBytes);
+  const driver = DRIVERS[link.driver as DriverName];
+  const source = await driver(
+    { ...link, link: link.id, pairingKey },
+    { pool, clock, random, log, meter: metrics.meter },
+  );
+  parts.use(source);
+  node.sources.set(link.id, source);
+  keys.attach(book, source, stop.signal).catch((err: unknown) => {
+    log.error({ link: link.id, err }, "a defect ended the intake of this link");
+    stop.abort(asFault(err));
+  });
+}
+
+const readPairingKey = (path: string): Secret => parsePairingKey(readFileSync(path));
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
