@@ -123,6 +123,7 @@ export interface SkipConfig extends DoorConfig {
   readonly psk: readonly { readonly identity: string; readonly app: AppId; readonly keyFile: string }[];
 }
 
+/** `[cluster]`: this member, and the etcd that all members share. */
 export interface ClusterConfig {
   readonly member: string;
   /** The voters of etcd. */
@@ -142,6 +143,7 @@ export interface SyslogConfig {
   readonly maxBytes: number;
 }
 
+/** One of `[[links]]`: a QKD link that ends here. */
 export interface LinkConfig {
   readonly id: LinkId;
   readonly peer: KmId;
@@ -159,6 +161,7 @@ export interface LinkConfig {
   readonly pairingKeyFile: string | undefined;
 }
 
+/** One of `[[peers]]`: another KM. */
 export interface PeerConfig {
   readonly id: KmId;
   /** Its Kx listeners: one, or one for each of its members. */
@@ -170,6 +173,7 @@ export interface PeerConfig {
   readonly paths: number;
 }
 
+/** One of `[[apps]]`: an application and the KM that is its home. */
 export interface AppConfig {
   readonly id: AppId;
   readonly home: KmId;

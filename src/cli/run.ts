@@ -15,6 +15,7 @@ const KNOWN = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
 /** A node's configuration. @throws ConfigError with every complaint */
 export const openConfig = (path: string): NodeConfig => loadConfig(path, KNOWN);
 
+/** `qkm run`: one KM in the foreground, by its node.toml. */
 export function registerRunCommand(program: Command): void {
   program
     .command("run")

@@ -50,6 +50,7 @@ export interface RunningKm {
   counts: KeyCounts | undefined;
 }
 
+/** A link whose simulated modules run. */
 export interface RunningLink extends LinkPlan {
   readonly child: Child;
 }
@@ -61,6 +62,7 @@ export interface RecentFault {
   readonly sentence: string;
 }
 
+/** What `qkm up` was asked for. */
 export interface UpOptions {
   readonly dir: string;
   /** Options for the simulated modules, such as `--rate-bits-per-s`. */
@@ -75,6 +77,7 @@ interface RunningVoter {
   readonly child: Child;
 }
 
+/** The processes of a reference network; at dispose they end, the KMs first. */
 export class RunningNetwork implements AsyncDisposable {
   readonly dir: string;
   readonly kms: readonly RunningKm[];

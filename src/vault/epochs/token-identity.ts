@@ -6,6 +6,7 @@ import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
 
 const ROW = "token";
 
+/** What recognising a token needs. */
 export interface Recognised {
   readonly recordStore: RecordStore;
   readonly log: Log;
