@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 /** The rooms of the key manager in their order: each may import those above it. */
 const KEYS_ROOMS = [
   "common",
+  "directory",
   "links",
   "supply",
   "fetch",

@@ -24,12 +24,13 @@ import { startControl } from "../control/socket/socket.ts";
 import { type KmReport, reportOf } from "../control/status.ts";
 import type { SyslogCopy } from "../control/syslog/syslog.ts";
 import type { systemClock, systemRandom } from "../control/system.ts";
-import { asFault, Fault } from "../core/fault.ts";
+import { asFault, type Fault } from "../core/fault.ts";
 import type { Secret } from "../core/memory/secret.ts";
 import type { Pace } from "../core/pace.ts";
 import type { Audit, Log } from "../core/ports.ts";
 import type { KeySource } from "../device/key-source.ts";
 import { startEtsi014 } from "../etsi014/server.ts";
+import { ApplicationTable } from "../keys/directory/application-table.ts";
 import { KeyManager } from "../keys/manager/key-manager.ts";
 import { StartupGate } from "../keys/manager/startup-gate.ts";
 import { parsePairingKey } from "../kq/pairing.ts";
@@ -85,6 +86,8 @@ interface Node {
   readonly vault: OpenVault;
   readonly auditWriter: AuditWriter;
   readonly door: StartupGate;
+  /** Who is at home where: what the doors and the key manager ask. */
+  readonly applications: ApplicationTable;
   readonly sources: Map<string, KeySource>;
   keys: KeyManager | undefined;
   /** Those that are closed unless they are configured. */
@@ -118,6 +121,7 @@ export async function runNode(given: Given): Promise<void> {
     vault,
     auditWriter,
     door,
+    applications: applicationsOf(base),
     sources: new Map(),
     keys: undefined,
     more: undefined,
@@ -144,6 +148,13 @@ export async function runNode(given: Given): Promise<void> {
   base.audit.note("stopping", { why: String(stop.signal.reason) });
   // While the connections stand: whoever waits is refused, and peers are told of sessions' ends.
   await keys.refuse();
+}
+
+function applicationsOf({ config, clock }: Base): ApplicationTable {
+  const { quotaBitsPerS, quotaBurstBits, maxAgeMs, fetchWindowMs } = config.supply;
+  const quota = { bitsPerS: quotaBitsPerS, burstBits: quotaBurstBits };
+  const options = { self: config.node.id, clock, quota, formerMs: maxAgeMs + fetchWindowMs };
+  return new ApplicationTable(options, settingsOf(config).apps);
 }
 
 function openNodeVault({ config, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
@@ -199,13 +210,7 @@ export async function openMetricsDoors(
 /** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */
 async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
   const { config, log, metrics, clock } = base;
-  const homes = new Map<string, string>(config.apps.map(({ id, home }) => [id, home]));
-  const admit = (id: string): Fault | undefined => {
-    const home = homes.get(id);
-    if (home === config.node.id) return undefined;
-    if (home === undefined) return new Fault("UNKNOWN_APPLICATION", { text: `no [[apps]] entry names ${id}` });
-    return new Fault("NOT_AT_HOME", { text: `${home} is the home of ${id}, not ${config.node.id}: connect there` });
-  };
+  const admit = (id: string): Fault | undefined => node.applications.admit(id);
   const doors = { door: node.door, sessions: node.door, admit, identify: identifier(config.apps) };
   const ports = { ...doors, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
@@ -281,7 +286,8 @@ async function openKeys(
   const { vault } = node.vault;
   const told = { log, meter: metrics.meter, audit };
   const generation = membership && { generation: membership.generation };
-  const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats, ...generation };
+  const { applications } = node;
+  const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats, ...generation, applications };
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const remote of keys.peers.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;

@@ -208,6 +208,14 @@ export function isFetchable(id: string, length: number, held: ReceivedKeys, part
   }
 }
 
+/** Whether an ID names a key of that source for these parties, fetched or not. */
+export function isNamed(id: string, held: ReceivedKeys, parties: Omit<Parties, "source">): boolean {
+  const parts = parseKeyId(id);
+  const key = parts && held.get(parts.serial);
+  if (parts === undefined || key === undefined) return false;
+  return nameFits(parts.tag, { ...parts, idKey: key.idKey }, { ...parties, source: held.peer });
+}
+
 function find(id: string, held: ReceivedKeys): Wanted {
   const parts = parseKeyId(id);
   const key = parts && held.get(parts.serial);

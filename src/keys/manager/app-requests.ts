@@ -1,18 +1,18 @@
 // What applications ask of this KM: keys on demand, keys by ID, and how much there is. Sessions are another door.
 
 import { asFault, Fault } from "../../core/fault.ts";
-import type { AppId } from "../../core/ids.ts";
+import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { checkSize } from "../common/sizes.ts";
-import type { KeyFetcher } from "../fetch/fetch.ts";
+import type { ApplicationTable } from "../directory/application-table.ts";
+import { isNamed, type KeyFetcher } from "../fetch/fetch.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
 import type { StrictPeers } from "../strict/strict.ts";
 import { supplyStatus } from "../supply/supply-status.ts";
-import type { Apps } from "./apps.ts";
 import type { SharedPeers } from "./shared-peers.ts";
 
 interface AppRequestsParts {
-  readonly apps: Apps;
+  readonly apps: ApplicationTable;
   readonly sharedPeers: SharedPeers;
   readonly strict: StrictPeers;
   readonly keyFetcher: KeyFetcher;
@@ -39,6 +39,7 @@ export class AppRequests implements KeyDoor {
     const { apps, sharedPeers, strict, checkWorking } = this.#parts;
     try {
       checkWorking();
+      apps.checkSupply(request.app);
       const { home } = apps.get(request.destination);
       if (request.destination === request.app) {
         throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
@@ -57,16 +58,31 @@ export class AppRequests implements KeyDoor {
     const { apps, sharedPeers, strict, keyFetcher, checkWorking } = this.#parts;
     try {
       checkWorking();
-      const { home } = apps.get(request.initiator);
-      const other = strict.get(home);
+      apps.checkFetch(request.app);
+      const source = this.#sourceOf(request, apps.homesOf(request.initiator));
+      const other = strict.get(source);
       if (other !== undefined) return other.held.request(request, answer);
-      const held = sharedPeers.of(home)?.held;
+      const held = sharedPeers.of(source)?.held;
       if (held === undefined) throw new Fault("KEY_NOT_FOUND");
       return keyFetcher.request(request, held, answer);
     } catch (thrown) {
       answer.refused(asFault(thrown));
       return NOTHING;
     }
+  }
+
+  /** The initiator's home when the keys were supplied; its home now where none of its homes knows the first ID. */
+  #sourceOf({ app, initiator, keyIds }: FetchRequest, homes: readonly [KmId, ...KmId[]]): KmId {
+    const [home] = homes;
+    const [first] = keyIds;
+    if (homes.length === 1 || first === undefined) return home;
+    const { sharedPeers, strict } = this.#parts;
+    const parties = { destination: this.#context.self, initiator, target: app };
+    const knows = (km: KmId): boolean => {
+      const held = sharedPeers.of(km)?.held;
+      return held === undefined ? (strict.get(km)?.held.knows(first) ?? false) : isNamed(first, held, parties);
+    };
+    return homes.find(knows) ?? home;
   }
 
   status(_app: AppId, other: AppId): SupplyStatus {

@@ -15,6 +15,7 @@ import { Quotas } from "../common/quota.ts";
 import { RelayLog } from "../common/relay-log.ts";
 import { readRow, TABLE } from "../common/rows.ts";
 import { checkSize, keySizes } from "../common/sizes.ts";
+import { type AppEntry, ApplicationTable } from "../directory/application-table.ts";
 import { KeyFetcher } from "../fetch/fetch.ts";
 import { type BlockFeed, Intake } from "../links/intake.ts";
 import { setLinkState } from "../links/link-admin.ts";
@@ -34,7 +35,6 @@ import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
 import { PeerRequests } from "../sync/peer-requests.ts";
 import { acceptModule, forgetPeer } from "./anew.ts";
 import { AppRequests } from "./app-requests.ts";
-import { type AppEntry, Apps } from "./apps.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadInventory } from "./load.ts";
 import { progressOf, reportOf } from "./report.ts";
@@ -61,6 +61,8 @@ type Ports = Omit<Context, "boot" | "generation" | "ages" | "policy" | "relayLog
   readonly audit?: Audit;
   /** Of a KM with several members. */
   readonly generation?: number;
+  /** What the doors ask too; one of the settings' applications alone when absent. */
+  readonly applications?: ApplicationTable;
 };
 
 const BOOT_BYTES = 8;
@@ -86,7 +88,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   /** Key streams, if this KM has a door for them. */
   #streams: Streams | undefined;
   readonly #sharedPeers: SharedPeers;
-  readonly #apps: Apps;
+  readonly #apps: ApplicationTable;
   readonly #keyFetcher: KeyFetcher;
   /** What applications ask of this KM. */
   readonly #desk: AppRequests;
@@ -98,11 +100,11 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   #isRead = false;
   readonly #stopHealth: () => void;
 
-  private constructor(context: Context, settings: KeyManagerSettings) {
-    const { policy, links, apps, paths, strict = new Map<KmId, StrictSettings>() } = settings;
+  private constructor(context: Context, settings: KeyManagerSettings, apps: ApplicationTable) {
+    const { policy, links, paths, strict = new Map<KmId, StrictSettings>() } = settings;
     const extended = settings.peers.filter((id) => !strict.has(id));
     this.context = context;
-    this.#apps = new Apps(context.self, apps);
+    this.#apps = apps;
     const quotas = new Quotas(context.clock, (app) => this.#apps.get(app).quota);
     const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
     this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
@@ -142,7 +144,8 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     });
     this.#housekeeping = new Housekeeping(context, this);
     const changed = () => this.#healthChanged();
-    const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed)];
+    const homes = () => this.#homesChanged();
+    const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed), apps.onChange(homes)];
     this.#stopHealth = () => {
       for (const stop of stopListening) stop();
     };
@@ -154,7 +157,8 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW), ports.generation === undefined ? 0 : MEMBERS_SKEW_MS);
     const relayLog = new RelayLog(() => ports.clock.wallMs());
     const own = { boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
-    const manager = new KeyManager({ audit: NO_AUDIT, generation: 0, ...ports, ...own }, settings);
+    const { applications = tableOf(ports, settings), ...others } = ports;
+    const manager = new KeyManager({ audit: NO_AUDIT, generation: 0, ...others, ...own }, settings, applications);
     manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
       await loadInventory(manager.context, {
@@ -346,6 +350,12 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     }
   }
 
+  /** An application that has come here, or to a peer, is the first there: stock is kept for it from now on. */
+  #homesChanged(): void {
+    for (const peer of this.peers.values()) peer.isServed = this.#apps.areServed(peer.id);
+    this.#healthChanged();
+  }
+
   /** Requests that wait for stock. */
   get waiting(): number {
     return this.#sharedPeers.waiting;
@@ -375,6 +385,12 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     ]);
     await this.#housekeeping.stop();
   }
+}
+
+/** For a key manager that shares no table with doors, and follows no directory. */
+function tableOf({ self, clock }: Pick<Context, "self" | "clock">, { policy, apps }: KeyManagerSettings) {
+  const quota = { bitsPerS: 0, burstBits: 0 };
+  return new ApplicationTable({ self, clock, quota, formerMs: policy.maxAgeMs + policy.fetchWindowMs }, apps);
 }
 
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */

@@ -163,6 +163,11 @@ export class StrictReceivedKeys {
     });
   }
 
+  /** Whether the peer has relayed a key with this ID. */
+  knows(keyId: string): boolean {
+    return (this.#names.get(keyId) ?? this.#inOtherCase(keyId)) !== undefined;
+  }
+
   /** @returns gives the request up */
   request({ app, door, keyIds }: FetchRequest, answer: Answer): () => void {
     let givenUp = false;

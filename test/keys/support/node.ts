@@ -3,6 +3,7 @@
 import type { KmId } from "../../../src/core/ids.ts";
 import type { Pace } from "../../../src/core/pace.ts";
 import type { Clock } from "../../../src/core/ports.ts";
+import type { ApplicationTable } from "../../../src/keys/directory/application-table.ts";
 import { KeyManager, type KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import { ModelAudit } from "../../support/model-audit.ts";
@@ -27,6 +28,8 @@ export class TestNode {
   /** The same of its audit log. */
   readonly audit = new ModelAudit();
   settings: KeyManagerSettings;
+  /** What doors would share; the key manager has its own while it is undefined. */
+  applications: ApplicationTable | undefined;
   /** For what can wait. */
   pace: Pace = turnPace();
   readonly #clock: Clock;
@@ -80,6 +83,7 @@ export class TestNode {
       log,
       meter,
       pace: this.pace,
+      ...(this.applications && { applications: this.applications }),
     };
     const km = await KeyManager.open(ports, this.settings, restored);
     const stop = new AbortController();
