@@ -8,7 +8,6 @@
 import { Fault } from "../core/fault.ts";
 import type { Head } from "../vault/store/sealed.ts";
 import type { Store, StoreOp } from "../vault/store/store.ts";
-import type { Row } from "../vault/vault.ts";
 import { catchUp, type Following, isRestored } from "./catch-up.ts";
 import type { EtcdOp, TransactionAnswer } from "./etcd.ts";
 import { etcdOpOf, lastOfEach } from "./layout.ts";
@@ -113,7 +112,11 @@ class EtcdStore implements Store {
     return this.#options.copy.store.heads();
   }
 
-  rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+  tables(): Iterable<string> {
+    return this.#options.copy.tables();
+  }
+
+  rows(table: string, after?: string): Iterable<readonly [string, Uint8Array]> {
     return this.#options.copy.store.rows(table, after);
   }
 
@@ -122,13 +125,12 @@ class EtcdStore implements Store {
   }
 
   write(ops: readonly StoreOp[]): Promise<void> {
-    const taken = ops.map((op) => (op.op === "put" ? { ...op, row: structuredClone(op.row) } : op));
-    const steps = lastOfEach(taken.map((op) => etcdOpOf(this.#options.layout, op)));
+    const steps = lastOfEach(ops.map((op) => etcdOpOf(this.#options.layout, op)));
     const bytes = steps.reduce((sum, step) => sum + bytesOf(step), 0);
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined) return reject(this.#broken);
       if (bytes > LARGEST_CHANGE_BYTES || steps.length > MOST_CHANGE_OPS) return reject(tooLarge(bytes, steps.length));
-      this.#queue.push({ ops: taken, steps, bytes, resolve, reject });
+      this.#queue.push({ ops, steps, bytes, resolve, reject });
       this.#writing ??= this.#drain();
     });
   }

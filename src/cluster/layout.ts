@@ -2,11 +2,10 @@
 //
 //     /qkm/<km>/owner                              who is active: the member, for as long as its lease lives
 //     /qkm/<km>/write                              put by every transaction of an owner: its generation
-//     /qkm/<km>/row/<table>/<id>                   a row, structured clone
+//     /qkm/<km>/row/<table>/<id>                   a row
 //     /qkm/<km>/record/<kind>/<epoch>/<bytes>/<block>   a sealed record
 //     /qkm-member/<km>/<member>                    what a member says of itself
 
-import { deserialize, serialize } from "node:v8";
 import { type Head, KINDS, sealedRecord } from "../vault/store/sealed.ts";
 import { checkName, type StoreOp } from "../vault/store/store.ts";
 import type { BlockId } from "../vault/vault.ts";
@@ -36,13 +35,13 @@ export function layoutOf(km: string): Layout {
   };
 }
 
-/** A step of a change as it goes to etcd; a row is read now. @throws RangeError for a name that no store can file */
+/** A step of a change as it goes to etcd. @throws RangeError for a name that no store can file */
 export function etcdOpOf({ rows, records }: Layout, op: StoreOp): EtcdOp {
   const recordKey = ({ kind, epoch, bytes, block }: Head) => `${records}${kind}/${epoch}/${bytes}/${block}`;
   switch (op.op) {
     case "put":
       checkName(op.table, op.id);
-      return { op: "put", key: `${rows}${op.table}/${op.id}`, value: serialize(op.row) };
+      return { op: "put", key: `${rows}${op.table}/${op.id}`, value: op.value };
     case "remove":
       checkName(op.table, op.id);
       return { op: "delete", key: `${rows}${op.table}/${op.id}` };
@@ -62,7 +61,7 @@ export function storeOpOf({ rows, records }: Layout, key: string, value: Uint8Ar
   if (key.startsWith(rows)) {
     const [, table, id] = ROW.exec(key.slice(rows.length)) ?? [];
     if (table === undefined || id === undefined) return undefined;
-    return value === undefined ? { op: "remove", table, id } : { op: "put", table, id, row: deserialize(value) };
+    return value === undefined ? { op: "remove", table, id } : { op: "put", table, id, value };
   }
   const [, name, epoch, bytes, block] = (key.startsWith(records) && RECORD.exec(key.slice(records.length))) || [];
   const kind = KINDS.find((one) => one === name);

@@ -1,5 +1,6 @@
 // A member's own copy of what etcd has: answers all reads, and remembers how far it has followed.
 
+import { deserialize, serialize } from "node:v8";
 import { Fault } from "../core/fault.ts";
 import type { Store, StoreOp } from "../vault/store/store.ts";
 
@@ -38,6 +39,11 @@ export class LocalCopy {
 
   get store(): Store {
     return this.#store;
+  }
+
+  /** Tables of what it is a copy of. */
+  *tables(): Iterable<string> {
+    for (const table of this.#store.tables()) if (table !== TABLE) yield table;
   }
 
   /** How far it is durable. */
@@ -95,12 +101,20 @@ const placed = ({ cluster, revision }: CopiedTo): StoreOp => ({
   op: "put",
   table: TABLE,
   id: ROW,
-  row: { cluster, revision },
+  value: serialize({ cluster, revision }),
 });
 
 function readAt(store: Store): CopiedTo {
-  for (const [id, { cluster, revision }] of store.rows(TABLE)) {
-    if (id === ROW && typeof cluster === "string" && typeof revision === "number") return { cluster, revision };
-  }
+  for (const [id, value] of store.rows(TABLE)) if (id === ROW) return placeIn(value) ?? NOTHING;
   return NOTHING;
+}
+
+/** Undefined when the row is not as it was written: all is read anew then. */
+function placeIn(value: Uint8Array): CopiedTo | undefined {
+  try {
+    const { cluster, revision } = deserialize(value);
+    return typeof cluster === "string" && typeof revision === "number" ? { cluster, revision } : undefined;
+  } catch {
+    return undefined;
+  }
 }

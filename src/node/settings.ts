@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { NodeConfig, TlsFiles } from "../config.ts";
 import type { KeyManagerSettings } from "../keys/manager/key-manager.ts";
+import { ROW_RULES } from "../keys/manager/row-rules.ts";
 import type { TlsMaterial } from "../net/tls/options.ts";
 import type { OpenVault, VaultOptions } from "../vault/open.ts";
 
@@ -25,6 +26,7 @@ export const vaultOptionsOf = ({ node, token, memory, supply, peers, ...rest }: 
   allowUnlocked: memory.allowUnlocked,
   mode: token.seal,
   epochSeals: token.epochSeals,
+  rows: ROW_RULES,
   keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld + KEY_ID_SPARE),
 });
 

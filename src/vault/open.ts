@@ -18,6 +18,7 @@ import { Slab } from "./memory/slab.ts";
 import { openLmdbStore } from "./store/lmdb-store.ts";
 import { ownDirectory } from "./store/owner.ts";
 import { openRecordStore, type RecordStore } from "./store/record-store.ts";
+import { type RowRules, RowTags } from "./store/row-tags.ts";
 import { setAsideIfDamaged } from "./store/set-aside.ts";
 import type { Store } from "./store/store.ts";
 import { POLY1305_STATE_BYTES } from "./tags.ts";
@@ -40,6 +41,8 @@ export interface VaultOptions {
   readonly epochSeals: number;
   /** Key-ID keys in locked memory at a time, 48 bytes each. */
   readonly keyIdKeys: number;
+  /** What the tables above the vault are to it. */
+  readonly rows: RowRules;
 }
 
 /** The token, the store, time and log. */
@@ -80,13 +83,15 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
       setAsideIfDamaged(options.dir, ports.log);
     }
     let changed = () => {};
-    const recordStore = await openStore(options, ports, () => changed());
+    const rowTags = new RowTags(options.km, options.rows);
+    const recordStore = await openStore(options, ports, { rowTags, changed: () => changed() });
     const { vault, life, link } = assemble({
       options,
       ports,
       memory,
       slab,
       recordStore,
+      rowTags,
       release,
       changed: () => changed(),
     });
@@ -108,7 +113,11 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
 /** Of a store of so many bytes: with room for what a commit writes before it frees the old pages. */
 export const mapBytesOf = (maxBytes: number): number => Math.ceil((maxBytes * 1.25 + (64 << 20)) / 4096) * 4096;
 
-function openStore(options: VaultOptions, ports: VaultPorts, changed: () => void): Promise<RecordStore> {
+function openStore(
+  options: VaultOptions,
+  ports: VaultPorts,
+  own: { readonly rowTags: RowTags; readonly changed: () => void },
+): Promise<RecordStore> {
   const { dir, maxBytes, blockBytes } = options;
   const mapBytes = mapBytesOf(maxBytes);
   return openRecordStore({
@@ -118,7 +127,7 @@ function openStore(options: VaultOptions, ports: VaultPorts, changed: () => void
     clock: ports.clock,
     log: ports.log,
     meter: ports.meter,
-    changed,
+    ...own,
   });
 }
 
@@ -128,11 +137,12 @@ interface Ground {
   readonly memory: LockedMemory;
   readonly slab: Slab;
   readonly recordStore: RecordStore;
+  readonly rowTags: RowTags;
   readonly release: () => void;
   readonly changed: () => void;
 }
 
-function assemble({ options, ports, memory, slab, recordStore, release, changed }: Ground) {
+function assemble({ options, ports, memory, slab, recordStore, rowTags, release, changed }: Ground) {
   const { km, blockBytes, mode, epochSeals } = options;
   const { clock, log, meter, openToken } = ports;
   const pace = ports.pace ?? new Pace({ turn: (then) => void setImmediate(then) });
@@ -142,7 +152,7 @@ function assemble({ options, ports, memory, slab, recordStore, release, changed 
   const tagState = memory.region(POLY1305_STATE_BYTES);
   const link: TokenLink = new TokenLink({ openToken, adopt: (token) => life.adopt(token), clock, log, meter, changed });
   const sealer: Sealer = new Sealer({ km, link, epochs, dataKeys, scheme: () => life.mode });
-  const shared = { recordStore, sealer, link, epochs, dataKeys, clock, log, pace };
+  const shared = { recordStore, rowTags, sealer, link, epochs, dataKeys, clock, log, pace };
   const life = new EpochLife({ ...shared, km, meter, mode, epochSeals, slot: slab.reserve() });
   const scratch = memory.region(slab.slotBytes);
   const blocks = new Blocks({ ...shared, slab, keyIds, tagState, scratch, blockBytes });

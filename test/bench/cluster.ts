@@ -44,10 +44,12 @@ async function measure(name: string, store: Store): Promise<void> {
     const kept = record(`link:ab:1:${n % 512}`, 1, { bytes: BLOCK_BYTES });
     await store.write([
       { op: "keep", record: kept },
-      { op: "put", table: "block", id: kept.block, row: { run: 1, sequence: n } },
+      { op: "put", table: "block", id: kept.block, value: Buffer.from(`run 1, sequence ${n}, of our own`) },
     ]);
   });
-  const marks = await paced(1, (n) => store.write([{ op: "put", table: "source", id: "km/1", row: { mark: n } }]));
+  const marks = await paced(1, (n) =>
+    store.write([{ op: "put", table: "source", id: "km/1", value: Buffer.from(`mark ${n}`) }]),
+  );
   const mbit = (intake.perS * sealed.bytes * 8) / 1e6;
   const cells = [intake.perS.toFixed(0), mbit.toFixed(1), at(marks.times, 0.5), at(marks.times, 0.99)];
   process.stdout.write(`| ${[name, ...cells].join(" | ")} |\n`);

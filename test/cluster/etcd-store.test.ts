@@ -53,7 +53,7 @@ class Machine {
     this.copy = await LocalCopy.open(() => openLmdbStore({ dir: join(this.dir, "copy"), mapBytes: MAP_BYTES }));
     const { copy, layout } = this;
     const lost = (reason: string) => void this.lost.push(reason);
-    const restored = () => [{ op: "put", table: "t", id: "restored", row: {} } as const];
+    const restored = () => [{ op: "put", table: "t", id: "restored", value: new Uint8Array(1) } as const];
     const store = await openEtcdStore({ etcd: this.etcd, layout, copy, log, generation, lost, restored });
     const close = async () => {
       await store.close();
@@ -61,6 +61,7 @@ class Machine {
     };
     return Object.assign(Object.create(store) as Store, {
       heads: () => store.heads(),
+      tables: () => store.tables(),
       rows: (...of: Parameters<Store["rows"]>) => store.rows(...of),
       read: (...of: Parameters<Store["read"]>) => store.read(...of),
       write: (...of: Parameters<Store["write"]>) => store.write(...of),
@@ -106,7 +107,7 @@ class Lossy {
   }
 }
 
-const put = (id: string, n = 1) => [{ op: "put", table: "t", id, row: { n } } as const];
+const put = (id: string, n = 1) => [{ op: "put", table: "t", id, value: Uint8Array.of(n) } as const];
 const idsOf = (store: Store) => [...store.rows("t")].map(([id]) => id);
 
 describe("the store on etcd", () => {
@@ -216,8 +217,8 @@ describe("the store on etcd", () => {
   test("a change that no transaction of etcd takes is refused by name", async () => {
     const member = machine("km-large");
     const store = await open(member, await member.own());
-    const row = { room: new Uint8Array(10 << 20) };
-    await expect(store.write([{ op: "put", table: "t", id: "a", row }])).rejects.toMatchObject({
+    const value = new Uint8Array(10 << 20);
+    await expect(store.write([{ op: "put", table: "t", id: "a", value }])).rejects.toMatchObject({
       code: "STORE_UNAVAILABLE",
       message: expect.stringContaining("larger than one transaction"),
     });

@@ -62,7 +62,7 @@ async function start(km: string, name: string, dir = mkdtempSync(join(tmpdir(), 
   return { member, etcd, dir, active, stop };
 }
 
-const put = (id: string) => [{ op: "put", table: "t", id, row: {} } as const];
+const put = (id: string) => [{ op: "put", table: "t", id, value: new Uint8Array(1) } as const];
 
 test("design 14: of two members one is active; the other follows it, and takes over within a second when it hands over", async () => {
   const first = await start("km-hand", "1");

@@ -3,7 +3,6 @@
 import { Fault } from "../../src/core/fault.ts";
 import type { Head, SealedRecord } from "../../src/vault/store/sealed.ts";
 import { checkName, type Store, type StoreOp } from "../../src/vault/store/store.ts";
-import type { Row } from "../../src/vault/vault.ts";
 
 /** What the next commit does instead of becoming durable: `lost` never happened, `kept` happened all the same. */
 export type Rejection = "lost" | "kept";
@@ -30,7 +29,7 @@ export interface MemoryDisk {
 }
 
 export interface Snapshot {
-  readonly rows: ReadonlyMap<string, Row>;
+  readonly rows: ReadonlyMap<string, Uint8Array>;
   readonly records: ReadonlyMap<string, SealedRecord>;
 }
 
@@ -41,7 +40,7 @@ interface Commit {
 }
 
 interface Disk {
-  rows: Map<string, Row>;
+  rows: Map<string, Uint8Array>;
   records: Map<string, SealedRecord>;
   rejection: Rejection | undefined;
   pace: (() => Promise<void>) | undefined;
@@ -92,8 +91,7 @@ export function makeMemoryDisk(): MemoryDisk {
 
 const rowKey = (table: string, id: string) => JSON.stringify([table, id]);
 const headKey = ({ kind, epoch, bytes, block }: Head) => JSON.stringify([kind, epoch, bytes, block]);
-const big = (row: Row) => Object.values(row).some((value) => value instanceof Uint8Array && value.length > 4096);
-const asks = (op: StoreOp) => op.op === "keep" || (op.op === "put" && big(op.row));
+const asks = (op: StoreOp) => op.op === "keep" || (op.op === "put" && op.value.length > 4096);
 
 class MemoryStore implements Store {
   readonly #disk: Disk;
@@ -111,11 +109,15 @@ class MemoryStore implements Store {
     for (const { kind, epoch, bytes, block } of this.#disk.records.values()) yield { kind, epoch, bytes, block };
   }
 
-  *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+  tables(): Iterable<string> {
+    return new Set([...this.#disk.rows.keys()].map((key) => String(JSON.parse(key)[0])));
+  }
+
+  *rows(table: string, after?: string): Iterable<readonly [string, Uint8Array]> {
     for (const key of [...this.#disk.rows.keys()].sort()) {
       const [of, id] = JSON.parse(key) as [string, string];
       const row = this.#disk.rows.get(key);
-      if (of === table && row !== undefined && (after === undefined || id > after)) yield [id, structuredClone(row)];
+      if (of === table && row !== undefined && (after === undefined || id > after)) yield [id, row.slice()];
     }
   }
 
@@ -125,11 +127,10 @@ class MemoryStore implements Store {
 
   write(ops: readonly StoreOp[]): Promise<void> {
     for (const op of ops) if (op.op === "put" || op.op === "remove") checkName(op.table, op.id);
-    const copy = ops.map((op) => (op.op === "put" ? { ...op, row: structuredClone(op.row) } : op));
     return new Promise((resolve, reject) => {
       if (this.#crashed) return;
       if (this.#ended !== undefined) return reject(this.#ended);
-      this.#queue.push({ ops: copy, resolve, reject });
+      this.#queue.push({ ops, resolve, reject });
       this.#draining ??= this.#drain();
     });
   }
@@ -183,7 +184,7 @@ class MemoryStore implements Store {
   #apply({ ops }: Commit): void {
     this.#disk.commits += 1;
     for (const op of ops) {
-      if (op.op === "put") this.#disk.rows.set(rowKey(op.table, op.id), op.row);
+      if (op.op === "put") this.#disk.rows.set(rowKey(op.table, op.id), op.value);
       else if (op.op === "remove") this.#disk.rows.delete(rowKey(op.table, op.id));
       else if (op.op === "keep") this.#disk.records.set(headKey(op.record), op.record);
       else this.#disk.records.delete(headKey(op.head));

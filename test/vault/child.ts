@@ -52,7 +52,12 @@ const jobs: Readonly<Record<string, () => Promise<void>>> = {
   async endless() {
     const store = await openLmdbStore({ dir: argument, mapBytes: 64 << 20 });
     for (let n = 0; ; n += 1) {
-      const rows = [1, 2, 3].map((part) => ({ op: "put" as const, table: "t", id: `part ${part}`, row: { n } }));
+      const rows = [1, 2, 3].map((part) => ({
+        op: "put" as const,
+        table: "t",
+        id: `part ${part}`,
+        value: Buffer.from(`${n}`),
+      }));
       await store.write([{ op: "keep", record: record(n) }, ...rows]);
       say(`durable ${n}`);
     }

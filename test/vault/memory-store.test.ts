@@ -1,12 +1,12 @@
 // Tests of the memory store that simulations use: the contract, and what it does when it is told to fail.
 
 import { describe, expect, test } from "vitest";
-import { exerciseStore, record } from "../contracts/store.ts";
+import { exerciseStore, record, value } from "../contracts/store.ts";
 import { makeMemoryDisk } from "../support/memory-store.ts";
 
 exerciseStore("memory", () => ({ ...makeMemoryDisk(), remove: async () => {} }));
 
-const put = (id: string) => [{ op: "put" as const, table: "t", id, row: { id } }];
+const put = (id: string) => [{ op: "put" as const, table: "t", id, value: value(id) }];
 
 describe("a memory disk that is told to fail", () => {
   test("a crash loses what was not durable, whole changes only, and the store answers no more", async () => {

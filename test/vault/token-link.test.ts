@@ -9,7 +9,7 @@ import { type Bench, id, isWhole, keep, keyOf, openBench, readyBench } from "./h
 const UNAVAILABLE = { code: "HSM_UNAVAILABLE" };
 
 describe("a vault without its token", () => {
-  test("opens all the same, serves rows, refuses what needs the token, and is ready when it comes", async () => {
+  test("opens all the same, serves rows without a tag, refuses what needs the token, and is ready when it comes", async () => {
     const token = makeModelToken();
     token.vanish();
     await using bench = await openBench({ token });
@@ -19,7 +19,9 @@ describe("a vault without its token", () => {
     });
     await bench.clock.run(60_000);
     expect([ready, bench.vault.health().token, bench.vault.health().epoch]).toEqual([false, "gone", 0]);
-    await bench.vault.change().put("t", "x", { n: 1 }).commit();
+    await expect(bench.vault.change().put("t", "x", { n: 1 }).commit()).rejects.toMatchObject(UNAVAILABLE);
+    await bench.vault.change().put("audit", "last", { n: 1 }).commit();
+    expect([...bench.vault.rows("audit")]).toEqual([["last", { n: 1 }]]);
     using key = secretOf(keyOf("a"));
     await expect(bench.vault.seal(id("a"), key)).rejects.toMatchObject(UNAVAILABLE);
     await expect(bench.vault.generate([id("a")], 8)).rejects.toMatchObject(UNAVAILABLE);
@@ -203,7 +205,7 @@ describe("a token that refuses the PIN", () => {
     expect(token.logins).toBe(1);
     expect(bench.vault.health().token).toBe("wrong-pin");
     expect(bench.clock.waiting).toBe(0);
-    await bench.vault.change().put("t", "x", {}).commit();
+    await bench.vault.change().put("audit", "last", {}).commit();
     await expect(bench.vault.generate([id("a")], 8)).rejects.toMatchObject(UNAVAILABLE);
     expect(bench.recorder.lines.filter(({ level }) => level === "error")).toHaveLength(1);
   });

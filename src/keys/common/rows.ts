@@ -169,6 +169,36 @@ export function readRow<T extends keyof RowOf>(table: T, id: string, row: Row): 
   return row as RowOf[T];
 }
 
+const STATES: Readonly<Partial<Record<keyof RowOf, readonly string[]>>> = {
+  source: ["reserved", "ready", "open"] satisfies SourceRow["state"][],
+  whole: ["reserved", "ready", "held", "gone"] satisfies UnprotectedRow["state"][],
+};
+/** Numbers that need not be whole: times in ms. */
+const TIMES = new Set(["bornAt", "ageMs", "wallMs", "onMs"]);
+
+/** Whether it is a row of a table of ours with all its fields, each in its range. */
+export function isSoundRow(table: string, _id: string, row: Row): boolean {
+  if (!isTable(table)) return false;
+  for (const [field, kind] of Object.entries(SHAPES[table])) {
+    const value = row[field];
+    if (!isOfKind(kind, value)) return false;
+    if (typeof value === "number" && !(TIMES.has(field) ? Number.isFinite(value) : isCount(value))) return false;
+  }
+  const states = STATES[table];
+  if (states !== undefined && !states.some((state) => state === row.state)) return false;
+  return !isBeyondLength(row);
+}
+
+const isTable = (name: string): name is keyof typeof SHAPES => Object.hasOwn(SHAPES, name);
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+/** A mark behind the end of its key, or a bitmap that is not as long as its key. */
+function isBeyondLength({ length, mark, fetched }: Row): boolean {
+  if (typeof length !== "number") return false;
+  if (typeof mark === "number" && mark > length) return true;
+  return fetched instanceof Uint8Array && fetched.length < Math.ceil(length / 64);
+}
+
 function isOfKind(kind: FieldTypes, value: unknown): boolean {
   if (kind === "bytes") return value instanceof Uint8Array;
   if (kind.endsWith("?")) return value === undefined || typeof value === kind.slice(0, -1);

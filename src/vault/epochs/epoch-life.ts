@@ -5,13 +5,15 @@ import type { Meter } from "../../core/ports.ts";
 import type { Kek, Token, TokenInfo } from "../../device/token.ts";
 import { Pause } from "../pause.ts";
 import type { Scheme } from "../store/record.ts";
-import { type ChangeOp, VAULT_TABLE } from "../store/record-store.ts";
+import type { ChangeOp } from "../store/record-store.ts";
+import { type RowTags, VAULT_TABLE } from "../store/row-tags.ts";
 import type { TokenLink } from "../token-link.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { findKeks, kekLabel } from "./epochs.ts";
 import { type GuardVerdict, moveGuard, openGuard } from "./rollback-guard.ts";
 import { type RotationParts, reseal, type Used } from "./rotation.ts";
-import { recognise } from "./token-identity.ts";
+import { checkRows } from "./row-check.ts";
+import { recognise, rememberToken } from "./token-identity.ts";
 
 /** What the life of epochs is made of. */
 export interface EpochLifeParts extends RotationParts {
@@ -19,6 +21,7 @@ export interface EpochLifeParts extends RotationParts {
   readonly link: TokenLink;
   readonly dataKeys: DataKeys;
   readonly meter: Meter;
+  readonly rowTags: RowTags;
   /** `auto`: what the token suggests. */
   readonly mode: "auto" | Scheme;
   /** Records after which an epoch should end before its time. */
@@ -65,10 +68,13 @@ export class EpochLife {
     const { km, epochs, mode } = this.#parts;
     const keks = await findKeks(token, km);
     if (this.#condemned) return this.#destroyFound(keks);
-    await recognise(token.info, keks.size, this.#parts);
+    const { recordStore } = this.#parts;
+    recognise(token.info, keks.size, this.#parts);
+    if (!this.#begun) await checkRows(token, this.#parts);
+    await rememberToken(token.info, recordStore);
     const current = await this.#current(token, keks);
     this.#mode = modeOf(mode, token.info);
-    const verdict = this.#begun ? undefined : await openGuard(km, this.#parts.recordStore, token);
+    const verdict = this.#begun ? undefined : await openGuard(km, recordStore, token);
     epochs.adopt(keks, current);
     return verdict === undefined ? () => {} : this.#begin(verdict);
   }

@@ -2,7 +2,8 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { Token } from "../../device/token.ts";
-import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
+import type { ChangeOp, RecordStore } from "../store/record-store.ts";
+import { VAULT_TABLE } from "../store/row-tags.ts";
 import type { StoreOp } from "../store/store.ts";
 import type { Row } from "../vault.ts";
 
@@ -25,18 +26,21 @@ export interface GuardVerdict {
 export async function openGuard(km: KmId, recordStore: RecordStore, token: Token): Promise<GuardVerdict> {
   const stored = recordStore.row("guard");
   const known = await token.counter(guardLabel(km));
-  const restored = stored !== undefined && (stored.restored === true || counterOf(stored) < known);
+  const isBehind = stored !== undefined && (stored.restored === true || counterOf(stored) < known);
+  const restored = isBehind || recordStore.isMarked(SUSPECT);
   await move(km, token, { recordStore, restored });
   return { restored, fresh: stored === undefined };
 }
 
-/** Makes a store say that it is a restored copy, as one whose counter is behind says. */
-export const restoredMark = (): StoreOp => ({
-  op: "put",
-  table: VAULT_TABLE,
-  id: "guard",
-  row: { counter: 0, restored: true },
-});
+/** A row of that name, whatever is in it, says that the store is not to be trusted. It takes no tag, for it costs key only. */
+export const SUSPECT = "suspect";
+const SUSPECT_AT = { table: VAULT_TABLE, id: SUSPECT } as const;
+
+/** Makes a store count as a restored copy at its next opening. */
+export const suspectMark = (): ChangeOp => ({ op: "put", ...SUSPECT_AT, row: {} });
+
+/** The same for a store whose token is not at hand. */
+export const restoredMark = (): StoreOp => ({ op: "put", ...SUSPECT_AT, value: new Uint8Array(1) });
 
 /** Moves both to one above the higher. @throws Fault STORE_UNAVAILABLE, HSM_UNAVAILABLE */
 export const moveGuard = (km: KmId, recordStore: RecordStore, token: Token): Promise<void> =>
@@ -49,7 +53,10 @@ async function move(
 ): Promise<void> {
   const label = guardLabel(km);
   const counter = Math.max(counterOf(recordStore.row("guard")), await token.counter(label)) + 1;
-  await recordStore.commit([{ op: "put", table: VAULT_TABLE, id: "guard", row: { counter, restored } }]);
+  await recordStore.commit([
+    { op: "put", table: VAULT_TABLE, id: "guard", row: { counter, restored } },
+    { op: "remove", ...SUSPECT_AT },
+  ]);
   await token.counter(label, counter);
 }
 

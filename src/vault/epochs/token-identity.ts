@@ -2,7 +2,8 @@
 
 import type { Log, Meter } from "../../core/ports.ts";
 import type { TokenInfo } from "../../device/token.ts";
-import { type RecordStore, VAULT_TABLE } from "../store/record-store.ts";
+import type { RecordStore } from "../store/record-store.ts";
+import { VAULT_TABLE } from "../store/row-tags.ts";
 
 const ROW = "token";
 
@@ -14,27 +15,32 @@ export interface Recognised {
 }
 
 /**
- * Compares the token with what the store remembers, and remembers it. `keks`: how many of this KM's it has.
+ * Compares the token with what the store remembers. `keks`: how many of this KM's it has.
  *
  *     same serial number or a fresh store     nothing to say, unless all KEKs are gone from a token that had some
  *     another one, with KEKs of this KM       a copy of the token: a warning
  *     another one, without                    an alarm: what the store holds cannot be opened, and whoever put it there may
  *                                             have all that is sealed from now on
  *
- * @throws Fault STORE_UNAVAILABLE
+ * What the store remembers is read whether or not its tag fits: another token has another key for the tags, too.
  */
-export async function recognise(info: TokenInfo, keks: number, { recordStore, log, meter }: Recognised): Promise<void> {
-  const known = recordStore.row(ROW)?.serial;
+export function recognise(info: TokenInfo, keks: number, { recordStore, log, meter }: Recognised): void {
+  const known = recordStore.untrusted(ROW)?.serial;
   const { serialNumber: serial, label } = info;
   const isOther = typeof known === "string" && known !== serial;
-  if (keks === 0 && recordStore.row("guard") !== undefined) {
+  if (keks === 0 && recordStore.isMarked("guard")) {
     const alarm = isOther ? "token_replaced" : "token_blank";
     meter.add("alarms", { alarm });
     log.error({ alarm, label, serial, known }, SENTENCES[alarm]);
   } else if (isOther) {
     log.warn({ label, serial, known }, "the token is another one than before, and has this KM's keys: a copy");
   }
-  if (known !== serial) await recordStore.commit([{ op: "put", table: VAULT_TABLE, id: ROW, row: { serial } }]);
+}
+
+/** @throws Fault STORE_UNAVAILABLE */
+export async function rememberToken({ serialNumber: serial }: TokenInfo, recordStore: RecordStore): Promise<void> {
+  if (recordStore.row(ROW)?.serial === serial) return;
+  await recordStore.commit([{ op: "put", table: VAULT_TABLE, id: ROW, row: { serial } }]);
 }
 
 const SENTENCES = {

@@ -2,11 +2,10 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { deserialize } from "node:v8";
 import { open } from "lmdb";
 import type { Row } from "../vault.ts";
 import { checkFile } from "./file-check.ts";
-import { VAULT_TABLE } from "./record-store.ts";
+import { untrustedRow, VAULT_TABLE } from "./row-tags.ts";
 
 /** What a store holds. */
 export interface StoreFindings {
@@ -31,7 +30,7 @@ export async function inspectStore(dir: string): Promise<StoreFindings | undefin
     const records = root.openDB<Buffer>("records", { encoding: "binary", cache: false });
     const vault = (id: string): Row | undefined => {
       const bytes = rows.get([VAULT_TABLE, id]);
-      return bytes && (deserialize(bytes) as Row);
+      return bytes && untrustedRow(bytes);
     };
     const epochs = new Map<number, number>();
     for (const key of records.getKeys()) {

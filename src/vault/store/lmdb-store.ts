@@ -2,10 +2,9 @@
 
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { deserialize, serialize } from "node:v8";
 import { type Database, type Key, open, type RootDatabase } from "lmdb";
 import { Fault } from "../../core/fault.ts";
-import type { BlockId, Row } from "../vault.ts";
+import type { BlockId } from "../vault.ts";
 import { checkFile } from "./file-check.ts";
 import { type FilePages, Headroom } from "./headroom.ts";
 import { emptyDirectory, removeDirectory } from "./remove.ts";
@@ -20,7 +19,7 @@ export interface LmdbStoreOptions {
   readonly mapBytes: number;
 }
 
-/** A step with its row in the bytes that go to the disk. */
+/** A step as LMDB takes it. */
 type Step =
   | { readonly op: "put"; readonly database: "rows" | "records"; readonly key: Key; readonly value: Uint8Array }
   | { readonly op: "remove"; readonly database: "rows" | "records"; readonly key: Key };
@@ -77,7 +76,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   return new LmdbStore(options.dir, root);
 }
 
-/** `rows`: [table, ID] → the row, structured clone. `records`: [kind, epoch, bytes, block] → the sealed record. */
+/** `rows`: [table, ID] → the row. `records`: [kind, epoch, bytes, block] → the sealed record. */
 class LmdbStore implements Store {
   readonly #dir: string;
   readonly #root: RootDatabase;
@@ -103,12 +102,21 @@ class LmdbStore implements Store {
     }
   }
 
-  *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+  *tables(): Iterable<string> {
+    let last: unknown;
+    for (const key of this.#databases.rows.getKeys()) {
+      const [table] = key as [string];
+      if (typeof table === "string" && table !== last) yield table;
+      last = table;
+    }
+  }
+
+  *rows(table: string, after?: string): Iterable<readonly [string, Uint8Array]> {
     const start = after === undefined ? [table] : [table, after];
     for (const { key, value } of this.#databases.rows.getRange({ start })) {
       const [of, id] = key as [string, string];
       if (of !== table) return;
-      if (id !== after) yield [id, deserialize(value) as Row];
+      if (id !== after) yield [id, value];
     }
   }
 
@@ -214,7 +222,7 @@ function stepOf(op: StoreOp): Step {
   switch (op.op) {
     case "put":
       checkName(op.table, op.id);
-      return { op: "put", database: "rows", key: [op.table, op.id], value: serialize(op.row) };
+      return { op: "put", database: "rows", key: [op.table, op.id], value: op.value };
     case "remove":
       checkName(op.table, op.id);
       return { op: "remove", database: "rows", key: [op.table, op.id] };

@@ -8,18 +8,26 @@ import type { Clock, Log, Meter } from "../../core/ports.ts";
 import { BACK_OFF, longer, Pause } from "../pause.ts";
 import type { BlockId, Row } from "../vault.ts";
 import { diskBytes, type IndexEntry, RecordIndex } from "./record-index.ts";
+import { type RowTags, untrustedRow, VAULT_TABLE } from "./row-tags.ts";
 import { type Head, KINDS, type SealedRecord } from "./sealed.ts";
 import type { Store, StoreOp } from "./store.ts";
 
-/** The table of the vault's own rows. */
-export const VAULT_TABLE = "qkm-vault";
+/** A step of a change before its row has a tag, and the index has told which records a block has. */
+export type ChangeOp =
+  | Exclude<StoreOp, { op: "drop" | "put" }>
+  | { readonly op: "put"; readonly table: string; readonly id: string; readonly row: Row }
+  | { readonly op: "destroy"; readonly block: BlockId };
 
-/** A step of a change before the index has told which records a block has. */
-export type ChangeOp = Exclude<StoreOp, { op: "drop" }> | { readonly op: "destroy"; readonly block: BlockId };
+/** The same with the row's bytes. */
+type BytesOp = Exclude<ChangeOp, { op: "put" }> | Extract<StoreOp, { op: "put" }>;
+
+/** One of the vault's own rows: as large as a block, to see whether the disk takes one; it has no tag. */
+export const PROBE = "probe";
 
 /** How the store is opened, and its bound. */
 export interface RecordStoreOptions {
   readonly openStore: () => Promise<Store>;
+  readonly rowTags: RowTags;
   /** Records are refused beyond this, by their size on disk. */
   readonly maxBytes: number;
   /** How much must fit the disk before the store counts as ready again: one block. */
@@ -70,13 +78,43 @@ export class RecordStore {
     return this.#index;
   }
 
-  rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+  /** Rows that are as they were written; what is not was told, and removed, when the token came. @throws Fault HSM_UNAVAILABLE */
+  *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
+    for (const [id, bytes] of this.#store.rows(table, after)) {
+      const found = this.#options.rowTags.read(table, id, bytes);
+      if (found.state === "good") yield [id, found.row];
+    }
+  }
+
+  /** Names of all tables that have rows. */
+  tables(): readonly string[] {
+    return [...this.#store.tables()];
+  }
+
+  /** Whatever is there under the names of a table. */
+  rawRows(table: string, after?: string): Iterable<readonly [string, Uint8Array]> {
     return this.#store.rows(table, after);
   }
 
   /** One of the vault's own rows. */
   row(id: string): Row | undefined {
     for (const [name, row] of this.rows(VAULT_TABLE)) if (name === id) return row;
+    return undefined;
+  }
+
+  /** Whether one of the vault's own rows is there, whatever is in it. */
+  isMarked(id: string): boolean {
+    return this.#bytesAt(id) !== undefined;
+  }
+
+  /** One of the vault's own rows, whether or not its tag fits: good for a word to the operator, never for a decision about key. */
+  untrusted(id: string): Row | undefined {
+    const bytes = this.#bytesAt(id);
+    return bytes && untrustedRow(bytes);
+  }
+
+  #bytesAt(id: string): Uint8Array | undefined {
+    for (const [name, bytes] of this.#store.rows(VAULT_TABLE)) if (name === id) return bytes;
     return undefined;
   }
 
@@ -91,12 +129,23 @@ export class RecordStore {
    * @throws Fault STORE_UNAVAILABLE; then the index becomes what the store has
    */
   commit(ops: readonly ChangeOp[], admit: (record: SealedRecord) => void = () => {}): Promise<void> {
-    const held = this.#alive ? ops : ops.map((op) => (op.op === "put" ? { ...op, row: structuredClone(op.row) } : op));
+    let held: readonly BytesOp[];
+    try {
+      held = ops.map((op) => this.#bytesOf(op));
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
     return this.#write(() => {
       for (const op of held) if (op.op === "keep") admit(op.record);
       this.#checkRoom(held);
       return this.#plan(held);
     });
+  }
+
+  #bytesOf(op: ChangeOp): BytesOp {
+    if (op.op !== "put") return op;
+    const { table, id, row } = op;
+    return { op: "put", table, id, value: this.#options.rowTags.write(table, id, row) };
   }
 
   /**
@@ -120,11 +169,13 @@ export class RecordStore {
   async close(): Promise<void> {
     await this.#end();
     await this.#store.close();
+    this.#options.rowTags.close();
   }
 
   async destroy(): Promise<void> {
     this.#index = new RecordIndex([]);
     await this.#end();
+    this.#options.rowTags.close();
     await this.#store.destroy();
   }
 
@@ -149,7 +200,7 @@ export class RecordStore {
     for (const entry of durable) entry.durable = true;
   }
 
-  #checkRoom(ops: readonly ChangeOp[]): void {
+  #checkRoom(ops: readonly BytesOp[]): void {
     const kept = ops.flatMap((op) => (op.op === "keep" ? [diskBytes(op.record.bytes)] : []));
     if (kept.length === 0) return;
     if (this.health === "failing") throw new Fault("STORE_UNAVAILABLE");
@@ -159,7 +210,7 @@ export class RecordStore {
     throw new Fault("STORE_UNAVAILABLE", { text });
   }
 
-  #plan(ops: readonly ChangeOp[]): Plan {
+  #plan(ops: readonly BytesOp[]): Plan {
     const durable: IndexEntry[] = [];
     const steps = ops.flatMap((op): StoreOp[] => {
       if (op.op === "destroy") return KINDS.flatMap((kind) => dropped(this.#index.remove(kind, op.block)));
@@ -196,10 +247,10 @@ export class RecordStore {
   }
 
   async #probe(): Promise<boolean> {
-    const probe = { table: VAULT_TABLE, id: "probe" };
-    const row = { room: new Uint8Array(this.#options.probeBytes) };
+    const probe = { table: VAULT_TABLE, id: PROBE };
+    const value = new Uint8Array(this.#options.probeBytes);
     try {
-      await this.#write(() => ({ ops: [{ op: "put", ...probe, row }], durable: [] }));
+      await this.#write(() => ({ ops: [{ op: "put", ...probe, value }], durable: [] }));
       await this.#write(() => ({ ops: [{ op: "remove", ...probe }], durable: [] }));
       return true;
     } catch {

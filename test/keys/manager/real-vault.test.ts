@@ -1,5 +1,6 @@
 // Two key managers on the real vault: seals, slots, epochs, a token that vanishes, processes that end anywhere.
 
+import { deserialize, serialize } from "node:v8";
 import { afterEach, describe, expect, test } from "vitest";
 import type { VaultOptions } from "../../../src/vault/open.ts";
 import { type Asked, ask, fetchKeys, type GivenKey } from "../support/apps.ts";
@@ -201,4 +202,86 @@ test("a disk that was restored from a backup is known by the token, and nothing 
   expect(given).toHaveLength(4);
   expectUnique(given);
   expect(await network.fetched(given)).toEqual(given);
+});
+
+describe("a row of a stopped KM that was changed on the disk", () => {
+  const REST = 17;
+  /** What somebody writes who has the disk, and not the token. */
+  function setFields(node: RealNode, table: string, fields: object): number {
+    const { rows, records } = node.disk.snapshot();
+    const changed = [...rows].filter(([name]) => JSON.parse(name)[0] === table);
+    const write = (bytes: Uint8Array) =>
+      Buffer.concat([
+        bytes.subarray(0, REST),
+        serialize({ ...deserialize(Buffer.from(bytes.subarray(REST))), ...fields }),
+      ]);
+    node.disk.restore({
+      rows: new Map([...rows, ...changed.map(([name, bytes]) => [name, write(bytes)] as const)]),
+      records,
+    });
+    return changed.length;
+  }
+
+  const local = async (count: number): Promise<readonly GivenKey[]> => {
+    const asked = ask(network.a.km, { app: "app-a1", to: "app-a2", count });
+    await network.run(500);
+    return asked.keys;
+  };
+
+  test("a mark that was set to zero supplies no key again: its KMA-key is gone", async () => {
+    network = new RealNetwork();
+    await network.a.boot();
+    await network.run(500);
+    const given = [...(await local(12))];
+    await network.a.stop();
+    const changed = setFields(network.a, "source", { mark: 0, state: "ready" });
+    expect(changed).toBeGreaterThan(0);
+    await network.a.boot();
+    expect(network.a.recorder.count("rows_lost", { table: "source" })).toBe(changed);
+    expect(network.a.recorder.count("alarms", { alarm: "row_damaged" })).toBe(1);
+    given.push(...(await local(12)));
+    expect(given).toHaveLength(24);
+    expectUnique(given);
+  });
+
+  test("a bitmap of fetched ranges that was cleared gives no key again", async () => {
+    network = new RealNetwork();
+    await network.up(8);
+    const given = (await network.supplied(4)).keys;
+    expect(await network.fetched(given)).toEqual(given);
+    await network.b.stop();
+    network.wire.cut();
+    expect(setFields(network.b, "held", { fetched: new Uint8Array(64) })).toBeGreaterThan(0);
+    await network.b.boot();
+    network.wire.connect();
+    await network.run(500);
+    expect(await network.fetched(given)).toEqual([]);
+  });
+
+  test("serials or marks of pads that were put back cost all keys, and supply goes on with new ones", async () => {
+    for (const [table, fields] of [
+      ["peer", { nextSerial: 1 }],
+      ["pad", { ownSequence: 0, ownOffset: 0 }],
+      ["link", { highest: 0 }],
+    ] as const) {
+      network = new RealNetwork();
+      await network.up(8);
+      const given = [...(await network.supplied(2)).keys];
+      await network.a.stop();
+      network.wire.cut();
+      expect(setFields(network.a, table, fields)).toBeGreaterThan(0);
+      await network.a.boot();
+      expect(network.a.recorder.count("alarms", { alarm: "restored" })).toBe(1);
+      network.modules.make(8);
+      for (let round = 0; round < 3; round++) {
+        network.wire.connect();
+        await network.run(300);
+      }
+      given.push(...(await network.supplied(2)).keys);
+      expect(given).toHaveLength(4);
+      expectUnique(given);
+      expect(await network.fetched(given)).toEqual(given);
+      await network.down();
+    }
+  });
 });

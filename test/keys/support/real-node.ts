@@ -2,6 +2,7 @@
 
 import type { Clock } from "../../../src/core/ports.ts";
 import { KeyManager, type KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
+import { ROW_RULES } from "../../../src/keys/manager/row-rules.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import type { VaultOptions } from "../../../src/vault/open.ts";
 import type { ManualClock } from "../../support/manual-clock.ts";
@@ -33,7 +34,7 @@ export class RealNode {
     this.id = like.id;
     this.#clock = clock;
     this.#settings = like.settings;
-    this.#options = { km: like.id, allowUnlocked: true, ...options };
+    this.#options = { km: like.id, allowUnlocked: true, rows: ROW_RULES, ...options };
     this.#attached = attached;
   }
 

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { serialize } from "node:v8";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openVault } from "../../../src/vault/open.ts";
 import { checkFile, DamagedStore } from "../../../src/vault/store/file-check.ts";
@@ -46,7 +47,7 @@ beforeAll(async () => {
       op: "put" as const,
       table: "t",
       id: `${part}.${n}`,
-      row: { n },
+      value: serialize({ n }),
     }));
     await store.write(rows);
   }
