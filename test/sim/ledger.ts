@@ -4,6 +4,7 @@ import { STEP } from "../../src/keys/common/key-id.ts";
 import type { Range } from "../../src/vault/vault.ts";
 import type { SimNode } from "./node.ts";
 import type { Checks } from "./rules.ts";
+import { ValueTable } from "./value-table.ts";
 
 /** Bits for the steps of 8 bytes of one block. */
 class Bitmap {
@@ -22,12 +23,6 @@ class Bitmap {
       this.#bits[step >> 3] = (this.#bits[step >> 3] ?? 0) | bit;
     }
     return wasFree;
-  }
-
-  get steps(): number {
-    let sum = 0;
-    for (const byte of this.#bits) for (let rest = byte; rest > 0; rest &= rest - 1) sum++;
-    return sum;
   }
 }
 
@@ -49,7 +44,8 @@ export class Ledger {
   /** By key stream, which is source, destination and serial: what was supplied. */
   readonly #supplied = new Map<string, Bitmap>();
   /** The bytes of every key supplied, in steps. */
-  readonly #values = new Map<string, string>();
+  readonly #values = new ValueTable();
+  readonly #ids: string[] = [];
   readonly #tags = new Map<string, string>();
   readonly #pads = new Map<string, PadUse[]>();
 
@@ -68,22 +64,14 @@ export class Ledger {
   supplied(stream: string, range: Range, id: string, key: Uint8Array): void {
     const isFree = bitmapOf(this.#supplied, stream).take(range);
     this.#checks.check("one_use", isFree, () => `KMA-key ${stream}: bytes at ${range.offset} were supplied twice`);
+    const index = this.#ids.push(id) - 1;
+    const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
     for (let at = 0; at + STEP <= key.length; at += STEP) {
-      const value = Buffer.from(key.subarray(at, at + STEP)).toString("latin1");
-      const before = this.#values.get(value);
-      this.#checks.check("one_use", before === undefined, () => `bytes of key ${id} are in key ${before} too`);
-      this.#values.set(value, id);
+      const before = this.#values.enter(view.getUint32(at), view.getUint32(at + 4), index);
+      this.#checks.check("one_use", before === undefined, () => {
+        return `bytes of key ${id} are in key ${this.#ids[before ?? 0]} too`;
+      });
     }
-  }
-
-  /** Whether 8 bytes were ever part of a key supplied. */
-  isKey(value: string): boolean {
-    return this.#values.has(value);
-  }
-
-  /** Bytes of a KMA-key that were supplied, in steps of 8. */
-  suppliedBytes(stream: string): number {
-    return (this.#supplied.get(stream)?.steps ?? 0) * STEP;
   }
 
   /** A tag is made: the keys of a block make one message's tag each, whatever restarts lie between. */

@@ -10,6 +10,8 @@ const USES = ["source", "held"] as const;
 
 export class SimMachine extends ModelMachine {
   override isShared = true;
+  /** The oracle keeps its own books. */
+  override isRecording = false;
   /** Called before a commit changes the disk. */
   applied: (steps: Steps) => void = () => {};
   readonly #rowOf = new Map<string, string>();

@@ -36,6 +36,8 @@ export interface Backup {
 const WALL_START_MS = Date.UTC(2026, 0, 1);
 const SLOTS = 64;
 const REOPEN_MS = 1000;
+/** One of so many turns of the loop is a step of its own. */
+const TURNS = 16;
 
 export class SimNode {
   readonly id: KmId;
@@ -169,7 +171,7 @@ export class SimNode {
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
     // Mostly within the step: a turn of its own tells nothing new, unless something comes in between.
     const turn = (then: () => void): void => {
-      if (this.#turns.once(4)) this.#afterIn(life, 0, "turn", then);
+      if (this.#turns.once(TURNS)) this.#afterIn(life, 0, "turn", then);
       else queueMicrotask(() => life.ended || then());
     };
     const pace = new Pace({ turn });
@@ -255,7 +257,6 @@ export class SimNode {
     this.#life = { ended: true, isFormer: false };
     this.#km = undefined;
     this.#roster = undefined;
-    this.machine.emitted.length = 0;
     for (const tell of this.atEnd) tell();
     this.atEnd.clear();
     this.#ports.watch.disturbed(this, true);
@@ -288,7 +289,6 @@ export class SimNode {
     this.#stop.abort();
     for (const wire of this.wires.values()) wire.die(this.id, isTold);
     for (const { modules, end } of this.modules.values()) modules.leave(end);
-    this.machine.emitted.length = 0;
     for (const tell of this.atEnd) tell();
     this.atEnd.clear();
     this.#ports.watch.disturbed(this, true);

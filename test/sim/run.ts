@@ -18,6 +18,8 @@ export interface Outcome {
   /** Simulated time in all, in ms. */
   readonly simulatedMs: number;
   readonly wallMs: number;
+  /** Of processor, in ms, all threads of this process together. */
+  readonly processorMs: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -36,6 +38,7 @@ const SETTLE_ROUND_MS = 1000;
 
 export async function run(options: RunOptions): Promise<Outcome> {
   const began = performance.now();
+  const usedBefore = process.cpuUsage();
   const world = new World(options);
   let violation: Violation | undefined;
   const caught = (thrown: unknown): void => {
@@ -51,7 +54,9 @@ export async function run(options: RunOptions): Promise<Outcome> {
   } finally {
     process.off("unhandledRejection", caught);
   }
-  return { world, violation, simulatedMs: world.clock.nowMs, wallMs: performance.now() - began };
+  const { user, system } = process.cpuUsage(usedBefore);
+  const [wallMs, processorMs] = [performance.now() - began, (user + system) / 1000];
+  return { world, violation, simulatedMs: world.clock.nowMs, wallMs, processorMs };
 }
 
 const stackOf = (thrown: unknown): string =>

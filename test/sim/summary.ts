@@ -14,7 +14,7 @@ const listed = (entries: Iterable<readonly [string, number]>): string =>
 const perHop = (ms: number, hops: number): string =>
   hops === 0 ? "no relays" : `${(ms / hops).toFixed(2)} ms per hop relayed`;
 
-export function summary({ world, violation, simulatedMs, wallMs }: Outcome): string {
+export function summary({ world, violation, simulatedMs, wallMs, processorMs }: Outcome): string {
   const { options, oracle, trace, struck } = world;
   const { topology } = world.plan;
   const counted = (prefix: string): [string, number][] =>
@@ -33,7 +33,7 @@ export function summary({ world, violation, simulatedMs, wallMs }: Outcome): str
     ],
     [
       "time",
-      `${hours.toFixed(2)} h simulated · ${trace.steps} steps · ${(wallMs / 1000).toFixed(1)} s · ${Math.round(trace.steps / (wallMs / 1000))} steps/s`,
+      `${hours.toFixed(2)} h simulated · ${trace.steps} steps · ${(wallMs / 1000).toFixed(1)} s · ${Math.round(trace.steps / (processorMs / 1000))} steps per second of processor time`,
     ],
     [
       "keys",
@@ -42,7 +42,7 @@ export function summary({ world, violation, simulatedMs, wallMs }: Outcome): str
     ["requests refused", listed(world.refusals)],
     ["relays", `${sum("kma_keys_sent")} sent · ${sum("kma_keys_ready")} ready · ${sum("kma_keys_held")} held`],
     ["transits", `${sum("transits ") || sum("transits")} · multipath parts and pads: ${listed(counted("pad_bytes"))}`],
-    ["cost", `${perHop(wallMs, sum("kma_keys_ready") + sum("transits"))} · ${memory} of memory per node`],
+    ["cost", `${perHop(processorMs, sum("kma_keys_ready") + sum("transits"))} · ${memory} of memory per node`],
     ["relays refused", listed(counted("relays_refused"))],
     ["blocks", `${sum("blocks_received")} received · ended unused: ${listed(counted("blocks_ended"))}`],
     ["KMA-keys ended", listed(counted("kma_keys_ended"))],

@@ -19,10 +19,23 @@ export interface TraceOptions {
   readonly print?: (line: string) => void;
 }
 
+/** A step, made a line only for a reader. */
+interface Step {
+  readonly number: number;
+  readonly nowMs: number;
+  readonly owner: string;
+  readonly what: string;
+}
+
+const lineOf = (line: Step | string): string =>
+  typeof line === "string" ? line : `#${line.number} ${line.nowMs.toFixed(3)} ${line.owner} ${line.what}`;
+
 export class Trace {
   steps = 0;
   readonly #options: TraceOptions;
-  readonly #last: string[] = [];
+  readonly #last: (Step | string)[] = [];
+  readonly #time = new Float64Array(1);
+  readonly #timeWords = new Uint32Array(this.#time.buffer);
   #low = 0x811c9dc5;
   #high = 0x01000193;
 
@@ -32,13 +45,17 @@ export class Trace {
 
   /** A step begins. */
   step(nowMs: number, owner: string, what: string): void {
-    this.steps++;
-    this.#add(`#${this.steps} ${nowMs.toFixed(3)} ${owner} ${what}`);
+    this.#time[0] = nowMs;
+    for (const word of this.#timeWords) this.#mix(word);
+    this.#mixText(owner);
+    this.#mixText(what);
+    this.#keep({ number: ++this.steps, nowMs, owner, what });
   }
 
   /** Something worth knowing happened within the step. */
   note(text: string): void {
-    this.#add(`    ${text}`);
+    this.#mixText(text);
+    this.#keep(`    ${text}`);
   }
 
   /** Only for a reader of the printed trace; not in the digest. */
@@ -50,14 +67,19 @@ export class Trace {
     return this.#options.from !== undefined && this.steps >= this.#options.from;
   }
 
-  #add(line: string): void {
-    for (let index = 0; index < line.length; index++) {
-      this.#low = Math.imul(this.#low ^ line.charCodeAt(index), 0x01000193);
-      this.#high = Math.imul(this.#high ^ (this.#low >>> 7), 0x85ebca6b);
-    }
+  #mixText(text: string): void {
+    for (let index = 0; index < text.length; index++) this.#mix(text.charCodeAt(index));
+  }
+
+  #mix(word: number): void {
+    this.#low = Math.imul(this.#low ^ word, 0x01000193);
+    this.#high = Math.imul(this.#high ^ (this.#low >>> 7), 0x85ebca6b);
+  }
+
+  #keep(line: Step | string): void {
     this.#last.push(line);
     if (this.#last.length > 2 * KEPT) this.#last.splice(0, KEPT);
-    if (this.#prints) this.#options.print?.(line);
+    if (this.#prints) this.#options.print?.(lineOf(line));
   }
 
   /** Over all lines so far: two runs agree when it does. */
@@ -66,6 +88,6 @@ export class Trace {
   }
 
   last(count: number): readonly string[] {
-    return this.#last.slice(-count);
+    return this.#last.slice(-count).map(lineOf);
   }
 }

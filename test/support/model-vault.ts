@@ -38,6 +38,16 @@ export interface DiskCopy {
   readonly records: ReadonlyMap<string, Uint8Array>;
 }
 
+/** Mostly numbers and strings, which need no clone of their own. */
+function copyOf(row: Row): Row {
+  const copy: Record<string, unknown> = { ...row };
+  for (const name in row) {
+    const value = row[name];
+    if (typeof value === "object") copy[name] = structuredClone(value);
+  }
+  return copy;
+}
+
 const rowKey = (table: string, id: string): string => `${table}\n${id}`;
 const recordKey = (kind: Kind, block: BlockId): string => `${kind}\n${block}`;
 
@@ -52,6 +62,8 @@ export class ModelMachine {
   pace: () => Promise<void> = () => Promise.resolve();
   /** Commits that wait while the disk is at work share its next turn, as in a real store; otherwise each has its own. */
   isShared = false;
+  /** Whether what left and what served as pad is written down. */
+  isRecording = true;
   /** Commits that reached the disk. */
   commits = 0;
   /** All that was ever emitted, with the boot in which it was. */
@@ -221,11 +233,11 @@ export class ModelVault implements Vault, BlockHome {
   }
 
   emitted(part: Emitted): void {
-    this.#machine.emitted.push({ ...part, boot: this.#machine.boots });
+    if (this.#machine.isRecording) this.#machine.emitted.push({ ...part, boot: this.#machine.boots });
   }
 
   padded(part: Padded): void {
-    this.#machine.padded.push({ ...part, boot: this.#machine.boots });
+    if (this.#machine.isRecording) this.#machine.padded.push({ ...part, boot: this.#machine.boots });
   }
 
   stored(block: BlockId): Uint8Array {
@@ -349,7 +361,7 @@ export class ModelVault implements Vault, BlockHome {
   *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
     for (const [key, row] of [...this.#machine.rows].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const [of, id = ""] = key.split("\n");
-      if (of === table && (after === undefined || id > after)) yield [id, structuredClone(row)];
+      if (of === table && (after === undefined || id > after)) yield [id, copyOf(row)];
     }
   }
 
@@ -406,7 +418,7 @@ class ModelChange implements Change {
   }
 
   put(table: string, id: string, row: Row): Change {
-    return this.#add({ op: "put", table, id, row: structuredClone(row) });
+    return this.#add({ op: "put", table, id, row: copyOf(row) });
   }
 
   remove(table: string, id: string): Change {

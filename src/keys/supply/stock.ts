@@ -276,6 +276,11 @@ export class SourceStock {
     });
   }
 
+  /** Whether a mark has moved since it was last told. */
+  get hasMoved(): boolean {
+    return this.#moved.size > 0;
+  }
+
   /** Marks that moved since the last call, for the destination as a witness. */
   takeMoved(): { readonly serial: number; readonly offset: number }[] {
     const moved = [...this.#moved].map(([serial, offset]) => ({ serial, offset }));

@@ -228,13 +228,20 @@ export class Connection {
     this.#peer.desk.pump();
   }
 
-  /** Marks or arrivals have moved: they are told with the next that go. */
+  /** Marks or arrivals have moved: they are told with the next that go. Nothing is set when nothing has. */
   announceSoon(): void {
     if (this.#telling || this.#stopAnnouncing !== undefined || this.#peer.phase !== "synchronised") return;
+    if (!this.#hasNews) return;
     this.#stopAnnouncing = this.#context.clock.after(TELL_EVERY_MS, () => {
       this.#stopAnnouncing = undefined;
       void this.#tell();
     });
+  }
+
+  get #hasNews(): boolean {
+    const { stock, links, hasAbandoned } = this.#peer;
+    if (stock.hasMoved || hasAbandoned || stock.nextSerial - 1 - stock.announced >= ANNOUNCE_EVERY) return true;
+    return links.some((link) => hasArrivals(link) || hasCaughtUp(link));
   }
 
   /** The peer knows that serials up to this one were given. */
@@ -280,6 +287,10 @@ export class Connection {
 const hasCaughtUp = ({ disbelieved, highest }: LinkInventory): boolean =>
   disbelieved !== undefined && whyTooFar(highest, disbelieved) === undefined;
 
+/** Whether blocks have become durable here since it was last told. */
+const hasArrivals = ({ settled, announcedTo }: LinkInventory): boolean =>
+  settled !== undefined && (announcedTo === undefined || isAfter(settled, announcedTo));
+
 /** Marks that have moved, and beside them the highest serial given: alone, too, before it runs far ahead. */
 function markEntries(
   marks: readonly { readonly serial: number; readonly offset: number }[],
@@ -301,7 +312,7 @@ const MAX_ARRIVALS = 500;
 /** What has arrived since it was last told, run by run: which of the peer's blocks we hold between two places. */
 function arrivedEntries(link: LinkInventory): ExtensionEntry[] {
   const { settled: last, announcedTo } = link;
-  if (last === undefined || (announcedTo !== undefined && !isAfter(last, announcedTo))) return [];
+  if (last === undefined || !hasArrivals(link)) return [];
   const fresh = [...link.copies()]
     .filter((block) => announcedTo === undefined || isAfter(block, announcedTo))
     .slice(0, MAX_ARRIVALS);

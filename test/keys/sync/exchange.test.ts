@@ -400,3 +400,18 @@ describe("marks", () => {
     expect(network.wire.log.filter(({ kind, from }) => kind === "tell" && from === "km-a")).toHaveLength(1);
   });
 });
+
+describe("design 6: marks are told at most 20 times a second, and", () => {
+  test("no timer runs for them while there is nothing to tell", async () => {
+    const network = await Network.up({ blocks: 8 });
+    const { clock } = network;
+    const other = pair(network.a, network.b);
+    const before = clock.waiting;
+    other.kick();
+    other.desk.pump();
+    expect(clock.waiting).toBe(before);
+    await supplied(network);
+    ask(network.a.km, { app: "app-a1", to: "app-b1" });
+    expect(clock.waiting).toBe(before + 1);
+  });
+});

@@ -49,6 +49,7 @@ class Tally {
   #ended = 0;
   #steps = 0;
   #simulatedMs = 0;
+  #processorMs = 0;
   #printedMs = this.#beganMs;
 
   constructor(options: CampaignOptions, print: (line: string) => void) {
@@ -66,6 +67,7 @@ class Tally {
     this.#ended++;
     this.#steps += result.steps;
     this.#simulatedMs += result.simulatedMs;
+    this.#processorMs += result.processorMs;
     for (const [name, count] of Object.entries(result.reached)) {
       this.#reached.set(name, (this.#reached.get(name) ?? 0) + count);
     }
@@ -91,14 +93,13 @@ class Tally {
 
   get #line(): string {
     const { seed } = this.#options.first;
-    const s = (performance.now() - this.#beganMs) / 1000;
     const hours = Math.round(this.#simulatedMs / 3_600_000);
     return [
       `seeds ${seed} to ${seed + this.#begun - 1}`,
       `${this.#ended} runs`,
       `${hours} h simulated`,
       `${this.#steps} steps`,
-      `${Math.round(this.#steps / s)} steps/s`,
+      `${Math.round(this.#steps / (this.#processorMs / 1000))} steps per second of processor time`,
       `${this.found.length} findings`,
     ].join(" · ");
   }

@@ -9,6 +9,7 @@ export interface RunResult {
   readonly options: RunOptions;
   readonly steps: number;
   readonly simulatedMs: number;
+  readonly processorMs: number;
   readonly violation:
     | { readonly rule: string; readonly message: string; readonly lastSteps: readonly string[] }
     | undefined;
@@ -17,7 +18,7 @@ export interface RunResult {
 }
 
 export async function resultOf(options: RunOptions): Promise<RunResult> {
-  const { world, violation, simulatedMs } = await runOnce(options);
+  const { world, violation, simulatedMs, processorMs } = await runOnce(options);
   const { oracle, refusals, struck, trace } = world;
   const reached = Object.fromEntries([
     ...oracle.counters,
@@ -25,7 +26,7 @@ export async function resultOf(options: RunOptions): Promise<RunResult> {
     ...[...struck].map(([name, count]) => [`fault ${name}`, count] as const),
   ]);
   const found = violation && { rule: violation.rule, message: violation.message, lastSteps: trace.last(LAST_STEPS) };
-  return { options, steps: trace.steps, simulatedMs, violation: found, reached };
+  return { options, steps: trace.steps, simulatedMs, processorMs, violation: found, reached };
 }
 
 /** The command that runs it again. */
