@@ -264,6 +264,17 @@ export const AUDIT_EVENTS = {
     reason: "why",
     who: "the names in the certificate, as far as there is one",
   }),
+  connection_cut: event("an open connection was closed, for what let it in is good no more", {
+    door: "the listener, or `kx` also when we dialled",
+    id: "who, by the certificate",
+    reason: "why: the certificate has expired or is revoked, its authority or its application is known no more",
+  }),
+  credentials_renewed: event(
+    "certificate, key, trust anchors or revocation lists of a door were read anew and differ",
+    {
+      table: "of the configuration",
+    },
+  ),
   routes_set: event("the controller set the routes to a KM, or gave them back to the topology", {
     controller: "who, by the certificate",
     destination: "the KM",

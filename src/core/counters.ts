@@ -108,6 +108,7 @@ export const SESSION_ENDS = {
   peer: "the key manager at the other end knows it no more",
   restarted: "the key manager at the other end was started again",
   stopped: "its key manager was stopped",
+  disowned: "the certificate of one of its applications was revoked, or the application was removed or moved",
 } as const;
 
 /** Why a session ended, as peers, applications and counters are told. */

@@ -27,6 +27,8 @@ export interface Etsi014Ports extends ServicePorts, HandlerPorts {
   readonly admit: (id: string) => Fault | undefined;
   /** Knows applications by certificates of other makes. */
   readonly identify?: Identify | undefined;
+  /** An application's certificate was revoked. */
+  readonly disowned?: (id: string) => void;
   readonly audit?: Audit;
 }
 

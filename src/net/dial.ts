@@ -6,6 +6,7 @@ import type { Group } from "../core/tls-choices.ts";
 import type { Channel } from "./channel.ts";
 import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { GROUPS } from "./tls/client-hello.ts";
+import { type Credentials, credentialsOf } from "./tls/credentials.ts";
 import { examine, type Peer } from "./tls/identity.ts";
 import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./tls/options.ts";
 import { TlsChannel } from "./tls-channel.ts";
@@ -27,6 +28,7 @@ export interface DialOptions extends SecureOptions {
  */
 export async function dial(options: DialOptions, ports: Omit<NetPorts, "admit">): Promise<Channel> {
   const timing = { ...TIMING, ...options.timing };
+  const credentials = credentialsOf(options.tls);
   const socket = connect({
     ...contextOptions(options, options.groups),
     host: options.host,
@@ -38,8 +40,11 @@ export async function dial(options: DialOptions, ports: Omit<NetPorts, "admit">)
   });
   socket.setNoDelay(true).setKeepAlive(true, timing.keepAliveMs);
   const broken = await handshake(socket, timing.handshakeMs, options.signal);
-  const peer = broken ?? welcome(socket, options);
-  if (!(peer instanceof Error)) return opened(socket, peer, { options, ports, writeMs: timing.writeMs });
+  const peer = broken ?? welcome(socket, options, credentials);
+  if (!(peer instanceof Error)) {
+    stand(socket, peer, { options, ports, credentials });
+    return opened(socket, peer, { options, ports, writeMs: timing.writeMs });
+  }
   if (peer instanceof Refusal) refused(socket, peer, { options, ports });
   socket.destroy();
   throw peer;
@@ -108,10 +113,14 @@ function handshake(socket: TLSSocket, ms: number, signal: AbortSignal | undefine
 
 const isTls = (code: unknown): boolean => typeof code === "string" && code.startsWith("ERR_SSL");
 
-function welcome(socket: TLSSocket, { kind, expect, groups }: DialOptions): KnownPeer | Refusal {
+function welcome(
+  socket: TLSSocket,
+  { kind, expect, groups }: DialOptions,
+  credentials: Credentials,
+): KnownPeer | Refusal {
   const admit = (id: string): Fault | undefined =>
     id === expect ? undefined : new Fault("NOT_AUTHORIZED", { text: `${expect} was dialled` });
-  const peer = examine(socket, kind, { admit });
+  const peer = examine(socket, kind, { admit, credentials });
   if (peer instanceof Refusal) return peer;
   const group = groupOf(socket);
   if (group === undefined || !groups.includes(group)) return new Refusal("group", group);
@@ -134,6 +143,27 @@ function opened(socket: TLSSocket, peer: KnownPeer, dialling: Dialling & { reado
     "connection opened",
   );
   return new TlsChannel(socket, peer, writeMs);
+}
+
+/** It is closed when the other end's certificate is good no more. */
+function stand(
+  socket: TLSSocket,
+  { id }: KnownPeer,
+  { options, ports, credentials }: Dialling & { readonly credentials: Credentials },
+): void {
+  const { door } = options;
+  const leave = credentials.stand({
+    certificate: socket.getPeerX509Certificate(),
+    whyNot: () => undefined,
+    end: ({ reason, message }) => {
+      ports.meter.add("connections_refused", { door, reason });
+      ports.audit?.note("connection_cut", { door, id, reason });
+      ports.log.warn({ event: "connection_cut", door, id, reason }, `connection closed: ${message}`);
+      socket.destroy();
+    },
+    disowned: () => {},
+  });
+  socket.once("close", leave);
 }
 
 function refused(socket: TLSSocket, refusal: Refusal, { options, ports }: Dialling): void {

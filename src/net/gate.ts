@@ -1,12 +1,13 @@
 // The way in: who is on it, who is let in, and why somebody is refused.
 
 import type { Socket } from "node:net";
-import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { ARRIVAL_LIMITS, type Arrival, Arrivals, freeTls, type KeyExchange, varied } from "./arrivals.ts";
 import { Places } from "./places.ts";
-import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
+import { type Certificate, certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { TrafficSecrets } from "./tls/alert.ts";
 import { type ClientHello, GROUPS, peekHello } from "./tls/client-hello.ts";
+import { type Credentials, credentialsOf } from "./tls/credentials.ts";
 import { type Admit, examine, identified, type Peer } from "./tls/identity.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./tls/options.ts";
 import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./tls/pre-shared.ts";
@@ -33,6 +34,8 @@ const MOST_TURNED_AWAY = 64;
 /** What is on its way in, what is open, and what was refused and may still read why. */
 export class Gate {
   readonly #options: ListenOptions;
+  readonly #credentials: Credentials;
+  readonly #stopRenewals: () => void;
   readonly #ports: NetPorts;
   readonly #admitted: (socket: TLSSocket, peer: AdmittedPeer) => void;
   readonly #servers: ReadonlyMap<KeyExchange, Server>;
@@ -45,6 +48,7 @@ export class Gate {
   constructor(options: ListenOptions, ports: NetPorts, admitted: (socket: TLSSocket, peer: AdmittedPeer) => void) {
     const { handshakeMs, answerMs, idleMs } = { ...TIMING, ...options.timing };
     this.#options = options;
+    this.#credentials = credentialsOf(options.tls);
     this.#ports = ports;
     this.#admitted = admitted;
     const { groups, preShared } = options;
@@ -54,6 +58,7 @@ export class Gate {
     const { maxConnections, arrivals } = options;
     const most = Math.max(ARRIVAL_LIMITS.most, maxConnections);
     const patience = { handshakeMs, answerMs, limits: { ...ARRIVAL_LIMITS, most, ...arrivals } };
+    this.#stopRenewals = this.#credentials.onRenewed(() => this.#renew());
     this.#arrivals = new Arrivals(patience, {
       begin: ({ group, socket }) => this.#servers.get(group)?.emit("connection", socket),
       refused: ({ from }, refusal) => this.#refuse(refusal, from),
@@ -100,6 +105,7 @@ export class Gate {
   }
 
   close(): void {
+    this.#stopRenewals();
     this.#arrivals.close();
     this.#places[Symbol.dispose]();
     for (const socket of [...this.#parting, ...this.#turnedAway]) socket.destroy();
@@ -108,13 +114,28 @@ export class Gate {
   /** One server per group: whatever it negotiates, the group is known. */
   #certificateServer(group: KeyExchange & ListenOptions["groups"][number]): Server {
     return this.#tlsServer(group, {
-      ...contextOptions(this.#options, [group]),
-      // In TLS 1.2 the curves of clients' certificates must be in the list too. The slash keeps them behind the group itself.
-      ...(this.#options.minTls === "1.2" && { ecdhCurve: `${group}/P-256:P-384` }),
+      ...this.#context(group),
       requestCert: true,
       // Refused in #examine instead, where the certificate can still be named in the log. Nothing is read before.
       rejectUnauthorized: false,
     });
+  }
+
+  #context(group: ListenOptions["groups"][number]): SecureContextOptions {
+    return {
+      ...contextOptions(this.#options, [group]),
+      // In TLS 1.2 the curves of clients' certificates must be in the list too. The slash keeps them behind the group itself.
+      ...(this.#options.minTls === "1.2" && { ecdhCurve: `${group}/P-256:P-384` }),
+    };
+  }
+
+  /** Handshakes from now on are those of the renewed material. */
+  #renew(): void {
+    for (const group of this.#options.groups) {
+      const server = this.#servers.get(group);
+      server?.setSecureContext(this.#context(group));
+      if (server !== undefined) refuseTickets(server);
+    }
   }
 
   #pskServer(keys: PreSharedKeys): Server {
@@ -159,8 +180,8 @@ export class Gate {
     const { door, kind } = this.#options;
     const { audit, log, meter, admit, identify } = this.#ports;
     const { from, group, shown } = arrival;
-    const peer =
-      group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, { admit, identify }, nameOf(socket));
+    const examiner = { admit, identify, credentials: this.#credentials };
+    const peer = group === DHE_PSK ? examineShown(shown, admit) : examine(socket, kind, examiner, nameOf(socket));
     const refusal = peer instanceof Refusal ? peer : this.#places.take(peer.id, socket);
     if (refusal !== undefined || peer instanceof Refusal) {
       const why = refusal ?? new Refusal("handshake");
@@ -175,6 +196,7 @@ export class Gate {
       this.#ports.turnAway(socket, id, why.fault);
       return;
     }
+    this.#stand(socket, peer);
     this.#arrivals.letIn(arrival, !this.#places.isHasty(peer.id));
     this.#secrets.get(group)?.forget(socket);
     meter.add("connections_opened", { door, group });
@@ -192,6 +214,32 @@ export class Gate {
       "connection opened",
     );
     this.#admitted(socket, { ...peer, group });
+  }
+
+  /** It is closed when it is good no more: its certificate, or whom this door lets in, have changed. */
+  #stand(socket: TLSSocket, { id }: Peer): void {
+    const certificate = socket.getPeerX509Certificate();
+    const leave = this.#credentials.stand({
+      certificate,
+      whyNot: () => this.#whyNot(id, certificate),
+      end: (refusal) => {
+        this.#closed(id, refusal);
+        this.#ports.audit?.note("connection_cut", { door: this.#options.door, id, reason: refusal.reason });
+        socket.destroy();
+      },
+      disowned: () => this.#ports.disowned?.(id),
+    });
+    socket.once("close", leave);
+  }
+
+  /** Applications come and go with the configuration; who else is admitted is decided by who listens. */
+  #whyNot(id: string, certificate: Certificate | undefined): Refusal | undefined {
+    const { admit, identify } = this.#ports;
+    if (this.#options.kind !== "app") return undefined;
+    const known = certificate === undefined ? id : identified(certificate, "app", identify);
+    if (known !== id) return known instanceof Refusal ? known : new Refusal("identity", `it is ${known} now`);
+    const fault = admit(id, "");
+    return fault && new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
   }
 
   /**

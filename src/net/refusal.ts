@@ -14,6 +14,8 @@ export const REFUSALS = {
   unknown_ca: "the certificate is not signed by the trust anchor of this listener",
   certificate: "the certificate does not verify",
   identity: "the certificate does not have exactly one identity of the kind wanted here",
+  revoked: "the certificate is revoked",
+  crl: "require_crl wants a valid revocation list of its authority, and there is none",
   not_admitted: "the identity is not admitted here",
   group: "the peer offers no key exchange group that is allowed here",
   psk: "the PSK identity is not known here",

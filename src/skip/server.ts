@@ -15,7 +15,6 @@ import type { PreSharedKeys } from "../net/tls/pre-shared.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler, type Systems } from "./handler.ts";
 
-/** Where the door listens, whom it knows, and with what. */
 export interface SkipOptions extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -31,16 +30,16 @@ export interface SkipOptions extends DoorTls {
   readonly memory: Uint8Array;
 }
 
-/** What the door works with. */
 export interface SkipPorts extends ServicePorts, HandlerPorts {
   /** Whether an application may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
   /** Knows applications by certificates of other makes. */
   readonly identify?: Identify | undefined;
+  /** An application's certificate was revoked. */
+  readonly disowned?: (id: string) => void;
   readonly audit?: Audit;
 }
 
-/** The door while it is open. */
 export interface SkipServer extends AsyncDisposable {
   readonly port: number;
   /** Connections open or on their way. */

@@ -32,6 +32,16 @@ export interface Authority {
   /** The authority's own certificate, PEM: a trust anchor. */
   readonly pem: string;
   issue(subject: Subject): Promise<Credentials>;
+  /** Its revocation list, PEM, with these certificates on it. */
+  revoke(certificates: readonly Credentials[], options?: ListOptions): Promise<string>;
+}
+
+/** Of a revocation list. */
+export interface ListOptions {
+  /** From now to the next list; a day unless given. */
+  readonly untilMs?: number;
+  /** Object IDs of critical extensions. */
+  readonly critical?: readonly string[];
 }
 
 /** A new certificate authority on P-256. */
@@ -45,7 +55,30 @@ export async function authority(name: string): Promise<Authority> {
     signingAlgorithm: ALGORITHM,
     extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
   });
-  return { pem: certificate.toString("pem"), issue: (subject) => issue(subject, certificate.subject, keys.privateKey) };
+  return {
+    pem: certificate.toString("pem"),
+    issue: (subject) => issue(subject, certificate.subject, keys.privateKey),
+    revoke: (revoked, options) => listOf(revoked, { issuer: certificate.subject, key: keys.privateKey, ...options }),
+  };
+}
+
+async function listOf(
+  revoked: readonly Credentials[],
+  { issuer, key, untilMs = DAY_MS, critical = [] }: ListOptions & { issuer: string; key: webcrypto.CryptoKey },
+): Promise<string> {
+  const list = await x509.X509CrlGenerator.create({
+    issuer,
+    thisUpdate: new Date(Date.now() - DAY_MS),
+    nextUpdate: new Date(Date.now() + untilMs),
+    entries: revoked.map(({ certificate }) => ({
+      serialNumber: new x509.X509Certificate(certificate).serialNumber,
+      reason: x509.X509CrlReason.keyCompromise,
+    })),
+    extensions: critical.map((oid) => new x509.Extension(oid, true, Buffer.from([0x02, 0x01, 0x01]))),
+    signingKey: key,
+    signingAlgorithm: ALGORITHM,
+  });
+  return list.toString("pem");
 }
 
 /** The certificate of application, KM or controller `id`, for both ends of a connection on the loopback address. */

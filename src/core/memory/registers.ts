@@ -1,7 +1,6 @@
 // What ciphers and copies leave behind in the processor.
 
 import { createCipheriv } from "node:crypto";
-import { atEndOfTurn } from "../turn.ts";
 
 /** Sixteen blocks: so many are worked on at once at most, in all vector registers that there are. */
 const SIXTEEN_BLOCKS = new Uint8Array(1024);
@@ -21,10 +20,8 @@ export function forgetRegisters(): void {
 export function forgetRegistersSoon(): void {
   if (isDue) return;
   isDue = true;
-  atEndOfTurn(forgetDue);
-}
-
-function forgetDue(): void {
-  isDue = false;
-  forgetRegisters();
+  setImmediate(() => {
+    isDue = false;
+    forgetRegisters();
+  });
 }

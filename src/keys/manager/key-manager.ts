@@ -260,6 +260,12 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     return this.sessions.list(most);
   }
 
+  /** An application is none any more, or who came as one was not: what it opened ends. */
+  disown(app: AppId): void {
+    this.sessions.disown(app);
+    this.#streams?.disown(app);
+  }
+
   /** Whether an application is served here. */
   isHomed(id: string): boolean {
     return this.#apps.isHomed(id);

@@ -1,6 +1,5 @@
 // Places that several peers share: half of them are kept for those who have few, the other half are for whoever comes.
 
-/** Shares a number of places between parties: half are kept in equal shares, the rest goes to whoever asks first. */
 export class FairShares<Party> {
   readonly #places: number;
   readonly #parties: number;

@@ -6,7 +6,7 @@
 
 import type { SessionEnd } from "../../core/counters.ts";
 import { Fault } from "../../core/fault.ts";
-import type { KmId } from "../../core/ids.ts";
+import type { AppId, KmId } from "../../core/ids.ts";
 import type {
   Answer,
   AppLine,
@@ -108,6 +108,14 @@ export class Sessions implements SessionDoor {
       const endNotice = readEndNotice(entry);
       if (endNotice === undefined) continue;
       for (const table of Object.values(this.#tables)) table.heard(peer, endNotice.id, endNotice.reason);
+    }
+  }
+
+  /** Ends the sessions in which an application takes part that is none here any more, at this end or the other. */
+  disown(app: AppId): void {
+    for (const table of Object.values(this.#tables)) {
+      const ending = table.all().filter(({ terms }) => terms.initiator === app || terms.destination === app);
+      for (const session of ending) table.end(session, "disowned");
     }
   }
 

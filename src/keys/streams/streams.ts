@@ -31,7 +31,6 @@ const ID_BYTES = 16;
 const unknown = (): Fault => new Fault("SESSION_UNKNOWN", { text: "the key stream is not known here" });
 const inUse = (): Fault => new Fault("NOT_AUTHORIZED", { text: "the key stream is in use by others" });
 
-/** All streams of this KM: opened, joined, used, ended. */
 export class Streams implements StreamDoor {
   readonly #host: StreamHost;
   readonly #streams = new Map<StreamId, Stream>();
@@ -261,6 +260,14 @@ export class Streams implements StreamDoor {
   /** The connection to a peer has ended: what it claimed is free again. Streams stay. */
   disconnected(peer: KmId): void {
     for (const stream of this.#streams.values()) if (stream.peer === peer) this.#chunks.release(stream);
+  }
+
+  /** Ends the streams of an application that is none here any more, at this end or the other. */
+  disown(app: AppId): void {
+    for (const stream of [...this.#streams.values()].filter((one) => one.endOf(app) !== undefined)) {
+      this.#tell(stream, { id: stream.id, event: "closed" });
+      this.#forget(stream, unknown());
+    }
   }
 
   /** Ends a stream that the other KM does not have any more. */

@@ -11,9 +11,11 @@ import type { RefusalReason } from "../refusal.ts";
 /** RFC 8446 6.2. */
 const ALERTS: Partial<Readonly<Record<RefusalReason, number>>> = {
   certificate: 42,
+  revoked: 44,
   expired: 45,
   not_yet_valid: 45,
   identity: 46,
+  crl: 46,
   unknown_ca: 48,
   not_admitted: 49,
   too_many: 80,

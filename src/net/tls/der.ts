@@ -1,13 +1,18 @@
-// As much of DER and X.509 as it takes to read the URIs and DNS names of a certificate's subject alternative names.
+// As much of DER and X.509 as it takes to read who a certificate is of, who signed it, and its subject alternative names.
 
-interface Element {
+/** One DER element; `whole` is its bytes with tag and length. All are views. */
+export interface Element {
   readonly tag: number;
   readonly body: Uint8Array;
+  readonly whole: Uint8Array;
 }
 
-const SEQUENCE = 0x30;
-const OBJECT_ID = 0x06;
+export const SEQUENCE = 0x30;
+export const OBJECT_ID = 0x06;
+export const INTEGER = 0x02;
 const OCTET_STRING = 0x04;
+/** Of a certificate: version 1 has none. */
+const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
 const DNS = 0x82;
 const URI = 0x86;
@@ -24,6 +29,26 @@ export const uriNames = (certificate: Uint8Array): readonly string[] => namesOf(
 /** The DNS names in the same place. @throws RangeError when the bytes are no certificate */
 export const dnsNames = (certificate: Uint8Array): readonly string[] => namesOf(certificate, DNS);
 
+/** The names in a certificate as they are written in it (DER, in hexadecimal), and its serial number. */
+export interface Names {
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serial: string;
+}
+
+/** RFC 5280 4.1. @throws RangeError when the bytes are no certificate */
+export function namesIn(certificate: Uint8Array): Names {
+  const [signed] = inner(only(elements(certificate)), SEQUENCE);
+  const parts = signed === undefined ? [] : inner(signed, SEQUENCE).filter(({ tag }) => tag !== VERSION);
+  const [serial, , issuer, , subject] = parts;
+  if (serial?.tag !== INTEGER || issuer?.tag !== SEQUENCE || subject?.tag !== SEQUENCE) {
+    throw new RangeError("the certificate has no names where they belong");
+  }
+  return { serial: hexOf(serial.body), issuer: hexOf(issuer.whole), subject: hexOf(subject.whole) };
+}
+
+export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
 function namesOf(certificate: Uint8Array, kind: number): readonly string[] {
   const toBeSigned = inner(only(elements(certificate)), SEQUENCE)[0];
   if (toBeSigned === undefined) throw new RangeError("the certificate is empty");
@@ -39,30 +64,33 @@ function namesOf(certificate: Uint8Array, kind: number): readonly string[] {
 function alternativeNames(extension: Element): readonly Element[] {
   const parts = inner(extension, SEQUENCE);
   const [id] = parts;
-  if (id?.tag !== OBJECT_ID || Buffer.from(id.body).toString("hex") !== SUBJECT_ALT_NAME) return [];
+  if (id?.tag !== OBJECT_ID || hexOf(id.body) !== SUBJECT_ALT_NAME) return [];
   return parts
     .filter(({ tag }) => tag === OCTET_STRING)
     .flatMap((value) => inner(only(elements(value.body)), SEQUENCE));
 }
 
-function inner(element: Element, tag: number): readonly Element[] {
+/** What is in an element of that tag. @throws RangeError when it has another */
+export function inner(element: Element, tag: number): readonly Element[] {
   if (element.tag !== tag) throw new RangeError(`DER tag ${element.tag} where ${tag} belongs`);
   return elements(element.body);
 }
 
-function only(found: readonly Element[]): Element {
+/** @throws RangeError when it is not exactly one */
+export function only(found: readonly Element[]): Element {
   const [first] = found;
   if (first === undefined || found.length !== 1) throw new RangeError("not exactly one DER element");
   return first;
 }
 
-function elements(bytes: Uint8Array): readonly Element[] {
+/** The elements that lie one after the other. @throws RangeError when they do not fill the bytes */
+export function elements(bytes: Uint8Array): readonly Element[] {
   const found: Element[] = [];
   for (let at = 0; at < bytes.length; ) {
     const start = at + 2 + longLength(bytes, at);
     const end = start + bodyLength(bytes, at);
     if (end > bytes.length) throw new RangeError("a DER element runs past its end");
-    found.push({ tag: bytes[at] ?? 0, body: bytes.subarray(start, end) });
+    found.push({ tag: bytes[at] ?? 0, body: bytes.subarray(start, end), whole: bytes.subarray(at, end) });
     at = end;
   }
   return found;

@@ -5,6 +5,7 @@ import type { Fault } from "../../core/fault.ts";
 import { ID_PATTERN } from "../../core/ids.ts";
 import { type Certificate, certificateLine, Refusal, refusalOfVerdict } from "../refusal.ts";
 import type { Identify } from "./certificate-names.ts";
+import type { Credentials } from "./credentials.ts";
 import { uriNames } from "./der.ts";
 
 /** What a listener or dialler talks to. */
@@ -52,21 +53,25 @@ export interface Peer {
 interface Examiner {
   readonly admit: Admit;
   readonly identify?: Identify | undefined;
+  /** Know what is revoked. */
+  readonly credentials: Pick<Credentials, "refusal">;
 }
 
 /**
- * Examines the peer of a socket whose handshake has ended: chain, validity, identity, admission.
+ * Examines the peer of a socket whose handshake has ended: chain, validity, revocation, identity, admission.
  * @param serverName with which it came
  */
 export function examine(
   socket: TLSSocket,
   kind: PeerKind,
-  { admit, identify }: Examiner,
+  { admit, identify, credentials }: Examiner,
   serverName = "",
 ): Peer | Refusal {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return new Refusal("no_certificate");
   if (!socket.authorized) return refusalOfVerdict(String(socket.authorizationError));
+  const revoked = credentials.refusal(certificate);
+  if (revoked !== undefined) return revoked;
   const id = identified(certificate, kind, identify);
   if (id instanceof Refusal) return id;
   const fault = admit(id, serverName);

@@ -10,11 +10,15 @@ import type { Identify } from "./certificate-names.ts";
 import type { Admit, PeerKind } from "./identity.ts";
 import type { PreSharedKeys } from "./pre-shared.ts";
 
-/** Own certificate (chain), its private key, and who may sign the peer's: PEM. */
+/** Own certificate (chain), its private key, who may sign the peer's, and what those have revoked: PEM. */
 export interface TlsMaterial {
   readonly certificate: string;
   readonly key: string;
   readonly trust: string;
+  /** Revocation lists, each of an authority in `trust`. */
+  readonly crl?: readonly string[];
+  /** Whether nobody is let in whose authority has no list here that is still valid. */
+  readonly requireCrl?: boolean;
 }
 
 /** How long a connection may take over what. Milliseconds. */
@@ -90,6 +94,8 @@ export interface NetPorts {
    * few seconds. Without this it is refused with an alert.
    */
   readonly turnAway?: (socket: TLSSocket, id: string, fault: Fault) => void;
+  /** Whoever it was is one no more: the certificate with which it came is revoked, or its authority trusted no more. */
+  readonly disowned?: (id: string) => void;
 }
 
 /** TLS 1.3 with AES-256-GCM and those groups, nothing else unless the door was told so. */
