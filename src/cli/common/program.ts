@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   bench: async () => (await import("../bench.ts")).registerBenchCommand,
   init: async () => (await import("../init.ts")).registerInitCommand,
   check: async () => (await import("../check.ts")).registerCheckCommand,
+  ca: async () => (await import("../ca/command.ts")).registerCaCommand,
   run: async () => (await import("../run.ts")).registerRunCommand,
   console: async () => (await import("../console/command.ts")).registerConsoleCommand,
   audit: async () => (await import("../audit/command.ts")).registerAuditCommand,

@@ -20,7 +20,8 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 
-const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+/** How every key here signs. */
+export const SIGNING = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
 const AUTHORITY_YEARS = 10;
@@ -56,7 +57,7 @@ export async function authority(files: PemFiles, name: string): Promise<Authorit
     name: `CN=${name}`,
     ...validity(AUTHORITY_YEARS),
     keys,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: SIGNING,
     extensions: [
       new BasicConstraintsExtension(true, 0, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
@@ -67,10 +68,11 @@ export async function authority(files: PemFiles, name: string): Promise<Authorit
   return { certificate, privateKey: keys.privateKey };
 }
 
-async function openAuthority(files: PemFiles): Promise<Authority> {
+/** @throws Error when a file is not there, or not what it should be */
+export async function openAuthority(files: PemFiles): Promise<Authority> {
   const pem = readFileSync(files.key, "utf8").replaceAll(/-----[^-]+-----|\s/g, "");
   const der = Buffer.from(pem, "base64");
-  const privateKey = await webcrypto.subtle.importKey("pkcs8", der, ALGORITHM, false, ["sign"]);
+  const privateKey = await webcrypto.subtle.importKey("pkcs8", der, SIGNING, false, ["sign"]);
   return { certificate: new X509Certificate(readFileSync(files.cert, "utf8")), privateKey };
 }
 
@@ -95,7 +97,7 @@ export const certify = async (
     ...validity(CERTIFICATE_YEARS),
     publicKey,
     signingKey: from.privateKey,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: SIGNING,
     extensions: await extensionsOf(from, publicKey, subject),
   });
 
@@ -106,7 +108,7 @@ export async function requestCertificate(keys: webcrypto.CryptoKeyPair, subject:
   const request = await Pkcs10CertificateRequestGenerator.create({
     name: commonName(subject),
     keys,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: SIGNING,
     extensions: [...supplyOptionsOf(subject)],
   });
   return `${request.toString("pem")}\n`;
@@ -132,8 +134,9 @@ async function extensionsOf(from: Authority, own: webcrypto.CryptoKey, subject: 
 
 const isAddress = (host: string): boolean => /^[\d.]+$/.test(host) || host.includes(":");
 
-const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
-  webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+/** A new key pair. */
+export const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
+  webcrypto.subtle.generateKey(SIGNING, true, ["sign", "verify"]);
 
 /** 16 random bytes, positive and without a leading zero, as RFC 5280 4.1.2.2 wants. */
 function serialNumber(): string {
@@ -148,7 +151,12 @@ const validity = (years: number) => ({
   notAfter: new Date(Date.now() + years * YEAR_MS),
 });
 
-async function write(files: PemFiles, certificate: X509Certificate, privateKey: webcrypto.CryptoKey): Promise<void> {
+/** Writes both, the key first. */
+export async function write(
+  files: PemFiles,
+  certificate: X509Certificate,
+  privateKey: webcrypto.CryptoKey,
+): Promise<void> {
   const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", privateKey));
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
   der.fill(0);

@@ -68,7 +68,9 @@ export const CONTROLLER = "controller-1";
 /** Whose certificates: of a KM's doors for clients, of applications, of KMs among one another, of controllers. */
 export const AUTHORITIES = ["km_servers", "apps", "kms", "controllers"] as const;
 /** `etcd`: of the voters of a cluster and the members that come to them; made only for KMs with several members. */
-export type AuthorityName = (typeof AUTHORITIES)[number] | "etcd" | "monitors";
+export const AUTHORITY_NAMES = [...AUTHORITIES, "etcd", "monitors"] as const;
+/** One of them. */
+export type AuthorityName = (typeof AUTHORITY_NAMES)[number];
 
 const pem = (dir: string, name: string): PemFiles => ({
   cert: join(dir, `${name}.pem`),
