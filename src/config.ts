@@ -20,11 +20,17 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** Certificate, private key and trust anchor of one listener, as paths to PEM files. */
+/** Certificate, private key and trust anchor of one listener or dialler, as paths to PEM files. */
 export interface TlsFiles {
   readonly certificate: string;
   readonly key: string;
   readonly trust: string;
+}
+
+/** The same with what is revoked, of who lets others in. */
+export interface DoorTlsFiles extends TlsFiles {
+  readonly crl: readonly string[];
+  readonly requireCrl: boolean;
 }
 
 /** Everything one KM is told; paths are absolute, resolved against the file's directory. */
@@ -68,14 +74,14 @@ export interface NodeConfig {
   };
   readonly ak: DoorConfig;
   readonly etsi014: DoorConfig;
-  readonly kx: { readonly listen: Endpoint; readonly tls: TlsFiles };
+  readonly kx: { readonly listen: Endpoint; readonly tls: DoorTlsFiles };
   readonly metrics: { readonly listen: Endpoint };
   /** Where Prometheus connects over TLS, if it does. */
-  readonly monitoring: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
+  readonly monitoring: { readonly listen: Endpoint; readonly tls: DoorTlsFiles } | undefined;
   /** Where the QKDN controller connects, if there is one. */
-  readonly controller: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
+  readonly controller: { readonly listen: Endpoint; readonly tls: DoorTlsFiles } | undefined;
   /** Where an SDN controller reads over ETSI GS QKD 015, if there is one. */
-  readonly etsi015: { readonly listen: Endpoint; readonly tls: TlsFiles } | undefined;
+  readonly etsi015: { readonly listen: Endpoint; readonly tls: DoorTlsFiles } | undefined;
   /** Doors that are closed unless they are configured. */
   readonly skip: SkipConfig | undefined;
   readonly etsi004: DoorConfig | undefined;
@@ -105,7 +111,7 @@ export interface NodeConfig {
 /** What every door for applications is told. */
 export interface DoorConfig {
   readonly listen: Endpoint;
-  readonly tls: TlsFiles;
+  readonly tls: DoorTlsFiles;
   readonly requireHybrid: boolean;
   readonly minTls: MinTls;
   /** Empty for the defaults. */
@@ -123,7 +129,6 @@ export interface SkipConfig extends DoorConfig {
   readonly psk: readonly { readonly identity: string; readonly app: AppId; readonly keyFile: string }[];
 }
 
-/** `[cluster]`: this member, and the etcd that all members share. */
 export interface ClusterConfig {
   readonly member: string;
   /** The voters of etcd. */
@@ -143,7 +148,6 @@ export interface SyslogConfig {
   readonly maxBytes: number;
 }
 
-/** One of `[[links]]`: a QKD link that ends here. */
 export interface LinkConfig {
   readonly id: LinkId;
   readonly peer: KmId;
@@ -161,7 +165,6 @@ export interface LinkConfig {
   readonly pairingKeyFile: string | undefined;
 }
 
-/** One of `[[peers]]`: another KM. */
 export interface PeerConfig {
   readonly id: KmId;
   /** Its Kx listeners: one, or one for each of its members. */
@@ -173,7 +176,6 @@ export interface PeerConfig {
   readonly paths: number;
 }
 
-/** One of `[[apps]]`: an application and the KM that is its home. */
 export interface AppConfig {
   readonly id: AppId;
   readonly home: KmId;
@@ -216,6 +218,7 @@ export function loadConfig(path: string, known: Known = {}): NodeConfig {
   return examine(textOf(path), path, (config, complain) => {
     checkRelations(config, known, complain);
     checkFiles(config, complain);
+    for (const { table, key, sentence } of known.materials?.(config) ?? []) complain([table, key], sentence);
   });
 }
 

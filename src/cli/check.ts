@@ -7,6 +7,7 @@ import { makeLog } from "../control/log.ts";
 import { callControl, NotRunning } from "../control/socket/client.ts";
 import type { KmReport } from "../control/status.ts";
 import { asFault } from "../core/fault.ts";
+import { materialComplaints } from "../node/credentials.ts";
 import { findKeks } from "../vault/epochs/epochs.ts";
 import { guardLabel } from "../vault/epochs/rollback-guard.ts";
 import { inspectStore, type StoreFindings } from "../vault/store/inspect.ts";
@@ -31,7 +32,7 @@ export function registerCheckCommand(program: Command): void {
 }
 
 async function check(path: string, options: { readonly files?: true }): Promise<void> {
-  const config = openConfig(path);
+  const config = openConfig(path, { materials: materialComplaints });
   const { node, links, peers, apps } = config;
   const amounts = [plural(links.length, "link"), plural(peers.length, "peer"), plural(apps.length, "application")].join(
     ", ",

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { BOARDS } from "../../boards/index.ts";
 import { DRIVERS } from "../../drivers/index.ts";
+import type { Known } from "../config/checks.ts";
 import { loadConfig, type NodeConfig } from "../config.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 
@@ -13,9 +14,9 @@ const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const KNOWN = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
 
 /** A node's configuration. @throws ConfigError with every complaint */
-export const openConfig = (path: string): NodeConfig => loadConfig(path, KNOWN);
+export const openConfig = (path: string, more: Pick<Known, "materials"> = {}): NodeConfig =>
+  loadConfig(path, { ...KNOWN, ...more });
 
-/** `qkm run`: one KM in the foreground, by its node.toml. */
 export function registerRunCommand(program: Command): void {
   program
     .command("run")

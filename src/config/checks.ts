@@ -16,16 +16,25 @@ export type Complain = (path: Path, sentence: string) => void;
 export interface Known {
   readonly boards?: readonly string[];
   readonly drivers?: readonly string[];
+  /** Looks into the certificates, keys and lists that are named; without it they have only to be there. */
+  readonly materials?: (config: NodeConfig) => readonly Material[];
+}
+
+/** A file that cannot be used, at a key of a table. */
+interface Material {
+  readonly table: string;
+  readonly key: string;
+  readonly sentence: string;
 }
 
 /** Longest path that a Unix socket can have. */
 const SOCKET_PATH_BYTES = 107;
 
-/** Complains of values that do not fit each other, or what this program knows. */
 export function checkRelations(config: NodeConfig, known: Known, complain: Complain): void {
   checkNode(config, known, complain);
   checkListeners(config, complain);
   checkTls(config, complain);
+  checkRevocation(config, complain);
   checkSupply(config, complain);
   checkLinks(config, known, complain);
   checkPorts(config, complain);
@@ -97,6 +106,13 @@ function checkTls(config: NodeConfig, complain: Complain): void {
     if (ciphers.length > 0 && (minTls === "1.2") !== old.length > 0) {
       complain([table, "ciphers"], 'those of TLS 1.2, "ECDHE-…", belong to min_tls = "1.2"');
     }
+  }
+}
+
+function checkRevocation(config: NodeConfig, complain: Complain): void {
+  for (const table of ["ak", "etsi014", "kx", "monitoring", "controller", "etsi015", "skip", "etsi004"] as const) {
+    const tls = config[table]?.tls;
+    if (tls?.requireCrl && tls.crl.length === 0) complain([table, "require_crl"], "needs the lists: name them in crl");
   }
 }
 
@@ -217,6 +233,7 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
     const tls = config[table]?.tls;
     if (tls === undefined) continue;
     const { certificate, key, trust } = tls;
+    for (const [at, path] of ("crl" in tls ? tls.crl : []).entries()) file(path, [table, "crl", at], complain);
     file(certificate, [table, "certificate"], complain);
     secretFile(key, [table, "key"], complain);
     file(trust, [table, "trust"], complain);

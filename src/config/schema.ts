@@ -56,6 +56,14 @@ const tls = {
   certificate: text("this KM's certificate (PEM)"),
   key: text("its private key (PEM), not readable by others"),
   trust: text("the CA whose certificates are let in (PEM)"),
+  crl: v.optional(
+    v.pipe(
+      v.array(text(""), 'must be a list of files, for example ["apps.crl.pem"]'),
+      v.description("revocation lists of the authorities in `trust` (PEM)"),
+    ),
+    [],
+  ),
+  require_crl: v.optional(flag("let nobody in whose authority has no list in `crl` that is still valid"), false),
 };
 const door = {
   ...tls,
@@ -373,5 +381,4 @@ export const SCHEMA = v.strictObject({
   ),
 });
 
-/** The configuration as it is written, after the schema: keys spelt as in the file. */
 export type Written = v.InferOutput<typeof SCHEMA>;

@@ -1,7 +1,7 @@
 // What was written in the file, as the values that the node works with: paths absolute, times in milliseconds.
 
 import { dirname, resolve } from "node:path";
-import type { DoorConfig, NodeConfig, TlsFiles } from "../config.ts";
+import type { DoorConfig, DoorTlsFiles, NodeConfig, TlsFiles } from "../config.ts";
 import type { CertificateName } from "../core/certificate-names.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
 import { isNetworkPort } from "../core/places/network-port.ts";
@@ -18,9 +18,14 @@ export function configOf(from: Written, file: string): NodeConfig {
     key: at(of.key),
     trust: at(of.trust),
   });
+  const doorTls = (of: Pick<Written["kx"], "certificate" | "key" | "trust" | "crl" | "require_crl">): DoorTlsFiles => ({
+    ...tls(of),
+    crl: of.crl.map(at),
+    requireCrl: of.require_crl,
+  });
   const door = (of: Written["ak"]): DoorConfig => ({
     listen: of.listen,
-    tls: tls(of),
+    tls: doorTls(of),
     requireHybrid: of.require_hybrid,
     minTls: of.min_tls,
     groups: of.groups,
@@ -57,11 +62,11 @@ export function configOf(from: Written, file: string): NodeConfig {
     },
     ak: door(from.ak),
     etsi014: door(from.etsi014),
-    kx: { listen: from.kx.listen, tls: tls(from.kx) },
+    kx: { listen: from.kx.listen, tls: doorTls(from.kx) },
     metrics: { listen: from.metrics.listen },
-    monitoring: from.monitoring && { listen: from.monitoring.listen, tls: tls(from.monitoring) },
-    controller: from.controller && { listen: from.controller.listen, tls: tls(from.controller) },
-    etsi015: from.etsi015 && { listen: from.etsi015.listen, tls: tls(from.etsi015) },
+    monitoring: from.monitoring && { listen: from.monitoring.listen, tls: doorTls(from.monitoring) },
+    controller: from.controller && { listen: from.controller.listen, tls: doorTls(from.controller) },
+    etsi015: from.etsi015 && { listen: from.etsi015.listen, tls: doorTls(from.etsi015) },
     skip: from.skip && {
       ...door(from.skip),
       system: from.skip.system ?? node.id,

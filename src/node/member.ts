@@ -17,6 +17,7 @@ import { mapBytesOf } from "../vault/open.ts";
 import { openLmdbStore } from "../vault/store/lmdb-store.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
 import { setAsideIfDamaged } from "../vault/store/set-aside.ts";
+import { NodeCredentials } from "./credentials.ts";
 import { type Given, openMetricsDoors, runNode } from "./node.ts";
 import { readTls, vaultOptionsOf } from "./settings.ts";
 
@@ -85,7 +86,8 @@ async function standBy(given: Given, member: Member): Promise<boolean> {
   own.collect(healthGauges(health));
   own.collect(clusterGauges(() => member.report()));
   parts.use(await startControl(config.node.controlSocket, standbyCommands(report, stop), log));
-  await openMetricsDoors({ config, metrics: own, log }, parts);
+  const credentials = new NodeCredentials(config, log);
+  await openMetricsDoors({ config, metrics: own, log, credentials }, parts);
   process.stdout.write("standby\n");
   log.info({ km: config.node.id, ...member.report() }, "this member stands by");
   return await member.becomeActive(stop.signal);

@@ -10,7 +10,7 @@ import type { KeyManager } from "../keys/manager/key-manager.ts";
 import type { KeyDoor } from "../keys/ports.ts";
 import type { Identify } from "../net/tls/certificate-names.ts";
 import type { PreSharedKeys } from "../net/tls/pre-shared.ts";
-import { readTls } from "./settings.ts";
+import type { NodeCredentials } from "./credentials.ts";
 
 /** What all doors for applications are given. */
 export interface DoorPorts {
@@ -19,6 +19,8 @@ export interface DoorPorts {
   readonly admit: (id: string) => Fault | undefined;
   /** Knows applications by certificates of other makes. */
   readonly identify: Identify | undefined;
+  /** An application's certificate was revoked. */
+  readonly disowned: (id: string) => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
@@ -35,6 +37,7 @@ interface OpenDoor extends AsyncDisposable {
 /** What is needed to open one: `memory` gives locked memory, all zero. */
 interface Opening {
   readonly config: NodeConfig;
+  readonly credentials: NodeCredentials;
   readonly ports: DoorPorts;
   readonly memory: (bytes: number) => Uint8Array;
   readonly parts: AsyncDisposableStack;
@@ -71,27 +74,27 @@ export async function openMoreDoors(opening: Opening): Promise<MoreDoors> {
 
 const SKIP_MEMORY_BYTES = 65_536;
 
-async function openSkip(config: SkipConfig, { ports, memory, parts }: Opening): Promise<OpenDoor> {
+async function openSkip(config: SkipConfig, { ports, credentials, memory, parts }: Opening): Promise<OpenDoor> {
   const { startSkip } = await import("../skip/server.ts");
   const { system, remotes, psk } = config;
   const preShared: PreSharedKeys = new Map(
     psk.map(({ identity, app, keyFile }) => [identity, { id: app, key: parts.use(readPreSharedKey(keyFile)) }]),
   );
   const options = { systems: { local: system, remotes }, preShared, memory: memory(SKIP_MEMORY_BYTES) };
-  return await startSkip({ ...config, tls: readTls(config.tls), ...options }, ports);
+  return await startSkip({ ...config, tls: credentials.of("skip"), ...options }, ports);
 }
 
 /** A power of two: a chunk, and the base64 of the key in it that is written last. */
 const ETSI004_MEMORY_BYTES = 131_072;
 
-async function openEtsi004(config: DoorConfig, { ports, memory }: Opening): Promise<OpenDoor> {
+async function openEtsi004(config: DoorConfig, { ports, credentials, memory }: Opening): Promise<OpenDoor> {
   const [{ startEtsi004 }, { Streams }, { StreamGate }] = await Promise.all([
     import("../etsi004/server.ts"),
     import("../keys/streams/streams.ts"),
     import("../keys/streams/stream-gate.ts"),
   ]);
   const streams = new StreamGate();
-  const options = { ...config, tls: readTls(config.tls), memory: memory(ETSI004_MEMORY_BYTES) };
+  const options = { ...config, tls: credentials.of("etsi004"), memory: memory(ETSI004_MEMORY_BYTES) };
   const listener = await startEtsi004(options, { ...ports, streams });
   return {
     get connections() {

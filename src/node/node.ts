@@ -25,6 +25,7 @@ import { type KmReport, reportOf } from "../control/status.ts";
 import type { SyslogCopy } from "../control/syslog/syslog.ts";
 import type { systemClock, systemRandom } from "../control/system.ts";
 import { asFault, type Fault } from "../core/fault.ts";
+import { appId } from "../core/ids.ts";
 import type { Secret } from "../core/memory/secret.ts";
 import type { Pace } from "../core/pace.ts";
 import type { Audit, Log } from "../core/ports.ts";
@@ -40,8 +41,9 @@ import { type OpenVault, openVault } from "../vault/open.ts";
 import type { Store } from "../vault/store/store.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { lateAudit, openAudit, versionOf } from "./audit.ts";
+import { NodeCredentials } from "./credentials.ts";
 import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
-import { blockBytesOf, checkSlots, INTAKE_SLOTS, readTls, settingsOf, vaultOptionsOf } from "./settings.ts";
+import { blockBytesOf, checkSlots, INTAKE_SLOTS, settingsOf, vaultOptionsOf } from "./settings.ts";
 
 /** A start that takes longer hangs; a token that is not there may be waited for without an end. */
 const START_WITHIN_MS = 120_000;
@@ -79,6 +81,8 @@ export interface Given {
 /** What all parts are given. */
 interface Base extends Given {
   readonly audit: LateAudit;
+  /** Of its doors, renewed when their files are. */
+  readonly credentials: NodeCredentials;
 }
 
 /** The parts that others look at, as far as they are open. */
@@ -108,7 +112,8 @@ const report = ({ config, health, membership }: Reporting, { vault, keys, source
 
 /** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
 export async function runNode(given: Given): Promise<void> {
-  const base = lateAudit(given);
+  const credentials = new NodeCredentials(given.config, given.log);
+  const base: Base = { ...lateAudit(given), credentials };
   const { config, log, health, stop } = base;
   await using parts = new AsyncDisposableStack();
   const opened = health.task("start", START_WITHIN_MS);
@@ -133,6 +138,7 @@ export async function runNode(given: Given): Promise<void> {
   await openMetrics(base, node, parts);
   await openDoors(base, node, parts);
   opened();
+  void watchCredentials(base);
   const verdict = await Promise.race([vault.ready, aborted(stop.signal)]);
   if (verdict === undefined) return;
   const begun = health.task("books", START_WITHIN_MS);
@@ -155,6 +161,14 @@ function applicationsOf({ config, clock }: Base): ApplicationTable {
   const quota = { bitsPerS: quotaBitsPerS, burstBits: quotaBurstBits };
   const options = { self: config.node.id, clock, quota, formerMs: maxAgeMs + fetchWindowMs };
   return new ApplicationTable(options, settingsOf(config).apps);
+}
+
+/** Renewed certificates, trust anchors and revocation lists are taken as they come. */
+async function watchCredentials({ credentials, audit, log, stop }: Base): Promise<void> {
+  await credentials.watch(stop.signal, (tables) => {
+    for (const table of tables) audit.note("credentials_renewed", { table });
+    log.info({ event: "credentials_renewed", tables }, "renewed TLS files are in use");
+  });
 }
 
 function openNodeVault({ config, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
@@ -188,36 +202,48 @@ function commandsOf(base: Base, node: Node) {
 }
 
 async function openMetrics(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
-  const { config, log, metrics } = base;
+  const { metrics } = base;
   metrics.collect(processGauges(node.loop));
   metrics.collect(healthGauges(base.health));
   metrics.collect(kmGauges(() => ({ report: report(base, node), connections: node.connections() })));
-  await openMetricsDoors({ config, metrics, log, audit: base.audit }, parts);
+  await openMetricsDoors(base, parts);
 }
 
 /** The metrics' plain listener, and the one over TLS where the configuration has it. */
 export async function openMetricsDoors(
-  { config, metrics, log, audit }: Pick<Given, "config" | "metrics" | "log"> & { readonly audit?: Audit },
+  {
+    config,
+    metrics,
+    log,
+    credentials,
+    audit,
+  }: Pick<Base, "config" | "metrics" | "log" | "credentials"> & {
+    readonly audit?: Audit;
+  },
   parts: AsyncDisposableStack,
 ): Promise<void> {
   parts.use(await startMetrics(config.metrics.listen, metrics, log));
   const { monitoring } = config;
   if (monitoring === undefined) return;
-  const options = { listen: monitoring.listen, tls: readTls(monitoring.tls) };
+  const options = { listen: monitoring.listen, tls: credentials.of("monitoring") };
   parts.use(await startMonitoring(options, metrics, { log, meter: metrics.meter, ...(audit && { audit }) }));
 }
 
 /** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */
 async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
-  const { config, log, metrics, clock } = base;
+  const { config, log, metrics, clock, credentials } = base;
   const admit = (id: string): Fault | undefined => node.applications.admit(id);
   const doors = { door: node.door, sessions: node.door, admit, identify: identifier(config.apps) };
-  const ports = { ...doors, clock, log, meter: metrics.meter, audit: base.audit };
+  const disowned = (id: string): void => node.keys?.disown(appId(id));
+  const ports = { ...doors, disowned, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
-  const ak = parts.use(await startAk({ ...config.ak, tls: readTls(config.ak.tls) }, { ...ports, ring }));
-  const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: readTls(config.etsi014.tls), memory }, ports));
-  node.more = await openMoreDoors({ config, ports, memory: (bytes) => node.vault.lockedRegion(bytes), parts });
+  const ak = parts.use(await startAk({ ...config.ak, tls: credentials.of("ak") }, { ...ports, ring }));
+  const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: credentials.of("etsi014"), memory }, ports));
+  node.more = await openMoreDoors({
+    ...{ config, ports, credentials, parts },
+    memory: (bytes) => node.vault.lockedRegion(bytes),
+  });
   const controllers = await openControllerDoors(base, node, parts);
   node.connections = () => ({
     ...{ ak: ak.connections, etsi014: etsi.connections },
@@ -235,17 +261,17 @@ async function openControllerDoors(
   node: Node,
   parts: AsyncDisposableStack,
 ): Promise<() => Readonly<Record<string, number>>> {
-  const { config, log, metrics, audit } = base;
+  const { config, log, metrics, audit, credentials } = base;
   const ports = { state: controllerState(base, node), log, meter: metrics.meter, audit };
   const open: Record<string, { readonly connections: number }> = {};
   const { controller, etsi015 } = config;
   if (controller !== undefined) {
-    const options = { listen: controller.listen, tls: readTls(controller.tls) };
+    const options = { listen: controller.listen, tls: credentials.of("controller") };
     open.controller = parts.use(await startController(options, ports));
   }
   if (etsi015 !== undefined) {
     const { startEtsi015 } = await import("../control/etsi015/server.ts");
-    const options = { listen: etsi015.listen, tls: readTls(etsi015.tls) };
+    const options = { listen: etsi015.listen, tls: credentials.of("etsi015") };
     open.etsi015 = parts.use(await startEtsi015(options, ports));
   }
   return () => Object.fromEntries(Object.entries(open).map(([door, { connections }]) => [door, connections]));
@@ -310,14 +336,14 @@ async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
 }
 
 async function openKx(
-  { config, clock, random, log, metrics, audit, membership }: Base,
+  { config, clock, random, log, metrics, audit, credentials, membership }: Base,
   keys: KeyManager,
   parts: AsyncDisposableStack,
 ): Promise<void> {
   const { kx, peers, node, supply } = config;
   const { defaultKeyBits } = supply;
   const generation = membership?.generation ?? 0;
-  const options = { km: node.id, listen: kx.listen, tls: readTls(kx.tls), peers, defaultKeyBits, generation };
+  const options = { km: node.id, listen: kx.listen, tls: credentials.of("kx"), peers, defaultKeyBits, generation };
   parts.use(await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit }));
 }
 

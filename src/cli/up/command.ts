@@ -30,7 +30,6 @@ interface UpCommandOptions {
   readonly doors: readonly MoreDoor[];
 }
 
-/** `qkm up`: the reference network, until Ctrl-C. */
 export function registerUpCommand(program: Command): void {
   withNetworkDir(program.command("up"), `folder of the network (default: ${USUAL_DIR})`)
     .summary("run the reference network km-a ══ km-b ══ km-c")

@@ -50,7 +50,6 @@ export interface RunningKm {
   counts: KeyCounts | undefined;
 }
 
-/** A link whose simulated modules run. */
 export interface RunningLink extends LinkPlan {
   readonly child: Child;
 }
@@ -62,7 +61,6 @@ export interface RecentFault {
   readonly sentence: string;
 }
 
-/** What `qkm up` was asked for. */
 export interface UpOptions {
   readonly dir: string;
   /** Options for the simulated modules, such as `--rate-bits-per-s`. */
@@ -77,7 +75,6 @@ interface RunningVoter {
   readonly child: Child;
 }
 
-/** The processes of a reference network; at dispose they end, the KMs first. */
 export class RunningNetwork implements AsyncDisposable {
   readonly dir: string;
   readonly kms: readonly RunningKm[];

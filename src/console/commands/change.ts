@@ -84,7 +84,6 @@ async function installCertificate({ node, print, ask }: Session): Promise<void> 
   await print(await node.installCertificate(`${lines.join("\n")}\n`));
 }
 
-/** Commands that change something; operators of the role `operator` alone have them. */
 export const CHANGE: readonly Command[] = [
   ...SET,
   link(true, "use a link again", "Its blocks are taken in, relayed and accepted as before."),

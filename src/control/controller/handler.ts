@@ -21,7 +21,6 @@ import {
 import { readBody, routesOf, type Target, targetOf } from "./request.ts";
 import { RESOURCES, type ResourceName } from "./tables.ts";
 
-/** What answers to a controller are made from. */
 export interface HandlerPorts {
   readonly state: ControllerState;
   readonly log: Log;

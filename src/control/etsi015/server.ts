@@ -9,7 +9,6 @@ import { MODULE } from "./model.ts";
 import { qkdNode } from "./node.ts";
 import { walk } from "./path.ts";
 
-/** Where the door listens, and its certificates. */
 export interface Etsi015Options {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -17,7 +16,6 @@ export interface Etsi015Options {
   readonly tls: TlsMaterial;
 }
 
-/** What the door answers from. */
 export interface Etsi015Ports {
   readonly state: ControllerState;
   readonly log: Log;
@@ -25,7 +23,6 @@ export interface Etsi015Ports {
   readonly audit?: Audit;
 }
 
-/** The door while it is open. */
 export interface Etsi015Server extends AsyncDisposable {
   readonly port: number;
   readonly connections: number;
