@@ -58,3 +58,13 @@ export function checkSize(
     });
   }
 }
+
+/** How so many bytes are made of keys: of one size, of which the last may be longer than it needs to be. */
+export function keysOf(
+  bytes: number,
+  { maxBits }: Pick<KeySizes, "maxBits">,
+): Readonly<Record<"count" | "sizeBits", number>> {
+  const most = Math.min(MAX_KEY_BYTES, maxBits / 8);
+  const count = Math.ceil(bytes / most);
+  return { count, sizeBits: 8 * Math.max(STEP, Math.ceil(bytes / count)) };
+}

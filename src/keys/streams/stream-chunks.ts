@@ -8,11 +8,12 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import { Quotas } from "../common/quota.ts";
+import { keysOf } from "../common/sizes.ts";
 import type { Answer, ChunkAnswer, FetchRequest, Grant, StreamId } from "../ports.ts";
 import type { NamedChunk, Stream, StreamEnd } from "./stream.ts";
 import type { IndexEvent, NamedEvent, StreamEvent } from "./stream-entries.ts";
 import type { StreamHost } from "./stream-host.ts";
-import { keysOf, MAX_ASKING, MAX_NAMED, MAX_RUNS } from "./stream-rules.ts";
+import { MAX_ASKING, MAX_NAMED, MAX_RUNS } from "./stream-rules.ts";
 
 /** How the KM at a stream's other end is told. */
 interface Notifier {

@@ -1,6 +1,6 @@
 // What streams may be: their limits, and how a wish for quality of service is met (ETSI GS QKD 004).
 
-import { MAX_KEY_BYTES, STEP } from "../common/key-id.ts";
+import { STEP } from "../common/key-id.ts";
 import type { KeySizes, StreamQos } from "../ports.ts";
 
 /** Streams of one application at a time, and of all of them. */
@@ -51,13 +51,3 @@ export function nearest(wish: StreamQos, means: Means): { readonly qos: StreamQo
 }
 
 const bounded = (value: number, least: number, most: number): number => Math.min(most, Math.max(least, value));
-
-/** How a chunk is made of keys: so many of one size, of which the last may be longer than it needs to be. */
-export function keysOf(
-  chunkBytes: number,
-  { maxBits }: Pick<KeySizes, "maxBits">,
-): Readonly<Record<"count" | "sizeBits", number>> {
-  const most = Math.min(MAX_KEY_BYTES, maxBits / 8);
-  const count = Math.ceil(chunkBytes / most);
-  return { count, sizeBits: 8 * Math.max(STEP, Math.ceil(chunkBytes / count)) };
-}

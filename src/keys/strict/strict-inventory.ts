@@ -1,10 +1,10 @@
-// The bundles of whole keys shared with one strict peer in one direction, in memory and on the disk.
+// The bundles of whole keys shared with one peer in one direction, in memory and on the disk.
 
 import type { EndReason } from "../../core/counters.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
-import { TABLE, type UnprotectedRow } from "../common/rows.ts";
+import type { UnprotectedRow } from "../common/rows.ts";
 import type { Bundle } from "./strict-bundle.ts";
 
 /** Whose bundles, made here or there. */
@@ -12,11 +12,13 @@ export interface InventoryOptions {
   readonly peer: KmId;
   /** Ours are made here and relayed to the peer; theirs came from it. */
   readonly role: "source" | "destination";
+  /** Puts the row of a bundle whose keys may be taken. */
+  write(bundle: Bundle, change: Change): void;
   /** What becomes of the row of a bundle that is over; its block is destroyed in the same change. */
   forget(bundle: Bundle, change: Change): void;
 }
 
-/** The bundles shared with one strict peer in one direction. */
+/** The bundles shared with one peer in one direction: a strict one, or the home of whoever asked for multicast keys. */
 export class BundleInventory {
   readonly #context: Context;
   readonly #options: InventoryOptions;
@@ -57,8 +59,7 @@ export class BundleInventory {
 
   /** The row of a bundle whose keys may be taken. */
   write(bundle: Bundle, change: Change): void {
-    const { peer, role } = this.#options;
-    change.put(TABLE.whole, bundle.id, rowOf(bundle, peer, role === "source" ? "ready" : "held"));
+    this.#options.write(bundle, change);
   }
 
   /** The change that was to take keys of these was rejected. */

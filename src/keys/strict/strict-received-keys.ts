@@ -39,7 +39,12 @@ export class StrictReceivedKeys {
     this.#context = context;
     this.#peer = peer;
     this.#fetchApps = new Set(fetchApps);
-    this.book = new BundleInventory(context, { peer, role: "destination", forget: (...over) => this.#forget(...over) });
+    this.book = new BundleInventory(context, {
+      peer,
+      role: "destination",
+      write: (bundle, change) => void change.put(TABLE.whole, bundle.id, rowOf(bundle, peer, "held")),
+      forget: (...over) => this.#forget(...over),
+    });
   }
 
   restore(id: string, row: UnprotectedRow): void {

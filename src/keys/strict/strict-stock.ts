@@ -7,7 +7,7 @@ import { TABLE, type UnprotectedRow } from "../common/rows.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle } from "./strict-bundle.ts";
 import type { Claim } from "./strict-grant.ts";
-import { BundleInventory } from "./strict-inventory.ts";
+import { BundleInventory, rowOf } from "./strict-inventory.ts";
 
 /** So many keys of one size. */
 export interface KeyOptions {
@@ -25,10 +25,12 @@ export class StrictStock {
 
   constructor(context: Context, peer: KmId) {
     this.#context = context;
-    const forget = ({ id }: Bundle, change: ReturnType<Context["vault"]["change"]>): void => {
-      change.remove(TABLE.whole, id);
-    };
-    this.book = new BundleInventory(context, { peer, role: "source", forget });
+    this.book = new BundleInventory(context, {
+      peer,
+      role: "source",
+      write: (bundle, change) => void change.put(TABLE.whole, bundle.id, rowOf(bundle, peer, "ready")),
+      forget: ({ id }, change) => void change.remove(TABLE.whole, id),
+    });
   }
 
   restore(id: string, row: UnprotectedRow): void {

@@ -1,6 +1,6 @@
 // Grants: keys on their way to an application, pinned in locked memory until they are written.
 
-import type { KeyIdKey, OpenBlock } from "../../vault/vault.ts";
+import type { KeyIdKey, OpenBlock, PadPiece } from "../../vault/vault.ts";
 import { writeKeyId } from "../common/key-id.ts";
 import type { Grant } from "../ports.ts";
 import { type Parties, writeName } from "./key-namer.ts";
@@ -71,6 +71,22 @@ class KeyGrant implements Grant {
     return open.emit({ offset, length }, target, at);
   }
 
+  /** All of its bytes as one pad of `bytes`; they count as written. */
+  pads(bytes: number): PadPiece[] {
+    const pieces: PadPiece[] = [];
+    let missing = bytes;
+    for (let index = 0; index < this.count && missing > 0; index++) {
+      const { open, offset, length } = this.#at(index);
+      const used = Math.min(length, missing);
+      pieces.push({ open, range: { offset, length: used } });
+      if (used < length) open.wipe({ offset: offset + used, length: length - used });
+      missing -= used;
+    }
+    if (missing > 0) throw new RangeError(`the keys of a grant have ${bytes - missing} bytes, not ${bytes}`);
+    this.#written = this.count;
+    return pieces;
+  }
+
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
@@ -80,6 +96,15 @@ class KeyGrant implements Grant {
     }
     this.#end(Math.max(0, this.count - this.#written));
   }
+}
+
+/**
+ * The keys of a grant as a pad of `bytes`, for key that travels under it: nobody is given them. @throws TypeError when they
+ * come from no KMA-key; RangeError when they are too short
+ */
+export function padOf(grant: Grant, bytes: number): readonly PadPiece[] {
+  if (grant instanceof KeyGrant) return grant.pads(bytes);
+  throw new TypeError("these keys were not carved from a KMA-key");
 }
 
 /** A grant of keys of one size, carved from pieces of the stock. */
