@@ -73,7 +73,10 @@ export interface NodeConfig {
     readonly required: boolean;
   };
   readonly ak: DoorConfig;
-  readonly etsi014: DoorConfig;
+  readonly etsi014: DoorConfig & {
+    /** Additional slaves that a request may name; 0 for no multicast. */
+    readonly mostSlaves: number;
+  };
   readonly kx: { readonly listen: Endpoint; readonly tls: DoorTlsFiles };
   readonly metrics: { readonly listen: Endpoint };
   /** Where Prometheus connects over TLS, if it does. */

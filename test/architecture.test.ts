@@ -17,6 +17,7 @@ const KEYS_ROOMS = [
   "sessions",
   "streams",
   "strict",
+  "multicast",
   "sync",
   "manager",
 ].map((room) => `src/keys/${room}/`);

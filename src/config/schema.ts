@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { ID_PATTERN } from "../core/ids.ts";
+import { LIMITS } from "../core/limits.ts";
 import { GROUP_NAMES, SUITES_1_2, SUITES_1_3 } from "../core/tls-choices.ts";
 
 const FINGERPRINT = /^(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$/;
@@ -154,7 +155,14 @@ export const SCHEMA = v.strictObject({
     {},
   ),
   ak: v.strictObject({ listen: endpoint("where applications connect (Q.4161)"), ...door }),
-  etsi014: v.strictObject({ listen: endpoint("where applications connect (ETSI GS QKD 014, HTTPS)"), ...door }),
+  etsi014: v.strictObject({
+    listen: endpoint("where applications connect (ETSI GS QKD 014, HTTPS)"),
+    ...door,
+    max_additional_slaves: v.optional(
+      integer(0, LIMITS.multicastApps - 1, "`additional_slave_SAE_IDs` that a request may name; 0 for no multicast"),
+      0,
+    ),
+  }),
   kx: v.strictObject({ listen: endpoint("where other KMs connect (Q.4163)"), ...tls }),
   metrics: v.strictObject({ listen: endpoint("Prometheus metrics, plain HTTP: a local or management address") }),
   monitoring: v.optional(

@@ -61,7 +61,7 @@ export function configOf(from: Written, file: string): NodeConfig {
       required: from.watchdog.required,
     },
     ak: door(from.ak),
-    etsi014: door(from.etsi014),
+    etsi014: { ...door(from.etsi014), mostSlaves: from.etsi014.max_additional_slaves },
     kx: { listen: from.kx.listen, tls: doorTls(from.kx) },
     metrics: { listen: from.metrics.listen },
     monitoring: from.monitoring && { listen: from.monitoring.listen, tls: doorTls(from.monitoring) },

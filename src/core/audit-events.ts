@@ -22,7 +22,7 @@ const KMA_KEY = { peer: "the other KM", serial: "of the KMA-key" };
 const ROLE = "`source`: we carve it; `destination`: we hold it for the other KM";
 const REASON = "why, one of the reasons in [metrics.md](metrics.md)";
 const KEYS = {
-  door: "`ak`, `etsi014`, `etsi004`, `skip` or `session`",
+  door: "`ak`, `etsi014`, `etsi004`, `skip`, `session` or `multicast` (as pad of keys that several applications get)",
   initiator: "the application that is supplied first",
   target: "the application that fetches by ID",
   ...KMA_KEY,
@@ -227,6 +227,33 @@ export const AUDIT_EVENTS = {
     },
   ),
   whole_keys_ended: event("whole keys ended unused", { ...WHOLE, role: ROLE, reason: REASON }, { counts: "keys" }),
+  multicast_supplied: event(
+    "keys that several applications get were supplied to the first",
+    {
+      door: "as above",
+      initiator: "who asked",
+      targets: "who else may fetch them, with spaces between",
+      block: "the stored block that they lie in",
+      bits: "size of each key",
+    },
+    { counts: "keys" },
+  ),
+  multicast_held: event(
+    "keys that several applications get are held here for one of them",
+    { peer: "home of the initiator", initiator: "who asked for them", target: "whose copy it is", block: "its block" },
+    { counts: "keys" },
+  ),
+  multicast_fetched: event(
+    "keys that several applications get were fetched by ID",
+    {
+      door: "as above",
+      peer: "home of the initiator",
+      initiator: "who asked for them",
+      target: "who fetched",
+      block: "its block",
+    },
+    { runs: "places of the keys in the block, from 0", counts: "keys" },
+  ),
   session_opened: event("a session was opened", {
     session: "its ID",
     role: "of the application at home here: `initiator` or `destination`",

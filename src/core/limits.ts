@@ -6,6 +6,8 @@ export const LIMITS = {
   pads: 16,
   /** Parts of one KMA-key, each over a route of its own. */
   parts: 16,
+  /** Applications at home at one KM that get the same multicast keys; the initiator names as many beside the first. */
+  multicastApps: 16,
   /** KMs between the ends of a route. */
   transits: 64,
   /** Keys in one message. */

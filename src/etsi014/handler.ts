@@ -1,6 +1,6 @@
 // One request of an authenticated application: routed, checked, asked of the key manager, answered.
 
-import { asFault, Fault } from "../core/fault.ts";
+import { asFault, Fault, malformed } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
 import { jsonObject, readBody } from "../http/body.ts";
@@ -24,6 +24,8 @@ import { statusText } from "./status.ts";
 /** What requests at this door need: the key manager, time and log. */
 export interface HandlerPorts {
   readonly door: KeyDoor;
+  /** Additional slaves that a request may name; 0 for no multicast. */
+  readonly mostSlaves: number;
   readonly log: Log;
   readonly meter: Meter;
 }
@@ -64,7 +66,7 @@ function get(call: Call, route: Route): void {
   const { app, door, outlet, response } = call;
   refuseSelf(app, route.other);
   if (route.operation === "status") {
-    sendText(outlet, response, 200, statusText(app, route.other, door.status(app, route.other)));
+    sendText(outlet, response, 200, statusText(app, route.other, door.status(app, route.other), call.mostSlaves));
   } else if (route.operation === "enc_keys") {
     supply(call, route.other, optionsOfQuery(route.query, door.sizes));
   } else {
@@ -97,7 +99,8 @@ function post(call: Call, route: Route): void {
       refuseSelf(app, route.other);
       refuseKeyIdIn(route.query);
       const body = jsonObject(bytes, request.headers["content-type"]);
-      if (route.operation === "enc_keys") supply(call, route.other, optionsOfBody(body, route.query, door.sizes));
+      const limits = { sizes: door.sizes, mostSlaves: call.mostSlaves };
+      if (route.operation === "enc_keys") supply(call, route.other, optionsOfBody(body, route.query, limits));
       else fetchKeys(call, route.other, keyIdsOfBody(body));
     }),
   );
@@ -108,7 +111,14 @@ function refuseSelf(app: AppId, other: AppId): void {
   if (app === other) throw new Fault("MALFORMED_REQUEST", { text: "an SAE cannot share keys with itself" });
 }
 
+/** Each SAE gets the keys once. */
+function refuseAmong(master: AppId, slave: AppId, others: readonly AppId[]): void {
+  if (others.includes(slave)) throw malformed("additional_slave_SAE_IDs names the slave of the path");
+  if (others.includes(master)) throw malformed("additional_slave_SAE_IDs names the master");
+}
+
 function supply(call: Call, destination: AppId, options: RequestOptions): void {
+  refuseAmong(call.app, destination, options.others ?? []);
   const request = { door: "etsi014", app: call.app, destination, ...options } as const;
   giveUpWhenGone(call, call.door.supply(request, answerTo(call)));
 }

@@ -1,6 +1,7 @@
 // ETSI GS QKD 014 6.2 and 6.4: what a request asks for, from its query or its JSON body.
 
 import { Fault, malformed } from "../core/fault.ts";
+import { type AppId, appId } from "../core/ids.ts";
 import { joined, type Provenance, readProvenance } from "../core/topology/provenance.ts";
 import { isObject, type JsonObject } from "../http/body.ts";
 import { single } from "../http/target.ts";
@@ -12,6 +13,15 @@ export interface RequestOptions {
   readonly sizeBits: number;
   readonly only?: Provenance;
   readonly rather?: Provenance;
+  /** Who else gets the same keys. */
+  readonly others?: readonly AppId[];
+}
+
+/** What this door allows a request. */
+export interface RequestLimits {
+  readonly sizes: KeySizes;
+  /** Additional slaves that it may name: `max_SAE_ID_count`. */
+  readonly mostSlaves: number;
 }
 
 /** 5.2: GET takes `number` and `size`; whatever else means something needs POST. @throws Fault */
@@ -23,23 +33,43 @@ export function optionsOfQuery(query: string | undefined, sizes: KeySizes): Requ
   return checked({ count, sizeBits: decimal(single(parameters, "size"), "size") ?? sizes.defaultBits }, sizes);
 }
 
-const POST_ONLY = ["additional_slave_SAE_IDs", "extension_mandatory", "extension_optional"] as const;
+const SLAVES = "additional_slave_SAE_IDs";
+const POST_ONLY = [SLAVES, "extension_mandatory", "extension_optional"] as const;
 
 /**
  * 6.2 Table 9. Unknown members are tolerated, null is the same as absent. `number` and `size` are those of the query where the body
  * has none. @throws Fault
  */
-export function optionsOfBody(body: JsonObject, query: string | undefined, sizes: KeySizes): RequestOptions {
-  if (listOf(body, "additional_slave_SAE_IDs").length > 0) {
-    throw malformed("additional_slave_SAE_IDs must be empty: max_SAE_ID_count is 0");
-  }
+export function optionsOfBody(
+  body: JsonObject,
+  query: string | undefined,
+  { sizes, mostSlaves }: RequestLimits,
+): RequestOptions {
+  const others = slavesIn(body, mostSlaves);
   const only = mandatory(listOf(body, "extension_mandatory"));
   const rather = optional(listOf(body, "extension_optional"));
   const amount = {
     count: integerOf(body, "number") ?? inQuery(query, "number") ?? 1,
     sizeBits: integerOf(body, "size") ?? inQuery(query, "size") ?? sizes.defaultBits,
   };
-  return checked({ ...amount, ...(only && { only }), ...(rather && { rather }) }, sizes);
+  return checked({ ...amount, ...(only && { only }), ...(rather && { rather }), ...(others && { others }) }, sizes);
+}
+
+/** Undefined when the body names none. @throws Fault MALFORMED_REQUEST */
+function slavesIn(body: JsonObject, most: number): readonly AppId[] | undefined {
+  if (member(body, SLAVES) === undefined) return undefined;
+  const list = listOf(body, SLAVES);
+  if (most === 0) {
+    if (list.length > 0) throw malformed(`${SLAVES} must be empty: max_SAE_ID_count is 0`);
+    return undefined;
+  }
+  if (list.length < 1 || list.length > most) throw malformed(`${SLAVES} must name 1 to ${most} (max_SAE_ID_count)`);
+  const others = list.map((id) => {
+    if (typeof id !== "string" || id.trim() === "") throw malformed(`${SLAVES} must hold SAE IDs`);
+    return appId(id);
+  });
+  if (new Set(others).size < others.length) throw malformed(`${SLAVES} names an SAE twice`);
+  return others;
 }
 
 /** All of them are known here, or the request is refused. @throws Fault EXTENSION_UNSUPPORTED, MALFORMED_REQUEST */

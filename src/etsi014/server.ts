@@ -17,12 +17,14 @@ export interface Etsi014Options extends DoorTls {
   /** PEM texts. */
   readonly tls: TlsMaterial;
   readonly maxConnections: number;
+  /** Additional slaves that a request may name (`max_SAE_ID_count`); 0 for no multicast. */
+  readonly mostSlaves: number;
   /** Locked memory for answers with keys: one part of 64 KiB at least is well. */
   readonly memory: Uint8Array;
 }
 
 /** What the door needs of its node. */
-export interface Etsi014Ports extends ServicePorts, HandlerPorts {
+export interface Etsi014Ports extends ServicePorts, Omit<HandlerPorts, "mostSlaves"> {
   /** Whether the application of a certificate may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
   /** Knows applications by certificates of other makes. */
@@ -44,8 +46,9 @@ export interface Etsi014Server extends AsyncDisposable {
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startEtsi014(options: Etsi014Options, ports: Etsi014Ports): Promise<Etsi014Server> {
-  const { listen, tls, maxConnections } = options;
-  const service = new Service({ door: "etsi014", memory: options.memory }, ports, makeHandler(ports));
+  const { listen, tls, maxConnections, mostSlaves } = options;
+  const handler = makeHandler({ ...ports, mostSlaves });
+  const service = new Service({ door: "etsi014", memory: options.memory }, ports, handler);
   const listener = await listenTls(
     { ...listen, door: "etsi014", tls, kind: "app", ...tlsOf(options), maxConnections },
     { ...ports, turnAway: (socket, id, fault) => service.connected(socket, appId(id), fault) },

@@ -8,8 +8,11 @@ const INT32 = 2 ** 31 - 1;
 
 const int32 = (value: number): number => Math.min(Math.max(0, Math.floor(value)), INT32);
 
-/** Table 8. The integers agree: stored <= max count, min <= default <= max size. */
-export function statusText(master: AppId, slave: AppId, status: SupplyStatus): string {
+/**
+ * Table 8. The integers agree: stored <= max count, min <= default <= max size. `mostSlaves`: additional ones that a request
+ * may name.
+ */
+export function statusText(master: AppId, slave: AppId, status: SupplyStatus, mostSlaves: number): string {
   const { sizes } = status;
   return JSON.stringify({
     source_KME_ID: status.sourceKm,
@@ -22,6 +25,6 @@ export function statusText(master: AppId, slave: AppId, status: SupplyStatus): s
     max_key_per_request: int32(sizes.maxKeys(sizes.defaultBits)),
     max_key_size: sizes.maxBits,
     min_key_size: sizes.minBits,
-    max_SAE_ID_count: 0,
+    max_SAE_ID_count: mostSlaves,
   });
 }

@@ -4,8 +4,11 @@ import type { Fault } from "../core/fault.ts";
 import type { AppId, KmId, LinkId } from "../core/ids.ts";
 import type { Provenance } from "../core/topology/provenance.ts";
 
-/** How keys leave; `session`: pushed to the destination of a session of Ak, or supplied to its initiator. */
-export type Door = "ak" | "etsi014" | "etsi004" | "skip" | "session";
+/**
+ * How keys leave; `session`: pushed to the destination of a session of Ak, or supplied to its initiator; `multicast`: as pad of
+ * keys that several applications get.
+ */
+export type Door = "ak" | "etsi014" | "etsi004" | "skip" | "session" | "multicast";
 
 /** Q.4161 0x2101, ETSI 014 Get key: new keys for the caller and another application. */
 export interface SupplyRequest {
@@ -13,6 +16,8 @@ export interface SupplyRequest {
   /** Who asks, by its certificate; homed at this KM. */
   readonly app: AppId;
   readonly destination: AppId;
+  /** Further applications that are to get the same keys; at most `LIMITS.multicastApps - 1`. */
+  readonly others?: readonly AppId[];
   readonly count: number;
   readonly sizeBits: number;
   /** Only such keys; a request for which there are none at hand is refused. */

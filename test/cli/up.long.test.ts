@@ -41,6 +41,14 @@ test("a KM that is killed is started again on its ports, network.json has its ne
   await eventually("keys are supplied again", () => passes(file));
 });
 
+/** KMs whose configuration has this line. */
+const kmsWith = (dir: string, line: string): number =>
+  readNetwork(join(dir, "network.json")).kms.filter(({ id }) =>
+    readFileSync(join(dir, id, "node.toml"), "utf8")
+      .split("\n")
+      .includes(line),
+  ).length;
+
 test("up --doors all opens the further doors, also in a network that was made without them, and keeps them", async () => {
   using folder = tempDir();
   const file = join(folder.path, "network.json");
@@ -57,6 +65,7 @@ test("up --doors all opens the further doors, also in a network that was made wi
     }),
   );
   expect(statSync(join(folder.path, "apps/app-a1.psk")).mode & 0o077).toBe(0);
+  expect(kmsWith(folder.path, "max_additional_slaves = 4")).toBe(3);
   await all[Symbol.asyncDispose]();
   await using _again = await up(folder.path);
   expect(doorsOf(readNetwork(file))).toEqual(opened);

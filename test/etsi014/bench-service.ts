@@ -44,12 +44,12 @@ export interface RawClient extends Disposable {
   ended(): Promise<string>;
 }
 
-export async function openService(options: { memoryBytes?: number; limits?: object } = {}) {
+export async function openService(options: { memoryBytes?: number; limits?: object; mostSlaves?: number } = {}) {
   const door = new FakeDoor();
   const clock = new ManualClock();
   const memory = new Uint8Array(options.memoryBytes ?? 65_536);
   const told = recorder();
-  const handle = makeHandler({ door, log: told.log, meter: told.meter });
+  const handle = makeHandler({ door, mostSlaves: options.mostSlaves ?? 0, log: told.log, meter: told.meter });
   const http = new Service(
     { door: "etsi014", memory, limits: options.limits ?? {} },
     { clock, meter: told.meter },

@@ -62,6 +62,7 @@ it("a vendor's certificate, known by its fingerprint, is served as its applicati
       listen: { host: "127.0.0.1", port: 0 },
       tls: material(km, ca),
       requireHybrid: false,
+      mostSlaves: 0,
       maxConnections: 9,
       memory: new Uint8Array(65_536),
     },

@@ -416,3 +416,39 @@ describe("faults of the key manager", () => {
     expect(service.memory.every((byte) => byte === 0)).toBe(true);
   });
 });
+
+describe("additional_slave_SAE_IDs", () => {
+  const ask = async (additional: unknown, mostSlaves = 3) => {
+    await using service = await openService({ mostSlaves });
+    const body = JSON.stringify({ additional_slave_SAE_IDs: additional });
+    const reply = await service.ask("/app-b1/enc_keys", { method: "POST", body });
+    return {
+      status: reply.status,
+      message: reply.status === 200 ? "" : reply.json().message,
+      asked: service.door.asked,
+    };
+  };
+
+  it("are asked of the key manager with the rest, and the status says how many there may be", async () => {
+    expect((await ask(["app-c1", "app-a2"])).asked[0]?.request).toMatchObject({
+      destination: "app-b1",
+      others: ["app-c1", "app-a2"],
+    });
+    await using service = await openService({ mostSlaves: 3 });
+    expect((await service.ask("/app-b1/status")).json().max_SAE_ID_count).toBe(3);
+  });
+
+  it.each([
+    ["none", [], /1 to 3/],
+    ["too many", ["a", "b", "c", "d"], /1 to 3/],
+    ["one twice", ["app-c1", "app-c1"], /twice/],
+    ["a blank", [" "], /SAE IDs/],
+    ["what is no string", [7], /SAE IDs/],
+    ["the slave of the path", ["app-b1"], /slave of the path/],
+    ["the master", ["app-a1"], /master/],
+  ])("refuses %s with 400", async (_, additional, message) => {
+    const { status, message: said, asked } = await ask(additional);
+    expect([status, asked]).toEqual([400, []]);
+    expect(said).toMatch(message);
+  });
+});

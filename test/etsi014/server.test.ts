@@ -46,6 +46,7 @@ async function open(requireHybrid = false, maxConnections = 50): Promise<Opened>
       listen: { host: "127.0.0.1", port: 0 },
       tls: material(net.km, net.apps),
       requireHybrid,
+      mostSlaves: 0,
       maxConnections,
       memory,
     },

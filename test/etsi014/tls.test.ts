@@ -24,7 +24,7 @@ async function negotiated(door: Partial<DoorTls>, client: ConnectionOptions): Pr
   await using server = await startEtsi014(
     {
       ...{ listen: { host: "127.0.0.1", port: 0 }, tls: material(km, ca), requireHybrid: false },
-      ...{ maxConnections: 9, memory: new Uint8Array(65_536), ...door },
+      ...{ mostSlaves: 0, maxConnections: 9, memory: new Uint8Array(65_536), ...door },
     },
     { door: new FakeDoor(), clock: new ManualClock(), log: told.log, meter: told.meter, admit: () => undefined },
   );

@@ -193,11 +193,12 @@ export const DOORS: Readonly<Record<string, (count: number) => Promise<Fired>>> 
     })),
   "ETSI 014": (count) =>
     fire(count, (around) =>
-      httpRange(around, "etsi014", etsi014Handler(around), [
+      httpRange(around, "etsi014", etsi014Handler({ ...around, mostSlaves: 4 }), [
         http(`GET ${KEYS}/status`),
         http(`GET ${KEYS}/enc_keys?number=2&size=256`),
         http(`GET ${KEYS}/dec_keys?key_ID=${fakeId(1)}`),
         http(`POST ${KEYS}/enc_keys`, '{"number":2,"size":128,"extension_mandatory":[{"qkm_max_age":1000}]}'),
+        http(`POST ${KEYS}/enc_keys`, '{"additional_slave_SAE_IDs":["app-b2","app-a2"],"size":128}'),
         http(`POST ${KEYS}/dec_keys`, `{"key_IDs":[{"key_ID":"${fakeId(1)}"},{"key_ID":"${fakeId(2)}"}]}`),
       ]),
     ),

@@ -11,7 +11,11 @@ import { keyIdOf, skipKey } from "./support/skip.ts";
 
 let network: Network;
 beforeAll(async () => {
-  network = await startNetwork({ ...PAIR, doors: ["skip", "etsi004"] });
+  network = await startNetwork({
+    ...PAIR,
+    doors: ["skip", "etsi004"],
+    config: { etsi014: { max_additional_slaves: 4 } },
+  });
   await network.stocked();
 });
 afterAll(async () => {
@@ -71,6 +75,37 @@ describe.each([
     expect(supplied.key).toHaveLength(32);
     expect(await other.fetch(target, initiator, supplied.id)).toEqual(supplied);
     await expect(other.fetch(target, initiator, supplied.id)).rejects.toThrow();
+  });
+});
+
+/** At which doors app-b1, app-b2 and app-a2 fetch. A system of SKIP stands for no application at home at the same KM. */
+const MULTICASTS = [
+  ["Ak", "ETSI 014", "Ak"],
+  ["ETSI 014", "SKIP", "Ak"],
+  ["SKIP", "Ak", "ETSI 014"],
+] as const;
+
+describe("multicast: keys of app-a1 with app-b1 and two more", () => {
+  test.each(MULTICASTS)(
+    "are fetched by app-b1 at %s, by app-b2 at %s, by app-a2 at %s, once each",
+    async (...doors) => {
+      const [b2, a2] = ["app-b2", "app-a2"];
+      const keys = await network.app("app-a1").encKeys("app-b1", { number: 2, additional_slave_SAE_IDs: [b2, a2] });
+      expect(keys).toHaveLength(2);
+      for (const [at, app] of ["app-b1", b2, a2].entries()) {
+        const door = DOORS[doors[at] ?? ""];
+        for (const key of keys) {
+          expect(await door?.fetch(app, "app-a1", key.id)).toEqual(key);
+          await expect(door?.fetch(app, "app-a1", key.id)).rejects.toThrow();
+        }
+      }
+    },
+  );
+
+  test("are refused to those who are not among them", async () => {
+    const [key] = await network.app("app-a1").encKeys("app-b1", { additional_slave_SAE_IDs: ["app-a2"] });
+    await expect(network.app("app-b2").decKeys("app-a1", [key?.id ?? ""])).rejects.toThrow("401");
+    expect(await network.app("app-a2").decKeys("app-a1", [key?.id ?? ""])).toEqual([key]);
   });
 });
 

@@ -91,6 +91,7 @@ export async function provisionDoors(
   say: Progress,
 ): Promise<void> {
   const path = nodePlaces(networkPlaces(site.dir).node(site.km.id)).config;
+  if (MORE_DOOR_NAMES.every((door) => doors.includes(door))) allowMulticast(path, say);
   const before = readFileSync(path, "utf8");
   const missing = doors.filter((door) => !new RegExp(`^\\s*\\[\\s*${door}\\s*\\]`, "m").test(before));
   if (missing.length === 0) return;
@@ -100,6 +101,21 @@ export async function provisionDoors(
     appendFileSync(path, doorToml(door, { ...site, port }));
     say(`[${door}] in ${path}`);
   }
+}
+
+/** Additional slaves of ETSI GS QKD 014 in the reference network with all doors. */
+const MOST_SLAVES = 4;
+
+/** Opens multicast at ETSI GS QKD 014 unless the configuration says something of it. */
+function allowMulticast(path: string, say: Progress): void {
+  const before = readFileSync(path, "utf8");
+  if (/^\s*max_additional_slaves\s*=/m.test(before)) return;
+  const after = before.replace(
+    /^\s*\[\s*etsi014\s*\].*\n/m,
+    (head) => `${head}max_additional_slaves = ${MOST_SLAVES}\n`,
+  );
+  writeFileSync(path, after);
+  say(`max_additional_slaves of [etsi014] in ${path}`);
 }
 
 /** `wanted`, or the first free one of those 10 further on each. */

@@ -1,6 +1,6 @@
 // The rows of the books as they lie in the store, read back with distrust.
 
-import type { KmId, LinkId } from "../../core/ids.ts";
+import type { AppId, KmId, LinkId } from "../../core/ids.ts";
 import type { BlockId, Row } from "../../vault/vault.ts";
 
 /** Tables of the store. */
@@ -14,6 +14,7 @@ export const TABLE = {
   meta: "meta",
   route: "route",
   whole: "whole",
+  multicast: "multicast",
 } as const;
 
 /** A link block that is stored and unused. */
@@ -109,6 +110,24 @@ export interface UnprotectedRow extends Row {
   readonly taken: Uint8Array;
 }
 
+/**
+ * One application's copy of keys that several applications get, in a block of its own. `reserved` until all of them can be
+ * given theirs, then `held`.
+ */
+export interface MulticastRow extends Row {
+  /** Home of the initiator. */
+  readonly peer: KmId;
+  readonly initiator: AppId;
+  /** Whose copy it is. */
+  readonly app: AppId;
+  readonly state: "reserved" | "held";
+  readonly block: BlockId;
+  readonly bornAt: number;
+  /** As in `UnprotectedRow`. */
+  readonly keys: string;
+  readonly taken: Uint8Array;
+}
+
 type FieldTypes = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
 
 const SHAPES = {
@@ -146,6 +165,16 @@ const SHAPES = {
   meta: { ageMs: "number", wallMs: "number", onMs: "number?" },
   route: { routes: "string" },
   whole: { peer: "string", state: "string", block: "string", bornAt: "number", keys: "string", taken: "bytes" },
+  multicast: {
+    peer: "string",
+    initiator: "string",
+    app: "string",
+    state: "string",
+    block: "string",
+    bornAt: "number",
+    keys: "string",
+    taken: "bytes",
+  },
 } as const satisfies Record<keyof typeof TABLE, Record<string, FieldTypes>>;
 
 interface RowOf {
@@ -158,6 +187,7 @@ interface RowOf {
   meta: ClockRow;
   route: RouteRow;
   whole: UnprotectedRow;
+  multicast: MulticastRow;
 }
 
 /** @throws Error that names table and field: a store that holds something else is not ours to guess at */
@@ -216,6 +246,8 @@ export const localBlock = (serial: number, end: "source" | "destination"): Block
 /** The store's names for whole keys: ours as they are relayed and as they are supplied, and those of a strict peer. */
 export const unprotectedBlock = (copy: "relayed" | "own" | "held", id: string): BlockId =>
   `whole:${copy}:${id}` as BlockId;
+/** The store's name for one application's copy of multicast keys. */
+export const multicastBlock = (id: string): BlockId => `multicast:${id}` as BlockId;
 /** The store's name for a KMA-key that came under a pad or in parts. */
 export const receivedBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
 /** The store's name for one part of a KMA-key of which not all have come. */

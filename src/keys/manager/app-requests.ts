@@ -6,6 +6,7 @@ import type { Context } from "../common/context.ts";
 import { checkSize } from "../common/sizes.ts";
 import type { ApplicationTable } from "../directory/application-table.ts";
 import { isNamed, type KeyFetcher } from "../fetch/fetch.ts";
+import type { Multicast } from "../multicast/multicast.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
 import type { StrictPeers } from "../strict/strict.ts";
 import { supplyStatus } from "../supply/supply-status.ts";
@@ -16,6 +17,7 @@ interface AppRequestsParts {
   readonly sharedPeers: SharedPeers;
   readonly strict: StrictPeers;
   readonly keyFetcher: KeyFetcher;
+  readonly multicast: Multicast;
   readonly sizes: KeySizes;
   /** @throws Fault when nothing may be done with keys now */
   readonly checkWorking: () => void;
@@ -44,6 +46,8 @@ export class AppRequests implements KeyDoor {
       if (request.destination === request.app) {
         throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
       }
+      if (request.others !== undefined && request.others.length > 0)
+        return this.#parts.multicast.supply(request, answer);
       const mayWait = sharedPeers.waiting < this.#context.policy.maxWaiting;
       const other = strict.get(home);
       checkSize(request, other?.sizes ?? sharedPeers.sizes(home));
@@ -55,10 +59,11 @@ export class AppRequests implements KeyDoor {
   }
 
   fetch(request: FetchRequest, answer: Answer): () => void {
-    const { apps, sharedPeers, strict, keyFetcher, checkWorking } = this.#parts;
+    const { apps, sharedPeers, strict, multicast, keyFetcher, checkWorking } = this.#parts;
     try {
       checkWorking();
       apps.checkFetch(request.app);
+      if (multicast.knows(request)) return multicast.fetch(request, answer);
       const source = this.#sourceOf(request, apps.homesOf(request.initiator));
       const other = strict.get(source);
       if (other !== undefined) return other.held.request(request, answer);

@@ -9,8 +9,10 @@ import { ENDED_US, inSlices, PART } from "../common/slices.ts";
 import type { ReceivedKeys } from "../fetch/received-keys.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
+import type { Multicast } from "../multicast/multicast.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { StrictPeers } from "../strict/strict.ts";
+import type { BundleInventory } from "../strict/strict-inventory.ts";
 import type { SourceStock } from "../supply/stock.ts";
 
 const TICK_MS = 1000;
@@ -35,6 +37,7 @@ export interface Keeping {
   readonly peers: ReadonlyMap<string, Peer>;
   readonly links: ReadonlyMap<string, LinkInventory>;
   readonly strict: StrictPeers;
+  readonly multicast: Multicast;
 }
 
 /** Ageing, key rotation, the saved clock and the orderly end, in slices beside the normal work. */
@@ -62,6 +65,10 @@ export class Housekeeping {
     });
   }
 
+  #bundles(): BundleInventory[] {
+    return [...this.#books.strict.books(), ...this.#books.multicast.copies.books()];
+  }
+
   #sharedPeers(): Pair[] {
     return [this.#books.local, ...this.#books.peers.values()];
   }
@@ -73,6 +80,7 @@ export class Housekeeping {
     const oldestHeld = ages.nowOn() - policy.maxAgeMs - policy.fetchWindowMs;
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     this.#books.strict.expire();
+    this.#books.multicast.expire();
     for (const { stock, held } of this.#sharedPeers()) {
       await this.#untilDone(() => stock.tidy(oldestOwn, shortBytes, PART));
       // rule: keep-for-fetch-window
@@ -150,7 +158,7 @@ export class Housekeeping {
         await rows.commit();
       });
     }
-    for (const book of this.#books.strict.books()) {
+    for (const book of this.#bundles()) {
       await inSlices(this.#context, [...book.bundles], async (part) => {
         const rows = vault.change();
         for (const bundle of part.filter((one) => book.has(one))) book.write(bundle, rows);
@@ -188,7 +196,7 @@ export class Housekeeping {
       for (const key of stock.keys()) used.set(key.block, () => [{ offset: 0, length: key.carved }]);
       for (const key of held.keys()) used.set(key.block, () => key.used());
     }
-    for (const { bundles } of this.#books.strict.books()) {
+    for (const { bundles } of this.#bundles()) {
       for (const bundle of bundles) used.set(bundle.block, () => bundle.used());
     }
     for (const link of this.#books.links.values()) {

@@ -20,6 +20,8 @@ import { KeyFetcher } from "../fetch/fetch.ts";
 import { type BlockFeed, Intake } from "../links/intake.ts";
 import { setLinkState } from "../links/link-admin.ts";
 import { LinkInventory, type LinkSettings } from "../links/link-inventory.ts";
+import { Multicast } from "../multicast/multicast.ts";
+import type { MulticastHost } from "../multicast/multicast-host.ts";
 import { LocalStock } from "../peers/local-stock.ts";
 import { Peer } from "../peers/peer.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
@@ -83,6 +85,8 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   readonly strict: StrictPeers;
   /** The proactive mode. */
   readonly sessions: Sessions;
+  /** Keys that several applications get. */
+  readonly multicast: Multicast;
   /** What other KMs ask of this one. */
   readonly peerEvents: PeerRequests;
   /** Key streams, if this KM has a door for them. */
@@ -127,17 +131,19 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     });
     this.#keyFetcher = new KeyFetcher(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
-    const { peers, relays, sessions } = this;
+    this.multicast = new Multicast(this.#multicastHost(quotas));
+    const { peers, relays, sessions, multicast } = this;
     const checkWorking = () => this.#checkWorking();
     this.#desk = new AppRequests(context, {
       ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, strict: this.strict, keyFetcher: this.#keyFetcher },
-      ...{ sizes, checkWorking },
+      ...{ multicast, sizes, checkWorking },
     });
     const streams = (): Streams | undefined => this.#streams;
     this.peerEvents = new PeerRequests(context, {
       peers,
       relays,
       sessions,
+      multicast,
       strict: this.strict,
       streams,
       checkWorking,
@@ -164,9 +170,10 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       await loadInventory(manager.context, {
         link: (id) => manager.links.get(id),
         pair: (peer) => manager.pair(peer as KmId),
-        others: manager.strict.load(),
+        others: [...manager.strict.load(), ...manager.multicast.copies.load()],
       });
       await manager.strict.begin(restored ? "restored" : ages.wentBack ? "clock" : undefined);
+      await manager.multicast.copies.begin(restored);
       if (restored) await manager.#housekeeping.destroyAll("restored");
       else if (ages.wentBack) await manager.#housekeeping.retireOwned();
       await manager.#housekeeping.expire();
@@ -232,6 +239,19 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     });
     this.#streams = made;
     return made;
+  }
+
+  #multicastHost(quotas: Quotas): MulticastHost {
+    return {
+      context: this.context,
+      quotas,
+      checkWorking: () => this.#checkWorking(),
+      homeOf: (app) => this.#apps.get(app).home,
+      sizes: (home) => this.#sharedPeers.sizes(home),
+      peerOf: (km) => this.#connected(km)?.connection,
+      supply: (request, answer) => this.#desk.supply(request, answer),
+      fetch: (request, answer) => this.#desk.fetch(request, answer),
+    };
   }
 
   #connected(km: KmId): Peer | undefined {
@@ -302,6 +322,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       throw new Fault("MALFORMED_REQUEST", { text: `${id} is no peer of this KM that proves keys` });
     this.peerEvents.drop(peer, "an operator began anew with this peer");
     await forgetPeer(this.context, peer);
+    await this.multicast.copies.endAll(peer.id, "forgotten");
   }
 
   /** Takes what a link's module brings from now on, of whatever run. @throws Fault MALFORMED_REQUEST, BUSY, STORE_UNAVAILABLE */

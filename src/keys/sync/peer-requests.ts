@@ -26,12 +26,19 @@ export interface StreamPeers {
   disconnected(peer: KmId): void;
 }
 
+/** What holds multicast keys is told of them. */
+export interface MulticastPeers {
+  /** @throws Fault */
+  told(peer: KmId, entries: readonly ExtensionEntry[]): Promise<void>;
+}
+
 /** Where what they ask belongs. */
 export interface PeerPlaces {
   readonly peers: ReadonlyMap<KmId, Peer>;
   readonly relays: RelayNetwork;
   readonly strict: StrictPeers;
   readonly sessions: Sessions;
+  readonly multicast: MulticastPeers;
   /** Undefined where there is no door for them. */
   streams(): StreamPeers | undefined;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
@@ -105,6 +112,7 @@ export class PeerRequests implements PeerEvents {
     const exchange = this.#connection(connection);
     this.#places.sessions.told(connection.id, entries);
     this.#streamsTold(connection.id, entries);
+    await this.#places.multicast.told(connection.id, entries);
     await exchange.told(entries);
   }
 

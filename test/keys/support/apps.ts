@@ -68,7 +68,7 @@ export function readGrant(grant: Grant): GivenKey[] {
   });
 }
 
-export interface Wish extends Pick<SupplyRequest, "only" | "rather"> {
+export interface Wish extends Pick<SupplyRequest, "only" | "rather" | "others"> {
   readonly app: string;
   readonly to: string;
   readonly count?: number;

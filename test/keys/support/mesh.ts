@@ -20,6 +20,8 @@ export interface MeshWanted {
   readonly slots?: number;
   /** Of links that differ. */
   readonly blockBytesOf?: Readonly<Record<string, number>>;
+  /** Further applications, as `app-b2`: at home at the KM of their letter. */
+  readonly apps?: readonly string[];
   /** Of a destination, at every KM. */
   readonly paths?: Readonly<Record<string, number>>;
 }
@@ -45,7 +47,7 @@ export class Mesh {
   readonly wires: readonly Wire[];
 
   constructor({ links, policy, blockBytes = 4096, keepBlocks = 64, slots, ...more }: MeshWanted) {
-    const { paths = {}, blockBytesOf = {} } = more;
+    const { paths = {}, blockBytesOf = {}, apps = [] } = more;
     const bytesOf = (id: string): number => blockBytesOf[id] ?? blockBytes;
     const kms = [...new Set(links.flatMap((id) => [...id.slice(0, 2)]))].sort().map(nodeName);
     this.links = links.map((id, at) => ({
@@ -55,7 +57,11 @@ export class Mesh {
     }));
     const common = {
       policy: { ...POLICY, ...policy },
-      apps: kms.map((home) => ({ id: appId(`app-${home.slice(3)}`), home, quota: QUOTA })),
+      apps: [...kms.map((home) => `app-${home.slice(3)}`), ...apps].map((id) => ({
+        id: appId(id),
+        home: nodeName(id.charAt(4)),
+        quota: QUOTA,
+      })),
       topology: this.links.map(({ id, ends }) => ({ id, kms: ends, cost: 1 })),
       paths: new Map(Object.entries(paths).map(([letter, count]) => [nodeName(letter), count])),
     };

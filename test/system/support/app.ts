@@ -5,7 +5,7 @@ import { type AkClient, type AkClientOptions, connectAk } from "../../../src/ak/
 import { appFiles, authorityFiles, networkPlaces } from "../../../src/cli/provision/plan.ts";
 import type { Endpoint } from "../../../src/config.ts";
 import { kmId } from "../../../src/core/ids.ts";
-import { Sae, type SaeKey } from "./sae.ts";
+import { Sae, type SaeKey, type Wish } from "./sae.ts";
 
 /** The KM of an app, as the app knows it. */
 export interface Home {
@@ -37,7 +37,7 @@ export class App implements Disposable {
   }
 
   /** ETSI GS QKD 014. @throws SaeRefusal, Error */
-  encKeys(destination: string, wish: { readonly number?: number; readonly size?: number } = {}): Promise<SaeKey[]> {
+  encKeys(destination: string, wish: Wish = {}): Promise<SaeKey[]> {
     return this.sae.encKeys(destination, wish);
   }
 

@@ -40,10 +40,12 @@ export class Unreached extends Error {
   override readonly name = "Unreached";
 }
 
-interface Wish {
+/** The body of Get key. */
+export interface Wish {
   readonly number?: number;
   /** Bits. */
   readonly size?: number;
+  readonly additional_slave_SAE_IDs?: readonly string[];
 }
 
 export class Sae implements Disposable {
