@@ -75,23 +75,29 @@ function stockOf(peer: PeerFacts, self: string): string {
   return `${name} ${count(peer.storedKeys)}${peer.strict ? " strict" : ""}`;
 }
 
-/** Members of KMs that are several machines, as the one that was asked knows them; nothing where there are none. */
+/** Members of KMs that are several machines: what each says of itself, or else what another says of it; nothing where there are none. */
 export function memberTable(kms: readonly KmView[]): string[] {
-  const rows = kms.flatMap(({ id, report }) => (report?.cluster ? memberRows(id, report.cluster) : []));
-  return rows.length === 0
-    ? []
-    : columns([["member", "state", "generation", "lags by", "lease left", "etcd"], ...rows]);
+  const reports = kms.flatMap(({ report }) => (report?.cluster ? [{ km: report.km, cluster: report.cluster }] : []));
+  const rows = new Map([
+    ...reports.flatMap(({ km, cluster }) => cluster.others.map((other) => otherRow(km, other))),
+    ...reports.map(({ km, cluster }) => ownRow(km, cluster)),
+  ]);
+  if (rows.size === 0) return [];
+  const sorted = [...rows.values()].toSorted(([one = ""], [other = ""]) => one.localeCompare(other));
+  return columns([["member", "state", "generation", "lags by", "lease left", "etcd"], ...sorted]);
 }
 
-function memberRows(km: string, { member, state, generation, lagMs, leaseLeftMs, etcd, others }: ClusterReport) {
+type Row = readonly string[];
+
+function ownRow(km: string, { member, state, generation, lagMs, leaseLeftMs, etcd }: ClusterReport): [string, Row] {
+  const name = `${km}.${member}`;
   const lag = lagMs === 0 ? "nothing" : seconds(lagMs);
-  return [
-    [`${km}.${member}`, state, String(generation), lag, seconds(leaseLeftMs), etcd],
-    ...others.map((other) => {
-      const behind = other.behind === 0 ? "nothing" : `${count(other.behind)} writes`;
-      return [`${km}.${other.member}`, other.state, "–", behind, "–", "–"];
-    }),
-  ];
+  return [name, [name, state, String(generation), lag, seconds(leaseLeftMs), etcd]];
+}
+
+function otherRow(km: string, { member, state, behind }: ClusterReport["others"][number]): [string, Row] {
+  const name = `${km}.${member}`;
+  return [name, [name, state, "–", behind === 0 ? "nothing" : `${count(behind)} writes`, "–", "–"]];
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

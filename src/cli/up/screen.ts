@@ -1,7 +1,7 @@
 // The live table of `qkm up` on a terminal: links, KMs, what went wrong, and what to try.
 
 import { fitted } from "../common/columns.ts";
-import { type KmView, kmTable, linkTable } from "../common/report-tables.ts";
+import { type KmView, kmTable, linkTable, memberTable } from "../common/report-tables.ts";
 import type { RecentFault } from "./running.ts";
 
 export interface ScreenView {
@@ -23,10 +23,12 @@ export function drawScreen({ dir, upSeconds, kms, faults, commands, view }: Scre
   const recent = faults.slice(-FAULTS_SHOWN).map(({ at, where, sentence }) => {
     return `${at.toLocaleTimeString("en", CLOCK)}  ${where}  ${sentence}`;
   });
+  const members = memberTable(kms);
   const sections = [
     [`qkm reference network   up ${duration(upSeconds)}   Ctrl-C ends it`, dir],
     linkTable(kms),
     kmTable(kms),
+    ...(members.length === 0 ? [] : [members]),
     ["recent faults", ...(recent.length === 0 ? ["none"] : recent).map((line) => `  ${line}`)],
     ...(view === undefined ? [] : [["look at it in a browser (the link works once)", `  ${view}`]]),
     ["try, in another terminal", ...commands.map((line) => `  ${line}`)],

@@ -29,6 +29,19 @@ test("members are shown with state, generation, lag and lease", () => {
   ]);
 });
 
+test("what a member says of itself counts more than what the other says of it", () => {
+  const standby: ClusterReport = {
+    ...{ member: "2", state: "standby", generation: 7, lagMs: 0, leaseLeftMs: 1900, etcd: "ready" },
+    others: [{ member: "1", state: "active", behind: 0 }],
+  };
+  const both = [CLUSTER, standby].flatMap((cluster) => view({ ...REPORT, cluster }));
+  expect(memberTable(both).map((line) => line.split(/ {2,}/))).toEqual([
+    ["member", "state", "generation", "lags by", "lease left", "etcd"],
+    ["km-b.1", "active", "7", "nothing", "2.4 s", "ready"],
+    ["km-b.2", "standby", "7", "nothing", "1.9 s", "ready"],
+  ]);
+});
+
 test("a standby that is asked is a standby, not a KM without its token", () => {
   const cluster: ClusterReport = { ...CLUSTER, state: "standby", lagMs: 1500 };
   const report: KmReport = { ...REPORT, ready: false, vault: { ...REPORT.vault, token: "gone" }, cluster };

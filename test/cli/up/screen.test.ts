@@ -57,6 +57,15 @@ test("it shows a link once with both ends, and each KM with state, counts and st
   expect(lines[0]).toContain("1:02:03");
 });
 
+test("it shows the members of a KM that is several machines", () => {
+  const cluster = { member: "1", state: "active", generation: 9, lagMs: 0, leaseLeftMs: 2_000, etcd: "ready" } as const;
+  const others = [{ member: "2", state: "standby", behind: 0 }] as const;
+  const active = { ...report("km-b", "km-a"), cluster: { ...cluster, others } };
+  const lines = drawScreen({ ...VIEW, kms: [{ id: "km-b.1", pid: 12, report: active, counts: undefined }] });
+  expect(lines).toContain("km-b.1  active   9           nothing  2.0 s       ready");
+  expect(row(lines, "km-b.2")).toContain("standby");
+});
+
 test("no line is longer than 80 columns, and what is cut shows it", () => {
   const lines = drawScreen(VIEW);
   for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
