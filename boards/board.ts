@@ -1,5 +1,7 @@
 // What a board is: the hardware that the appliance runs on, as data.
 
+import type { Indicator } from "../src/device/indicators.ts";
+
 /** Speeds that a serial line can be set to, in bit/s. */
 type Baud = 9_600 | 19_200 | 38_400 | 57_600 | 115_200 | 230_400 | 460_800 | 921_600;
 
@@ -29,8 +31,8 @@ export interface Board {
   readonly watchdog:
     | { readonly device: string; readonly timeoutS: number; readonly kernelModule: string | undefined }
     | undefined;
-  /** Lights, by their names in /sys/class/leds. */
-  readonly indicators: { readonly healthy: string | undefined; readonly fault: string | undefined };
+  /** Lights, by their names in /sys/class/leds, and what each does when. */
+  readonly indicators: readonly Indicator[];
   /** Locked memory; `allowUnlocked` is for development only. */
   readonly memory: { readonly slabBytes: number; readonly ringBytes: number; readonly allowUnlocked: boolean };
   /** What its image is made of, if one is made. */

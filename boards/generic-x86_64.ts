@@ -13,7 +13,7 @@ export const genericX86 = {
   hidIds: [{ vendorId: 0x1209, productId: 0x7a1b }],
   token: { module: "/usr/lib/softhsm/libsofthsm2.so", softhsm: true },
   watchdog: { device: "/dev/watchdog0", timeoutS: 30, kernelModule: "iTCO_wdt" },
-  indicators: { healthy: undefined, fault: undefined },
+  indicators: [],
   memory: { slabBytes: 4 << 20, ringBytes: 1 << 20, allowUnlocked: false },
   image: {
     kernel: {

@@ -13,7 +13,7 @@ export const host = {
   hidIds: [],
   token: { module: "/usr/lib/softhsm/libsofthsm2.so", softhsm: true },
   watchdog: undefined,
-  indicators: { healthy: undefined, fault: undefined },
+  indicators: [],
   memory: { slabBytes: 4 << 20, ringBytes: 1 << 20, allowUnlocked: false },
   image: undefined,
 } as const satisfies Board;

@@ -13,7 +13,11 @@ export const raspberryPiCm4 = {
   hidIds: [{ vendorId: 0x1209, productId: 0x7a1b }],
   token: { module: "/usr/lib/softhsm/libsofthsm2.so", softhsm: true },
   watchdog: { device: "/dev/watchdog0", timeoutS: 15, kernelModule: "bcm2835_wdt" },
-  indicators: { healthy: "ACT", fault: "PWR" },
+  // The green and the red one of the carrier board.
+  indicators: [
+    { led: "ACT", shows: { booting: "blinking", healthy: "on", degraded: "on", fault: "off", zeroised: "off" } },
+    { led: "PWR", shows: { booting: "off", healthy: "off", degraded: "blinking", fault: "on", zeroised: "blinking" } },
+  ],
   memory: { slabBytes: 4 << 20, ringBytes: 1 << 20, allowUnlocked: false },
   image: {
     kernel: {

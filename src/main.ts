@@ -6,10 +6,13 @@ import { readFileSync } from "node:fs";
 import type { Board } from "../boards/board.ts";
 import { BOARDS } from "../boards/index.ts";
 import { DRIVERS } from "../drivers/index.ts";
+import { openLinuxIndicators } from "../drivers/indicators/linux.ts";
+import { openSystemd } from "../drivers/systemd/notify.ts";
 import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
 import { EXIT } from "./cli/common/exit.ts";
 import { ConfigError, loadConfig, type NodeConfig } from "./config.ts";
 import { CopiedLog } from "./control/copied-log.ts";
+import { ConditionTeller } from "./control/health/condition.ts";
 import { Health } from "./control/health/health.ts";
 import { WatchdogFeeder, watchdogGauges } from "./control/health/watchdog-feeder.ts";
 import { makeLog, openLogFile } from "./control/log.ts";
@@ -19,7 +22,8 @@ import { RecentFaults } from "./control/recent-faults.ts";
 import type { SyslogPorts } from "./control/syslog/syslog.ts";
 import { systemClock, systemPace, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
-import type { Random } from "./core/ports.ts";
+import type { Log, Random } from "./core/ports.ts";
+import type { ConditionDisplay } from "./device/indicators.ts";
 import { type Given, runNode } from "./node/node.ts";
 import { startFailure } from "./node/start-failure.ts";
 
@@ -36,7 +40,7 @@ function watchParent(stop: AbortController): void {
 /** Undefined where neither the configuration nor the board names one. @throws Fault WATCHDOG_UNAVAILABLE when it is required */
 function armWatchdog({ config, health, clock, log, metrics }: Given): WatchdogFeeder | undefined {
   const { required } = config.watchdog;
-  const device = config.watchdog.device ?? watchdogOf(config.node.board);
+  const device = config.watchdog.device ?? boardOf(config.node.board)?.watchdog?.device;
   if (device !== undefined && device !== "none") {
     const ports = { open: openLinuxWatchdog, health, clock, log, meter: metrics.meter };
     const feeder = new WatchdogFeeder({ device, required }, ports);
@@ -49,9 +53,19 @@ function armWatchdog({ config, health, clock, log, metrics }: Given): WatchdogFe
   });
 }
 
-function watchdogOf(board: string): string | undefined {
+function boardOf(name: string): Board | undefined {
   const boards: Readonly<Record<string, Board>> = BOARDS;
-  return boards[board]?.watchdog?.device;
+  return boards[name];
+}
+
+/** What shows an operator what this KM is like: the board's lights, and systemd where it started this process. */
+function displaysOf({ node }: NodeConfig, log: Log): ConditionDisplay[] {
+  const lights = boardOf(node.board)?.indicators ?? [];
+  const systemd = openSystemd(process.env);
+  return [
+    ...(lights.length === 0 ? [] : [openLinuxIndicators(lights, log)]),
+    ...(systemd === undefined ? [] : [systemd]),
+  ];
 }
 
 /** Undefined where the configuration has none; its code is not loaded then. */
@@ -94,12 +108,13 @@ async function main(): Promise<void> {
     process.exit(EXIT.internal);
   });
   using health = new Health(systemClock);
+  using condition = new ConditionTeller(displaysOf(config, log), { health, clock: systemClock });
   const metrics = makeMetrics();
   const world = { clock: systemClock, random: systemRandom, pace: systemPace() };
   await using syslog = await syslogOf(config, { ...world, log, meter: metrics.meter });
   copied.open(syslog);
   if (syslog !== undefined) metrics.collect(syslog.gauges);
-  const base: Given = { config, log, faults, metrics, ...world, health, syslog, stop };
+  const base: Given = { config, log, faults, metrics, ...world, health, condition, syslog, stop };
   let watchdog: WatchdogFeeder | undefined;
   try {
     watchdog = armWatchdog(base);

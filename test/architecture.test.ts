@@ -57,11 +57,13 @@ const MAY: Readonly<Record<string, string>> = {
   "drivers/hid/": "src/core/ src/kq/ node-hid node: type src/device/",
   "drivers/pkcs11/": "src/core/ src/kq/ src/device/token.ts pkcs11js node: type src/device/",
   "drivers/watchdog/": "src/core/ src/kq/ node: type src/device/",
+  "drivers/indicators/": "node: type src/core/ src/device/",
+  "drivers/systemd/": "src/core/ type src/device/",
   "drivers/simulator/": "src/core/ src/kq/ serialport node: type src/device/",
   "drivers/index.ts": "drivers/ type src/device/",
   "boards/image/": "boards/ node:",
   "boards/qemu/": "boards/ node:",
-  "boards/": "type drivers/",
+  "boards/": "type drivers/ src/device/",
 };
 const FREE = ["src/main.ts", "src/node/", "src/cli/", "test/"];
 /** Parts of Node that touch nothing outside the process. */

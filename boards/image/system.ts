@@ -69,7 +69,12 @@ export function filesOf({ board, image, version, keyring }: SystemOptions): Read
   return {
     [unit("qkm-provision.service")]: tty + lines(`DeviceAllow=${board.console ?? "/dev/console"} rw`),
     [unit("qkm-console.service")]: tty + lines(`DeviceAllow=${board.console ?? "/dev/console"} rw`),
-    [unit("qkm.service")]: lines("[Service]", ...devicesOf(board).map((device) => `DeviceAllow=${device} rw`)),
+    [unit("qkm.service")]: lines(
+      "[Service]",
+      ...devicesOf(board).map((device) => `DeviceAllow=${device} rw`),
+      // Else all of /sys is read only to it.
+      ...board.indicators.map(({ led }) => `ReadWritePaths=-/sys/class/leds/${led}`),
+    ),
     [unit("qkm-trial.timer")]: lines("[Timer]", "OnBootSec=", `OnBootSec=${image.boot.trialS}`),
     "etc/qkm/environment": lines(`QKM_BOARD=${board.name}`, "NODE_COMPILE_CACHE=/opt/qkm/cache"),
     "etc/udev/rules.d/70-qkm.rules": udevRules(board),
@@ -102,7 +107,7 @@ function devicesOf(board: Board): string[] {
 
 const hex = (id: number): string => id.toString(16).padStart(4, "0");
 
-const udevRules = ({ hidIds }: Board): string =>
+const udevRules = ({ hidIds, indicators }: Board): string =>
   lines(
     "# HID modules and the watchdog are the key manager's; a config medium is looked into when it is plugged in.",
     ...hidIds.map(
@@ -111,6 +116,10 @@ const udevRules = ({ hidIds }: Board): string =>
     ),
     'SUBSYSTEM=="watchdog", GROUP="qkm", MODE="0660"',
     'KERNEL=="watchdog", GROUP="qkm", MODE="0660"',
+    ...indicators.map(
+      ({ led }) =>
+        `SUBSYSTEM=="leds", KERNEL=="${led}", RUN+="/bin/sh -c 'cd /sys%p && chgrp qkm brightness trigger && chmod g+w brightness trigger'"`,
+    ),
     'SUBSYSTEM=="block", ENV{ID_FS_LABEL}=="QKM-CONFIG", TAG+="systemd", ENV{SYSTEMD_WANTS}+="qkm-medium-plugged.service"',
   );
 

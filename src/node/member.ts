@@ -88,6 +88,7 @@ async function standBy(given: Given, member: Member): Promise<boolean> {
   parts.use(await startControl(config.node.controlSocket, standbyCommands(report, stop), log));
   const credentials = new NodeCredentials(config, log);
   await openMetricsDoors({ config, metrics: own, log, credentials }, parts);
+  given.condition.from(() => "healthy");
   process.stdout.write("standby\n");
   log.info({ km: config.node.id, ...member.report() }, "this member stands by");
   return await member.becomeActive(stop.signal);

@@ -9,6 +9,7 @@ import type { AuditWriter, LateAudit } from "../control/audit/audit-writer.ts";
 import { certificateReader } from "../control/certificates.ts";
 import type { ControllerState } from "../control/controller/answers.ts";
 import { startController } from "../control/controller/endpoint.ts";
+import { type ConditionTeller, conditionOf } from "../control/health/condition.ts";
 import { type Health, healthGauges } from "../control/health/health.ts";
 import { progressChecksOf } from "../control/health/progress-checks.ts";
 import type { SettableLog } from "../control/log.ts";
@@ -70,6 +71,8 @@ export interface Given {
   readonly random: typeof systemRandom;
   readonly pace: Pace;
   readonly health: Health;
+  /** Tells lights and service manager what the KM is like. */
+  readonly condition: Pick<ConditionTeller, "from">;
   /** Of a KM with several members, this one is active; undefined for a KM that is one machine. */
   readonly membership?: Membership;
   /** Where a copy of the log and the audit log goes. */
@@ -134,6 +137,9 @@ export async function runNode(given: Given): Promise<void> {
     zeroised: false,
     loop: parts.use(measureLoop(base.clock)),
   };
+  given.condition.from(() => (node.zeroised ? "zeroised" : conditionOf(report(base, node))));
+  // What is closed reports nothing.
+  parts.defer(() => given.condition.from(() => (node.zeroised ? "zeroised" : "booting")));
   parts.use(await startControl(config.node.controlSocket, commandsOf(base, node), log));
   await openMetrics(base, node, parts);
   await openDoors(base, node, parts);

@@ -2,6 +2,7 @@
 
 import type { Board } from "../../boards/board.ts";
 import { BOARDS } from "../../boards/index.ts";
+import { CONDITIONS } from "../../src/device/indicators.ts";
 
 const boards: readonly Board[] = Object.values(BOARDS);
 const code = (text: string): string => `\`${text}\``;
@@ -27,6 +28,13 @@ const TABLES: Readonly<Record<string, () => string>> = {
         list(hidIds.map(({ vendorId, productId }) => `${hex(vendorId)}:${hex(productId)}`)),
         watchdog === undefined ? "–" : `${code(watchdog.kernelModule ?? watchdog.device)}, ${watchdog.timeoutS} s`,
       ]),
+    ),
+  lights: () =>
+    table(
+      ["board", "light", ...CONDITIONS],
+      boards.flatMap(({ name, indicators }) =>
+        indicators.map(({ led, shows }) => [code(name), code(led), ...CONDITIONS.map((condition) => shows[condition])]),
+      ),
     ),
   images: () =>
     table(

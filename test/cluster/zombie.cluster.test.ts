@@ -10,7 +10,8 @@ import { Stage } from "./support/stage.ts";
 
 const PAIR = { source: "km-b", destination: "km-c", initiator: "app-b1", target: "app-c1" } as const;
 const STOPPED_MS = 5_000;
-const AHEAD_BYTES = 2 * 4_096;
+/** Durable marks run ahead by two chunks for each KMA-key that is open: a slow store has some of them open. */
+const MOST_AHEAD_BYTES = 16 * 2 * 4_096;
 let stage: Stage;
 
 beforeAll(async () => {
@@ -45,7 +46,7 @@ test("design 14: a member paused in the middle of supply hands out what lies bel
   for (let n = 0; n < 20; n++) oracle.supplied(PAIR, taken(await zombie.getKeys(asked)));
   // Sent before it is stopped, and more behind: it finds them when it goes on.
   process.kill(old.pid, "SIGSTOP");
-  const late = Array.from({ length: 200 }, () => zombie.getKeys(asked));
+  const late = Array.from({ length: 1_000 }, () => zombie.getKeys(asked));
   const answers = Promise.allSettled(late);
   await eventually("another member is active", () => stage.active.id !== old.id);
   await using next = await at(stage.active, 5_000);
@@ -61,7 +62,7 @@ test("design 14: a member paused in the middle of supply hands out what lies bel
     fromZombie += keys.reduce((sum, { key }) => sum + key.length, 0);
   }
   expect(oracle.violations).toEqual([]);
-  expect(fromZombie).toBeLessThanOrEqual(3 * AHEAD_BYTES);
+  expect(fromZombie).toBeLessThanOrEqual(MOST_AHEAD_BYTES);
   await eventually("it stands by", async () => (await stage.report(old.id)).state === "standby");
   // What it handed out is as good as any key.
   const target = stage.apps.find(({ id }) => id === PAIR.target);
@@ -91,7 +92,7 @@ test("design 14: without etcd's quorum supply goes on to the durable marks, is r
   while (performance.now() - begun < STOPPED_MS) outcomes.push(await ask());
   for (const { pid } of voters) process.kill(pid, "SIGCONT");
   expect(outcomes[0]).toBe("key");
-  expect(outcomes.filter((outcome) => outcome === "key").length).toBeLessThanOrEqual((4 * AHEAD_BYTES) / 256);
+  expect(outcomes.filter((outcome) => outcome === "key").length).toBeLessThanOrEqual(MOST_AHEAD_BYTES / 256);
   expect(new Set(outcomes)).toEqual(new Set(["key", "STORE_UNAVAILABLE"]));
   // Its lease has ended meanwhile: whichever member takes over, by itself.
   await eventually("it supplies again", async () => (await ask()) === "key");

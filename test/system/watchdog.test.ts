@@ -1,6 +1,10 @@
-// A whole KM and a model of its watchdog: what stops the kicks, and which end disarms it.
+// A whole KM with models of its watchdog and of systemd: what stops the kicks, which end disarms it, what systemd is told.
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ModelSystemd } from "../support/model-systemd.ts";
 import { ModelWatchdog } from "../support/model-watchdog.ts";
 import { eventually } from "./support/eventually.ts";
 import type { Km } from "./support/km.ts";
@@ -8,10 +12,16 @@ import { type Network, startNetwork } from "./support/network.ts";
 
 const TIMEOUT_MS = 2_500;
 
+const dir = mkdtempSync(join(tmpdir(), "qkm-watchdog-"));
+let systemd: ModelSystemd;
 let watchdog: ModelWatchdog;
 let network: Network;
 let km: Km;
 beforeAll(async () => {
+  systemd = new ModelSystemd(join(dir, "notify"));
+  // As systemd does; the processes of tests take what this one has.
+  process.env.NOTIFY_SOCKET = systemd.path;
+  process.env.WATCHDOG_USEC = "30000000";
   watchdog = new ModelWatchdog(TIMEOUT_MS);
   const config = { watchdog: { device: watchdog.device, required: true } };
   network = await startNetwork({ kms: [{ id: "km-a", apps: ["app-a1", "app-a2"] }], links: [], config });
@@ -20,6 +30,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await network?.[Symbol.asyncDispose]();
   watchdog?.[Symbol.dispose]();
+  systemd?.[Symbol.dispose]();
+  delete process.env.NOTIFY_SOCKET;
+  delete process.env.WATCHDOG_USEC;
+  rmSync(dir, { recursive: true });
 });
 
 /** Waits until the running KM has kicked it some times more. */
@@ -35,6 +49,14 @@ test("a KM that runs kicks its watchdog all the time, and says so", async () => 
   expect(page.sum("qkm_watchdog_armed")).toBe(1);
   expect(page.sum("qkm_watchdog_kicks_total")).toBeGreaterThan(0);
   expect((await km.status()).health).toMatchObject({ healthy: true });
+});
+
+test("systemd is told that the KM is ready, and again and again that it lives", async () => {
+  await eventually("it is ready", () => systemd.lines.includes("READY=1"));
+  await eventually("it is healthy", () => systemd.lines.includes("STATUS=healthy"));
+  systemd.forget();
+  await eventually("it lives", () => systemd.lines.filter((line) => line === "WATCHDOG=1").length >= 2);
+  expect(systemd.lines).not.toContain("READY=1");
 });
 
 test("design 9: a KM that is frozen kicks no more: the watchdog resets the machine", async () => {
@@ -62,9 +84,12 @@ test("an orderly stop disarms it", async () => {
 test("a KM that is zeroised has ended in order too: it is disarmed", async () => {
   await km.start();
   await kicked();
+  // Its socket holds a few lines only.
+  systemd.forget();
   await expect(km.control("zeroise")).resolves.toBeDefined();
   await km.exited;
   expect(watchdog.isDisarmed).toBe(true);
+  expect(systemd.lines.slice(-2)).toEqual(["STOPPING=1", "STATUS=zeroised"]);
 });
 
 test("a KM that requires a watchdog does not start without one", async () => {
