@@ -7,6 +7,7 @@ import { programFor } from "../../../src/cli/common/program.ts";
 const COMMANDS = [
   ...["up", "init", "run", "check", "forget", "accept-module", "console", "status", "selftest", "view", "controller"],
   ...["app get-key", "app get-key-by-id", "app session", "app listen"],
+  ...["ca issue", "ca renew", "ca revoke", "ca crl"],
   ...["cluster status", "cluster hand-over"],
   ...["audit verify", "audit show", "audit trace", "zeroise", "module", "bench", "forget", "accept-module"],
   ...["appliance provision", "appliance sign", "appliance ports"],
