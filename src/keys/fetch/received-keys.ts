@@ -242,6 +242,13 @@ export class ReceivedKeys {
     };
   }
 
+  /** How long the oldest are held, at most so many: a source whose clock was wrong while it was off may think them younger. */
+  ages(most: number): { readonly serial: number; readonly s: number }[] {
+    const now = this.#context.ages.nowOn();
+    const oldest = [...this.#keys.values()].slice(0, most);
+    return oldest.map(({ serial, bornAt }) => ({ serial, s: Math.ceil((now - bornAt) / 1000) }));
+  }
+
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
   #forget(key: ReceivedKey, change: Change): void {
     this.#keys.delete(key.serial);

@@ -9,7 +9,7 @@ export class SourceKey {
   readonly serial: number;
   readonly block: BlockId;
   readonly length: number;
-  readonly bornAt: number;
+  #bornAt: number;
   /** How it came to its destination. */
   readonly route: KeyRoute;
   readonly idKey: KeyIdKey;
@@ -31,10 +31,20 @@ export class SourceKey {
     this.serial = row.serial;
     this.block = row.block;
     this.length = row.length;
-    this.bornAt = row.bornAt;
+    this.#bornAt = row.bornAt;
     this.route = row.route ?? "direct";
     this.idKey = idKey;
     this.sealed = sealed;
+  }
+
+  /** When its relay was sent, by the age clock. */
+  get bornAt(): number {
+    return this.#bornAt;
+  }
+
+  /** It is at least as old as that. */
+  bornBy(at: number): void {
+    this.#bornAt = Math.min(this.#bornAt, at);
   }
 
   /** Bytes left to carve. */

@@ -11,7 +11,7 @@ import { MAX_LIST_CHARS, MAX_MARKS } from "./state-reader.ts";
 
 const NAME = "qkm_state";
 /** What is told at most, the newest: together below what the other end reads (65,536 runs, marks among them). */
-const MOST = { blocks: 40_000, held: 10_000, witnessed: 6_000, spent: 5_000, marks: 4_000 } as const;
+const MOST = { blocks: 40_000, held: 10_000, witnessed: 6_000, spent: 5_000, marks: 4_000, aged: 500 } as const;
 
 /** Our state towards another KM. Notes how far arrivals and serials are told with it. */
 export function stateEntries(peer: Peer): ExtensionEntry[] {
@@ -37,6 +37,7 @@ export function stateEntries(peer: Peer): ExtensionEntry[] {
     ...inParts(partly.slice(-MOST.witnessed), MAX_MARKS).map((part) =>
       entry("witnessed", { marks: part.map(({ serial, witness }) => ({ serial, offset: witness })) }),
     ),
+    ...inParts(held.ages(MOST.aged), MAX_MARKS).map((ages) => entry("aged", { ages })),
     entry("end", {}),
   ];
 }

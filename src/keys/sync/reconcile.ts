@@ -27,6 +27,8 @@ export async function reconcile(context: Context, peer: Peer, state: PeerState):
   const change = context.vault.change();
   for (const link of links) reconcileLink(context, link, state.links.get(link.settings.id), change);
   const { stock, held } = peer;
+  // How long this end was off is a guess by its wall clock; the other end may know better.
+  for (const key of stock.keys()) key.bornBy(context.ages.now() - 1000 * (state.aged.get(key.serial) ?? 0));
   stock.nextSerial = Math.max(stock.nextSerial, state.accepted + 1);
   // What was given and has not come by now was given up with its connection.
   held.raise(Math.max(state.given, state.proved));

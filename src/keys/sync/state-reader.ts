@@ -53,6 +53,8 @@ export interface PeerState {
   isHeld(serial: number): boolean;
   isSpent(serial: number): boolean;
   readonly witnessed: readonly Mark[];
+  /** How long it has held the oldest of ours, in seconds, by serial; nothing from a KM of an earlier version. */
+  readonly aged: ReadonlyMap<number, number>;
 }
 
 type Given = Pick<PeerState, "given" | "proved" | "givenUp">;
@@ -65,6 +67,7 @@ class Draft {
   accepted: number | undefined;
   readonly marks = new Map<number, number>();
   readonly witnessed = new Map<number, number>();
+  readonly aged = new Map<number, number>();
   readonly held = new RunSet();
   readonly spent = new RunSet();
 }
@@ -100,9 +103,11 @@ export class StateReader {
         this.#draft.accepted = once(entry, this.#draft.accepted, serial(entry, "accepted"));
         return undefined;
       case "marks":
-        return this.#marks(entry, this.#draft.marks);
+        return this.#marks(readMarks(entry), entry, this.#draft.marks);
       case "witnessed":
-        return this.#marks(entry, this.#draft.witnessed);
+        return this.#marks(readMarks(entry), entry, this.#draft.witnessed);
+      case "aged":
+        return this.#marks(readAges(entry), entry, this.#draft.aged);
       case "held":
         return this.#runs(entry, "serials", this.#draft.held);
       case "spent":
@@ -142,8 +147,7 @@ export class StateReader {
     if (!into.add(found)) throw malformed(entry, member);
   }
 
-  #marks(entry: ExtensionEntry, into: Map<number, number>): undefined {
-    const found = readMarks(entry);
+  #marks(found: readonly Mark[], entry: ExtensionEntry, into: Map<number, number>): undefined {
     this.#spend("runs", found.length);
     for (const mark of found) {
       if (into.has(mark.serial)) throw repeated(entry);
@@ -178,6 +182,7 @@ function finished({ links, foreign, given, accepted, ...draft }: Draft): PeerSta
     isHeld: draft.held.has,
     isSpent: draft.spent.has,
     witnessed: marksOf(draft.witnessed),
+    aged: draft.aged,
   };
 }
 
@@ -245,12 +250,19 @@ function readPads(item: ExtensionEntry, name: "pad" | "seen", blockBytes: number
 
 /** The `marks` of an entry. @throws Fault MALFORMED_REQUEST */
 export function readMarks(item: ExtensionEntry): Mark[] {
-  const { marks } = item;
-  if (!Array.isArray(marks)) throw malformed(item, "marks");
-  return marks.map((mark: unknown) => {
-    if (typeof mark !== "object" || mark === null) throw malformed(item, "marks");
-    const fields: ExtensionEntry = { name: item.name, ...mark };
-    return { serial: integer(fields, "serial"), offset: integer(fields, "offset") };
+  return numbersOf(item, "marks", "offset");
+}
+
+/** The `ages` of an entry, seconds as their offsets. @throws Fault MALFORMED_REQUEST */
+const readAges = (item: ExtensionEntry): Mark[] => numbersOf(item, "ages", "s");
+
+function numbersOf(item: ExtensionEntry, member: string, number: string): Mark[] {
+  const list = item[member];
+  if (!Array.isArray(list)) throw malformed(item, member);
+  return list.map((one: unknown) => {
+    if (typeof one !== "object" || one === null) throw malformed(item, member);
+    const fields: ExtensionEntry = { name: item.name, ...one };
+    return { serial: integer(fields, "serial"), offset: integer(fields, number) };
   });
 }
 

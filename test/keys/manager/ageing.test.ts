@@ -65,6 +65,22 @@ describe("a KMA-key", () => {
     expect(stockSize(network.a, network.b)).toBe(0);
   });
 
+  test("design 6: is no younger than its destination says, where the wall clock hid a part of the time switched off", async () => {
+    const { network } = await aged();
+    network.clock.jump(45_000);
+    await network.a.stop();
+    network.wire.cut();
+    await network.run(50_000);
+    network.clock.jump(-45_000);
+    await network.a.boot();
+    network.wire.connect();
+    await network.run(500);
+    expect(stockSize(network.a, network.b)).toBe(4);
+    await network.run(10_000);
+    expect(stockSize(network.a, network.b)).toBe(0);
+    expect(heldSize(network.b, network.a)).toBe(4);
+  });
+
   test("design 6: held here does not age while the node is off, whatever its wall clock says then", async () => {
     const { network } = await aged();
     await network.b.stop();

@@ -34,7 +34,7 @@ interface KeyInventory {
 }
 
 function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Peer {
-  const context = { self: SELF } as Context;
+  const context = { self: SELF, ages: { nowOn: () => 60_000 } } as Context;
   const peer = new Peer(context, PEER, new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })));
   const link = new LinkInventory(SELF, { id: LINK, peer: PEER, blockBytes: LENGTH, share: [1, 1], keepBlocks: 9 });
   for (const [run, sequence] of copies) {
@@ -109,6 +109,7 @@ describe("key-protocol 5: what is written is what is read", () => {
           sharedPeers.map(([serial, offset]) => ({ serial, offset }));
         expect(state.witnessed).toEqual(asMarks(of.held.filter(([, at]) => at > 96 && at < LENGTH)));
         expect(state.marks).toEqual(asMarks(of.open));
+        expect(state.aged).toEqual(new Map(of.held.map(([serial]) => [serial, 60])));
         expect(state.accepted).toBe(Math.max(0, ...of.held.map(([serial]) => serial)));
         expect(state.given).toBe(of.open.at(-1)?.[0] ?? 0);
       }),
