@@ -34,7 +34,8 @@ const MAY: Readonly<Record<string, string>> = {
   "src/device/": "src/core/",
   "src/wire/": "src/core/",
   "src/kq/": "src/core/",
-  "src/vault/": "src/core/ src/wire/ src/device/token.ts lmdb sodium-native node:fs node:v8 type src/device/",
+  "src/vault/":
+    "src/core/ src/wire/ src/device/token.ts lmdb sodium-native node:fs node:child_process node:url node:v8 type src/device/",
   ...KEYS,
   "src/cluster/":
     "src/core/ src/vault/store/ src/vault/pause.ts node:http node:https node:readline node:v8 type src/vault/",

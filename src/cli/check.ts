@@ -10,7 +10,8 @@ import { asFault } from "../core/fault.ts";
 import { materialComplaints } from "../node/credentials.ts";
 import { findKeks } from "../vault/epochs/epochs.ts";
 import { guardLabel } from "../vault/epochs/rollback-guard.ts";
-import { inspectStore, type StoreFindings } from "../vault/store/inspect.ts";
+import type { StoreFindings } from "../vault/store/inspect.ts";
+import { walkStore } from "../vault/store/walk.ts";
 import { plural } from "./common/columns.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { openConfig } from "./run.ts";
@@ -66,7 +67,7 @@ function complaintsOf({ vault }: KmReport): string[] {
 }
 
 async function lookInside(config: NodeConfig): Promise<string[]> {
-  const store = await inspectStore(config.node.storeDir).catch((thrown: unknown) => asFault(thrown));
+  const store = await walkStore(config.node.storeDir).catch((thrown: unknown) => asFault(thrown));
   if (store instanceof Error) return [`the store ${config.node.storeDir} cannot be read: ${store.cause ?? store}`];
   if (store === undefined) say("the store is not there yet: the first start makes it");
   else say(`the store has ${plural(store.records, "sealed record")} and ${plural(store.rows, "row")}`);

@@ -66,7 +66,10 @@ export const COUNTERS = {
   controller_requests: counter("requests of the QKDN controller, by HTTP method and status", "method", "status"),
   line_faults: counter("frames of a module that were damaged, repeated or out of order", "link", "kind"),
   token_faults: counter("times the token went away or failed", "kind"),
-  store_faults: counter("commits that the store rejected", "kind"),
+  store_faults: counter(
+    "commits that the store rejected (rejected), stores set aside (damaged), files that were gone (vanished)",
+    "kind",
+  ),
   rows_lost: counter("rows of the store that were not as they had been written, removed at the start", "table"),
   audit_batches: counter("batches of events sealed and durable in the audit log"),
   audit_faults: counter("times the audit log could not be sealed or written", "kind"),

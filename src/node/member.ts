@@ -14,6 +14,7 @@ import type { KmReport } from "../control/status.ts";
 import { asFault, Fault } from "../core/fault.ts";
 import { restoredMark } from "../vault/epochs/rollback-guard.ts";
 import { mapBytesOf } from "../vault/open.ts";
+import { FileWatch } from "../vault/store/file-watch.ts";
 import { openLmdbStore } from "../vault/store/lmdb-store.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
 import { setAsideIfDamaged } from "../vault/store/set-aside.ts";
@@ -43,7 +44,7 @@ export async function runMember(given: Given, cluster: ClusterConfig): Promise<v
   const release = ownDirectory(config.node.storeDir);
   let holdBackMs = 0;
   try {
-    setAsideIfDamaged(join(config.node.storeDir, "copy"), log);
+    await setAsideIfDamaged(join(config.node.storeDir, "copy"), { log, meter: given.metrics.meter });
     while (!stop.signal.aborted) {
       await using member = await openMember(given, cluster, holdBackMs);
       if (!(await standBy(given, member))) return;
@@ -56,7 +57,11 @@ export async function runMember(given: Given, cluster: ClusterConfig): Promise<v
   }
 }
 
-function openMember({ config, clock, log }: Given, cluster: ClusterConfig, holdBackMs: number): Promise<Member> {
+function openMember(
+  { config, clock, log, metrics }: Given,
+  cluster: ClusterConfig,
+  holdBackMs: number,
+): Promise<Member> {
   const { dir, maxBytes } = vaultOptionsOf(config);
   const { member, leaseS } = cluster;
   const etcd = openGateway({
@@ -65,7 +70,8 @@ function openMember({ config, clock, log }: Given, cluster: ClusterConfig, holdB
     // Two tries within a lease.
     timeoutMs: (leaseS * 1000) / 2,
   });
-  const openCopy = () => openLmdbStore({ dir: join(dir, "copy"), mapBytes: mapBytesOf(maxBytes) });
+  const watch = new FileWatch({ clock, log, meter: metrics.meter });
+  const openCopy = () => openLmdbStore({ dir: join(dir, "copy"), mapBytes: mapBytesOf(maxBytes), watch });
   const options = { km: config.node.id, member, leaseS, holdBackMs };
   return Member.open(options, { etcd, openCopy, clock, log, restored: () => [restoredMark()] });
 }

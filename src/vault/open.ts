@@ -15,6 +15,7 @@ import { LocalVault } from "./local-vault.ts";
 import { KeyIdKeys, keyIdRegionBytes } from "./memory/key-ids.ts";
 import { LockedMemory } from "./memory/locked-memory.ts";
 import { Slab } from "./memory/slab.ts";
+import { FileWatch } from "./store/file-watch.ts";
 import { openLmdbStore } from "./store/lmdb-store.ts";
 import { ownDirectory } from "./store/owner.ts";
 import { openRecordStore, type RecordStore } from "./store/record-store.ts";
@@ -78,9 +79,10 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
   let release = () => {};
   try {
     const slab = new Slab(memory.region(options.slabBytes), options.blockBytes);
+    let wasSetAside = false;
     if (ports.openStore === undefined) {
       release = ownDirectory(options.dir);
-      setAsideIfDamaged(options.dir, ports.log);
+      wasSetAside = await setAsideIfDamaged(options.dir, ports);
     }
     let changed = () => {};
     const rowTags = new RowTags(options.km, options.rows);
@@ -92,6 +94,7 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
       slab,
       recordStore,
       rowTags,
+      wasSetAside,
       release,
       changed: () => changed(),
     });
@@ -120,8 +123,9 @@ function openStore(
 ): Promise<RecordStore> {
   const { dir, maxBytes, blockBytes } = options;
   const mapBytes = mapBytesOf(maxBytes);
+  const watch = new FileWatch(ports);
   return openRecordStore({
-    openStore: ports.openStore ?? (() => openLmdbStore({ dir, mapBytes })),
+    openStore: ports.openStore ?? (() => openLmdbStore({ dir, mapBytes, watch })),
     maxBytes,
     probeBytes: blockBytes + 16_384,
     clock: ports.clock,
@@ -138,11 +142,12 @@ interface Ground {
   readonly slab: Slab;
   readonly recordStore: RecordStore;
   readonly rowTags: RowTags;
+  readonly wasSetAside: boolean;
   readonly release: () => void;
   readonly changed: () => void;
 }
 
-function assemble({ options, ports, memory, slab, recordStore, rowTags, release, changed }: Ground) {
+function assemble({ options, ports, memory, slab, recordStore, rowTags, wasSetAside, release, changed }: Ground) {
   const { km, blockBytes, mode, epochSeals } = options;
   const { clock, log, meter, openToken } = ports;
   const pace = ports.pace ?? new Pace({ turn: (then) => void setImmediate(then) });
@@ -152,7 +157,7 @@ function assemble({ options, ports, memory, slab, recordStore, rowTags, release,
   const tagState = memory.region(POLY1305_STATE_BYTES);
   const link: TokenLink = new TokenLink({ openToken, adopt: (token) => life.adopt(token), clock, log, meter, changed });
   const sealer: Sealer = new Sealer({ km, link, epochs, dataKeys, scheme: () => life.mode });
-  const shared = { recordStore, rowTags, sealer, link, epochs, dataKeys, clock, log, pace };
+  const shared = { recordStore, rowTags, wasSetAside, sealer, link, epochs, dataKeys, clock, log, pace };
   const life = new EpochLife({ ...shared, km, meter, mode, epochSeals, slot: slab.reserve() });
   const scratch = memory.region(slab.slotBytes);
   const blocks = new Blocks({ ...shared, slab, keyIds, tagState, scratch, blockBytes });

@@ -22,6 +22,8 @@ export interface EpochLifeParts extends RotationParts {
   readonly dataKeys: DataKeys;
   readonly meter: Meter;
   readonly rowTags: RowTags;
+  /** The store that there was is damaged: that it is empty now was told. */
+  readonly wasSetAside: boolean;
   /** `auto`: what the token suggests. */
   readonly mode: "auto" | Scheme;
   /** Records after which an epoch should end before its time. */

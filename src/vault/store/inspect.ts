@@ -1,4 +1,4 @@
-// Looks at the store of a KM that does not run, without changing it.
+// Reads the store of a KM that does not run to its end, without changing it. See `walk.ts` for who may.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -33,14 +33,16 @@ export async function inspectStore(dir: string): Promise<StoreFindings | undefin
       return bytes && untrustedRow(bytes);
     };
     const epochs = new Map<number, number>();
-    for (const key of records.getKeys()) {
+    for (const { key, value } of records.getRange()) {
       const [, epoch] = key as [string, number];
-      epochs.set(epoch, (epochs.get(epoch) ?? 0) + 1);
+      if (value.length > 0) epochs.set(epoch, (epochs.get(epoch) ?? 0) + 1);
     }
+    let count = 0;
+    for (const { value } of rows.getRange()) count += Math.sign(value.length);
     const [guard, token] = [vault("guard")?.counter, vault("token")?.serial];
     return {
-      rows: rows.getKeysCount(),
-      records: records.getKeysCount(),
+      rows: count,
+      records: [...epochs.values()].reduce((sum, some) => sum + some, 0),
       epochs: new Map([...epochs].sort(([a], [b]) => a - b)),
       guard: typeof guard === "number" ? guard : undefined,
       serial: typeof token === "string" ? token : undefined,

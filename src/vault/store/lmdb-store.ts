@@ -6,6 +6,7 @@ import { type Database, type Key, open, type RootDatabase } from "lmdb";
 import { Fault } from "../../core/fault.ts";
 import type { BlockId } from "../vault.ts";
 import { checkFile } from "./file-check.ts";
+import type { FileWatch } from "./file-watch.ts";
 import { type FilePages, Headroom } from "./headroom.ts";
 import { emptyDirectory, removeDirectory } from "./remove.ts";
 import { type Head, KINDS, type Kind } from "./sealed.ts";
@@ -17,6 +18,8 @@ export interface LmdbStoreOptions {
   readonly dir: string;
   /** How much address space to map; the file may grow beyond. */
   readonly mapBytes: number;
+  /** Notices when the file is gone; one for all openings of this store. */
+  readonly watch?: FileWatch;
 }
 
 /** A step as LMDB takes it. */
@@ -52,7 +55,9 @@ interface Waiting {
 /** @throws DamagedStore; Error of LMDB or the file system when the directory cannot be used */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
-  checkFile(join(options.dir, DATA_FILE));
+  const file = join(options.dir, DATA_FILE);
+  options.watch?.expect(file);
+  checkFile(file);
   const root = open({
     path: options.dir,
     noSubdir: false,
@@ -73,12 +78,14 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
     noMemInit: false,
   } as Parameters<typeof open>[0]);
   for (const file of [DATA_FILE, "lock.mdb"]) chmodSync(join(options.dir, file), 0o600);
-  return new LmdbStore(options.dir, root);
+  options.watch?.opened(file);
+  return new LmdbStore(options, root);
 }
 
 /** `rows`: [table, ID] → the row. `records`: [kind, epoch, bytes, block] → the sealed record. */
 class LmdbStore implements Store {
   readonly #dir: string;
+  readonly #watch: FileWatch | undefined;
   readonly #root: RootDatabase;
   readonly #databases: { readonly rows: Database<Buffer>; readonly records: Database<Buffer> };
   readonly #headroom: Headroom;
@@ -87,8 +94,9 @@ class LmdbStore implements Store {
   #broken: Fault | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(dir: string, root: RootDatabase) {
+  constructor({ dir, watch }: LmdbStoreOptions, root: RootDatabase) {
     this.#dir = dir;
+    this.#watch = watch;
     this.#root = root;
     const binary = { encoding: "binary", cache: false } as const;
     this.#databases = { rows: root.openDB("rows", binary), records: root.openDB("records", binary) };
@@ -140,6 +148,7 @@ class LmdbStore implements Store {
 
   async destroy(): Promise<void> {
     this.#refuse(new Fault("STORE_UNAVAILABLE", { text: "the store was destroyed" }));
+    this.#watch?.destroyed();
     emptyDirectory(this.#dir);
     await this.close();
     // LMDB may have written its files once more at the end. The directory goes last: with it goes the lock on it.
@@ -148,6 +157,7 @@ class LmdbStore implements Store {
 
   async #end(): Promise<void> {
     await this.#writing;
+    this.#watch?.closed();
     this.#broken ??= new Fault("STORE_UNAVAILABLE", { text: "the store is closed" });
     this.#headroom.close();
     await this.#root.close();

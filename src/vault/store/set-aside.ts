@@ -2,26 +2,41 @@
 
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Log } from "../../core/ports.ts";
-import { checkFile, DamagedStore } from "./file-check.ts";
+import type { Log, Meter } from "../../core/ports.ts";
+import { DamagedStore } from "./file-check.ts";
 import { DATA_FILE } from "./lmdb-store.ts";
+import { walkStore } from "./walk.ts";
 
 /** The damaged file's name; the last one only, since it is as large as the store. */
 const ASIDE = "data.mdb.damaged";
+const LOCK_FILE = "lock.mdb";
+
+export interface SetAsidePorts {
+  readonly log: Log;
+  readonly meter: Meter;
+}
 
 /**
- * Only at the start, by the owner of the directory: a KM that runs has marks in memory which an empty store does not have.
- * A kill in between leaves the file here or there. @returns whether there was one @throws Error of the file system
+ * Reads the whole store in another process. Only at the start, by the owner of the directory: a KM that runs has marks in
+ * memory which an empty store does not have. A kill in between leaves the file here or there.
+ * @returns whether there was one @throws Error of the file system
  */
-export function setAsideIfDamaged(dir: string, log: Log): boolean {
+export async function setAsideIfDamaged(dir: string, { log, meter }: SetAsidePorts): Promise<boolean> {
+  // LMDB maps this one, too. It holds nothing while nobody has the store open.
+  rmSync(join(dir, LOCK_FILE), { force: true });
   try {
-    checkFile(join(dir, DATA_FILE));
+    await walkStore(dir);
     return false;
   } catch (thrown) {
-    if (!(thrown instanceof DamagedStore)) throw thrown;
+    if (!(thrown instanceof DamagedStore)) {
+      log.warn({ err: thrown }, "the key store could not be read to its end before it is used");
+      return false;
+    }
     const aside = join(dir, ASIDE);
     renameSync(join(dir, DATA_FILE), aside);
-    rmSync(join(dir, "lock.mdb"), { force: true });
+    rmSync(join(dir, LOCK_FILE), { force: true });
+    meter.add("store_faults", { kind: "damaged" });
+    meter.add("alarms", { alarm: "store_damaged" });
     log.error(
       { alarm: "store_damaged", damage: thrown.message, aside },
       "the key store is damaged and was set aside: the keys in it are lost, and nothing else; this key manager begins with an " +

@@ -47,7 +47,8 @@ export async function loseAll(network: Network, victim: Victim, how: keyof typeo
   const before = await traffic.bothWays(own, other);
   await LOSSES[how](km);
   const begin = await startAnew(network, km);
-  expect(alarms(km, begin)).toEqual([]);
+  // A token that was zeroised has no keys that a new store could miss.
+  expect(alarms(km, begin)).toEqual(how === "loses its store" ? ["store_missing"] : []);
   await traffic.areGone(before.toOne);
   await traffic.fetch(before.toOther);
   await goesOn(network, traffic, victim);

@@ -18,6 +18,8 @@ import { openVault } from "../../../src/vault/open.ts";
 import { checkFile, DamagedStore } from "../../../src/vault/store/file-check.ts";
 import { inspectStore } from "../../../src/vault/store/inspect.ts";
 import { openLmdbStore } from "../../../src/vault/store/lmdb-store.ts";
+import { setAsideIfDamaged } from "../../../src/vault/store/set-aside.ts";
+import { walkStore } from "../../../src/vault/store/walk.ts";
 import { makeModelToken } from "../../support/model-token.ts";
 import { recorder } from "../../support/recorder.ts";
 import { keep, OPTIONS, realClock } from "../harness.ts";
@@ -130,4 +132,45 @@ test("a KM with a cut store starts with an empty one and an alarm, and the next 
   expect([...again.vault.blocks()]).toEqual(["d"]);
   expect(JSON.stringify(again.kept.lines)).not.toContain("store_damaged");
   await again.vault[Symbol.asyncDispose]();
+});
+
+/** Records of blocks, as their leaves name them, are said to have 2 GiB: no page is wrong, and whoever reads one dies of it. */
+function deadly(): Buffer {
+  const bytes = readFileSync(sound);
+  for (let at = 2 * PAGE_BYTES; at < bytes.length; at += PAGE_BYTES) {
+    if (bytes.readUInt16LE(at + 18) !== 2 || bytes.readBigUInt64LE(at) !== BigInt(at / PAGE_BYTES)) continue;
+    const node = at + 24 + bytes.readUInt16LE(at + 24);
+    if ((bytes.readUInt16LE(node + 4) & 1) === 1) bytes.writeUInt32LE(0x7fff_ffff, node);
+  }
+  return bytes;
+}
+
+test("a file of which reading dies is read by another process first, set aside, and supervised starts do not loop", async () => {
+  const file = join(dir, "data.mdb");
+  writeFileSync(file, deadly());
+  expect(() => checkFile(file)).not.toThrow();
+  await expect(walkStore(dir)).rejects.toThrow(/SIG(SEGV|BUS)/);
+  const { vault, kept } = await open();
+  expect([...vault.blocks()]).toEqual([]);
+  expect(kept.count("alarms", { alarm: "store_damaged" })).toBe(1);
+  expect(kept.count("store_faults", { kind: "damaged" })).toBe(1);
+  await vault[Symbol.asyncDispose]();
+  const again = await open();
+  expect(again.kept.count("alarms", { alarm: "store_damaged" })).toBe(0);
+  await again.vault[Symbol.asyncDispose]();
+});
+
+test("what is no damage of the file does not cost it: it is told, and tried all the same", async () => {
+  copyFileSync(sound, join(dir, "data.mdb"));
+  const kept = recorder();
+  expect((await walkStore(dir))?.records).toBe(3);
+  const path = process.execPath;
+  process.execPath = join(folder, "no-such-node");
+  try {
+    expect(await setAsideIfDamaged(dir, kept)).toBe(false);
+  } finally {
+    process.execPath = path;
+  }
+  expect(kept.lines.map(({ level }) => level)).toEqual(["warn"]);
+  expect(existsSync(join(dir, "data.mdb"))).toBe(true);
 });

@@ -1,0 +1,69 @@
+// A store's file that vanishes, or is exchanged, while a key manager has it open.
+
+import { copyFileSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { FileWatch } from "../../../src/vault/store/file-watch.ts";
+import { openLmdbStore } from "../../../src/vault/store/lmdb-store.ts";
+import type { Store } from "../../../src/vault/store/store.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+import { type Recorder, recorder } from "../../support/recorder.ts";
+
+let dir: string;
+let file: string;
+let clock: ManualClock;
+let kept: Recorder;
+let open: () => Promise<Store>;
+let store: Store;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), "qkm-watch-"));
+  file = join(dir, "data.mdb");
+  clock = new ManualClock();
+  kept = recorder();
+  const watch = new FileWatch({ clock, ...kept });
+  open = () => openLmdbStore({ dir, mapBytes: 1 << 24, watch });
+  store = await open();
+  await clock.run(60_000);
+  expect(alarms()).toBe(0);
+});
+afterEach(async () => {
+  await store.close();
+  expect(clock.waiting).toBe(0);
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const alarms = () => kept.count("alarms", { alarm: "store_vanished" });
+const put = { op: "put", table: "t", id: "a", value: new Uint8Array(1) } as const;
+
+test("that vanishes is an alarm, once, and counted; back in its place it is well", async () => {
+  renameSync(file, `${file}.away`);
+  await clock.run(60_000);
+  expect([alarms(), kept.count("store_faults", { kind: "vanished" })]).toEqual([1, 1]);
+  renameSync(`${file}.away`, file);
+  await clock.run(5000);
+  rmSync(dir, { recursive: true });
+  await clock.run(60_000);
+  expect(alarms()).toBe(2);
+});
+
+test("that another takes the place of is an alarm, and is not opened while this process lives", async () => {
+  copyFileSync(file, `${file}.copy`);
+  renameSync(`${file}.copy`, file);
+  await clock.run(5000);
+  expect(alarms()).toBe(1);
+  await store.close();
+  await expect(open()).rejects.toThrow("restart it");
+  rmSync(file);
+  await expect(open()).rejects.toThrow("restart it");
+});
+
+test("that was destroyed on purpose may be made anew", async () => {
+  await store.write([put]);
+  await store.destroy();
+  await clock.run(60_000);
+  store = await open();
+  await store.write([put]);
+  expect(alarms()).toBe(0);
+});
