@@ -7,7 +7,15 @@ import { keyCounts, statusOf } from "./common/control.ts";
 import { EXIT } from "./common/exit.ts";
 import { readNetwork } from "./common/network.ts";
 import { withNetwork } from "./common/network-option.ts";
-import { type KmView, kmTable, linkTable, type Missing, memberTable, whyMissing } from "./common/report-tables.ts";
+import {
+  directoryLines,
+  type KmView,
+  kmTable,
+  linkTable,
+  type Missing,
+  memberTable,
+  whyMissing,
+} from "./common/report-tables.ts";
 import { endpointText } from "./provision/node-toml.ts";
 import { openConfig } from "./run.ts";
 
@@ -51,6 +59,7 @@ function tablesOf(views: readonly (KmView & { readonly missing: Missing })[]): r
     "",
     ...kmTable(views),
     ...(members.length > 0 ? ["", ...members] : []),
+    ...directoryLines(views),
     ...whyMissing(views),
   ];
 }

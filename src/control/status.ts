@@ -1,7 +1,7 @@
 // What a running KM says of itself: one plain object, for `qkm status`, the live table and whoever waits for readiness.
 
 import type { KmId } from "../core/ids.ts";
-import type { KeysAdmin, LinkFacts, PeerFacts, VaultFacts } from "../keys/report.ts";
+import type { DirectoryFacts, KeysAdmin, LinkFacts, PeerFacts, VaultFacts } from "../keys/report.ts";
 import type { HealthReport } from "./health/health.ts";
 
 /** The module of a link and its line, as the driver tells. */
@@ -40,6 +40,8 @@ export interface KmReport {
   readonly vault: VaultFacts;
   /** Absent where the KM is one machine. */
   readonly cluster?: ClusterReport;
+  /** Absent while no controller has told one. */
+  readonly directory?: DirectoryFacts;
   /** Absent where nobody watches. */
   readonly health?: HealthReport;
   readonly links: readonly LinkReport[];

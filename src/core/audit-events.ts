@@ -307,6 +307,21 @@ export const AUDIT_EVENTS = {
     destination: "the KM",
     routes: "the KMs between, by route; absent for those of the topology",
   }),
+  directory_told: event("the controller changed the directory: which KM is the home of which application", {
+    controller: "who, by the certificate",
+    revision: "of the directory, from now on",
+    apps: "applications in it",
+    added: "applications that are new in it",
+    moved: "those that have another home",
+    removed: "those that are named no more",
+    fingerprint: "of all entries",
+  }),
+  app_home: event("one of these applications; of a change of more than 256, the first", {
+    revision: "of the directory",
+    app: "the application",
+    home: "its home; absent when it was removed",
+    before: "its home before; absent when it is new",
+  }),
   peer_forgotten: event("an operator began anew with a peer: all that was shared with it is destroyed", {
     peer: "the other KM",
   }),

@@ -76,7 +76,7 @@ export const FAULTS = {
     401,
     false,
     "another key manager is this application's home",
-    "The application's certificate is good, but `home` of its [[apps]] entry names another KM, which the text tells. Connect to that one.",
+    "The application's certificate is good, but its home, by its [[apps]] entry or the controller's directory, is another KM, which the text tells. Connect to that one.",
   ),
   EXTENSION_UNSUPPORTED: {
     ...row(
@@ -112,6 +112,12 @@ export const FAULTS = {
     ...row(503, true, "too many requests are waiting", "The queue of waiting requests is full. Ask again later."),
     retryAfterMs: 1_000,
   },
+  DIRECTORY_CHANGED: row(
+    400,
+    false,
+    "the directory is at another revision",
+    "A controller told a change of the directory for a revision that this KM does not have: another controller was faster, or the store was restored. Read it again.",
+  ),
   PEER_UNAVAILABLE: row(
     503,
     true,

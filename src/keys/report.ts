@@ -103,6 +103,47 @@ export interface RouteAdmin {
   totals(destination: KmId): RelayTotals;
 }
 
+/** What the controller's directory is now. Times in ms since 1970. */
+export interface DirectoryFacts {
+  /** Counts the changes; 0 when no controller has ever told one. */
+  readonly revision: number;
+  readonly apps: number;
+  /** The same for the same entries: `Fingerprint` of `core/directory.ts`. */
+  readonly fingerprint: string;
+  /** When it changed last, and who told the change. */
+  readonly toldMs: number;
+  readonly controller: string;
+  /** When a controller told last, since the start, that nothing is to be changed. */
+  readonly confirmedMs: number | undefined;
+}
+
+/** One application of the directory. */
+export interface DirectoryEntry {
+  readonly app: string;
+  readonly home: KmId;
+}
+
+/** A change of the directory while it comes in. Dispose ends it, done or not. */
+export interface DirectoryDraft extends Disposable {
+  /** `home` undefined removes. @throws Fault MALFORMED_REQUEST when it gets too large */
+  take(entries: readonly { readonly app: string; readonly home: KmId | undefined }[]): Promise<void>;
+  /** Durable and in force when it resolves; true when anything was changed. @throws Fault STORE_UNAVAILABLE, MALFORMED_REQUEST */
+  commit(controller: string): Promise<boolean>;
+}
+
+/** What the QKDN controller reads and changes of the directory. */
+export interface DirectoryAdmin {
+  facts(): DirectoryFacts;
+  /** In the order in which they came, from the entry with that number on. */
+  entries(from: number, most: number): readonly DirectoryEntry[];
+  /**
+   * Begins to replace all of it, or some entries; one at a time.
+   * @param base the revision that the change was made for
+   * @throws Fault BUSY, DIRECTORY_CHANGED
+   */
+  begin(kind: "whole" | "changes", base: number): DirectoryDraft;
+}
+
 /** Everything at one moment. */
 export interface KeysReport {
   readonly links: readonly LinkFacts[];

@@ -33,6 +33,7 @@ import type { Audit, Log } from "../core/ports.ts";
 import type { KeySource } from "../device/key-source.ts";
 import { startEtsi014 } from "../etsi014/server.ts";
 import { ApplicationTable } from "../keys/directory/application-table.ts";
+import { Directory } from "../keys/directory/directory.ts";
 import { KeyManager } from "../keys/manager/key-manager.ts";
 import { StartupGate } from "../keys/manager/startup-gate.ts";
 import { parsePairingKey } from "../kq/pairing.ts";
@@ -95,6 +96,8 @@ interface Node {
   readonly door: StartupGate;
   /** Who is at home where: what the doors and the key manager ask. */
   readonly applications: ApplicationTable;
+  /** What the controller has told of it. */
+  readonly directory: Directory;
   readonly sources: Map<string, KeySource>;
   keys: KeyManager | undefined;
   /** Those that are closed unless they are configured. */
@@ -107,10 +110,11 @@ interface Node {
 
 type Reporting = Pick<Given, "config" | "health" | "membership">;
 
-const report = ({ config, health, membership }: Reporting, { vault, keys, sources }: Node): KmReport => ({
+const report = ({ config, health, membership }: Reporting, { vault, keys, sources, directory }: Node): KmReport => ({
   ...reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status()),
   health: health.read(),
   ...(membership && { cluster: membership.report() }),
+  ...(directory.facts().revision > 0 && { directory: directory.facts() }),
 });
 
 /** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
@@ -129,7 +133,7 @@ export async function runNode(given: Given): Promise<void> {
     vault,
     auditWriter,
     door,
-    applications: applicationsOf(base),
+    ...directoryOf(base, vault),
     sources: new Map(),
     keys: undefined,
     more: undefined,
@@ -162,11 +166,13 @@ export async function runNode(given: Given): Promise<void> {
   await keys.refuse();
 }
 
-function applicationsOf({ config, clock }: Base): ApplicationTable {
+/** The applications of the configuration, and below them those of the controller's directory. */
+function directoryOf({ config, clock, pace, log, audit }: Base, { vault }: OpenVault) {
   const { quotaBitsPerS, quotaBurstBits, maxAgeMs, fetchWindowMs } = config.supply;
   const quota = { bitsPerS: quotaBitsPerS, burstBits: quotaBurstBits };
   const options = { self: config.node.id, clock, quota, formerMs: maxAgeMs + fetchWindowMs };
-  return new ApplicationTable(options, settingsOf(config).apps);
+  const applications = new ApplicationTable(options, settingsOf(config).apps);
+  return { applications, directory: new Directory({ vault, clock, pace, log, audit, applications }) };
 }
 
 /** Renewed certificates, trust anchors and revocation lists are taken as they come. */
@@ -283,16 +289,31 @@ async function openControllerDoors(
   return () => Object.fromEntries(Object.entries(open).map(([door, { connections }]) => [door, connections]));
 }
 
+/** Applications of the directory that a controller is told of beside those of the configuration. */
+const APPS_TOLD = 1000;
+
+/** Those of the configuration, and those that were supplied or fetched something since the start. */
+function knownApps({ applications }: Node, counts: Pick<ReturnType<ControllerState["keys"]>, "supplied" | "fetched">) {
+  const here = applications.configuredHere;
+  const known = new Set<string>(here.map(({ id }) => id));
+  const others = new Set([...counts.supplied.keys(), ...counts.fetched.keys()]);
+  const { self } = applications.options;
+  const told = [...others].filter((id) => !known.has(id) && applications.isHomed(id)).slice(0, APPS_TOLD);
+  return [...here, ...told.map((id) => ({ id, home: self }))];
+}
+
 function controllerState({ config, health, faults, metrics, ...rest }: Base, node: Node): ControllerState {
-  const { topology, apps, ak, etsi014, kx, controller } = config;
+  const { topology, ak, etsi014, kx, controller } = config;
+  const keys = () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") });
   return {
     report: () => report({ config, health, ...rest }, node),
     desk: () => node.keys?.routeAdmin,
     version: versionOf(readFileSync(new URL("../../package.json", import.meta.url), "utf8")),
     board: config.node.board,
     topology,
-    apps: apps.filter(({ home }) => home === config.node.id),
-    keys: () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") }),
+    apps: { count: () => node.applications.count, known: () => knownApps(node, keys()) },
+    directory: node.directory,
+    keys,
     faults: () => faults.read(),
     sessions: () => node.keys?.sessionViews(SESSIONS_TOLD) ?? [],
     certificates: certificateReader({

@@ -75,6 +75,24 @@ function stockOf(peer: PeerFacts, self: string): string {
   return `${name} ${count(peer.storedKeys)}${peer.strict ? " strict" : ""}`;
 }
 
+/** One line for each KM that a controller has told a directory: what it has, and how old that is. */
+export function directoryLines(kms: readonly KmView[]): string[] {
+  return kms.flatMap(({ id, report }) => {
+    if (report?.directory === undefined) return [];
+    const { apps, revision, controller, toldMs, confirmedMs = 0 } = report.directory;
+    const age = ageOf(Date.now() - Math.max(toldMs, confirmedMs));
+    return [`${id}: directory of ${count(apps)} applications, revision ${revision}, told by ${controller} ${age} ago`];
+  });
+}
+
+/** In the largest unit that it fills. */
+function ageOf(ms: number): string {
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.round(s / 60)} min`;
+  return s < 172_800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86_400)} days`;
+}
+
 /** Members of KMs that are several machines: what each says of itself, or else what another says of it; nothing where there are none. */
 export function memberTable(kms: readonly KmView[]): string[] {
   const reports = kms.flatMap(({ report }) => (report?.cluster ? [{ km: report.km, cluster: report.cluster }] : []));

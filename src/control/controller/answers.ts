@@ -1,9 +1,10 @@
 // What a KM tells the QKDN controller: its own reports under the names of the tables.
 
+import { DIRECTORY_LIMITS } from "../../core/directory.ts";
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Route, TopologyLink } from "../../core/topology/topology.ts";
-import type { NumberedResult, PeerFacts, RouteAdmin, SessionView } from "../../keys/report.ts";
+import type { DirectoryAdmin, NumberedResult, PeerFacts, RouteAdmin, SessionView } from "../../keys/report.ts";
 import type { LoopDelay } from "../metrics/loop.ts";
 import type { RecentFault } from "../recent-faults.ts";
 import type { ClusterReport, KmReport, LinkReport } from "../status.ts";
@@ -12,6 +13,7 @@ import type {
   CERTIFICATE,
   CLUSTER,
   DESTINATION,
+  DIRECTORY,
   FAULT,
   LINK,
   NODE,
@@ -33,8 +35,9 @@ export interface ControllerState {
   readonly version: string;
   readonly board: string;
   readonly topology: readonly TopologyLink[];
-  /** Those at home here. */
-  readonly apps: readonly { readonly id: string; readonly home: string }[];
+  /** Those at home here: how many; and those that the configuration names or that were supplied or fetched since the start. */
+  readonly apps: { count(): number; known(): readonly { readonly id: string; readonly home: string }[] };
+  readonly directory: DirectoryAdmin;
   /** Keys supplied and fetched by ID since the start, by application. */
   keys(): { readonly supplied: ReadonlyMap<string, number>; readonly fetched: ReadonlyMap<string, number> };
   /** The last warnings and errors, oldest first. */
@@ -78,7 +81,7 @@ export function nodeAnswer(state: ControllerState): Reported<typeof NODE> {
     memory_bytes: state.memoryBytes(),
     sessions_initiator: sessions.initiator,
     sessions_destination: sessions.destination,
-    apps: apps.length,
+    apps: apps.count(),
     keys_supplied: sum(supplied.values()),
     keys_fetched: sum(fetched.values()),
     cluster: cluster === undefined ? null : clusterAnswer(cluster),
@@ -129,7 +132,7 @@ export const topologyAnswer = ({ id, kms, cost }: TopologyLink): Reported<typeof
 
 export function appAnswers(state: ControllerState): readonly Reported<typeof APP>[] {
   const { supplied, fetched } = state.keys();
-  return state.apps.map(({ id, home }) => ({
+  return state.apps.known().map(({ id, home }) => ({
     app: id,
     home,
     supplied: supplied.get(id) ?? 0,
@@ -169,6 +172,24 @@ export const sessionAnswer = (session: SessionView): Reported<typeof SESSION> =>
   budget: session.budget,
   idle_ms: session.idleMs,
 });
+
+/** The directory, and its entries from number `from` on. */
+export function directoryAnswer(directory: DirectoryAdmin, from: number | undefined): Reported<typeof DIRECTORY> {
+  const { revision, apps, fingerprint, controller, toldMs, confirmedMs } = directory.facts();
+  const entries = from === undefined ? null : directory.entries(from, DIRECTORY_LIMITS.page);
+  const next = (from ?? 0) + (entries?.length ?? 0);
+  return {
+    revision,
+    apps,
+    fingerprint,
+    controller: revision === 0 ? null : controller,
+    changed_at: revision === 0 ? null : new Date(toldMs).toISOString(),
+    confirmed_at: confirmedMs === undefined ? null : new Date(confirmedMs).toISOString(),
+    age_s: revision === 0 ? null : Math.max(0, Math.round((Date.now() - Math.max(toldMs, confirmedMs ?? 0)) / 1000)),
+    entries,
+    next: entries !== null && next < apps ? next : null,
+  };
+}
 
 const routeAnswer = (transit: Route): Reported<typeof ROUTE> => ({ transit });
 

@@ -9,6 +9,7 @@ import {
   type ControllerState,
   deskOf,
   destinationAnswers,
+  directoryAnswer,
   faultAnswers,
   linkAnswer,
   nodeAnswer,
@@ -18,8 +19,9 @@ import {
   sessionAnswer,
   topologyAnswer,
 } from "./answers.ts";
+import { readDirectory } from "./directory-body.ts";
 import { readBody, routesOf, type Target, targetOf } from "./request.ts";
-import { RESOURCES, type ResourceName } from "./tables.ts";
+import { RESOURCES, type ResourceName } from "./resources.ts";
 
 export interface HandlerPorts {
   readonly state: ControllerState;
@@ -65,8 +67,9 @@ async function answerTo(ports: HandlerPorts, controller: string, request: Incomi
     const allow = allowed.join(", ");
     return { ...problem(405, "METHOD_NOT_ALLOWED", `the methods are: ${allow}`), headers: { Allow: allow } };
   }
-  const { km } = target;
-  if (km !== undefined && method !== "GET") await change(ports, controller, km, request);
+  const { km, name } = target;
+  if (name === "directory" && method !== "GET") await changeDirectory(ports, controller, request);
+  else if (km !== undefined && method !== "GET") await change(ports, controller, km, request);
   return { status: 200, body: ANSWERS[target.name](ports.state, target) };
 }
 
@@ -88,6 +91,13 @@ async function change(
   );
 }
 
+/** PUT of the whole directory, or PATCH of entries: see docs/controller.md. The directory notes it itself. */
+async function changeDirectory({ state }: HandlerPorts, controller: string, request: IncomingMessage): Promise<void> {
+  // Before the books are read the store may turn out to be a restored copy.
+  deskOf(state);
+  await readDirectory(state.directory, controller, request);
+}
+
 const ANSWERS: Readonly<Record<ResourceName, (state: ControllerState, target: Target) => unknown>> = {
   node: nodeAnswer,
   links: ({ report }) => ({ links: report().links.map(linkAnswer) }),
@@ -99,6 +109,7 @@ const ANSWERS: Readonly<Record<ResourceName, (state: ControllerState, target: Ta
   sessions: ({ sessions }) => ({ sessions: sessions().map(sessionAnswer) }),
   certificates: ({ certificates }) => ({ certificates: certificates() }),
   overview: (state, { numbers }) => overviewAnswer(state, numbers),
+  directory: ({ directory }, { numbers }) => directoryAnswer(directory, numbers.from),
   routes: (state, { km }) => routesOfPeer(state, km),
 };
 

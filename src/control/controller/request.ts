@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { malformed } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
 import type { Route } from "../../core/topology/topology.ts";
-import { BASE, RESOURCES, type ResourceName } from "./tables.ts";
+import { BASE, RESOURCES, type ResourceName } from "./resources.ts";
 
 export const BODY_BYTES = 65_536;
 /** As many as a body holds anyway; what is more fails before its IDs are looked at. */
@@ -46,6 +46,7 @@ const QUERIES: Readonly<Partial<Record<ResourceName, readonly string[]>>> = {
   relays: ["after"],
   faults: ["after"],
   overview: ["relays_after", "faults_after"],
+  directory: ["from"],
 };
 
 function numbersOf(name: ResourceName, query: string): Readonly<Record<string, number>> {
@@ -89,7 +90,8 @@ function parsed(body: Uint8Array): unknown {
   }
 }
 
-function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
+/** @throws Fault MALFORMED_REQUEST */
+export function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
   throw malformed(`${what} must be a JSON object`);
 }

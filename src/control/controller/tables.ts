@@ -10,7 +10,8 @@ interface Member<Value> {
   readonly [told]?: Value;
 }
 
-type Table = Readonly<Record<string, Member<unknown>>>;
+/** An object, by its members. */
+export type Table = Readonly<Record<string, Member<unknown>>>;
 
 /** The object that a table describes. */
 export type Reported<T extends Table> = {
@@ -202,87 +203,23 @@ export const ROUTES_SET = {
   routes: maybeRoutes("what a controller has set, in order of priority; null when the topology decides"),
 } as const satisfies Table;
 
-interface Resource {
-  /** Below the base, `{KM}` for the ID of a KM. */
-  readonly path: string;
-  readonly methods: readonly string[];
-  readonly meaning: string;
-  readonly answer: string;
-  readonly table: Table;
-}
+/** One application of the directory. */
+export const DIRECTORY_ENTRY = {
+  app: text("the application's ID"),
+  home: text("the KM that serves it"),
+} as const satisfies Table;
 
-/** What the path of every resource begins with. */
-export const BASE = "/api/v1/";
+const maybeEntries = member<readonly Reported<typeof DIRECTORY_ENTRY>[] | null>("array of entries, or null");
 
-/** Every resource; the first part of its path is its name. */
-export const RESOURCES = {
-  node: { path: "node", methods: ["GET"], meaning: "this KM and its health", answer: "one object", table: NODE },
-  links: { path: "links", methods: ["GET"], meaning: "its own QKD links", answer: "`links`", table: LINK },
-  topology: {
-    path: "topology",
-    methods: ["GET"],
-    meaning: "every link of the network that it is configured with",
-    answer: "`topology`",
-    table: TOPOLOGY_LINK,
-  },
-  destinations: {
-    path: "destinations",
-    methods: ["GET"],
-    meaning: "the KMs that it shares keys with: stock, routes, relays",
-    answer: "`destinations`",
-    table: DESTINATION,
-  },
-  relays: {
-    path: "relays",
-    methods: ["GET"],
-    meaning: "how its last relays ended, oldest first; `?after=N` leaves out those up to number N",
-    answer: "`relays`",
-    table: RELAY,
-  },
-  apps: {
-    path: "apps",
-    methods: ["GET"],
-    meaning: "the applications that are at home here",
-    answer: "`apps`",
-    table: APP,
-  },
-  faults: {
-    path: "faults",
-    methods: ["GET"],
-    meaning: "the last warnings and errors of its log, oldest first; `?after=N` leaves out those up to number N",
-    answer: "`faults`",
-    table: FAULT,
-  },
-  sessions: {
-    path: "sessions",
-    methods: ["GET"],
-    meaning: "its sessions, the latest of each role",
-    answer: "`sessions`",
-    table: SESSION,
-  },
-  certificates: {
-    path: "certificates",
-    methods: ["GET"],
-    meaning: "the certificates that it shows and trusts, with their expiry",
-    answer: "`certificates`",
-    table: CERTIFICATE,
-  },
-  overview: {
-    path: "overview",
-    methods: ["GET"],
-    meaning:
-      "all of the above at once, for who asks every second; `?relays_after=N&faults_after=M` leaves out those up to these numbers",
-    answer: "one object",
-    table: OVERVIEW,
-  },
-  routes: {
-    path: "routes/{KM}",
-    methods: ["GET", "PUT", "DELETE"],
-    meaning: "the routes that a controller has set for a destination",
-    answer: "one object",
-    table: ROUTES_SET,
-  },
-} as const satisfies Record<string, Resource>;
-
-/** The first part of a resource's path. */
-export type ResourceName = keyof typeof RESOURCES;
+/** The directory of applications, as a controller told it. */
+export const DIRECTORY = {
+  revision: number("counts the changes here; 0 while no controller has told any. Every KM counts by itself"),
+  apps: number("applications in it"),
+  fingerprint: text("32 hexadecimal digits, the same for the same entries"),
+  controller: maybeText("who told the last change"),
+  changed_at: maybeText("when, ISO 8601"),
+  confirmed_at: maybeText("when a controller last told, since the KM's start, that it is right"),
+  age_s: maybeNumber("seconds since the later of the two"),
+  entries: maybeEntries("with `?from=N`: at most 1,000, from the one with number N on; they begin with 0"),
+  next: maybeNumber("number to go on with; null behind the last"),
+} as const satisfies Table;

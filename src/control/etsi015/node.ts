@@ -13,7 +13,7 @@ const UINT32 = 2 ** 32 - 1;
 export function qkdNode(state: ControllerState): QkdNode {
   const { km, ready, vault, links } = state.report();
   const isWell = vault.token === "ready" && vault.store === "ready";
-  const apps = [...state.apps.map(({ id }) => appOf(km, id)), ...sessionsOf(state, km)];
+  const apps = [...state.apps.known().map(({ id }) => appOf(km, id)), ...sessionsOf(state, km)];
   return {
     qkdn_id: uuidOf("km", km),
     qkdn_status: identity(isWell ? (ready ? "OPERATING" : "NEW") : "FAILURE"),

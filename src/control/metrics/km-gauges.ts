@@ -1,6 +1,6 @@
 // The gauges of the key manager, from what it says of itself.
 
-import type { PeerFacts } from "../../keys/report.ts";
+import type { DirectoryFacts, PeerFacts } from "../../keys/report.ts";
 import type { ClusterReport, KmReport, LinkReport } from "../status.ts";
 import type { Collect, SetGauge } from "./gauges.ts";
 
@@ -21,12 +21,19 @@ export const kmGauges =
     for (const [role, count] of Object.entries(report.sessions)) set("sessions", count, { role });
     const { token, store, epoch, slots } = report.vault;
     set("token_ready", Number(token === "ready"));
+    if (report.directory !== undefined) directoryGauges(set, report.directory);
     set("store_ready", Number(store === "ready"));
     set("epoch", epoch);
     set("memory_slots", slots.all, { state: "all" });
     set("memory_slots", slots.pinned, { state: "pinned" });
     set("memory_slots", slots.intake, { state: "intake" });
   };
+
+function directoryGauges(set: SetGauge, { apps, revision, toldMs, confirmedMs = 0 }: DirectoryFacts): void {
+  set("directory_apps", apps);
+  set("directory_revision", revision);
+  set("directory_age_seconds", Math.max(0, Date.now() - Math.max(toldMs, confirmedMs)) / 1000);
+}
 
 function linkGauges(set: SetGauge, report: LinkReport): void {
   const link = { link: report.id };

@@ -15,6 +15,8 @@ export const TABLE = {
   route: "route",
   whole: "whole",
   multicast: "multicast",
+  directory: "directory",
+  directoryHead: "directory_head",
 } as const;
 
 /** A link block that is stored and unused. */
@@ -128,6 +130,26 @@ export interface MulticastRow extends Row {
   readonly taken: Uint8Array;
 }
 
+/** Some entries of the controller's directory, or changes of them: one a line. */
+export interface DirectoryRow extends Row {
+  readonly lines: string;
+}
+
+/** The directory that is in force, and which rows of it make it up. */
+export interface DirectoryHeadRow extends Row {
+  readonly revision: number;
+  /** Rows of another generation are left over from a change that did not come to its end. */
+  readonly generation: number;
+  /** How many rows have the directory as it was at revision `base`; later ones have a row of changes each. */
+  readonly chunks: number;
+  readonly base: number;
+  readonly apps: number;
+  readonly fingerprint: string;
+  /** When it was told last, in ms since 1970, and by whom. */
+  readonly toldMs: number;
+  readonly controller: string;
+}
+
 type FieldTypes = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
 
 const SHAPES = {
@@ -175,6 +197,17 @@ const SHAPES = {
     keys: "string",
     taken: "bytes",
   },
+  directory: { lines: "string" },
+  directoryHead: {
+    revision: "number",
+    generation: "number",
+    chunks: "number",
+    base: "number",
+    apps: "number",
+    fingerprint: "string",
+    toldMs: "number",
+    controller: "string",
+  },
 } as const satisfies Record<keyof typeof TABLE, Record<string, FieldTypes>>;
 
 interface RowOf {
@@ -188,6 +221,8 @@ interface RowOf {
   route: RouteRow;
   whole: UnprotectedRow;
   multicast: MulticastRow;
+  directory: DirectoryRow;
+  directoryHead: DirectoryHeadRow;
 }
 
 /** @throws Error that names table and field: a store that holds something else is not ours to guess at */

@@ -21,8 +21,8 @@ export interface AppEntry {
 export interface DirectoryHomes {
   homeOf(app: string): KmId | undefined;
   formerOf(app: string): readonly FormerHome[];
-  /** Whether applications are at home there. */
-  hasHome(km: KmId): boolean;
+  /** How many applications are at home there. */
+  countAt(km: KmId): number;
 }
 
 /** What the table is made with. */
@@ -35,7 +35,7 @@ export interface ApplicationTableOptions {
   readonly formerMs: number;
 }
 
-const NO_DIRECTORY: DirectoryHomes = { homeOf: () => undefined, formerOf: () => [], hasHome: () => false };
+const NO_DIRECTORY: DirectoryHomes = { homeOf: () => undefined, formerOf: () => [], countAt: () => 0 };
 
 /** The applications of the network by ID: those of the configuration, and below them those of the directory. */
 export class ApplicationTable {
@@ -121,6 +121,16 @@ export class ApplicationTable {
     return this.homeOf(id) === this.options.self;
   }
 
+  /** How many are at home here; those that the directory and the configuration name count once more. */
+  get count(): number {
+    return this.configuredHere.length + this.#directory.countAt(this.options.self);
+  }
+
+  /** The applications of the configuration that are at home here. */
+  get configuredHere(): readonly AppEntry[] {
+    return [...this.#configured.values()].filter(({ home }) => home === this.options.self);
+  }
+
   /** Why an application may not connect here. One that has moved away may, while it may still fetch. */
   admit(id: string): Fault | undefined {
     const fault = this.#notHere(id);
@@ -155,6 +165,6 @@ export class ApplicationTable {
   }
 
   #hasHome(km: KmId): boolean {
-    return this.#configuredHomes.has(km) || this.#directory.hasHome(km);
+    return this.#configuredHomes.has(km) || this.#directory.countAt(km) > 0;
   }
 }

@@ -9,12 +9,16 @@ import type { RecentFault } from "../../../src/control/recent-faults.ts";
 import { reportOf } from "../../../src/control/status.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import type { TopologyLink } from "../../../src/core/topology/topology.ts";
+import { ApplicationTable } from "../../../src/keys/directory/application-table.ts";
+import { Directory } from "../../../src/keys/directory/directory.ts";
 import type { SessionView } from "../../../src/keys/report.ts";
-import { APPS, POLICY } from "../../keys/support/network.ts";
+import { APPS, POLICY, QUOTA } from "../../keys/support/network.ts";
 import { TestNode } from "../../keys/support/node.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../../support/certificates.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { ModelAudit } from "../../support/model-audit.ts";
+import { ModelMachine } from "../../support/model-vault.ts";
+import { turnPace } from "../../support/pace.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";
 import { until } from "../../support/until.ts";
 
@@ -85,8 +89,18 @@ export interface Opened extends AsyncDisposable {
   readonly audit: ModelAudit;
 }
 
+/** The directory that a machine's disk has, and what its doors would ask. */
+export function directoryIn(machine: ModelMachine, audit: ModelAudit) {
+  const { log } = recorder();
+  const clock = new ManualClock();
+  const options = { self: kmId("km-a"), clock, quota: QUOTA, formerMs: POLICY.maxAgeMs + POLICY.fetchWindowMs };
+  const applications = new ApplicationTable(options, APPS);
+  const ports = { vault: machine.boot(), clock, pace: turnPace(), log, audit, applications };
+  return { directory: new Directory(ports), applications, clock };
+}
+
 /** What that node tells; undefined: its key inventory is not read yet. */
-export function stateOf(km: TestNode | undefined): ControllerState {
+export function stateOf(km: TestNode | undefined, directory?: Directory): ControllerState {
   const vault = {
     token: "ready",
     store: "ready",
@@ -101,7 +115,8 @@ export function stateOf(km: TestNode | undefined): ControllerState {
     version: "1.2.3",
     board: "host",
     topology: DIAMOND,
-    apps: APPS.filter(({ home }) => home === "km-a"),
+    apps: { count: () => 3, known: () => APPS.filter(({ home }) => home === "km-a") },
+    directory: directory ?? directoryIn(new ModelMachine(4, () => {}), new ModelAudit()).directory,
     keys: () => ({ supplied: new Map([["app-a1", 7]]), fetched: new Map([["app-a1", 2]]) }),
     faults: () => FAULT_LINES,
     sessions: () => [SESSION],
@@ -115,10 +130,10 @@ export function stateOf(km: TestNode | undefined): ControllerState {
 }
 
 /** `km` undefined: the books are not read yet. */
-export async function open(own: Papers, km: TestNode | undefined): Promise<Opened> {
+export async function open(own: Papers, km: TestNode | undefined, directory?: Directory): Promise<Opened> {
   const seen = recorder();
   const audit = new ModelAudit();
-  const state = stateOf(km);
+  const state = stateOf(km, directory);
   const options = { listen: { host: "127.0.0.1", port: 0 }, tls: material(own.km, own.controllers) };
   const server = await startController(options, { state, log: seen.log, meter: seen.meter, audit });
   return { server, seen, audit, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };

@@ -1,6 +1,7 @@
 // Makes the tables of docs/controller.md; `npx vitest run test/control/controller/controller-manual.test.ts -u` writes them.
 
-import { CLUSTER, OTHER_MEMBER, RESOURCES, ROUTE } from "../../../src/control/controller/tables.ts";
+import { RESOURCES } from "../../../src/control/controller/resources.ts";
+import { CLUSTER, DIRECTORY_ENTRY, OTHER_MEMBER, ROUTE } from "../../../src/control/controller/tables.ts";
 
 type Table = Readonly<Record<string, { readonly json: string; readonly meaning: string }>>;
 
@@ -26,6 +27,7 @@ const BY_MARKER: Readonly<Record<string, () => string>> = {
         section(path, answer === "one object" ? "One object:" : `An array ${answer} of objects:`, table),
       ),
       section("a route", "In `routes`:", ROUTE),
+      section("an entry", "In `entries` of `directory`:", DIRECTORY_ENTRY),
       section("a cluster", "In `cluster` of `node`:", CLUSTER),
       section("another member", "In `others` of a cluster:", OTHER_MEMBER),
     ].join("\n\n"),

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect } from "node:tls";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { nodeAnswer } from "../../../src/control/controller/answers.ts";
-import { RESOURCES } from "../../../src/control/controller/tables.ts";
+import { RESOURCES } from "../../../src/control/controller/resources.ts";
 import type { ClusterReport } from "../../../src/control/status.ts";
 import { kmId } from "../../../src/core/ids.ts";
 import type { PeerKind } from "../../../src/net/tls/identity.ts";
