@@ -170,7 +170,7 @@ export async function runNode(given: Given): Promise<void> {
 function directoryOf({ config, clock, pace, log, audit }: Base, { vault }: OpenVault) {
   const { quotaBitsPerS, quotaBurstBits, maxAgeMs, fetchWindowMs } = config.supply;
   const quota = { bitsPerS: quotaBitsPerS, burstBits: quotaBurstBits };
-  const options = { self: config.node.id, clock, quota, formerMs: maxAgeMs + fetchWindowMs };
+  const options = { self: config.node.id, clock, quota, formerMs: maxAgeMs + fetchWindowMs, isDirectoryAwaited: true };
   const applications = new ApplicationTable(options, settingsOf(config).apps);
   return { applications, directory: new Directory({ vault, clock, pace, log, audit, applications }) };
 }
@@ -341,6 +341,7 @@ async function openKeys(
   const generation = membership && { generation: membership.generation };
   const { applications } = node;
   const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats, ...generation, applications };
+  node.directory.restore();
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const remote of keys.peers.values()) {
     remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;

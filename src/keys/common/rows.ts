@@ -16,7 +16,7 @@ export const TABLE = {
   whole: "whole",
   multicast: "multicast",
   directory: "directory",
-  directoryHead: "directory_head",
+  directoryHead: "directoryHead",
 } as const;
 
 /** A link block that is stored and unused. */

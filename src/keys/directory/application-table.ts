@@ -33,9 +33,17 @@ export interface ApplicationTableOptions {
   readonly quota: Quota;
   /** How long after a move keys from before it may still be fetched. */
   readonly formerMs: number;
+  /** Whether `follow` will be called, as soon as the directory can be read. */
+  readonly isDirectoryAwaited?: boolean;
 }
 
 const NO_DIRECTORY: DirectoryHomes = { homeOf: () => undefined, formerOf: () => [], countAt: () => 0 };
+
+/** Of an application that only a directory may know which nobody has read yet. */
+const notRead = (id: string): Fault =>
+  new Fault("HSM_UNAVAILABLE", {
+    text: `[[apps]] does not name ${id}, and the directory is not read yet: no security module`,
+  });
 
 /** The applications of the network by ID: those of the configuration, and below them those of the directory. */
 export class ApplicationTable {
@@ -156,6 +164,7 @@ export class ApplicationTable {
     if (home !== undefined) {
       return new Fault("NOT_AT_HOME", { text: `${home} is the home of ${id}, not ${self}: connect there` });
     }
+    if (this.#directory === NO_DIRECTORY && this.options.isDirectoryAwaited) return notRead(id);
     return new Fault("UNKNOWN_APPLICATION", { text: `neither [[apps]] nor the controller's directory names ${id}` });
   }
 

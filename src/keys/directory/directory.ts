@@ -57,13 +57,23 @@ export class Directory implements DirectoryAdmin {
   /** What the store has of it cannot be read: only a whole one mends that. */
   #isDamaged = false;
 
-  /** Reads what the store has; it is in force at once. A directory that cannot be read is left out, and said so. */
   constructor(ports: DirectoryPorts) {
     this.#ports = ports;
     this.#rows = new DirectoryRows(ports);
+  }
+
+  /**
+   * Reads what the store has, once, when its rows can be believed: after the token was there. It is in force at once. A directory
+   * that cannot be read is left out, and said so.
+   */
+  restore(): void {
+    const ports = this.#ports;
     try {
       const found = this.#rows.read();
-      if (found === undefined) return;
+      if (found === undefined) {
+        ports.applications.follow(this.#edition);
+        return;
+      }
       const { revision, toldMs, controller } = found.head;
       this.#edition = found.edition;
       this.#told = { revision, toldMs, controller };
@@ -78,6 +88,7 @@ export class Directory implements DirectoryAdmin {
         { event: "directory", alarm: "directory_damaged", why },
         "the controller's directory in the store cannot be used: only [[apps]] is, until a controller tells all of it again",
       );
+      ports.applications.follow(this.#edition);
     }
   }
 
@@ -183,7 +194,7 @@ export class Directory implements DirectoryAdmin {
   }
 
   #next(controller: string): Told {
-    return { revision: this.#told.revision + 1, toldMs: this.#ports.clock.wallMs(), controller };
+    return { revision: this.#told.revision + 1, toldMs: Math.round(this.#ports.clock.wallMs()), controller };
   }
 
   #inForce(edition: Edition, told: Told, summary: Summary): void {

@@ -7,9 +7,9 @@ export const ROW_RULES = {
   /** The audit log's place: written before the token is there, and witnessed by the log's own seals. */
   untagged: new Set(["audit"]),
   /**
-   * Each of these rows names one block, or a route: without its row a block is destroyed, and nobody can name it again. Where
+   * Each of these rows names one block, a route, or homes of applications: without its row a block is destroyed, and nobody can name it again. Where
    * a link, its pads, a peer's serials, whole keys or the clock are lost, what was used is not known any more.
    */
-  single: new Set<string>([TABLE.block, TABLE.source, TABLE.held, TABLE.route]),
+  single: new Set<string>([TABLE.block, TABLE.source, TABLE.held, TABLE.route, TABLE.directory, TABLE.directoryHead]),
   isSound: isSoundRow,
 } as const;

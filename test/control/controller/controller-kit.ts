@@ -96,7 +96,9 @@ export function directoryIn(machine: ModelMachine, audit: ModelAudit) {
   const options = { self: kmId("km-a"), clock, quota: QUOTA, formerMs: POLICY.maxAgeMs + POLICY.fetchWindowMs };
   const applications = new ApplicationTable(options, APPS);
   const ports = { vault: machine.boot(), clock, pace: turnPace(), log, audit, applications };
-  return { directory: new Directory(ports), applications, clock };
+  const directory = new Directory(ports);
+  directory.restore();
+  return { directory, applications, clock };
 }
 
 /** What that node tells; undefined: its key inventory is not read yet. */

@@ -23,7 +23,9 @@ function started(machine: ModelMachine) {
   const options = { self: kmId("km-a"), clock, quota: QUOTA, formerMs: FORMER_MS };
   const applications = new ApplicationTable(options, APPS);
   const ports = { vault: machine.boot(), clock, pace: turnPace(), log: seen.log, audit, applications };
-  return { directory: new Directory(ports), applications, audit, seen };
+  const directory = new Directory(ports);
+  directory.restore();
+  return { directory, applications, audit, seen };
 }
 
 const disk = (): ModelMachine => new ModelMachine(4, () => {});
@@ -113,6 +115,16 @@ describe("what a controller tells", () => {
     expect(applications.admit("app-n1")?.code).toBe("NOT_AT_HOME");
     expect(applications.homesOf("app-n2" as AppId)).toEqual(["km-b"]);
   });
+});
+
+test("an application that only the directory may name is no stranger before the directory is read", () => {
+  const awaited = { self: kmId("km-a"), clock, quota: QUOTA, formerMs: FORMER_MS, isDirectoryAwaited: true };
+  const applications = new ApplicationTable(awaited, APPS);
+  expect(applications.admit("app-n1")?.code).toBe("HSM_UNAVAILABLE");
+  expect(applications.admit("app-a1")).toBeUndefined();
+  expect(applications.admit("app-b1")?.code).toBe("NOT_AT_HOME");
+  applications.follow({ homeOf: () => undefined, formerOf: () => [], countAt: () => 0 });
+  expect(applications.admit("app-n1")?.code).toBe("UNKNOWN_APPLICATION");
 });
 
 describe("what a controller may not", () => {
