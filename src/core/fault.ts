@@ -294,10 +294,11 @@ export class Fault extends Error {
     this.failedAt = detail.failedAt;
   }
 
-  /** In the words of ETSI GS QKD 014, where it has words for this fault and nothing more was said of it. */
+  /** In the words of ETSI GS QKD 014, where it has words for this fault and nothing more was said of it than in the details. */
   get etsi014Message(): string {
-    const { text, etsi014 = text } = rowOf(this.code);
-    return this.message === text ? etsi014 : this.message;
+    const { text, etsi014 } = rowOf(this.code);
+    if (etsi014 === undefined) return this.message;
+    return this.message === text || this.details !== undefined ? etsi014 : this.message;
   }
 
   /** The `response` of Ak and Kx: `CODE: sentence`. */

@@ -1,5 +1,6 @@
 // Keys of a kind: what of the stock fits an application's options for a route or an age.
 
+import { Fault } from "../../core/fault.ts";
 import type { Provenance } from "../../core/topology/provenance.ts";
 import type { SupplyRequest } from "../ports.ts";
 import type { Demand, Piece, SourceKey } from "./source-key.ts";
@@ -19,6 +20,23 @@ export function kindsOf({ only, rather }: SupplyRequest): readonly Provenance[] 
   if (only === undefined && rather === undefined) return [];
   const best = { ...rather, ...only };
   return only === undefined ? [best] : [best, only];
+}
+
+/** Why no keys of a kind are given: how old the youngest are, and when to ask again. `now` by the age clock. */
+export function unmetFault(
+  stock: SourceStock,
+  { routeType, maxAgeMs }: Provenance,
+  now: number,
+  retryAfterMs: number,
+): Fault {
+  if (maxAgeMs === undefined || !stock.mayBring(routeType)) return new Fault("EXTENSION_UNMET");
+  const retry = { retryAfterMs: Math.ceil(retryAfterMs) };
+  const ofRoute = stock.keys().filter(({ route }) => routeType === undefined || route === routeType);
+  if (ofRoute.length === 0)
+    return new Fault("EXTENSION_UNMET", { text: "there is no key at hand", details: [], ...retry });
+  const ageMs = Math.round(Math.min(...ofRoute.map(({ bornAt }) => now - bornAt)));
+  const text = `the youngest key at hand is ${ageMs} ms old`;
+  return new Fault("EXTENSION_UNMET", { text, details: [{ youngest_age_ms: String(ageMs) }], ...retry });
 }
 
 /** Marks may have to move for other requests first. */

@@ -8,7 +8,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
-import { kmaRow, type PeerRow, type SourceRow, TABLE } from "../common/rows.ts";
+import { type KeyRoute, kmaRow, type PeerRow, type SourceRow, TABLE } from "../common/rows.ts";
 import { AbandonedSerials } from "./abandoned-serials.ts";
 import { Marks } from "./high-water-marks.ts";
 import { excessOf } from "./remainders.ts";
@@ -262,6 +262,21 @@ export class SourceStock {
     this.end(excess.slice(0, most), "tail", change);
     this.#commitQuietly(change);
     return Math.max(expired.length, excess.length) <= most;
+  }
+
+  /** Whether a relay brings keys of that route, as far as the stock tells. */
+  mayBring(route: KeyRoute | undefined): boolean {
+    return route === undefined || this.keys().some((key) => key.route === route);
+  }
+
+  /** Ends the oldest KMA-keys beyond so many: younger ones are wanted. */
+  trim(most: number): void {
+    const oldest = this.keys().toSorted((a, b) => a.bornAt - b.bornAt);
+    const excess = oldest.slice(0, Math.max(0, oldest.length - most));
+    if (excess.length === 0) return;
+    const change = this.#context.vault.change();
+    this.end(excess, "overflow", change);
+    this.#commitQuietly(change);
   }
 
   /** Whether it may still be carved of. */

@@ -13,9 +13,10 @@ import { FairQueue } from "../common/fair-queue.ts";
 import { type Quotas, quotaFault } from "../common/quota.ts";
 import { stepped } from "../common/sizes.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
+import { FreshRequests } from "./fresh-requests.ts";
 import { grantPieces } from "./grants.ts";
 import type { NamedFor } from "./key-namer.ts";
-import { kindsOf, takeOfKind } from "./provenance.ts";
+import { kindsOf, takeOfKind, unmetFault } from "./provenance.ts";
 import { type Demand, NO_DEMAND, type Piece, plus } from "./source-key.ts";
 import type { SourceStock } from "./stock.ts";
 
@@ -55,6 +56,8 @@ export class KeySupplier {
   readonly #filling: Filling;
   readonly #quotas: Quotas;
   readonly #waiting = new FairQueue<Waiting>();
+  /** Those for keys younger than there are. */
+  readonly #fresh: FreshRequests;
   /** Of all that wait. */
   #total = NO_DEMAND;
   #preparing = false;
@@ -66,15 +69,17 @@ export class KeySupplier {
     this.stock = stock;
     this.#filling = filling;
     this.#quotas = quotas;
+    this.#fresh = new FreshRequests(context, stock, () => filling.kick());
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#waiting.size + this.#fresh.size;
   }
 
   /** Bytes that waiting requests ask for beyond what can be carved for them. */
   get missing(): number {
-    return this.stock.covers(this.#total) ? 0 : this.stock.lacking(this.#waiting);
+    const missing = this.stock.covers(this.#total) ? 0 : this.stock.lacking(this.#waiting);
+    return this.#fresh.size === 0 ? missing : missing + this.#fresh.missing;
   }
 
   /** Answers at once if the stock is at hand, refuses at once what cannot be in time, or lets it wait its turn. */
@@ -86,7 +91,7 @@ export class KeySupplier {
     }
     const kinds = kindsOf(request);
     if (kinds.length === 0) return this.#begin(request, answer, mayWait);
-    return this.#choose(request, answer, kinds, () => this.#begin(request, answer, mayWait));
+    return this.#choose(request, answer, kinds, mayWait);
   }
 
   #begin(request: QueuedRequest, answer: Answer, mayWait: boolean): () => void {
@@ -104,32 +109,67 @@ export class KeySupplier {
     return () => {};
   }
 
-  /** Keys of a kind do not wait for stock: they are there, or the request is refused, or goes on as if it did not mind. */
-  #choose(
-    request: QueuedRequest,
-    answer: Answer,
-    kinds: readonly Provenance[],
-    otherwise: () => () => void,
-  ): () => void {
+  /**
+   * Keys of a kind: they are there, or the request goes on as if it did not mind, if it does not; else it waits for younger
+   * ones where that can help, or is refused.
+   */
+  #choose(request: QueuedRequest, answer: Answer, kinds: readonly Provenance[], mayWait: boolean): () => void {
     let giveUp: (() => void) | undefined = () => {};
-    const demand = demandOf(request);
-    const obstacle = this.#filling.obstacle();
-    const taken = obstacle === undefined ? takeOfKind(this.stock, demand, kinds, this.#context.ages.now()) : undefined;
-    Promise.resolve(taken).then(
-      (pieces) => {
-        if (pieces !== undefined) {
-          answer.granted(this.#grant(request, pieces, demand.step));
-          this.#filling.taken();
-        } else if (request.only !== undefined) {
-          this.#refuseNow(request, answer, obstacle ?? new Fault("EXTENSION_UNMET"));
-        } else if (giveUp !== undefined) giveUp = otherwise();
-        else this.#quotas.refund(request.app, request.count * request.sizeBits);
+    this.#takeKind(request, answer, kinds).then(
+      (isServed) => {
+        if (isServed) return;
+        if (giveUp === undefined) this.#quotas.refund(request.app, request.count * request.sizeBits);
+        else if (request.only === undefined) giveUp = this.#begin(request, answer, mayWait);
+        else giveUp = this.#waitForYounger(request, answer, kinds, mayWait);
       },
       (thrown: unknown) => this.#refuseNow(request, answer, asFault(thrown)),
     );
     return () => {
       giveUp?.();
       giveUp = undefined;
+    };
+  }
+
+  async #takeKind(request: QueuedRequest, answer: Answer, kinds: readonly Provenance[]): Promise<boolean> {
+    if (this.#filling.obstacle() !== undefined) return false;
+    const demand = demandOf(request);
+    const pieces = await takeOfKind(this.stock, demand, kinds, this.#context.ages.now());
+    if (pieces === undefined) return false;
+    answer.granted(this.#grant(request, pieces, demand.step));
+    this.#filling.taken();
+    return true;
+  }
+
+  #waitForYounger(request: QueuedRequest, answer: Answer, kinds: readonly Provenance[], mayWait: boolean): () => void {
+    const { count, step } = demandOf(request);
+    const [only = {}] = kinds.slice(-1);
+    const expectedMs = this.#filling.expectedMs(count * step) ?? 0;
+    const fault = (): Fault => unmetFault(this.stock, only, this.#context.ages.now(), Math.max(SOONEST_MS, expectedMs));
+    const obstacle = this.#filling.obstacle();
+    const mayHelp = only.maxAgeMs !== undefined && this.stock.mayBring(only.routeType);
+    if (obstacle !== undefined) return this.#refuseNow(request, answer, obstacle);
+    if (!mayHelp || expectedMs > this.#context.policy.timeoutMs) return this.#refuseNow(request, answer, fault());
+    if (!mayWait) return this.#refuseNow(request, answer, new Fault("BUSY", { retryAfterMs: 1000 }));
+    const ended = (): void => {
+      this.waited++;
+    };
+    const giveUp = this.#fresh.wait({
+      bytes: count * step,
+      serve: async () => {
+        const isServed = await this.#takeKind(request, answer, kinds);
+        if (isServed) ended();
+        return isServed;
+      },
+      refuse: (why) => {
+        ended();
+        this.#refuseNow(request, answer, why);
+      },
+      late: fault,
+    });
+    return () => {
+      if (!giveUp()) return;
+      ended();
+      this.#quotas.refund(request.app, request.count * request.sizeBits);
     };
   }
 
@@ -220,6 +260,7 @@ export class KeySupplier {
 
   /** Serves those whose turn has come; called whenever the stock or its obstacle has changed. */
   pump(): void {
+    this.#fresh.pump();
     for (let next = this.#waiting.head(); next !== undefined; next = this.#waiting.head()) {
       if (this.#filling.obstacle() !== undefined) return;
       const pieces = this.stock.take(next);
@@ -254,6 +295,7 @@ export class KeySupplier {
   /** Ends the waiting of all, for example when the token is gone or the process stops. */
   refuseAll(fault: Fault): void {
     for (const entry of [...this.#waiting]) this.#refuse(entry, fault);
+    this.#fresh.refuseAll(fault);
   }
 }
 
