@@ -58,6 +58,17 @@ export class AppPair {
 
   /** One request, as an application may make it; `plain` without any mischief. */
   ask(plain = false): void {
+    this.#whenRuns(this.pair.at, this.pair.app, () => this.#ask(plain));
+  }
+
+  /** A machine that stands still reads what came when it goes on. */
+  #whenRuns(at: SimNode, app: string, run: () => void): void {
+    const { clock } = this.#ports;
+    if (at.isPaused) clock.after(at.pausedUntilMs - clock.nowMs, app, "is heard", run);
+    else run();
+  }
+
+  #ask(plain: boolean): void {
     const { clock } = this.#ports;
     const { at, app, to } = this.pair;
     const dice = this.#dice;
@@ -87,24 +98,32 @@ export class AppPair {
     };
     const giveUp = km.supply(wish, answer);
     if (plain || !dice.once(20)) return;
-    clock.after(dice.wait(1000), app, "gives up", () => {
+    const gone = (): void => {
       if (!runs()) return;
       giveUp();
       expect.answered();
-    });
+    };
+    clock.after(dice.wait(1000), app, "gives up", () => this.#whenRuns(at, app, gone));
   }
 
   /** Fails the run when nobody answers, unless the process ends before. */
   #awaited(at: SimNode, ms: number): { answered(): void } {
-    const { oracle } = this.#ports;
+    const { oracle, clock } = this.#ports;
+    const askedMs = clock.nowMs;
     let isAnswered = false;
-    const stop = at.after(ms, "checks its answers", () => {
+    const judge = (): void => {
+      // What was due while the machine stood still comes when it goes on.
+      if (!isAnswered && at.pausedUntilMs > askedMs && clock.nowMs < at.pausedUntilMs + ms) {
+        stop = at.after(ms, "checks its answers", judge);
+        return;
+      }
       oracle.checks.check("answered", isAnswered, () => {
         const { slots, token, store } = at.machine.vault?.health() ?? {};
         const state = `${slots?.pinned} of ${slots?.all} blocks in memory are pinned, token ${token}, store ${store}`;
         return `${at.id} did not answer ${this.pair.app} for ${ms} ms: ${state}`;
       });
-    });
+    };
+    let stop = at.after(ms, "checks its answers", judge);
     return {
       answered() {
         isAnswered = true;
@@ -261,6 +280,14 @@ export class AppPair {
   }
 
   #request(
+    at: SimNode,
+    { app, from, ids }: { readonly app: string; readonly from: string; readonly ids: readonly string[] },
+    then: FetchAnswer,
+  ): void {
+    this.#whenRuns(at, app, () => this.#requestNow(at, { app, from, ids }, then));
+  }
+
+  #requestNow(
     at: SimNode,
     { app, from, ids }: { readonly app: string; readonly from: string; readonly ids: readonly string[] },
     then: FetchAnswer,

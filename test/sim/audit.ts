@@ -1,6 +1,7 @@
 // The audit log of a simulated KM, as far as the oracle compares it with what it saw.
 
 import type { AuditExtent, AuditFields, AuditKind } from "../../src/core/audit-events.ts";
+import { Fault } from "../../src/core/fault.ts";
 import type { Audit } from "../../src/core/ports.ts";
 import type { Range } from "../../src/vault/vault.ts";
 
@@ -25,10 +26,23 @@ const nameOf = (kind: AuditKind, { peer, serial, initiator, target }: Reported):
 
 export class SimAudit {
   readonly #ranges = new Map<string, { readonly first: number; end: number }[]>();
+  readonly #listeners = new Set<() => void>();
+  #isFailing = false;
   /** Told of each serial that the node gives up as a source. */
   abandoned: (peer: string, serial: number) => void = () => {};
   /** Things that ended unused, by counter. */
   readonly ended = new Map<string, number>();
+
+  /** Whether the log can take nothing. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  fail(isFailing: boolean): void {
+    if (this.#isFailing === isFailing) return;
+    this.#isFailing = isFailing;
+    for (const listener of [...this.#listeners]) listener();
+  }
 
   /** The port of one process: one that has ended notes nothing. */
   port(isOver: () => boolean): Audit {
@@ -36,8 +50,12 @@ export class SimAudit {
       note: (kind, fields, extent) => {
         if (!isOver()) this.#note(kind, fields, extent ?? {});
       },
-      obstacle: () => undefined,
-      onChange: () => () => {},
+      obstacle: () => (this.#isFailing ? new Fault("AUDIT_UNAVAILABLE") : undefined),
+      onChange: (listener) => {
+        const heard = (): void => void (isOver() ? this.#listeners.delete(heard) : listener());
+        this.#listeners.add(heard);
+        return () => void this.#listeners.delete(heard);
+      },
     };
   }
 

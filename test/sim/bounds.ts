@@ -12,23 +12,23 @@ const PADS = 16;
 export function checkBounds(checks: Checks, node: SimNode): void {
   const { km } = node;
   if (km === undefined) return;
-  const { policy } = node.settings;
+  const { stockHigh, maxHeld, keepBlocks } = node.widest;
   const bound = (what: string, size: number, most: number): void =>
     checks.check("bounded", size <= most, () => `${node.id} has ${size} ${what}, at most ${most} are allowed`);
-  bound("requests waiting", km.waiting, policy.maxWaiting);
+  bound("requests waiting", km.waiting, node.settings.policy.maxWaiting);
   let expected = 2 * 8;
   for (const link of km.links.values()) {
     // Of the other end's blocks a quarter more is kept than of one's own; pads in use stay.
-    const most = 2 * link.settings.keepBlocks + Math.ceil(link.settings.keepBlocks / 4) + PADS;
+    const most = 2 * keepBlocks + Math.ceil(keepBlocks / 4) + PADS;
     bound(`blocks of ${link.settings.id}`, link.stored, most);
     expected += most + 64;
   }
   for (const { id, stock, held } of km.peers.values()) {
-    bound(`KMA-keys for ${id}`, stock.size, policy.stockHigh + BESIDE);
-    bound(`KMA-keys of ${id}`, held.size, policy.maxHeld);
+    bound(`KMA-keys for ${id}`, stock.size, stockHigh + BESIDE);
+    bound(`KMA-keys of ${id}`, held.size, maxHeld);
     bound(`serials given up towards ${id}`, stock.givenUp.size, GIVEN_UP);
-    expected += policy.stockHigh + BESIDE + policy.maxHeld + 16;
+    expected += stockHigh + BESIDE + maxHeld + 16;
   }
-  expected += policy.maxHeld + BESIDE + 16;
+  expected += maxHeld + BESIDE + 16;
   bound("records on its disk", node.machine.records.size, 2 * expected);
 }

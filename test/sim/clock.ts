@@ -1,8 +1,9 @@
 // Simulated time: a heap of events, of which each step runs one and lets everything that follows from it go on.
 
 export interface SimEvent {
-  readonly atMs: number;
-  readonly order: number;
+  /** Moved on where its owner is held. */
+  atMs: number;
+  order: number;
   /** Whose it is, for the trace. */
   readonly owner: string;
   readonly what: string;
@@ -14,6 +15,8 @@ export class SimClock {
   nowMs = 0;
   readonly #heap: SimEvent[] = [];
   readonly #cancelled = new Set<SimEvent>();
+  /** Until when the events of an owner wait. */
+  readonly #held = new Map<string, number>();
   #order = 0;
 
   /** Events that wait, cancelled ones included until their time has come. */
@@ -37,12 +40,27 @@ export class SimClock {
     };
   }
 
+  /** What an owner is due to do waits until then, and comes in its order. */
+  hold(owner: string, untilMs: number): void {
+    this.#held.set(owner, untilMs);
+  }
+
+  /** Until when the owner's events wait; in the past for most. */
+  heldUntilMs(owner: string): number {
+    return this.#held.get(owner) ?? 0;
+  }
+
   /** Takes the next event that is due by `untilMs` and moves time to it. */
   next(untilMs: number): SimEvent | undefined {
     for (let head = this.#heap[0]; head !== undefined; head = this.#heap[0]) {
       if (head.atMs > untilMs) return undefined;
       this.#pop();
       if (this.#cancelled.delete(head)) continue;
+      const heldUntilMs = this.heldUntilMs(head.owner);
+      if (heldUntilMs > head.atMs) {
+        this.#push(Object.assign(head, { atMs: heldUntilMs, order: this.#order++ }));
+        continue;
+      }
       this.nowMs = head.atMs;
       return head;
     }

@@ -1,5 +1,6 @@
 // Everything that goes wrong in a simulated network: one table, and who strikes when.
 
+import { changedSettings, SHARES, setRoutes, withShare } from "./changes.ts";
 import { tellLies, wrapReplay } from "./liar.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
@@ -21,7 +22,7 @@ const fault = (everyMs: number, strike: FaultRow["strike"]): FaultRow => ({ ever
 const ofNode = (everyMs: number, strike: (node: SimNode, world: World) => string | undefined): FaultRow =>
   fault(everyMs, (world) => {
     const node = world.dice.pick(world.nodeList);
-    if (!node.isUp) return undefined;
+    if (!node.isUp || node.isPaused) return undefined;
     const done = strike(node, world);
     return done && `${node.id}: ${done}`;
   });
@@ -102,6 +103,46 @@ export const FAULT_TABLE = {
     world.later(world.dice.wait(5 * MIN), () => node.jumpWall(0), `${node.id}'s wall clock is right again`);
     return `${ms} ms`;
   }),
+  paused: ofNode(15 * MIN, (node, world) => {
+    const ms = world.dice.wait(world.dice.once(3) ? 60 * S : 6 * S);
+    node.pause(ms);
+    return `stands still for ${Math.round(ms)} ms`;
+  }),
+  audit_failing: ofNode(20 * MIN, (node, world) => {
+    node.audit.fail(true);
+    const ms = world.dice.wait(10 * S);
+    world.later(ms, () => node.audit.fail(false), `${node.id}'s audit log can be written again`);
+    return `for ${Math.round(ms)} ms`;
+  }),
+  link_out_of_use: ofNode(15 * MIN, (node, world) => {
+    const { km } = node;
+    const links = [...(km?.links.keys() ?? [])];
+    if (km === undefined || links.length === 0) return undefined;
+    const link = world.dice.pick(links);
+    const ms = world.dice.wait(60 * S);
+    km.useLink(link, false);
+    world.later(ms, () => void (node.km === km && km.useLink(link, true)), `${link} may be used again`);
+    return `${link} for ${Math.round(ms)} ms`;
+  }),
+  controller_routes: ofNode(5 * MIN, (node, world) => setRoutes(node, world.dice)),
+  new_configuration: ofNode(20 * MIN, (node, world) => {
+    node.reconfigure(changedSettings(node.settings, world.dice));
+    void node.stop();
+    return bootLater(node, world, 2 * S);
+  }),
+  new_share: fault(60 * MIN, (world) => {
+    if (world.modules.length === 0) return undefined;
+    const { link } = world.dice.pick(world.modules);
+    const share = world.dice.pick(SHARES);
+    const ends = world.nodeList.filter(({ modules }) => modules.has(link));
+    if (ends.some(({ isUp, isPaused }) => !isUp || isPaused)) return undefined;
+    const told = ends.map((node) => {
+      node.reconfigure(withShare(node.settings, link, share));
+      void node.stop();
+      return bootLater(node, world, 2 * S);
+    });
+    return `${link} ${share.join(":")}: ${told.join(", ")}`;
+  }),
   zeroise: ofNode(4 * HOUR, (node, world) => {
     void node.zeroise();
     return bootLater(node, world, 10 * S);
@@ -126,6 +167,14 @@ export const FAULT_TABLE = {
     const wire = world.wires[index];
     if (wire !== undefined) wire.blockedUntilMs = world.clock.nowMs + ms;
     return `nothing passes for ${Math.round(ms)} ms`;
+  }),
+  one_way: ofWire(15 * MIN, (world, index) => {
+    const wire = world.wires[index];
+    if (wire === undefined) return "none";
+    const ms = world.dice.wait(20 * S);
+    const { id } = world.dice.pick(wire.ends);
+    wire.mutedUntilMs.set(id, world.clock.nowMs + ms);
+    return `nothing that ${id} sends arrives for ${Math.round(ms)} ms`;
   }),
   slow_wire: ofWire(10 * MIN, (world, index) => {
     const wire = world.wires[index];

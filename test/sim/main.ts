@@ -3,7 +3,6 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { breakRule } from "./broken.ts";
-import type { FaultName } from "./faults.ts";
 import type { RunOptions } from "./run.ts";
 
 const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--swarm] [--without NAMES] [--trace STEP] [--plot FILE]
@@ -14,7 +13,7 @@ npm run simulate -- --runs R [--steps N] [--jobs J] --swarm …
   --hours    simulated hours with faults; some minutes without follow (default 1)
   --faults   how often faults strike: 1 as usual, 0 never (default 1)
   --swarm    each run has about half of the faults, some of them rarely, some of them often
-  --without  kinds of faults that do not strike, with commas
+  --without  kinds of faults that do not strike, and ingredients that are not there, with commas
   --takeovers  mean minutes between two takeovers of each KM by another member of it (default: none)
   --trace    print every step from this one on
   --plot     draws the network and its stock over time into this file (SVG)
@@ -63,7 +62,7 @@ const OPTIONS: RunOptions = {
   faults: Number(values.faults),
   isSwarm: values.swarm,
   ...(values.takeovers === undefined ? {} : { takeoversMs: Number(values.takeovers) * 60_000 }),
-  without: values.without.split(",").filter((name) => name !== "") as FaultName[],
+  without: values.without.split(",").filter((name) => name !== "") as NonNullable<RunOptions["without"]>,
 };
 
 // What runs is loaded only when it is needed, for a rule may be broken first.

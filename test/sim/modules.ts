@@ -25,6 +25,8 @@ export class LinkModules {
   /** Nothing comes before. */
   stalledUntilMs = 0;
   readonly troubles: Trouble[] = [];
+  /** Until when nobody reads at an end: what comes waits in the line. */
+  readonly unreadUntilMs: [number, number] = [0, 0];
   made = 0;
   #stopped = false;
   #stopWaiting: () => void = () => {};
@@ -74,10 +76,16 @@ export class LinkModules {
     this.made++;
     const victim = this.#dice.once(2) ? 0 : 1;
     for (const end of [0, 1] as const) {
-      if (trouble === undefined || trouble === "restart" || end !== victim) this.#ends[end].push(block);
-      else for (const wrong of this.#wrong(block, trouble)) this.#ends[end].push(wrong);
+      if (trouble === undefined || trouble === "restart" || end !== victim) this.#push(end, block);
+      else for (const wrong of this.#wrong(block, trouble)) this.#push(end, wrong);
     }
     this.#last = block;
+  }
+
+  #push(end: 0 | 1, block: MadeBlock): void {
+    const waitMs = this.unreadUntilMs[end] - this.#clock.nowMs;
+    if (waitMs <= 0) this.#ends[end].push(block);
+    else this.#clock.after(waitMs, this.link, "is read again", () => this.#ends[end].push(block));
   }
 
   #wrong(block: MadeBlock, trouble: Trouble): readonly MadeBlock[] {

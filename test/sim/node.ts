@@ -41,9 +41,13 @@ const TURNS = 16;
 
 export class SimNode {
   readonly id: KmId;
-  readonly settings: KeyManagerSettings;
+  #settings: KeyManagerSettings;
+  /** The largest limits there were: what is there is not destroyed because the next start allows less. */
+  readonly widest = { stockHigh: 0, maxHeld: 0, keepBlocks: 0 };
   readonly machine: SimMachine;
   readonly audit = new SimAudit();
+  /** Bytes of the largest block in the network. */
+  largestBlock = 0;
   /** To each neighbour. */
   readonly wires = new Map<KmId, Wire>();
   readonly modules = new Map<string, { readonly modules: LinkModules; readonly end: 0 | 1 }>();
@@ -84,7 +88,8 @@ export class SimNode {
 
   constructor(settings: KeyManagerSettings & { readonly id: KmId }, ports: NodePorts) {
     this.id = settings.id;
-    this.settings = settings;
+    this.#settings = settings;
+    this.reconfigure(settings);
     this.#ports = ports;
     this.#dice = ports.dice.branch(settings.id);
     this.#turns = ports.dice.branch(`turns of ${settings.id}`);
@@ -105,6 +110,36 @@ export class SimNode {
   /** Whether it serves. */
   get isUp(): boolean {
     return this.km !== undefined;
+  }
+
+  /** Until when the machine stands still. */
+  get pausedUntilMs(): number {
+    return this.#ports.clock.heldUntilMs(this.id);
+  }
+
+  get isPaused(): boolean {
+    return this.pausedUntilMs > this.#ports.clock.nowMs;
+  }
+
+  /** The machine stands still, as one that is moved to other hardware: its clocks go on, and what came meanwhile waits. */
+  pause(ms: number): void {
+    const untilMs = this.#ports.clock.nowMs + ms;
+    this.#ports.clock.hold(this.id, untilMs);
+    for (const { modules, end } of this.modules.values()) modules.unreadUntilMs[end] = untilMs;
+  }
+
+  /** The configuration of the next start. */
+  get settings(): KeyManagerSettings {
+    return this.#settings;
+  }
+
+  reconfigure(settings: KeyManagerSettings): void {
+    const { widest } = this;
+    const { stockHigh, maxHeld } = settings.policy;
+    this.#settings = settings;
+    widest.stockHigh = Math.max(widest.stockHigh, stockHigh);
+    widest.maxHeld = Math.max(widest.maxHeld, maxHeld);
+    widest.keepBlocks = Math.max(widest.keepBlocks, ...settings.links.map(({ keepBlocks }) => keepBlocks));
   }
 
   #fate(steps: Steps): CommitFate {
@@ -337,6 +372,8 @@ export class SimNode {
     this.fullUntilMs = 0;
     this.tokenGoneUntilMs = 0;
     if (this.wallAheadMs !== 0) this.jumpWall(0);
+    this.audit.fail(false);
+    for (const { settings } of this.km?.links.values() ?? []) this.km?.useLink(settings.id, true);
     this.diskMs = 1;
     this.tokenMs = 0;
     this.machine.vault?.token("ready");

@@ -5,7 +5,9 @@ import { Topology as Graph } from "../../src/core/topology/topology.ts";
 import type { KeysPolicy } from "../../src/keys/common/context.ts";
 import type { AppEntry, KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
 import { DEFAULT_SESSIONS } from "../keys/support/policy.ts";
+import { SHARES } from "./changes.ts";
 import type { Dice } from "./dice.ts";
+import type { Has } from "./ingredients.ts";
 import { type Edge, randomTopology, type Topology } from "./topology.ts";
 
 /** An application that asks for keys with another. */
@@ -14,9 +16,17 @@ export interface PlannedPair {
   readonly to: AppEntry;
 }
 
+/** What both ends of a link are configured with. */
+export interface PlannedLink {
+  readonly blockBytes: number;
+  readonly share: readonly [number, number];
+}
+
 export interface Plan {
   readonly topology: Topology;
+  /** Of a link that says nothing else. */
   readonly blockBytes: number;
+  readonly links: ReadonlyMap<string, PlannedLink>;
   readonly apps: readonly AppEntry[];
   readonly sharedPeers: readonly PlannedPair[];
   /** KMs that have a Kx connection. */
@@ -33,7 +43,7 @@ const MOST_PAIRS = 60;
 /** In the order of names, whose neighbours are near: a few hops. */
 const FAR = 12;
 
-export function planOf(nodes: number, dice: Dice): Plan {
+export function planOf(nodes: number, dice: Dice, has: Has): Plan {
   const topology = randomTopology(nodes, dice.branch("topology"));
   const blockBytes = dice.pick(BLOCK_BYTES);
   const policy = policyOf(dice);
@@ -48,14 +58,20 @@ export function planOf(nodes: number, dice: Dice): Plan {
     topology: topology.edges.map(({ link, a, b }) => ({ id: linkId(link), kms: [kmId(a), kmId(b)] as const, cost: 1 })),
   };
   const graph = new Graph(common.topology);
+  const own = dice.branch("links");
+  const linkOf = (): PlannedLink => ({
+    blockBytes: has("mixed_blocks") ? own.pick(BLOCK_BYTES) : blockBytes,
+    share: has("uneven_shares") ? own.pick(SHARES) : [1, 1],
+  });
+  const links = new Map(topology.edges.map(({ link }) => [link, linkOf()]));
   const settings = topology.nodes.map((name) => {
     const id = kmId(name);
     const peers = contacts.flatMap(([a, b]) => (a === id ? [b] : b === id ? [a] : []));
     const twofold = peers.filter((peer) => dice.once(4) && graph.disjoint(id, peer) > 1);
     const paths = new Map(twofold.map((peer) => [peer, 2]));
-    return [id, { ...common, id, links: linksOf(name, topology.edges, blockBytes), peers, paths }] as const;
+    return [id, { ...common, id, links: linksOf(name, topology.edges, links), peers, paths }] as const;
   });
-  return { topology, blockBytes, apps, sharedPeers, contacts, settings: new Map(settings) };
+  return { topology, blockBytes, links, apps, sharedPeers, contacts, settings: new Map(settings) };
 }
 
 const appOf = (node: string, name: string): AppEntry => ({
@@ -103,14 +119,17 @@ function contactsOf({ edges }: Topology, sharedPeers: readonly PlannedPair[]): r
   return [...byName.values()].flatMap(([a, b]) => (a === undefined || b === undefined || a === b ? [] : [[a, b]]));
 }
 
-function linksOf(name: string, edges: readonly Edge[], blockBytes: number): KeyManagerSettings["links"] {
+function linksOf(
+  name: string,
+  edges: readonly Edge[],
+  planned: ReadonlyMap<string, PlannedLink>,
+): KeyManagerSettings["links"] {
   return edges
     .filter(({ a, b }) => a === name || b === name)
-    .map(({ link, a, b }) => ({
-      id: linkId(link),
-      peer: kmId(a === name ? b : a),
-      blockBytes,
-      share: [1, 1] as const,
-      keepBlocks: KEEP_BLOCKS,
-    }));
+    .flatMap(({ link, a, b }) => {
+      const both = planned.get(link);
+      return both === undefined
+        ? []
+        : [{ ...both, id: linkId(link), peer: kmId(a === name ? b : a), keepBlocks: KEEP_BLOCKS }];
+    });
 }

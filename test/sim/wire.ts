@@ -11,6 +11,8 @@ export interface RelayHop {
   readonly id: KmId;
   /** Whether a process listens there. */
   readonly isUp: boolean;
+  /** Whether it stands still: its kernel takes a connection, and nothing comes of it. */
+  readonly isPaused: boolean;
   /** An authenticated connection of `peer` comes in; false when it is not wanted. */
   accept(peer: KmId, channel: Channel): boolean;
 }
@@ -33,6 +35,8 @@ export class Wire implements Carrier {
   blockedUntilMs = 0;
   /** How long a write stays unfinished. */
   slowMs = 0;
+  /** Until when nothing of what this end sends arrives, while it hears all. */
+  readonly mutedUntilMs = new Map<KmId, number>();
   readonly lies = new Map<KmId, Lie>();
   /** Bytes of the last write of each end. */
   readonly heard = new Map<KmId, Buffer>();
@@ -46,11 +50,12 @@ export class Wire implements Carrier {
   /** @throws Error when nobody answers */
   dial(from: KmId, signal: AbortSignal, serverName = ""): Promise<Channel> {
     const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    const isBlocked = this.blockedUntilMs > this.#clock.nowMs;
+    const isMuted = [...this.mutedUntilMs.values()].some((untilMs) => untilMs > this.#clock.nowMs);
+    const isBlocked = isMuted || this.blockedUntilMs > this.#clock.nowMs;
     const waitMs = isBlocked ? DIAL_TIMEOUT_MS : 3 * this.latencyMs + this.#dice.fraction();
     const cancel = this.#clock.after(waitMs, from, "dials", () => {
       const [there] = this.ends.filter(({ id }) => id !== from);
-      if (isBlocked || there === undefined || !there.isUp) return reject(new Error("nobody answers"));
+      if (isBlocked || there === undefined || !there.isUp || there.isPaused) return reject(new Error("nobody answers"));
       const [here, far] = SimChannel.pair(from, there.id, this);
       far.serverName = serverName;
       this.#channels.add(here).add(far);
@@ -73,7 +78,8 @@ export class Wire implements Carrier {
 
   travel(from: SimChannel): { readonly ms: number; readonly chunkBytes: number } {
     const { nowMs } = this.#clock;
-    const freeMs = Math.max(nowMs, this.blockedUntilMs) + this.latencyMs * (1 + this.#dice.fraction());
+    const mutedUntilMs = this.mutedUntilMs.get(from.here as KmId) ?? 0;
+    const freeMs = Math.max(nowMs, this.blockedUntilMs, mutedUntilMs) + this.latencyMs * (1 + this.#dice.fraction());
     const atMs = Math.max(freeMs, this.#lastMs.get(from) ?? 0);
     this.#lastMs.set(from, atMs);
     const chunkBytes = this.#dice.once(4) ? this.#dice.between(1, 700) : LARGEST_CHUNK;
@@ -97,6 +103,13 @@ export class Wire implements Carrier {
       this.#lastMs.delete(channel);
     }
     return [...this.#channels];
+  }
+
+  /** Everything passes again, and quickly. */
+  heal(): void {
+    Object.assign(this, { blockedUntilMs: 0, slowMs: 0, latencyMs: 2 });
+    this.mutedUntilMs.clear();
+    this.lies.clear();
   }
 
   /** Whether a connection stands. */

@@ -4,6 +4,7 @@ import { AppPair } from "./apps.ts";
 import { SimClock, settled } from "./clock.ts";
 import { Dice } from "./dice.ts";
 import { FAULT_TABLE, type FaultName } from "./faults.ts";
+import type { Ingredient } from "./ingredients.ts";
 import { framesOf, isRelay } from "./liar.ts";
 import { LinkModules, type Trouble } from "./modules.ts";
 import { SimNode } from "./node.ts";
@@ -23,8 +24,8 @@ export interface WorldOptions {
   readonly takeoversMs?: number;
   /** Each run has some faults only, drawn from its seed, and those more or less often: what all together hide shows. */
   readonly isSwarm?: boolean;
-  /** Faults that do not strike in this run. */
-  readonly without?: readonly FaultName[];
+  /** Faults that do not strike in this run, and what the network does not have. */
+  readonly without?: readonly (FaultName | Ingredient)[];
   readonly trace?: TraceOptions;
 }
 
@@ -47,6 +48,8 @@ export class World {
   takeovers = 0;
   /** How often each fault struck. */
   readonly struck = new Map<FaultName, number>();
+  /** What the network has. */
+  readonly ingredients = new Set<Ingredient>();
   readonly #backups = new Map<SimNode, ReturnType<SimNode["backup"]>[]>();
   readonly #oldFrames = new Map<string, Buffer[]>();
   #calm = false;
@@ -56,7 +59,7 @@ export class World {
     this.dice = new Dice(options.seed);
     this.trace = new Trace(options.trace);
     this.oracle = new Oracle(this.clock, this.trace);
-    this.plan = planOf(options.nodes, this.dice);
+    this.plan = planOf(options.nodes, this.dice, (name) => this.#has(name));
     this.#build();
   }
 
@@ -84,6 +87,7 @@ export class World {
     for (const [id, settings] of plan.settings) {
       const node = new SimNode(settings, { clock, dice, trace, watch: oracle });
       node.machine.applied = (steps) => oracle.applied(node, steps);
+      node.largestBlock = Math.max(...[...plan.links.values()].map(({ blockBytes }) => blockBytes));
       node.audit.abandoned = (peer, serial) => oracle.abandoned(node, this.#node(peer), serial);
       this.nodes.set(id, node);
     }
@@ -100,7 +104,8 @@ export class World {
   }
 
   #link({ link, a, b }: Edge): void {
-    const modules = new LinkModules(link, this.plan.blockBytes, this.dice.between(1000, 6000), this);
+    const { blockBytes } = this.plan.links.get(link) ?? this.plan;
+    const modules = new LinkModules(link, blockBytes, this.dice.between(1000, 6000), this);
     this.modules.push(modules);
     this.#node(a).modules.set(link, { modules, end: 0 });
     this.#node(b).modules.set(link, { modules, end: 1 });
@@ -146,6 +151,14 @@ export class World {
       }
       this.#planTakeover(node, everyMs, dice);
     });
+  }
+
+  /** Without faults a network is plain. */
+  #has(name: Ingredient): boolean {
+    const { faults, isSwarm = false, without = [] } = this.options;
+    const has = faults > 0 && !without.includes(name) && (!isSwarm || this.dice.branch(`swarm ${name}`).once(2));
+    if (has) this.ingredients.add(name);
+    return has;
   }
 
   /** How often a fault strikes in this run, against the table. */
@@ -262,7 +275,7 @@ export class World {
   /** Faults end, and what they broke is mended. */
   heal(): void {
     this.#calm = true;
-    for (const wire of this.wires) Object.assign(wire, { blockedUntilMs: 0, slowMs: 0, latencyMs: 2 }).lies.clear();
+    for (const wire of this.wires) wire.heal();
     for (const modules of this.modules) modules.heal();
     for (const node of this.nodes.values()) {
       node.endFormer();

@@ -13,17 +13,18 @@ export interface RunResult {
   readonly violation:
     | { readonly rule: string; readonly message: string; readonly lastSteps: readonly string[] }
     | undefined;
-  /** What was reached, and how often: counters of the nodes, `refused CODE`, `fault NAME`. */
+  /** What was reached, and how often: counters of the nodes, `refused CODE`, `fault NAME`, `with INGREDIENT`. */
   readonly reached: Readonly<Record<string, number>>;
 }
 
 export async function resultOf(options: RunOptions): Promise<RunResult> {
   const { world, violation, simulatedMs, processorMs } = await runOnce(options);
-  const { oracle, refusals, struck, trace } = world;
+  const { oracle, refusals, struck, ingredients, trace } = world;
   const reached = Object.fromEntries([
     ...oracle.counters,
     ...[...refusals].map(([code, count]) => [`refused ${code}`, count] as const),
     ...[...struck].map(([name, count]) => [`fault ${name}`, count] as const),
+    ...[...ingredients].map((name) => [`with ${name}`, 1] as const),
   ]);
   const found = violation && { rule: violation.rule, message: violation.message, lastSteps: trace.last(LAST_STEPS) };
   return { options, steps: trace.steps, simulatedMs, processorMs, violation: found, reached };

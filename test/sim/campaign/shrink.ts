@@ -1,10 +1,11 @@
 // A failing seed loses faults until it no longer fails: what is left is what it takes.
 
 import { FAULT_TABLE, type FaultName } from "../faults.ts";
+import { INGREDIENT_NAMES, type Ingredient } from "../ingredients.ts";
 import type { RunOptions } from "../run.ts";
 import { type RunResult, resultOf } from "./result.ts";
 
-const NAMES = Object.keys(FAULT_TABLE) as readonly FaultName[];
+const NAMES: readonly (FaultName | Ingredient)[] = [...(Object.keys(FAULT_TABLE) as FaultName[]), ...INGREDIENT_NAMES];
 const HOUR_MS = 3_600_000;
 
 /**
@@ -18,7 +19,7 @@ export async function shrink({ options, violation, simulatedMs, reached }: RunRe
     return result.violation?.rule === violation.rule ? result : undefined;
   };
   const hours = shorter(options.hours, simulatedMs);
-  const never = NAMES.filter((name) => reached[`fault ${name}`] === undefined);
+  const never = NAMES.filter((name) => reached[`fault ${name}`] === undefined && reached[`with ${name}`] === undefined);
   let least = (await again({ ...options, hours, without: never })) ?? (await again(options));
   let kept = NAMES.filter((name) => !never.includes(name));
   for (let size = kept.length >> 1; size >= 1 && least !== undefined; size >>= 1) {

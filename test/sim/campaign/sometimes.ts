@@ -1,6 +1,7 @@
 // What must happen sometimes: a night that never reached it has proved nothing about it.
 
 import { FAULT_TABLE } from "../faults.ts";
+import { INGREDIENT_NAMES } from "../ingredients.ts";
 
 /** By what a run reached. */
 export const SOMETIMES: readonly string[] = [
@@ -19,6 +20,10 @@ export const SOMETIMES: readonly string[] = [
   ...["STORE_UNAVAILABLE", "HSM_UNAVAILABLE", "PEER_UNAVAILABLE", "INSUFFICIENT_KEYS", "KEY_NOT_FOUND"].map(
     (code) => `refused ${code}`,
   ),
+  "refused AUDIT_UNAVAILABLE",
   "alarms restored",
+  "alarms link_out_of_use",
+  "alarms link_differs",
   ...Object.keys(FAULT_TABLE).map((name) => `fault ${name}`),
+  ...INGREDIENT_NAMES.map((name) => `with ${name}`),
 ];

@@ -1,0 +1,13 @@
+// What a simulated network may have beside its links and pairs: each run has some of it.
+
+export const INGREDIENTS = {
+  uneven_shares: "the two ends of a link own different parts of its blocks",
+  mixed_blocks: "links have blocks of different sizes",
+} as const;
+
+export type Ingredient = keyof typeof INGREDIENTS;
+
+export const INGREDIENT_NAMES = Object.keys(INGREDIENTS) as readonly Ingredient[];
+
+/** Whether this run has it. */
+export type Has = (name: Ingredient) => boolean;
