@@ -3,6 +3,7 @@
 import { FAULTS, type Fault } from "../../src/core/fault.ts";
 import type { AppId } from "../../src/core/ids.ts";
 import type { Answer, Grant } from "../../src/keys/ports.ts";
+import { awaited, whenRuns } from "./awaited.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";
 import type { SimNode } from "./node.ts";
@@ -31,7 +32,20 @@ const SIZES = [64, 128, 256, 256, 256, 512, 2048, 8192, 32_000] as const;
 const UNWATCHED = { answered: (): void => {} };
 const target = Buffer.alloc(16_384);
 
-export class AppPair {
+/** Two applications that ask for keys in one of the ways that there are. */
+export interface Workload {
+  readonly pair: Pair;
+  /** Mean time between requests; 0 for none. */
+  intervalMs: number;
+  /** Keys, and requests refused. */
+  readonly served: { supplied: number; fetched: number; refused: number };
+  readonly refusals: Map<string, number>;
+  start(): void;
+  /** `plain` without any mischief. */
+  ask(plain: boolean): void;
+}
+
+export class AppPair implements Workload {
   readonly pair: Pair;
   readonly #ports: AppPorts;
   readonly #dice: Dice;
@@ -58,14 +72,7 @@ export class AppPair {
 
   /** One request, as an application may make it; `plain` without any mischief. */
   ask(plain = false): void {
-    this.#whenRuns(this.pair.at, this.pair.app, () => this.#ask(plain));
-  }
-
-  /** A machine that stands still reads what came when it goes on. */
-  #whenRuns(at: SimNode, app: string, run: () => void): void {
-    const { clock } = this.#ports;
-    if (at.isPaused) clock.after(at.pausedUntilMs - clock.nowMs, app, "is heard", run);
-    else run();
+    whenRuns(this.pair.at, this.pair.app, this.#ports.clock, () => this.#ask(plain));
   }
 
   #ask(plain: boolean): void {
@@ -82,7 +89,7 @@ export class AppPair {
     const holdMs = !plain && dice.once(10) ? dice.wait(500) : 0;
     const leaves = !plain && dice.once(25);
     const wish = { door, app: app as AppId, destination: to as AppId, count, sizeBits } as const;
-    const expect = km === at.km ? this.#awaited(at, at.settings.policy.timeoutMs + OVERDUE_MS) : UNWATCHED;
+    const expect = km === at.km ? awaited(at, app, at.settings.policy.timeoutMs + OVERDUE_MS, this.#ports) : UNWATCHED;
     const answer: Answer = {
       granted: (grant) => {
         expect.answered();
@@ -103,33 +110,7 @@ export class AppPair {
       giveUp();
       expect.answered();
     };
-    clock.after(dice.wait(1000), app, "gives up", () => this.#whenRuns(at, app, gone));
-  }
-
-  /** Fails the run when nobody answers, unless the process ends before. */
-  #awaited(at: SimNode, ms: number): { answered(): void } {
-    const { oracle, clock } = this.#ports;
-    const askedMs = clock.nowMs;
-    let isAnswered = false;
-    const judge = (): void => {
-      // What was due while the machine stood still comes when it goes on.
-      if (!isAnswered && at.pausedUntilMs > askedMs && clock.nowMs < at.pausedUntilMs + ms) {
-        stop = at.after(ms, "checks its answers", judge);
-        return;
-      }
-      oracle.checks.check("answered", isAnswered, () => {
-        const { slots, token, store } = at.machine.vault?.health() ?? {};
-        const state = `${slots?.pinned} of ${slots?.all} blocks in memory are pinned, token ${token}, store ${store}`;
-        return `${at.id} did not answer ${this.pair.app} for ${ms} ms: ${state}`;
-      });
-    };
-    let stop = at.after(ms, "checks its answers", judge);
-    return {
-      answered() {
-        isAnswered = true;
-        stop();
-      },
-    };
+    clock.after(dice.wait(1000), app, "gives up", () => whenRuns(at, app, clock, gone));
   }
 
   #refused(fault: Fault): void {
@@ -284,7 +265,7 @@ export class AppPair {
     { app, from, ids }: { readonly app: string; readonly from: string; readonly ids: readonly string[] },
     then: FetchAnswer,
   ): void {
-    this.#whenRuns(at, app, () => this.#requestNow(at, { app, from, ids }, then));
+    whenRuns(at, app, this.#ports.clock, () => this.#requestNow(at, { app, from, ids }, then));
   }
 
   #requestNow(
@@ -294,7 +275,7 @@ export class AppPair {
   ): void {
     const { km } = at;
     if (km === undefined) return;
-    const expect = this.#awaited(at, FETCH_OVERDUE_MS);
+    const expect = awaited(at, app, FETCH_OVERDUE_MS, this.#ports);
     const request = { door: "ak", app: app as AppId, initiator: from as AppId, keyIds: ids } as const;
     km.fetch(request, {
       granted: (grant) => {

@@ -2,6 +2,7 @@
 
 export const INGREDIENTS = {
   uneven_shares: "the two ends of a link own different parts of its blocks",
+  sessions: "some applications have sessions with one another",
   mixed_blocks: "links have blocks of different sizes",
 } as const;
 

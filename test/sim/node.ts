@@ -83,6 +83,8 @@ export class SimNode {
   /** When key that it held was last lost with its disk. */
   lostAtMs = Number.NEGATIVE_INFINITY;
   readonly connectedAtMs = new Map<string, number>();
+  /** Called with each process that serves. */
+  readonly onServe = new Set<(km: KeyManager) => void>();
   /** Called once when the process ends. */
   readonly atEnd = new Set<() => void>();
 
@@ -219,6 +221,7 @@ export class SimNode {
       if (life.ended) return;
       this.#isRestored = false;
       this.#km = km;
+      for (const told of this.onServe) told(km);
       this.#serve(km, ports);
     } catch (thrown) {
       if (life.ended) return;

@@ -101,6 +101,11 @@ export class Oracle implements NodeWatch {
     this.checks.check("sound", !isDefect, () => `${node.id}: ${sentence} ${shown(fields)}`);
   }
 
+  /** Something that must happen sometimes did. */
+  reached(name: string): void {
+    this.counters.set(name, (this.counters.get(name) ?? 0) + 1);
+  }
+
   disturbed(node: SimNode, isEnd: boolean): void {
     this.#accounts.disturbed(node, isEnd);
   }

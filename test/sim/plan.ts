@@ -91,7 +91,7 @@ function policyOf(dice: Dice): KeysPolicy {
     stockLow: 2,
     stockHigh: dice.between(3, 5),
     maxHeld: dice.between(24, 96),
-    sessions: DEFAULT_SESSIONS,
+    sessions: { ...DEFAULT_SESSIONS, idleMs: dice.between(1, 5) * 60_000 },
     epochMs: dice.between(4, 15) * 60_000,
   };
 }

@@ -1,6 +1,6 @@
 // One run of the simulator from its seed to its summary: faults for some hours, then rest, then everything works again.
 
-import type { AppPair } from "./apps.ts";
+import type { Workload } from "./apps.ts";
 import { isIdle } from "./balance.ts";
 import { Violation } from "./trace.ts";
 import { World, type WorldOptions } from "./world.ts";
@@ -99,7 +99,7 @@ async function settle(world: World): Promise<void> {
 /** Every pair is served, and its keys are fetched. */
 async function revive(world: World): Promise<void> {
   const before = new Map(world.sharedPeers.map((pair) => [pair, { ...pair.served }]));
-  const isServed = (pair: AppPair): boolean => {
+  const isServed = (pair: Workload): boolean => {
     const had = before.get(pair);
     return had !== undefined && pair.served.supplied > had.supplied && pair.served.fetched > had.fetched;
   };

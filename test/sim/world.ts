@@ -1,6 +1,6 @@
 // A whole simulated network: nodes, wires, modules, applications and faults, moved on step by step.
 
-import { AppPair } from "./apps.ts";
+import { AppPair, type AppPorts, type Workload } from "./apps.ts";
 import { SimClock, settled } from "./clock.ts";
 import { Dice } from "./dice.ts";
 import { FAULT_TABLE, type FaultName } from "./faults.ts";
@@ -11,6 +11,7 @@ import { SimNode } from "./node.ts";
 import { Oracle, type Pair } from "./oracle.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { type Sample, sampleOf } from "./plot.ts";
+import { SessionListener, SessionPair } from "./sessions.ts";
 import type { Edge } from "./topology.ts";
 import { Trace, type TraceOptions } from "./trace.ts";
 import { Wire } from "./wire.ts";
@@ -43,7 +44,7 @@ export class World {
   readonly nodes = new Map<string, SimNode>();
   readonly wires: Wire[] = [];
   readonly modules: LinkModules[] = [];
-  readonly sharedPeers: AppPair[] = [];
+  readonly sharedPeers: Workload[] = [];
   readonly samples: Sample[] = [];
   takeovers = 0;
   /** How often each fault struck. */
@@ -124,6 +125,18 @@ export class World {
     for (const { from, to } of plan.sharedPeers) {
       const pair: Pair = { app: from.id, at: this.#node(from.home), to: to.id, toAt: this.#node(to.home) };
       this.sharedPeers.push(new AppPair(pair, this.dice.between(1500, 15_000), ports));
+    }
+    if (this.#has("sessions")) this.#employInSessions(ports);
+  }
+
+  #employInSessions(ports: AppPorts): void {
+    const listeners = new Map<string, SessionListener>();
+    const dice = this.dice.branch("sessions");
+    for (const { pair } of this.sharedPeers.filter(() => dice.once(2))) {
+      const listener = listeners.get(pair.to) ?? new SessionListener(pair.to, pair.toAt, ports);
+      if (!listeners.has(pair.to)) pair.toAt.onServe.add((km) => listener.connect(km));
+      listeners.set(pair.to, listener);
+      this.sharedPeers.push(new SessionPair(pair, dice.between(2000, 20_000), listener, ports));
     }
   }
 
