@@ -85,8 +85,9 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
       wasSetAside = await setAsideIfDamaged(options.dir, ports);
     }
     let changed = () => {};
+    const watch = new FileWatch(ports);
     const rowTags = new RowTags(options.km, options.rows);
-    const recordStore = await openStore(options, ports, { rowTags, changed: () => changed() });
+    const recordStore = await openStore(options, ports, { watch, rowTags, changed: () => changed() });
     const { vault, life, link } = assemble({
       options,
       ports,
@@ -95,6 +96,7 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
       recordStore,
       rowTags,
       wasSetAside,
+      home: () => watch.identity,
       release,
       changed: () => changed(),
     });
@@ -119,11 +121,10 @@ export const mapBytesOf = (maxBytes: number): number => Math.ceil((maxBytes * 1.
 function openStore(
   options: VaultOptions,
   ports: VaultPorts,
-  own: { readonly rowTags: RowTags; readonly changed: () => void },
+  { watch, ...own }: { readonly watch: FileWatch; readonly rowTags: RowTags; readonly changed: () => void },
 ): Promise<RecordStore> {
   const { dir, maxBytes, blockBytes } = options;
   const mapBytes = mapBytesOf(maxBytes);
-  const watch = new FileWatch(ports);
   return openRecordStore({
     openStore: ports.openStore ?? (() => openLmdbStore({ dir, mapBytes, watch })),
     maxBytes,
@@ -143,11 +144,12 @@ interface Ground {
   readonly recordStore: RecordStore;
   readonly rowTags: RowTags;
   readonly wasSetAside: boolean;
+  readonly home: () => string | undefined;
   readonly release: () => void;
   readonly changed: () => void;
 }
 
-function assemble({ options, ports, memory, slab, recordStore, rowTags, wasSetAside, release, changed }: Ground) {
+function assemble({ options, ports, memory, slab, recordStore, rowTags, wasSetAside, home, release, changed }: Ground) {
   const { km, blockBytes, mode, epochSeals } = options;
   const { clock, log, meter, openToken } = ports;
   const pace = ports.pace ?? new Pace({ turn: (then) => void setImmediate(then) });
@@ -155,9 +157,17 @@ function assemble({ options, ports, memory, slab, recordStore, rowTags, wasSetAs
   const dataKeys = new DataKeys(memory.region(DATA_KEY_REGION_BYTES));
   const keyIds = new KeyIdKeys(memory.region(keyIdRegionBytes(options.keyIdKeys)));
   const tagState = memory.region(POLY1305_STATE_BYTES);
-  const link: TokenLink = new TokenLink({ openToken, adopt: (token) => life.adopt(token), clock, log, meter, changed });
+  const link: TokenLink = new TokenLink({
+    openToken,
+    adopt: (token) => life.adopt(token),
+    attend: (token) => life.attend(token),
+    clock,
+    log,
+    meter,
+    changed,
+  });
   const sealer: Sealer = new Sealer({ km, link, epochs, dataKeys, scheme: () => life.mode });
-  const shared = { recordStore, rowTags, wasSetAside, sealer, link, epochs, dataKeys, clock, log, pace };
+  const shared = { recordStore, rowTags, wasSetAside, home, sealer, link, epochs, dataKeys, clock, log, pace };
   const life = new EpochLife({ ...shared, km, meter, mode, epochSeals, slot: slab.reserve() });
   const scratch = memory.region(slab.slotBytes);
   const blocks = new Blocks({ ...shared, slab, keyIds, tagState, scratch, blockBytes });

@@ -7,12 +7,15 @@ import { BACK_OFF, longer, Pause } from "./pause.ts";
 import type { VaultHealth } from "./vault.ts";
 
 const PING_MS = 1000;
+const ATTEND_EACH = 2;
 
 /** How a token is opened and who is told when it comes and goes. */
 export interface TokenLinkOptions {
   readonly openToken: () => Promise<Token>;
   /** Takes over what the token holds; gives what is to be called when it is ready. When it rejects, all is tried again. */
   readonly adopt: (token: Token) => Promise<() => void>;
+  /** Called every other second while it is ready; when it rejects, the token counts as gone. */
+  readonly attend: (token: Token) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;
@@ -164,16 +167,17 @@ export class TokenLink {
 
   /** Returns when the token is gone. */
   async #watch(token: Token): Promise<void> {
-    while (this.#token === token) {
+    for (let round = 1; this.#token === token; round += 1) {
       await this.#pause.for(PING_MS);
       if (this.#token !== token) return;
-      await this.#look(token);
+      await this.#look(token, round % ATTEND_EACH === 0);
     }
   }
 
-  async #look(token: Token): Promise<void> {
+  async #look(token: Token, attends = false): Promise<void> {
     try {
       await token.check();
+      if (attends && this.#token === token) await this.#options.attend(token);
     } catch (thrown) {
       this.#lost(token, asFault(thrown).message);
     }

@@ -10,9 +10,10 @@ import { type RowTags, VAULT_TABLE } from "../store/row-tags.ts";
 import type { TokenLink } from "../token-link.ts";
 import type { DataKeys } from "./data-keys.ts";
 import { findKeks, kekLabel } from "./epochs.ts";
-import { type GuardVerdict, moveGuard, openGuard } from "./rollback-guard.ts";
+import { type GuardVerdict, RollbackGuard } from "./rollback-guard.ts";
 import { type RotationParts, reseal, type Used } from "./rotation.ts";
 import { checkRows } from "./row-check.ts";
+import { answerWhoAsks, askWhetherAlone } from "./sole-use.ts";
 import { recognise, rememberToken } from "./token-identity.ts";
 
 /** What the life of epochs is made of. */
@@ -24,6 +25,8 @@ export interface EpochLifeParts extends RotationParts {
   readonly rowTags: RowTags;
   /** The store that there was is damaged: that it is empty now was told. */
   readonly wasSetAside: boolean;
+  /** Identity of the store's file, where it is one. */
+  readonly home: () => string | undefined;
   /** `auto`: what the token suggests. */
   readonly mode: "auto" | Scheme;
   /** Records after which an epoch should end before its time. */
@@ -33,18 +36,21 @@ export interface EpochLifeParts extends RotationParts {
 /** Opens the epochs when the token comes, begins new ones, and ends old ones. */
 export class EpochLife {
   readonly #parts: EpochLifeParts;
+  readonly #guard: RollbackGuard;
   readonly #opened = Promise.withResolvers<GuardVerdict>();
   #mode: Scheme;
   readonly #pause: Pause;
   #begun = false;
   /** The vault is being zeroised: a token is good for one thing only. */
   #condemned = false;
+  #isClosed = false;
   #destroyed: number | undefined;
   #rotating = 0;
   #last: Promise<void> = Promise.resolve();
 
   constructor(parts: EpochLifeParts) {
     this.#parts = parts;
+    this.#guard = new RollbackGuard(parts);
     this.#mode = parts.mode === "auto" ? "direct" : parts.mode;
     this.#opened.promise.catch(() => {});
     this.#pause = new Pause(parts.clock);
@@ -72,13 +78,25 @@ export class EpochLife {
     if (this.#condemned) return this.#destroyFound(keks);
     const { recordStore } = this.#parts;
     recognise(token.info, keks.size, this.#parts);
-    if (!this.#begun) await checkRows(token, this.#parts);
+    if (this.#begun) await this.#guard.attend(token);
+    else {
+      await checkRows(token, this.#parts);
+      // Before anything in the token is destroyed or made.
+      if (keks.size > 0 && this.#guard.mayBeCopy) await this.#askWhetherAlone(token);
+    }
     await rememberToken(token.info, recordStore);
     const current = await this.#current(token, keks);
     this.#mode = modeOf(mode, token.info);
-    const verdict = this.#begun ? undefined : await openGuard(km, recordStore, token);
+    const verdict = this.#begun ? undefined : await this.#guard.open(token);
     epochs.adopt(keks, current);
     return verdict === undefined ? () => {} : this.#begin(verdict);
+  }
+
+  /** Looked after while the token is ready: is this KM alone on it? @throws Fault HSM_UNAVAILABLE when it is not */
+  async attend(token: Token): Promise<void> {
+    if (!this.#begun) return;
+    await answerWhoAsks(token, this.#parts.km, this.#parts);
+    await this.#guard.attend(token);
   }
 
   /** One after the other; each begins an epoch of its own. */
@@ -96,11 +114,13 @@ export class EpochLife {
 
   /** At an orderly stop. A token that is not there leaves the guard where it is. */
   async close(): Promise<void> {
-    const { km, recordStore, link, log } = this.#parts;
+    const { link, log } = this.#parts;
+    this.#isClosed = true;
+    this.#pause.wake();
     this.#opened.reject(new Error("the vault was closed before the token came"));
     if (!this.#begun || link.state !== "ready") return;
     try {
-      await link.use((token) => moveGuard(km, recordStore, token));
+      await link.use((token) => this.#guard.move(token));
     } catch {
       log.warn({}, "the rollback guard could not be moved at the end");
     }
@@ -110,6 +130,7 @@ export class EpochLife {
   async destroyAll(): Promise<number | undefined> {
     const { km, link } = this.#parts;
     this.#condemned = true;
+    this.#pause.wake();
     try {
       await link.use(async (token) => this.#destroyFound(await findKeks(token, km)));
     } catch {}
@@ -139,7 +160,7 @@ export class EpochLife {
   }
 
   async #rotate(used: Used): Promise<void> {
-    const { clock, dataKeys, epochs, km, recordStore, link, log } = this.#parts;
+    const { clock, dataKeys, epochs, km, link, log } = this.#parts;
     const beganMs = clock.monotonicMs();
     this.#rotating += 1;
     try {
@@ -149,7 +170,7 @@ export class EpochLife {
         // One that was cut off is brought to its end: a disk that stays full would cost a KEK with each try.
         if (newest === epochs.current && epochs.old.length > 0) return;
         // Before there is a new KEK: a disk that is full says so here.
-        await moveGuard(km, recordStore, token);
+        await this.#guard.move(token);
         await this.#destroyStrays(found);
         epochs.begin(newest + 1, await this.#generate(token, newest + 1));
       });
@@ -184,6 +205,11 @@ export class EpochLife {
     const epoch = Math.max(inToken, inStore) + 1;
     keks.set(epoch, await this.#generate(token, epoch));
     return epoch;
+  }
+
+  #askWhetherAlone(token: Token): Promise<void> {
+    const waiting = { pause: this.#pause, isOver: () => this.#condemned || this.#isClosed };
+    return askWhetherAlone(token, this.#parts.km, waiting, this.#parts);
   }
 
   #generate(token: Token, epoch: number): Promise<Kek> {
