@@ -17,6 +17,11 @@ export const COUNTERS = {
   ),
   blocks_refused: counter("link blocks of a wrong size or name", "link"),
   blocks_ended: counter("link blocks that ended without use, by reason", "link", "reason"),
+  source_blocks_failed: counter(
+    "link blocks that were not made of the keys of a vendor's boxes, by fault",
+    "link",
+    "fault",
+  ),
   bytes_received: counter("bytes of key that arrived from a module", "link"),
   kma_keys_sent: counter("KMA-keys whose relay began here", "peer"),
   kma_keys_ready: counter("KMA-keys proved equal at both ends, ready to carve", "peer"),

@@ -180,6 +180,12 @@ export const FAULTS = {
   ),
   STOPPING: row(503, true, "the key manager is stopping", "It was told to stop or is being zeroised."),
   INTERNAL: row(503, true, "an internal error", "A defect: please report it with the log line."),
+  BOX_UNAVAILABLE: row(
+    503,
+    true,
+    "a vendor's box of a link cannot be used",
+    "The box that a link's key comes from is gone, slow, refuses this KM, or answers what is no key; the log says which. It is tried again for good.",
+  ),
   // Kx only: why a relay was refused or given up.
   PROTECTION_REFUSED: row(
     400,

@@ -39,6 +39,7 @@ it("every entry that the page describes is shown as JSON that parses", () => {
     "qkm_failed_at",
     "qkm_given_up",
     "qkm_marks",
+    "qkm_source_block",
     "qkm_state",
     "qkm_stream",
     "session_creation",

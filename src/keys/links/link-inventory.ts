@@ -257,6 +257,16 @@ export class LinkInventory {
     return this.#own.size + this.#copies.size;
   }
 
+  /** Own blocks stored, confirmed or not. */
+  get ownStored(): number {
+    return this.#own.size;
+  }
+
+  /** How far the other end told what it has; undefined before it did on this connection. */
+  get heardTo(): BlockPosition | undefined {
+    return this.#heardTo;
+  }
+
   /** Own blocks that may be used now. */
   get usable(): number {
     return this.agreement === "agreed" ? this.#confirmed.size : 0;

@@ -31,10 +31,11 @@ import { RouteTable } from "../routes/route-table.ts";
 import { Routes, type TopologyLink, wholeTopology } from "../routes/routes.ts";
 import type { SessionHost } from "../sessions/session-host.ts";
 import { Sessions } from "../sessions/sessions.ts";
+import type { ExchangeHost } from "../sources/block-exchange.ts";
 import type { StreamHost } from "../streams/stream-host.ts";
 import type { Streams } from "../streams/streams.ts";
 import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
-import { PeerRequests } from "../sync/peer-requests.ts";
+import { type LinkExchange, PeerRequests } from "../sync/peer-requests.ts";
 import { acceptModule, forgetPeer } from "./anew.ts";
 import { AppRequests } from "./app-requests.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
@@ -98,6 +99,8 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   readonly #desk: AppRequests;
   readonly #housekeeping: Housekeeping;
   readonly #intakes = new Map<string, Intake>();
+  /** Of links whose key comes from boxes. */
+  readonly #exchanges = new Map<string, LinkExchange>();
   readonly #stopped = new AbortController();
   #stopping = false;
   /** The books are read: before, nothing may be entered in them. */
@@ -146,6 +149,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       multicast,
       strict: this.strict,
       streams,
+      exchange: (peer, link) => (this.#isShared(link, peer) ? this.#exchanges.get(link) : undefined),
       checkWorking,
     });
     this.#housekeeping = new Housekeeping(context, this);
@@ -252,6 +256,18 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       supply: (request, answer) => this.#desk.supply(request, answer),
       fetch: (request, answer) => this.#desk.fetch(request, answer),
     };
+  }
+
+  #isShared(link: unknown, peer: KmId): link is string {
+    return typeof link === "string" && this.links.get(link)?.settings.peer === peer;
+  }
+
+  /** From now on a link's blocks are agreed on with the other KM by what `make` makes; its code is loaded by who has such a link. */
+  openExchange<Exchange extends LinkExchange>(link: LinkInventory, make: (host: ExchangeHost) => Exchange): Exchange {
+    const { id, peer } = link.settings;
+    const made = make({ context: this.context, link, connection: () => this.#connected(peer)?.connection });
+    this.#exchanges.set(id, made);
+    return made;
   }
 
   #connected(km: KmId): Peer | undefined {

@@ -19,6 +19,9 @@ import type { Sessions } from "../sessions/sessions.ts";
 import { notWithStrict, type StrictPeers } from "../strict/strict.ts";
 import { Connection } from "./connection.ts";
 
+/** Of an entry that offers a block of a link. */
+const SOURCE_BLOCK = "qkm_source_block";
+
 /** What key streams are told of other KMs. */
 export interface StreamPeers {
   /** @throws Fault */
@@ -32,6 +35,12 @@ export interface MulticastPeers {
   told(peer: KmId, entries: readonly ExtensionEntry[]): Promise<void>;
 }
 
+/** A link whose blocks are made of keys that boxes have at both ends. */
+export interface LinkExchange {
+  /** The other KM offers a block: resolves when it is durable here. @throws Fault, which becomes the 0x1104 */
+  heard(entry: ExtensionEntry): Promise<void>;
+}
+
 /** Where what they ask belongs. */
 export interface PeerPlaces {
   readonly peers: ReadonlyMap<KmId, Peer>;
@@ -41,6 +50,8 @@ export interface PeerPlaces {
   readonly multicast: MulticastPeers;
   /** Undefined where there is no door for them. */
   streams(): StreamPeers | undefined;
+  /** Of a link with this peer; undefined for one whose blocks come from modules, or that there is not. */
+  exchange(peer: KmId, link: unknown): LinkExchange | undefined;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
   checkWorking(): void;
 }
@@ -113,6 +124,8 @@ export class PeerRequests implements PeerEvents {
     this.#places.sessions.told(connection.id, entries);
     this.#streamsTold(connection.id, entries);
     await this.#places.multicast.told(connection.id, entries);
+    // A box may take its time: what else is told does not wait for it.
+    for (const entry of entries) if (entry.name === SOURCE_BLOCK) await this.#blockOffered(connection.id, entry);
     await exchange.told(entries);
   }
 
@@ -123,6 +136,16 @@ export class PeerRequests implements PeerEvents {
     else if (entries.some(({ name }) => name === "qkm_stream")) {
       throw new Fault("EXTENSION_UNSUPPORTED", { text: "this key manager has no door for key streams" });
     }
+  }
+
+  /** @throws Fault EXTENSION_UNSUPPORTED where the link's blocks do not come from boxes, and those of the exchange */
+  async #blockOffered(peer: KmId, entry: ExtensionEntry): Promise<void> {
+    this.#places.checkWorking();
+    const exchange = this.#places.exchange(peer, entry.link);
+    if (exchange !== undefined) return await exchange.heard(entry);
+    throw new Fault("EXTENSION_UNSUPPORTED", {
+      text: "no link with this key manager has its key from boxes by that ID",
+    });
   }
 
   /** @throws Fault */
