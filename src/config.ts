@@ -155,7 +155,7 @@ export interface LinkConfig {
   readonly id: LinkId;
   readonly peer: KmId;
   readonly driver: string;
-  /** Device path of the module, or `usb:VENDOR:PRODUCT:SERIAL`. */
+  /** Device path of the module, `usb:VENDOR:PRODUCT:SERIAL`, `tcp:HOST:PORT`, or the URL of a box. */
   readonly port: string;
   readonly blockBytes: number;
   /** Parts of the link's blocks owned by the KM whose ID sorts first, and by the other. */
@@ -166,6 +166,20 @@ export interface LinkConfig {
   /** Bits per second, for lines that have a rate. */
   readonly baudRate: number | undefined;
   readonly pairingKeyFile: string | undefined;
+  /** Of a link whose key comes from a vendor's boxes. */
+  readonly box: BoxConfig | undefined;
+}
+
+/** Who this KM is to a vendor's box, and how it speaks. */
+export interface BoxConfig {
+  /** What the boxes call this KM, and the one at the other end. */
+  readonly local: string;
+  readonly remote: string;
+  readonly tls: TlsFiles;
+  readonly serverName: string | undefined;
+  readonly minTls: MinTls;
+  readonly keyBits: number | undefined;
+  readonly wire: "A" | "B";
 }
 
 export interface PeerConfig {

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import type { Board } from "../boards/board.ts";
 import { BOARDS } from "../boards/index.ts";
-import { DRIVERS } from "../drivers/index.ts";
+import { DRIVER_NAMES } from "../drivers/index.ts";
 import { openLinuxIndicators } from "../drivers/indicators/linux.ts";
 import { openSystemd } from "../drivers/systemd/notify.ts";
 import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
@@ -86,7 +86,7 @@ async function syslogOf({ node, syslog }: NodeConfig, ports: Omit<SyslogPorts, "
 async function main(): Promise<void> {
   const [, , file] = process.argv;
   if (file === undefined) throw new Error("usage: main.ts NODE.toml");
-  const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) });
+  const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES });
   using logFile = openLogFile(2);
   const copied = new CopiedLog(logFile);
   const faults = new RecentFaults(copied);

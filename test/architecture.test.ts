@@ -18,6 +18,7 @@ const KEYS_ROOMS = [
   "streams",
   "strict",
   "multicast",
+  "sources",
   "sync",
   "manager",
 ].map((room) => `src/keys/${room}/`);
@@ -60,6 +61,10 @@ const MAY: Readonly<Record<string, string>> = {
   "drivers/watchdog/": "src/core/ src/kq/ node: type src/device/",
   "drivers/indicators/": "node: type src/core/ src/device/",
   "drivers/systemd/": "src/core/ type src/device/",
+  "drivers/common/": "src/core/ node: type src/device/",
+  "drivers/etsi014/": "src/core/ src/wire/ drivers/common/ node: type src/device/",
+  "drivers/etsi004/": "src/core/ src/wire/ src/etsi004/ drivers/common/ node: type src/device/",
+  "drivers/simulator/boxes/": "src/core/ src/etsi004/ node:",
   "drivers/simulator/": "src/core/ src/kq/ serialport node: type src/device/",
   "drivers/index.ts": "drivers/ type src/device/",
   "boards/image/": "boards/ node:",
@@ -128,12 +133,16 @@ test.each(["src/main.ts", "src/cli/run.ts", "src/cli/appliance/provision.ts", "s
   },
 );
 
-test.each(["src/skip/", "src/etsi004/", "src/keys/streams/"])(
-  "what is in %s is loaded only when its door is configured",
-  (room) => {
-    expect([...loadedBy("src/main.ts")].filter((file) => file.startsWith(room))).toEqual([]);
-  },
-);
+test.each([
+  "src/skip/",
+  "src/etsi004/",
+  "src/keys/streams/",
+  "src/keys/sources/",
+  "drivers/etsi014/",
+  "drivers/etsi004/",
+])("what is in %s is loaded only when its door is configured", (room) => {
+  expect([...loadedBy("src/main.ts")].filter((file) => file.startsWith(room))).toEqual([]);
+});
 
 describe("the check itself", () => {
   test("refuses the store to keys, types' values, other drivers, unknown packages and main", () => {

@@ -26,6 +26,8 @@ const NOTES: Readonly<Record<string, string>> = {
     "Of the proactive mode (Q.4161 8.2); see [ak.md](ak.md). They hold for the applications at home here, as initiators and as destinations each; the other KM has its own.",
   links:
     "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in).",
+  "links.box":
+    'For `driver = "etsi014"` and `"etsi004"`: who this KM is to the vendor\'s box here, and how the boxes name the KM at the other end. See [sources.md](sources.md).',
   controller:
     "Leave it out where no QKDN controller tells routes. Its trust anchor is for controllers alone; see [controller.md](controller.md).",
   syslog:
@@ -76,7 +78,10 @@ function tablesOf(name: string, entry: Entry): readonly string[] {
   ];
 }
 
-const isTables = (entry: Entry): boolean => (entry.wrapped ?? entry).item?.entries !== undefined;
+function isTables(entry: Entry): boolean {
+  const inner = entry.wrapped ?? entry;
+  return (inner.item ?? inner).entries !== undefined;
+}
 
 function row(key: string, entry: Entry): string {
   const inner = entry.wrapped ?? entry;

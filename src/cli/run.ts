@@ -5,13 +5,13 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { BOARDS } from "../../boards/index.ts";
-import { DRIVERS } from "../../drivers/index.ts";
+import { DRIVER_NAMES } from "../../drivers/index.ts";
 import type { Known } from "../config/checks.ts";
 import { loadConfig, type NodeConfig } from "../config.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
-const KNOWN = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
+const KNOWN = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES };
 
 /** A node's configuration. @throws ConfigError with every complaint */
 export const openConfig = (path: string, more: Pick<Known, "materials"> = {}): NodeConfig =>

@@ -242,8 +242,12 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
   for (const [at, { keyFile }] of (config.skip?.psk ?? []).entries()) {
     secretFile(keyFile, ["skip", "psk", at, "key_file"], complain);
   }
-  for (const [at, { pairingKeyFile }] of links.entries()) {
+  for (const [at, { pairingKeyFile, box }] of links.entries()) {
     if (pairingKeyFile !== undefined) secretFile(pairingKeyFile, ["links", at, "pairing_key_file"], complain);
+    if (box === undefined) continue;
+    file(box.tls.certificate, ["links", at, "box", "certificate"], complain);
+    secretFile(box.tls.key, ["links", at, "box", "key"], complain);
+    file(box.tls.trust, ["links", at, "box", "trust"], complain);
   }
 }
 

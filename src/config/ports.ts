@@ -1,6 +1,7 @@
 // Where the modules of links are plugged in: what a port of each driver looks like, and that no two are one.
 
 import type { LinkConfig, NodeConfig } from "../config.ts";
+import { BOX_PORT_FORMS, isBoxDriver, isBoxPort, parseBoxPort } from "../core/places/box-port.ts";
 import { isNetworkPort, NETWORK_PORT_FORM, parseNetworkPort } from "../core/places/network-port.ts";
 import { isUsbPort, mayBeSame, parseUsbPort, USB_PORT_FORM } from "../core/places/usb-port.ts";
 import type { Complain } from "./checks.ts";
@@ -23,11 +24,13 @@ export function checkPorts({ links }: NodeConfig, complain: Complain): void {
       complain(path, `"${link.port}" must be a path or ${USB_PORT_FORM}`);
     }
     if (isNetworkPort(link.port)) checkNetworkPort(link, path, complain);
+    checkBox(link, ["links", at], complain);
     if (foreign?.device.test(link.port)) complain(path, `${link.port} ${foreign.sentence}`);
     if (link.driver === "hid" && link.baudRate !== undefined) {
       complain(["links", at, "baud_rate"], "a HID device has no rate: remove it");
     }
-    const other = links.slice(0, at).find((one) => isSamePort(one, link));
+    // One box may serve several links, each for another KM at the far end.
+    const other = isBoxDriver(link.driver) ? undefined : links.slice(0, at).find((one) => isSamePort(one, link));
     if (other !== undefined) complain(path, `"${link.port}" is the module of a link already, "${other.id}"`);
   }
 }
@@ -38,6 +41,21 @@ function checkNetworkPort({ driver, port, pairingKeyFile }: LinkConfig, path: Pa
   if (pairingKeyFile === undefined) {
     complain([...path.slice(0, -1), "pairing_key_file"], `is missing: what comes from ${port} passes a network`);
   }
+}
+
+/** A box needs to know who asks, and a module has no use for that. */
+function checkBox(link: LinkConfig, path: Path, complain: Complain): void {
+  const { driver, port, box, pairingKeyFile, baudRate } = link;
+  if (!isBoxDriver(driver)) {
+    if (box !== undefined) complain([...path, "box"], `belongs to a link whose driver is "etsi014" or "etsi004"`);
+    if (isBoxPort(port))
+      complain([...path, "port"], `${port} is a vendor's box: write driver = "etsi014", or "etsi004"`);
+    return;
+  }
+  if (parseBoxPort(port)?.driver !== driver) complain([...path, "port"], `"${port}" must be ${BOX_PORT_FORMS[driver]}`);
+  if (box === undefined) complain([...path, "box"], "is missing: [links.box] says who this KM is to the box");
+  if (pairingKeyFile !== undefined) complain([...path, "pairing_key_file"], "belongs to modules: remove it");
+  if (baudRate !== undefined) complain([...path, "baud_rate"], "a box has no rate: remove it");
 }
 
 function isSamePort(a: LinkConfig, b: LinkConfig): boolean {

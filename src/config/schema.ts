@@ -90,6 +90,26 @@ const cost = v.optional(
 const MOST_LINKS = 10_000;
 const MOST_PATHS = 8;
 
+/** Who a KM is to a vendor's box. */
+const box = v.strictObject({
+  remote: text("what the vendor's boxes call the KM at the other end: its SAE ID; for `etsi004` its URI"),
+  local: v.optional(text("what they call this KM; `id` of `[node]` when left out")),
+  certificate: text(
+    "the certificate that this KM shows to the box (PEM); a renewed one counts with the next connection",
+  ),
+  key: text("its private key (PEM), not readable by others"),
+  trust: text("the CA that signed the box's certificate (PEM)"),
+  server_name: v.optional(text("name in the box's certificate, where it is not the host of `port`")),
+  min_tls: v.optional(choice(["1.3", "1.2"], "`1.2` for a box that has nothing newer"), "1.3"),
+  key_bits: v.optional(
+    v.pipe(
+      integer(64, 262_144, "`etsi014`: size of each key that is asked for; the box's largest when left out"),
+      wholeBytes,
+    ),
+  ),
+  wire: v.optional(choice(["A", "B"], "`etsi004`: how the box writes its frames"), "B"),
+});
+
 /** One of the ways to know an application's certificate. */
 const certificate = v.pipe(
   v.strictObject({
@@ -291,9 +311,12 @@ export const SCHEMA = v.strictObject({
       v.strictObject({
         id: id("the link's ID, the same at both ends"),
         peer: id("the KM at its other end, one of `[[peers]]`"),
-        driver: v.optional(text("what speaks to the module: `serial` or `hid`"), "serial"),
+        driver: v.optional(
+          text("what speaks to the module: `serial` or `hid`; or to a vendor's box: `etsi014` or `etsi004`"),
+          "serial",
+        ),
         port: text(
-          "where the module is plugged in: /dev/serial/by-id/…, any other path, `usb:VENDOR:PRODUCT:SERIAL`, or `tcp:HOST:PORT` of ser2net",
+          "where the module is plugged in: /dev/serial/by-id/…, any other path, `usb:VENDOR:PRODUCT:SERIAL`, or `tcp:HOST:PORT` of ser2net; where a box listens: `https://HOST:PORT`, `tls://HOST:PORT` for `etsi004`",
         ),
         block_bytes: v.optional(
           v.pipe(integer(4_096, 32_768, "size of a link block, the same at both ends"), powerOfTwo),
@@ -320,6 +343,7 @@ export const SCHEMA = v.strictObject({
         cost,
         baud_rate: v.optional(integer(300, 12_000_000, "bits a second, for lines that have a rate")),
         pairing_key_file: v.optional(text("file with the module's pairing key, not readable by others")),
+        box: v.optional(box),
       }),
       "must be written as [[links]]",
     ),

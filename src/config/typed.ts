@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import type { DoorConfig, DoorTlsFiles, NodeConfig, TlsFiles } from "../config.ts";
 import type { CertificateName } from "../core/certificate-names.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
+import { isBoxPort } from "../core/places/box-port.ts";
 import { isNetworkPort } from "../core/places/network-port.ts";
 import { isUsbPort } from "../core/places/usb-port.ts";
 import type { TopologyLink } from "../core/topology/topology.ts";
@@ -100,13 +101,22 @@ export function configOf(from: Written, file: string): NodeConfig {
       id: linkId(link.id),
       peer: kmId(link.peer),
       driver: link.driver,
-      port: isUsbPort(link.port) || isNetworkPort(link.port) ? link.port : at(link.port),
+      port: isNoPath(link.port) ? link.port : at(link.port),
       blockBytes: link.block_bytes,
       share: link.share,
       keepBlocks: link.keep_blocks,
       cost: link.cost,
       baudRate: link.baud_rate,
       pairingKeyFile: maybe(link.pairing_key_file),
+      box: link.box && {
+        local: link.box.local ?? node.id,
+        remote: link.box.remote,
+        tls: tls(link.box),
+        serverName: link.box.server_name,
+        minTls: link.box.min_tls,
+        keyBits: link.box.key_bits,
+        wire: link.box.wire,
+      },
     })),
     topology: topologyOf(from),
     peers: from.peers.map(({ id, address, further_addresses, dialect, fetch_apps, paths }) => ({
@@ -125,6 +135,8 @@ export function configOf(from: Written, file: string): NodeConfig {
     })),
   };
 }
+
+const isNoPath = (port: string): boolean => isUsbPort(port) || isNetworkPort(port) || isBoxPort(port);
 
 /** What one entry says, whether that is one thing or, wrongly, more. */
 function certificateName({ uri, dns, cn, issuer, sha256 }: WrittenCertificate): readonly CertificateName[] {

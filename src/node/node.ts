@@ -43,6 +43,7 @@ import { type OpenVault, openVault } from "../vault/open.ts";
 import type { Store } from "../vault/store/store.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { lateAudit, openAudit, versionOf } from "./audit.ts";
+import { openBox } from "./boxes.ts";
 import { NodeCredentials } from "./credentials.ts";
 import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
 import { blockBytesOf, checkSlots, INTAKE_SLOTS, settingsOf, vaultOptionsOf } from "./settings.ts";
@@ -98,7 +99,7 @@ interface Node {
   readonly applications: ApplicationTable;
   /** What the controller has told of it. */
   readonly directory: Directory;
-  readonly sources: Map<string, KeySource>;
+  readonly sources: Map<string, Pick<KeySource, "status">>;
   keys: KeyManager | undefined;
   /** Those that are closed unless they are configured. */
   more: MoreDoors | undefined;
@@ -375,15 +376,30 @@ async function openKx(
   parts.use(await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit }));
 }
 
+/** A link that is opened, and what it belongs to. */
+interface LinkOpening {
+  readonly link: LinkConfig;
+  readonly keys: KeyManager;
+  readonly parts: AsyncDisposableStack;
+}
+
 /** Opens a link's driver and takes its blocks until the stop. */
-async function openLink(
-  base: Base,
-  node: Node,
-  { link, keys, parts }: { readonly link: LinkConfig; readonly keys: KeyManager; readonly parts: AsyncDisposableStack },
-): Promise<void> {
-  const { log, metrics, clock, random, stop } = base;
+async function openLink(base: Base, node: Node, opening: LinkOpening): Promise<void> {
+  const { link, keys } = opening;
+  const { log, stop } = base;
   const book = keys.links.get(link.id);
   if (book === undefined) throw new Error(`the key manager has no link ${link.id}`);
+  const feed = await (link.box
+    ? openBox(link, link.box, { ...base, ...node, ...opening })
+    : openModule(base, node, opening));
+  keys.attach(book, feed, stop.signal).catch((err: unknown) => {
+    log.error({ link: link.id, err }, "a defect ended the intake of this link");
+    stop.abort(asFault(err));
+  });
+}
+
+async function openModule(base: Base, node: Node, { link, parts }: LinkOpening): Promise<KeySource> {
+  const { log, metrics, clock, random } = base;
   const pairingKey = link.pairingKeyFile === undefined ? undefined : parts.use(readPairingKey(link.pairingKeyFile));
   const pool = node.vault.vault.pool(INTAKE_SLOTS, link.blockBytes);
   const driver = DRIVERS[link.driver as DriverName];
@@ -391,12 +407,8 @@ async function openLink(
     { ...link, link: link.id, pairingKey },
     { pool, clock, random, log, meter: metrics.meter },
   );
-  parts.use(source);
   node.sources.set(link.id, source);
-  keys.attach(book, source, stop.signal).catch((err: unknown) => {
-    log.error({ link: link.id, err }, "a defect ended the intake of this link");
-    stop.abort(asFault(err));
-  });
+  return parts.use(source);
 }
 
 const readPairingKey = (path: string): Secret => parsePairingKey(readFileSync(path));

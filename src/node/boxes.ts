@@ -1,0 +1,38 @@
+// Links whose key comes from a vendor's boxes: the driver, and what agrees with the KM at the other end. Loaded by who has one.
+
+import { BOX_DRIVERS, type BoxDriverName } from "../../drivers/index.ts";
+import type { BoxConfig, LinkConfig } from "../config.ts";
+import { parseBoxPort } from "../core/places/box-port.ts";
+import type { Clock, Log } from "../core/ports.ts";
+import type { KeySource } from "../device/key-source.ts";
+import type { BlockFeed } from "../keys/links/intake.ts";
+import type { KeyManager } from "../keys/manager/key-manager.ts";
+import type { OpenVault } from "../vault/open.ts";
+import { INTAKE_SLOTS } from "./settings.ts";
+
+/** What a link of boxes is opened with. */
+interface BoxParts {
+  readonly keys: KeyManager;
+  readonly vault: OpenVault;
+  /** By link: what `status` shows. */
+  readonly sources: Map<string, Pick<KeySource, "status">>;
+  readonly parts: AsyncDisposableStack;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Opens the box of a link; its blocks come when the KM at the other end has them too. @throws Error */
+export async function openBox(link: LinkConfig, box: BoxConfig, given: BoxParts): Promise<BlockFeed> {
+  const { keys, vault, sources, parts, clock, log } = given;
+  const book = keys.links.get(link.id);
+  const where = parseBoxPort(link.port);
+  if (book === undefined || where === undefined) throw new Error(`the key manager has no link ${link.id}`);
+  const { BlockExchange } = await import("../keys/sources/block-exchange.ts");
+  const pool = vault.vault.pool(INTAKE_SLOTS, link.blockBytes);
+  const opened = await BOX_DRIVERS[link.driver as BoxDriverName](
+    { ...box, link: link.id, host: where.host, port: where.port, blockBytes: link.blockBytes },
+    { clock, log, memory: (bytes) => vault.lockedRegion(bytes) },
+  );
+  sources.set(link.id, opened);
+  return parts.use(keys.openExchange(book, (host) => new BlockExchange(host, opened, pool)));
+}
