@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   zeroise: async () => (await import("../zeroise.ts")).registerZeroiseCommand,
   appliance: async () => (await import("../appliance/command.ts")).registerApplianceCommand,
   module: async () => (await import("../module.ts")).registerModuleCommand,
+  boxes: async () => (await import("../boxes.ts")).registerBoxesCommand,
 };
 
 /** What package.json says, which the sources never go without: it makes them modules. */

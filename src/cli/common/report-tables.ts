@@ -26,7 +26,7 @@ export function whyMissing(kms: readonly (KmView & { readonly missing: Missing }
     const links = report.links.flatMap(({ id: link, line, keyRateBitsPerS, qber }) => {
       const lacking = [...(keyRateBitsPerS === undefined ? ["key rate"] : []), ...(qber === undefined ? ["QBER"] : [])];
       if (lacking.length === 0) return [];
-      const why = line === "up" ? "its module has not told it" : `the line to its module is ${line}`;
+      const why = line === "up" ? "its module, or its box, has not told it" : `the line to its module is ${line}`;
       return [`${id}: link ${link} has no ${lacking.join(" and no ")}: ${why}`];
     });
     const lost =

@@ -119,7 +119,7 @@ function allowMulticast(path: string, say: Progress): void {
 }
 
 /** `wanted`, or the first free one of those 10 further on each. */
-async function freePort(wanted: number, host: string): Promise<number> {
+export async function freePort(wanted: number, host: string): Promise<number> {
   for (let tried = 0; tried < TRIES; tried++) {
     const port = wanted + 10 * tried;
     if (await isFree(port, host)) return port;

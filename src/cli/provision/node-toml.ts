@@ -16,7 +16,7 @@ export interface NodeFile {
   readonly softhsmConf: string | undefined;
   /** Without one for controllers, no controller can connect. */
   readonly trust: { readonly apps: string; readonly kms: string; readonly controllers?: string };
-  readonly links: readonly { id: string; peer: string; port: string; pairingKey: string }[];
+  readonly links: readonly LinkFile[];
   /** Links of the network that are not the node's own. */
   readonly topology?: readonly { id: string; kms: readonly [string, string] }[];
   /** Of a KM with several members: which one this is, and where etcd listens. */
@@ -53,14 +53,7 @@ export function nodeToml(node: NodeFile): string {
       "stock_low = 4  # KMA-keys ready per destination:",
       "stock_high = 8 # one of 32 KiB holds 1,021 keys of 256 bits",
     ],
-    ...node.links.map(({ id, peer, port, pairingKey }) => [
-      "[[links]]",
-      `id = ${text(id)}`,
-      `peer = ${text(peer)}`,
-      'driver = "serial"',
-      `port = ${at(port)}`,
-      `pairing_key_file = ${at(pairingKey)}`,
-    ]),
+    ...node.links.map((link) => linkLines(link, at)),
     ...(node.topology ?? []).map(({ id, kms }) => [
       "[[topology]]",
       `link = ${text(id)}`,
@@ -79,6 +72,40 @@ export function nodeToml(node: NodeFile): string {
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join("\n"))
     .join("\n\n")}\n`;
+}
+
+/** A link whose module is on a pseudo-terminal, or whose key comes from a simulated vendor's box. */
+export interface LinkFile {
+  readonly id: string;
+  readonly peer: string;
+  /** Path of the module's port, or the box's URL. */
+  readonly port: string;
+  readonly pairingKey: string;
+  readonly box?: BoxFile;
+}
+
+/** Who the KM is to the box. */
+interface BoxFile {
+  readonly driver: string;
+  readonly local: string;
+  readonly remote: string;
+  /** Paths. */
+  readonly certificate: string;
+  readonly key: string;
+  readonly trust: string;
+}
+
+/** The lines of one link; `at` writes a path. */
+export function linkLines({ id, peer, port, pairingKey, box }: LinkFile, at: (path: string) => string): string[] {
+  const head = ["[[links]]", `id = ${text(id)}`, `peer = ${text(peer)}`];
+  if (box === undefined) {
+    return [...head, 'driver = "serial"', `port = ${at(port)}`, `pairing_key_file = ${at(pairingKey)}`];
+  }
+  return [
+    ...[...head, `driver = ${text(box.driver)}`, `port = ${text(port)}`, "", "[links.box]"],
+    ...[`local = ${text(box.local)}`, `remote = ${text(box.remote)}`],
+    ...[`certificate = ${at(box.certificate)}`, `key = ${at(box.key)}`, `trust = ${at(box.trust)}`],
+  ];
 }
 
 const MEANING = {

@@ -95,6 +95,8 @@ export const networkPlaces = (dir: string) => ({
   module: (link: string, km: string) => join(dir, "links", link, km),
   runFile: (link: string) => join(dir, "links", link, "run"),
   linkLog: (link: string) => join(dir, "links", link, "module.log"),
+  /** Certificates of the simulated vendor's boxes of a link, and of the KMs that come to them. */
+  boxes: (link: string) => join(dir, "links", link, "boxes"),
   /** One voter of etcd, and where all of them listen. */
   etcd: (name: string) => join(dir, "etcd", name),
   etcdPlan: join(dir, "etcd", "plan.json"),

@@ -32,6 +32,7 @@ import {
   provisionPairingKey,
   provisionToken,
 } from "./provision.ts";
+import { provisionSource, type Source } from "./sources.ts";
 
 const LOOPBACK = "127.0.0.1";
 
@@ -42,6 +43,8 @@ export interface ReferenceWish {
   readonly basePort: number | undefined;
   /** Beside those that every KM has. */
   readonly doors: readonly MoreDoor[];
+  /** What feeds the link ab; undefined to leave it as it is, modules in a new folder. */
+  readonly source?: Source | undefined;
   /** Of km-b; with more than one there are three voters of etcd. */
   readonly members: number;
 }
@@ -76,6 +79,7 @@ export async function provisionReference(dir: string, options: ReferenceWish, sa
     voters === 0 ? [] : await provisionVoters(authorities, dir, { ports: ports.slice(stations.length) }, say);
   const plan = { dir, board, doors, stations, ports, etcd };
   for (const [at, station] of stations.entries()) await provisionStation(authorities, plan, { station, at }, say);
+  if (options.source !== undefined) await provisionSource(options.source, { dir, stations }, say);
 }
 
 interface StationsPlan {

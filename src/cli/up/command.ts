@@ -2,7 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { host } from "../../../boards/host.ts";
 import { pause, TIMERS } from "../../core/pause.ts";
 import type { ViewServer } from "../../view/server.ts";
@@ -14,6 +14,7 @@ import { MORE_DOOR_NAMES, type MoreDoor } from "../provision/more-doors.ts";
 import { networkPlaces } from "../provision/plan.ts";
 import { isFree, USUAL_BASE } from "../provision/ports.ts";
 import { provisionReference } from "../provision/reference.ts";
+import { SOURCE_NAMES, type Source } from "../provision/sources.ts";
 import { takeOwnership } from "./owner.ts";
 import { RunningNetwork } from "./running.ts";
 import { CLOSE_SCREEN, drawScreen, OPEN_SCREEN, paint } from "./screen.ts";
@@ -28,6 +29,7 @@ interface UpCommandOptions {
   readonly ui: boolean;
   readonly rateBitsPerS: number;
   readonly doors: readonly MoreDoor[];
+  readonly sources?: Source;
 }
 
 export function registerUpCommand(program: Command): void {
@@ -38,8 +40,13 @@ export function registerUpCommand(program: Command): void {
         "Provisions what is missing, shows a live table, and ends cleanly on Ctrl-C or SIGTERM.\n" +
         "When all is served, prints `ready DIR/network.json`: that file says where everything is.",
     )
-    .argument("[module options...]", "options of `qkm module` for every link, after --")
+    .argument("[module options...]", "options of `qkm module` for every link with modules, after --")
     .option("--doors <names>", `open these too, and keep them: all, or some of ${MORE_DOOR_NAMES.join(",")}`, doors, [])
+    .addOption(
+      new Option("--sources <kind>", "what feeds the link ab: modules, or a vendor's boxes; it stays so").choices(
+        SOURCE_NAMES,
+      ),
+    )
     .option("--cluster [members]", "km-b as several members (2 unless said otherwise) on three etcd", positive)
     .option("--no-ui", "print one line when all is ready, and no table")
     .option("--rate-bits-per-s <n>", "key rate of each simulated link", positive, 2_000_000)
@@ -74,9 +81,9 @@ async function up(further: readonly string[], options: UpCommandOptions): Promis
   using ownership = await takeOwnership(networkPlaces(dir).owner);
   if (members > 1) installEtcd(say);
   const basePort = options.dir === undefined ? USUAL_BASE : undefined;
-  await provisionReference(dir, { board: host, basePort, doors: options.doors, members }, say);
-  const moduleOptions = ["--rate-bits-per-s", String(options.rateBitsPerS), ...further];
-  await using network = await RunningNetwork.start({ dir, moduleOptions, members }, ownership);
+  const { doors: open, sources: source, rateBitsPerS } = options;
+  await provisionReference(dir, { board: host, basePort, doors: open, source, members }, say);
+  await using network = await RunningNetwork.start({ dir, rateBitsPerS, moduleOptions: further, members }, ownership);
   try {
     await Promise.race([Promise.all([network.listening(), served(network, stop.signal, say)]), aborted(stop.signal)]);
     if (!stop.signal.aborted) await show(network, options, stop.signal);

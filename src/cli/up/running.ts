@@ -4,8 +4,8 @@ import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BOARDS } from "../../../boards/index.ts";
-import { DRIVERS } from "../../../drivers/index.ts";
-import { type Endpoint, loadConfig, type NodeConfig } from "../../config.ts";
+import { DRIVER_NAMES } from "../../../drivers/index.ts";
+import { type Endpoint, type LinkConfig, loadConfig, type NodeConfig } from "../../config.ts";
 import type { KmReport } from "../../control/status.ts";
 import { type KeyCounts, keyCounts, statusOf } from "../common/control.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
@@ -28,7 +28,7 @@ import {
 } from "../provision/plan.ts";
 import { isFree } from "../provision/ports.ts";
 import { votersIn } from "../provision/reference.ts";
-import { Child, type ChildEvents } from "./child.ts";
+import { Child, type ChildEvents, type ChildPlan } from "./child.ts";
 import type { Ownership } from "./owner.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
@@ -63,7 +63,9 @@ export interface RecentFault {
 
 export interface UpOptions {
   readonly dir: string;
-  /** Options for the simulated modules, such as `--rate-bits-per-s`. */
+  /** Of each simulated link. */
+  readonly rateBitsPerS: number;
+  /** More options for the simulated modules. */
   readonly moduleOptions: readonly string[];
   /** Of km-b. */
   readonly members: number;
@@ -94,7 +96,7 @@ export class RunningNetwork implements AsyncDisposable {
     };
     this.links = REFERENCE.links.map((link) => ({
       ...link,
-      child: new Child(modulePlan(options, link, configs), events),
+      child: new Child(linkPlan(options, link, configs), events),
     }));
     const etcd = votersIn(options.dir);
     this.voters = (options.members > 1 ? etcd : []).map((plan) => ({
@@ -116,7 +118,7 @@ export class RunningNetwork implements AsyncDisposable {
   static async start(options: UpOptions, ownership: Ownership): Promise<RunningNetwork> {
     const places = networkPlaces(options.dir);
     rmSync(places.network, { force: true });
-    const known = { boards: Object.keys(BOARDS), drivers: Object.keys(DRIVERS) };
+    const known = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES };
     const configs = stationsOf(options.members).map(({ name }) =>
       loadConfig(nodePlaces(places.node(name)).config, known),
     );
@@ -270,18 +272,31 @@ function voterPlan(dir: string, plan: EtcdPlan, all: readonly EtcdPlan[]) {
   };
 }
 
-function modulePlan({ dir, moduleOptions }: UpOptions, { id, kms: [a, b] }: LinkPlan, configs: readonly NodeConfig[]) {
+/** The process at both ends of a link: its modules, or a vendor's boxes where the configuration has such. */
+function linkPlan(options: UpOptions, plan: LinkPlan, configs: readonly NodeConfig[]): ChildPlan {
+  const { id } = plan;
+  const at = (km: string) => configs.find(({ node }) => node.id === km)?.links.find((one) => one.id === id);
+  const [a, b] = [at(plan.kms[0]), at(plan.kms[1])];
+  const special = a?.box && b?.box ? boxArgs(options, a, b) : moduleArgs(options, plan, a);
+  const [command = "", ...further] = special;
+  // What the command line says of modules counts more.
+  const args = [QKM, command, "--link", id, "--rate-bits-per-s", String(options.rateBitsPerS), ...further];
+  return { name: `link ${id}`, readyWhen: /\bready\b/, args, log: networkPlaces(options.dir).linkLog(id) };
+}
+
+function moduleArgs({ dir, moduleOptions }: UpOptions, { id, kms: [a, b] }: LinkPlan, link: LinkConfig | undefined) {
   const places = networkPlaces(dir);
-  const link = configs.flatMap(({ links }) => links).find((one) => one.id === id);
   const paths = ["--a", places.module(id, a), "--b", places.module(id, b), "--run-file", places.runFile(id)];
   const key = link?.pairingKeyFile === undefined ? [] : ["--pairing-key-file", link.pairingKeyFile];
   const size = link === undefined ? [] : ["--block-bytes", String(link.blockBytes)];
-  return {
-    name: `link ${id}`,
-    readyWhen: /\bready\b/,
-    args: [QKM, "module", "--link", id, ...paths, ...key, ...size, ...moduleOptions],
-    log: places.linkLog(id),
-  };
+  return ["module", ...paths, ...key, ...size, ...moduleOptions];
+}
+
+function boxArgs({ dir }: UpOptions, a: LinkConfig, b: LinkConfig) {
+  const place = ({ port }: LinkConfig): string => port.split("://")[1] ?? port;
+  const names = ["--sae-a", a.box?.local ?? "", "--sae-b", b.box?.local ?? ""];
+  const papers = ["--papers", networkPlaces(dir).boxes(a.id)];
+  return ["boxes", "--kind", a.driver, "--a", place(a), "--b", place(b), ...papers, ...names];
 }
 
 /** Of a door that the configuration does not have. */

@@ -34,7 +34,7 @@ export async function startNetwork(plan: Plan): Promise<Network> {
   const { ports } = opened.use(await reservePorts(plan.kms.length));
   await provisionPlan(dir, plan, ports);
   const kms = plan.kms.map(({ id }) => new Km(id, networkPlaces(dir).node(id)));
-  const links = plan.links.map((link) => new Link(dir, link, blockBytesOf(kms, link.id)));
+  const links = plan.links.filter(({ boxes }) => !boxes).map((link) => new Link(dir, link, blockBytesOf(kms, link.id)));
   for (const part of [...links, ...kms]) opened.use(part);
   const apps = plan.kms.flatMap(({ id, apps: ids }) => ids.map((app) => new App(dir, app, named(kms, id))));
   for (const app of apps) opened.use(app);

@@ -39,6 +39,8 @@ export interface PlannedLink {
   readonly module?: ModuleOptions;
   /** No pairing key: what is on the line is not protected. */
   readonly bare?: true;
+  /** Its key comes from boxes that the test has: there are no modules. */
+  readonly boxes?: true;
 }
 
 export interface Plan {
