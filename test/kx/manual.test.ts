@@ -39,6 +39,8 @@ it("every entry that the page describes is shown as JSON that parses", () => {
     "qkm_failed_at",
     "qkm_given_up",
     "qkm_marks",
+    "qkm_multicast",
+    "qkm_multicast_void",
     "qkm_source_block",
     "qkm_state",
     "qkm_stream",
