@@ -272,7 +272,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
 
   #connected(km: KmId): Peer | undefined {
     const peer = this.peers.get(km);
-    return peer?.phase === "synchronised" ? peer : undefined;
+    return peer?.isSynchronised ? peer : undefined;
   }
 
   /** What is shared with a peer, or with ourselves. */

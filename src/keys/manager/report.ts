@@ -61,10 +61,10 @@ function amounts(keys: KeyManager, { stock, held, desk }: Pick<Peer, "stock" | "
 }
 
 function peerFacts(keys: KeyManager, peer: Peer): PeerFacts {
-  const { id, connection, phase } = peer;
+  const { id, connection, isSynchronised } = peer;
   const reachable = Number.isFinite(peer.keyBytes) && keys.routes.reaches(id);
   return {
-    ...{ id, reachable, connected: connection !== undefined, synchronised: phase === "synchronised" },
+    ...{ id, reachable, connected: connection !== undefined, synchronised: isSynchronised },
     ...amounts(keys, peer),
   };
 }

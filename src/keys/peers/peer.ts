@@ -3,13 +3,10 @@
 // Room `peers`: what is shared with one other KM (`peer`: links, connection, stock, received keys, how the stock is filled)
 // and, in the same shape, between two applications of this KM (`local-stock`). It joins the rooms above for one peer; it
 // neither chooses routes nor speaks to anybody.
-//
-//   down ──connected──> exchanging ──both states applied──> synchronised
-//    ^                      │                                    │
-//    └──────────────────────┴───────disconnected─────────────────┘
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
+import { step } from "../../core/life-cycle.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { Quotas } from "../common/quota.ts";
@@ -19,9 +16,7 @@ import type { LinkInventory } from "../links/link-inventory.ts";
 import type { PeerConnection } from "../ports.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
-
-/** How far the connection with a peer has come: none, state exchange under way, synchronised. */
-export type Phase = "down" | "exchanging" | "synchronised";
+import { PEER_LIFE } from "./life.ts";
 
 /** What relays keys into another KM's stock. */
 export interface Relays {
@@ -46,14 +41,9 @@ export class Peer implements Filling {
   readonly stock: SourceStock;
   readonly held: ReceivedKeys;
   readonly desk: KeySupplier;
-  phase: Phase = "down";
   connection: PeerConnection | undefined;
   /** The highest that a member of it has told; 0 while it is one machine. */
   generation = 0;
-  /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */
-  reconciled = false;
-  /** Its state has been heard and applied on this connection. */
-  isHeard = false;
   /** Serials given up are told over this connection, for others than the destination could change them in a relay. */
   hasAbandoned = false;
   /** Whether applications here and there may ask for keys with one another: a stock is kept ready for them. */
@@ -66,6 +56,7 @@ export class Peer implements Filling {
   /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
   statedRate: (link: LinkInventory) => number | undefined = () => undefined;
   readonly #context: Context;
+  #life: keyof typeof PEER_LIFE = "unknown";
   /** KMA-keys in stock when keys were taken last. */
   #keys = 0;
   #smallest: { readonly links: readonly LinkInventory[]; readonly bytes: number } = NO_LINKS;
@@ -77,6 +68,26 @@ export class Peer implements Filling {
     this.held = new ReceivedKeys(context, id);
     this.stock.acceptance = () => this.held.acceptance();
     this.desk = new KeySupplier(context, this.stock, this, quotas);
+  }
+
+  /** @throws Error when that cannot happen now */
+  happened(event: "connected" | "told" | "heard" | "disconnected"): void {
+    this.#life = step(PEER_LIFE, this.#life, event);
+  }
+
+  /** Both states were exchanged on the connection that stands. */
+  get isSynchronised(): boolean {
+    return this.#life === "synchronised";
+  }
+
+  /** The last state exchange that was begun has ended: until then nothing shared with it is carved. */
+  get isReconciled(): boolean {
+    return this.#life === "synchronised" || this.#life === "away";
+  }
+
+  /** Its state has been heard and applied on this connection. */
+  get isHeard(): boolean {
+    return this.#life === "heard" || this.#life === "synchronised";
   }
 
   /** Bytes for applications in one KMA-key to it: of the smallest block of a first hop's links. */
@@ -114,7 +125,7 @@ export class Peer implements Filling {
   }
 
   obstacle(): Fault | undefined {
-    if (!this.reconciled) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    if (!this.isReconciled) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
     if (this.stock.size > 0) return undefined;
     const unreachable = this.ways.obstacle();
     if (unreachable !== undefined) return unreachable;
@@ -125,7 +136,7 @@ export class Peer implements Filling {
   }
 
   drought(): Fault | undefined {
-    if (this.phase !== "synchronised") return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
+    if (!this.isSynchronised) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
     return this.ways.drought();
   }
 

@@ -47,7 +47,7 @@ export class RelayNetwork {
     this.#parts = parts;
     this.#faults = new HopFaults(context.clock, () => this.#kickAll());
     this.choice = new RouteChoice(context, { ...parts, faults: this.#faults });
-    const isUp = ({ settings }: LinkInventory) => peers.get(settings.peer)?.phase === "synchronised";
+    const isUp = ({ settings }: LinkInventory) => peers.get(settings.peer)?.isSynchronised === true;
     this.#turns = new Map([...links.values()].map((link) => [link, new BlockScheduler(link, () => isUp(link))]));
     this.#chains = [...this.#turns].map(([link, turns]) => new PadChain(context.clock, link, turns));
     for (const peer of peers.values()) this.#join(context, peer);

@@ -58,8 +58,8 @@ export class SourceRelays implements Claimant {
 
   /** Whether token, store and audit log are there: a relay that is begun without them costs a block. */
   #isAble(): boolean {
-    const { connection, phase, stock } = this.#peer;
-    if (this.#stopped || connection === undefined || phase !== "synchronised" || stock.inFlight >= WINDOW) return false;
+    const { connection, isSynchronised, stock } = this.#peer;
+    if (this.#stopped || connection === undefined || !isSynchronised || stock.inFlight >= WINDOW) return false;
     // What the destination has not been told of yet it would refuse.
     if (stock.nextSerial + stock.inFlight > stock.announced + SERIALS_AHEAD) return false;
     return whyNotWorking(this.#context) === undefined;

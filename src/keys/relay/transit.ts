@@ -118,7 +118,7 @@ export class Transits {
   #wayOut(to: KmId): Pick<Passage, "next" | "peer" | "chain"> {
     const next = this.#hops.peers.get(to);
     const chain = this.#hops.chainTo(to);
-    if (next?.connection === undefined || next.phase !== "synchronised" || chain === undefined) throw unavailable(to);
+    if (next?.connection === undefined || !next.isSynchronised || chain === undefined) throw unavailable(to);
     return { next, peer: next.connection, chain };
   }
 

@@ -113,7 +113,7 @@ export class RouteChoice {
   }
 
   #isOpen({ agreement, settings }: LinkInventory): boolean {
-    return agreement === "agreed" && this.#around.peers.get(settings.peer)?.phase === "synchronised";
+    return agreement === "agreed" && this.#around.peers.get(settings.peer)?.isSynchronised === true;
   }
 
   readonly #view: RouteView = {

@@ -35,8 +35,8 @@ export class Connection {
   readonly #peer: Peer;
   readonly #relays: RelayNetwork;
   readonly #reader: StateReader;
-  /** Our state was told and the other KM's is applied: both are needed. */
-  readonly #exchanged = { told: false, applied: false };
+  /** The other KM's state was heard on this connection, and is applied. */
+  #isApplied = false;
   /** What is heard is handled one after the other. */
   readonly #hearing = new SerialQueue();
   #stopAnnouncing: (() => void) | undefined;
@@ -56,17 +56,14 @@ export class Connection {
 
   /** Tells our state; the other KM does the same. */
   async begin(): Promise<void> {
-    this.#peer.phase = "exchanging";
-    this.#peer.reconciled = false;
-    this.#peer.isHeard = false;
+    this.#peer.happened("connected");
     this.#peer.stock.takeMoved();
     this.#peer.held.unvouch();
     try {
       const entries = [bootEntry(this.#context), ...stateEntries(this.#peer)];
       await this.#makeDurable();
       await this.connection.tell(entries, TELL_TIMEOUT_MS);
-      this.#exchanged.told = true;
-      this.#synchronise();
+      this.#exchanged("told");
     } catch (thrown) {
       this.#fail("the state exchange failed", thrown);
     }
@@ -88,12 +85,14 @@ export class Connection {
     this.connection.close(sentence);
   }
 
-  #synchronise(): void {
-    const { told, applied } = this.#exchanged;
-    if (!told || !applied || !this.#current) return;
-    const peer = this.#peer;
-    peer.phase = "synchronised";
-    peer.reconciled = true;
+  /** Another connection may have taken the place of this one meanwhile. */
+  #exchanged(half: "told" | "heard"): void {
+    if (!this.#current) return;
+    this.#peer.happened(half);
+    if (this.#peer.isSynchronised) this.#synchronised(this.#peer);
+  }
+
+  #synchronised(peer: Peer): void {
     this.#context.audit.note("peer_synchronised", { peer: peer.id });
     const { size, bytes } = peer.stock;
     this.#context.log.info(
@@ -113,7 +112,7 @@ export class Connection {
   async relayed(offer: RelayOffer): Promise<RelayConfirmation> {
     // A relay that follows the state waits until that is applied; relays do not wait for one another.
     await this.#hearing.idle();
-    if (!this.#exchanged.applied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
+    if (!this.#isApplied) throw new Fault("PEER_UNAVAILABLE", { text: "the state exchange has not ended" });
     try {
       return await this.#relays.arrivals.take(this.#peer, offer);
     } catch (thrown) {
@@ -136,7 +135,7 @@ export class Connection {
         } catch (thrown) {
           const fault = this.#alarmed(thrown);
           // A state that cannot be applied is not waited for: the connection is of no use.
-          if (!this.#exchanged.applied) this.#fail("the peer's state was refused", fault);
+          if (!this.#isApplied) this.#fail("the peer's state was refused", fault);
           throw fault;
         }
       }
@@ -188,15 +187,14 @@ export class Connection {
   }
 
   async #heardState(entry: ExtensionEntry): Promise<void> {
-    if (this.#exchanged.applied) throw new Fault("MALFORMED_REQUEST", { text: "a state is told once on a connection" });
+    if (this.#isApplied) throw new Fault("MALFORMED_REQUEST", { text: "a state is told once on a connection" });
     await this.#context.pace.take("kx", sizeOf(entry) / READ_PER_US);
     const state = this.#reader.take(entry);
     if (state === undefined) return;
     const agreed = await reconcile(this.#context, this.#peer, state);
     if (!agreed) return this.connection.close("this end was a restored copy; the exchange begins anew");
-    this.#exchanged.applied = true;
-    this.#peer.isHeard = this.#current;
-    this.#synchronise();
+    this.#isApplied = true;
+    this.#exchanged("heard");
   }
 
   async #heardAbandoned(entry: ExtensionEntry): Promise<void> {
@@ -230,7 +228,7 @@ export class Connection {
 
   /** Marks or arrivals have moved: they are told with the next that go. Nothing is set when nothing has. */
   announceSoon(): void {
-    if (this.#telling || this.#stopAnnouncing !== undefined || this.#peer.phase !== "synchronised") return;
+    if (this.#telling || this.#stopAnnouncing !== undefined || !this.#peer.isSynchronised) return;
     if (!this.#hasNews) return;
     this.#stopAnnouncing = this.#context.clock.after(TELL_EVERY_MS, () => {
       this.#stopAnnouncing = undefined;

@@ -91,8 +91,7 @@ export class PeerRequests implements PeerEvents {
     if (peer?.connection !== connection) return;
     this.#context.audit.note("peer_lost", { peer: connection.id });
     peer.connection = undefined;
-    peer.phase = "down";
-    peer.isHeard = false;
+    peer.happened("disconnected");
     relays.disconnected(connection.id);
     this.#connections.get(peer)?.end();
     this.#connections.delete(peer);

@@ -1,6 +1,7 @@
 // The KM's end of Kq: calls the module, grants room, hands whole blocks out, tells which are durable.
 
 import type { LinkId } from "../../core/ids.ts";
+import { step } from "../../core/life-cycle.ts";
 import { forgetRegistersSoon } from "../../core/memory/registers.ts";
 import type { Secret, SecretPool } from "../../core/memory/secret.ts";
 import type { Clock, Log, Meter, Random } from "../../core/ports.ts";
@@ -20,7 +21,7 @@ import {
   WRONG_VERSION,
 } from "../greeting.ts";
 import { plainGuard, SealedGuard } from "../guard.ts";
-import { HOST_LIFE, step } from "../life.ts";
+import { HOST_LIFE } from "../life.ts";
 import { LIMITS, type Limits } from "../limits.ts";
 import { Line, type Write } from "../line.ts";
 import type { Hello, Incoming, Status } from "../messages.ts";

@@ -1,6 +1,7 @@
 // The module's end of Kq: answers the host's call, holds blocks, sends them as far as there is room.
 
 import type { LinkId } from "../../core/ids.ts";
+import { step } from "../../core/life-cycle.ts";
 import type { Secret } from "../../core/memory/secret.ts";
 import type { Clock, Log, Random } from "../../core/ports.ts";
 import { Malformed } from "../codec.ts";
@@ -19,7 +20,7 @@ import {
   WRONG_VERSION,
 } from "../greeting.ts";
 import { plainGuard, SealedGuard } from "../guard.ts";
-import { MODULE_LIFE, step } from "../life.ts";
+import { MODULE_LIFE } from "../life.ts";
 import { LIMITS, type Limits, MAX_FRAGMENT_BYTES } from "../limits.ts";
 import { Line, type Write } from "../line.ts";
 import type { Hello, Incoming } from "../messages.ts";

@@ -124,7 +124,7 @@ test("what the other KM has lost ends a few a turn, and nothing is carved until 
   const peer = a.km.peers.get(PEER);
   await until("the two are synchronised", () => {
     network.clock.advance(1);
-    if (peer?.phase === "synchronised") return true;
+    if (peer?.isSynchronised) return true;
     expect(peer?.obstacle()?.code).toBe("PEER_UNAVAILABLE");
     seen.push(ended(a, "source"));
     return false;

@@ -56,7 +56,7 @@ describe("forget", () => {
     network.wire.connect();
     await network.run(300);
     expect(network.a.recorder.count("alarms", { alarm: "peer_leap" })).toBe(1);
-    expect(peerOf(network.a, network.b).phase).toBe("down");
+    expect(peerOf(network.a, network.b).isSynchronised).toBe(false);
     await network.b.km.forget("km-a");
     await network.a.km.forget("km-b");
     await reconnected(network);

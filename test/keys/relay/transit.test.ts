@@ -140,7 +140,7 @@ describe("key-protocol 2: a changed frame is refused, and no key comes of it", (
     mesh.connect();
     await mesh.run(500);
     expect(a.recorder.count("alarms", { alarm: "restored" })).toBe(0);
-    expect(mesh.peer("a", "c").phase).toBe("synchronised");
+    expect(mesh.peer("a", "c").isSynchronised).toBe(true);
   });
 
   test("serials given up are not believed from others than their source", async () => {

@@ -355,7 +355,7 @@ describe("connections that come and go", () => {
     network.a.machine.pace = () => Promise.resolve();
     await network.run(200);
     expect(pair(network.a, network.b).stock.size).toBe(0);
-    expect(pair(network.a, network.b).phase).toBe("synchronised");
+    expect(pair(network.a, network.b).isSynchronised).toBe(true);
     expectAgreement(network.a, network.b);
   });
 
@@ -366,7 +366,7 @@ describe("connections that come and go", () => {
     network.wire.connect();
     await network.run(100);
     network.a.km.peerEvents.disconnected(old);
-    expect(pair(network.a, network.b).phase).toBe("synchronised");
+    expect(pair(network.a, network.b).isSynchronised).toBe(true);
     await expect(network.a.km.peerEvents.told(old, [])).rejects.toMatchObject({ code: "PEER_UNAVAILABLE" });
   });
 });
