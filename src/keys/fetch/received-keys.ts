@@ -244,9 +244,10 @@ export class ReceivedKeys {
 
   /** How long the oldest are held, at most so many: a source whose clock was wrong while it was off may think them younger. */
   ages(most: number): { readonly serial: number; readonly s: number }[] {
+    // After a crash the clock goes on from where it was saved last, which may be before a key was born.
     const now = this.#context.ages.nowOn();
     const oldest = [...this.#keys.values()].slice(0, most);
-    return oldest.map(({ serial, bornAt }) => ({ serial, s: Math.ceil((now - bornAt) / 1000) }));
+    return oldest.map(({ serial, bornAt }) => ({ serial, s: Math.max(0, Math.ceil((now - bornAt) / 1000)) }));
   }
 
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
