@@ -1,8 +1,9 @@
-// An SAE: a client of ETSI GS QKD 014 over HTTPS with connections kept alive.
+// An SAE: a client of ETSI GS QKD 014 over HTTPS with connections kept alive. What it is answered must be as docs/openapi-etsi014.json says.
 
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import type { TLSSocket } from "node:tls";
+import { checkExchange } from "./openapi.ts";
 
 const DEADLINE_MS = 20_000;
 
@@ -83,10 +84,13 @@ export class Sae implements Disposable {
     const headers = body === undefined ? {} : { "content-type": "application/json", "content-length": body.length };
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     const sent = request(`${this.#url}/api/v1/keys/${path}`, { method, agent: this.#agent, headers }, (answer) => {
-      whole(answer).then((text) => {
-        if (answer.statusCode === 200) resolve(text);
-        else reject(new SaeRefusal(answer.statusCode ?? 0, text.toString()));
-      }, reject);
+      const answered = whole(answer).then((text) => {
+        const status = answer.statusCode ?? 0;
+        checkExchange({ method, path, body: body?.toString(), status, answer: text.toString() });
+        if (status === 200) resolve(text);
+        else reject(new SaeRefusal(status, text.toString()));
+      });
+      answered.catch(reject);
     });
     sent.setTimeout(DEADLINE_MS, () => sent.destroy(new Error(`${path} was not answered in time`)));
     let isSent = false;
