@@ -21,6 +21,8 @@ export interface DomainKm {
 export interface Domain {
   readonly kms: readonly DomainKm[];
   readonly topology: Topology;
+  /** The home of each application; undefined: the directory is left as it is. */
+  readonly apps?: ReadonlyMap<string, string>;
   /** Who the controller is, and whose KMs it trusts. */
   readonly tls: TlsMaterial;
 }
@@ -36,6 +38,7 @@ const FILE = v.strictObject({
   trust: path,
   kms: v.pipe(v.array(v.strictObject({ id, url })), v.minLength(1, "must have one KM at least")),
   links: v.array(v.strictObject({ id, kms: v.strictTuple([id, id]), cost: v.optional(cost, 1) })),
+  apps: v.optional(v.record(id, id)),
 });
 
 type Written = v.InferOutput<typeof FILE>;
@@ -89,7 +92,7 @@ export function domainOfNetwork(file: string, { kms, links, ca, controller }: Ne
   return domainOf(file, { ...files, kms: reached, links: known });
 }
 
-function domainOf(file: string, { certificate, key, trust, kms, links }: Written): Domain {
+function domainOf(file: string, { certificate, key, trust, kms, links, apps }: Written): Domain {
   const ids = new Set(kms.map((km) => km.id));
   if (ids.size < kms.length) throw new CommandError(EXIT.config, `${file}: a KM is there twice.`);
   for (const {
@@ -101,8 +104,13 @@ function domainOf(file: string, { certificate, key, trust, kms, links }: Written
     if (stranger !== undefined)
       throw new CommandError(EXIT.config, `${file}: link ${link} ends at ${stranger}, which is none of the KMs.`);
   }
+  for (const [app, home] of Object.entries(apps ?? {})) {
+    if (!ids.has(home))
+      throw new CommandError(EXIT.config, `${file}: the home of ${app} is ${home}, which is none of the KMs.`);
+  }
   const topology = new Topology(
     links.map((link) => ({ id: linkId(link.id), kms: [kmId(link.kms[0]), kmId(link.kms[1])], cost: link.cost })),
   );
-  return { kms, topology, tls: { certificate: textOf(certificate), key: textOf(key), trust: textOf(trust) } };
+  const homes = apps && { apps: new Map(Object.entries(apps)) };
+  return { kms, topology, ...homes, tls: { certificate: textOf(certificate), key: textOf(key), trust: textOf(trust) } };
 }

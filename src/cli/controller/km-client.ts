@@ -1,7 +1,15 @@
 // The controller endpoint of one KM, as a controller calls it.
 
 import { Agent, request } from "node:https";
-import type { DESTINATION, LINK, OVERVIEW, RELAY, Reported, ROUTES_SET } from "../../control/controller/tables.ts";
+import type {
+  DESTINATION,
+  DIRECTORY,
+  LINK,
+  OVERVIEW,
+  RELAY,
+  Reported,
+  ROUTES_SET,
+} from "../../control/controller/tables.ts";
 import type { Route } from "../../core/topology/topology.ts";
 import { Refusal } from "../../net/refusal.ts";
 import { identityOf } from "../../net/tls/identity.ts";
@@ -9,6 +17,8 @@ import { contextOptions, type TlsMaterial } from "../../net/tls/options.ts";
 import type { DomainKm } from "./domain.ts";
 
 const TIMEOUT_MS = 5000;
+/** Time for the largest directory. */
+const DIRECTORY_MS = 60_000;
 /** More than 10,000 links take. */
 const LONGEST_ANSWER = 16 << 20;
 
@@ -16,13 +26,17 @@ const LONGEST_ANSWER = 16 << 20;
 export type LinkReport = Reported<typeof LINK>;
 /** A destination as a KM tells the controller. */
 export type DestinationReport = Reported<typeof DESTINATION>;
+/** The directory as a KM tells the controller. */
+export type DirectoryReport = Reported<typeof DIRECTORY>;
 type RelayReport = Reported<typeof RELAY>;
 type RoutesReport = Reported<typeof ROUTES_SET>;
 
 interface Call {
-  readonly method: "GET" | "PUT" | "DELETE";
+  readonly method: "GET" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly body?: string;
+  /** How long the answer may take, if it is not the usual time. */
+  readonly answerMs?: number;
 }
 
 /** The controller's connection with one KM. */
@@ -85,6 +99,22 @@ export class KmClient implements Disposable {
     await this.#call({ method: "DELETE", path: routesOf(destination) });
   }
 
+  /** With its entries from number `from` on. */
+  async directory(from?: number): Promise<DirectoryReport> {
+    const path = from === undefined ? "directory" : `directory?from=${from}`;
+    return (await this.#call({ method: "GET", path })) as DirectoryReport;
+  }
+
+  /** Replaces all of it (PUT) or some entries (PATCH) of a directory that is at revision `base`. */
+  async tellDirectory(
+    method: "PUT" | "PATCH",
+    base: number,
+    entries: readonly { readonly app: string; readonly home: string | null }[],
+  ): Promise<DirectoryReport> {
+    const body = [{ base }, ...entries].map((line) => JSON.stringify(line)).join("\n");
+    return (await this.#call({ method, path: "directory", body, answerMs: DIRECTORY_MS })) as DirectoryReport;
+  }
+
   /** @throws Error with what the KM answered, or why it did not */
   async #call(call: Call): Promise<unknown> {
     const { status, text } = await this.#exchange(call);
@@ -94,10 +124,15 @@ export class KmClient implements Disposable {
     throw new Error(`${code}: ${message}`);
   }
 
-  #exchange({ method, path, body }: Call): Promise<{ readonly status: number; readonly text: string }> {
+  #exchange({
+    method,
+    path,
+    body,
+    answerMs = this.#answerMs,
+  }: Call): Promise<{ readonly status: number; readonly text: string }> {
     return new Promise((resolve, reject) => {
       const url = new URL(`/api/v1/${path}`, this.km.url);
-      const signal = AbortSignal.timeout(this.#answerMs);
+      const signal = AbortSignal.timeout(answerMs);
       const asking = request(url, { method, agent: this.#agent, signal }, (response) => {
         let text = "";
         response.setEncoding("utf8");
@@ -109,7 +144,7 @@ export class KmClient implements Disposable {
         response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
       });
       asking.on("error", (error) =>
-        reject(signal.aborted ? new Error(`no answer within ${this.#answerMs / 1000} s`) : error),
+        reject(signal.aborted ? new Error(`no answer within ${answerMs / 1000} s`) : error),
       );
       asking.end(body);
     });

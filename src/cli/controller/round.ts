@@ -2,6 +2,7 @@
 
 import type { Route } from "../../core/topology/topology.ts";
 import { aimOf, type Polled } from "./aim.ts";
+import { type DirectoryOutcome, tellDirectories } from "./directories.ts";
 import type { Domain } from "./domain.ts";
 import { KmClient } from "./km-client.ts";
 
@@ -22,6 +23,8 @@ export interface Round {
   /** KMs that did not answer, and why. */
   readonly silent: ReadonlyMap<string, string>;
   readonly outcomes: readonly Outcome[];
+  /** None where the domain names no applications. */
+  readonly directories: readonly DirectoryOutcome[];
 }
 
 /** What to do about routes: set them, only look, or give them back to the topology. */
@@ -31,11 +34,11 @@ export type Mode = "set" | "look" | "give back";
 const AT_A_TIME = 16;
 
 /** Asks every KM, computes routes, and sets those that differ. */
-export async function goRound({ kms, topology, tls }: Domain, mode: Mode): Promise<Round> {
-  using clients = new DisposableStack();
+export async function goRound({ kms, topology, apps, tls }: Domain, mode: Mode): Promise<Round> {
+  using open = new DisposableStack();
   const silent = new Map<string, string>();
   const asked = await eachOf(kms, async (km) => {
-    const client = clients.use(new KmClient(km, tls));
+    const client = open.use(new KmClient(km, tls));
     try {
       return { client, said: { id: km.id, links: await client.links(), destinations: await client.destinations() } };
     } catch (thrown) {
@@ -54,7 +57,9 @@ export async function goRound({ kms, topology, tls }: Domain, mode: Mode): Promi
     }
     return done;
   });
-  return { polled, silent, outcomes: outcomes.flat() };
+  const clients = heard.map(({ client }) => client);
+  const directories = apps === undefined || mode === "give back" ? [] : await tellDirectories(clients, apps, mode);
+  return { polled, silent, outcomes: outcomes.flat(), directories };
 }
 
 async function outcomeOf(

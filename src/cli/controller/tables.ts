@@ -1,13 +1,13 @@
 // What a controller shows of a round: links with their cost, and the routes of each pair of KMs.
 
 import type { Route } from "../../core/topology/topology.ts";
-import { columns, percent } from "../common/columns.ts";
+import { columns, count, percent } from "../common/columns.ts";
 import { costOfLink, endsOf } from "./aim.ts";
 import type { Domain } from "./domain.ts";
 import type { Round } from "./round.ts";
 
 /** A round as tables for a person. */
-export function roundTables({ topology }: Domain, { polled, silent, outcomes }: Round): string[] {
+export function roundTables({ topology }: Domain, { polled, silent, outcomes, directories }: Round): string[] {
   const links = topology.links.map((link) => {
     const ends = endsOf(link, polled);
     const cost = costOfLink(link, ends);
@@ -26,10 +26,12 @@ export function roundTables({ topology }: Domain, { polled, silent, outcomes }: 
     found.map(viaOf).join(" | "),
     what,
   ]);
+  const told = directories.map(({ km, apps, what }) => [km, count(apps), what]);
   return [
     ...columns([["link", "between", "line", "usable", "QBER", "cost"], ...links]),
     "",
     ...columns([["route", "paths", "over", ""], ...routes]),
+    ...(told.length === 0 ? [] : ["", ...columns([["directory", "applications", ""], ...told])]),
     ...[...silent].map(([id, why]) => `${id} does not answer: ${why}`),
   ];
 }

@@ -45,6 +45,15 @@ test("TOML or JSON, with paths beside the file, and a cost of 1 unless one is gi
   expect(read(JSON.stringify(json), "domain.json").kms).toEqual(json.kms);
 });
 
+test("applications by their homes; without the table the directory is left as it is", () => {
+  expect(read(GOOD).apps).toBeUndefined();
+  const { apps } = read(`${GOOD}\n[apps]\napp-a1 = "km-a"\n"app:7@x" = "km-b"\n`);
+  expect([...(apps ?? [])]).toEqual([
+    ["app-a1", "km-a"],
+    ["app:7@x", "km-b"],
+  ]);
+});
+
 describe("what is wrong is refused with exit code 78 and the place", () => {
   test.each([
     ["no TOML", "[", "is not TOML"],
@@ -56,6 +65,8 @@ describe("what is wrong is refused with exit code 78 and the place", () => {
     ["a link to nowhere", GOOD.replace('["km-a", "km-b"]', '["km-a", "km-x"]'), "link ab ends at km-x, which is none"],
     ["a link of a KM with itself", GOOD.replace('["km-a", "km-b"]', '["km-a", "km-a"]'), "joins km-a with itself"],
     ["a cost below 1", `${GOOD}cost = 0\n`, "links.0.cost: must be at least 1"],
+    ["a home that is none of the KMs", `${GOOD}\n[apps]\nx = "km-x"\n`, "the home of x is km-x, which is none"],
+    ["an application's ID that is none", `${GOOD}\n[apps]\n"a b" = "km-a"\n`, "must be 1 to 64 characters"],
     ["a certificate that is not there", GOOD.replace("own.pem", "none.pem"), "there is no file"],
   ])("%s", (_, text, why) => {
     expect(() => read(text)).toThrow(expect.objectContaining({ exitCode: 78, message: expect.stringContaining(why) }));
