@@ -19,6 +19,7 @@ const KEYS_ROOMS = [
   "strict",
   "multicast",
   "sources",
+  "borders",
   "sync",
   "manager",
 ].map((room) => `src/keys/${room}/`);
@@ -47,6 +48,7 @@ const MAY: Readonly<Record<string, string>> = {
   "src/http/": "src/core/ node:http node:net type src/keys/ports.ts",
   "src/etsi014/": "src/core/ src/wire/ src/net/ src/http/ node:http node:https node:net type src/keys/ports.ts",
   "src/etsi004/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
+  "src/etsi020/": "src/core/ src/wire/ src/net/ src/http/ node:http node:net type src/keys/ports.ts",
   "src/skip/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports.ts",
   "src/control/":
     "src/core/ src/wire/ src/net/ node:http node:https node:net node:tls node:fs node:fs/promises node:os prom-client pino type src/keys/ports.ts src/keys/report.ts src/device/",
@@ -137,6 +139,8 @@ test.each([
   "src/skip/",
   "src/etsi004/",
   "src/keys/streams/",
+  "src/etsi020/",
+  "src/keys/borders/",
   "src/keys/sources/",
   "drivers/etsi014/",
   "drivers/etsi004/",

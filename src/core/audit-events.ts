@@ -22,11 +22,16 @@ const KMA_KEY = { peer: "the other KM", serial: "of the KMA-key" };
 const ROLE = "`source`: we carve it; `destination`: we hold it for the other KM";
 const REASON = "why, one of the reasons in [metrics.md](metrics.md)";
 const KEYS = {
-  door: "`ak`, `etsi014`, `etsi004`, `skip`, `session` or `multicast` (as pad of keys that several applications get)",
+  door: "`ak`, `etsi014`, `etsi004`, `skip`, `session`, `etsi020` (leaving over a border) or `multicast` (as pad of keys that several applications get)",
   initiator: "the application that is supplied first",
   target: "the application that fetches by ID",
   ...KMA_KEY,
   bits: "size of each key",
+};
+const BORDER = {
+  peer: "the key manager of the other network",
+  initiator: "the application that is supplied first",
+  target: "the application that fetches by ID",
 };
 const WHOLE = { peer: "the strict peer", block: "the stored block that they lie in" };
 
@@ -253,6 +258,31 @@ export const AUDIT_EVENTS = {
       block: "its block",
     },
     { runs: "places of the keys in the block, from 0", counts: "keys" },
+  ),
+  border_keys_held: event(
+    "keys came over a border and are held under their foreign IDs",
+    { ...BORDER, block: "the stored block that they lie in" },
+    { counts: "keys" },
+  ),
+  border_keys_fetched: event(
+    "keys that came over a border were fetched by ID",
+    { door: "as above", app: "who asked", peer: "the key manager of the other network", block: "the stored block" },
+    { runs: "places of the keys in the block, from 0", counts: "keys" },
+  ),
+  border_keys_sent: event(
+    "keys are about to leave over a border: from now on the other network may have them",
+    { ...BORDER, block: "the stored block that they lie in" },
+    { counts: "keys" },
+  ),
+  border_keys_left: event(
+    "keys that were to leave over a border are destroyed here",
+    { ...BORDER, block: "the stored block", outcome: "`relayed`, or why not: `failed`, `refused`, `given up`" },
+    { counts: "keys" },
+  ),
+  border_keys_voided: event(
+    "a void of keys over a border was answered",
+    { ...BORDER, direction: "`in`: of keys that came; `out`: of keys that left", outcome: "`ack_status`" },
+    { counts: "keys" },
   ),
   session_opened: event("a session was opened", {
     session: "its ID",

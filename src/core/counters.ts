@@ -68,6 +68,12 @@ export const COUNTERS = {
     "direction",
     "reason",
   ),
+  border_keys: counter(
+    "keys that came or left over a border (ETSI GS QKD 020), by what became of them",
+    "border",
+    "direction",
+    "outcome",
+  ),
   controller_requests: counter("requests of the QKDN controller, by HTTP method and status", "method", "status"),
   line_faults: counter("frames of a module that were damaged, repeated or out of order", "link", "kind"),
   token_faults: counter("times the token went away or failed", "kind"),

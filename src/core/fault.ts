@@ -124,6 +124,12 @@ export const FAULTS = {
     "the key manager at the other end cannot be reached",
     "The Kx connection is down or the state exchange has not ended; the log of both KMs says why.",
   ),
+  BORDER_REFUSED: row(
+    503,
+    false,
+    "the key manager of the other network does not take the keys",
+    "It answered 400 or 401, or could not relay them to their application; the log has its words. Nothing was supplied.",
+  ),
   NO_ROUTE: row(
     503,
     true,

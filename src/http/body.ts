@@ -29,12 +29,22 @@ const joined = (chunks: readonly Uint8Array[]): Uint8Array =>
  * @throws Fault MALFORMED_REQUEST
  */
 export function jsonObject(body: Uint8Array | undefined, contentType: string | undefined): JsonObject {
-  if (body === undefined) throw malformed(`the body is longer than ${BODY_BYTES} bytes`);
-  if (body.length === 0) return {};
-  if (contentType !== undefined && !isJson(contentType)) throw malformed("Content-Type must be application/json");
-  const value = parsed(body);
+  const value = jsonValue(body, contentType);
   if (!isObject(value)) throw malformed("the body must be a JSON object");
   return value;
+}
+
+/** The JSON in a body, whatever it is. @throws Fault MALFORMED_REQUEST */
+export function jsonValue(body: Uint8Array | undefined, contentType: string | undefined): unknown {
+  if (body === undefined) throw malformed(`the body is longer than ${BODY_BYTES} bytes`);
+  if (body.length === 0) return {};
+  checkJson(contentType);
+  return parsed(body);
+}
+
+/** Whether a body is said to be JSON, or nothing is said. @throws Fault MALFORMED_REQUEST */
+export function checkJson(contentType: string | undefined): void {
+  if (contentType !== undefined && !isJson(contentType)) throw malformed("Content-Type must be application/json");
 }
 
 /** Whether a value read from JSON is an object, not an array and not null. */

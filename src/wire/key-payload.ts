@@ -3,20 +3,21 @@
 import { FrameError } from "./frame.ts";
 import { parseObject } from "./payload.ts";
 
-/** A payload whose `keys[i].key` are empty strings in `json`, and their base64 letters in `keys`. */
+/** A payload whose `keys[i].key` (or `value`) are empty strings in `json`, and their base64 letters in `keys`. */
 export interface KeyPayload {
   readonly json: object;
-  /** For each entry of `keys` in its order a view of the payload, lent as the payload is; empty where there is no `key`. */
+  /** For each entry of `keys` in its order a view of the payload, lent as the payload is; empty where there is no key. */
   readonly keys: readonly Uint8Array[];
 }
 
 /**
  * Reads the payload of a message with `keys`. Slashes that were escaped in base64 are unescaped in the payload itself.
+ * @param member what an entry calls its key: `value` in ETSI GS QKD 020
  * @throws FrameError json when it is not a JSON object, or has escapes or repetitions where its keys are named
  */
-export function parseKeyPayload(bytes: Uint8Array): KeyPayload {
+export function parseKeyPayload(bytes: Uint8Array, member: "key" | "value" = "key"): KeyPayload {
   const payload = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte) ? bytes.subarray(3) : bytes;
-  const ranges = new Scanner(payload).root();
+  const ranges = new Scanner(payload, member).root();
   const json = parseObject(() => textAround(payload, ranges));
   return { json, keys: ranges.map(({ start, end }) => unescaped(payload.subarray(start, end))) };
 }
@@ -62,16 +63,18 @@ function unescaped(letters: Uint8Array): Uint8Array {
   return letters.fill(0, to).subarray(0, to);
 }
 
-/** Finds `keys[i].key` in JSON. What it does not look at, JSON.parse checks afterwards. */
+/** Finds `keys[i].key` (or `value`) in JSON. What it does not look at, JSON.parse checks afterwards. */
 class Scanner {
   readonly #bytes: Uint8Array;
+  readonly #member: string;
   #at = 0;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, member: string) {
     this.#bytes = bytes;
+    this.#member = member;
   }
 
-  /** The contents of `key` of each entry of the root's `keys`. */
+  /** The contents of the key of each entry of the root's `keys`. */
   root(): readonly Span[] {
     let found: readonly Span[] | undefined;
     this.#members((name) => {
@@ -97,7 +100,7 @@ class Scanner {
   #entry(): Span {
     let found: Span | undefined;
     this.#members((name) => {
-      if (name !== "key") return this.#skip();
+      if (name !== this.#member) return this.#skip();
       if (found !== undefined) throw broken("an entry has two keys");
       if (this.#peek() === QUOTE) found = this.#string();
       else {

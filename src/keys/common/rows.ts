@@ -17,6 +17,7 @@ export const TABLE = {
   multicast: "multicast",
   directory: "directory",
   directoryHead: "directoryHead",
+  border: "border",
 } as const;
 
 /** A link block that is stored and unused. */
@@ -150,6 +151,30 @@ export interface DirectoryHeadRow extends Row {
   readonly controller: string;
 }
 
+/**
+ * What a border has (ETSI GS QKD 020). `in`: keys that came, `held`, and `gone` when all were fetched, voided or ended. `out`: keys
+ * on their way, `sending`, then `voiding` when they are not wanted any more. `void`: an ID that was voided. `ack`: an outcome that
+ * the other end was not told yet.
+ */
+export interface BorderRow extends Row {
+  readonly border: KmId;
+  readonly kind: "in" | "out" | "void" | "ack";
+  /** Of `ack`: the `ack_status`. */
+  readonly state: string;
+  readonly initiator: AppId;
+  readonly target: AppId;
+  readonly bornAt: number;
+  /** JSON: for each key its ID and its length in bytes, as they lie in the block. */
+  readonly keys: string;
+  /** One byte per key of `in`: 1 before it leaves. */
+  readonly taken: Uint8Array;
+  /** Empty where there is none. */
+  readonly block: string;
+  /** Of `ack`: where it is wanted, and the sentence that goes with it. */
+  readonly callback: string;
+  readonly message: string;
+}
+
 type FieldTypes = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
 
 const SHAPES = {
@@ -208,6 +233,19 @@ const SHAPES = {
     toldMs: "number",
     controller: "string",
   },
+  border: {
+    border: "string",
+    kind: "string",
+    state: "string",
+    initiator: "string",
+    target: "string",
+    bornAt: "number",
+    keys: "string",
+    taken: "bytes",
+    block: "string",
+    callback: "string",
+    message: "string",
+  },
 } as const satisfies Record<keyof typeof TABLE, Record<string, FieldTypes>>;
 
 interface RowOf {
@@ -223,6 +261,7 @@ interface RowOf {
   multicast: MulticastRow;
   directory: DirectoryRow;
   directoryHead: DirectoryHeadRow;
+  border: BorderRow;
 }
 
 /** @throws Error that names table and field: a store that holds something else is not ours to guess at */
@@ -283,6 +322,8 @@ export const unprotectedBlock = (copy: "relayed" | "own" | "held", id: string): 
   `whole:${copy}:${id}` as BlockId;
 /** The store's name for one application's copy of multicast keys. */
 export const multicastBlock = (id: string): BlockId => `multicast:${id}` as BlockId;
+/** The store's name for keys that came over a border, or are to leave over one. */
+export const borderBlock = (direction: "in" | "out", id: string): BlockId => `border:${direction}:${id}` as BlockId;
 /** The store's name for a KMA-key that came under a pad or in parts. */
 export const receivedBlock = (source: KmId, serial: number): BlockId => `held:${source}:${serial}` as BlockId;
 /** The store's name for one part of a KMA-key of which not all have come. */

@@ -14,6 +14,8 @@ import { type FormerHome, formerAfterMove } from "./former-homes.ts";
 export interface AppEntry {
   readonly id: AppId;
   readonly home: KmId;
+  /** Of an application in another network: the border over which keys reach it, at the KM that `home` names. */
+  readonly border?: KmId;
   readonly quota: Quota;
 }
 
@@ -98,6 +100,12 @@ export class ApplicationTable {
     return this.#configured.get(id)?.home ?? this.#directory.homeOf(id);
   }
 
+  /** Undefined for an application that nobody names. */
+  find(id: AppId): Pick<AppEntry, "home" | "border"> | undefined {
+    const home = this.#directory.homeOf(id);
+    return this.#configured.get(id) ?? (home && { home });
+  }
+
   /** @throws Fault UNKNOWN_APPLICATION */
   get(id: AppId): AppEntry {
     const app = this.#configured.get(id);
@@ -126,7 +134,7 @@ export class ApplicationTable {
 
   /** Whether an application is served here. */
   isHomed(id: string): boolean {
-    return this.homeOf(id) === this.options.self;
+    return this.homeOf(id) === this.options.self && this.#configured.get(id)?.border === undefined;
   }
 
   /** How many are at home here; those that the directory and the configuration name count once more. */
@@ -160,6 +168,9 @@ export class ApplicationTable {
   #notHere(id: string): Fault | undefined {
     const { self } = this.options;
     const home = this.homeOf(id);
+    if (this.#configured.get(id)?.border !== undefined) {
+      return new Fault("NOT_AT_HOME", { text: `${id} is an application of another network: connect there` });
+    }
     if (home === self) return undefined;
     if (home !== undefined) {
       return new Fault("NOT_AT_HOME", { text: `${home} is the home of ${id}, not ${self}: connect there` });

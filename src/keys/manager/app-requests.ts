@@ -2,6 +2,7 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
+import type { Borders } from "../borders/borders.ts";
 import type { Context } from "../common/context.ts";
 import { checkSize } from "../common/sizes.ts";
 import type { ApplicationTable } from "../directory/application-table.ts";
@@ -10,6 +11,7 @@ import type { Multicast } from "../multicast/multicast.ts";
 import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
 import type { StrictPeers } from "../strict/strict.ts";
 import { supplyStatus } from "../supply/supply-status.ts";
+import { OverBorder } from "./over-border.ts";
 import type { SharedPeers } from "./shared-peers.ts";
 
 interface AppRequestsParts {
@@ -18,6 +20,8 @@ interface AppRequestsParts {
   readonly strict: StrictPeers;
   readonly keyFetcher: KeyFetcher;
   readonly multicast: Multicast;
+  /** Undefined where the configuration has no border to another network. */
+  readonly borders: () => Borders | undefined;
   readonly sizes: KeySizes;
   /** @throws Fault when nothing may be done with keys now */
   readonly checkWorking: () => void;
@@ -30,10 +34,12 @@ export class AppRequests implements KeyDoor {
   readonly sizes: KeySizes;
   readonly #context: Context;
   readonly #parts: AppRequestsParts;
+  readonly #overBorder: OverBorder;
 
   constructor(context: Context, parts: AppRequestsParts) {
     this.#context = context;
     this.#parts = parts;
+    this.#overBorder = new OverBorder(context, parts);
     this.sizes = parts.sizes;
   }
 
@@ -42,16 +48,25 @@ export class AppRequests implements KeyDoor {
     try {
       checkWorking();
       apps.checkSupply(request.app);
-      const { home } = apps.get(request.destination);
+      const { home, border } = apps.get(request.destination);
       if (request.destination === request.app) {
         throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
       }
-      if (request.others !== undefined && request.others.length > 0)
+      if (request.others !== undefined && request.others.length > 0) {
+        for (const app of [request.destination, ...request.others]) {
+          if (apps.find(app)?.border === undefined) continue;
+          throw new Fault("NO_ROUTE", { text: `${app} is of another network, where keys are for one application` });
+        }
         return this.#parts.multicast.supply(request, answer);
+      }
       const mayWait = sharedPeers.waiting < this.#context.policy.maxWaiting;
       const other = strict.get(home);
       checkSize(request, other?.sizes ?? sharedPeers.sizes(home));
-      return (other ?? sharedPeers.for(home)).desk.request(request, answer, mayWait);
+      const { desk } = other ?? sharedPeers.for(home);
+      if (border === undefined) return desk.request(request, answer, mayWait);
+      return this.#overBorder.supply(request, { home, border }, answer, (granted) =>
+        desk.request(request, granted, mayWait),
+      );
     } catch (thrown) {
       answer.refused(asFault(thrown));
       return NOTHING;
@@ -59,11 +74,22 @@ export class AppRequests implements KeyDoor {
   }
 
   fetch(request: FetchRequest, answer: Answer): () => void {
-    const { apps, sharedPeers, strict, multicast, keyFetcher, checkWorking } = this.#parts;
+    const { apps, borders, multicast, checkWorking } = this.#parts;
     try {
       checkWorking();
       apps.checkFetch(request.app);
       if (multicast.knows(request)) return multicast.fetch(request, answer);
+      return borders()?.fetch(request, answer) ?? this.fetchHere(request, answer);
+    } catch (thrown) {
+      answer.refused(asFault(thrown));
+      return NOTHING;
+    }
+  }
+
+  /** Keys that the links of this network brought; asks not whether `app` may connect here. */
+  fetchHere(request: FetchRequest, answer: Answer): () => void {
+    const { apps, sharedPeers, strict, keyFetcher } = this.#parts;
+    try {
       const source = this.#sourceOf(request, apps.homesOf(request.initiator));
       const other = strict.get(source);
       if (other !== undefined) return other.held.request(request, answer);

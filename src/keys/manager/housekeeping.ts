@@ -38,6 +38,9 @@ export interface Keeping {
   readonly links: ReadonlyMap<string, LinkInventory>;
   readonly strict: StrictPeers;
   readonly multicast: Multicast;
+  /** Of borders to other networks. */
+  borderBooks(): Iterable<BundleInventory>;
+  expireBorders(oldestBorn: number): void;
 }
 
 /** Ageing, key rotation, the saved clock and the orderly end, in slices beside the normal work. */
@@ -66,7 +69,7 @@ export class Housekeeping {
   }
 
   #bundles(): BundleInventory[] {
-    return [...this.#books.strict.books(), ...this.#books.multicast.copies.books()];
+    return [...this.#books.strict.books(), ...this.#books.multicast.copies.books(), ...this.#books.borderBooks()];
   }
 
   #sharedPeers(): Pair[] {
@@ -81,6 +84,7 @@ export class Housekeeping {
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     this.#books.strict.expire();
     this.#books.multicast.expire();
+    this.#books.expireBorders(oldestHeld);
     for (const { stock, held } of this.#sharedPeers()) {
       await this.#untilDone(() => stock.tidy(oldestOwn, shortBytes, PART));
       // rule: keep-for-fetch-window

@@ -7,6 +7,8 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import { type Audit, NO_AUDIT } from "../../core/ports.ts";
+import type { BorderHost, StoredBorderRow } from "../borders/border-host.ts";
+import type { Borders } from "../borders/borders.ts";
 import { AgeClock } from "../common/age-clock.ts";
 import { whyNotWorking } from "../common/availability.ts";
 import type { Context, KeysPolicy } from "../common/context.ts";
@@ -35,9 +37,11 @@ import type { ExchangeHost } from "../sources/block-exchange.ts";
 import type { StreamHost } from "../streams/stream-host.ts";
 import type { Streams } from "../streams/streams.ts";
 import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
+import type { BundleInventory } from "../strict/strict-inventory.ts";
 import { type LinkExchange, PeerRequests } from "../sync/peer-requests.ts";
 import { acceptModule, forgetPeer } from "./anew.ts";
 import { AppRequests } from "./app-requests.ts";
+import { blocksOf, readBorderRows, settleBorderRows } from "./border-rows.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadInventory } from "./load.ts";
 import { progressOf, reportOf } from "./report.ts";
@@ -92,6 +96,10 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   readonly peerEvents: PeerRequests;
   /** Key streams, if this KM has a door for them. */
   #streams: Streams | undefined;
+  /** Borders to other networks, if this KM has any. */
+  #borders: Borders | undefined;
+  /** What the store had of them at the start. */
+  #borderRows: StoredBorderRow[] = [];
   readonly #sharedPeers: SharedPeers;
   readonly #apps: ApplicationTable;
   readonly #keyFetcher: KeyFetcher;
@@ -139,7 +147,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     const checkWorking = () => this.#checkWorking();
     this.#desk = new AppRequests(context, {
       ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, strict: this.strict, keyFetcher: this.#keyFetcher },
-      ...{ multicast, sizes, checkWorking },
+      ...{ multicast, sizes, checkWorking, borders: () => this.#borders },
     });
     const streams = (): Streams | undefined => this.#streams;
     this.peerEvents = new PeerRequests(context, {
@@ -171,11 +179,13 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     const manager = new KeyManager({ audit: NO_AUDIT, generation: 0, ...others, ...own }, settings, applications);
     manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
+      const borderRows = readBorderRows(manager.context);
       await loadInventory(manager.context, {
         link: (id) => manager.links.get(id),
         pair: (peer) => manager.pair(peer as KmId),
-        others: [...manager.strict.load(), ...manager.multicast.copies.load()],
+        others: [...manager.strict.load(), ...manager.multicast.copies.load(), ...blocksOf(borderRows)],
       });
+      manager.#borderRows = await settleBorderRows(manager.context, borderRows, restored);
       await manager.strict.begin(restored ? "restored" : ages.wentBack ? "clock" : undefined);
       await manager.multicast.copies.begin(restored);
       if (restored) await manager.#housekeeping.destroyAll("restored");
@@ -270,6 +280,17 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     return made;
   }
 
+  /** From now on there are borders, which `make` makes; once. Their code is loaded by who has a door for them. */
+  openBorders(make: (host: BorderHost) => Borders): void {
+    this.#borders = make({
+      context: this.context,
+      rows: this.#borderRows.splice(0),
+      checkWorking: () => this.#checkWorking(),
+      appOf: (id) => this.#apps.find(id),
+      fetch: (request, answer) => this.#desk.fetchHere(request, answer),
+    });
+  }
+
   #connected(km: KmId): Peer | undefined {
     const peer = this.peers.get(km);
     return peer?.isSynchronised ? peer : undefined;
@@ -278,6 +299,16 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   /** What is shared with a peer, or with ourselves. */
   pair(peer: KmId): Peer | LocalStock | undefined {
     return this.#sharedPeers.of(peer);
+  }
+
+  /** What came over borders, border by border. */
+  borderBooks(): Iterable<BundleInventory> {
+    return this.#borders?.books() ?? [];
+  }
+
+  /** Ends what came over borders and is older than that, without the time switched off. */
+  expireBorders(oldestBorn: number): void {
+    this.#borders?.expire(oldestBorn);
   }
 
   get times(): KeysAdmin["times"] {
@@ -387,6 +418,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       this.relays.recovered();
       for (const { desk } of this.#sharedPeers.all) desk.pump();
       this.strict.recovered();
+      this.#borders?.recovered();
     } catch (thrown) {
       for (const { desk } of this.#sharedPeers.all) desk.refuseAll(asFault(thrown));
       this.strict.refuseAll(asFault(thrown));
@@ -420,6 +452,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     void this.refuse();
     this.#stopped.abort();
     this.peerEvents.end();
+    this.#borders?.stop();
     await Promise.all([
       this.relays.stop(),
       this.strict.stop(),

@@ -73,7 +73,7 @@ export function deliver(log: Context["log"], grant: Grant, answer: Answer | unde
 /** Notes which keys somebody asked for and is given, or was. */
 export function noteClaims(
   { audit }: Context,
-  kind: "whole_keys_supplied" | "whole_keys_fetched",
+  kind: "whole_keys_supplied" | "whole_keys_fetched" | "border_keys_fetched",
   { door, app, peer }: { readonly door: Door; readonly app: AppId; readonly peer: KmId },
   claims: readonly Claim[],
 ): void {

@@ -1,0 +1,335 @@
+// Keys that came over a border: durable under their foreign IDs before they are answered, fetched once, or voided.
+//
+//             ┌──fetch──> supplied
+//   new ──> held ──void──> voided <──void── (unknown: a tombstone, so that a transfer that comes late revives nothing)
+//             └──too old─> ended
+
+import { Fault, malformed } from "../../core/fault.ts";
+import type { AppId, KmId } from "../../core/ids.ts";
+import type { Change } from "../../vault/vault.ts";
+import type { Context } from "../common/context.ts";
+import { MAX_KEY_BYTES } from "../common/key-id.ts";
+import { type BorderRow, borderBlock, TABLE } from "../common/rows.ts";
+import { fitAnswer } from "../common/sizes.ts";
+import type { BorderAck, BorderArrival, BorderOutcome, BorderPath, BorderVoid } from "../ports.ts";
+import { Bundle, keysText } from "../strict/strict-bundle.ts";
+import type { Claim } from "../strict/strict-grant.ts";
+import { BundleInventory } from "../strict/strict-inventory.ts";
+import { BUNDLE_BYTES } from "../strict/strict-received-keys.ts";
+import { MAX_PIECES } from "../supply/source-key.ts";
+import { borderRow, idsIn, nameOf } from "./border-rows.ts";
+
+/** Writes what is owed for the outcomes into the change that makes them durable. */
+export type Owing = (acks: readonly BorderAck[], change: Change) => void;
+
+type Arrived = BorderArrival["keys"][number];
+type State = "new" | "held" | "supplied" | "ended" | "voided" | "elsewhere";
+
+interface Tombstone extends BorderPath {
+  readonly bornAt: number;
+}
+
+/** What the other end is told of a key that comes, or comes again. */
+const ARRIVED: Readonly<Record<Exclude<State, "new" | "elsewhere">, BorderOutcome>> = {
+  held: "relayed",
+  supplied: "relayed",
+  ended: "failed",
+  voided: "failed",
+};
+
+/** And of one that is to be voided. */
+const VOIDED: Readonly<Record<State, BorderOutcome>> = {
+  new: "key not present",
+  held: "voided",
+  supplied: "failed to void",
+  ended: "voided",
+  voided: "voided",
+  elsewhere: "key not present",
+};
+
+export class BorderReceivedKeys {
+  readonly book: BundleInventory;
+  readonly #context: Context;
+  readonly #border: KmId;
+  readonly #names = new Map<string, Claim>();
+  readonly #paths = new WeakMap<Bundle, BorderPath>();
+  readonly #voided = new Map<string, Tombstone>();
+  /** Over, the oldest first: their IDs are not accepted again. */
+  readonly #gone = new Set<Bundle>();
+
+  constructor(context: Context, border: KmId) {
+    this.#context = context;
+    this.#border = border;
+    this.book = new BundleInventory(context, {
+      ...{ peer: border, role: "destination" },
+      write: (bundle, change) => void change.put(TABLE.border, bundle.id, this.#rowOf(bundle, "held")),
+      forget: (bundle, change) => this.#forget(bundle, change),
+    });
+  }
+
+  restore(id: string, row: BorderRow): void {
+    const { kind, initiator, target, bornAt, state } = row;
+    if (kind === "void") {
+      for (const keyId of idsIn(row)) this.#voided.set(nameOf(keyId), { initiator, target, bornAt });
+      return;
+    }
+    const bundle = new Bundle(id, { ...row, block: borderBlock("in", id) });
+    this.#paths.set(bundle, { initiator, target });
+    if (state === "gone") this.#gone.add(bundle);
+    else this.book.add(bundle);
+    this.#learn(bundle);
+  }
+
+  #learn(bundle: Bundle): void {
+    for (const [index, { id }] of bundle.keys.entries()) this.#names.set(nameOf(id), { bundle, index });
+  }
+
+  #rowOf(bundle: Bundle, state: "held" | "gone"): BorderRow {
+    const block = state === "held" ? bundle.block : "";
+    const { bornAt, keys, taken } = bundle.written;
+    return borderRow("in", this.#pathOf(bundle), { border: this.#border, bornAt, keys, taken, state, block });
+  }
+
+  #pathOf(bundle: Bundle): BorderPath {
+    const path = this.#paths.get(bundle);
+    if (path === undefined) throw new Error(`${bundle.id} has no path`);
+    return path;
+  }
+
+  /** The IDs of bundles that are over stay, as many as keys may be held. */
+  #forget(bundle: Bundle, change: Change): void {
+    this.#gone.add(bundle);
+    change.put(TABLE.border, bundle.id, this.#rowOf(bundle, "gone"));
+    let remembered = this.#gone.values().reduce((sum, { keys }) => sum + keys.length, 0);
+    for (const oldest of this.#gone) {
+      if (remembered <= this.#context.policy.maxHeld) return;
+      remembered -= oldest.keys.length;
+      this.#unlearn(oldest, change);
+    }
+  }
+
+  #unlearn(bundle: Bundle, change: Change): void {
+    this.#gone.delete(bundle);
+    for (const { id } of bundle.keys) this.#names.delete(nameOf(id));
+    change.remove(TABLE.border, bundle.id);
+  }
+
+  #stateOf(keyId: string, { initiator, target }: BorderPath): State {
+    const name = nameOf(keyId);
+    const claim = this.#names.get(name);
+    const path = this.#voided.get(name) ?? (claim && this.#pathOf(claim.bundle));
+    if (path === undefined) return "new";
+    if (path.initiator !== initiator || path.target !== target) return "elsewhere";
+    if (claim === undefined || this.#voided.has(name)) return "voided";
+    if (claim.bundle.isTaken(claim.index)) return "supplied";
+    return this.book.has(claim.bundle) ? "held" : "ended";
+  }
+
+  /**
+   * Makes new keys durable, with what is owed for all of them. One at a time.
+   * @throws Fault MALFORMED_REQUEST, KEY_SIZE_INVALID, STORE_FULL, HSM_UNAVAILABLE, STORE_UNAVAILABLE: nothing was kept
+   */
+  async take(arrival: BorderArrival, owe: Owing): Promise<readonly BorderAck[]> {
+    const states = arrival.keys.map((key) => ({ key, state: this.#stateOf(key.keyId, arrival) }));
+    const fresh = states.filter(({ state }) => state === "new").map(({ key }) => key);
+    this.#check(arrival.keys, fresh);
+    if (states.some(({ state }) => state === "elsewhere")) {
+      throw malformed("a key_id belongs to other applications already");
+    }
+    const outcomes = states.map(({ key: { keyId }, state }): readonly [string, BorderOutcome] => [
+      keyId,
+      state === "new" || state === "elsewhere" ? "relayed" : ARRIVED[state],
+    ]);
+    const acks = acksOf(arrival, outcomes);
+    await this.#store(arrival, fresh, (change) => owe(acks, change));
+    return acks;
+  }
+
+  #check(keys: readonly Arrived[], fresh: readonly Arrived[]): void {
+    if (new Set(keys.map(({ keyId }) => nameOf(keyId))).size < keys.length) throw malformed("a key_id is there twice");
+    if (keys.some(({ letters }) => letters.length === 0 || mostBytes(letters) > MAX_KEY_BYTES + 2)) {
+      throw new Fault("KEY_SIZE_INVALID", { text: `a key shall have 1 to ${MAX_KEY_BYTES} bytes` });
+    }
+    if (this.book.size + fresh.length > this.#context.policy.maxHeld) throw new Fault("STORE_FULL");
+  }
+
+  async #store(path: BorderPath, fresh: readonly Arrived[], also: (change: Change) => void): Promise<void> {
+    const { vault, random, ages, meter, audit } = this.#context;
+    const { initiator, target } = path;
+    const change = vault.change();
+    const bundles: Bundle[] = [];
+    for (const group of grouped(fresh)) {
+      const id = `${this.#border}/in/${random.hex(16)}`;
+      const block = borderBlock("in", id);
+      const letters = group.map((key) => key.letters);
+      const { sealed, lengths } = await vault.sealLetters(block, letters);
+      const keys = keysText(group.map(({ keyId }, index) => ({ id: keyId, length: lengths[index] ?? 0 })));
+      const bundle = new Bundle(id, { block, bornAt: ages.nowOn(), keys, taken: new Uint8Array(group.length) });
+      this.#paths.set(bundle, { initiator, target });
+      bundles.push(bundle);
+      this.book.write(bundle, change.keep(sealed));
+    }
+    also(change);
+    await change.commit().catch((thrown: unknown) => {
+      this.#undo(bundles);
+      throw thrown;
+    });
+    for (const bundle of bundles) {
+      const { block, keys } = bundle;
+      audit.note("border_keys_held", { peer: this.#border, initiator, target, block }, { count: keys.length });
+      this.book.add(bundle);
+      this.#learn(bundle);
+    }
+    meter.add("border_keys", { border: this.#border, direction: "in", outcome: "held" }, fresh.length);
+  }
+
+  /** A commit that was rejected may have happened; the other end is told that it is to send again. */
+  #undo(bundles: readonly Bundle[]): void {
+    const change = this.#context.vault.change();
+    for (const { id, block } of bundles) change.remove(TABLE.border, id).destroy(block);
+    change.commit().catch((err: unknown) => {
+      this.#context.log.warn({ border: this.#border, err }, "keys that were refused may be on the disk");
+    });
+  }
+
+  /** Durable when it resolves. One at a time. @throws Fault STORE_UNAVAILABLE */
+  async void(request: BorderVoid, owe: Owing): Promise<readonly BorderAck[]> {
+    const { vault, audit } = this.#context;
+    const keyIds = request.keyIds.length > 0 ? request.keyIds : this.#heldOf(request);
+    const found = keyIds.map((keyId) => ({ keyId, state: this.#stateOf(keyId, request) }));
+    const outcomes = found.map(({ keyId, state }): readonly [string, BorderOutcome] => [keyId, VOIDED[state]]);
+    const acks = acksOf(request, outcomes.length > 0 ? outcomes : [["", "voided"]]);
+    const change = vault.change();
+    const claims = found.flatMap(({ keyId, state }) => (state === "held" ? (this.#take(keyId) ?? []) : []));
+    for (const { bundle } of claims) this.book.write(bundle, change);
+    const buried = found.filter(({ state }) => state === "held" || state === "new").map(({ keyId }) => keyId);
+    for (const keyId of buried) this.#bury(keyId, request, change);
+    owe(acks, change);
+    try {
+      await change.commit();
+    } catch (thrown) {
+      for (const { bundle, index } of claims) bundle.putBack(index);
+      for (const keyId of buried) this.#voided.delete(nameOf(keyId));
+      this.book.doubt(claims.map(({ bundle }) => bundle));
+      throw thrown;
+    }
+    for (const { bundle, index } of claims) bundle.settle(index);
+    this.book.retire(claims.map(({ bundle }) => bundle));
+    const { initiator, target } = request;
+    for (const { outcome, keyIds: ids } of acks) {
+      const fields = { peer: this.#border, initiator, target, direction: "in", outcome };
+      audit.note("border_keys_voided", fields, { count: ids.length });
+    }
+    return acks;
+  }
+
+  #heldOf({ initiator, target }: BorderPath): readonly string[] {
+    return [...this.book.bundles].flatMap((bundle) => {
+      const path = this.#pathOf(bundle);
+      if (path.initiator !== initiator || path.target !== target) return [];
+      return bundle.free(bundle.left).flatMap((index) => bundle.keys[index]?.id ?? []);
+    });
+  }
+
+  #take(keyId: string): Claim | undefined {
+    const claim = this.#names.get(nameOf(keyId));
+    claim?.bundle.take(claim.index);
+    return claim;
+  }
+
+  #bury(keyId: string, { initiator, target }: BorderPath, change: Change): void {
+    const bornAt = this.#context.ages.nowOn();
+    this.#voided.set(nameOf(keyId), { initiator, target, bornAt });
+    const keys = keysText([{ id: keyId, length: 0 }]);
+    const row = borderRow("void", { initiator, target }, { border: this.#border, bornAt, keys });
+    change.put(TABLE.border, this.#tombstone(nameOf(keyId)), row);
+    for (const oldest of this.#voided.keys()) {
+      if (this.#voided.size <= this.#context.policy.maxHeld) return;
+      this.#unbury(oldest, change);
+    }
+  }
+
+  #tombstone(name: string): string {
+    return `${this.#border}/void/${name}`;
+  }
+
+  #unbury(name: string, change: Change): void {
+    this.#voided.delete(name);
+    change.remove(TABLE.border, this.#tombstone(name));
+  }
+
+  /** Whether a key of that ID came over this border, whatever became of it. */
+  knows(keyId: string): boolean {
+    return this.#names.has(nameOf(keyId));
+  }
+
+  /** @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED, TOO_MANY_KEYS */
+  select(path: BorderPath, keyIds: readonly string[]): readonly Claim[] {
+    const claims = keyIds.map((id) => {
+      const claim = this.#names.get(nameOf(id));
+      if (claim === undefined || !this.book.has(claim.bundle)) throw new Fault("KEY_NOT_FOUND");
+      return claim;
+    });
+    const isOfPath = ({ bundle }: Claim): boolean => {
+      const { initiator, target } = this.#pathOf(bundle);
+      return initiator === path.initiator && target === path.target;
+    };
+    if (!claims.every(isOfPath)) throw new Fault("NOT_AUTHORIZED");
+    const isTwice = new Set(claims).size < claims.length;
+    if (isTwice || claims.some(({ bundle, index }) => bundle.isTaken(index))) throw new Fault("KEY_NOT_FOUND");
+    if (!fitAnswer(claims.map(({ bundle, index }) => bundle.lengthOf(index)))) throw new Fault("TOO_MANY_KEYS");
+    if (new Set(claims.map(({ bundle }) => bundle)).size > MAX_PIECES) {
+      throw new Fault("TOO_MANY_KEYS", {
+        text: `the keys lie in more than ${MAX_PIECES} blocks; ask for them in parts`,
+      });
+    }
+    return claims;
+  }
+
+  /** Ends what is too old, and forgets its names. `oldestBorn` without the time switched off. */
+  expire(oldestBorn: number): void {
+    const isOld = ({ bornAt }: { readonly bornAt: number }): boolean => bornAt <= oldestBorn;
+    this.book.end([...this.book.bundles].filter(isOld), "expired");
+    const gone = [...this.#gone].filter(isOld);
+    const voided = [...this.#voided].filter(([, tombstone]) => isOld(tombstone));
+    if (gone.length + voided.length === 0) return;
+    const change = this.#context.vault.change();
+    for (const bundle of gone) this.#unlearn(bundle, change);
+    for (const [name] of voided) this.#unbury(name, change);
+    change.commit().catch((err: unknown) => {
+      this.#context.log.warn({ border: this.#border, err }, "names of old keys are still on the disk");
+    });
+  }
+}
+
+/** One container for each outcome. An empty ID stands for none. */
+function acksOf(path: BorderPath, outcomes: readonly (readonly [string, BorderOutcome])[]): readonly BorderAck[] {
+  const { initiator, target } = path;
+  const groups = Map.groupBy(outcomes, ([, outcome]) => outcome);
+  return [...groups].map(([outcome, keys]) => ({
+    ...{ initiator, target, outcome, message: "" },
+    keyIds: keys.map(([id]) => id).filter((id) => id !== ""),
+  }));
+}
+
+/** Bytes of a key, or a few more. */
+const mostBytes = ({ length }: Uint8Array): number => Math.ceil(length / 4) * 3;
+
+/** In their order, each group fit for one block. */
+function grouped(keys: readonly Arrived[]): Arrived[][] {
+  const groups: Arrived[][] = [];
+  let free = 0;
+  for (const key of keys) {
+    const bytes = mostBytes(key.letters);
+    if (bytes > free) {
+      groups.push([]);
+      free = BUNDLE_BYTES;
+    }
+    groups.at(-1)?.push(key);
+    free -= bytes;
+  }
+  return groups;
+}
+
+/** The application of a path, as keys are asked for. */
+export const pathFor = (app: AppId, initiator: AppId): BorderPath => ({ initiator, target: app });

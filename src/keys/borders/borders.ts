@@ -1,0 +1,225 @@
+// Borders to other networks (ETSI GS QKD 020): keys with foreign IDs come in, keys of ours go out.
+//
+//   an application there ── key ID ──────────────────────────────────────────────────┐
+//                                                                                     v
+//   KM of the other network ── ext_keys ──> received: held under its ID ── fetch ──> application here
+//                           <── relayed ──  acks: owed until they are heard
+//
+//   KM of the other network <── ext_keys ── departures: fetched by ID for the application there, sealed, sent
+//                           ── relayed ──>  destroyed here; only then the application here is supplied
+//
+// Room `borders`: each border has its `border-received` keys, `border-acks` owed and `border-departures`. Foreign IDs lie in a
+// space of their own, found by the initiator, which is never an application of this network. A key keeps its path, is given to
+// the application that it names, once, and never comes back. What the other end is told is durable before it is told.
+
+import { asFault, Fault } from "../../core/fault.ts";
+import type { AppId, KmId } from "../../core/ids.ts";
+import { SerialQueue } from "../common/serial-queue.ts";
+import type { Answer, BorderAck, BorderArrival, BorderDoor, BorderPath, BorderVoid, FetchRequest } from "../ports.ts";
+import { deliver, grantClaims, noteClaims } from "../strict/strict-grant.ts";
+import type { BundleInventory } from "../strict/strict-inventory.ts";
+import { BorderAcks, MOST_OWED } from "./border-acks.ts";
+import { BorderDepartures, type Scratch } from "./border-departures.ts";
+import type { BorderHost, BorderSettings } from "./border-host.ts";
+import { BorderReceivedKeys, pathFor } from "./border-received.ts";
+
+/** Everything of one border. */
+interface Border {
+  readonly received: BorderReceivedKeys;
+  readonly acks: BorderAcks;
+  readonly departures: BorderDepartures;
+  /** What changes the keys received, one after the other. */
+  readonly queue: SerialQueue;
+}
+
+/** A border that the configuration has no more: what is left of it ends in its time. */
+const CLOSED: BorderSettings = { line: undefined, isOut: false, timeoutMs: 0 };
+
+export class Borders implements BorderDoor {
+  readonly #host: BorderHost;
+  readonly #settings: ReadonlyMap<KmId, BorderSettings>;
+  readonly #scratch: Scratch;
+  readonly #borders = new Map<KmId, Border>();
+
+  /** @param scratch locked memory of `SCRATCH_BYTES` at least */
+  constructor(host: BorderHost, settings: ReadonlyMap<KmId, BorderSettings>, scratch: Uint8Array) {
+    this.#host = host;
+    this.#settings = settings;
+    this.#scratch = { memory: scratch, queue: new SerialQueue() };
+    for (const id of settings.keys()) this.#of(id);
+    for (const [id, row] of host.rows) {
+      const { received, acks, departures } = this.#of(row.border);
+      if (row.kind === "ack") acks.restore(id, row);
+      else if (row.kind === "out") departures.restore(id, row);
+      else received.restore(id, row);
+    }
+    for (const { acks, departures } of this.#borders.values()) {
+      acks.kick();
+      departures.begin();
+    }
+  }
+
+  #of(id: KmId): Border {
+    const known = this.#borders.get(id);
+    if (known !== undefined) return known;
+    const { context } = this.#host;
+    const settings = this.#settings.get(id) ?? CLOSED;
+    const border = {
+      received: new BorderReceivedKeys(context, id),
+      acks: new BorderAcks(context, id, settings.line),
+      departures: new BorderDepartures(this.#host, id, settings, this.#scratch),
+      queue: new SerialQueue(),
+    };
+    this.#borders.set(id, border);
+    return border;
+  }
+
+  /** What lies here of keys that came, border by border. */
+  *books(): Iterable<BundleInventory> {
+    for (const { received } of this.#borders.values()) yield received.book;
+  }
+
+  /** What is under way: keys that leave, and outcomes that the other end was not told yet. */
+  get sizes(): { readonly leaving: number; readonly owed: number } {
+    const all = [...this.#borders.values()];
+    return {
+      leaving: all.reduce((sum, { departures }) => sum + departures.size, 0),
+      owed: all.reduce((sum, { acks }) => sum + acks.size, 0),
+    };
+  }
+
+  async arrived(id: KmId, arrival: BorderArrival): Promise<readonly BorderAck[]> {
+    const { received, acks, queue } = this.#working(id);
+    this.#checkPath(id, arrival);
+    return await queue.run(() => this.#answered(acks, arrival, (owe) => received.take(arrival, owe)));
+  }
+
+  async voided(id: KmId, request: BorderVoid): Promise<readonly BorderAck[]> {
+    const { received, acks, queue } = this.#working(id);
+    return await queue.run(() => this.#answered(acks, request, (owe) => received.void(request, owe)));
+  }
+
+  /** Outcomes for the answer, or none when they are owed to a callback. */
+  async #answered(
+    acks: BorderAcks,
+    { callback }: Pick<BorderArrival, "callback">,
+    change: (owe: Parameters<BorderReceivedKeys["take"]>[1]) => Promise<readonly BorderAck[]>,
+  ): Promise<readonly BorderAck[]> {
+    if (callback === undefined) return await change(() => {});
+    if (acks.size >= MOST_OWED) throw new Fault("BUSY", { text: "too many acknowledgements were not heard yet" });
+    let owed = (): void => {};
+    await change((outcomes, together) => {
+      owed = acks.owe(outcomes, callback, together);
+    });
+    owed();
+    return [];
+  }
+
+  async acknowledged(id: KmId, acks: readonly BorderAck[]): Promise<void> {
+    await this.#working(id).departures.acknowledged(acks);
+  }
+
+  /** @throws Fault when nothing may be done, or there is no such border */
+  #working(id: KmId): Border {
+    this.#host.checkWorking();
+    const border = this.#borders.get(id);
+    if (border === undefined) throw new Fault("NOT_AUTHORIZED", { text: `${id} is no border of this key manager` });
+    return border;
+  }
+
+  /** @throws Fault UNKNOWN_APPLICATION, NO_ROUTE, NOT_AUTHORIZED, MALFORMED_REQUEST */
+  #checkPath(id: KmId, { initiator, target }: BorderPath): void {
+    const { appOf, context } = this.#host;
+    const [from, to] = [appOf(initiator), appOf(target)];
+    if (to === undefined || to.border !== undefined) {
+      throw new Fault("UNKNOWN_APPLICATION", { text: `the application ${target} is none of this network` });
+    }
+    if (to.home !== context.self) {
+      throw new Fault("NO_ROUTE", { text: `${target} is at home at ${to.home}, which is not at this border` });
+    }
+    if (from !== undefined && from.border === undefined) {
+      throw new Fault("NOT_ON_ROUTE", { text: `the initiator ${initiator} is an application of this network` });
+    }
+    if (from !== undefined && from.border !== id) {
+      throw new Fault("NOT_AUTHORIZED", { text: `the initiator ${initiator} is behind another border` });
+    }
+  }
+
+  /** Fetches keys that came over a border; undefined when the initiator is an application of this network. */
+  fetch({ app, initiator, keyIds, door }: FetchRequest, answer: Answer): (() => void) | undefined {
+    const from = this.#host.appOf(initiator);
+    if (from !== undefined && from.border === undefined) return undefined;
+    let isGivenUp = false;
+    try {
+      const [id, { received }] = this.#knowing(keyIds);
+      const claims = received.select(pathFor(app, initiator), keyIds);
+      const { context } = this.#host;
+      const end = (unwritten: number): void => this.#ended({ app, door, peer: id }, claims.length, unwritten);
+      grantClaims(context, received.book, claims, end).then(
+        (grant) => {
+          noteClaims(context, "border_keys_fetched", { door, app, peer: id }, claims);
+          deliver(context.log, grant, isGivenUp ? undefined : answer);
+        },
+        (thrown: unknown) => {
+          if (!isGivenUp) answer.refused(asFault(thrown));
+        },
+      );
+    } catch (thrown) {
+      answer.refused(asFault(thrown));
+    }
+    return () => {
+      isGivenUp = true;
+    };
+  }
+
+  /** @throws Fault KEY_NOT_FOUND */
+  #knowing(keyIds: readonly string[]): readonly [KmId, Border] {
+    const found = [...this.#borders].find(([, { received }]) => keyIds.some((keyId) => received.knows(keyId)));
+    if (found === undefined) throw new Fault("KEY_NOT_FOUND");
+    return found;
+  }
+
+  #ended(
+    { app, door, peer }: { readonly app: AppId; readonly door: FetchRequest["door"]; readonly peer: KmId },
+    count: number,
+    unwritten: number,
+  ): void {
+    const { meter, audit } = this.#host.context;
+    meter.add("keys_fetched", { app, door }, count - unwritten);
+    if (unwritten === 0) return;
+    meter.add("keys_undelivered", { app }, unwritten);
+    audit.note("keys_undelivered", { door, app, peer }, { count: unwritten });
+  }
+
+  /**
+   * Sends keys that were just supplied for an application beyond a border there; resolves when the other network has
+   * relayed them. @throws Fault, and none of them may be given to anybody
+   */
+  async depart(id: KmId, path: BorderPath, keyIds: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#working(id).departures.depart(path, keyIds, signal);
+  }
+
+  /** Ends what is older than that, without the time switched off. */
+  expire(oldestBorn: number): void {
+    for (const { received, acks } of this.#borders.values()) {
+      received.expire(oldestBorn);
+      acks.expire(oldestBorn);
+    }
+  }
+
+  /** Token or store are back. */
+  recovered(): void {
+    for (const { received, acks } of this.#borders.values()) {
+      received.book.recovered();
+      acks.kick();
+    }
+  }
+
+  /** Whoever waits is refused; what was not heard is told after the next start. */
+  stop(): void {
+    for (const { acks, departures } of this.#borders.values()) {
+      acks.stop();
+      departures.stop();
+    }
+  }
+}
