@@ -88,6 +88,9 @@ export interface NodeConfig {
   /** Doors that are closed unless they are configured. */
   readonly skip: SkipConfig | undefined;
   readonly etsi004: DoorConfig | undefined;
+  readonly etsi020: Etsi020Config | undefined;
+  /** What this KM shows and trusts where it connects to other networks. */
+  readonly etsi020Client: { readonly tls: DoorTlsFiles } | undefined;
   /** Of a KM that is several machines; undefined for one that is a single machine. */
   readonly cluster: ClusterConfig | undefined;
   readonly supply: SupplyPolicy & {
@@ -130,6 +133,23 @@ export interface SkipConfig extends DoorConfig {
   readonly remotes: readonly { readonly system: string; readonly app: AppId }[];
   /** Who may come without a certificate; the files have the keys. */
   readonly psk: readonly { readonly identity: string; readonly app: AppId; readonly keyFile: string }[];
+}
+
+/** The border to other networks. */
+export interface Etsi020Config extends DoorConfig {
+  /** This door as other networks reach it; undefined for the address where it listens. */
+  readonly callbackUrl: string | undefined;
+  readonly timeoutMs: number;
+  readonly borders: readonly BorderConfig[];
+}
+
+/** A key manager of another network. */
+export interface BorderConfig {
+  readonly id: KmId;
+  readonly url: string | undefined;
+  readonly isSynchronous: boolean;
+  /** Its certificates, where they are of another make; empty for those with our URI. */
+  readonly certificates: readonly CertificateName[];
 }
 
 export interface ClusterConfig {
@@ -196,6 +216,8 @@ export interface PeerConfig {
 export interface AppConfig {
   readonly id: AppId;
   readonly home: KmId;
+  /** In another network: the border of `home` over which keys for it leave. */
+  readonly border: KmId | undefined;
   /** Its certificates, where they are of another make; empty for those with our URI. */
   readonly certificates: readonly CertificateName[];
   readonly quotaBitsPerS: number | undefined;

@@ -37,6 +37,12 @@ const NOTES: Readonly<Record<string, string>> = {
   etsi015:
     "Leave it out where no SDN controller reads this KM over ETSI GS QKD 015. Its trust anchor is for controllers alone; see [doors.md](doors.md#etsi-gs-qkd-015).",
   skip: "Leave it out where no encryptor speaks Cisco SKIP: the door is closed then. See [doors.md](doors.md#cisco-skip).",
+  etsi020:
+    "Leave it out where no other network is reached from here: the border is closed then. See [etsi-020.md](etsi-020.md).",
+  "etsi020.borders":
+    "The key managers of other networks: each may come here, and is reached at `url`. Each is known by the one URI `urn:qkm:km:<id>`, or by its `certificates`.",
+  "etsi020.borders.certificates":
+    "The key manager's certificates where they are of another make, each by `uri`, `dns`, `sha256`, or `cn` with `issuer`; any of them will do. No certificate may fit two borders.",
   etsi004:
     "Leave it out where no application reads key streams: the door is closed then. See [doors.md](doors.md#etsi-gs-qkd-004-key-streams).",
   "skip.remotes":

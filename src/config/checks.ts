@@ -4,6 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import type { NodeConfig } from "../config.ts";
 import { markOf, uriOfApp } from "../core/certificate-names.ts";
 import { Topology } from "../core/topology/topology.ts";
+import { checkEtsi020 } from "./etsi020.ts";
 import type { Path } from "./lines.ts";
 import { once } from "./once.ts";
 import { checkPorts } from "./ports.ts";
@@ -42,6 +43,7 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkCertificates(config, complain);
   checkFetchApps(config, complain);
   checkSkip(config, complain);
+  checkEtsi020(config, complain);
   const { certificate, key } = config.syslog ?? {};
   if ((certificate === undefined) !== (key === undefined)) {
     complain(["syslog", certificate === undefined ? "certificate" : "key"], "belongs to the other: name both or none");
@@ -77,6 +79,7 @@ function checkListeners(config: NodeConfig, complain: Complain): void {
     "etsi015",
     "skip",
     "etsi004",
+    "etsi020",
   ] as const) {
     const listen = config[table]?.listen;
     if (listen === undefined) continue;
@@ -90,7 +93,7 @@ function checkListeners(config: NodeConfig, complain: Complain): void {
 
 /** What a door is told of TLS must leave something that can be negotiated, and say what it means. */
 function checkTls(config: NodeConfig, complain: Complain): void {
-  for (const table of ["ak", "etsi014", "skip", "etsi004"] as const) {
+  for (const table of ["ak", "etsi014", "skip", "etsi004", "etsi020"] as const) {
     const { minTls, groups, ciphers, requireHybrid } = config[table] ?? {};
     if (minTls === undefined || groups === undefined || ciphers === undefined) continue;
     if (requireHybrid && groups.some((group) => group !== "X25519MLKEM768")) {
@@ -228,6 +231,7 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
     "etsi015",
     "skip",
     "etsi004",
+    "etsi020",
     "cluster",
   ] as const) {
     const tls = config[table]?.tls;
@@ -239,6 +243,12 @@ export function checkFiles(config: NodeConfig, complain: Complain): void {
     file(trust, [table, "trust"], complain);
   }
   checkSyslogFiles(config, complain);
+  const { tls: client } = config.etsi020Client ?? {};
+  if (client !== undefined) {
+    file(client.certificate, ["etsi020", "client_certificate"], complain);
+    secretFile(client.key, ["etsi020", "client_key"], complain);
+    file(client.trust, ["etsi020", "server_trust"], complain);
+  }
   for (const [at, { keyFile }] of (config.skip?.psk ?? []).entries()) {
     secretFile(keyFile, ["skip", "psk", at, "key_file"], complain);
   }

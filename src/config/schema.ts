@@ -47,6 +47,16 @@ const endpoint = (meaning: string) =>
     v.description(meaning),
   );
 
+const httpsUrl = (meaning: string) =>
+  v.pipe(
+    v.string("must be text in quotes"),
+    v.check((value) => {
+      const url = URL.parse(value);
+      return url?.protocol === "https:" && [url.username, url.password, url.search, url.hash].join("") === "";
+    }, 'must be an https URL, for example "https://192.0.2.7:8020"'),
+    v.description(meaning),
+  );
+
 const endpoints = (meaning: string) =>
   v.pipe(v.array(endpoint(""), 'must be a list, for example ["192.0.2.1:2379"]'), v.description(meaning));
 
@@ -77,6 +87,8 @@ const door = {
   ciphers: v.optional(choices([...SUITES_1_3, ...SUITES_1_2], "cipher suites; those of AES-256-GCM when left out"), []),
   max_connections: v.optional(integer(1, 10_000, "connections at a time"), 256),
 };
+/** Where nothing older than TLS 1.3 may come. */
+const { min_tls: _, ...door13 } = door;
 const quota = {
   quota_bits_per_s: integer(8, 1e12, "bits of key a second that an application may take"),
   quota_burst_bits: integer(8, 1e12, "bits of key that an application may take at once"),
@@ -230,6 +242,40 @@ export const SCHEMA = v.strictObject({
     v.strictObject({
       listen: endpoint("where applications connect (ETSI GS QKD 004, TLS; usually port 25575)"),
       ...door,
+    }),
+  ),
+  etsi020: v.optional(
+    v.strictObject({
+      listen: endpoint("where key managers of other networks connect (ETSI GS QKD 020, HTTPS)"),
+      ...door13,
+      client_certificate: v.optional(
+        text("this KM's certificate where it connects to other networks (PEM); `certificate` when left out"),
+      ),
+      client_key: v.optional(text("its private key (PEM), not readable by others")),
+      server_trust: v.optional(
+        text("the CA of the key managers to which this KM connects (PEM); `trust` when left out"),
+      ),
+      callback_url: v.optional(
+        httpsUrl("this door as other networks reach it, such as `https://kme.example:8020`; `listen` when left out"),
+      ),
+      timeout_ms: v.optional(
+        integer(100, 600_000, "how long keys may take over a border until the other network has acknowledged them"),
+        5_000,
+      ),
+      borders: v.optional(
+        v.array(
+          v.strictObject({
+            id: id("the key manager of another network, as in its certificate"),
+            url: v.optional(
+              httpsUrl("where it listens, such as `https://kme.example:8020`; without it keys only come in"),
+            ),
+            synchronous: v.optional(flag("send keys in the synchronous mode: the answer acknowledges them"), false),
+            certificates: v.optional(v.array(certificate, "must be written as [[etsi020.borders.certificates]]"), []),
+          }),
+          "must be written as [[etsi020.borders]]",
+        ),
+        [],
+      ),
     }),
   ),
   cluster: v.optional(
@@ -403,6 +449,9 @@ export const SCHEMA = v.strictObject({
       v.strictObject({
         id: id("the application's ID, as in its certificate"),
         home: id("the KM that serves it: this one or one of `[[peers]]`"),
+        border: v.optional(
+          id("of an application in another network: the border of its `home` over which keys for it leave"),
+        ),
         certificates: v.optional(v.array(certificate, "must be written as [[apps.certificates]]"), []),
         quota_bits_per_s: v.optional(quota.quota_bits_per_s),
         quota_burst_bits: v.optional(quota.quota_burst_bits),

@@ -75,6 +75,23 @@ export function configOf(from: Written, file: string): NodeConfig {
       psk: from.skip.psk.map(({ identity, app, key_file }) => ({ identity, app: appId(app), keyFile: at(key_file) })),
     },
     etsi004: from.etsi004 && door(from.etsi004),
+    etsi020: from.etsi020 && {
+      ...door({ ...from.etsi020, min_tls: "1.3" }),
+      callbackUrl: from.etsi020.callback_url,
+      timeoutMs: from.etsi020.timeout_ms,
+      borders: from.etsi020.borders.map(({ id, url, synchronous, certificates }) => ({
+        ...{ id: kmId(id), url, isSynchronous: synchronous },
+        certificates: certificates.flatMap(certificateName),
+      })),
+    },
+    etsi020Client: from.etsi020 && {
+      tls: {
+        ...doorTls(from.etsi020),
+        certificate: at(from.etsi020.client_certificate ?? from.etsi020.certificate),
+        key: at(from.etsi020.client_key ?? from.etsi020.key),
+        trust: at(from.etsi020.server_trust ?? from.etsi020.trust),
+      },
+    },
     cluster: from.cluster && {
       member: from.cluster.member,
       endpoints: from.cluster.endpoints,
@@ -129,6 +146,7 @@ export function configOf(from: Written, file: string): NodeConfig {
     apps: from.apps.map((app) => ({
       id: appId(app.id),
       home: kmId(app.home),
+      border: app.border === undefined ? undefined : kmId(app.border),
       certificates: app.certificates.flatMap(certificateName),
       quotaBitsPerS: app.quota_bits_per_s,
       quotaBurstBits: app.quota_burst_bits,

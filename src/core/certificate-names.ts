@@ -21,3 +21,5 @@ export function markOf(name: CertificateName): string {
 
 /** The URI of an application whose certificates are of our make. */
 export const uriOfApp = (id: string): string => `urn:qkm:app:${id}`;
+/** The same of a key manager. */
+export const uriOfKm = (id: string): string => `urn:qkm:km:${id}`;

@@ -22,10 +22,10 @@ export function sendText(
   more: Headers = {},
 ): void {
   const { socket } = response;
-  if (socket === null || response.headersSent) return;
+  if (socket === null || response.destroyed || response.headersSent) return;
   const headers: Record<string, string | number> = { ...more };
   if (text !== undefined) headers["Content-Length"] = Buffer.byteLength(text);
-  if (text !== "") headers["Content-Type"] = "application/json";
+  if (text !== "") headers["Content-Type"] ??= "application/json";
   headers["Cache-Control"] = "no-store";
   if (to.closing()) headers.Connection = "close";
   response.writeHead(status, headers);

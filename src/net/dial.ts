@@ -40,7 +40,7 @@ export async function dial(options: DialOptions, ports: Omit<NetPorts, "admit">)
   });
   socket.setNoDelay(true).setKeepAlive(true, timing.keepAliveMs);
   const broken = await handshake(socket, timing.handshakeMs, options.signal);
-  const peer = broken ?? welcome(socket, options, credentials);
+  const peer = broken ?? welcome(socket, options, { credentials, identify: ports.identify });
   if (!(peer instanceof Error)) {
     stand(socket, peer, { options, ports, credentials });
     return opened(socket, peer, { options, ports, writeMs: timing.writeMs });
@@ -116,11 +116,11 @@ const isTls = (code: unknown): boolean => typeof code === "string" && code.start
 function welcome(
   socket: TLSSocket,
   { kind, expect, groups }: DialOptions,
-  credentials: Credentials,
+  trusted: Pick<Parameters<typeof examine>[2], "credentials" | "identify">,
 ): KnownPeer | Refusal {
   const admit = (id: string): Fault | undefined =>
     id === expect ? undefined : new Fault("NOT_AUTHORIZED", { text: `${expect} was dialled` });
-  const peer = examine(socket, kind, { admit, credentials });
+  const peer = examine(socket, kind, { admit, ...trusted });
   if (peer instanceof Refusal) return peer;
   const group = groupOf(socket);
   if (group === undefined || !groups.includes(group)) return new Refusal("group", group);

@@ -1,14 +1,15 @@
 // The doors that are closed unless the configuration has them; their code is loaded only then.
 
 import { readFileSync } from "node:fs";
-import type { DoorConfig, NodeConfig, SkipConfig } from "../config.ts";
+import type { DoorConfig, Etsi020Config, NodeConfig, SkipConfig } from "../config.ts";
+import { uriOfKm } from "../core/certificate-names.ts";
 import type { Fault } from "../core/fault.ts";
 import { readDigits } from "../core/hex.ts";
 import { type Secret, secretOf } from "../core/memory/secret.ts";
 import type { Audit, Clock, Log, Meter } from "../core/ports.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
 import type { KeyDoor } from "../keys/ports.ts";
-import type { Identify } from "../net/tls/certificate-names.ts";
+import { type Identify, identifier } from "../net/tls/certificate-names.ts";
 import type { PreSharedKeys } from "../net/tls/pre-shared.ts";
 import type { NodeCredentials } from "./credentials.ts";
 
@@ -46,6 +47,7 @@ interface Opening {
 /** By name, as the metrics have it; a new door is a row here. Undefined where the configuration has none. */
 const DOORS: Readonly<Record<string, (opening: Opening) => Promise<OpenDoor> | undefined>> = {
   skip: (opening) => opening.config.skip && openSkip(opening.config.skip, opening),
+  etsi020: (opening) => opening.config.etsi020 && openEtsi020(opening.config.etsi020, opening),
   etsi004: (opening) => opening.config.etsi004 && openEtsi004(opening.config.etsi004, opening),
 };
 
@@ -102,6 +104,37 @@ async function openEtsi004(config: DoorConfig, { ports, credentials, memory }: O
     },
     opened: (keys) => streams.open(keys.openStreams((host) => new Streams(host))),
     [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
+  };
+}
+
+/** Half for bodies that come, half for those that leave: four of each at a time. */
+const ETSI020_MEMORY_BYTES = 8 * 65_536;
+
+async function openEtsi020(config: Etsi020Config, { ports, credentials, memory }: Opening): Promise<OpenDoor> {
+  const [{ startEtsi020 }, { Borders }, { BorderGate }, { SCRATCH_BYTES }] = await Promise.all([
+    import("../etsi020/server.ts"),
+    import("../keys/borders/borders.ts"),
+    import("../keys/borders/border-gate.ts"),
+    import("../keys/borders/border-departures.ts"),
+  ]);
+  const { borders, timeoutMs } = config;
+  const gate = new BorderGate();
+  const tls = { tls: credentials.of("etsi020"), clientTls: credentials.of("etsi020Client") };
+  const identify = identifier(borders, uriOfKm);
+  const server = await startEtsi020(
+    { ...config, ...tls, memory: memory(ETSI020_MEMORY_BYTES) },
+    { ...ports, identify, borders: gate },
+  );
+  const scratch = memory(SCRATCH_BYTES);
+  const settings = new Map(
+    borders.map(({ id, url }) => [id, { line: server.lines.get(id), isOut: url !== undefined, timeoutMs }]),
+  );
+  return {
+    get connections() {
+      return server.connections;
+    },
+    opened: (keys) => keys.openBorders((host) => gate.open(new Borders(host, settings, scratch))),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 

@@ -61,9 +61,10 @@ export const settingsOf = ({
   topology,
   paths: new Map(peers.map(({ id, paths }) => [id, paths])),
   strict: new Map(peers.filter(({ dialect }) => dialect === "strict").map(({ id, fetchApps }) => [id, { fetchApps }])),
-  apps: apps.map(({ id, home, quotaBitsPerS, quotaBurstBits }) => ({
+  apps: apps.map(({ id, home, border, quotaBitsPerS, quotaBurstBits }) => ({
     id,
     home,
+    ...(border !== undefined && { border }),
     quota: {
       bitsPerS: quotaBitsPerS ?? supply.quotaBitsPerS,
       burstBits: quotaBurstBits ?? supply.quotaBurstBits,

@@ -2,6 +2,6 @@
 
 import type { NodeConfig } from "../../config.ts";
 
-/** Those for applications, encryptors and controllers that the configuration has. */
-export const clientDoors = ({ ak, etsi014, controller, skip, etsi004 }: NodeConfig) =>
-  [ak, etsi014, controller, skip, etsi004].filter((door) => door !== undefined);
+/** Those for applications, encryptors, controllers and other networks that the configuration has. */
+export const clientDoors = ({ ak, etsi014, controller, skip, etsi004, etsi020 }: NodeConfig) =>
+  [ak, etsi014, controller, skip, etsi004, etsi020].filter((door) => door !== undefined);

@@ -22,6 +22,7 @@ export interface NetworkKm {
   readonly skip?: { readonly url: string };
   readonly etsi004?: Endpoint;
   readonly etsi015?: { readonly url: string };
+  readonly etsi020?: { readonly url: string };
   /** Of a KM that is several machines; what stands beside it is that of the active one. */
   readonly members?: readonly NetworkMember[];
 }

@@ -4,10 +4,11 @@ import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { loadConfig } from "../../config.ts";
+import { issue, type PemFiles } from "./certificates.ts";
 import { endpointText } from "./node-toml.ts";
 import { type AuthorityName, authorityFiles, type KmPlan, networkPlaces, nodePlaces } from "./plan.ts";
 import { isFree } from "./ports.ts";
-import type { Progress } from "./provision.ts";
+import { authoritiesIn, type Progress } from "./provision.ts";
 
 /** One door of one KM. */
 export interface DoorSite {
@@ -34,6 +35,7 @@ export const MORE_DOORS = {
   skip: { offset: 6, meaning: "encryptors, Cisco SKIP", trust: "apps", further: skipTables },
   etsi004: { offset: 7, meaning: "key streams, ETSI GS QKD 004", trust: "apps", further: () => [] },
   etsi015: { offset: 8, meaning: "SDN controllers, ETSI GS QKD 015", trust: "controllers", further: () => [] },
+  etsi020: { offset: 9, meaning: "other networks, ETSI GS QKD 020", trust: "kms", further: borderTables },
 } as const satisfies Readonly<Record<string, DoorRow>>;
 
 /** The name of a door that is closed unless it is asked for. */
@@ -73,6 +75,43 @@ function skipTables({ dir, km, others }: DoorSite): readonly string[] {
   return [...remotes, ...keys];
 }
 
+/** The name of a key manager of another network that a user may play. */
+const FOREIGN = "foreign";
+
+/** Every other KM may come as if it were of another network; and so may `foreign`, whose certificate anybody here may use. */
+function borderTables({ dir, km, others }: DoorSite): readonly string[] {
+  const places = networkPlaces(dir);
+  const trust = join(places.authorities, "borders.pem");
+  const anchors = (["kms", "km_servers"] as const).map((name) =>
+    readFileSync(authorityFiles(places.authorities, name).cert, "utf8"),
+  );
+  writeFileSync(trust, anchors.join(""));
+  const borders = [...others.map(({ id }) => id), FOREIGN].filter((id) => id !== km.id);
+  return [
+    'client_certificate = "tls/kx.pem"',
+    'client_key = "tls/kx.key"',
+    `server_trust = ${text(relative(places.node(km.id), trust))}`,
+    ...borders.flatMap((id) => ["", "[[etsi020.borders]]", `id = ${text(id)}`]),
+  ];
+}
+
+/** Where the certificate of a key manager of another network lies, which a user may play. */
+const foreignFiles = (dir: string): PemFiles => ({
+  cert: join(dir, "borders", `${FOREIGN}.pem`),
+  key: join(dir, "borders", `${FOREIGN}.key`),
+});
+
+async function provisionForeign(dir: string, say: Progress): Promise<void> {
+  const from = await authoritiesIn(networkPlaces(dir).authorities, say).get("kms");
+  const files = foreignFiles(dir);
+  const subject = {
+    uri: `urn:qkm:km:${FOREIGN}`,
+    usages: ["server", "client"],
+    hosts: ["127.0.0.1", "localhost"],
+  } as const;
+  if (await issue(from, files, subject)) say(`certificate of a key manager of another network: ${files.cert}`);
+}
+
 /** Where an application's pre-shared key lies. */
 export const pskFile = (dir: string, app: string): string => join(dir, `${app}.psk`);
 
@@ -95,6 +134,7 @@ export async function provisionDoors(
   const before = readFileSync(path, "utf8");
   const missing = doors.filter((door) => !new RegExp(`^\\s*\\[\\s*${door}\\s*\\]`, "m").test(before));
   if (missing.length === 0) return;
+  if (missing.includes("etsi020")) await provisionForeign(site.dir, say);
   const base = loadConfig(path).ak.listen.port - 1;
   for (const door of missing) {
     const port = await freePort(base + MORE_DOORS[door].offset, site.host);

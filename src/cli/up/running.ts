@@ -241,6 +241,7 @@ const networkKm = ({ id, config, child }: RunningKm): NetworkKm => ({
   metrics: { url: metricsUrl(config) },
   ...(config.controller && { controller: { url: `https://${positionText(config.controller.listen)}` } }),
   ...(config.etsi004 && { etsi004: config.etsi004.listen }),
+  ...(config.etsi020 && { etsi020: { url: `https://${positionText(config.etsi020.listen)}` } }),
   ...(config.etsi015 && { etsi015: { url: `https://${positionText(config.etsi015.listen)}` } }),
   ...(config.skip && { skip: { url: `https://${positionText(config.skip.listen)}` } }),
 });

@@ -15,10 +15,10 @@ export type PeerKind = "app" | "km" | "controller" | "monitor";
 export type Admit = (id: string, serverName: string) => Fault | undefined;
 
 /**
- * Whose certificate it is: the application that `identify` knows it for, otherwise the ID in it; or a refusal.
+ * Whose certificate it is: the one that `identify` knows it for, otherwise the ID in it; or a refusal.
  */
 export function identified(certificate: Certificate, kind: PeerKind, identify?: Identify): string | Refusal {
-  return (kind === "app" ? identify?.(certificate) : undefined) ?? identityOf(certificate, kind);
+  return identify?.(certificate) ?? identityOf(certificate, kind);
 }
 
 /** The ID in a certificate of that kind; a refusal when it has no URI, several, one of another kind, or one that is no ID. */

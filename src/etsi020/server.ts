@@ -1,0 +1,111 @@
+// The border to other networks (ETSI GS QKD 020): HTTPS in both directions, with key managers that the configuration names.
+
+import { Fault } from "../core/fault.ts";
+import { appId, type KmId } from "../core/ids.ts";
+import type { Audit } from "../core/ports.ts";
+import type { DoorTls } from "../core/tls-choices.ts";
+import { Parts } from "../http/parts.ts";
+import { Service, type ServicePorts } from "../http/service.ts";
+import type { BorderLine } from "../keys/ports.ts";
+import { dial } from "../net/dial.ts";
+import type { Identify } from "../net/tls/certificate-names.ts";
+import { type TlsMaterial, tlsOf } from "../net/tls/options.ts";
+import { listenTls } from "../net/tls-listener.ts";
+import { BorderClient } from "./client.ts";
+import { type HandlerPorts, makeHandler } from "./handler.ts";
+
+/** One key manager of another network. */
+export interface BorderOptions {
+  readonly id: KmId;
+  /** Undefined where keys only come in. */
+  readonly url: string | undefined;
+  readonly isSynchronous: boolean;
+}
+
+export interface Etsi020Options extends DoorTls {
+  /** Port 0 is any free port. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM texts: of the listener, and of this KM where it is the client. */
+  readonly tls: TlsMaterial;
+  readonly clientTls: TlsMaterial;
+  readonly requireHybrid: boolean;
+  readonly maxConnections: number;
+  /** As other networks reach this door; undefined for the address where it listens. */
+  readonly callbackUrl: string | undefined;
+  readonly borders: readonly BorderOptions[];
+  /** Locked memory for bodies with keys: half for those that come. */
+  readonly memory: Uint8Array;
+}
+
+export interface Etsi020Ports extends ServicePorts, HandlerPorts {
+  /** Knows key managers by certificates of other makes. */
+  readonly identify?: Identify | undefined;
+  readonly audit?: Audit;
+}
+
+export interface Etsi020Server extends AsyncDisposable {
+  readonly port: number;
+  /** Connections open or on their way in. */
+  readonly connections: number;
+  /** How each border is reached; of those without a url, where their callbacks are wanted. */
+  readonly lines: ReadonlyMap<KmId, BorderLine>;
+}
+
+/**
+ * Listens; dispose drains requests under way, then closes.
+ * @throws Error when the address cannot be listened on, or the certificates cannot be used
+ */
+export async function startEtsi020(options: Etsi020Options, ports: Etsi020Ports): Promise<Etsi020Server> {
+  const { listen, tls, maxConnections, memory, borders } = options;
+  const half = memory.length / 2;
+  const service = new Service({ door: "etsi020", memory: memory.subarray(0, half) }, ports, makeHandler(ports));
+  const admit = (id: string): Fault | undefined =>
+    borders.some((border) => border.id === id)
+      ? undefined
+      : new Fault("NOT_AUTHORIZED", { text: `${id} is none of [[etsi020.borders]]` });
+  const listener = await listenTls(
+    { ...listen, door: "etsi020", tls, kind: "km", ...tlsOf(options), maxConnections },
+    // Those of applications are not meant.
+    { ...ports, admit, disowned: () => {} },
+    (socket, peer) => service.connected(socket, appId(peer.id)),
+  );
+  const callback = callbackOf(options, listener.port);
+  const parts = new Parts(memory.subarray(half));
+  const clients = new Map(borders.map((border) => [border.id, clientOf(border, { options, ports, callback, parts })]));
+  return {
+    port: listener.port,
+    get connections() {
+      return listener.connections;
+    },
+    lines: clients,
+    async [Symbol.asyncDispose]() {
+      for (const client of clients.values()) client.stop();
+      await service.stop();
+      await listener[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function callbackOf({ callbackUrl, listen: { host } }: Etsi020Options, port: number): string {
+  const base = callbackUrl ?? `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `${base.replace(/\/+$/, "")}/kmapi/v1/ext_keys/ack`;
+}
+
+interface Surroundings {
+  readonly options: Etsi020Options;
+  readonly ports: Etsi020Ports;
+  readonly callback: string;
+  readonly parts: Parts;
+}
+
+function clientOf(
+  { id, url, isSynchronous }: BorderOptions,
+  { options, ports, callback, parts }: Surroundings,
+): BorderClient {
+  const { groups } = tlsOf(options);
+  const secure = { door: "etsi020", tls: options.clientTls, kind: "km", groups, expect: id } as const;
+  return new BorderClient(
+    { border: id, url, callback, isSynchronous, parts, dial: (address) => dial({ ...secure, ...address }, ports) },
+    ports.clock,
+  );
+}
