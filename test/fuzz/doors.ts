@@ -8,6 +8,7 @@ import type { AppId } from "../../src/core/ids.ts";
 import type { Log, Meter } from "../../src/core/ports.ts";
 import { Etsi004Connection } from "../../src/etsi004/connection.ts";
 import { makeHandler as etsi014Handler } from "../../src/etsi014/handler.ts";
+import { makeHandler as etsi020Handler } from "../../src/etsi020/handler.ts";
 import { type Handler, Service } from "../../src/http/service.ts";
 import type { ChannelHandler } from "../../src/net/channel.ts";
 import { makeHandler as skipHandler } from "../../src/skip/handler.ts";
@@ -146,24 +147,42 @@ function onHttp(service: Service): (requests: readonly Buffer[]) => Promise<void
     far.on("error", () => {});
     service.connected(near as unknown as Socket, "app-a1" as AppId);
     far.resume();
-    far.end(Buffer.concat(requests));
+    for (const request of requests) {
+      if (near.destroyed) break;
+      far.write(request);
+      // A body is read, and answered, in a later turn: unless the next request has broken the connection.
+      await turn();
+    }
+    far.end();
     await gone;
     far.destroy();
   };
 }
 
+const LENGTH = "Content-Length: ";
+/** As many digits for every length, so that another one can be written over it. */
+const digits = (length: number): string => String(length).padStart(5, "0");
+
+/** The length of the body that is there. */
+function mendHttp(bytes: Buffer): void {
+  const [field, end] = [bytes.indexOf(LENGTH), bytes.indexOf("\r\n\r\n")];
+  if (field < 0 || end < field + LENGTH.length + 5) return;
+  bytes.write(digits((bytes.length - end - 4) % 100_000), field + LENGTH.length, "latin1");
+}
+
 const http = (line: string, body?: string): Buffer => {
-  const more = body === undefined ? "" : `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n`;
+  const more = body === undefined ? "" : `Content-Type: application/json\r\nContent-Length: ${digits(body.length)}\r\n`;
   return Buffer.from(`${line} HTTP/1.1\r\nHost: km-a\r\n${more}\r\n${body ?? ""}`, "latin1");
 };
 
 function httpRange(around: Around, name: string, handler: Handler, corpus: readonly Buffer[]): Range {
   const service = new Service({ door: name, memory: around.memory }, around, handler);
-  return { corpus, fire: onHttp(service) };
+  return { corpus, mend: mendHttp, fire: onHttp(service) };
 }
 
 const KEYS = "/api/v1/keys/app-b1";
 const [APP_A, APP_B] = ["qkd://app-a1@km-a", "qkd://app-b1@km-b"];
+const SAES = '"initiator_sae_id":"app-x1","target_sae_ids":["app-a1"]';
 const KEY_ID = fakeId(1).replaceAll("-", "");
 
 export const DOORS: Readonly<Record<string, (count: number) => Promise<Fired>>> = {
@@ -200,6 +219,26 @@ export const DOORS: Readonly<Record<string, (count: number) => Promise<Fired>>> 
         http(`POST ${KEYS}/enc_keys`, '{"number":2,"size":128,"extension_mandatory":[{"qkm_max_age":1000}]}'),
         http(`POST ${KEYS}/enc_keys`, '{"additional_slave_SAE_IDs":["app-b2","app-a2"],"size":128}'),
         http(`POST ${KEYS}/dec_keys`, `{"key_IDs":[{"key_ID":"${fakeId(1)}"},{"key_ID":"${fakeId(2)}"}]}`),
+      ]),
+    ),
+  "ETSI 020": (count) =>
+    fire(count, (around) =>
+      httpRange(around, "etsi020", etsi020Handler({ ...around, borders: around.door }), [
+        http("GET /kmapi/versions"),
+        http(
+          "POST /kmapi/v1/ext_keys",
+          `{"keys":[{"key_id":"${fakeId(1)}","value":"AAECAwQFBgc="},{"key_id":"${fakeId(2)}","value":"CAkKCwwNDg8="}],${SAES}}`,
+        ),
+        http(
+          "POST /kmapi/v1/ext_keys",
+          `{${SAES},"ack_callback_url":"https://x/","keys":[{"value":"AAECAwQFBgc=","key_id":"${fakeId(1)}"}]}`,
+        ),
+        http("POST /kmapi/v1/ext_keys/void", `{"key_ids":["${fakeId(1)}"],${SAES}}`),
+        http("POST /kmapi/v1/ext_keys/void", `{"key_ids":[],"all_confirmation":true,${SAES}}`),
+        http(
+          "POST /kmapi/v1/ext_keys/ack",
+          `[{"key_id_container":[{"key_id":"${fakeId(1)}"}],"ack_status":"relayed","message":"m",${SAES}}]`,
+        ),
       ]),
     ),
   SKIP: (count) =>

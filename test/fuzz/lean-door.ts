@@ -4,6 +4,10 @@ import { Fault } from "../../src/core/fault.ts";
 import type { AppId, KmId } from "../../src/core/ids.ts";
 import type {
   Answer,
+  BorderAck,
+  BorderArrival,
+  BorderDoor,
+  BorderVoid,
   ChunkAnswer,
   ChunkRequest,
   FetchRequest,
@@ -27,7 +31,7 @@ const QOS: StreamQos = {
 /** Bytes of a key that is fetched. */
 const FETCHED = 32;
 
-export class LeanDoor implements KeyDoor, SessionDoor, StreamDoor {
+export class LeanDoor implements KeyDoor, SessionDoor, StreamDoor, BorderDoor {
   readonly sizes = { defaultBits: 256, minBits: 64, maxBits: 32_704, maxKeys: () => 8 };
   /** Requests that reached it. */
   asked = 0;
@@ -110,5 +114,24 @@ export class LeanDoor implements KeyDoor, SessionDoor, StreamDoor {
   closeStream(_app: AppId, id: string): void {
     this.asked++;
     if (id !== KSID) throw new Fault("SESSION_UNKNOWN");
+  }
+
+  async arrived(_border: KmId, { keys, initiator, target }: BorderArrival): Promise<readonly BorderAck[]> {
+    return this.#told({ initiator, target, keyIds: keys.map(({ keyId }) => keyId) });
+  }
+
+  async voided(_border: KmId, { keyIds, initiator, target }: BorderVoid): Promise<readonly BorderAck[]> {
+    return this.#told({ initiator, target, keyIds });
+  }
+
+  async acknowledged(): Promise<void> {
+    this.asked++;
+  }
+
+  /** Each third is refused. */
+  #told(ack: Pick<BorderAck, "initiator" | "target" | "keyIds">): readonly BorderAck[] {
+    this.asked++;
+    if (this.asked % 3 === 0) throw new Fault("STORE_FULL");
+    return [{ ...ack, outcome: "relayed", message: "" }];
   }
 }
