@@ -56,6 +56,8 @@ export interface Kx extends AsyncDisposable {
   readonly port: number;
   /** Peers connected now, in the order of their IDs. */
   connected(): readonly KmId[];
+  /** Peers are these from now on. Who is none any more is disconnected; a new address is for the next connection. */
+  change(peers: readonly KxPeer[]): void;
 }
 
 /** Beside one connection per peer: replacements on their way, and strangers until they are refused. */
@@ -69,41 +71,71 @@ const HYBRID = "X25519MLKEM768";
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startKx(options: KxOptions, ports: KxPorts): Promise<Kx> {
-  const { km, peers, defaultKeyBits, keepalive } = options;
+  const { km, defaultKeyBits, keepalive } = options;
+  const known = new Map(options.peers.map((peer) => [peer.id, peer]));
+  const peers = (): readonly KxPeer[] => [...known.values()];
   // Every dialogue gathers one frame at a time, and a replaced one may not be gone yet.
-  const buffers = new BufferPool(2 * peers.length);
+  const buffers = new BufferPool(2 * known.size + SPARE_CONNECTIONS);
   const roster = new Roster({ km, peers, defaultKeyBits, ...(keepalive && { keepalive }) }, { ...ports, buffers });
-  const listener = await startListener(options, ports, roster);
+  const listener = await startListener({ ...options, peers }, ports, roster);
   const stop = new AbortController();
-  const dialling = peers
-    .filter(({ id }) => dials(km, id))
-    .map((peer) => {
-      return keepDialled(dialledPeer(options, ports, { peer, roster }), ports, stop.signal);
-    });
-  if (options.generation > 0) dialling.push(...takeOver(options, ports, { roster, signal: stop.signal }));
+  const dialled = new Map<KmId, AbortController>();
+  const dialling = new Set<Promise<void>>();
+  const dial = (id: KmId): void => {
+    if (dialled.has(id) || !dials(km, id)) return;
+    const end = new AbortController();
+    dialled.set(id, end);
+    const signal = AbortSignal.any([stop.signal, end.signal]);
+    const sought = dialledPeer(options, ports, { peer: () => known.get(id), id, roster });
+    const ended = keepDialled(sought, ports, signal).finally(() => dialling.delete(ended));
+    dialling.add(ended);
+  };
+  for (const id of known.keys()) dial(id);
+  const takingOver = options.generation > 0 ? takeOver(options, ports, { roster, signal: stop.signal }) : [];
   return {
     port: listener.port,
     connected: () => roster.connected(),
+    change(next) {
+      const left = new Set(known.keys()).difference(new Set(next.map(({ id }) => id)));
+      for (const id of left) {
+        dialled.get(id)?.abort();
+        dialled.delete(id);
+        known.delete(id);
+        roster.remove(id);
+      }
+      for (const peer of next) {
+        known.set(peer.id, peer);
+        dial(peer.id);
+      }
+    },
     async [Symbol.asyncDispose]() {
       stop.abort();
       await roster.stop();
-      await Promise.all(dialling);
+      await Promise.all([...dialling, ...takingOver]);
       await listener[Symbol.asyncDispose]();
     },
   };
 }
 
-function startListener(options: KxOptions, { log, meter, audit = NO_AUDIT }: KxPorts, roster: Roster) {
+interface Changing {
+  readonly peers: () => readonly KxPeer[];
+}
+
+function startListener(
+  options: Omit<KxOptions, "peers"> & Changing,
+  { log, meter, audit = NO_AUDIT }: KxPorts,
+  roster: Roster,
+) {
   const { tls, peers } = options;
-  const strict = peers.some(({ dialect }) => dialect === "strict");
+  const strict = peers().some(({ dialect }) => dialect === "strict");
   const groups = groupsFor(strict ? "strict" : "extended");
-  const maxConnections = 2 * peers.length + SPARE_CONNECTIONS;
+  const maxConnections = 2 * peers().length + SPARE_CONNECTIONS;
   const admit = (id: string, serverName: string): Fault | undefined =>
     roster.welcome(id, serverName) === undefined
       ? new Fault("NOT_AUTHORIZED", { text: "it is no peer that dials this key manager" })
       : undefined;
   const opened = (channel: Channel): void => {
-    const peer = peers.find(({ id }) => id === channel.id);
+    const peer = peers().find(({ id }) => id === channel.id);
     if (peer?.dialect === "extended" && channel.group !== HYBRID) {
       meter.add("connections_refused", { door: "kx", reason: "group" });
       audit.note("connection_refused", { door: "kx", reason: "group", who: channel.id });
@@ -117,17 +149,24 @@ function startListener(options: KxOptions, { log, meter, audit = NO_AUDIT }: KxP
   );
 }
 
-function dialledPeer(
-  options: KxOptions,
-  ports: KxPorts,
-  { peer, roster }: { readonly peer: KxPeer; readonly roster: Roster },
-): Dialled {
+/** Where it is may change from one dialling to the next. */
+interface Sought {
+  readonly id: KmId;
+  readonly peer: () => KxPeer | undefined;
+  readonly roster: Roster;
+}
+
+function dialledPeer(options: KxOptions, ports: KxPorts, { id, peer, roster }: Sought): Dialled {
   return {
-    peer: peer.id,
-    ...(peer.addresses.length > 1 && { longestPauseMs: MEMBERS_PAUSE_MS }),
-    dial: (signal) => dialPeer(options, ports, { peer, signal }),
-    current: () => roster.current(peer.id),
-    attach: (channel) => roster.attach(peer.id, channel),
+    peer: id,
+    ...((peer()?.addresses.length ?? 0) > 1 && { longestPauseMs: MEMBERS_PAUSE_MS }),
+    dial: async (signal) => {
+      const now = peer();
+      if (now === undefined) throw new Error("it is no peer any more");
+      return await dialPeer(options, ports, { peer: now, signal });
+    },
+    current: () => roster.current(id),
+    attach: (channel) => roster.attach(id, channel),
   };
 }
 
@@ -143,7 +182,7 @@ function takeOver(
   const peers = options.peers.filter(({ id, dialect }) => !dials(options.km, id) && dialect === "extended");
   return peers.map((peer) => {
     const reached = new AbortController();
-    const dialled = dialledPeer(options, ports, { peer, roster });
+    const dialled = dialledPeer(options, ports, { id: peer.id, peer: () => peer, roster });
     const attach = (channel: Channel) => {
       reached.abort();
       if (roster.current(peer.id) === undefined) return roster.attach(peer.id, channel);

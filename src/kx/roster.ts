@@ -17,7 +17,8 @@ export interface RosterPorts extends SessionPorts {
 export interface RosterOptions {
   /** This KM. */
   readonly km: KmId;
-  readonly peers: readonly { readonly id: KmId; readonly dialect: Dialect }[];
+  /** Asked each time: peers come and go with the configuration. */
+  readonly peers: () => readonly { readonly id: KmId; readonly dialect: Dialect }[];
   readonly defaultKeyBits: number;
   readonly keepalive?: KeepaliveTimes;
 }
@@ -49,7 +50,7 @@ export class Roster {
    * dial: it is the first of a higher generation. One of a lower generation may not: it was active before.
    */
   welcome(id: string, serverName: string): KmId | undefined {
-    const peer = this.#options.peers.find((candidate) => candidate.id === id)?.id;
+    const peer = this.#options.peers().find((candidate) => candidate.id === id)?.id;
     if (peer === undefined) return undefined;
     const [known, generation] = [this.#generations.get(peer) ?? 0, generationOf(serverName)];
     if (generation < known) return undefined;
@@ -70,7 +71,7 @@ export class Roster {
     this.#drop(peer, "a new connection replaces it");
     this.#generations.set(peer, Math.max(this.#generations.get(peer) ?? 0, generationOf(channel.serverName)));
     const { km: self, peers, defaultKeyBits, keepalive } = this.#options;
-    const dialect = peers.find(({ id }) => id === peer)?.dialect ?? "extended";
+    const dialect = peers().find(({ id }) => id === peer)?.dialect ?? "extended";
     const options = { self, peer, dialect, defaultKeyBits, ...(keepalive && { keepalive }) };
     const session = new KxSession(channel, options, this.#ports);
     this.#sessions.set(peer, session);
@@ -78,6 +79,11 @@ export class Roster {
     void session.ended.then(() => this.#ended(session));
     this.#ports.events.connected(session);
     return session;
+  }
+
+  /** Ends the dialogue with a peer that is none any more. */
+  remove(peer: KmId): void {
+    this.#drop(peer, "it is no peer of this key manager any more");
   }
 
   /** Ends all dialogues; resolves when their channels are gone. */

@@ -13,7 +13,10 @@ function rosterOfB() {
   const ports = new TestPorts(new ManualClock());
   return {
     ports,
-    roster: new Roster({ km: B, peers: [A, C].map((id) => ({ id, dialect: "extended" })), defaultKeyBits: 256 }, ports),
+    roster: new Roster(
+      { km: B, peers: () => [A, C].map((id) => ({ id, dialect: "extended" })), defaultKeyBits: 256 },
+      ports,
+    ),
   };
 }
 

@@ -238,7 +238,10 @@ export class SimNode {
     const entries = peers.map((id) => ({ id, dialect: "extended" as const }));
     const connected = (peer: string) => this.connectedAtMs.set(peer, this.#ports.clock.nowMs);
     const events = whileAlive(km.peerEvents, this.#life, connected);
-    const roster = new Roster({ km: this.id, peers: entries, defaultKeyBits }, { events, clock, log, meter, buffers });
+    const roster = new Roster(
+      { km: this.id, peers: () => entries, defaultKeyBits },
+      { events, clock, log, meter, buffers },
+    );
     this.#roster = roster;
     const serverName = nameOfGeneration(this.takeovers);
     if (serverName !== undefined) this.#callPeers(roster, serverName);

@@ -11,7 +11,7 @@ export interface Quota {
 }
 
 interface Bucket {
-  readonly quota: Quota;
+  quota: Quota;
   bits: number;
   filledAt: number;
 }
@@ -49,6 +49,18 @@ export class Quotas {
   refund(app: AppId, bits: number): void {
     const bucket = this.#bucket(app);
     bucket.bits = Math.min(bucket.quota.burstBits, bucket.bits + bits);
+  }
+
+  /** Quotas may be others from now on. Nobody has more at once than the new one allows; who is known no more has none. */
+  changed(): void {
+    for (const [app, bucket] of this.#buckets) {
+      try {
+        bucket.quota = this.#quotaOf(app);
+        bucket.bits = Math.min(bucket.bits, bucket.quota.burstBits);
+      } catch {
+        this.#buckets.delete(app);
+      }
+    }
   }
 
   #bucket(app: AppId): Bucket {

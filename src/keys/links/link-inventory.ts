@@ -48,6 +48,8 @@ export class LinkInventory {
   readonly settings: LinkSettings;
   /** Whether an operator lets it be used. */
   readonly use = new LinkAdmin();
+  /** Whether the configuration still has it: while not, no block of it is used. */
+  isConfigured = true;
   /** Own blocks that serve as pads; they are in no other book. */
   readonly pads: PadStream;
   /** How far the other end's blocks served as pads. */
@@ -84,7 +86,7 @@ export class LinkInventory {
   }
 
   get agreement(): Agreement {
-    return this.use.isOn ? this.#agreement : "refused";
+    return this.use.isOn && this.isConfigured ? this.#agreement : "refused";
   }
 
   set agreement(found: Agreement) {

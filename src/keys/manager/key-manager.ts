@@ -44,6 +44,7 @@ import { AppRequests } from "./app-requests.ts";
 import { blocksOf, readBorderRows, settleBorderRows } from "./border-rows.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadInventory } from "./load.ts";
+import { Reconfiguration } from "./reconfiguration.ts";
 import { progressOf, reportOf } from "./report.ts";
 import { SharedPeers } from "./shared-peers.ts";
 
@@ -70,7 +71,11 @@ type Ports = Omit<Context, "boot" | "generation" | "ages" | "policy" | "relayLog
   readonly generation?: number;
   /** What the doors ask too; one of the settings' applications alone when absent. */
   readonly applications?: ApplicationTable;
+  /** The rate that a link's module states, in bit/s. */
+  readonly statedRate?: (link: string) => number | undefined;
 };
+
+type Told = Required<Pick<Ports, "statedRate">> & { readonly applications: ApplicationTable };
 
 const BOOT_BYTES = 8;
 /** By how much the clocks of two members may differ before what was saved counts as of the future. */
@@ -102,10 +107,12 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   #borderRows: StoredBorderRow[] = [];
   readonly #sharedPeers: SharedPeers;
   readonly #apps: ApplicationTable;
+  readonly #statedRate: Told["statedRate"];
   readonly #keyFetcher: KeyFetcher;
   /** What applications ask of this KM. */
   readonly #desk: AppRequests;
   readonly #housekeeping: Housekeeping;
+  readonly #reconfiguration: Reconfiguration;
   readonly #intakes = new Map<string, Intake>();
   /** Of links whose key comes from boxes. */
   readonly #exchanges = new Map<string, LinkExchange>();
@@ -115,24 +122,29 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   #isRead = false;
   readonly #stopHealth: () => void;
 
-  private constructor(context: Context, settings: KeyManagerSettings, apps: ApplicationTable) {
+  private constructor(context: Context, settings: KeyManagerSettings, { applications, statedRate }: Told) {
     const { policy, links, paths, strict = new Map<KmId, StrictSettings>() } = settings;
     const extended = settings.peers.filter((id) => !strict.has(id));
     this.context = context;
-    this.#apps = apps;
+    this.#apps = applications;
+    this.#statedRate = statedRate;
+    const ways = new Map(extended.map((id) => [id, paths?.get(id) ?? 1]));
     const quotas = new Quotas(context.clock, (app) => this.#apps.get(app).quota);
     const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
     this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
     this.local = new LocalStock(context, blockBytes, quotas);
-    this.links = new Map(links.map((link) => [link.id, new LinkInventory(context.self, link)]));
+    const inventories = new Map<string, LinkInventory>();
+    for (const link of links) inventories.set(link.id, new LinkInventory(context.self, link));
+    this.links = inventories;
     this.routes = new Routes(context.self, wholeTopology(context.self, settings));
-    this.routeAdmin = new RouteTable(context, this.routes, new Map(extended.map((id) => [id, paths?.get(id) ?? 1])));
-    this.peers = new Map(extended.map((id) => [id, this.#peer(id, quotas)]));
+    this.routeAdmin = new RouteTable(context, this.routes, ways);
+    const peers = new Map(extended.map((id) => [id, this.#peer(id, quotas)]));
+    this.peers = peers;
     this.relays = new RelayNetwork(context, {
       routes: this.routes,
       links: this.links,
       peers: this.peers,
-      paths: (destination) => paths?.get(destination) ?? 1,
+      paths: (destination) => ways.get(destination) ?? 1,
     });
     this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
     const { local, sizes } = this;
@@ -143,7 +155,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     this.#keyFetcher = new KeyFetcher(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     this.multicast = new Multicast(this.#multicastHost(quotas));
-    const { peers, relays, sessions, multicast } = this;
+    const { relays, sessions, multicast } = this;
     const checkWorking = () => this.#checkWorking();
     this.#desk = new AppRequests(context, {
       ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, strict: this.strict, keyFetcher: this.#keyFetcher },
@@ -161,9 +173,19 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       checkWorking,
     });
     this.#housekeeping = new Housekeeping(context, this);
+    this.#reconfiguration = new Reconfiguration({
+      ...{ context, policy: context.policy, quotas, peers, links: inventories, paths: ways },
+      ...{ routes: this.routes, routeAdmin: this.routeAdmin, relays: () => this.relays },
+      newPeer: (id) => this.#peer(id, quotas),
+      drop: (peer, why) => this.peerEvents.drop(peer, why),
+    });
     const changed = () => this.#healthChanged();
     const homes = () => this.#homesChanged();
-    const stopListening = [context.vault.onHealth(changed), context.audit.onChange(changed), apps.onChange(homes)];
+    const stopListening = [
+      context.vault.onHealth(changed),
+      context.audit.onChange(changed),
+      applications.onChange(homes),
+    ];
     this.#stopHealth = () => {
       for (const stop of stopListening) stop();
     };
@@ -174,9 +196,10 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW), ports.generation === undefined ? 0 : MEMBERS_SKEW_MS);
     const relayLog = new RelayLog(() => ports.clock.wallMs());
-    const own = { boot: ports.random.hex(BOOT_BYTES), policy: settings.policy, ages, relayLog };
-    const { applications = tableOf(ports, settings), ...others } = ports;
-    const manager = new KeyManager({ audit: NO_AUDIT, generation: 0, ...others, ...own }, settings, applications);
+    const own = { boot: ports.random.hex(BOOT_BYTES), policy: ownPolicy(settings), ages, relayLog };
+    const { applications = tableOf(ports, settings), statedRate = () => undefined, ...others } = ports;
+    const context = { audit: NO_AUDIT, generation: 0, ...others, ...own };
+    const manager = new KeyManager(context, settings, { applications, statedRate });
     manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
       const borderRows = readBorderRows(manager.context);
@@ -215,6 +238,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     const peer = new Peer(this.context, id, quotas);
     peer.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
     peer.isServed = this.#apps.areServed(id);
+    peer.statedRate = ({ settings }) => this.#statedRate(settings.id);
     peer.announceSoon = () => this.peerEvents.announceSoon(peer);
     return peer;
   }
@@ -224,7 +248,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       context: this.context,
       quotas,
       keyFetcher: this.#keyFetcher,
-      peers: this.peers.size,
+      peers: () => this.peers.size,
       checkWorking: () => this.#checkWorking(),
       homeOf: (app) => this.#apps.get(app).home,
       pairFor: (home) => this.#sharedPeers.for(home),
@@ -325,6 +349,17 @@ export class KeyManager implements KeyDoor, KeysAdmin {
 
   sessionViews(most: number): readonly SessionView[] {
     return this.sessions.list(most);
+  }
+
+  /** @throws Fault MALFORMED_REQUEST when another configuration cannot be taken without a restart */
+  checkReconfigure(settings: KeyManagerSettings): void {
+    this.#reconfiguration.check(settings);
+  }
+
+  /** Takes another configuration, which was checked; of applications the table has been told. */
+  reconfigure(settings: KeyManagerSettings): void {
+    this.#reconfiguration.take(settings);
+    this.#homesChanged();
   }
 
   /** An application is none any more, or who came as one was not: what it opened ends. */
@@ -462,6 +497,9 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     await this.#housekeeping.stop();
   }
 }
+
+/** A copy that only a reconfiguration changes. */
+const ownPolicy = ({ policy }: KeyManagerSettings): KeysPolicy => ({ ...policy, sessions: { ...policy.sessions } });
 
 /** For a key manager that shares no table with doors, and follows no directory. */
 function tableOf({ self, clock }: Pick<Context, "self" | "clock">, { policy, apps }: KeyManagerSettings) {

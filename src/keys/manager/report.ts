@@ -11,15 +11,17 @@ export function reportOf(keys: KeyManager): KeysReport {
   const nowMs = keys.context.clock.monotonicMs();
   const { initiator, destination } = keys.sessions.sizes;
   return {
-    links: [...keys.links.values()].map((link) => linkFacts(link, nowMs)),
+    links: [...keys.links.values()].filter(isConfigured).map((link) => linkFacts(link, nowMs)),
     peers: [
       localFacts(keys),
-      ...[...keys.peers.values()].map((peer) => peerFacts(keys, peer)),
+      ...[...keys.peers.values()].filter(isConfigured).map((peer) => peerFacts(keys, peer)),
       ...[...keys.strict].map(strictFacts),
     ],
     sessions: { initiator, destination },
   };
 }
+
+const isConfigured = (one: { readonly isConfigured: boolean }): boolean => one.isConfigured;
 
 /** What `KeyManager.progress` gives. */
 export function progressOf(keys: KeyManager): KeysProgress {

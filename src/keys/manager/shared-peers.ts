@@ -46,7 +46,8 @@ export class SharedPeers {
   for(home: KmId): Peer | LocalStock {
     if (this.#parts.strict.get(home) !== undefined) throw notWithStrict(home);
     const pair = this.of(home);
-    if (pair === undefined) throw new Fault("NO_ROUTE", { text: `${home} is no peer of this KM` });
+    const isLeft = pair instanceof Peer && !pair.isConfigured;
+    if (pair === undefined || isLeft) throw new Fault("NO_ROUTE", { text: `${home} is no peer of this KM` });
     if (pair instanceof Peer && pair.unreachable !== undefined) throw pair.unreachable;
     return pair;
   }

@@ -46,6 +46,8 @@ export class Peer implements Filling {
   generation = 0;
   /** Serials given up are told over this connection, for others than the destination could change them in a relay. */
   hasAbandoned = false;
+  /** Whether the configuration still has it. Of one that it has no more nothing is asked, and its key only ages. */
+  isConfigured = true;
   /** Whether applications here and there may ask for keys with one another: a stock is kept ready for them. */
   isServed = true;
   relays: Relays = { kick: () => {}, stop: () => Promise.resolve() };

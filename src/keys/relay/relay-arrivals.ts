@@ -44,7 +44,8 @@ export class RelayArrivals {
 
   async #accept(from: Peer, offer: RelayOffer, relayHop: RelayHop): Promise<RelayConfirmation> {
     const source = this.#peers.get(offer.source);
-    if (source === undefined) throw new Fault("NOT_ON_ROUTE", { text: `${offer.source} is no peer of this KM` });
+    if (source?.isConfigured !== true)
+      throw new Fault("NOT_ON_ROUTE", { text: `${offer.source} is no peer of this KM` });
     const takeBlocks = checkIncoming(this.#context, from, offer);
     if (isPart(offer)) {
       const position = this.#assemblies.position(source, offer);

@@ -37,26 +37,38 @@ export interface NetworkParts {
 export class RelayNetwork {
   readonly arrivals: RelayArrivals;
   readonly choice: RouteChoice;
+  readonly #context: Context;
   readonly #parts: NetworkParts;
   readonly #faults: HopFaults;
-  readonly #turns: ReadonlyMap<LinkInventory, BlockScheduler>;
-  readonly #chains: readonly PadChain[];
+  readonly #turns = new Map<LinkInventory, BlockScheduler>();
+  readonly #chains: PadChain[] = [];
+  readonly #sources: SourceRelays[] = [];
 
   constructor(context: Context, parts: NetworkParts) {
     const { links, peers } = parts;
+    this.#context = context;
     this.#parts = parts;
     this.#faults = new HopFaults(context.clock, () => this.#kickAll());
     this.choice = new RouteChoice(context, { ...parts, faults: this.#faults });
-    const isUp = ({ settings }: LinkInventory) => peers.get(settings.peer)?.isSynchronised === true;
-    this.#turns = new Map([...links.values()].map((link) => [link, new BlockScheduler(link, () => isUp(link))]));
-    this.#chains = [...this.#turns].map(([link, turns]) => new PadChain(context.clock, link, turns));
-    for (const peer of peers.values()) this.#join(context, peer);
+    for (const link of links.values()) this.joinLink(link);
+    for (const peer of peers.values()) this.joinPeer(peer);
     const transits = new Transits(context, { peers, chainTo: (neighbour) => this.#chainTo(neighbour) });
     this.arrivals = new RelayArrivals(context, peers, { transits, assemblies: new PartAssemblies(context) });
   }
 
-  #join(context: Context, peer: Peer): void {
-    const relays = new SourceRelays(context, peer, this.choice, (link) => this.#turnsOf(link));
+  /** A link from which blocks may be taken, from now on. */
+  joinLink(link: LinkInventory): void {
+    const isUp = (): boolean => this.#parts.peers.get(link.settings.peer)?.isSynchronised === true;
+    const turns = new BlockScheduler(link, isUp);
+    this.#turns.set(link, turns);
+    this.#chains.push(new PadChain(this.#context.clock, link, turns));
+    for (const relays of this.#sources) turns.join(relays);
+  }
+
+  /** A KM to which keys are relayed, from now on. */
+  joinPeer(peer: Peer): void {
+    const relays = new SourceRelays(this.#context, peer, this.choice, (link) => this.#turnsOf(link));
+    this.#sources.push(relays);
     for (const turns of this.#turns.values()) turns.join(relays);
     peer.relays = relays;
     peer.ways = {
@@ -93,6 +105,15 @@ export class RelayNetwork {
     for (const chain of this.#chains) {
       if (chain.link.settings.peer === km) chain.failAll(new Fault("PEER_UNAVAILABLE", { failedAt: km }));
     }
+  }
+
+  /** Topology, peers or links are others: routes are chosen anew. */
+  reconfigured(): void {
+    this.choice.forget();
+    for (const chain of this.#chains.filter(({ link }) => !link.isConfigured)) {
+      chain.failAll(new Fault("NO_ROUTE", { text: `the link ${chain.link.settings.id} was removed` }));
+    }
+    this.#kickAll();
   }
 
   /** Token and store are back: what failed before may go now. */

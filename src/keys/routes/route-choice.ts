@@ -95,6 +95,11 @@ export class RouteChoice {
     );
   }
 
+  /** Topology, peers or links are others: everything is looked up anew. */
+  forget(): void {
+    for (const known of [this.#found, this.#unseen, this.#sources]) known.clear();
+  }
+
   #find(known: Map<KmId, Found>, destination: KmId, situation: string, view?: RouteView): readonly Route[] {
     const { routes, paths } = this.#around;
     const given = routes.given(destination);

@@ -46,12 +46,30 @@ export class RouteTable implements RouteAdmin {
         this.#routes.set(destination, routes);
       } catch (thrown) {
         if (!(thrown instanceof Fault)) throw thrown;
-        this.#ports.log.warn(
-          { event: "routes_dropped", destination: id, routes: row.routes, why: thrown.message },
-          "routes that the controller set no longer fit the configuration and are not used",
-        );
+        this.#dropped(id, row.routes, thrown);
       }
     }
+  }
+
+  /** The topology or the peers are others: what was set and does not fit them any more is not used, and said so. */
+  recheck(): void {
+    for (const destination of this.#routes.destinationsSet) {
+      const routes = this.#routes.given(destination) ?? [];
+      try {
+        this.#check(destination, routes);
+      } catch (thrown) {
+        if (!(thrown instanceof Fault)) throw thrown;
+        this.#routes.set(destination, undefined);
+        this.#dropped(destination, writeRoutes(routes), thrown);
+      }
+    }
+  }
+
+  #dropped(destination: string, routes: string, { message }: Fault): void {
+    this.#ports.log.warn(
+      { event: "routes_dropped", destination, routes, why: message },
+      "routes that the controller set no longer fit the configuration and are not used",
+    );
   }
 
   given(destination: KmId): readonly Route[] | undefined {

@@ -12,7 +12,7 @@ export type { Route, RouteView, TopologyLink };
 /** The routes to each destination: the controller's if it has set some, else the topology's. */
 export class Routes {
   readonly self: KmId;
-  readonly topology: Topology;
+  #topology: Topology;
   readonly #set = new Map<KmId, readonly Route[]>();
   readonly #disjoint = new Map<KmId, number>();
   readonly #reachable = new Map<KmId, boolean>();
@@ -20,7 +20,18 @@ export class Routes {
   /** @throws RangeError when a link has a negative cost or joins a KM with itself */
   constructor(self: KmId, topology: readonly TopologyLink[]) {
     this.self = self;
-    this.topology = new Topology(topology);
+    this.#topology = new Topology(topology);
+  }
+
+  get topology(): Topology {
+    return this.#topology;
+  }
+
+  /** The network is another from now on. What the controller has set stays. @throws RangeError as the constructor */
+  change(topology: readonly TopologyLink[]): void {
+    this.#topology = new Topology(topology);
+    this.#disjoint.clear();
+    this.#reachable.clear();
   }
 
   /**
@@ -51,7 +62,7 @@ export class Routes {
     }, 0);
   }
 
-  /** Whether any route leads there. The topology does not change, so what it says is looked up once. */
+  /** Whether any route leads there. The topology changes seldom, so what it says is looked up once. */
   reaches(destination: KmId): boolean {
     if (this.#set.has(destination)) return this.find(destination, 1).length > 0;
     const known = this.#reachable.get(destination) ?? this.find(destination, 1).length > 0;
@@ -70,6 +81,11 @@ export class Routes {
   set(destination: KmId, routes: readonly Route[] | undefined): void {
     if (routes === undefined) this.#set.delete(destination);
     else this.#set.set(destination, routes);
+  }
+
+  /** For which the controller has set routes. */
+  get destinationsSet(): readonly KmId[] {
+    return [...this.#set.keys()];
   }
 
   /** What the controller has set. */

@@ -22,7 +22,7 @@ export interface SessionHost {
   readonly quotas: Quotas;
   readonly keyFetcher: KeyFetcher;
   /** Other KMs that may open sessions here. */
-  readonly peers: number;
+  readonly peers: () => number;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
   checkWorking(): void;
   /** @throws Fault UNKNOWN_APPLICATION */

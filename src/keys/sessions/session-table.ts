@@ -17,7 +17,7 @@ const MAX_REMEMBERED = 1024;
 
 interface TableSettings {
   /** KMs among which the places are shared out; absent where sessions begin here. */
-  readonly peers?: number;
+  readonly peers?: () => number;
   /** Which of a session's applications is at home here. */
   readonly role: SessionRole;
   readonly policy: SessionPolicy;
@@ -41,7 +41,15 @@ export class SessionTable {
     this.#context = context;
     this.#settings = settings;
     const { peers, policy } = settings;
-    this.#perPeer = peers === undefined ? undefined : new FairShares(policy.max, peers);
+    const bounds = (parties: () => number) => ({
+      get places() {
+        return policy.max;
+      },
+      get parties() {
+        return parties();
+      },
+    });
+    this.#perPeer = peers === undefined ? undefined : new FairShares(bounds(peers));
   }
 
   get size(): number {

@@ -72,7 +72,7 @@ export class PeerRequests implements PeerEvents {
     const { peers, relays, strict } = this.#places;
     if (!this.#stopping && strict.connected(connection)) return;
     const peer = peers.get(connection.id);
-    if (peer === undefined || this.#stopping) {
+    if (peer?.isConfigured !== true || this.#stopping) {
       connection.close("no peer of this KM");
       return;
     }

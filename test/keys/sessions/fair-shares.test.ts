@@ -13,14 +13,14 @@ function takesAll(shares: FairShares<string>, party: string): number {
 }
 
 test("issue 17, 4: whoever takes what it can leaves each of the others its share, and one alone may take all", () => {
-  const shares = new FairShares<string>(100, 5);
+  const shares = new FairShares<string>({ places: 100, parties: 5 });
   expect(takesAll(shares, "greedy")).toBe(60);
   expect(["b", "c", "d", "e"].map((party) => takesAll(shares, party))).toEqual([10, 10, 10, 10]);
-  expect(takesAll(new FairShares<string>(100, 1), "alone")).toBe(100);
+  expect(takesAll(new FairShares<string>({ places: 100, parties: 1 }), "alone")).toBe(100);
 });
 
 test("what is given back may be taken again", () => {
-  const shares = new FairShares<string>(4, 2);
+  const shares = new FairShares<string>({ places: 4, parties: 2 });
   expect(takesAll(shares, "a")).toBe(3);
   shares.giveBack("a");
   expect(shares.mayTake("a")).toBe(true);
