@@ -6,7 +6,8 @@ import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { type Complain, checkFiles, checkRelations, type Known } from "./config/checks.ts";
 import { lineFinder, type Path } from "./config/lines.ts";
-import { SCHEMA } from "./config/schema.ts";
+import { type ConfigMerge, mergeConfig } from "./config/reload.ts";
+import { SCHEMA, type Written } from "./config/schema.ts";
 import { configOf } from "./config/typed.ts";
 import type { CertificateName } from "./core/certificate-names.ts";
 import type { AppId, KmId, LinkId } from "./core/ids.ts";
@@ -249,16 +250,44 @@ export class ConfigError extends Error {
  * @throws ConfigError with every complaint, in the order of lines
  */
 export function parseConfig(text: string, file: string, known: Known = {}): NodeConfig {
-  return examine(text, file, (config, complain) => checkRelations(config, known, complain));
+  return read(text, file, (config, complain) => checkRelations(config, known, complain)).config;
 }
 
 /** Reads a configuration file and looks at the files that it names. @throws ConfigError with every complaint */
-export function loadConfig(path: string, known: Known = {}): NodeConfig {
-  return examine(textOf(path), path, (config, complain) => {
-    checkRelations(config, known, complain);
-    checkFiles(config, complain);
-    for (const { table, key, sentence } of known.materials?.(config) ?? []) complain([table, key], sentence);
-  });
+export const loadConfig = (path: string, known: Known = {}): NodeConfig => readConfig(path, known).config;
+
+/** A configuration, and the values of its file with every default, from which it was made. */
+export interface ReadConfig {
+  readonly config: NodeConfig;
+  readonly written: Written;
+}
+
+/** The same with what stands in the file. @throws ConfigError with every complaint */
+export function readConfig(path: string, known: Known = {}): ReadConfig {
+  return read(textOf(path), path, (config, complain) => checkAll(config, known, complain));
+}
+
+/** What runs after a reload of a file that says `next`, and what it changes. @throws ConfigError when it does not fit together */
+export function reloaded(path: string, running: Written, next: Written, known: Known = {}): ReadConfig & ConfigMerge {
+  const merge = mergeConfig(running, next);
+  const lineOf = lineFinder(textOf(path));
+  const complaints: Complaint[] = [];
+  const config = configOf(merge.written, resolve(path));
+  checkAll(config, known, (at, sentence) => complaints.push({ line: lineOf(at), key: written(at), sentence }));
+  if (complaints.length === 0) return { ...merge, config: deepFreeze(config) };
+  // The file itself is right: what is not taken before the next start is in the way of what would be.
+  const rest = merge.changes.filter(({ isTaken }) => !isTaken).map(({ key }) => key);
+  const [first] = complaints;
+  throw new ConfigError(path, [
+    ...complaints,
+    { line: first?.line ?? 1, key: "", sentence: `this needs a restart, with: ${rest.join(", ")}` },
+  ]);
+}
+
+function checkAll(config: NodeConfig, known: Known, complain: Complain): void {
+  checkRelations(config, known, complain);
+  checkFiles(config, complain);
+  for (const { table, key, sentence } of known.materials?.(config) ?? []) complain([table, key], sentence);
 }
 
 function textOf(path: string): string {
@@ -270,7 +299,7 @@ function textOf(path: string): string {
   }
 }
 
-function examine(text: string, file: string, check: (config: NodeConfig, complain: Complain) => void): NodeConfig {
+function read(text: string, file: string, check: (config: NodeConfig, complain: Complain) => void): ReadConfig {
   const lineOf = lineFinder(text);
   const complaints: Complaint[] = [];
   const complain = (path: Path, sentence: string) =>
@@ -286,7 +315,7 @@ function examine(text: string, file: string, check: (config: NodeConfig, complai
     check(config, (path, sentence) => {
       if (!doubtful.has(path[0])) complain(path, sentence);
     });
-    if (complaints.length === 0) return deepFreeze(config);
+    if (complaints.length === 0) return { config: deepFreeze(config), written: rest.output };
   }
   throw new ConfigError(
     file,

@@ -10,7 +10,7 @@ import { openLinuxIndicators } from "../drivers/indicators/linux.ts";
 import { openSystemd } from "../drivers/systemd/notify.ts";
 import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
 import { EXIT } from "./cli/common/exit.ts";
-import { ConfigError, loadConfig, type NodeConfig } from "./config.ts";
+import { ConfigError, type NodeConfig } from "./config.ts";
 import { CopiedLog } from "./control/copied-log.ts";
 import { ConditionTeller } from "./control/health/condition.ts";
 import { Health } from "./control/health/health.ts";
@@ -24,6 +24,8 @@ import { systemClock, systemPace, systemRandom } from "./control/system.ts";
 import { asFault, Fault } from "./core/fault.ts";
 import type { Log, Random } from "./core/ports.ts";
 import type { ConditionDisplay } from "./device/indicators.ts";
+import { materialComplaints } from "./node/credentials.ts";
+import { LiveConfig } from "./node/live-config.ts";
 import { type Given, runNode } from "./node/node.ts";
 import { startFailure } from "./node/start-failure.ts";
 
@@ -38,7 +40,7 @@ function watchParent(stop: AbortController): void {
 }
 
 /** Undefined where neither the configuration nor the board names one. @throws Fault WATCHDOG_UNAVAILABLE when it is required */
-function armWatchdog({ config, health, clock, log, metrics }: Given): WatchdogFeeder | undefined {
+function armWatchdog({ live: { current: config }, health, clock, log, metrics }: Given): WatchdogFeeder | undefined {
   const { required } = config.watchdog;
   const device = config.watchdog.device ?? boardOf(config.node.board)?.watchdog?.device;
   if (device !== undefined && device !== "none") {
@@ -86,17 +88,21 @@ async function syslogOf({ node, syslog }: NodeConfig, ports: Omit<SyslogPorts, "
 async function main(): Promise<void> {
   const [, , file] = process.argv;
   if (file === undefined) throw new Error("usage: main.ts NODE.toml");
-  const config = loadConfig(file, { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES });
+  const known = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES, materials: materialComplaints };
+  const live = new LiveConfig(file, known);
+  const config = live.current;
   using logFile = openLogFile(2);
   const copied = new CopiedLog(logFile);
   const faults = new RecentFaults(copied);
   using log = new UnrepeatedLog(makeLog(config.node.logLevel, faults), systemClock);
+  live.told({ log });
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort(signal));
-  // A terminal that hangs up, or somebody who expects of it what it does elsewhere, must not end a KM out of order.
-  process.on("SIGHUP", () =>
-    log.warn({ signal: "SIGHUP" }, "SIGHUP is ignored: SIGTERM ends this key manager in order"),
-  );
+  process.on("SIGHUP", () => {
+    log.info({ signal: "SIGHUP" }, "SIGHUP: the configuration is read again");
+    // What is wrong with it is logged.
+    live.reload().catch(() => {});
+  });
   process.stdout.on("error", () => {});
   stop.signal.addEventListener("abort", () => setTimeout(() => process.exit(1), FORCED_EXIT_MS).unref());
   watchParent(stop);
@@ -114,7 +120,7 @@ async function main(): Promise<void> {
   await using syslog = await syslogOf(config, { ...world, log, meter: metrics.meter });
   copied.open(syslog);
   if (syslog !== undefined) metrics.collect(syslog.gauges);
-  const base: Given = { config, log, faults, metrics, ...world, health, condition, syslog, stop };
+  const base: Given = { live, log, faults, metrics, ...world, health, condition, syslog, stop };
   let watchdog: WatchdogFeeder | undefined;
   try {
     watchdog = armWatchdog(base);

@@ -1,12 +1,18 @@
 // Makes docs/configuration.md from the schema; `npx vitest run test/config.test.ts -u` writes it.
 
+import { RELOADED } from "../src/config/reload.ts";
 import { SCHEMA } from "../src/config/schema.ts";
 
 const INTRO = `# Configuration
 
 One TOML file per node. \`qkm init\` writes one, \`qkm check NODE.toml\` tells everything that is wrong with it, with line and key.
 Paths are relative to the file's folder. Unknown names are errors; units are in the names (\`_ms\`, \`_s\`, \`_bits\`, \`_bytes\`).
-A listener on port 0 takes any free port, which is of use in tests only. A change takes effect when the KM is started again.
+A listener on port 0 takes any free port, which is of use in tests only.
+
+\`qkm reload NODE.toml\` (SIGHUP, \`reload\` at the console) lets a running KM take a changed file, and every file that it names: all of it
+is checked, and all of it or nothing is taken. Keys with **yes** in the column *reload* are taken then; all others take a restart, and the
+answer names them. Requests under way go on. \`qkm check NEW.toml --against NODE.toml\` tells before what a reload would change. Certificates,
+trust anchors and revocation lists are also taken by themselves, within a minute after their files have changed.
 
 This page is made from the schema in \`src/config/schema.ts\`; a test notices when it is stale.
 `;
@@ -25,7 +31,7 @@ const NOTES: Readonly<Record<string, string>> = {
   sessions:
     "Of the proactive mode (Q.4161 8.2); see [ak.md](ak.md). They hold for the applications at home here, as initiators and as destinations each; the other KM has its own.",
   links:
-    "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in).",
+    "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in). A link of which the store has blocks from before the start comes back with a restart alone; when a link comes or goes, the connection with its other KM is made anew.",
   "links.box":
     'For `driver = "etsi014"` and `"etsi004"`: who this KM is to the vendor\'s box here, and how the boxes name the KM at the other end. See [sources.md](sources.md).',
   controller:
@@ -50,7 +56,8 @@ const NOTES: Readonly<Record<string, string>> = {
   "skip.psk": "Encryptors that have a pre-shared key in place of a certificate.",
   topology:
     "One per link of the network that is not this node's own, so that keys find their way over other KMs. Every KM is told the same links, or those of its part of the network.",
-  peers: "One per other KM that has a link with this one or serves applications that ours talk to.",
+  peers:
+    "One per other KM that has a link with this one or serves applications that ours talk to. Strict peers come and go with a restart alone, and so does a peer of which the store has key from before the start.",
   "apps.certificates":
     "The application's certificates where they are of another make, each by `uri`, `dns`, `sha256`, or `cn` with `issuer`; any of them will do. Without this table it is known by the one URI `urn:qkm:app:<id>`. No certificate may fit two applications. `[ak] trust` and that of each other door must have signed them.",
   apps: "One per application of the network, here and elsewhere, at every KM.",
@@ -76,10 +83,12 @@ function tablesOf(name: string, entry: Entry): readonly string[] {
   const inner = entry.wrapped ?? entry;
   const heading = inner.item ? `[[${name}]]` : `[${name}]`;
   const all = Object.entries(inner.item?.entries ?? inner.entries ?? {});
-  const rows = all.filter(([, value]) => !isTables(value)).map(([key, value]) => row(key, value));
-  const note = NOTES[name] ? `${NOTES[name]}\n\n` : "";
+  const pattern = inner.item ? `${name}[]` : name;
+  const rows = all.filter(([, value]) => !isTables(value)).map(([key, value]) => row(pattern, key, value));
+  const comeAndGo = RELOADED.has(pattern) ? "A reload takes new entries and lets old ones go.\n\n" : "";
+  const note = (NOTES[name] ? `${NOTES[name]}\n\n` : "") + comeAndGo;
   return [
-    `## ${heading}\n\n${note}| key | value | default | meaning |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`,
+    `## ${heading}\n\n${note}| key | value | default | reload | meaning |\n| --- | --- | --- | --- | --- |\n${rows.join("\n")}\n`,
     ...all.filter(([, value]) => isTables(value)).flatMap(([key, value]) => tablesOf(`${name}.${key}`, value)),
   ];
 }
@@ -89,11 +98,14 @@ function isTables(entry: Entry): boolean {
   return (inner.item ?? inner).entries !== undefined;
 }
 
-function row(key: string, entry: Entry): string {
+function row(table: string, key: string, entry: Entry): string {
   const inner = entry.wrapped ?? entry;
   const facts = factsOf(inner);
   const absent = entry.type === "optional" ? (entry.default === undefined ? "–" : code(entry.default)) : "**required**";
-  return `| \`${key}\` | ${allowed(facts, inner)} | ${absent} | ${facts.get("description")} |`;
+  // Lists of tables within an entry are taken with it.
+  const [, list, inside] = /^(\w+)\.(\w+)\[\]$/.exec(table) ?? [];
+  const isTaken = RELOADED.has(`${table}.${key}`) || RELOADED.has(`${list}[].${inside}`);
+  return `| \`${key}\` | ${allowed(facts, inner)} | ${absent} | ${isTaken ? "yes" : "–"} | ${facts.get("description")} |`;
 }
 
 const code = (value: unknown): string => {

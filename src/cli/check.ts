@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { openToken } from "../../drivers/pkcs11/process/open.ts";
+import type { Written } from "../config/schema.ts";
 import type { NodeConfig } from "../config.ts";
 import { makeLog } from "../control/log.ts";
 import { callControl, NotRunning } from "../control/socket/client.ts";
@@ -13,8 +14,10 @@ import { guardLabel } from "../vault/epochs/rollback-guard.ts";
 import type { StoreFindings } from "../vault/store/inspect.ts";
 import { walkStore } from "../vault/store/walk.ts";
 import { plural } from "./common/columns.ts";
+import { askKm } from "./common/control.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
-import { openConfig } from "./run.ts";
+import { changeLines } from "./reload.ts";
+import { openConfig, openWritten, reloadOf } from "./run.ts";
 
 /** Adds `qkm check`. */
 export function registerCheckCommand(program: Command): void {
@@ -28,22 +31,34 @@ export function registerCheckCommand(program: Command): void {
         `Exit code ${EXIT.config} for the configuration, ${EXIT.unavailable} for token and store.`,
     )
     .option("--files", "the configuration and its files alone")
-    .addHelpText("after", "\nExample:\n  qkm check /etc/qkm/node.toml")
+    .option("--against <node.toml>", "the configuration of a KM that runs: what would a reload change, what a restart?")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  qkm check /etc/qkm/node.toml\n  qkm check new.toml --against /etc/qkm/node.toml",
+    )
     .action(check);
 }
 
-async function check(path: string, options: { readonly files?: true }): Promise<void> {
-  const config = openConfig(path, { materials: materialComplaints });
+async function check(path: string, options: { readonly files?: true; readonly against?: string }): Promise<void> {
+  const { config, written } = openWritten(path, { materials: materialComplaints });
   const { node, links, peers, apps } = config;
   const amounts = [plural(links.length, "link"), plural(peers.length, "peer"), plural(apps.length, "application")].join(
     ", ",
   );
   say(`${path} is right: KM ${node.id} on board ${node.board}, ${amounts}`);
+  if (options.against !== undefined) return await compare(path, written, options.against);
   if (options.files) return;
   const running = await reportOf(config);
   const complaints = running === undefined ? await lookInside(config) : complaintsOf(running);
   for (const complaint of complaints) say(`MISSING: ${complaint}`);
   if (complaints.length > 0) throw new CommandError(EXIT.unavailable, `${node.id} cannot work like this.`);
+}
+
+/** What a reload of this file would change at a KM that runs with another one. @throws ConfigError, Fault, CommandError */
+async function compare(path: string, next: Written, against: string): Promise<void> {
+  const { node } = openConfig(against);
+  const running = (await askKm(node.controlSocket, "configuration")) as Written;
+  for (const line of changeLines(reloadOf(path, running, next).changes)) say(line);
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);

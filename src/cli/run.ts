@@ -7,7 +7,9 @@ import type { Command } from "commander";
 import { BOARDS } from "../../boards/index.ts";
 import { DRIVER_NAMES } from "../../drivers/index.ts";
 import type { Known } from "../config/checks.ts";
-import { loadConfig, type NodeConfig } from "../config.ts";
+import type { ConfigMerge } from "../config/reload.ts";
+import type { Written } from "../config/schema.ts";
+import { loadConfig, type NodeConfig, type ReadConfig, readConfig, reloaded } from "../config.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
@@ -16,6 +18,14 @@ const KNOWN = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES };
 /** A node's configuration. @throws ConfigError with every complaint */
 export const openConfig = (path: string, more: Pick<Known, "materials"> = {}): NodeConfig =>
   loadConfig(path, { ...KNOWN, ...more });
+
+/** The same with the values of its file. @throws ConfigError with every complaint */
+export const openWritten = (path: string, more: Pick<Known, "materials">): ReadConfig =>
+  readConfig(path, { ...KNOWN, ...more });
+
+/** What a reload would make of it where `running` is in force. @throws ConfigError when it cannot be taken */
+export const reloadOf = (path: string, running: Written, next: Written): ReadConfig & ConfigMerge =>
+  reloaded(path, running, next, KNOWN);
 
 export function registerRunCommand(program: Command): void {
   program

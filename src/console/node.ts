@@ -114,6 +114,23 @@ export interface RunningKm {
   /** Destroys all blocks of a link, and takes what its module brings from now on. */
   acceptModule(link: string): Promise<void>;
   logLevel(level?: string): Promise<string>;
+  /** Takes the configuration as its file has it now. @throws Fault with every complaint: nothing has changed then */
+  reload(): Promise<ReloadFacts>;
+}
+
+/** A change of the configuration: its key, and `added`, `removed` or `changed`. */
+interface ReloadedKey {
+  readonly key: string;
+  readonly what: string;
+}
+
+/** What a reload has done. */
+export interface ReloadFacts {
+  readonly changed: readonly ReloadedKey[];
+  /** What only the next start takes. */
+  readonly restart: readonly ReloadedKey[];
+  /** Tables that use renewed TLS files. */
+  readonly renewed: readonly string[];
 }
 
 /** Nobody answers at the key manager's control socket. */

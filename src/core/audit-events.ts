@@ -326,6 +326,10 @@ export const AUDIT_EVENTS = {
     id: "who, by the certificate",
     reason: "why: the certificate has expired or is revoked, its authority or its application is known no more",
   }),
+  configuration_changed: event("a reload has taken a change of node.toml", {
+    key: "such as `supply.timeout_ms`, `apps.app-a3`, `apps.app-a3.home`",
+    what: "`added`, `removed` or `changed`",
+  }),
   credentials_renewed: event(
     "certificate, key, trust anchors or revocation lists of a door were read anew and differ",
     {

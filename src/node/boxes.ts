@@ -14,16 +14,20 @@ import { INTAKE_SLOTS } from "./settings.ts";
 interface BoxParts {
   readonly keys: KeyManager;
   readonly vault: OpenVault;
-  /** By link: what `status` shows. */
-  readonly sources: Map<string, Pick<KeySource, "status">>;
   readonly parts: AsyncDisposableStack;
   readonly clock: Clock;
   readonly log: Log;
 }
 
+/** The blocks of a box, and what `status` shows of it. */
+interface OpenBox {
+  readonly feed: BlockFeed;
+  readonly source: Pick<KeySource, "status">;
+}
+
 /** Opens the box of a link; its blocks come when the KM at the other end has them too. @throws Error */
-export async function openBox(link: LinkConfig, box: BoxConfig, given: BoxParts): Promise<BlockFeed> {
-  const { keys, vault, sources, parts, clock, log } = given;
+export async function openBox(link: LinkConfig, box: BoxConfig, given: BoxParts): Promise<OpenBox> {
+  const { keys, vault, parts, clock, log } = given;
   const book = keys.links.get(link.id);
   const where = parseBoxPort(link.port);
   if (book === undefined || where === undefined) throw new Error(`the key manager has no link ${link.id}`);
@@ -33,6 +37,6 @@ export async function openBox(link: LinkConfig, box: BoxConfig, given: BoxParts)
     { ...box, link: link.id, host: where.host, port: where.port, blockBytes: link.blockBytes },
     { clock, log, memory: (bytes) => vault.lockedRegion(bytes) },
   );
-  sources.set(link.id, opened);
-  return parts.use(keys.openExchange(book, (host) => new BlockExchange(host, opened, pool)));
+  const feed = parts.use(keys.openExchange(book, (host) => new BlockExchange(host, opened, pool)));
+  return { feed, source: opened };
 }

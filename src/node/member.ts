@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { openGateway } from "../cluster/gateway.ts";
 import { Member } from "../cluster/member.ts";
-import type { ClusterConfig } from "../config.ts";
+import type { ClusterConfig, NodeConfig } from "../config.ts";
 import { Health, healthGauges } from "../control/health/health.ts";
 import { clusterGauges } from "../control/metrics/km-gauges.ts";
 import { measureLoop, processGauges } from "../control/metrics/loop.ts";
@@ -19,6 +19,7 @@ import { openLmdbStore } from "../vault/store/lmdb-store.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
 import { setAsideIfDamaged } from "../vault/store/set-aside.ts";
 import { NodeCredentials } from "./credentials.ts";
+import { type LiveConfig, type PreparedReload, reloadCommands } from "./live-config.ts";
 import { type Given, openMetricsDoors, runNode } from "./node.ts";
 import { readTls, vaultOptionsOf } from "./settings.ts";
 
@@ -40,7 +41,8 @@ const ASIDE_WITHIN_MS = 7_000;
 
 /** Says `standby` on stdout while it is one, and `ready` as any KM. @throws Error when the store is in use or cannot be opened */
 export async function runMember(given: Given, cluster: ClusterConfig): Promise<void> {
-  const { config, log, stop } = given;
+  const { live, log, stop } = given;
+  const config = live.current;
   const release = ownDirectory(config.node.storeDir);
   let holdBackMs = 0;
   try {
@@ -57,11 +59,8 @@ export async function runMember(given: Given, cluster: ClusterConfig): Promise<v
   }
 }
 
-function openMember(
-  { config, clock, log, metrics }: Given,
-  cluster: ClusterConfig,
-  holdBackMs: number,
-): Promise<Member> {
+function openMember({ live, clock, log, metrics }: Given, cluster: ClusterConfig, holdBackMs: number): Promise<Member> {
+  const config = live.current;
   const { dir, maxBytes } = vaultOptionsOf(config);
   const { member, leaseS } = cluster;
   const etcd = openGateway({
@@ -78,7 +77,8 @@ function openMember(
 
 /** Follows the active member until this one is it: false when the stop came first. */
 async function standBy(given: Given, member: Member): Promise<boolean> {
-  const { config, clock, log, metrics, stop } = given;
+  const { live, clock, log, metrics, stop } = given;
+  const config = live.current;
   await using parts = new AsyncDisposableStack();
   const health = parts.use(new Health(clock));
   const loop = parts.use(measureLoop(clock));
@@ -91,10 +91,12 @@ async function standBy(given: Given, member: Member): Promise<boolean> {
   own.collect(processGauges(loop));
   own.collect(healthGauges(health));
   own.collect(clusterGauges(() => member.report()));
-  parts.use(await startControl(config.node.controlSocket, standbyCommands(report, stop), log));
+  parts.use(await startControl(config.node.controlSocket, standbyCommands(report, live, stop), log));
   const credentials = new NodeCredentials(config, log);
   await openMetricsDoors({ config, metrics: own, log, credentials }, parts);
   given.condition.from(() => "healthy");
+  live.told({ log });
+  parts.defer(live.serve(async (next) => standbyReload(given, credentials, next)));
   process.stdout.write("standby\n");
   log.info({ km: config.node.id, ...member.report() }, "this member stands by");
   return await member.becomeActive(stop.signal);
@@ -154,8 +156,21 @@ function metricsOf(parts: AsyncDisposableStack, metrics: Metrics): Metrics {
   };
 }
 
-function standbyCommands(report: () => KmReport, stop: AbortController): ControlCommands {
+/** What is not for the metrics' door counts when this member is the active one. */
+function standbyReload({ live, log }: Given, credentials: NodeCredentials, next: NodeConfig): PreparedReload {
+  const material = credentials.read(next);
   return {
+    renewed: material.changed,
+    take() {
+      if (next.node.logLevel !== live.current.node.logLevel) log.level = next.node.logLevel;
+      material.take();
+    },
+  };
+}
+
+function standbyCommands(report: () => KmReport, live: LiveConfig, stop: AbortController): ControlCommands {
+  return {
+    ...reloadCommands(live),
     status: async () => report(),
     cluster_status: async () => report().cluster,
     cluster_hand_over: async () => {

@@ -1,10 +1,9 @@
 // One KM: opens its parts in their order, closes them in the reverse.
 
 import { readFileSync } from "node:fs";
-import { DRIVERS, type DriverName } from "../../drivers/index.ts";
 import { openToken } from "../../drivers/pkcs11/process/open.ts";
 import { startAk } from "../ak/server.ts";
-import type { LinkConfig, NodeConfig } from "../config.ts";
+import type { NodeConfig } from "../config.ts";
 import type { AuditWriter, LateAudit } from "../control/audit/audit-writer.ts";
 import { certificateReader } from "../control/certificates.ts";
 import type { ControllerState } from "../control/controller/answers.ts";
@@ -25,28 +24,26 @@ import { startControl } from "../control/socket/socket.ts";
 import { type KmReport, reportOf } from "../control/status.ts";
 import type { SyslogCopy } from "../control/syslog/syslog.ts";
 import type { systemClock, systemRandom } from "../control/system.ts";
-import { asFault, type Fault } from "../core/fault.ts";
+import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
-import type { Secret } from "../core/memory/secret.ts";
 import type { Pace } from "../core/pace.ts";
 import type { Audit, Log } from "../core/ports.ts";
-import type { KeySource } from "../device/key-source.ts";
 import { startEtsi014 } from "../etsi014/server.ts";
 import { ApplicationTable } from "../keys/directory/application-table.ts";
 import { Directory } from "../keys/directory/directory.ts";
 import { KeyManager } from "../keys/manager/key-manager.ts";
 import { StartupGate } from "../keys/manager/startup-gate.ts";
-import { parsePairingKey } from "../kq/pairing.ts";
-import { startKx } from "../kx/peers.ts";
-import { identifier } from "../net/tls/certificate-names.ts";
+import { type Kx, startKx } from "../kx/peers.ts";
 import { type OpenVault, openVault } from "../vault/open.ts";
 import type { Store } from "../vault/store/store.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { lateAudit, openAudit, versionOf } from "./audit.ts";
-import { openBox } from "./boxes.ts";
 import { NodeCredentials } from "./credentials.ts";
+import { NodeLinks } from "./links.ts";
+import { type LiveConfig, reloadCommands } from "./live-config.ts";
 import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
-import { blockBytesOf, checkSlots, INTAKE_SLOTS, settingsOf, vaultOptionsOf } from "./settings.ts";
+import { Identities, prepareReload, type ReloadedParts } from "./reload.ts";
+import { blockBytesOf, checkSlots, settingsOf, vaultOptionsOf } from "./settings.ts";
 
 /** A start that takes longer hangs; a token that is not there may be waited for without an end. */
 const START_WITHIN_MS = 120_000;
@@ -64,7 +61,8 @@ export interface Membership {
 
 /** What a KM is given. */
 export interface Given {
-  readonly config: NodeConfig;
+  /** What node.toml says: what is read of it after the start is asked anew each time. */
+  readonly live: LiveConfig;
   readonly log: SettableLog;
   /** What the log has of warnings and errors. */
   readonly faults: Pick<RecentFaults, "read">;
@@ -85,6 +83,8 @@ export interface Given {
 
 /** What all parts are given. */
 interface Base extends Given {
+  /** As it was at the start. */
+  readonly config: NodeConfig;
   readonly audit: LateAudit;
   /** Of its doors, renewed when their files are. */
   readonly credentials: NodeCredentials;
@@ -99,7 +99,10 @@ interface Node {
   readonly applications: ApplicationTable;
   /** What the controller has told of it. */
   readonly directory: Directory;
-  readonly sources: Map<string, Pick<KeySource, "status">>;
+  /** Who has certificates of another make. */
+  readonly identities: Identities;
+  /** The modules; undefined until the books are read. */
+  links: NodeLinks | undefined;
   keys: KeyManager | undefined;
   /** Those that are closed unless they are configured. */
   more: MoreDoors | undefined;
@@ -109,10 +112,10 @@ interface Node {
   readonly loop: LoopMeasure;
 }
 
-type Reporting = Pick<Given, "config" | "health" | "membership">;
+type Reporting = Pick<Base, "config" | "health" | "membership">;
 
-const report = ({ config, health, membership }: Reporting, { vault, keys, sources, directory }: Node): KmReport => ({
-  ...reportOf(config.node.id, vault.vault.health(), keys, (link) => sources.get(link)?.status()),
+const report = ({ config, health, membership }: Reporting, { vault, keys, links, directory }: Node): KmReport => ({
+  ...reportOf(config.node.id, vault.vault.health(), keys, (link) => links?.source(link)?.status()),
   health: health.read(),
   ...(membership && { cluster: membership.report() }),
   ...(directory.facts().revision > 0 && { directory: directory.facts() }),
@@ -120,8 +123,8 @@ const report = ({ config, health, membership }: Reporting, { vault, keys, source
 
 /** Runs a KM until `stop` is aborted; says `ready` on stdout when all listen. @throws Fault, Error */
 export async function runNode(given: Given): Promise<void> {
-  const credentials = new NodeCredentials(given.config, given.log);
-  const base: Base = { ...lateAudit(given), credentials };
+  const credentials = new NodeCredentials(given.live.current, given.log);
+  const base: Base = { ...lateAudit(given), config: given.live.current, credentials };
   const { config, log, health, stop } = base;
   await using parts = new AsyncDisposableStack();
   const opened = health.task("start", START_WITHIN_MS);
@@ -135,7 +138,8 @@ export async function runNode(given: Given): Promise<void> {
     auditWriter,
     door,
     ...directoryOf(base, vault),
-    sources: new Map(),
+    identities: new Identities(config),
+    links: undefined,
     keys: undefined,
     more: undefined,
     connections: () => ({}),
@@ -155,8 +159,10 @@ export async function runNode(given: Given): Promise<void> {
   const begun = health.task("books", START_WITHIN_MS);
   const keys = await openKeys(base, node, verdict.restored);
   parts.defer(() => stopKeys(node, keys, log));
-  await openKx(base, keys, parts);
-  for (const link of config.links) await openLink(base, node, { link, keys, parts });
+  const kx = parts.use(await openKx(base, keys));
+  node.links = parts.use(linksOf(base, node, keys));
+  for (const link of config.links) await node.links.open(link);
+  parts.defer(serveReloads(base, node, { keys, kx, links: node.links }));
   begun();
   log.info({ event: "ready", km: config.node.id, links: config.links.map(({ id }) => id) }, "ready");
   process.stdout.write("ready\n");
@@ -168,12 +174,31 @@ export async function runNode(given: Given): Promise<void> {
 }
 
 /** The applications of the configuration, and below them those of the controller's directory. */
-function directoryOf({ config, clock, pace, log, audit }: Base, { vault }: OpenVault) {
-  const { quotaBitsPerS, quotaBurstBits, maxAgeMs, fetchWindowMs } = config.supply;
-  const quota = { bitsPerS: quotaBitsPerS, burstBits: quotaBurstBits };
-  const options = { self: config.node.id, clock, quota, formerMs: maxAgeMs + fetchWindowMs, isDirectoryAwaited: true };
+function directoryOf({ config, live, clock, pace, log, audit }: Base, { vault }: OpenVault) {
+  const options = {
+    ...{ self: config.node.id, clock, isDirectoryAwaited: true },
+    get quota() {
+      const { quotaBitsPerS, quotaBurstBits } = live.current.supply;
+      return { bitsPerS: quotaBitsPerS, burstBits: quotaBurstBits };
+    },
+    get formerMs() {
+      const { maxAgeMs, fetchWindowMs } = live.current.supply;
+      return maxAgeMs + fetchWindowMs;
+    },
+  };
   const applications = new ApplicationTable(options, settingsOf(config).apps);
   return { applications, directory: new Directory({ vault, clock, pace, log, audit, applications }) };
+}
+
+/** Reloads are taken from now on, until the function returned is called. */
+function serveReloads(
+  { live, log, credentials, audit }: Base,
+  { vault, applications, identities }: Node,
+  { keys, kx, links }: Pick<ReloadedParts, "keys" | "kx" | "links">,
+): () => void {
+  const parts = { log, credentials, vault, applications, identities, links, keys, kx };
+  live.told({ log, audit });
+  return live.serve((next) => prepareReload(parts, { before: live.current, next }));
 }
 
 /** Renewed certificates, trust anchors and revocation lists are taken as they come. */
@@ -198,6 +223,7 @@ function commandsOf(base: Base, node: Node) {
     ...base.membership?.commands,
     ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
     status: async () => report(base, node),
+    ...reloadCommands(base.live),
     stop: async () => {
       stop.abort("told to stop");
       return {};
@@ -246,7 +272,7 @@ export async function openMetricsDoors(
 async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
   const { config, log, metrics, clock, credentials } = base;
   const admit = (id: string): Fault | undefined => node.applications.admit(id);
-  const doors = { door: node.door, sessions: node.door, admit, identify: identifier(config.apps) };
+  const doors = { door: node.door, sessions: node.door, admit, identify: node.identities.identify };
   const disowned = (id: string): void => node.keys?.disown(appId(id));
   const ports = { ...doors, disowned, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
@@ -303,15 +329,17 @@ function knownApps({ applications }: Node, counts: Pick<ReturnType<ControllerSta
   return [...here, ...told.map((id) => ({ id, home: self }))];
 }
 
-function controllerState({ config, health, faults, metrics, ...rest }: Base, node: Node): ControllerState {
-  const { topology, ak, etsi014, kx, controller } = config;
+function controllerState({ config, live, health, faults, metrics, ...rest }: Base, node: Node): ControllerState {
+  const { ak, etsi014, kx, controller } = config;
   const keys = () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") });
   return {
     report: () => report({ config, health, ...rest }, node),
     desk: () => node.keys?.routeAdmin,
     version: versionOf(readFileSync(new URL("../../package.json", import.meta.url), "utf8")),
     board: config.node.board,
-    topology,
+    get topology() {
+      return live.current.topology;
+    },
     apps: { count: () => node.applications.count, known: () => knownApps(node, keys()) },
     directory: node.directory,
     keys,
@@ -341,12 +369,11 @@ async function openKeys(
   const told = { log, meter: metrics.meter, audit };
   const generation = membership && { generation: membership.generation };
   const { applications } = node;
-  const ports = { self: config.node.id, vault, clock, random, pace, ...told, beats, ...generation, applications };
+  const statedRate = (link: string) => node.links?.source(link)?.status().keyRateBitsPerS;
+  const own = { self: config.node.id, vault, beats, ...generation, applications, statedRate };
+  const ports = { ...own, clock, random, pace, ...told };
   node.directory.restore();
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
-  for (const remote of keys.peers.values()) {
-    remote.statedRate = ({ settings }) => node.sources.get(settings.id)?.status().keyRateBitsPerS;
-  }
   for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
   node.keys = keys;
   node.door.open(keys);
@@ -367,51 +394,17 @@ async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
 async function openKx(
   { config, clock, random, log, metrics, audit, credentials, membership }: Base,
   keys: KeyManager,
-  parts: AsyncDisposableStack,
-): Promise<void> {
+): Promise<Kx> {
   const { kx, peers, node, supply } = config;
   const { defaultKeyBits } = supply;
   const generation = membership?.generation ?? 0;
   const options = { km: node.id, listen: kx.listen, tls: credentials.of("kx"), peers, defaultKeyBits, generation };
-  parts.use(await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit }));
+  return await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit });
 }
 
-/** A link that is opened, and what it belongs to. */
-interface LinkOpening {
-  readonly link: LinkConfig;
-  readonly keys: KeyManager;
-  readonly parts: AsyncDisposableStack;
+function linksOf({ log, metrics, clock, random, stop }: Base, { vault }: Node, keys: KeyManager): NodeLinks {
+  return new NodeLinks({ vault, keys, clock, random, log, meter: metrics.meter, stop });
 }
-
-/** Opens a link's driver and takes its blocks until the stop. */
-async function openLink(base: Base, node: Node, opening: LinkOpening): Promise<void> {
-  const { link, keys } = opening;
-  const { log, stop } = base;
-  const book = keys.links.get(link.id);
-  if (book === undefined) throw new Error(`the key manager has no link ${link.id}`);
-  const feed = await (link.box
-    ? openBox(link, link.box, { ...base, ...node, ...opening })
-    : openModule(base, node, opening));
-  keys.attach(book, feed, stop.signal).catch((err: unknown) => {
-    log.error({ link: link.id, err }, "a defect ended the intake of this link");
-    stop.abort(asFault(err));
-  });
-}
-
-async function openModule(base: Base, node: Node, { link, parts }: LinkOpening): Promise<KeySource> {
-  const { log, metrics, clock, random } = base;
-  const pairingKey = link.pairingKeyFile === undefined ? undefined : parts.use(readPairingKey(link.pairingKeyFile));
-  const pool = node.vault.vault.pool(INTAKE_SLOTS, link.blockBytes);
-  const driver = DRIVERS[link.driver as DriverName];
-  const source = await driver(
-    { ...link, link: link.id, pairingKey },
-    { pool, clock, random, log, meter: metrics.meter },
-  );
-  node.sources.set(link.id, source);
-  return parts.use(source);
-}
-
-const readPairingKey = (path: string): Secret => parsePairingKey(readFileSync(path));
 
 const aborted = (signal: AbortSignal): Promise<undefined> =>
   new Promise((resolve) => {

@@ -45,6 +45,7 @@ export const runningKm = (more: Partial<RunningKm> = {}): RunningKm => ({
   forget: down,
   acceptModule: down,
   logLevel: down,
+  reload: down,
   ...more,
 });
 

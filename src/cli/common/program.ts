@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   audit: async () => (await import("../audit/command.ts")).registerAuditCommand,
   forget: async () => (await import("../anew.ts")).registerForgetCommand,
   "accept-module": async () => (await import("../anew.ts")).registerAcceptModuleCommand,
+  reload: async () => (await import("../reload.ts")).registerReloadCommand,
   zeroise: async () => (await import("../zeroise.ts")).registerZeroiseCommand,
   appliance: async () => (await import("../appliance/command.ts")).registerApplianceCommand,
   module: async () => (await import("../module.ts")).registerModuleCommand,

@@ -6,6 +6,7 @@ import type { RecentFault } from "../../control/recent-faults.ts";
 import { callControl, NotRunning } from "../../control/socket/client.ts";
 import type { KmReport } from "../../control/status.ts";
 import type { SessionView } from "../../keys/report.ts";
+import type { ReloadReport } from "../../node/live-config.ts";
 import { endpointText } from "../provision/node-toml.ts";
 
 /** A person waits for it. */
@@ -23,6 +24,7 @@ export function runningKm(config: () => NodeConfig | undefined): RunningKm {
     setLink: async (link, use) => ((await ask("link", { link, use })) as { readonly changed: boolean }).changed,
     forget: async (peer) => void (await ask("forget", { peer })),
     acceptModule: async (link) => void (await ask("accept_module", { link })),
+    reload: async () => (await ask("reload")) as ReloadReport,
     logLevel: async (level) => ((await ask("log_level", { level })) as { readonly level: string }).level,
   };
 }

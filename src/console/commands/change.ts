@@ -84,8 +84,27 @@ async function installCertificate({ node, print, ask }: Session): Promise<void> 
   await print(await node.installCertificate(`${lines.join("\n")}\n`));
 }
 
+async function reload({ node, print }: Session): Promise<void> {
+  const { changed, restart, renewed } = await node.km.reload();
+  const lines = [
+    ...changed.map(({ key, what }) => `${key} ${what}`),
+    ...renewed.map((table) => `[${table}] uses renewed TLS files`),
+    ...restart.map(({ key, what }) => `${key} ${what}: takes a restart`),
+  ];
+  await print(lines.length === 0 ? ["nothing differs"] : lines);
+}
+
 export const CHANGE: readonly Command[] = [
   ...SET,
+  {
+    words: ["reload"],
+    args: [],
+    role: "operator",
+    about: "take the configuration as its file has it now",
+    more: "All of it is checked, and all of it or nothing is taken; what needs a restart is named. Requests under way go on.",
+    changes: true,
+    run: reload,
+  },
   link(true, "use a link again", "Its blocks are taken in, relayed and accepted as before."),
   link(
     false,

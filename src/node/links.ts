@@ -1,0 +1,138 @@
+// The modules of a node's links: opened at the start, and opened and closed as links come and go with the configuration.
+
+import { readFileSync } from "node:fs";
+import { DRIVERS, type DriverName } from "../../drivers/index.ts";
+import type { LinkConfig, NodeConfig } from "../config.ts";
+import { asFault } from "../core/fault.ts";
+import type { Clock, Log, Meter, Random } from "../core/ports.ts";
+import type { KeySource } from "../device/key-source.ts";
+import type { BlockFeed } from "../keys/links/intake.ts";
+import type { KeyManager } from "../keys/manager/key-manager.ts";
+import { parsePairingKey } from "../kq/pairing.ts";
+import type { LocalVault } from "../vault/local-vault.ts";
+import type { OpenVault } from "../vault/open.ts";
+import { openBox } from "./boxes.ts";
+import { INTAKE_SLOTS } from "./settings.ts";
+
+/** What modules are opened with. */
+export interface LinkPorts {
+  readonly vault: OpenVault;
+  readonly keys: KeyManager;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly meter: Meter;
+  readonly stop: AbortController;
+}
+
+interface OpenLink {
+  readonly link: LinkConfig;
+  readonly feed: BlockFeed;
+  /** What `status` shows. */
+  readonly source: Pick<KeySource, "status">;
+  /** What is closed with it. */
+  readonly parts: AsyncDisposableStack;
+  readonly end: AbortController;
+  /** Resolves when nothing is taken from it any more. */
+  taking: Promise<void>;
+}
+
+/** All modules of a node; dispose it to close them. */
+export class NodeLinks implements AsyncDisposable {
+  readonly #ports: LinkPorts;
+  readonly #open = new Map<string, OpenLink>();
+  /** Locked memory that a link's driver fills; kept for when the link comes back. */
+  readonly #pools = new Map<string, ReturnType<LocalVault["pool"]>>();
+  readonly #closing = new Map<string, Promise<void>>();
+
+  constructor(ports: LinkPorts) {
+    this.#ports = ports;
+  }
+
+  /** Undefined for a link that is not configured. */
+  source(link: string): Pick<KeySource, "status"> | undefined {
+    return this.#open.get(link)?.source;
+  }
+
+  /** Opens a link's driver and takes its blocks until the stop. @throws Error when it cannot be opened */
+  async open(link: LinkConfig): Promise<void> {
+    this.#attach(await this.#opened(link));
+  }
+
+  /** Opens the modules of links that are new; nothing is taken from them yet. @throws Error when one cannot be opened: none is open then */
+  async prepare({ links }: Pick<NodeConfig, "links">): Promise<{ take(): void }> {
+    const added: OpenLink[] = [];
+    try {
+      for (const link of links.filter(({ id }) => !this.#open.has(id))) added.push(await this.#opened(link));
+    } catch (thrown) {
+      for (const one of added) await close(one);
+      throw thrown;
+    }
+    const stays = new Set<string>(links.map(({ id }) => id));
+    return {
+      take: () => {
+        for (const id of this.#open.keys()) if (!stays.has(id)) this.#close(id);
+        for (const one of added) this.#attach(one);
+      },
+    };
+  }
+
+  async #opened(link: LinkConfig): Promise<OpenLink> {
+    await this.#closing.get(link.id);
+    await using parts = new AsyncDisposableStack();
+    const opened = await (link.box ? openBox(link, link.box, { ...this.#ports, parts }) : this.#module(link, parts));
+    return { link, ...opened, parts: parts.move(), end: new AbortController(), taking: Promise.resolve() };
+  }
+
+  async #module(link: LinkConfig, parts: AsyncDisposableStack): Promise<Pick<OpenLink, "feed" | "source">> {
+    const { clock, random, log, meter } = this.#ports;
+    const { id, pairingKeyFile, driver } = link;
+    const pairingKey =
+      pairingKeyFile === undefined ? undefined : parts.use(parsePairingKey(readFileSync(pairingKeyFile)));
+    const open = DRIVERS[driver as DriverName];
+    const pool = this.#pool(link);
+    const source = parts.use(await open({ ...link, link: id, pairingKey }, { pool, clock, random, log, meter }));
+    return { feed: source, source };
+  }
+
+  #pool({ id, blockBytes }: LinkConfig): ReturnType<LocalVault["pool"]> {
+    const name = `${id} ${blockBytes}`;
+    const pool = this.#pools.get(name) ?? this.#ports.vault.vault.pool(INTAKE_SLOTS, blockBytes);
+    this.#pools.set(name, pool);
+    return pool;
+  }
+
+  #attach(one: OpenLink): void {
+    const { keys, log, stop } = this.#ports;
+    const { id } = one.link;
+    const book = keys.links.get(id);
+    if (book === undefined) throw new Error(`the key manager has no link ${id}`);
+    this.#open.set(id, one);
+    const signal = AbortSignal.any([one.end.signal, stop.signal]);
+    one.taking = keys.attach(book, one.feed, signal).catch((err: unknown) => {
+      log.error({ link: id, err }, "a defect ended the intake of this link");
+      stop.abort(asFault(err));
+    });
+  }
+
+  #close(id: string): void {
+    const one = this.#open.get(id);
+    if (one === undefined) return;
+    this.#open.delete(id);
+    const closed = close(one)
+      .catch((err: unknown) => this.#ports.log.error({ link: id, err }, "the module of this link could not be closed"))
+      .finally(() => this.#closing.delete(id));
+    this.#closing.set(id, closed);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // What was taken last ends with the key manager, which may wait for its token.
+    for (const one of [...this.#open.values()].reverse()) await close({ ...one, taking: Promise.resolve() });
+  }
+}
+
+async function close({ parts, end, taking }: OpenLink): Promise<void> {
+  end.abort();
+  await parts[Symbol.asyncDispose]();
+  await taking;
+}

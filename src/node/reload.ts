@@ -1,0 +1,80 @@
+// How a running KM takes another configuration: everything is prepared and checked first, then taken in one turn of the event loop.
+
+import type { NodeConfig } from "../config.ts";
+import type { SettableLog } from "../control/log.ts";
+import { Fault, malformed } from "../core/fault.ts";
+import type { ApplicationTable } from "../keys/directory/application-table.ts";
+import type { KeyManager } from "../keys/manager/key-manager.ts";
+import type { Kx } from "../kx/peers.ts";
+import { type Identify, identifier } from "../net/tls/certificate-names.ts";
+import type { OpenVault } from "../vault/open.ts";
+import type { NodeCredentials } from "./credentials.ts";
+import type { NodeLinks } from "./links.ts";
+import type { PreparedReload } from "./live-config.ts";
+import { blockBytesOf, checkSlots, settingsOf } from "./settings.ts";
+
+/** The parts of a node that a reload changes. */
+export interface ReloadedParts {
+  readonly log: SettableLog;
+  readonly credentials: NodeCredentials;
+  readonly vault: OpenVault;
+  readonly applications: ApplicationTable;
+  readonly identities: Identities;
+  readonly links: Pick<NodeLinks, "prepare">;
+  readonly keys: KeyManager;
+  readonly kx: Kx;
+}
+
+/** Knows applications by certificates of other makes, as the configuration has them now. */
+export class Identities {
+  #identify: Identify | undefined;
+
+  constructor({ apps }: Pick<NodeConfig, "apps">) {
+    this.#identify = identifier(apps);
+  }
+
+  change({ apps }: Pick<NodeConfig, "apps">): void {
+    this.#identify = identifier(apps);
+  }
+
+  readonly identify: Identify = (certificate) => this.#identify?.(certificate);
+}
+
+/** @throws Fault, Error when something cannot be taken before a restart: nothing has changed then */
+export async function prepareReload(
+  parts: ReloadedParts,
+  { before, next }: { readonly before: NodeConfig; readonly next: NodeConfig },
+): Promise<PreparedReload> {
+  const { log, credentials, vault, applications, identities, links, keys, kx } = parts;
+  checkSizes(before, next, vault);
+  const settings = settingsOf(next);
+  keys.checkReconfigure(settings);
+  const material = credentials.read(next);
+  const modules = await links.prepare(next);
+  return {
+    renewed: material.changed,
+    take() {
+      if (next.node.logLevel !== before.node.logLevel) log.level = next.node.logLevel;
+      identities.change(next);
+      applications.configure(settings.apps);
+      keys.reconfigure(settings);
+      modules.take();
+      kx.change(next.peers);
+      material.take();
+      credentials.lookAgain();
+      for (const { id, home } of before.apps) if (applications.homeOf(id) !== home) keys.disown(id);
+    },
+  };
+}
+
+/** Locked memory is laid out at the start. @throws Fault MALFORMED_REQUEST */
+function checkSizes(before: NodeConfig, next: NodeConfig, vault: OpenVault): void {
+  if (blockBytesOf(next) > blockBytesOf(before)) {
+    throw malformed("blocks of this size need a restart: the memory for them is laid out at a start");
+  }
+  try {
+    checkSlots(next, vault);
+  } catch (cause) {
+    throw new Fault("MALFORMED_REQUEST", { text: cause instanceof Error ? cause.message : String(cause), cause });
+  }
+}

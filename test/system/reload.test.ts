@@ -1,0 +1,149 @@
+// Design 15: a running KM takes another configuration, all of it or nothing, and requests under way go on.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { reload, rewrite } from "./support/config-file.ts";
+import { eventually } from "./support/eventually.ts";
+import { akFetch, akSupply } from "./support/keys.ts";
+import { type Network, startNetwork } from "./support/network.ts";
+import { PAIR } from "./support/plan.ts";
+
+let network: Network;
+beforeAll(async () => {
+  network = await startNetwork(PAIR);
+  await network.stocked();
+});
+afterAll(async () => {
+  await network?.[Symbol.asyncDispose]();
+});
+
+const keysOf = (told: readonly { readonly key: string; readonly what: string }[]): readonly string[] =>
+  told.map(({ key, what }) => `${key} ${what}`);
+
+test("nothing differs: nothing is changed", async () => {
+  expect(await reload(network.km("km-a"))).toEqual({ changed: [], restart: [], renewed: [] });
+});
+
+test("one mistake changes nothing, and line and key are told", async () => {
+  const km = network.km("km-a");
+  const before = readFileSync(km.configPath, "utf8");
+  rewrite(km, (tables) => {
+    tables.apps = tables.apps.filter(({ id }) => id !== "app-a2");
+    tables.supply = { ...(tables.supply as object), timeout_ms: 0, stock_low: 3 };
+  });
+  const line =
+    readFileSync(km.configPath, "utf8")
+      .split("\n")
+      .findIndex((one) => one.startsWith("timeout_ms")) + 1;
+  await expect(reload(km)).rejects.toMatchObject({
+    code: "MALFORMED_REQUEST",
+    message: expect.stringContaining(`${km.configPath}:${line}: supply.timeout_ms: must be at least 1`),
+  });
+  expect(await km.control("configuration")).toMatchObject({ supply: { timeout_ms: 5_000, stock_low: 4 } });
+  const keys = await network.app("app-a2").encKeys("app-b1");
+  expect(keys).toHaveLength(1);
+  writeFileSync(km.configPath, before);
+});
+
+test("an application that is removed is cut off, its partner's requests for it are refused; it comes back", async () => {
+  const [a, b] = [network.km("km-a"), network.km("km-b")];
+  await using client = await network.app("app-b2").connectAk();
+  await using stays = await network.app("app-b1").connectAk();
+  const entries: Record<string, unknown>[] = [];
+  const remove = (tables: { apps: Record<string, unknown>[] }): void => {
+    entries.splice(0, entries.length, ...tables.apps.filter(({ id }) => id === "app-b2"));
+    tables.apps = tables.apps.filter(({ id }) => id !== "app-b2");
+  };
+  for (const km of [a, b]) rewrite(km, remove);
+  for (const km of [a, b]) expect(keysOf((await reload(km)).changed)).toEqual(["apps.app-b2 removed"]);
+  await expect(akSupply(client, "app-a1")).rejects.toThrow();
+  await expect(network.app("app-a1").encKeys("app-b2")).rejects.toMatchObject({ status: 400 });
+  expect(await akSupply(stays, "app-a1")).toHaveLength(1);
+  for (const km of [a, b]) rewrite(km, (tables) => void tables.apps.push(...entries));
+  for (const km of [a, b]) expect(keysOf((await reload(km)).changed)).toEqual(["apps.app-b2 added"]);
+  const [key] = await network.app("app-a1").encKeys("app-b2");
+  expect(await network.app("app-b2").decKeys("app-a1", [key?.id ?? ""])).toEqual([key]);
+});
+
+test("an application that moves is served at its new home, and told of it at the old one", async () => {
+  const [a, b] = [network.km("km-a"), network.km("km-b")];
+  const move = (home: string) => async () => {
+    for (const km of [a, b]) {
+      rewrite(km, ({ apps }) => {
+        for (const app of apps) if (app.id === "app-a2") app.home = home;
+      });
+      expect(keysOf((await reload(km)).changed)).toEqual(["apps.app-a2.home changed"]);
+    }
+  };
+  await move("km-b")();
+  await expect(network.app("app-a2").encKeys("app-b1")).rejects.toThrow();
+  const [key] = await network.app("app-b1").encKeys("app-a2");
+  expect(key?.key).toHaveLength(32);
+  await move("km-a")();
+  expect(await network.app("app-a2").encKeys("app-b1")).toHaveLength(1);
+});
+
+test("limits, quotas and the log's level change; what needs a restart is named and stays", async () => {
+  const km = network.km("km-a");
+  const before = readFileSync(km.configPath, "utf8");
+  rewrite(km, (tables) => {
+    tables.node = { ...(tables.node as object), log_level: "warn" };
+    tables.ak = { ...(tables.ak as object), max_connections: 100 };
+    for (const app of tables.apps)
+      if (app.id === "app-a1") Object.assign(app, { quota_burst_bits: 512, quota_bits_per_s: 8 });
+  });
+  const { changed, restart } = await reload(km);
+  expect(keysOf(changed).toSorted()).toEqual([
+    "apps.app-a1.quota_bits_per_s added",
+    "apps.app-a1.quota_burst_bits added",
+    "node.log_level changed",
+  ]);
+  expect(keysOf(restart)).toEqual(["ak.max_connections changed"]);
+  expect(await km.control("log_level")).toEqual({ level: "warn" });
+  await expect(network.app("app-a1").encKeys("app-b1", { number: 3 })).rejects.toMatchObject({ status: 503 });
+  writeFileSync(km.configPath, before);
+  await reload(km);
+  expect(await network.app("app-a1").encKeys("app-b1", { number: 3 })).toHaveLength(3);
+});
+
+test("SIGHUP is a reload; what is wrong is logged", async () => {
+  const km = network.km("km-b");
+  const [from, { pid }] = [km.logBytes, km];
+  const before = readFileSync(km.configPath, "utf8");
+  writeFileSync(km.configPath, `${before}\nwhat = 1\n`);
+  process.kill(pid, "SIGHUP");
+  await eventually("the log has the refusal", () => km.logLines(from).some(({ event }) => event === "reload_refused"));
+  writeFileSync(km.configPath, before);
+  process.kill(pid, "SIGHUP");
+  await eventually("the log has the reload", () => km.logLines(from).some(({ event }) => event === "reloaded"));
+  expect([km.pid, (await km.status()).ready]).toEqual([pid, true]);
+});
+
+test("a link and a peer leave and come back while others are served", async () => {
+  const km = network.km("km-a");
+  const before = readFileSync(km.configPath, "utf8");
+  rewrite(km, (tables) => {
+    tables.links = [];
+  });
+  expect(keysOf((await reload(km)).changed)).toEqual(["links.ab removed"]);
+  expect((await km.status()).links).toEqual([]);
+  expect(await network.app("app-a1").encKeys("app-a2")).toHaveLength(1);
+  writeFileSync(km.configPath, before);
+  expect(keysOf((await reload(km)).changed)).toEqual(["links.ab added"]);
+  await network.stocked();
+
+  rewrite(km, (tables) => {
+    tables.links = [];
+    tables.peers = [];
+    tables.apps = tables.apps.filter(({ home }) => home === "km-a");
+  });
+  await reload(km);
+  expect((await km.status()).peers.map(({ id }) => id)).toEqual(["km-a"]);
+  writeFileSync(km.configPath, before);
+  await reload(km);
+  await network.stocked();
+  await using b1 = await network.app("app-b1").connectAk();
+  await using a1 = await network.app("app-a1").connectAk();
+  const [key] = await akSupply(a1, "app-b1");
+  expect(await akFetch(b1, "app-a1", [key?.id ?? ""])).toEqual([key]);
+});
