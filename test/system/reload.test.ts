@@ -1,12 +1,15 @@
 // Design 15: a running KM takes another configuration, all of it or nothing, and requests under way go on.
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { reload, rewrite } from "./support/config-file.ts";
 import { eventually } from "./support/eventually.ts";
 import { akFetch, akSupply } from "./support/keys.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
+
+// Links and peers come back, and are synchronised anew.
+vi.setConfig({ testTimeout: 120_000 });
 
 let network: Network;
 beforeAll(async () => {
