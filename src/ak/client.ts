@@ -7,6 +7,7 @@ import type { Log } from "../core/ports.ts";
 import type { Group } from "../core/tls-choices.ts";
 import type { Provenance } from "../core/topology/provenance.ts";
 import { dialAny } from "../net/dial.ts";
+import { Refusal } from "../net/refusal.ts";
 import { identityOf } from "../net/tls/identity.ts";
 import type { TlsMaterial } from "../net/tls/options.ts";
 import { type Answered, type Asking, Dialogue, type RequestName } from "./client/dialogue.ts";
@@ -123,7 +124,10 @@ const TIMEOUT_MS = 30_000;
 /** How long the pause grows before a key manager with several members is dialled again. */
 const MEMBERS_PAUSE_MS = 1_000;
 
-/** @throws Refusal when the other end is not that key manager; Error when there is nobody */
+/**
+ * @throws Refusal when the other end is not that key manager, or the application's own certificate has expired; Error when there
+ * is nobody
+ */
 export async function connectAk(options: AkClientOptions): Promise<AkClient> {
   const { onSession, maxWaitingKeys = 1024, maxSessions = 256, onConnection = silent } = options;
   const stop = new AbortController();
@@ -137,10 +141,18 @@ export async function connectAk(options: AkClientOptions): Promise<AkClient> {
   return new Client(line, incoming, stop, options);
 }
 
-function dialled({ host, port, further = [], tls, km }: AkClientOptions, signal: AbortSignal) {
+async function dialled({ host, port, further = [], tls, km }: AkClientOptions, signal: AbortSignal) {
+  checkOwn(tls);
   const whom = { door: "ak", tls, kind: "km", expect: km, signal } as const;
   const options = { ...whom, groups: groupsHere() } as const;
-  return dialAny([{ host, port }, ...further], options, { log: SILENT, meter: { add: silent } });
+  return await dialAny([{ host, port }, ...further], options, { log: SILENT, meter: { add: silent } });
+}
+
+/** @throws Refusal for a certificate of which every key manager would say the same, but only after its handshake */
+function checkOwn({ certificate }: TlsMaterial): void {
+  const own = new X509Certificate(certificate);
+  if (Date.parse(own.validTo) >= Date.now()) return;
+  throw new Refusal("expired", `it is this application's own, and was valid until ${own.validTo}: have it renewed`);
 }
 
 /** Node 24 is the first that has X25519MLKEM768 in TLS and tells which group was negotiated. */
@@ -225,7 +237,8 @@ class Client implements AkClient {
   }
 
   async #ask<Name extends RequestName>(name: Name, payload: Asking<Name>, { signal }: RequestOptions = {}) {
-    if (this.#requests >= MAX_REQUESTS) throw new AkUnanswered(`${MAX_REQUESTS} requests have no answer yet`, false);
+    if (this.#requests >= MAX_REQUESTS)
+      throw new AkUnanswered(`${MAX_REQUESTS} requests have no answer yet`, "not sent");
     const late = new AbortController();
     const timer = setTimeout(() => {
       late.abort(new Interruption(`there was no answer within ${this.#timeoutMs} ms`));
@@ -252,7 +265,7 @@ class Client implements AkClient {
         return await dialogue.ask(name, payload, limit);
       } catch (thrown) {
         if (!(thrown instanceof AkUnanswered) || limit.aborted) throw thrown;
-        if (thrown.mayBeServed && name !== "sessionCreation") throw thrown;
+        if (thrown.isRefused || (thrown.mayBeServed && name !== "sessionCreation")) throw thrown;
       }
     }
   }

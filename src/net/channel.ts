@@ -6,8 +6,8 @@ export interface ChannelHandler {
   received(chunk: Uint8Array): void;
   /** The unfinished write has ended: another may follow. Called before further bytes are read. */
   drained(): void;
-  /** The connection is gone, from either side. Called once. */
-  closed(reason: string): void;
+  /** The connection is gone, from either side. Called once. `isRefused`: the other end's alert says that it never let us in. */
+  closed(reason: string, isRefused?: boolean): void;
 }
 
 /** One open connection whose other end is known. One unfinished write at a time; reading pauses meanwhile. */

@@ -2,6 +2,7 @@
 
 import type { TLSSocket } from "node:tls";
 import type { Fault } from "../core/fault.ts";
+import { alertWords } from "./tls/alert-words.ts";
 
 /** What Node makes of the peer's certificate. */
 export type Certificate = NonNullable<ReturnType<TLSSocket["getPeerX509Certificate"]>>;
@@ -49,10 +50,17 @@ export function refusalOfVerdict(verdict: string): Refusal {
   return new Refusal(VERDICTS[verdict] ?? "certificate", verdict);
 }
 
+/** What OpenSSL makes of plain text, such as an answer of HTTP. */
+const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNKNOWN_PROTOCOL/;
+
 /** The refusal that an error during the handshake means. */
 export function refusalOfError(error: Error): Refusal {
   const code = "code" in error ? String(error.code) : error.message;
   if (code === "ERR_SSL_PSK_IDENTITY_NOT_FOUND") return new Refusal("psk");
+  if (NO_TLS.test(code))
+    return new Refusal("handshake", `what listens there speaks no TLS: compare the port (${code})`);
+  const words = alertWords(error);
+  if (words !== undefined) return new Refusal("handshake", words);
   return new Refusal(/KEY_SHARE|SHARED_GROUP/.test(code) ? "group" : "handshake", code);
 }
 

@@ -3,6 +3,7 @@
 import type { TLSSocket } from "node:tls";
 import { forgetRegistersSoon } from "../core/memory/registers.ts";
 import type { Channel, ChannelHandler } from "./channel.ts";
+import { alertWords } from "./tls/alert-words.ts";
 import type { Peer } from "./tls/identity.ts";
 
 /** After `close`, the peer has this long to end its side before the socket is destroyed. */
@@ -18,6 +19,8 @@ export class TlsChannel implements Channel {
   readonly #writeMs: number;
   #handler: ChannelHandler | undefined;
   #writing = false;
+  #hasReceived = false;
+  #isRefused = false;
   #writes = 0;
   #deadline: NodeJS.Timeout | undefined;
   /** A chunk that waits for the end of the turn, or of an unfinished write: at most one, since reading stops with it. */
@@ -33,7 +36,11 @@ export class TlsChannel implements Channel {
     this.serverName = peer.serverName;
     this.#socket = socket;
     this.#writeMs = writeMs;
-    socket.on("error", (error) => this.#destroy(`the connection broke: ${error.message}`));
+    socket.on("error", (error) => {
+      const words = alertWords(error);
+      this.#isRefused = words !== undefined && !this.#hasReceived;
+      this.#destroy(words ?? `the connection broke: ${error.message}`);
+    });
     socket.once("end", () => {
       this.#deliverReceived();
       this.close("the peer ended the connection");
@@ -79,6 +86,7 @@ export class TlsChannel implements Channel {
    * are handled one after the other, and each client is woken when most answers are there: a seventh less CPU time a key.
    */
   #received(chunk: Uint8Array): void {
+    this.#hasReceived = true;
     this.#deliverReceived();
     if (this.#ending !== undefined) {
       chunk.fill(0);
@@ -139,7 +147,7 @@ export class TlsChannel implements Channel {
     this.#dropReceived();
     const handler = this.#handler;
     this.#handler = undefined;
-    handler?.closed(this.#ending);
+    handler?.closed(this.#ending, this.#isRefused);
   }
 
   #dropReceived(): void {

@@ -74,6 +74,9 @@ export class Dialogue {
   readonly #ids = new MessageIds(this.#open);
   #heardAtMs = performance.now();
   #endedBecause: string | undefined;
+  #isRefused = false;
+  /** Something has come that may be a frame. */
+  #isAk = false;
 
   /** `silentMs`: a connection that brought nothing for so long, while a request waited in vain, is given up. */
   constructor(channel: Channel, requests: KmRequests, silentMs = SILENT_MS) {
@@ -86,8 +89,8 @@ export class Dialogue {
     channel.start({
       received: (chunk) => this.#received(chunk),
       drained: () => (this.open ? this.#send() : this.#leave()),
-      closed: (reason) => {
-        this.#end(reason);
+      closed: (reason, isRefused = false) => {
+        this.#end(reason, isRefused);
         this.#replies.length = 0;
         resolve(this.#endedBecause ?? reason);
       },
@@ -118,7 +121,8 @@ export class Dialogue {
    */
   ask<Name extends RequestName>(name: Name, payload: Asking<Name>, signal: AbortSignal): Promise<Answered<Name>> {
     return new Promise((resolve, reject) => {
-      if (this.#endedBecause !== undefined) return reject(this.#gone(this.#endedBecause, false));
+      if (this.#endedBecause !== undefined)
+        return reject(this.#gone(this.#endedBecause, this.#isRefused ? "refused" : "not sent"));
       if (signal.aborted) return reject(endedBy(signal, false));
       const abort = (): void => this.#abandon(call, signal);
       const settle = (): void => signal.removeEventListener("abort", abort);
@@ -178,6 +182,12 @@ export class Dialogue {
   #received(chunk: Uint8Array): void {
     if (this.#endedBecause !== undefined) return;
     this.#heardAtMs = performance.now();
+    if (!this.#isAk && isHttp(chunk)) {
+      this.#end("what answers there speaks HTTP, not Ak (Q.4161): compare the port with [ak] of the key manager", true);
+      this.#leave();
+      return;
+    }
+    this.#isAk = true;
     try {
       this.#reader.push(chunk, (frame) => this.#handle(frame));
       this.#send();
@@ -238,20 +248,24 @@ export class Dialogue {
     };
   }
 
-  #end(reason: string): void {
+  #end(reason: string, isRefused = false): void {
     if (this.#endedBecause !== undefined) return;
     this.#endedBecause = reason;
+    this.#isRefused = isRefused;
     const open = [...this.#open.values()];
     this.#open.clear();
     this.#reader.dispose();
-    for (const call of open) call.failed(this.#gone(reason, true));
-    for (const call of this.#waiting.splice(0)) call.failed(this.#gone(reason, false));
+    for (const call of open) call.failed(this.#gone(reason, isRefused ? "refused" : "sent"));
+    for (const call of this.#waiting.splice(0)) call.failed(this.#gone(reason, isRefused ? "refused" : "not sent"));
   }
 
-  #gone(reason: string, sent: boolean): AkUnanswered {
-    return new AkUnanswered(`the connection with the key manager has ended: ${reason}`, sent);
+  #gone(reason: string, end: "sent" | "not sent" | "refused"): AkUnanswered {
+    return new AkUnanswered(`the connection with the key manager has ended: ${reason}`, end);
   }
 }
+
+/** A frame of Ak begins with a version that is no letter. */
+const isHttp = (chunk: Uint8Array): boolean => Buffer.from(chunk.subarray(0, 5)).toString("latin1") === "HTTP/";
 
 const ANSWERS: ReadonlySet<number> = new Set([
   AK.keyResponse.code,

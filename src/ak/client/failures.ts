@@ -22,17 +22,24 @@ export class AkRefusal extends Error {
   }
 }
 
+const ENDS = {
+  sent: "the request may have been served all the same",
+  "not sent": "the request was not sent",
+  refused: "nothing was served",
+} as const;
+
 /** There is no answer: the connection ended first, the time was over, or the client was closed. */
 export class AkUnanswered extends Error {
   override readonly name = "AkUnanswered";
   /** It was sent, so the key manager may have served it: the keys that it asked for may be used up. Ask for others. */
   readonly mayBeServed: boolean;
+  /** This application was not let in, or what answers is no key manager: the next try will end in the same way. */
+  readonly isRefused: boolean;
 
-  constructor(why: string, mayBeServed: boolean, cause?: unknown) {
-    super(`${why}; ${mayBeServed ? "the request may have been served all the same" : "the request was not sent"}`, {
-      cause,
-    });
-    this.mayBeServed = mayBeServed;
+  constructor(why: string, end: "sent" | "not sent" | "refused", cause?: unknown) {
+    super(`${why}; ${ENDS[end]}`, { cause });
+    this.mayBeServed = end === "sent";
+    this.isRefused = end === "refused";
   }
 }
 
@@ -43,4 +50,4 @@ export class Interruption extends Error {
 
 /** What a wait that `signal` ended throws: the caller's own reason, or that there is no answer. */
 export const endedBy = ({ reason }: AbortSignal, sent: boolean): unknown =>
-  reason instanceof Interruption ? new AkUnanswered(reason.message, sent, reason.cause) : reason;
+  reason instanceof Interruption ? new AkUnanswered(reason.message, sent ? "sent" : "not sent", reason.cause) : reason;

@@ -80,7 +80,7 @@ export class IncomingSessions implements KmRequests {
   resume(sessionId: string): IncomingSession {
     const known = this.#sessions.get(sessionId);
     if (known !== undefined) return known;
-    if (this.#closed) throw new AkUnanswered("the client is closed", false);
+    if (this.#closed) throw new AkUnanswered("the client is closed", "not sent");
     if (this.#full) throw new Error(`there are ${this.#limits.maxSessions} sessions already: close one`);
     const session = new Incoming(sessionId, this.#limits.maxWaitingKeys, () => this.#sessions.delete(sessionId));
     this.#sessions.set(sessionId, session);
@@ -173,7 +173,7 @@ class Offer implements SessionOffer {
     const session = this.#open();
     if (this.#answer("success")) return session;
     session.close();
-    throw new AkUnanswered(`the connection ended before session ${this.sessionId} was accepted`, false);
+    throw new AkUnanswered(`the connection ended before session ${this.sessionId} was accepted`, "not sent");
   }
 
   refuse(reason = "the application refuses the session"): void {

@@ -48,7 +48,7 @@ class Pushed implements PushedKey {
     this.#decided = true;
     if (this.#verdict.tell(this.keyId, "success")) return this.#key;
     this.#key[Symbol.dispose]();
-    throw new AkUnanswered(`the connection ended before the key ${this.keyId} was taken`, false);
+    throw new AkUnanswered(`the connection ended before the key ${this.keyId} was taken`, "not sent");
   }
 
   /** Nobody is told: the session may go on elsewhere. */

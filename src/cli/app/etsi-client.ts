@@ -3,6 +3,8 @@
 import { Agent, type RequestOptions, request } from "node:https";
 import type { SuppliedKey } from "../../ak/client.ts";
 import { secretOf } from "../../core/memory/secret.ts";
+import { refusalOfError } from "../../net/refusal.ts";
+import { alertWords } from "../../net/tls/alert-words.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import { parseKeyPayload } from "../../wire/key-payload.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
@@ -49,9 +51,21 @@ function exchange(url: string, options: RequestOptions, body: string): Promise<R
     });
   });
   call.on("timeout", () => call.destroy(new Error(`no answer from ${url} within ${TIMEOUT_MS} ms`)));
-  call.on("error", reject);
+  call.on("error", (error) => reject(explained(error, url)));
   call.end(body);
   return promise;
+}
+
+/** In words that tell what to do, where the key manager has answered nothing. */
+function explained(error: Error, url: string): Error {
+  const code = "code" in error ? String(error.code) : "";
+  const words = alertWords(error);
+  if (words !== undefined) return new CommandError(EXIT.failed, `${url}: ${words}; nothing was served`, error);
+  if (code.startsWith("HPE_")) {
+    const sentence = `what listens at ${url} speaks no HTTP: compare the port with [etsi014] of the key manager.`;
+    return new CommandError(EXIT.failed, sentence, error);
+  }
+  return code.startsWith("ERR_SSL") || code === "EPROTO" ? refusalOfError(error) : error;
 }
 
 /** The keys of a container; zeroes the body. @throws CommandError with what the KM said otherwise */
