@@ -153,6 +153,7 @@ export interface BorderConfig {
   readonly certificates: readonly CertificateName[];
 }
 
+/** `[cluster]`: this member, and the etcd that all members share. */
 export interface ClusterConfig {
   readonly member: string;
   /** The voters of etcd. */
@@ -172,6 +173,7 @@ export interface SyslogConfig {
   readonly maxBytes: number;
 }
 
+/** One of `[[links]]`: a QKD link that ends here. */
 export interface LinkConfig {
   readonly id: LinkId;
   readonly peer: KmId;
@@ -203,6 +205,7 @@ export interface BoxConfig {
   readonly wire: "A" | "B";
 }
 
+/** One of `[[peers]]`: another KM. */
 export interface PeerConfig {
   readonly id: KmId;
   /** Its Kx listeners: one, or one for each of its members. */
@@ -214,6 +217,7 @@ export interface PeerConfig {
   readonly paths: number;
 }
 
+/** One of `[[apps]]`: an application and the KM that is its home. */
 export interface AppConfig {
   readonly id: AppId;
   readonly home: KmId;

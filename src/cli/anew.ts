@@ -9,6 +9,7 @@ interface Options {
   readonly yes?: true;
 }
 
+/** `qkm forget`: destroys what is shared with a peer, and begins anew. */
 export function registerForgetCommand(program: Command): void {
   program
     .command("forget")
@@ -29,6 +30,7 @@ export function registerForgetCommand(program: Command): void {
     });
 }
 
+/** `qkm accept-module`: believes a module pair that counts from an earlier run. */
 export function registerAcceptModuleCommand(program: Command): void {
   program
     .command("accept-module")

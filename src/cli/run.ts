@@ -27,6 +27,7 @@ export const openWritten = (path: string, more: Pick<Known, "materials">): ReadC
 export const reloadOf = (path: string, running: Written, next: Written): ReadConfig & ConfigMerge =>
   reloaded(path, running, next, KNOWN);
 
+/** `qkm run`: one KM in the foreground, by its node.toml. */
 export function registerRunCommand(program: Command): void {
   program
     .command("run")

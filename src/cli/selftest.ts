@@ -10,6 +10,7 @@ import { withNetwork } from "./common/network-option.ts";
 
 const KEYS = 3;
 
+/** `qkm selftest`: asks for a key at each door of each KM and fetches it at the other end. */
 export function registerSelftestCommand(program: Command): void {
   withNetwork(program.command("selftest"))
     .summary("try whether running KMs supply keys")

@@ -24,6 +24,7 @@ interface StatusOptions {
   readonly json?: true;
 }
 
+/** `qkm status`: what one KM, or each of a network, tells of itself. */
 export function registerStatusCommand(program: Command): void {
   withNetwork(program.command("status"))
     .argument("[node.toml]", "one node; without it, the KMs of a network")

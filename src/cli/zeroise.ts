@@ -14,6 +14,7 @@ import { openConfig } from "./run.ts";
 
 const ZEROISE_TIMEOUT_MS = 30_000;
 
+/** `qkm zeroise`: destroys all key of a KM, running or not. */
 export function registerZeroiseCommand(program: Command): void {
   program
     .command("zeroise")

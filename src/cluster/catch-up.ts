@@ -13,6 +13,7 @@ const RECORDS_AT_ONCE = 32;
 /** What has been caught up till then stays, and the next try goes on from there. */
 const CATCH_UP_MS = 30_000;
 
+/** What a member needs to follow the writes of the active one. */
 export interface Following {
   readonly etcd: Etcd;
   readonly layout: Layout;

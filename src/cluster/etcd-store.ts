@@ -17,8 +17,11 @@ const GROUP_BYTES = 1 << 20;
 const GROUP_OPS = 1_000;
 /** What a single change may be, as docs/cluster.md tells etcd's flags. */
 export const LARGEST_CHANGE_BYTES = 9 << 20;
+
+/** Operations of one change at most, below the `--max-txn-ops` that etcd is started with. */
 export const MOST_CHANGE_OPS = 8_000;
 
+/** What the owner's store is opened with. */
 export interface EtcdStoreOptions extends Following {
   /** The owner's create_revision. */
   readonly generation: number;

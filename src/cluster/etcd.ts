@@ -24,6 +24,7 @@ export interface Condition {
   readonly revision: number;
 }
 
+/** Steps that are done if all conditions hold, and reads that are done otherwise. */
 export interface Transaction {
   readonly when: readonly Condition[];
   readonly steps: readonly EtcdOp[];
@@ -38,12 +39,14 @@ export interface Standing {
   readonly revision: number;
 }
 
+/** What became of a transaction, and at which revision. */
 export interface TransactionAnswer extends Standing {
   readonly succeeded: boolean;
   /** Those of the keys read that exist: of `get`, or of `otherwise` when it did not succeed. */
   readonly found: readonly KeyValue[];
 }
 
+/** Which keys to read: all that begin with `prefix`, in pages. */
 export interface RangeQuery {
   readonly prefix: string;
   /** Only keys after this one. */
@@ -53,6 +56,7 @@ export interface RangeQuery {
   readonly revision?: number;
 }
 
+/** One page of keys with their values. */
 export interface RangeAnswer extends Standing {
   readonly found: readonly KeyValue[];
   readonly more: boolean;
@@ -76,6 +80,7 @@ export interface WatchBatch extends Standing {
  */
 export type EtcdFailure = "refused" | "compacted" | "unknown";
 
+/** etcd refused, or did not answer in time: then whether it wrote is unknown. */
 export class EtcdError extends Error {
   override readonly name = "EtcdError";
   readonly failure: EtcdFailure;

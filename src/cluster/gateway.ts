@@ -17,6 +17,7 @@ import {
   type WatchEvent,
 } from "./etcd.ts";
 
+/** Where etcd listens, and the certificates to show there. */
 export interface GatewayOptions {
   /** Base URLs, tried in turn: `https://host:port`. */
   readonly endpoints: readonly string[];
@@ -36,6 +37,7 @@ const LARGEST_ANSWER = 64 << 20;
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** etcd by its JSON gateway (`/v3/…`) over mutual TLS; the next endpoint is tried when one does not answer. */
 export function openGateway({ endpoints, tls, timeoutMs }: GatewayOptions): Etcd {
   const agent = new Agent({
     cert: tls.certificate,

@@ -11,6 +11,7 @@ import { checkName, type StoreOp } from "../vault/store/store.ts";
 import type { BlockId } from "../vault/vault.ts";
 import type { EtcdOp } from "./etcd.ts";
 
+/** The names of one KM's keys in etcd. */
 export interface Layout {
   /** Everything that a standby follows begins so. */
   readonly prefix: string;
@@ -21,6 +22,7 @@ export interface Layout {
   readonly members: string;
 }
 
+/** The names of this KM's keys in etcd. */
 export function layoutOf(km: string): Layout {
   const prefix = `/qkm/${km}/`;
   return {

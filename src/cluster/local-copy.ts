@@ -16,6 +16,7 @@ export interface CopiedTo {
 
 const NOTHING: CopiedTo = { cluster: "", revision: 0 };
 
+/** The copy on this member's disk of what is written in etcd, with the revision up to which it goes. */
 export class LocalCopy {
   readonly #openStore: () => Promise<Store>;
   #store: Store;

@@ -11,6 +11,7 @@ import { openEtcdStore } from "./etcd-store.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { LocalCopy } from "./local-copy.ts";
 
+/** Who this member is, and how long it waits for others. */
 export interface MemberOptions {
   readonly km: string;
   readonly member: string;
@@ -20,6 +21,7 @@ export interface MemberOptions {
   readonly holdBackMs: number;
 }
 
+/** What a member works with. */
 export interface MemberPorts {
   readonly etcd: Etcd;
   /** The local store; opened again when it broke. */
@@ -38,6 +40,7 @@ export interface MemberState {
   readonly revision: number;
 }
 
+/** What status, metrics, console and view show of a member. */
 export interface MemberReport {
   readonly member: string;
   readonly state: "active" | "standby";
@@ -76,6 +79,7 @@ interface Owner {
   readonly generation: number;
 }
 
+/** One member of a KM, from its start as a standby until it is not the owner any more. */
 export class Member implements AsyncDisposable {
   /** Resolves with the reason when this member is not the owner any more. */
   readonly lost: Promise<string>;

@@ -31,6 +31,7 @@ interface Material {
 /** Longest path that a Unix socket can have. */
 const SOCKET_PATH_BYTES = 107;
 
+/** Complains of values that do not fit each other, or what this program knows. */
 export function checkRelations(config: NodeConfig, known: Known, complain: Complain): void {
   checkNode(config, known, complain);
   checkListeners(config, complain);

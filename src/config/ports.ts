@@ -16,6 +16,7 @@ const FOREIGN: Readonly<Record<string, { readonly device: RegExp; readonly sente
   },
 };
 
+/** Complains of ports of links that the driver cannot have, or that two links share. */
 export function checkPorts({ links }: NodeConfig, complain: Complain): void {
   for (const [at, link] of links.entries()) {
     const path = ["links", at, "port"];

@@ -462,4 +462,5 @@ export const SCHEMA = v.strictObject({
   ),
 });
 
+/** The configuration as it is written, after the schema: keys spelt as in the file. */
 export type Written = v.InferOutput<typeof SCHEMA>;

@@ -4,6 +4,7 @@ import type { NodeConfig } from "../config.ts";
 import type { Complain } from "./checks.ts";
 import { once } from "./once.ts";
 
+/** Complains of `[skip]` tables that do not fit the applications. */
 export function checkSkip({ node, apps, skip }: NodeConfig, complain: Complain): void {
   if (skip === undefined) return;
   const systems = once("a remote system", complain);

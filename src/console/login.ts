@@ -12,6 +12,7 @@ export interface FailureCount {
   write(failures: number): void;
 }
 
+/** Asks for name and PIN until both fit; a wrong one costs time. */
 export class Login {
   readonly #operators: () => readonly Operator[];
   readonly #failures: FailureCount;

@@ -3,6 +3,7 @@
 import type { SessionView } from "../keys/report.ts";
 import type { Operator } from "./operators.ts";
 
+/** What the console shows of a link. */
 export interface LinkFacts {
   readonly id: string;
   readonly peer: string;
@@ -20,6 +21,7 @@ export interface LinkFacts {
   readonly padBytes: { readonly out: number; readonly in: number };
 }
 
+/** What the console shows of a peer. */
 export interface PeerFacts {
   readonly id: string;
   readonly reachable: boolean;
@@ -71,6 +73,7 @@ export interface KmFacts {
   readonly sessions: { readonly initiator: number; readonly destination: number };
 }
 
+/** A warning or error of the log, as `show faults` has it. */
 export interface FaultLine {
   readonly level: string;
   /** ISO 8601. */
@@ -79,6 +82,7 @@ export interface FaultLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** An event of the audit log, as `show audit` has it. */
 export interface AuditEntry {
   /** ISO 8601. */
   readonly time: string;
@@ -138,6 +142,7 @@ export class KmDown extends Error {
   override readonly name = "KmDown";
 }
 
+/** The KM as the console sees it; what it does not know is undefined. */
 export interface ConsoleNode {
   /** By its configuration; undefined while there is none. */
   readonly id: string | undefined;

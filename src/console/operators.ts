@@ -2,8 +2,11 @@
 
 /** Whoever may change something, and whoever may look. */
 export const ROLES = ["auditor", "operator"] as const;
+
+/** What an operator may do. */
 export type Role = (typeof ROLES)[number];
 
+/** One line of the operators' file. */
 export interface Operator {
   readonly name: string;
   readonly role: Role;

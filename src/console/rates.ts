@@ -4,6 +4,7 @@ import type { Clock } from "../core/ports.ts";
 import type { ConsoleNode } from "./node.ts";
 import type { Histories } from "./terminal/sparkline.ts";
 
+/** Time between two looks from which a rate is made. */
 export const SAMPLE_MS = 2_000;
 
 /** The function returned ends it. */

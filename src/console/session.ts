@@ -15,6 +15,7 @@ export interface Settings {
   pager: boolean;
 }
 
+/** One operator at one terminal, logged in. */
 export interface Session {
   readonly node: ConsoleNode;
   readonly user: Pick<Operator, "name" | "role">;

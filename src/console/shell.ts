@@ -14,6 +14,7 @@ import { pause } from "./terminal/pause.ts";
 import type { Screen } from "./terminal/screen.ts";
 import { Histories } from "./terminal/sparkline.ts";
 
+/** What a console is made of. */
 export interface ConsoleParts {
   readonly node: ConsoleNode;
   readonly keyboard: Keyboard;

@@ -1,5 +1,6 @@
 // A promise with the functions that settle it, for the client library, which also runs on Node 20: that has no `Promise.withResolvers`.
 
+/** A promise and what settles it. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

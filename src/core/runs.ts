@@ -1,5 +1,6 @@
 // Sets of numbers written in runs, such as `17,20-22`: serials given up, blocks held.
 
+/** Numbers without a gap, both ends among them. */
 export interface Run {
   readonly first: number;
   readonly last: number;

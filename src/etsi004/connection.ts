@@ -35,6 +35,7 @@ const USUAL_TIMEOUT_MS = 5000;
 /** Room for metadata: `{"age":…,"hops":…}` is never longer. */
 export const METADATA_BYTES = 32;
 
+/** What a connection works with. */
 export interface ConnectionPorts {
   readonly streams: StreamDoor;
   readonly clock: Clock;
@@ -51,6 +52,7 @@ interface Call {
   stopTimer: () => void;
 }
 
+/** One connection of an application: its frames in, answers out in the order asked. */
 export class Etsi004Connection implements ChannelHandler {
   readonly #app: AppId;
   readonly #channel: Channel;

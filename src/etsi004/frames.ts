@@ -13,14 +13,18 @@ export type Dialect = "A" | "B";
 
 const VERSIONS: Readonly<Record<Dialect, readonly [number, number, number]>> = { A: [2, 1, 1], B: [1, 0, 1] };
 
+/** Bytes before the payload. */
 export const HEADER_BYTES = 8;
 /** Longest payload of a request: two URIs, a MIME type, or a buffer for metadata. */
 export const MAX_PAYLOAD_BYTES = 16_384;
 
 /** Requests by their service; an answer has the next one. */
 export const SERVICES = { open: 0x02, getKey: 0x04, close: 0x08 } as const;
+
+/** OPEN_CONNECT, GET_KEY or CLOSE. */
 export type Service = keyof typeof SERVICES;
 
+/** One frame as it was read; the payload is lent. */
 export interface Frame {
   readonly dialect: Dialect;
   readonly service: number;

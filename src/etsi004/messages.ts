@@ -26,6 +26,7 @@ const MIME_BYTES = 256;
 const JSON_TYPE = "application/json";
 const NO_ID = "0".repeat(2 * KSID_BYTES);
 
+/** OPEN_CONNECT (ETSI GS QKD 004, clause 6). */
 export interface OpenRequest {
   readonly source: string;
   readonly destination: string;
@@ -35,6 +36,7 @@ export interface OpenRequest {
   readonly id: StreamId | undefined;
 }
 
+/** GET_KEY: a chunk of a stream by its index. */
 export interface GetKeyRequest {
   readonly id: StreamId;
   readonly index: number;
@@ -95,6 +97,7 @@ function frame(dialect: Dialect, service: Service, ...parts: readonly Uint8Array
   return whole;
 }
 
+/** The answer to OPEN_CONNECT: the QoS that is given, or could be. */
 export interface OpenAnswer {
   readonly status: number;
   readonly qos: StreamQos;
@@ -121,6 +124,7 @@ export function getKeyRefusal(dialect: Dialect, status: number, index: number, m
   return frame(dialect, "getKey", u32(status), ...needed);
 }
 
+/** The frame that answers CLOSE. */
 export const closeAnswer = (dialect: Dialect, status: number): Uint8Array => frame(dialect, "close", u32(status));
 
 /** Bytes of a frame with a chunk and metadata. */

@@ -9,6 +9,7 @@ import type { Listener } from "../net/tls-listener.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { type ConnectionPorts, Etsi004Connection } from "./connection.ts";
 
+/** Where the door listens, and its certificates. */
 export interface Etsi004Options extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };

@@ -2,6 +2,7 @@
 
 import type { TLSSocket } from "node:tls";
 import { forgetRegistersSoon } from "../core/memory/registers.ts";
+import { atEndOfTurn } from "../core/turn.ts";
 import type { Channel, ChannelHandler } from "./channel.ts";
 import { alertWords } from "./tls/alert-words.ts";
 import type { Peer } from "./tls/identity.ts";
@@ -23,9 +24,10 @@ export class TlsChannel implements Channel {
   #isRefused = false;
   #writes = 0;
   #deadline: NodeJS.Timeout | undefined;
-  /** A chunk that waits for the end of the turn, or of an unfinished write: at most one, since reading stops with it. */
+  /** A chunk that waits for the end of the turn, or of an unfinished write: at most one. */
   #held: Uint8Array | undefined;
-  #turn: NodeJS.Immediate | undefined;
+  /** Reading stopped, for a chunk waits for an unfinished write. */
+  #isPaused = false;
   /** Set when the end has begun; nothing is read or written after. */
   #ending: string | undefined;
 
@@ -65,7 +67,6 @@ export class TlsChannel implements Channel {
     if (this.#ending !== undefined) throw new Error(`the channel is closed: ${this.#ending}`);
     this.#writing = true;
     this.#writes += 1;
-    if (this.#held !== undefined) this.#socket.pause();
     this.#deadline ??= this.#watch();
     this.#socket.write(bytes, this.#written);
     forgetRegistersSoon();
@@ -90,17 +91,28 @@ export class TlsChannel implements Channel {
     this.#deliverReceived();
     if (this.#ending !== undefined) {
       chunk.fill(0);
-      return;
+    } else if (this.#held === undefined) {
+      this.#held = chunk;
+      atEndOfTurn(this.#endTurn);
+    } else {
+      this.#pause();
+      this.#socket.unshift(chunk);
     }
-    this.#held = chunk;
-    if (this.#writing) this.#socket.pause();
-    else this.#turn ??= setImmediate(this.#endTurn);
   }
 
+  /**
+   * Node tells of the end of a write one turn after it: mostly just now, when the next request is here already. To stop and
+   * begin to read again for each request would cost more than to answer it.
+   */
   readonly #endTurn = (): void => {
-    this.#turn = undefined;
-    this.#deliverReceived();
+    if (this.#writing && this.#held !== undefined) this.#pause();
+    else this.#deliverReceived();
   };
+
+  #pause(): void {
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
 
   /** What arrives may be key: the memory that Node gave it is zeroed once it is handled. */
   #deliverReceived(): void {
@@ -118,7 +130,8 @@ export class TlsChannel implements Channel {
     this.#writing = false;
     if (error || this.#ending !== undefined) return;
     this.#handler?.drained();
-    if (this.#held === undefined || this.#writing || this.#ending !== undefined) return;
+    if (!this.#isPaused || this.#writing || this.#ending !== undefined) return;
+    this.#isPaused = false;
     this.#socket.resume();
     this.#deliverReceived();
   };

@@ -18,6 +18,7 @@ export interface Systems {
   readonly remotes: readonly Remote[];
 }
 
+/** What answers are made from. */
 export interface HandlerPorts {
   readonly door: KeyDoor;
   readonly log: Log;
@@ -29,6 +30,7 @@ interface Call extends HandlerPorts, HttpRequest {
   isAnswered: boolean;
 }
 
+/** Answers the requests of Cisco SKIP: capabilities, key, key by ID, entropy. */
 export const makeHandler =
   (systems: Systems, ports: HandlerPorts): Handler =>
   (asked) =>

@@ -15,6 +15,7 @@ import type { PreSharedKeys } from "../net/tls/pre-shared.ts";
 import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler, type Systems } from "./handler.ts";
 
+/** Where the door listens, whom it knows, and with what. */
 export interface SkipOptions extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -30,6 +31,7 @@ export interface SkipOptions extends DoorTls {
   readonly memory: Uint8Array;
 }
 
+/** What the door works with. */
 export interface SkipPorts extends ServicePorts, HandlerPorts {
   /** Whether an application may connect: one that is homed here. */
   readonly admit: (id: string) => Fault | undefined;
@@ -40,6 +42,7 @@ export interface SkipPorts extends ServicePorts, HandlerPorts {
   readonly audit?: Audit;
 }
 
+/** The door while it is open. */
 export interface SkipServer extends AsyncDisposable {
   readonly port: number;
   /** Connections open or on their way. */

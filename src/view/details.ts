@@ -8,6 +8,7 @@ const text = (value: string | number): Cell => ({ text: typeof value === "number
 const marked = (value: string, mark: NonNullable<Cell["mark"]>): Cell => ({ text: value, mark });
 const goodIf = (condition: boolean, value: string): Cell => marked(value, condition ? "good" : "bad");
 
+/** What the page shows of one KM. */
 export function kmDetail({ id, said, silence }: KnownKm, nowMs: number): Detail {
   if (said === undefined)
     return { title: id, facts: [["state", marked(`does not answer: ${silence}`, "bad")]], tables: [] };
@@ -145,6 +146,7 @@ function certificatesOf({ certificates }: Overview, nowMs: number): DetailTable 
   return table("Certificates", ["door", "use", "subject", "good until", "file"], rows);
 }
 
+/** What the page shows of one link, end by end. */
 export function linkDetail(link: KnownLink): Detail {
   const { id, kms, ends } = link;
   const columns = ["end", "line", "module", "key rate", "QBER", "blocks", "usable", "alarms", "pads out", "pads in"];

@@ -12,6 +12,7 @@ const MOST_APPS = 12;
 const link = (id: string, what: string): string => `link/${id}/${what}`;
 const km = (id: string, what: string): string => `km/${id}/${what}`;
 
+/** What was heard of all KMs in one round. */
 export interface Seen {
   readonly kms: readonly (KnownKm & { readonly summary: KmSummary; readonly appsPerS: ReadonlyMap<string, number> })[];
   readonly links: readonly (KnownLink & { readonly summary: LinkSummary })[];
@@ -71,6 +72,7 @@ export function networkPlots(line: Timeline, { kms, links }: Seen): readonly Plo
   ];
 }
 
+/** Curves of one KM over the last hour. */
 export function kmPlots(line: Timeline, seen: Seen, id: string): readonly Plot[] {
   const own = seen.links.filter((one) => one.kms.includes(id));
   const said = seen.kms.find((one) => one.id === id)?.said;
@@ -107,6 +109,7 @@ export function kmPlots(line: Timeline, seen: Seen, id: string): readonly Plot[]
   ];
 }
 
+/** Curves of one link over the last hour. */
 export function linkPlots(line: Timeline, { kms, id }: KnownLink): readonly Plot[] {
   return [
     plot(line, "Secret key rate", "bit/s", [

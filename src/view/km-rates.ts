@@ -12,6 +12,7 @@ interface Counted {
 /** Rates are over the last answers within this time. */
 const OVER_MS = 4000;
 
+/** Keys per second of each application, from counters that may begin anew. */
 export class KmRates {
   #counted: Counted[] = [];
 

@@ -80,8 +80,10 @@ export interface Series {
   readonly values: readonly (number | null)[];
 }
 
+/** What a curve is measured in. */
 export type Unit = "bit/s" | "ratio" | "blocks" | "keys" | "keys/s" | "ms";
 
+/** One diagram: its curves over a common time axis. */
 export interface Plot {
   readonly title: string;
   readonly unit: Unit;

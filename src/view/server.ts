@@ -6,12 +6,14 @@ import { type Asset, loadAssets } from "./assets.ts";
 import type { NetworkState } from "./network-state.ts";
 import { Streams } from "./streams.ts";
 
+/** The view while it is open. */
 export interface ViewServer extends AsyncDisposable {
   readonly port: number;
   /** Opens the page in one browser; another link follows when it was used. */
   readonly link: string;
 }
 
+/** Where the view listens and what it shows. */
 export interface ViewOptions {
   /** On 127.0.0.1; 0 for any free port. */
   readonly port: number;

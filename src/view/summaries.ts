@@ -3,7 +3,10 @@
 import type { LINK, OVERVIEW, Reported } from "../control/controller/tables.ts";
 import type { KmState, KmSummary, LinkState, LinkSummary } from "./model.ts";
 
+/** A KM's answer to the view's question. */
 export type Overview = Reported<typeof OVERVIEW>;
+
+/** What one end tells of its link. */
 export type LinkTold = Reported<typeof LINK>;
 
 /** One KM as the view knows it. */
@@ -17,6 +20,7 @@ export interface KnownKm {
   readonly keysPerS: number;
 }
 
+/** A link with what each of its ends tells. */
 export interface KnownLink {
   readonly id: string;
   readonly kms: readonly [string, string];
@@ -74,6 +78,7 @@ const SHOWN = 3;
 const listOf = (names: readonly string[]): string =>
   names.length <= SHOWN ? names.join(", ") : `${names.slice(0, SHOWN).join(", ")} and ${names.length - SHOWN} more`;
 
+/** A link in the few words of the map. */
 export function linkSummary({ id, kms, ends, disagreed }: KnownLink): LinkSummary {
   const told = ends.map((end) => end.told);
   const measured = told.map((end) => end.measured_bits_per_s).filter((rate) => rate > 0);

@@ -2,6 +2,8 @@
 
 /** One value every two seconds, for an hour. */
 export const STEP_MS = 2000;
+
+/** Steps that are kept: an hour of two seconds each. */
 export const POINTS = 1800;
 
 /** Figures by name; what was not set in a step is unknown there. Memory: 4 bytes a point, and so many names at most. */

@@ -27,6 +27,7 @@ export interface Authorities {
   get(name: AuthorityName): Promise<Authority>;
 }
 
+/** The certificate authorities of a folder; each is made when it is first asked for. */
 export function authoritiesIn(dir: string, say: Progress): Authorities {
   const open = new Map<AuthorityName, Promise<Authority>>();
   const make = (name: AuthorityName) => {
@@ -69,6 +70,7 @@ export async function provisionMonitor(from: Authorities, id: string, files: Pem
   if (made) say(`certificate of monitor ${id}: ${files.cert}`);
 }
 
+/** Whoever gets a certificate and its key, and the folder that they go to. */
 export interface Identity {
   readonly id: string;
   readonly dir: string;

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { CommandError, EXIT } from "../common/exit.ts";
 import { LogFile } from "./log-file.ts";
 
+/** A process of the reference network: its name and what it runs. */
 export interface ChildPlan {
   readonly name: string;
   /** What is run; the Node that runs us when absent. */
@@ -15,6 +16,7 @@ export interface ChildPlan {
   readonly log: string;
 }
 
+/** What the network hears of its processes. */
 export interface ChildEvents {
   /** A process of this child has said that it is ready: the first, one that was started again, or one once more. */
   ready(child: Child): void;

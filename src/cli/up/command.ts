@@ -32,6 +32,7 @@ interface UpCommandOptions {
   readonly sources?: Source;
 }
 
+/** `qkm up`: the reference network, until Ctrl-C. */
 export function registerUpCommand(program: Command): void {
   withNetworkDir(program.command("up"), `folder of the network (default: ${USUAL_DIR})`)
     .summary("run the reference network km-a ══ km-b ══ km-c")

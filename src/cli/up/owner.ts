@@ -33,6 +33,7 @@ function startOf(pid: number): string | undefined {
 const markOf = (pid: number): ProcessMark => ({ pid, started: startOf(pid) ?? "" });
 const runs = ({ pid, started }: ProcessMark): boolean => started !== "" && startOf(pid) === started;
 
+/** Held by the one command that runs the network of a folder; ends with it. */
 export interface Ownership extends Disposable {
   /** Notes the processes that run now, for whoever comes after a crash. */
   children(pids: readonly number[]): void;

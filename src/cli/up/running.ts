@@ -50,6 +50,7 @@ export interface RunningKm {
   counts: KeyCounts | undefined;
 }
 
+/** A link whose simulated modules run. */
 export interface RunningLink extends LinkPlan {
   readonly child: Child;
 }
@@ -61,6 +62,7 @@ export interface RecentFault {
   readonly sentence: string;
 }
 
+/** What `qkm up` was asked for. */
 export interface UpOptions {
   readonly dir: string;
   /** Of each simulated link. */
@@ -77,6 +79,7 @@ interface RunningVoter {
   readonly child: Child;
 }
 
+/** The processes of a reference network; at dispose they end, the KMs first. */
 export class RunningNetwork implements AsyncDisposable {
   readonly dir: string;
   readonly kms: readonly RunningKm[];

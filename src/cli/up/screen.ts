@@ -4,6 +4,7 @@ import { fitted } from "../common/columns.ts";
 import { type KmView, kmTable, linkTable, memberTable } from "../common/report-tables.ts";
 import type { RecentFault } from "./running.ts";
 
+/** What the live table shows, at one moment. */
 export interface ScreenView {
   readonly dir: string;
   readonly upSeconds: number;
@@ -45,6 +46,8 @@ function duration(seconds: number): string {
 const ESC = "\x1b[";
 /** The terminal's other page, without a cursor; back to the first at the end. */
 export const OPEN_SCREEN = `${ESC}?1049h${ESC}?25l`;
+
+/** Gives the terminal back: cursor shown, main screen. */
 export const CLOSE_SCREEN = `${ESC}?25h${ESC}?1049l`;
 
 /** Draws over what is there, without a flicker. */

@@ -12,6 +12,7 @@ interface ViewOptions {
   readonly port: number;
 }
 
+/** `qkm view`: serves the web page that watches a network. */
 export function registerViewCommand(program: Command): void {
   withNetwork(program.command("view"))
     .argument("[domain.toml]", "KMs, links and certificate, as for `qkm controller`; without it, a running network")

@@ -11,6 +11,7 @@ import { KmClient } from "../controller/km-client.ts";
 /** So that a KM which hangs is shown as silent within two seconds. */
 const ANSWER_MS = 1200;
 
+/** Where the view listens, and which KMs it reads. */
 export interface OpenOptions {
   /** On the loopback address; 0 for any free port. */
   readonly port: number;

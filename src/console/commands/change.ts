@@ -94,6 +94,7 @@ async function reload({ node, print }: Session): Promise<void> {
   await print(lines.length === 0 ? ["nothing differs"] : lines);
 }
 
+/** Commands that change something; operators of the role `operator` alone have them. */
 export const CHANGE: readonly Command[] = [
   ...SET,
   {

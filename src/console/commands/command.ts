@@ -7,6 +7,7 @@ import { cut } from "../terminal/text.ts";
 /** Of what was typed, in a refusal. */
 const SHOWN = 32;
 
+/** A word that the operator fills in. */
 export interface Argument {
   readonly name: string;
   readonly about: string;
@@ -17,6 +18,7 @@ export interface Argument {
   readonly names?: (session: Session) => Promise<readonly string[]>;
 }
 
+/** A command of the console: how it is typed, who may, what it does. */
 export interface Command {
   readonly words: readonly string[];
   readonly args: readonly Argument[];
@@ -32,6 +34,7 @@ export interface Command {
   readonly run: (session: Session, args: readonly string[]) => Promise<void>;
 }
 
+/** What a typed line means, or why it means nothing and what could come next. */
 export type Understood =
   | { readonly command: Command; readonly args: readonly string[] }
   | { readonly problem: string; readonly next: readonly string[] };
@@ -40,6 +43,7 @@ export type Understood =
 export const usageOf = ({ words, args }: Command): string =>
   [...words, ...args.map(({ name, optional }) => (optional ? `[${name}]` : name))].join(" ");
 
+/** The words of a line, without the blanks between them. */
 export const tokensOf = (line: string): string[] => line.split(/\s+/).filter((token) => token !== "");
 
 const fitting = (names: readonly string[], typed: string): readonly string[] =>

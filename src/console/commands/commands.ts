@@ -37,6 +37,7 @@ async function help(session: Session, words: readonly string[]): Promise<void> {
   await session.print(found.flatMap(helpOf));
 }
 
+/** All commands of the console, in the order in which `help` lists them. */
 export const COMMANDS: readonly Command[] = [
   ...SHOW,
   ...WATCH,

@@ -35,6 +35,7 @@ function kmChecks({ km, ready, vault, health, links, peers }: KmFacts): readonly
   ];
 }
 
+/** The outcome of each check, as a table. */
 export const checkLines = (checks: readonly Check[]): string[] =>
   table(
     ["what", "", "found"],

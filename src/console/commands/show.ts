@@ -40,6 +40,7 @@ export function stateOf({ ready, vault, health, cluster }: KmFacts): string {
   return ready ? "ready" : "starting";
 }
 
+/** How a peer stands, in a word or two. */
 export function peerState({ reachable, connected, synchronised, strict }: PeerFacts): string {
   if (!reachable) return "no route";
   if (!connected) return "away";
@@ -200,6 +201,7 @@ export function countOf(text: string | undefined, usual: number, most: number): 
 const COUNT = { name: "N", about: "how many lines", optional: true } as const;
 const PART = { name: "PART", about: "only those that have this in them", optional: true } as const;
 
+/** Commands that only look. */
 export const SHOW: readonly Command[] = [
   show("status", "the key manager, its token, store and memory", statusLines),
   show("links", "links with their QBER, key rate and blocks", linkLines),

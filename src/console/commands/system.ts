@@ -114,6 +114,7 @@ async function selftest(session: Session): Promise<void> {
   await session.print([...checkLines(checks), failed === 0 ? "PASS" : `FAIL: ${failed} of ${checks.length}`]);
 }
 
+/** Commands that concern the machine: self-test, update, restart. */
 export const SYSTEM: readonly Command[] = [
   {
     words: ["selftest"],

@@ -92,6 +92,7 @@ function fitting(lines: readonly string[]): readonly string[] {
   return [...lines.slice(0, ROWS - 1), `… ${lines.length - ROWS + 1} lines more: show links, show stock; ${end}`];
 }
 
+/** The command that draws until a key is pressed. */
 export const WATCH: readonly Command[] = [
   {
     words: ["watch"],

@@ -24,6 +24,7 @@ export class Ended extends Error {
 /** Whole lines that fit what was typed, and what of it they replace, as `node:readline` wants them. */
 export type Completer = (line: string) => Promise<[found: string[], typed: string]>;
 
+/** How a line is asked for. */
 export interface LineOptions {
   readonly prompt: string;
   /** Not echoed, and in no history. */
@@ -49,6 +50,7 @@ const HISTORY = 100;
 
 const isAccepted = (byte: number): boolean => (byte >= 32 && byte < DELETE) || EDITING.has(byte);
 
+/** Makes lines of the bytes that a terminal sends: editing, history, completion. */
 export class Keyboard {
   readonly #write: (text: string) => void;
   #held: number[] = [];

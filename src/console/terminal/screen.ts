@@ -7,6 +7,7 @@ import { type Charset, cut, encoded, printable, WIDTH, wrapped } from "./text.ts
 const MOST_WAITING = 131_072;
 const ESC = "\x1b[";
 
+/** Writes to a terminal: its width, its character set, its end. */
 export class Screen {
   readonly #to: Writable;
   charset: Charset;

@@ -8,12 +8,14 @@ import { type AuditLine, batchHash, linesOf, linkOf, macMessage, NO_HASH, type S
 import { AuditGather } from "./gather.ts";
 import { type Found, type SegmentOptions, Segments } from "./segments.ts";
 
+/** Where the audit log lies, and how long events are gathered. */
 export interface AuditOptions extends SegmentOptions {
   readonly km: string;
   /** How long events are gathered; longer when sealing them takes long. */
   readonly gatherMs: number;
 }
 
+/** What the audit log works with. */
 export interface AuditPorts {
   /** HMAC-SHA256 under the token's audit key. @throws Fault HSM_UNAVAILABLE */
   readonly mac: (message: Uint8Array) => Promise<Uint8Array>;
@@ -49,6 +51,7 @@ const BUSY_PART = 4;
 /** How long a stop waits for the last batch. */
 const STOP_MS = 3000;
 
+/** Gathers events, seals each batch with the token, appends it to the segments (design 10). */
 export class AuditLog implements Audit, AsyncDisposable {
   readonly #options: AuditOptions;
   readonly #ports: AuditPorts;

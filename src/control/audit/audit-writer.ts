@@ -12,6 +12,7 @@ export interface AuditToken {
   counter(label: string, set?: number): Promise<number>;
 }
 
+/** What the audit writer works with. */
 export interface AuditWriterPorts {
   /** @throws Fault HSM_UNAVAILABLE */
   readonly useToken: <T>(job: (token: AuditToken) => Promise<T>) => Promise<T>;
@@ -31,6 +32,7 @@ const STORE_MS = 10_000;
 /** A token's memory wears out: its witness moves at start and stop, and so often. */
 const TOKEN_MS = 3_600_000;
 
+/** The audit log of a running KM: opened with the token's key, asked by control commands. */
 export class AuditWriter implements AsyncDisposable {
   readonly audit: AuditLog;
   readonly #label: string;

@@ -9,6 +9,7 @@ const SEGMENT = /^audit-(\d{15})\.jsonl$/;
 /** The name of the segment whose first seal has that sequence. */
 export const segmentName = (first: number): string => `audit-${String(first).padStart(15, "0")}.jsonl`;
 
+/** One file of the audit log. */
 export interface Segment {
   readonly file: string;
   /** The sequence of its first seal, by its name. */

@@ -43,6 +43,7 @@ export function batchHash(previous: Uint8Array, sequence: number, lines: Uint8Ar
 export const macMessage = (km: string, hash: Uint8Array): Buffer =>
   Buffer.concat([Buffer.from(`qkm audit seal 1\n${km}\n`), hash]);
 
+/** The line that ends a batch. */
 export const sealLine = ({ seal, previous, hash, mac }: Seal): string =>
   `${JSON.stringify({ seal, previous, hash, mac })}\n`;
 
@@ -58,6 +59,7 @@ export interface Batch {
   readonly at: number;
 }
 
+/** What a segment's text consists of. */
 export interface Reading {
   readonly batches: readonly Batch[];
   /** Behind the last seal. */

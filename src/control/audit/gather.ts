@@ -21,6 +21,7 @@ interface Entry {
 const LINE_BYTES = 240;
 const RUN_BYTES = 12;
 
+/** Events that wait for their seal, as the bytes of their lines. */
 export class AuditGather {
   readonly #wallMs: () => number;
   readonly #mostBytes: number;

@@ -10,6 +10,7 @@ import { type Seal, whyBroken } from "./format.ts";
 
 type File = Awaited<ReturnType<typeof fs.open>>;
 
+/** How much room the audit log has, and in which pieces. */
 export interface SegmentOptions {
   readonly dir: string;
   /** Of all segments together; the room kept ahead may come on top. */
@@ -48,6 +49,7 @@ const SEGMENTS = { parts: 16, leastBytes: 256 * 1024, mostBytes: 16 * 1024 * 102
 const unavailable = (text: string, cause?: unknown): Fault => new Fault("AUDIT_UNAVAILABLE", { text, cause });
 const codeOf = (thrown: unknown): string => String((thrown as NodeJS.ErrnoException).code ?? thrown);
 
+/** The files of the audit log: appended, synced, and removed from the oldest on when there is no room. */
 export class Segments implements AsyncDisposable {
   readonly #options: SegmentOptions;
   readonly #segmentBytes: number;

@@ -4,12 +4,14 @@ import { batchesFrom } from "./folder.ts";
 import { type AuditLine, linesOf } from "./format.ts";
 import { parseExtents } from "./gather.ts";
 
+/** A block of a QKD link, as audit events name it. */
 export interface BlockName {
   readonly link: string;
   readonly run: number;
   readonly sequence: number;
 }
 
+/** A KMA-key, as audit events name it. */
 export interface KmaName {
   /** The other KM; the KM's own ID for keys between two applications of it. */
   readonly peer: string;

@@ -7,6 +7,7 @@ import { type Batch, linesOf, NO_HASH, type Seal, whyBroken } from "./format.ts"
 /** Whether each seal was made by the token's audit key. */
 export type SealCheck = (seals: readonly Pick<Seal, "hash" | "mac">[]) => Promise<readonly boolean[]>;
 
+/** What `qkm audit verify` found. */
 export interface Verdict {
   readonly segments: number;
   readonly batches: number;

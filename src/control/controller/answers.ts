@@ -57,6 +57,7 @@ export function deskOf(state: ControllerState): RouteAdmin {
   throw new Fault("HSM_UNAVAILABLE", { text: "the books are not read yet: no security module", retryAfterMs: 1000 });
 }
 
+/** This KM, for `GET …/node`. */
 export function nodeAnswer(state: ControllerState): Reported<typeof NODE> {
   const { version, board, startedMs, apps } = state;
   const { km, ready, vault, peers, sessions, health, cluster } = state.report();
@@ -107,6 +108,7 @@ function sum(values: Iterable<number>): number {
 /** To microseconds. */
 const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;
 
+/** One QKD link, for `GET …/links`. */
 export const linkAnswer = (link: LinkReport): Reported<typeof LINK> => ({
   link: link.id,
   peer: link.peer,
@@ -124,12 +126,14 @@ export const linkAnswer = (link: LinkReport): Reported<typeof LINK> => ({
   alarms: link.alarms,
 });
 
+/** One link of the whole network, as configured here. */
 export const topologyAnswer = ({ id, kms, cost }: TopologyLink): Reported<typeof TOPOLOGY_LINK> => ({
   link: id,
   kms,
   cost,
 });
 
+/** The applications at home here, with what each was supplied. */
 export function appAnswers(state: ControllerState): readonly Reported<typeof APP>[] {
   const { supplied, fetched } = state.keys();
   return state.apps.known().map(({ id, home }) => ({
@@ -143,6 +147,7 @@ export function appAnswers(state: ControllerState): readonly Reported<typeof APP
 /** Longer values of a line's fields are left out of `about`. */
 const LONGEST_VALUE = 100;
 
+/** Warnings and errors of the log with a number above `after`. */
 export const faultAnswers = (state: ControllerState, after = 0): readonly Reported<typeof FAULT>[] =>
   state.faults().flatMap((line) => (line.number > after ? [faultAnswer(line)] : []));
 
@@ -161,6 +166,7 @@ function faultAnswer({ number, time, level, message, fields }: RecentFault): Rep
   };
 }
 
+/** One session of the proactive mode. */
 export const sessionAnswer = (session: SessionView): Reported<typeof SESSION> => ({
   session: session.id,
   role: session.role,
@@ -193,6 +199,7 @@ export function directoryAnswer(directory: DirectoryAdmin, from: number | undefi
 
 const routeAnswer = (transit: Route): Reported<typeof ROUTE> => ({ transit });
 
+/** The KMs for which there may be routes, with what is in stock for each. */
 export function destinationAnswers(state: ControllerState): readonly Reported<typeof DESTINATION>[] {
   const desk = deskOf(state);
   const peers = new Map<string, PeerFacts>(state.report().peers.map((peer) => [peer.id, peer]));
@@ -226,6 +233,7 @@ function peerAnswer(desk: RouteAdmin, km: KmId, peer: PeerFacts): Reported<typeo
   };
 }
 
+/** How relays ended, those with a number above `after`. */
 export const relayAnswers = (desk: RouteAdmin, after = 0): readonly Reported<typeof RELAY>[] =>
   desk.resultsAfter(after).map(relayAnswer);
 
@@ -263,6 +271,7 @@ const relayAnswer = (result: NumberedResult): Reported<typeof RELAY> => ({
   ms: Math.round(result.ms),
 });
 
+/** The routes that a controller has set for a destination; null where it has set none. */
 export const routesAnswer = (desk: RouteAdmin, destination: KmId): Reported<typeof ROUTES_SET> => ({
   destination,
   routes: desk.given(destination)?.map(routeAnswer) ?? null,

@@ -7,6 +7,7 @@ import type { TlsMaterial } from "../../net/tls/options.ts";
 import { listenTls } from "../../net/tls-listener.ts";
 import { type HandlerPorts, handle } from "./handler.ts";
 
+/** Where the controller's door listens, and its certificates. */
 export interface ControllerOptions {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -14,6 +15,7 @@ export interface ControllerOptions {
   readonly tls: TlsMaterial;
 }
 
+/** The controller's door while it is open. */
 export interface ControllerServer extends AsyncDisposable {
   readonly port: number;
   /** Connections open or on their way. */

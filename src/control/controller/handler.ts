@@ -23,6 +23,7 @@ import { readDirectory } from "./directory-body.ts";
 import { readBody, routesOf, type Target, targetOf } from "./request.ts";
 import { RESOURCES, type ResourceName } from "./resources.ts";
 
+/** What answers to a controller are made from. */
 export interface HandlerPorts {
   readonly state: ControllerState;
   readonly log: Log;

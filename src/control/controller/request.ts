@@ -6,6 +6,7 @@ import { type KmId, kmId } from "../../core/ids.ts";
 import type { Route } from "../../core/topology/topology.ts";
 import { BASE, RESOURCES, type ResourceName } from "./resources.ts";
 
+/** Longest body of a request. */
 export const BODY_BYTES = 65_536;
 /** As many as a body holds anyway; what is more fails before its IDs are looked at. */
 const MOST_ITEMS = 1024;

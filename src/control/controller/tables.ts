@@ -28,6 +28,7 @@ const texts = member<readonly string[]>("array of strings");
 const maybeText = member<string | null>("string or null");
 const maybeNumber = member<number | null>("number or null");
 
+/** Members of a route; docs/controller.md is made of these tables. */
 export const ROUTE = {
   transit: texts("the KMs between, in order; empty for the link to a neighbour"),
 } as const satisfies Table;
@@ -53,6 +54,7 @@ export const CLUSTER = {
   others: member<readonly Reported<typeof OTHER_MEMBER>[]>("array of members")("those that run"),
 } as const satisfies Table;
 
+/** Members of the answer about this KM. */
 export const NODE = {
   km: text("this KM's ID"),
   version: text("of qkm"),
@@ -80,6 +82,7 @@ export const NODE = {
   ),
 } as const satisfies Table;
 
+/** Members of the answer about a QKD link that ends here. */
 export const LINK = {
   link: text("the link's ID"),
   peer: text("the KM at its other end"),
@@ -99,12 +102,14 @@ export const LINK = {
   alarms: texts("what the module complains of"),
 } as const satisfies Table;
 
+/** Members of the answer about a link of the network. */
 export const TOPOLOGY_LINK = {
   link: text("the link's ID"),
   kms: texts("the KMs at its two ends"),
   cost: number("what a route over it costs"),
 } as const satisfies Table;
 
+/** Members of the answer about a KM to which keys are relayed. */
 export const DESTINATION = {
   km: text("the KM's ID"),
   reachable: flag("a route leads to it"),

@@ -2,12 +2,16 @@
 
 /** Values of identities are qualified by the module that defines them (RFC 7951 6.8). */
 export const TYPES = "etsi-qkd-node-types";
+
+/** The YANG module of ETSI GS QKD 015. */
 export const MODULE = "etsi-qkd-sdn-node";
 
 type Identity<Name extends string> = `${typeof TYPES}:${Name}`;
 
+/** An identity of the model's types, as JSON spells it (RFC 7951 6.8). */
 export const identity = <Name extends string>(name: Name): Identity<Name> => `${TYPES}:${name}`;
 
+/** `qkd_node`. */
 export interface QkdNode {
   readonly qkdn_id: string;
   readonly qkdn_status: Identity<"NEW" | "OPERATING" | "FAILURE">;
@@ -23,6 +27,7 @@ export interface QkdNode {
   readonly qkd_links: { readonly qkd_link: readonly QkdLink[] };
 }
 
+/** `qkd_app`: an application entry. */
 export interface QkdApp {
   readonly app_id: string;
   readonly app_status: Identity<"ON">;
@@ -36,12 +41,14 @@ export interface QkdApp {
   readonly backing_qkdl_id?: readonly string[];
 }
 
+/** `qkd_interface`: a QKD module that is connected here. */
 export interface QkdInterface {
   readonly qkdi_id: number;
   readonly qkdi_model: string;
   readonly qkdi_status: Identity<"ENABLED" | "DISABLED" | "FAILED">;
 }
 
+/** `qkd_link`: a key association link. */
 export interface QkdLink {
   readonly qkdl_id: string;
   readonly qkdl_status: Identity<"ACTIVE" | "PASSIVE" | "PENDING" | "OFF">;

@@ -9,6 +9,7 @@ import { MODULE } from "./model.ts";
 import { qkdNode } from "./node.ts";
 import { walk } from "./path.ts";
 
+/** Where the door listens, and its certificates. */
 export interface Etsi015Options {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -16,6 +17,7 @@ export interface Etsi015Options {
   readonly tls: TlsMaterial;
 }
 
+/** What the door answers from. */
 export interface Etsi015Ports {
   readonly state: ControllerState;
   readonly log: Log;
@@ -23,6 +25,7 @@ export interface Etsi015Ports {
   readonly audit?: Audit;
 }
 
+/** The door while it is open. */
 export interface Etsi015Server extends AsyncDisposable {
   readonly port: number;
   readonly connections: number;

@@ -7,6 +7,7 @@ import type { Clock, Log } from "../../core/ports.ts";
 import { Backoff } from "../../net/backoff.ts";
 import type { Spool } from "./spool.ts";
 
+/** Where the copy of the log goes (RFC 5425), and whom to trust there. */
 export interface SyslogServer {
   readonly host: string;
   readonly port: number;
@@ -15,6 +16,7 @@ export interface SyslogServer {
   readonly own: { readonly certificate: string; readonly key: string } | undefined;
 }
 
+/** What the sender works with. */
 export interface SenderPorts {
   readonly clock: Clock;
   readonly log: Log;
@@ -25,6 +27,7 @@ const CONNECT_MS = 10_000;
 /** A server that takes nothing for so long is dialled again. */
 const STALLED_MS = 30_000;
 
+/** Sends what lies in the spool, in its order, and connects again when the server was away. */
 export class Sender {
   readonly #server: SyslogServer;
   readonly #spool: Spool;

@@ -23,6 +23,7 @@ interface Segment {
   frames: number;
 }
 
+/** Records that wait for the syslog server, in files of a bounded folder; what finds no room is counted as lost. */
 export class Spool {
   readonly #dir: string;
   readonly #maxBytes: number;
@@ -196,6 +197,7 @@ export class Spool {
   }
 }
 
+/** Where the spool lies and how much it may hold. */
 export interface SpoolOptions {
   readonly dir: string;
   /** On the disk. */

@@ -9,6 +9,7 @@ import { SyslogFormat } from "./format.ts";
 import { Sender, type SyslogServer } from "./sender.ts";
 import { Spool } from "./spool.ts";
 
+/** `[syslog]`: the server and the spool. */
 export interface SyslogOptions {
   readonly km: string;
   readonly server: SyslogServer;
@@ -16,6 +17,7 @@ export interface SyslogOptions {
   readonly maxBytes: number;
 }
 
+/** What the copy works with. */
 export interface SyslogPorts {
   readonly clock: Clock;
   readonly log: Log;
@@ -31,6 +33,7 @@ export interface SyslogCopy {
   audited(lines: Uint8Array): void;
 }
 
+/** The copy of log and audit log, until dispose. */
 export interface Syslog extends SyslogCopy, AsyncDisposable {
   readonly gauges: Collect;
 }

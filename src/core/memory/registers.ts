@@ -1,6 +1,7 @@
 // What ciphers and copies leave behind in the processor.
 
 import { createCipheriv } from "node:crypto";
+import { atEndOfTurn } from "../turn.ts";
 
 /** Sixteen blocks: so many are worked on at once at most, in all vector registers that there are. */
 const SIXTEEN_BLOCKS = new Uint8Array(1024);
@@ -20,8 +21,10 @@ export function forgetRegisters(): void {
 export function forgetRegistersSoon(): void {
   if (isDue) return;
   isDue = true;
-  setImmediate(() => {
-    isDue = false;
-    forgetRegisters();
-  });
+  atEndOfTurn(forgetDue);
+}
+
+function forgetDue(): void {
+  isDue = false;
+  forgetRegisters();
 }

@@ -1,5 +1,6 @@
 // A module's line that another machine has and passes on: `tcp:HOST:PORT`, as ser2net gives serial ports.
 
+/** A serial line that another machine passes on over TCP. */
 export interface NetworkPort {
   readonly host: string;
   readonly port: number;

@@ -51,6 +51,7 @@ export function whyTooFar(own: BlockPosition | undefined, { run, sequence }: Blo
   return undefined;
 }
 
+/** The refusal of a peer's number. */
 export const outOfBounds = (text: string): Fault => new Fault("OUT_OF_BOUNDS", { text });
 
 /** Tells that a peer's number was refused, with nothing stored. `why` names number and bound. */

@@ -5,6 +5,7 @@ interface Run {
   last: number;
 }
 
+/** A set of indices, kept as runs. */
 export class IndexRuns {
   /** In their order, none touching another. */
   readonly #runs: Run[] = [];

@@ -39,6 +39,7 @@ type Named = Pick<NamedEvent, "index" | "keyIds" | "facts">;
 /** Thrown through a request whose client is gone. */
 class GivenUp extends Error {}
 
+/** The chunks of all streams: carved when an index is asked for, fetched at the other end. */
 export class StreamChunks {
   readonly #host: StreamHost;
   readonly #notifier: Notifier;

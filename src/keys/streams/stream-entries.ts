@@ -17,6 +17,7 @@ const ID = /^[0-9a-f]{32}$/;
 const MAX_INDEX = 2 ** 32 - 1;
 const MAX_KEYS = 64;
 
+/** What the other KM is told when a stream is opened. */
 export interface OpenEvent {
   readonly id: StreamId;
   readonly event: "open";
@@ -36,6 +37,7 @@ interface ClaimEvent<Name extends "claim" | "free"> {
   readonly index: number;
 }
 
+/** What the other KM is told when a chunk got its key. */
 export interface NamedEvent {
   readonly id: StreamId;
   readonly event: "named";
@@ -46,8 +48,11 @@ export interface NamedEvent {
 
 /** What becomes of an index. */
 export type IndexEvent = ClaimEvent<"claim"> | ClaimEvent<"free"> | NamedEvent;
+
+/** What KMs tell each other of a stream. */
 export type StreamEvent = OpenEvent | EndEvent<"joined"> | EndEvent<"closed"> | IndexEvent;
 
+/** The event as an extension entry of a Kx message. */
 export function entryOf(told: StreamEvent): ExtensionEntry {
   const head = { name: NAME, stream_ID: told.id, event: told.event };
   if (told.event === "open") return { ...head, initiator: told.initiator, target: told.target, qos: told.qos };

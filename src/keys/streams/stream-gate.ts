@@ -3,6 +3,7 @@
 import { Fault } from "../../core/fault.ts";
 import type { ChunkAnswer, ChunkRequest, StreamAnswer, StreamDoor, StreamQos, StreamRequest } from "../ports.ts";
 
+/** Stands for the streams until the key manager is open; refuses until then. */
 export class StreamGate implements StreamDoor {
   #streams: StreamDoor | undefined;
 

@@ -4,6 +4,7 @@ import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { Answer, FetchRequest, KeySizes, PeerConnection, SupplyRequest } from "../ports.ts";
 
+/** What streams need of the key manager. */
 export interface StreamHost {
   readonly context: Context;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */

@@ -5,6 +5,8 @@ import type { KeySizes, StreamQos } from "../ports.ts";
 
 /** Streams of one application at a time, and of all of them. */
 export const MAX_PER_APP = 256;
+
+/** Streams that a KM knows of at most, as the end that opened them or as the other one. */
 export const MAX_STREAMS = 4096;
 /** A stream that was not used for so long ends. */
 export const IDLE_MS = 3_600_000;

@@ -68,6 +68,7 @@ export class StreamEnd {
   }
 }
 
+/** One stream at one of its two ends (ETSI GS QKD 004). */
 export class Stream {
   readonly id: StreamId;
   /** Where the other application is at home; this KM when both are at home here. */

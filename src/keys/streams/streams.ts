@@ -31,6 +31,7 @@ const ID_BYTES = 16;
 const unknown = (): Fault => new Fault("SESSION_UNKNOWN", { text: "the key stream is not known here" });
 const inUse = (): Fault => new Fault("NOT_AUTHORIZED", { text: "the key stream is in use by others" });
 
+/** All streams of this KM: opened, joined, used, ended. */
 export class Streams implements StreamDoor {
   readonly #host: StreamHost;
   readonly #streams = new Map<StreamId, Stream>();

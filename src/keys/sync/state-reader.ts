@@ -10,12 +10,15 @@ import type { ExtensionEntry } from "../ports.ts";
 
 /** Of one list within an entry, so that an entry fits any frame. */
 export const MAX_LIST_CHARS = 8000;
+
+/** Marks of one state at most. */
 export const MAX_MARKS = 400;
 /** A state as a whole; marks count as runs. */
 const MOST = { bytes: 4 * 1024 * 1024, runs: 65_536, entries: 10_000 };
 /** Links told of that are none of ours: the other end may be configured with more than this one, but not with any number. */
 const MOST_FOREIGN = 64;
 
+/** How far a KMA-key was carved at its source. */
 export interface Mark {
   readonly serial: number;
   /** Bytes: everything before it may have been supplied. */

@@ -7,6 +7,7 @@ import { VAULT_TABLE } from "../store/row-tags.ts";
 
 const ROW = "token";
 
+/** What recognising a token needs. */
 export interface Recognised {
   readonly recordStore: RecordStore;
   readonly log: Log;

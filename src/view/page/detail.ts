@@ -6,6 +6,7 @@ import { byId, html, setText } from "./dom.ts";
 /** What was drawn last: nothing is drawn again that is as it was, so that a selection in it stays. */
 let drawn = "";
 
+/** Draws the panel of one KM or link, if anything in it differs. */
 export function showDetail(detail: Detail): void {
   const text = JSON.stringify(detail);
   if (text === drawn) return;

@@ -16,6 +16,7 @@ export function html<Name extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** An SVG element with attributes and children. */
 export function svg<Name extends keyof SVGElementTagNameMap>(
   name: Name,
   attributes: Attributes = {},

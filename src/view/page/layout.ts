@@ -3,11 +3,13 @@
 // Classical scaling gives the first places, then stress majorisation moves each KM to where all others want it
 // (Gansner, Koren, North: Graph Drawing by Stress Majorization).
 
+/** Where a KM lies on the map; 0 to 1 both ways. */
 export interface Place {
   readonly x: number;
   readonly y: number;
 }
 
+/** A link between two KMs on the map. */
 export interface Edge {
   readonly kms: readonly [string, string];
 }

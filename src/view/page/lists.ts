@@ -64,6 +64,7 @@ function faultItem({ at, km, level, message, fault, remedy, about }: FaultEvent,
   );
 }
 
+/** The list of relays, newest first. */
 export class RelayList {
   readonly #root: HTMLElement;
   #isEmpty = true;
@@ -136,6 +137,7 @@ class StateTable {
 const RANKS: readonly string[] = ["down", "silent", "half", "trouble", "disagrees", "unknown", "starting"];
 const rankOf = ({ state }: Row): number => RANKS.indexOf(state) + 1 || RANKS.length + 1;
 
+/** The tables of links and KMs: the map, readable without a map. */
 export class Tables {
   readonly #links: StateTable;
   readonly #kms: StateTable;

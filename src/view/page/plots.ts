@@ -15,6 +15,7 @@ interface Drawn {
   readonly chart: uPlot;
 }
 
+/** The diagrams, drawn anew when figures come. */
 export class Plots {
   readonly #root: HTMLElement;
   #drawn: readonly Drawn[] = [];

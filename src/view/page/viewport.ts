@@ -19,6 +19,7 @@ const NAME_PX = 46;
 /** A press that moves less is a click. */
 const CLICK_PX = 4;
 
+/** The part of the map that is seen: wheel, drag, pinch and keys move it. */
 export class Viewport {
   readonly #svg: SVGSVGElement;
   #all: Box = { x: 0, y: 0, width: 100, height: 100 };
