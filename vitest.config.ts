@@ -27,12 +27,9 @@ const BUDGETS_S = {
   "test/": 12,
   "test/cli/": 25,
   "test/cluster/": 25,
-  // The first run installs ser2net.
-  "test/drivers/serial/network-line.test.ts": 60,
   "test/sim/": 25,
   "test/system/": 30,
   "test/system/doors.test.ts": 40,
-  "test/system/links.test.ts": 40,
   "test/system/relay.test.ts": 40,
 } as const;
 

@@ -15,7 +15,7 @@
 //   a header names the SAE                                         | below (header); security.test.ts for Ak
 //   dead after 1,000 keys                                          | below (1,500 keys)
 //   one pad for every relay                                        | keys/relay.test.ts: a block named twice is refused
-//   the tag of a relay is never checked                            | keys/relay.test.ts: BAD_TAG; links.test.ts (lying)
+//   the tag of a relay is never checked                            | keys/relay.test.ts: BAD_TAG; bad-links.long.test.ts (lying)
 //   success falls as load rises                                    | below (eight at once)
 //   a failed commit at the peer goes unnoticed                     | keys/relay.test.ts: the store does not take the key
 //   a refused certificate: nobody says which and why               | security.test.ts
@@ -23,7 +23,7 @@
 //   a status that is wrong, beyond int32, or contradicts itself    | doors.test.ts; etsi014/handler.test.ts
 //   unknown members and master_SAE_ID in dec_keys are refused      | below (unknown members)
 //   a JSON body on GET is refused                                  | below (body on GET)
-//   scarce key goes to whoever asks most                           | links.test.ts (2 kbit/s); doors.test.ts (quota)
+//   scarce key goes to whoever asks most                           | bad-links.long.test.ts (2 kbit/s); doors.test.ts (quota)
 //   no IP address in the server's certificate                      | security.test.ts (strict clients)
 //   IDs that are no UUIDs, base64 without padding                  | below (every answer)
 
