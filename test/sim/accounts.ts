@@ -1,6 +1,7 @@
 // No silent loss: whatever leaves a disk was turned into something else, used up, or counted with its reason.
 
 import type { CounterName } from "../../src/core/counters.ts";
+import type { KmId } from "../../src/core/ids.ts";
 import { FIRST_OFFSET, STEP } from "../../src/keys/common/key-id.ts";
 import type { Row } from "../../src/vault/vault.ts";
 import type { Steps } from "./machine.ts";
@@ -49,14 +50,16 @@ export class Accounts {
     return made;
   }
 
-  counted(node: SimNode, counter: CounterName, { role, reason }: Labels, amount: number): void {
+  counted(node: SimNode, counter: CounterName, { role, reason, peer }: Labels, amount: number): void {
     const account = this.#of(node);
     if (counter === "blocks_received") account.sums.received += amount;
     // Parts that never became a KMA-key are in no row.
     const isOfParts = counter === "kma_keys_ended" && role === "destination" && reason === "given_up";
     if (isOfParts || OF_SEVERAL.test(counter)) account.isSmooth = false;
     if (!ENDS.includes(counter)) return;
-    const things = counter === "pad_bytes_lost" ? PAD_BLOCKS : amount;
+    // A KMA-key that was to be made of parts takes as many blocks with it.
+    const parts = (role === "source" && node.settings.paths?.get((peer ?? "") as KmId)) || 1;
+    const things = counter === "pad_bytes_lost" ? PAD_BLOCKS : amount * parts;
     account.counted += things;
     account.sums.counted += things;
   }

@@ -9,7 +9,9 @@ import type { Checks } from "./rules.ts";
 
 /** Whether as many key-ID keys are in memory as the books say: a relay under way has one that is in no book yet. */
 export const isIdle = ({ km, machine }: SimNode): boolean =>
-  km !== undefined && machine.vault?.leases.idKeys === keysOf(km).length;
+  km !== undefined &&
+  machine.vault?.leases.idKeys === keysOf(km).length &&
+  ![...machine.rows].some(([key, { state }]) => key.startsWith("whole\n") && state === "reserved");
 
 const keysOf = (km: KeyManager): readonly (SourceKey | ReceivedKey)[] =>
   [km.local, ...km.peers.values()].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
@@ -40,6 +42,7 @@ export function checkBalance(checks: Checks, node: SimNode): void {
   );
   const books = new Set<string>(keys.map(({ block }) => block));
   for (const link of km.links.values()) for (const { id } of [...link.own(), ...link.copies()]) books.add(id);
+  for (const book of km.strict.books()) for (const { block } of book.bundles) books.add(block);
   // The block in which the pads of a link begin is in no other book, nor is one passed over until the next change.
   const others = [...machine.vault.blocks()].filter((block) => !books.has(block));
   const stray = others.filter((block) => machine.row("block", block) === undefined);

@@ -30,5 +30,10 @@ export function checkBounds(checks: Checks, node: SimNode): void {
     expected += stockHigh + BESIDE + maxHeld + 16;
   }
   expected += maxHeld + BESIDE + 16;
+  // Whole keys lie in bundles of one at least, and twice while they are relayed.
+  for (const { stock, held } of km.strict) {
+    bound("whole keys", Math.max(stock.book.size, held.book.size), maxHeld);
+    expected += 4 * maxHeld;
+  }
   bound("records on its disk", node.machine.records.size, 2 * expected);
 }

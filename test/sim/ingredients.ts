@@ -2,6 +2,7 @@
 
 export const INGREDIENTS = {
   uneven_shares: "the two ends of a link own different parts of its blocks",
+  strict_peers: "one KM more, which takes the first one for a peer of another make, and is taken for one",
   sessions: "some applications have sessions with one another",
   mixed_blocks: "links have blocks of different sizes",
 } as const;

@@ -64,6 +64,11 @@ export class Ledger {
   supplied(stream: string, range: Range, id: string, key: Uint8Array): void {
     const isFree = bitmapOf(this.#supplied, stream).take(range);
     this.#checks.check("one_use", isFree, () => `KMA-key ${stream}: bytes at ${range.offset} were supplied twice`);
+    this.suppliedWhole(id, key);
+  }
+
+  /** The bytes of a key: no 8 of them are in another. */
+  suppliedWhole(id: string, key: Uint8Array): void {
     const index = this.#ids.push(id) - 1;
     const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
     for (let at = 0; at + STEP <= key.length; at += STEP) {

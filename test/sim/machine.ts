@@ -6,7 +6,7 @@ import { ModelMachine } from "../support/model-vault.ts";
 export type Steps = Parameters<ModelMachine["apply"]>[0];
 
 /** The rows that say what of a block may leave. */
-const USES = ["source", "held"] as const;
+const USES = ["source", "held", "whole"] as const;
 
 export class SimMachine extends ModelMachine {
   override isShared = true;
@@ -43,6 +43,15 @@ export class SimMachine extends ModelMachine {
   rowOf(table: (typeof USES)[number], block: BlockId): Row | undefined {
     const key = this.#rowOf.get(`${table}\n${block}`);
     return key === undefined ? undefined : this.rows.get(key);
+  }
+
+  /** Whether a key of that ID came from a strict peer and is known still. */
+  namesWhole(keyId: string): boolean {
+    for (const [key, { state, keys }] of this.rows) {
+      if (key.startsWith("whole\n") && (state === "held" || state === "gone") && String(keys).includes(keyId))
+        return true;
+    }
+    return false;
   }
 
   row(table: string, id: string): Row | undefined {

@@ -185,9 +185,18 @@ export class SimNode {
     this.after(waitMs, "starts", () => void this.#open(this.#life));
   }
 
+  /** Whether keys shared with that KM are not proved. */
+  isStrict(peer: KmId): boolean {
+    return this.#settings.strict?.has(peer) ?? false;
+  }
+
+  /** Whether its wall clock was ever wrong. */
+  wasWrong = false;
+
   /** The wall clock jumps; what that adds to the age of keys shows at the next start. */
   jumpWall(toAheadMs: number): void {
     this.wallAheadMs = toAheadMs;
+    this.wasWrong = true;
   }
 
   async #open(life: Life): Promise<void> {
@@ -235,7 +244,10 @@ export class SimNode {
     const peers = this.settings.peers.filter((peer) => this.wires.has(peer));
     const buffers = new BufferPool(2 * peers.length);
     const { defaultKeyBits } = this.settings.policy;
-    const entries = peers.map((id) => ({ id, dialect: "extended" as const }));
+    const entries = peers.map((id) => ({
+      id,
+      dialect: this.isStrict(id) ? ("strict" as const) : ("extended" as const),
+    }));
     const connected = (peer: string) => this.connectedAtMs.set(peer, this.#ports.clock.nowMs);
     const events = whileAlive(km.peerEvents, this.#life, connected);
     const roster = new Roster(

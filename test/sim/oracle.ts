@@ -1,8 +1,9 @@
 // The oracle: it sees every use of key over all nodes, and holds it against the rules that never break.
 
 import type { CounterName } from "../../src/core/counters.ts";
+import type { KmId } from "../../src/core/ids.ts";
 import { parseKeyId, STEP } from "../../src/keys/common/key-id.ts";
-import type { BlockId, Range } from "../../src/vault/vault.ts";
+import type { BlockId, Range, Row } from "../../src/vault/vault.ts";
 import { Accounts } from "./accounts.ts";
 import { checkBalance } from "./balance.ts";
 import { checkBounds } from "./bounds.ts";
@@ -81,7 +82,7 @@ export class Oracle implements NodeWatch {
 
   counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void {
     this.#touched.add(node);
-    this.#accounts.counted(node, counter, labels, amount);
+    if (!node.isStrict((labels.peer ?? "") as KmId)) this.#accounts.counted(node, counter, labels, amount);
     if (counter === "blocks_ended" || counter === "kma_keys_ended") {
       const ends = this.#ends.get(node) ?? new Map<CounterName, number>();
       this.#ends.set(node, ends.set(counter, (ends.get(counter) ?? 0) + amount));
@@ -161,6 +162,10 @@ export class Oracle implements NodeWatch {
     { id, key }: { readonly id: string; readonly key: string | undefined },
     grantedMs: number,
   ): void {
+    if (pair.at.isStrict(pair.toAt.id)) {
+      this.#suppliedWhole(pair, id, key);
+      return;
+    }
     const parts = parseKeyId(id);
     this.checks.check("sound", parts !== undefined, () => `${id} is no key ID`);
     if (parts === undefined) return;
@@ -185,6 +190,23 @@ export class Oracle implements NodeWatch {
     this.excused++;
   }
 
+  /** A key that cannot be proved: the other end has said that it has it. */
+  #suppliedWhole(pair: Pair, id: string, key: string | undefined): void {
+    const { at, toAt } = pair;
+    this.checks.check("one_use", !this.#issued.has(id), () => `${id} is supplied to ${pair.app} a second time`);
+    if (key !== undefined) this.#ledger.suppliedWhole(id, Buffer.from(key, "base64"));
+    const state = key === undefined ? "undelivered" : "supplied";
+    this.#issued.set(id, { id, key: key ?? "", pair, serial: 0, atMs: this.#clock.nowMs, state });
+    this.reached("keys of a strict peer");
+    const isThere = toAt.machine.namesWhole(id) || this.#mayLack(pair);
+    this.checks.check("synchronised", isThere, () => `${at.id} supplies ${id} that ${toAt.id} has never stored`);
+  }
+
+  /** A strict peer tells nobody what it lost, nor how old what it holds is where a wall clock hid that. */
+  #mayLack({ at, toAt }: Pair): boolean {
+    return at.isStrict(toAt.id) && (at.wasWrong || toAt.lostAtMs > Number.NEGATIVE_INFINITY);
+  }
+
   /** What was lost with a disk is known to the source when they have connected again. */
   #isLossUnknown({ at, toAt }: Pair, grantedMs: number): boolean {
     const connectedMs = at.connectedAtMs.get(toAt.id) ?? 0;
@@ -197,19 +219,22 @@ export class Oracle implements NodeWatch {
     this.checks.check("identity", issued !== undefined, () => `${app} fetched ${id}, which nobody was supplied`);
     if (issued === undefined) return;
     const { pair } = issued;
-    const isParty = pair.to === app && pair.app === from && pair.toAt === node;
+    // Nobody but the home of its initiator knows for whom a strict peer's key was meant: one application may have it.
+    const isWhole = node.isStrict(pair.at.id);
+    const isParty = pair.to === app && (isWhole || pair.app === from) && pair.toAt === node;
     this.checks.check("identity", isParty, () => `${app} fetched ${id}, which ${pair.app} was given for ${pair.to}`);
+    const isFirst = issued.state !== "fetched";
+    this.checks.check("one_use", isFirst, () => `${app} fetched ${id} a second time`);
+    const isSame = issued.state === "undelivered" || issued.key === key;
+    this.checks.check("synchronised", isSame, () => `${app} fetched other bytes of ${id} than ${from} was supplied`);
+    issued.state = "fetched";
+    if (isWhole) return;
     const { offset = 0, length = 0 } = parseKeyId(id) ?? {};
     const told = { peer: pair.at.id, serial: issued.serial, initiator: from, target: app };
     const range = { offset, length: Math.ceil(length / STEP) * STEP };
     this.checks.check("audited", node.audit.tells("keys_fetched", told, range), () => {
       return `${app} fetches ${id} at ${node.id}, which its audit log does not tell`;
     });
-    const isFirst = issued.state !== "fetched";
-    this.checks.check("one_use", isFirst, () => `${app} fetched ${id} a second time`);
-    const isSame = issued.state === "undelivered" || issued.key === key;
-    this.checks.check("synchronised", isSame, () => `${app} fetched other bytes of ${id} than ${from} was supplied`);
-    issued.state = "fetched";
   }
 
   /** The right application asked for keys and is told that there are none. */
@@ -223,6 +248,7 @@ export class Oracle implements NodeWatch {
     const issued = this.#issued.get(id);
     if (issued === undefined) return "never supplied";
     if (issued.state !== "supplied") return issued.state;
+    if (this.#mayLack(issued.pair)) return "lost or expired at a strict peer";
     const { toAt, at } = issued.pair;
     if (toAt.lostAtMs >= issued.atMs) return "lost with its disk";
     if (at === toAt && at.lostAtMs >= issued.atMs) return "lost with its disk";
@@ -295,6 +321,8 @@ function isMarked({ machine }: SimNode, block: BlockId, { offset, length }: Rang
   const source = machine.rowOf("source", block);
   if (source !== undefined) return Number(source.mark) >= offset + length;
   const held = machine.rowOf("held", block);
+  const whole = machine.rowOf("whole", block);
+  if (whole !== undefined) return isTaken(whole, { offset, length });
   if (held === undefined) return machine.row("block", block) === undefined;
   const { fetched } = held;
   if (!(fetched instanceof Uint8Array)) return false;
@@ -304,14 +332,25 @@ function isMarked({ machine }: SimNode, block: BlockId, { offset, length }: Rang
   return true;
 }
 
+/** Whether the key that lies there is taken, in a row of whole keys. */
+function isTaken({ keys, taken }: Row, { offset, length }: Range): boolean {
+  if (!(taken instanceof Uint8Array)) return false;
+  let at = 0;
+  for (const [index, [, bytes]] of (JSON.parse(String(keys)) as readonly (readonly [string, number])[]).entries()) {
+    if (at === offset && bytes === length) return taken[index] === 1;
+    at += bytes;
+  }
+  return false;
+}
+
 function stepText(step: Steps[number]): string {
   if (step.op === "put" || step.op === "remove") return `${step.op} ${step.table} ${step.id}`;
   return `${step.op} ${step.op === "keep" ? `${step.sealed.kind} ${step.sealed.block}` : step.block}`;
 }
 
-/** Numbers, short names, and the bitmap of what was fetched. */
+/** Numbers, short names, and the flags of what was fetched or taken. */
 function isHarmless(name: string, value: unknown): boolean {
-  if (value instanceof Uint8Array) return name === "fetched";
+  if (value instanceof Uint8Array) return name === "fetched" || (name === "taken" && value.every((flag) => flag < 2));
   if (typeof value === "string") return !/[A-Za-z0-9+/]{40}/.test(value);
   return typeof value === "number" || typeof value === "boolean";
 }

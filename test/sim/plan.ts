@@ -47,8 +47,12 @@ export function planOf(nodes: number, dice: Dice, has: Has): Plan {
   const topology = randomTopology(nodes, dice.branch("topology"));
   const blockBytes = dice.pick(BLOCK_BYTES);
   const policy = policyOf(dice);
-  const entries = topology.nodes.flatMap((node) => ["x", "y"].map((name) => appOf(node, name)));
-  const sharedPeers = pairsOf(topology, entries, dice.branch("sharedPeers"));
+  const strangers = has("strict_peers") ? [FOREIGN] : [];
+  const entries = [...topology.nodes, ...strangers].flatMap((node) => ["x", "y"].map((name) => appOf(node, name)));
+  const sharedPeers = [
+    ...pairsOf(topology, entries, dice.branch("sharedPeers")),
+    ...strangers.flatMap((foreign) => pairsOfStrict(entries, topology.nodes[0] ?? "", foreign)),
+  ];
   const busy = new Set(sharedPeers.flatMap(({ from, to }) => [from.home, to.home]));
   const apps = entries.filter(({ home }) => busy.has(home));
   const contacts = contactsOf(topology, sharedPeers);
@@ -64,14 +68,33 @@ export function planOf(nodes: number, dice: Dice, has: Has): Plan {
     share: has("uneven_shares") ? own.pick(SHARES) : [1, 1],
   });
   const links = new Map(topology.edges.map(({ link }) => [link, linkOf()]));
-  const settings = topology.nodes.map((name) => {
+  const settings = [...topology.nodes, ...strangers].map((name) => {
     const id = kmId(name);
     const peers = contacts.flatMap(([a, b]) => (a === id ? [b] : b === id ? [a] : []));
-    const twofold = peers.filter((peer) => dice.once(4) && graph.disjoint(id, peer) > 1);
+    const twofold = peers.filter((peer) => peer !== FOREIGN && dice.once(4) && graph.disjoint(id, peer) > 1);
     const paths = new Map(twofold.map((peer) => [peer, 2]));
-    return [id, { ...common, id, links: linksOf(name, topology.edges, links), peers, paths }] as const;
+    const strict = new Map(peers.flatMap((peer) => (isStrict(id, peer) ? [[peer, fetchAppsOf(id)] as const] : [])));
+    return [id, { ...common, id, links: linksOf(name, topology.edges, links), peers, paths, strict }] as const;
   });
   return { topology, blockBytes, links, apps, sharedPeers, contacts, settings: new Map(settings) };
+}
+
+/** A KM that proves nothing, as those around it think. */
+const FOREIGN = kmId("km-s00");
+
+const isStrict = (one: KmId, other: KmId): boolean => one === FOREIGN || other === FOREIGN;
+
+/** Which application may fetch what the strict peer of a KM relays. */
+const fetchAppsOf = (home: KmId) => ({ fetchApps: [appOf(home, "x").id] });
+
+/** The same two applications both ways, for only one at each end may fetch. */
+function pairsOfStrict(apps: readonly AppEntry[], near: string, foreign: KmId): readonly PlannedPair[] {
+  const [one, other] = [near, foreign].map((name) => apps.find(({ id }) => id === appOf(name, "x").id));
+  if (one === undefined || other === undefined) return [];
+  return [
+    { from: one, to: other },
+    { from: other, to: one },
+  ];
 }
 
 const appOf = (node: string, name: string): AppEntry => ({

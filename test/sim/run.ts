@@ -103,7 +103,8 @@ async function revive(world: World): Promise<void> {
     const had = before.get(pair);
     return had !== undefined && pair.served.supplied > had.supplied && pair.served.fetched > had.fetched;
   };
-  const ages = world.nodeList.map(({ settings }) => settings.policy.maxAgeMs);
+  // A strict peer that is full of what nobody fetches has room when that is too old.
+  const ages = world.nodeList.map(({ settings: { policy } }) => policy.maxAgeMs + policy.fetchWindowMs);
   const endMs = world.clock.nowMs + Math.max(...ages) + LIVE_BEYOND_MS;
   while (world.clock.nowMs < endMs) {
     const missing = world.sharedPeers.filter((pair) => !isServed(pair));

@@ -132,7 +132,7 @@ export class World {
   #employInSessions(ports: AppPorts): void {
     const listeners = new Map<string, SessionListener>();
     const dice = this.dice.branch("sessions");
-    for (const { pair } of this.sharedPeers.filter(() => dice.once(2))) {
+    for (const { pair } of this.sharedPeers.filter(({ pair: { at, toAt } }) => !at.isStrict(toAt.id) && dice.once(2))) {
       const listener = listeners.get(pair.to) ?? new SessionListener(pair.to, pair.toAt, ports);
       if (!listeners.has(pair.to)) pair.toAt.onServe.add((km) => listener.connect(km));
       listeners.set(pair.to, listener);

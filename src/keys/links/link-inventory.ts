@@ -62,6 +62,8 @@ export class LinkInventory {
   settled: BlockPosition | undefined;
   /** What the peer told of it that is too far from what the module has brought: the link stays unused until that is near. */
   disbelieved: BlockPosition | undefined;
+  /** How many of our blocks the peer keeps at least; where it keeps fewer than we would, we destroy them first. */
+  keptAtPeer = Number.POSITIVE_INFINITY;
   /** How far the peer was told which of its blocks have arrived here. */
   announcedTo: BlockPosition | undefined;
   readonly #sortsFirst: boolean;
@@ -215,7 +217,8 @@ export class LinkInventory {
     const { keepBlocks } = this.settings;
     const copies = this.#copies.size - keepBlocks - Math.ceil(keepBlocks / SLACK);
     // The other end goes on with the block in which its pads begin, however old that is.
-    return [...oldest(this.#own, this.#own.size - keepBlocks), ...oldest(this.#copies, copies)].filter(
+    const own = this.#own.size - Math.min(keepBlocks, this.keptAtPeer);
+    return [...oldest(this.#own, own), ...oldest(this.#copies, copies)].filter(
       (block) => !this.padCopies.isInUse(block.id) && !this.padCopies.isBegun(block),
     );
   }

@@ -38,6 +38,8 @@ export class StrictRelays {
   readonly #needs: RelayNeeds;
   readonly #underWay = new Set<Promise<void>>();
   #backOffMs = BACK_OFF_MS.first;
+  /** Of one relay at most: fewer after a refusal, for the peer may take no more at a time, or have no more room. */
+  #mostKeys = MAX_KEYS;
   #stopBackOff: (() => void) | undefined;
   #stopped = false;
 
@@ -54,7 +56,7 @@ export class StrictRelays {
       const wanted = peer && this.#needs.wanted();
       if (peer === undefined || wanted === undefined) return;
       const { size } = wanted;
-      const count = Math.min(wanted.count, MAX_KEYS, Math.floor(BUNDLE_BYTES / size));
+      const count = Math.min(wanted.count, this.#mostKeys, Math.floor(BUNDLE_BYTES / size));
       this.#stock.fly(size, count);
       const relay = this.#relay(peer, { count, size }).finally(() => {
         this.#stock.fly(size, -count);
@@ -78,6 +80,7 @@ export class StrictRelays {
       const change = vault.change().destroy(unprotectedBlock("relayed", bundle.id));
       await change.put(TABLE.whole, bundle.id, rowOf(bundle, this.#needs.peer, "ready")).commit();
       this.#backOffMs = BACK_OFF_MS.first;
+      this.#mostKeys = Math.min(2 * this.#mostKeys, MAX_KEYS);
       this.#stock.book.add(bundle);
       this.#context.meter.add("kma_keys_ready", { peer: this.#needs.peer }, wanted.count);
     } catch (thrown) {
@@ -139,6 +142,7 @@ export class StrictRelays {
     countEnded(this.#context, { peer: this.#needs.peer, role: "source" }, bundle, "given_up");
     log.warn({ peer: this.#needs.peer, fault: code, keys: bundle.keys.length }, "a relay of whole keys was given up");
     meter.add("relays_refused", { peer: this.#needs.peer, direction: "out", fault: code });
+    this.#mostKeys = Math.max(1, bundle.keys.length >> 1);
     if (peer !== this.#needs.connected() || this.#stopped || this.#stopBackOff !== undefined) return;
     this.#stopBackOff = clock.after(this.#backOffMs, () => {
       this.#stopBackOff = undefined;

@@ -55,14 +55,21 @@ function listsOf(ascending: Iterable<number>, mostRuns: number): string[] {
 }
 
 function linkEntries(link: LinkInventory, most: number): ExtensionEntry[] {
-  const { id, share, blockBytes } = link.settings;
+  const { id, share, blockBytes, keepBlocks } = link.settings;
   const { settled } = link;
   link.announcedTo = settled;
   const copies = [...link.copies()].slice(-most);
   const position = settled ? { run: settled.run, highest: settled.sequence } : {};
   const marks = { ...padMembers("pad", link.pads.mark), ...padMembers("seen", link.padCopies.mark) };
   return [
-    entry("link", { link: id, share: share.join(":"), block_bytes: blockBytes, ...position, ...marks }),
+    entry("link", {
+      link: id,
+      share: share.join(":"),
+      block_bytes: blockBytes,
+      keep: keepBlocks,
+      ...position,
+      ...marks,
+    }),
     ...runsOf(copies).flatMap((run) =>
       listsOf(sequencesOf(copies, run), most).map((blocks) => entry("holds", { link: id, run, blocks })),
     ),

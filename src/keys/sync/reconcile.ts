@@ -175,6 +175,7 @@ function reconcileLink(context: Context, link: LinkInventory, told: LinkState | 
     return;
   }
   link.agreement = "agreed";
+  link.keptAtPeer = told.keepBlocks ?? link.settings.keepBlocks;
   endPads(context, link, told, change);
   link.unconfirm();
   const { highest } = told;

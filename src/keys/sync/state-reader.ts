@@ -29,6 +29,8 @@ export interface Mark {
 export interface LinkState {
   readonly share: string;
   readonly blockBytes: number;
+  /** Of our blocks it keeps so many and some more; what a KM of an earlier version keeps is not known. */
+  readonly keepBlocks: number | undefined;
   readonly highest: BlockPosition | undefined;
   /** How far it has used its blocks as pads for us, and how far it has seen us use ours. */
   readonly pads: PadMark | undefined;
@@ -200,6 +202,7 @@ function readGiven(entry: ExtensionEntry): Given {
 class ReadLink implements LinkState {
   readonly share: string;
   readonly blockBytes: number;
+  readonly keepBlocks: number | undefined;
   readonly highest: BlockPosition | undefined;
   readonly pads: PadMark | undefined;
   readonly seen: PadMark | undefined;
@@ -210,6 +213,7 @@ class ReadLink implements LinkState {
   constructor(entry: ExtensionEntry) {
     this.share = text(entry, "share");
     this.blockBytes = integer(entry, "block_bytes");
+    this.keepBlocks = entry.keep === undefined ? undefined : integer(entry, "keep");
     const { run } = entry;
     this.highest = run === undefined ? undefined : { run: integer(entry, "run"), sequence: integer(entry, "highest") };
     this.pads = readPads(entry, "pad", this.blockBytes);

@@ -51,6 +51,21 @@ describe("keys that we relay to a strict peer", () => {
     expect(pair.a.vault.leases).toEqual({ blocks: 0, idKeys: expect.any(Number) });
   });
 
+  it("come fewer at a time to a peer that refuses, until it takes them, and then more again", async () => {
+    const pair = new StrictPair();
+    pair.s.refusal = "STORE_FULL";
+    await pair.a.boot();
+    pair.wire.connect();
+    await pair.run(8000);
+    expect(pair.s.relays[0]).toBe(64);
+    expect(Math.min(...pair.s.relays)).toBe(8);
+    pair.s.refusal = undefined;
+    const refused = pair.s.relays.length;
+    await pair.run(10_000);
+    expect(pair.stock.status.storedKeys).toBe(64);
+    expect(pair.s.relays.slice(refused).some((count) => count > 8)).toBe(true);
+  });
+
   it("of another size are relayed while the request waits", async () => {
     const pair = await StrictPair.up();
     const asked = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 5, bits: 512 });

@@ -415,3 +415,17 @@ describe("design 6: marks are told at most 20 times a second, and", () => {
     expect(clock.waiting).toBe(before + 1);
   });
 });
+
+describe("key-protocol 5: of two ends that keep different numbers of blocks", () => {
+  test("the one that keeps more destroys its own first, so that both hold what it names", async () => {
+    const network = await Network.up({
+      blocks: 40,
+      linkAtB: { keepBlocks: 4 },
+      policy: { stockLow: 0, stockHigh: 0 },
+    });
+    const link = network.a.km.links.get("ab");
+    expect([...(link?.own() ?? [])].length).toBe(4);
+    const oldest = link?.nextPad();
+    expect(oldest && network.b.km.links.get("ab")?.find(oldest)).toBeDefined();
+  });
+});

@@ -23,6 +23,7 @@ export const SOMETIMES: readonly string[] = [
   "refused AUDIT_UNAVAILABLE",
   "alarms restored",
   "keys in a session",
+  "keys of a strict peer",
   "refused SESSION_UNKNOWN",
   "refused SESSION_ENDED",
   "refused NOT_ACKNOWLEDGED",
