@@ -78,6 +78,11 @@ export class LocalVault implements Vault, AsyncDisposable {
     };
   }
 
+  get isReady(): boolean {
+    const { link, recordStore } = this.#parts;
+    return link.state === "ready" && recordStore.health === "ready";
+  }
+
   onHealth(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

@@ -134,6 +134,8 @@ export interface VaultHealth {
 /** The contract of the vault: everything that the key manager may ask of key bytes. */
 export interface Vault {
   health(): VaultHealth;
+  /** Whether token and store are both ready: asked for with each request. */
+  readonly isReady: boolean;
   /** Called after each change of `health().token` or `.store`; the function returned ends it. */
   onHealth(listener: () => void): () => void;
   /** Sets `slots` of the locked memory apart for one driver. */

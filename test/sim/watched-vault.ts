@@ -48,6 +48,9 @@ export class WatchedVault implements Vault {
   health(): VaultHealth {
     return this.#inner.health();
   }
+  get isReady(): boolean {
+    return this.#inner.isReady;
+  }
   onHealth(listener: () => void): () => void {
     return this.#inner.onHealth(listener);
   }

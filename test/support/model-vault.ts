@@ -182,6 +182,10 @@ export class ModelVault implements Vault, BlockHome {
     return { token: this.#token, store: this.#store, mode: "direct", epoch: 1, slots };
   }
 
+  get isReady(): boolean {
+    return this.#token === "ready" && this.#store === "ready";
+  }
+
   onHealth(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

@@ -20,14 +20,16 @@ interface Entry {
 /** About what a line takes, and each of its runs. */
 const LINE_BYTES = 240;
 const RUN_BYTES = 12;
+/** So many objects of fields are remembered. */
+const MOST_RECENT = 16;
 
 /** Events that wait for their seal, as the bytes of their lines. */
 export class AuditGather {
   readonly #wallMs: () => number;
   readonly #mostBytes: number;
   #entries = new Map<string, Entry>();
-  /** The one that was added to last: mostly the next event is of it too. */
-  #last: Entry | undefined;
+  /** By the objects of fields that came last: in the hot path the same ones come again. */
+  #recent: { readonly fields: Values; readonly entry: Entry }[] = [];
   #lost = 0;
   /** About what waits. */
   bytes = 0;
@@ -43,19 +45,27 @@ export class AuditGather {
   }
 
   add<Kind extends AuditKind>(kind: Kind, fields: AuditFields<Kind>, extent: AuditExtent = {}): void {
-    const last = this.#last;
-    const entry =
-      last !== undefined && last.kind === kind && isSame(last.fields, fields) ? last : this.#entry(kind, fields);
+    const entry = this.#known(kind, fields) ?? this.#entry(kind, fields);
     if (entry === undefined || !this.#extend(entry, extent)) this.#lost++;
-    else this.#last = entry;
+  }
+
+  #known(kind: AuditKind, fields: Values): Entry | undefined {
+    for (const { fields: known, entry } of this.#recent) if (known === fields && entry.kind === kind) return entry;
+    return undefined;
   }
 
   /** Undefined when there is no room for another. */
   #entry(kind: AuditKind, fields: Values): Entry | undefined {
     let name: string = kind;
     for (const field in fields) name += `\0${fields[field]}`;
-    const known = this.#entries.get(name);
-    if (known !== undefined) return known;
+    const entry = this.#entries.get(name) ?? this.#begin(name, kind, fields);
+    if (entry === undefined) return undefined;
+    if (this.#recent.length >= MOST_RECENT) this.#recent.shift();
+    this.#recent.push({ fields, entry });
+    return entry;
+  }
+
+  #begin(name: string, kind: AuditKind, fields: Values): Entry | undefined {
     if (this.bytes + LINE_BYTES > this.#mostBytes) return undefined;
     const entry: Entry = { wallMs: this.#wallMs(), kind, fields, runs: [], count: 0 };
     this.#entries.set(name, entry);
@@ -85,16 +95,11 @@ export class AuditGather {
       entries.push({ wallMs: this.#wallMs(), kind: "events_lost", fields: {}, runs: [], count: this.#lost });
     }
     this.#entries = new Map();
-    this.#last = undefined;
+    this.#recent = [];
     this.#lost = 0;
     this.bytes = 0;
     return Buffer.from(entries.map(lineOf).join(""));
   }
-}
-
-function isSame(one: Values, other: Values): boolean {
-  for (const name in one) if (one[name] !== other[name]) return false;
-  return true;
 }
 
 function lineOf({ wallMs, kind, fields, runs, count }: Entry): string {

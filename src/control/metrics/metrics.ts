@@ -71,7 +71,12 @@ interface Tally {
   readonly labels: readonly string[];
   readonly counter: Counter;
   readonly samples: Map<string, Sample>;
+  /** By the objects of labels that came last: in the hot path the same ones come again. */
+  readonly recent: { readonly labels: Labels; readonly sample: Sample }[];
 }
+
+/** So many objects of labels are remembered for each counter. */
+const MOST_RECENT = 8;
 
 /** Counting happens in the hot path, so the library is told only when it is asked. */
 class Counts {
@@ -82,18 +87,24 @@ class Counts {
     this.#tallies = Object.fromEntries(
       names.map((name) => {
         const counter = new Counter({ ...configOf(counterMetric(name), COUNTERS[name]), registers: [registry] });
-        return [name, { labels: COUNTERS[name].labels, counter, samples: new Map() }];
+        const tally: Tally = { labels: COUNTERS[name].labels, counter, samples: new Map(), recent: [] };
+        return [name, tally];
       }),
     ) as Record<CounterName, Tally>;
   }
 
   add(name: CounterName, labels: Labels, amount: number): void {
     const tally = this.#tallies[name];
-    let key = "";
-    for (const label of tally.labels) key += `${labels[label] ?? ""}\n`;
-    const sample = tally.samples.get(key);
-    if (sample !== undefined) sample.amount += amount;
-    else tally.samples.set(key, { labels: only(tally.labels, labels), amount, scraped: 0 });
+    for (const { labels: known, sample } of tally.recent) {
+      if (known === labels) {
+        sample.amount += amount;
+        return;
+      }
+    }
+    const sample = sampleOf(tally, labels);
+    sample.amount += amount;
+    if (tally.recent.length >= MOST_RECENT) tally.recent.shift();
+    tally.recent.push({ labels, sample });
   }
 
   flush(): void {
@@ -114,6 +125,16 @@ class Counts {
     }
     return sums;
   }
+}
+
+function sampleOf({ labels: names, samples }: Tally, labels: Labels): Sample {
+  let key = "";
+  for (const name of names) key += `${labels[name] ?? ""}\n`;
+  const known = samples.get(key);
+  if (known !== undefined) return known;
+  const made = { labels: only(names, labels), amount: 0, scraped: 0 };
+  samples.set(key, made);
+  return made;
 }
 
 /** The labels of the table, each with a value: a caller's slip must not cost the scrape. */

@@ -7,8 +7,6 @@ const SOON = { retryAfterMs: 1000 };
 
 /** Why not, if so: HSM_UNAVAILABLE, STORE_UNAVAILABLE or what the audit log says. */
 export function whyNotWorking({ vault, audit }: Pick<Context, "vault" | "audit">): Fault | undefined {
-  const { token, store } = vault.health();
-  if (token !== "ready") return new Fault("HSM_UNAVAILABLE", SOON);
-  if (store !== "ready") return new Fault("STORE_UNAVAILABLE", SOON);
-  return audit.obstacle();
+  if (vault.isReady) return audit.obstacle();
+  return new Fault(vault.health().token === "ready" ? "STORE_UNAVAILABLE" : "HSM_UNAVAILABLE", SOON);
 }

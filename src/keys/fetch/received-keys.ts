@@ -8,6 +8,7 @@ import { MOST_LEAP, SERIALS_AHEAD } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { kmaRow, type PeerRow, type ReceivedRow, TABLE } from "../common/rows.ts";
+import { Purposes } from "../supply/purpose.ts";
 
 /** Serials below the highest that may still come: relays of several routes overtake one another. */
 const WINDOW = 256;
@@ -86,7 +87,7 @@ export class ReceivedKey {
 
   /** What is fetched and needed no more, as ranges; the keys at the front count as used. */
   used(): Range[] {
-    const done = Uint8Array.from(this.fetched);
+    const done = this.fetched.slice();
     for (const range of this.#inHand) setBits(done, range, false);
     const ranges: { offset: number; length: number }[] = [{ offset: 0, length: FIRST_OFFSET }];
     for (let step = FIRST_OFFSET / STEP; step < this.length / STEP; step++) {
@@ -120,6 +121,8 @@ export const emptyBitmap = (length: number): Uint8Array => new Uint8Array(Math.c
 /** All KMA-keys of one source, with the highest serial accepted and a window below it. */
 export class ReceivedKeys {
   readonly peer: KmId;
+  /** For whom its keys were fetched last. */
+  readonly purposes: Purposes;
   readonly #context: Context;
   readonly #keys = new Map<number, ReceivedKey>();
   /** The highest serial accepted. */
@@ -138,6 +141,7 @@ export class ReceivedKeys {
   constructor(context: Context, peer: KmId) {
     this.#context = context;
     this.peer = peer;
+    this.purposes = new Purposes({ source: peer, destination: context.self }, peer);
   }
 
   get size(): number {
@@ -238,7 +242,7 @@ export class ReceivedKeys {
       length,
       bornAt,
       witness: announced,
-      fetched: Uint8Array.from(key.fetched),
+      fetched: key.fetched.slice(),
     };
   }
 
@@ -284,8 +288,11 @@ export class ReceivedKeys {
 
   /** Fetches of these KMA-keys have ended: what is fetched whole is destroyed, and what was to end meanwhile. */
   retire(keys: Iterable<ReceivedKey>): void {
-    const idle = [...keys].filter((key) => key.pins === 0);
-    const over = idle.filter((key) => this.#ending.has(key) || (this.#keys.get(key.serial) === key && key.left < STEP));
+    const over: ReceivedKey[] = [];
+    for (const key of keys) {
+      if (key.pins > 0) continue;
+      if (this.#ending.has(key) || (key.left < STEP && this.#keys.get(key.serial) === key)) over.push(key);
+    }
     if (over.length === 0) return;
     const change = this.#context.vault.change();
     for (const key of over) {

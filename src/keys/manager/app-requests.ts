@@ -59,14 +59,10 @@ export class AppRequests implements KeyDoor {
         }
         return this.#parts.multicast.supply(request, answer);
       }
-      const mayWait = sharedPeers.waiting < this.#context.policy.maxWaiting;
-      const other = strict.get(home);
-      checkSize(request, other?.sizes ?? sharedPeers.sizes(home));
-      const { desk } = other ?? sharedPeers.for(home);
-      if (border === undefined) return desk.request(request, answer, mayWait);
-      return this.#overBorder.supply(request, { home, border }, answer, (granted) =>
-        desk.request(request, granted, mayWait),
-      );
+      const { sizes, desk } = strict.get(home) ?? sharedPeers.for(home);
+      checkSize(request, sizes);
+      if (border === undefined) return desk.request(request, answer);
+      return this.#overBorder.supply(request, { home, border }, answer, (granted) => desk.request(request, granted));
     } catch (thrown) {
       answer.refused(asFault(thrown));
       return NOTHING;

@@ -9,6 +9,7 @@ import type { AppId, KmId } from "../../core/ids.ts";
 import { type Audit, NO_AUDIT } from "../../core/ports.ts";
 import type { BorderHost, StoredBorderRow } from "../borders/border-host.ts";
 import type { Borders } from "../borders/borders.ts";
+import { Admission } from "../common/admission.ts";
 import { AgeClock } from "../common/age-clock.ts";
 import { whyNotWorking } from "../common/availability.ts";
 import type { Context, KeysPolicy } from "../common/context.ts";
@@ -106,6 +107,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   /** What the store had of them at the start. */
   #borderRows: StoredBorderRow[] = [];
   readonly #sharedPeers: SharedPeers;
+  readonly #admission: Admission;
   readonly #apps: ApplicationTable;
   readonly #statedRate: Told["statedRate"];
   readonly #keyFetcher: KeyFetcher;
@@ -130,15 +132,17 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     this.#statedRate = statedRate;
     const ways = new Map(extended.map((id) => [id, paths?.get(id) ?? 1]));
     const quotas = new Quotas(context.clock, (app) => this.#apps.get(app).quota);
+    this.#admission = new Admission(quotas, policy);
+    const admission = this.#admission;
     const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
     this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
-    this.local = new LocalStock(context, blockBytes, quotas);
+    this.local = new LocalStock(context, blockBytes, admission);
     const inventories = new Map<string, LinkInventory>();
     for (const link of links) inventories.set(link.id, new LinkInventory(context.self, link));
     this.links = inventories;
     this.routes = new Routes(context.self, wholeTopology(context.self, settings));
     this.routeAdmin = new RouteTable(context, this.routes, ways);
-    const peers = new Map(extended.map((id) => [id, this.#peer(id, quotas)]));
+    const peers = new Map(extended.map((id) => [id, this.#peer(id, admission)]));
     this.peers = peers;
     this.relays = new RelayNetwork(context, {
       routes: this.routes,
@@ -146,12 +150,9 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       peers: this.peers,
       paths: (destination) => ways.get(destination) ?? 1,
     });
-    this.strict = new StrictPeers(context, strict, { quotas, isServed: (id) => this.#apps.areServed(id) });
+    this.strict = new StrictPeers(context, strict, { admission, isServed: (id) => this.#apps.areServed(id) });
     const { local, sizes } = this;
-    this.#sharedPeers = new SharedPeers({
-      ...{ self: context.self, local, peers: this.peers, strict: this.strict },
-      defaultBits: sizes.defaultBits,
-    });
+    this.#sharedPeers = new SharedPeers({ self: context.self, local, peers: this.peers, strict: this.strict });
     this.#keyFetcher = new KeyFetcher(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     this.multicast = new Multicast(this.#multicastHost(quotas));
@@ -176,7 +177,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     this.#reconfiguration = new Reconfiguration({
       ...{ context, policy: context.policy, quotas, peers, links: inventories, paths: ways },
       ...{ routes: this.routes, routeAdmin: this.routeAdmin, relays: () => this.relays },
-      newPeer: (id) => this.#peer(id, quotas),
+      newPeer: (id) => this.#peer(id, admission),
       drop: (peer, why) => this.peerEvents.drop(peer, why),
     });
     const changed = () => this.#healthChanged();
@@ -234,8 +235,8 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     }
   }
 
-  #peer(id: KmId, quotas: Quotas): Peer {
-    const peer = new Peer(this.context, id, quotas);
+  #peer(id: KmId, admission: Admission): Peer {
+    const peer = new Peer(this.context, id, admission);
     peer.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
     peer.isServed = this.#apps.areServed(id);
     peer.statedRate = ({ settings }) => this.#statedRate(settings.id);
@@ -255,7 +256,6 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       checkSize: (options, home) => checkSize(options, this.#sharedPeers.sizes(home)),
       peerOf: (km) => this.#connected(km)?.connection,
       isCurrent: (connection) => this.peers.get(connection.id)?.connection === connection,
-      mayWait: () => this.waiting < this.context.policy.maxWaiting,
     };
   }
 
@@ -468,7 +468,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
 
   /** Requests that wait for stock. */
   get waiting(): number {
-    return this.#sharedPeers.waiting;
+    return this.#admission.waiting;
   }
 
   /** From now on refuses who waits and what comes; resolves when peers were told of the sessions that end. */

@@ -2,21 +2,16 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
-import { keySizes } from "../common/sizes.ts";
 import type { LocalStock } from "../peers/local-stock.ts";
 import { Peer } from "../peers/peer.ts";
 import type { KeySizes } from "../ports.ts";
 import { notWithStrict, type StrictPeers } from "../strict/strict.ts";
-
-/** Bytes of a key that its block cannot carry. */
-const FRONT = 96;
 
 interface SharedPeersParts {
   readonly self: KmId;
   readonly local: LocalStock;
   readonly peers: ReadonlyMap<KmId, Peer>;
   readonly strict: StrictPeers;
-  readonly defaultBits: number;
 }
 
 /** Finds what is shared with the home of an application, and sums over all. */
@@ -30,11 +25,6 @@ export class SharedPeers {
   /** All but the strict ones. */
   get all(): readonly (Peer | LocalStock)[] {
     return [this.#parts.local, ...this.#parts.peers.values()];
-  }
-
-  /** Requests that wait for stock. */
-  get waiting(): number {
-    return this.all.reduce((sum, { desk }) => sum + desk.waiting, this.#parts.strict.waiting);
   }
 
   /** What is shared with a peer, or with ourselves. */
@@ -54,6 +44,6 @@ export class SharedPeers {
 
   /** Of keys with an application's home. @throws Fault as `for` */
   sizes(home: KmId): KeySizes {
-    return keySizes(this.#parts.defaultBits, this.for(home).keyBytes + FRONT);
+    return this.for(home).sizes;
   }
 }

@@ -2,11 +2,13 @@
 
 import { asFault, type Fault } from "../../core/fault.ts";
 import type { BlockId, Change, KeyIdKey } from "../../vault/vault.ts";
+import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
-import type { Quotas } from "../common/quota.ts";
 import { kmaRow, localBlock, TABLE } from "../common/rows.ts";
+import { keySizes } from "../common/sizes.ts";
 import { emptyBitmap, ReceivedKey, ReceivedKeys } from "../fetch/received-keys.ts";
+import type { KeySizes } from "../ports.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
@@ -26,13 +28,17 @@ export class LocalStock implements Filling {
   #stopped = false;
   #stopRetry: (() => void) | undefined;
 
-  constructor(context: Context, blockBytes: number, quotas: Quotas) {
+  constructor(context: Context, blockBytes: number, admission: Admission) {
     this.#context = context;
     this.#blockBytes = blockBytes;
     this.stock = new SourceStock(context, context.self);
     this.held = new ReceivedKeys(context, context.self);
     this.stock.acceptance = () => this.held.acceptance();
-    this.desk = new KeySupplier(context, this.stock, this, quotas);
+    this.desk = new KeySupplier(context, this.stock, this, admission);
+  }
+
+  get sizes(): KeySizes {
+    return keySizes(this.#context.policy.defaultKeyBits, this.#blockBytes);
   }
 
   get keyBytes(): number {

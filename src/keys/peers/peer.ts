@@ -7,13 +7,14 @@
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import { step } from "../../core/life-cycle.ts";
+import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
-import type { Quotas } from "../common/quota.ts";
 import { TABLE } from "../common/rows.ts";
+import { keySizes } from "../common/sizes.ts";
 import { ReceivedKeys } from "../fetch/received-keys.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
-import type { PeerConnection } from "../ports.ts";
+import type { KeySizes, PeerConnection } from "../ports.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
 import { PEER_LIFE } from "./life.ts";
@@ -59,17 +60,18 @@ export class Peer implements Filling {
   statedRate: (link: LinkInventory) => number | undefined = () => undefined;
   readonly #context: Context;
   #life: keyof typeof PEER_LIFE = "unknown";
-  /** KMA-keys in stock when keys were taken last. */
-  #keys = 0;
+  #sizes: { readonly keyBytes: number; readonly of: KeySizes } | undefined;
+  /** As many KMA-keys were in stock when relays were last asked whether more are wanted: from `above` bytes on up to `most`. */
+  #asked = { above: 0, most: 0 };
   #smallest: { readonly links: readonly LinkInventory[]; readonly bytes: number } = NO_LINKS;
 
-  constructor(context: Context, id: KmId, quotas: Quotas) {
+  constructor(context: Context, id: KmId, admission: Admission) {
     this.id = id;
     this.#context = context;
     this.stock = new SourceStock(context, id);
     this.held = new ReceivedKeys(context, id);
     this.stock.acceptance = () => this.held.acceptance();
-    this.desk = new KeySupplier(context, this.stock, this, quotas);
+    this.desk = new KeySupplier(context, this.stock, this, admission);
   }
 
   /** @throws Error when that cannot happen now */
@@ -102,6 +104,16 @@ export class Peer implements Filling {
     return this.#smallest.bytes - FIRST_OFFSET;
   }
 
+  /** Of keys shared with it; another object only when they have changed. */
+  get sizes(): KeySizes {
+    const { keyBytes } = this;
+    const { defaultKeyBits } = this.#context.policy;
+    if (this.#sizes?.keyBytes !== keyBytes || this.#sizes.of.defaultBits !== defaultKeyBits) {
+      this.#sizes = { keyBytes, of: keySizes(defaultKeyBits, keyBytes + FIRST_OFFSET) };
+    }
+    return this.#sizes.of;
+  }
+
   /** Why no key for it can ever come as the routes are, if so, and none is in stock. */
   get unreachable(): Fault | undefined {
     return this.stock.size > 0 ? undefined : this.ways.obstacle();
@@ -120,9 +132,13 @@ export class Peer implements Filling {
 
   /** With each request: what more is relayed is asked only when a KMA-key has been used up, which spares a tenth of supply. */
   taken(): void {
-    const keys = Math.ceil(this.stock.bytes / this.keyBytes);
-    if (keys !== this.#keys) this.relays.kick();
-    this.#keys = keys;
+    const { bytes } = this.stock;
+    if (!(bytes > this.#asked.above && bytes <= this.#asked.most)) {
+      const { keyBytes } = this;
+      const most = Math.ceil(bytes / keyBytes) * keyBytes;
+      this.#asked = { above: most - keyBytes, most };
+      this.relays.kick();
+    }
     this.announceSoon();
   }
 

@@ -130,7 +130,7 @@ export class SessionDestination {
         settled();
         reject(fault);
       };
-      giveUp = desk.request(request, { granted, refused }, this.#host.mayWait());
+      giveUp = desk.request(request, { granted, refused });
     });
   }
 

@@ -35,6 +35,4 @@ export interface SessionHost {
   peerOf(km: KmId): (SessionPeer & Pick<PeerConnection, "tell">) | undefined;
   /** Whether a connection to another KM is still the one in use. */
   isCurrent(peer: PeerConnection): boolean;
-  /** Whether one more request may wait for stock. */
-  mayWait(): boolean;
 }

@@ -1,20 +1,12 @@
 // Requests of our applications for keys shared with a strict peer: served from the stock, or in turn when it is filled.
 
 import { asFault, Fault } from "../../core/fault.ts";
+import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
-import { FairQueue } from "../common/fair-queue.ts";
-import { type Quotas, quotaFault } from "../common/quota.ts";
+import { RequestQueue } from "../common/request-queue.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
 import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
 import type { KeyOptions, StrictStock } from "./strict-stock.ts";
-
-interface Waiting extends KeyOptions {
-  readonly request: SupplyRequest;
-  readonly answer: Answer;
-  readonly stopTimer: () => void;
-  /** Gives the request up: another way once its keys are on their way. */
-  giveUp: () => void;
-}
 
 /** Who has waited in vain is told to wait at least so long. */
 const RETRY_MS = 1000;
@@ -30,26 +22,30 @@ export interface StrictSupplyNeeds {
 export class StrictSupply {
   readonly #context: Context;
   readonly #stock: StrictStock;
-  readonly #quotas: Quotas;
   readonly #needs: StrictSupplyNeeds;
-  readonly #waiting = new FairQueue<Waiting>();
+  readonly #queue: RequestQueue<SupplyRequest, KeyOptions>;
 
-  constructor(context: Context, stock: StrictStock, quotas: Quotas, needs: StrictSupplyNeeds) {
+  constructor(context: Context, stock: StrictStock, admission: Admission, needs: StrictSupplyNeeds) {
     this.#context = context;
     this.#stock = stock;
-    this.#quotas = quotas;
     this.#needs = needs;
+    this.#queue = new RequestQueue(context, admission, {
+      lateFault: () => new Fault(needs.isConnected() ? "INSUFFICIENT_KEYS" : "PEER_UNAVAILABLE", AGAIN),
+      joined: () => {},
+      left: () => {},
+      pump: () => this.pump(),
+    });
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#queue.size;
   }
 
   /** What those who wait lack, of the first size that lacks any. */
   get missing(): KeyOptions | undefined {
     const bySize = new Map<number, number>();
-    for (const { count, size } of this.#waiting) bySize.set(size, (bySize.get(size) ?? 0) + count);
-    const head = this.#waiting.head();
+    for (const { count, size } of this.#queue.wanted()) bySize.set(size, (bySize.get(size) ?? 0) + count);
+    const head = this.#queue.head()?.wanted;
     for (const [size, total] of bySize) {
       const forHead = head?.size === size ? this.#stock.lacking(head) : 0;
       const count = Math.max(total - this.#stock.ready(size), forHead) - this.#stock.inFlight(size);
@@ -59,28 +55,22 @@ export class StrictSupply {
   }
 
   /** @returns gives the request up */
-  request(request: SupplyRequest, answer: Answer, mayWait: boolean): () => void {
-    const { app, count, sizeBits, only } = request;
-    const quotaMs = this.#quotas.take(app, count * sizeBits);
+  request(request: SupplyRequest, answer: Answer): () => void {
+    const { count, sizeBits, only } = request;
+    const queue = this.#queue;
+    if (!queue.admit(request, answer)) return () => {};
     const wanted = { count, size: sizeBits / 8 };
-    if (quotaMs > 0) return refuse(answer, quotaFault(quotaMs));
-    if (count > this.#context.policy.maxHeld) return this.#refuseNow(request, answer, new Fault("TOO_MANY_KEYS"));
-    const isFree = this.#waiting.size === 0 || only !== undefined;
+    if (count > this.#context.policy.maxHeld) return queue.refuse(request, answer, new Fault("TOO_MANY_KEYS"));
+    const isFree = queue.size === 0 || only !== undefined;
     const claims = isFree && only?.routeType === undefined ? this.#stock.pick(wanted, only) : undefined;
     if (claims !== undefined) return this.#grant(request, answer, claims);
-    if (only !== undefined) return this.#refuseNow(request, answer, new Fault("EXTENSION_UNMET"));
-    if (!mayWait) return this.#refuseNow(request, answer, new Fault("BUSY", { retryAfterMs: RETRY_MS }));
-    return this.#wait(request, answer, wanted);
-  }
-
-  #refuseNow({ app, count, sizeBits }: SupplyRequest, answer: Answer, fault: Fault): () => void {
-    this.#quotas.refund(app, count * sizeBits);
-    return refuse(answer, fault);
+    if (only !== undefined) return queue.refuse(request, answer, new Fault("EXTENSION_UNMET"));
+    return queue.wait(request, answer, wanted);
   }
 
   #grant(request: SupplyRequest, answer: Answer, claims: readonly Claim[]): () => void {
     const { meter, audit } = this.#context;
-    const { app, door, count, sizeBits } = request;
+    const { app, door, count } = request;
     let givenUp = false;
     const end = (unwritten: number): void => {
       meter.add("keys_supplied", { app, door }, count - unwritten);
@@ -94,7 +84,7 @@ export class StrictSupply {
         deliver(this.#context.log, grant, givenUp ? undefined : answer);
       },
       (thrown: unknown) => {
-        this.#quotas.refund(app, count * sizeBits);
+        this.#queue.refund(request);
         if (!givenUp) answer.refused(asFault(thrown));
       },
     );
@@ -104,55 +94,21 @@ export class StrictSupply {
     };
   }
 
-  #wait(request: SupplyRequest, answer: Answer, wanted: KeyOptions): () => void {
-    const { clock, policy } = this.#context;
-    const stopTimer = clock.after(policy.timeoutMs, () => {
-      this.#refuse(entry, new Fault(this.#needs.isConnected() ? "INSUFFICIENT_KEYS" : "PEER_UNAVAILABLE", AGAIN));
-      this.pump();
-    });
-    const giveUp = (): void => {
-      if (this.#drop(entry)) this.pump();
-    };
-    const entry: Waiting = { request, answer, stopTimer, giveUp, ...wanted };
-    this.#waiting.add(request.app, entry);
-    this.pump();
-    return () => entry.giveUp();
-  }
-
   /** Serves those whose turn has come; called whenever the stock has changed. */
   pump(): void {
-    for (let next = this.#waiting.head(); next !== undefined; next = this.#waiting.head()) {
-      const claims = this.#stock.pick(next);
+    for (let next = this.#queue.head(); next !== undefined; next = this.#queue.head()) {
+      const claims = this.#stock.pick(next.wanted);
       if (claims === undefined) break;
-      this.#waiting.shift();
-      next.stopTimer();
+      this.#queue.shift();
       next.giveUp = this.#grant(next.request, next.answer, claims);
     }
     this.#needs.kick();
   }
 
-  /** False when it does not wait any more. */
-  #drop(entry: Waiting): boolean {
-    const { app, count, sizeBits } = entry.request;
-    entry.stopTimer();
-    if (!this.#waiting.remove(app, entry)) return false;
-    this.#quotas.refund(app, count * sizeBits);
-    return true;
-  }
-
-  #refuse(entry: Waiting, fault: Fault): void {
-    if (this.#drop(entry)) entry.answer.refused(fault);
-  }
-
   /** Ends the waiting of all, for example when the token is gone or the process stops. */
   refuseAll(fault: Fault): void {
-    for (const entry of [...this.#waiting]) this.#refuse(entry, fault);
+    this.#queue.refuseAll(fault);
   }
 }
 
 const AGAIN = { retryAfterMs: RETRY_MS };
-
-function refuse(answer: Answer, fault: Fault): () => void {
-  answer.refused(fault);
-  return () => {};
-}

@@ -10,9 +10,9 @@
 import { Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { BlockId } from "../../vault/vault.ts";
+import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
-import type { Quotas } from "../common/quota.ts";
 import { readRow, TABLE, type UnprotectedRow, unprotectedBlock } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
 import type { KeySizes, PeerConnection, SupplyStatus, UnprotectedArrival } from "../ports.ts";
@@ -62,7 +62,7 @@ export class StrictPeer {
       wanted: () => this.#wanted(),
       changed: () => this.desk.pump(),
     });
-    this.desk = new StrictSupply(context, this.stock, host.quotas, {
+    this.desk = new StrictSupply(context, this.stock, host.admission, {
       isConnected: () => this.#peer !== undefined,
       kick: () => this.relays.kick(),
     });
@@ -122,7 +122,7 @@ export class StrictPeer {
 }
 
 interface StrictHost {
-  readonly quotas: Quotas;
+  readonly admission: Admission;
   /** Whether applications here may want keys with applications there. */
   isServed(peer: KmId): boolean;
 }
@@ -145,11 +145,6 @@ export class StrictPeers {
 
   get(km: KmId): StrictPeer | undefined {
     return this.#peers.get(km);
-  }
-
-  /** Requests that wait. */
-  get waiting(): number {
-    return this.#peers.values().reduce((sum, { desk }) => sum + desk.waiting, 0);
   }
 
   /** Reads the books; gives the names of all blocks that belong to them. */

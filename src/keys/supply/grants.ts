@@ -2,73 +2,65 @@
 
 import type { KeyIdKey, OpenBlock, PadPiece } from "../../vault/vault.ts";
 import { writeKeyId } from "../common/key-id.ts";
+import { stepped } from "../common/sizes.ts";
 import type { Grant } from "../ports.ts";
-import { type Parties, writeName } from "./key-namer.ts";
-import type { Piece } from "./source-key.ts";
+import type { NamedKey } from "./key-namer.ts";
+import type { Purpose } from "./purpose.ts";
 
-/** One key of a grant. */
-export interface GrantedKey {
-  readonly serial: number;
-  readonly idKey: KeyIdKey;
+/** Keys of one length, one after the other in one KMA-key, whose block is open. */
+export interface GrantedKeys {
+  readonly key: { readonly serial: number; readonly idKey: KeyIdKey };
   readonly open: OpenBlock;
+  /** Of the first, in bytes. */
   readonly offset: number;
+  /** Of each, in bytes. */
   readonly length: number;
-  /** Of its ID, when that was checked already. */
+  readonly count: number;
+  /** Of the ID of the one key, when that was checked already. */
   readonly tag?: Uint8Array;
 }
 
-/** What happens at the end of a grant: `unwritten` keys did not reach their application. */
-type End = (unwritten: number) => void;
-
-/** The keys of a grant, made as they are asked for: an answer may have hundreds. */
-interface Keys {
-  readonly count: number;
-  /** In bytes. */
-  size(index: number): number;
-  at(index: number): GrantedKey;
+/** Who gave keys, and is told when their grant ends. */
+export interface Grantor<Keys extends GrantedKeys> {
+  /** `unwritten` of its keys did not reach their application. */
+  ended(grant: KeyGrant<Keys>, unwritten: number): void;
 }
 
-class KeyGrant implements Grant {
-  readonly #keys: Keys;
-  readonly #parties: Parties;
-  readonly #end: End;
-  /** The key that was looked at last, and its index. */
-  #key: GrantedKey | undefined;
-  #index = -1;
+/** The keys of one answer: an object for all, for there may be hundreds of them and thousands of answers a second. */
+export class KeyGrant<Keys extends GrantedKeys> implements Grant {
+  readonly count: number;
+  readonly pieces: readonly Keys[];
+  readonly purpose: Purpose;
+  readonly #grantor: Grantor<Keys>;
+  /** The piece that was looked at last, and the index of its first key. */
+  #at = 0;
+  #first = 0;
   #written = 0;
   #open = true;
 
-  constructor(keys: Keys, parties: Parties, end: End) {
-    this.#keys = keys;
-    this.#parties = parties;
-    this.#end = end;
-  }
-
-  get count(): number {
-    return this.#keys.count;
-  }
-
-  #at(index: number): GrantedKey {
-    if (this.#key !== undefined && index === this.#index) return this.#key;
-    const key = this.#keys.at(index);
-    this.#key = key;
-    this.#index = index;
-    return key;
+  constructor(pieces: readonly Keys[], purpose: Purpose, grantor: Grantor<Keys>) {
+    let count = 0;
+    for (const piece of pieces) count += piece.count;
+    this.count = count;
+    this.pieces = pieces;
+    this.purpose = purpose;
+    this.#grantor = grantor;
   }
 
   size(index: number): number {
-    return this.#keys.size(index);
+    return this.#pieceOf(index).length;
   }
 
   writeId(index: number, target: Uint8Array, at: number): number {
-    const key = this.#at(index);
-    return key.tag === undefined ? writeName(key, this.#parties, target, at) : writeKeyId(key, key.tag, target, at);
+    const piece = this.#pieceOf(index);
+    const key = this.#named(piece, index);
+    return piece.tag === undefined ? this.purpose.namer.write(key, target, at) : writeKeyId(key, piece.tag, target, at);
   }
 
   writeKey(index: number, target: Uint8Array, at: number): number {
-    const { open, offset, length } = this.#at(index);
+    const piece = this.#pieceOf(index);
     this.#written++;
-    return open.emit({ offset, length }, target, at);
+    return piece.open.emit(this.#named(piece, index), target, at);
   }
 
   /** All of its bytes as one pad of `bytes`; they count as written. */
@@ -76,7 +68,8 @@ class KeyGrant implements Grant {
     const pieces: PadPiece[] = [];
     let missing = bytes;
     for (let index = 0; index < this.count && missing > 0; index++) {
-      const { open, offset, length } = this.#at(index);
+      const { open } = this.#pieceOf(index);
+      const { offset, length } = this.#named(this.#pieceOf(index), index);
       const used = Math.min(length, missing);
       pieces.push({ open, range: { offset, length: used } });
       if (used < length) open.wipe({ offset: offset + used, length: length - used });
@@ -91,10 +84,26 @@ class KeyGrant implements Grant {
     if (!this.#open) return;
     this.#open = false;
     for (let index = this.#written; index < this.count; index++) {
-      const { open, offset, length } = this.#at(index);
-      open.wipe({ offset, length });
+      const piece = this.#pieceOf(index);
+      piece.open.wipe(this.#named(piece, index));
     }
-    this.#end(Math.max(0, this.count - this.#written));
+    this.#grantor.ended(this, Math.max(0, this.count - this.#written));
+  }
+
+  /** @throws RangeError when there is no such key */
+  #pieceOf(index: number): Keys {
+    if (index < this.#first) this.#at = this.#first = 0;
+    for (let piece = this.pieces[this.#at]; piece !== undefined; piece = this.pieces[++this.#at]) {
+      if (index < this.#first + piece.count) return piece;
+      this.#first += piece.count;
+    }
+    this.#at = this.#first = 0;
+    throw new RangeError(`a grant of ${this.count} keys has no key ${index}`);
+  }
+
+  #named({ key, offset, length }: Keys, index: number): NamedKey {
+    const { serial, idKey } = key;
+    return { serial, idKey, offset: offset + (index - this.#first) * stepped(length), length };
   }
 }
 
@@ -105,30 +114,4 @@ class KeyGrant implements Grant {
 export function padOf(grant: Grant, bytes: number): readonly PadPiece[] {
   if (grant instanceof KeyGrant) return grant.pads(bytes);
   throw new TypeError("these keys were not carved from a KMA-key");
-}
-
-/** A grant of keys of one size, carved from pieces of the stock. */
-export function grantPieces(pieces: readonly Piece[], length: number, step: number, parties: Parties, end: End): Grant {
-  const count = pieces.reduce((sum, piece) => sum + piece.count, 0);
-  const at = (index: number): GrantedKey => {
-    let rest = index;
-    for (const { key, open, offset, count: inPiece } of pieces) {
-      if (rest < inPiece) {
-        return { serial: key.serial, idKey: key.idKey, open, offset: offset + rest * step, length };
-      }
-      rest -= inPiece;
-    }
-    throw new RangeError(`a grant of ${count} keys has no key ${index}`);
-  };
-  return new KeyGrant({ count, at, size: () => length }, parties, end);
-}
-
-/** A grant of keys as they were asked by their IDs. */
-export function grantKeys(keys: readonly GrantedKey[], parties: Parties, end: End): Grant {
-  const at = (index: number): GrantedKey => {
-    const key = keys[index];
-    if (key === undefined) throw new RangeError(`a grant of ${keys.length} keys has no key ${index}`);
-    return key;
-  };
-  return new KeyGrant({ count: keys.length, at, size: (index) => at(index).length }, parties, end);
 }

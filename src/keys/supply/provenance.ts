@@ -3,7 +3,7 @@
 import { Fault } from "../../core/fault.ts";
 import type { Provenance } from "../../core/topology/provenance.ts";
 import type { SupplyRequest } from "../ports.ts";
-import type { Demand, Piece, SourceKey } from "./source-key.ts";
+import type { KeyDemand, Piece, SourceKey } from "./source-key.ts";
 import type { SourceStock } from "./stock.ts";
 
 /** Whether a KMA-key is such as asked for. */
@@ -49,7 +49,7 @@ const TRIES = 8;
  */
 export async function takeOfKind(
   stock: SourceStock,
-  demand: Demand,
+  demand: KeyDemand,
   kinds: readonly Provenance[],
   now: number,
 ): Promise<Piece[] | undefined> {

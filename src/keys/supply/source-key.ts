@@ -1,8 +1,10 @@
 // One KMA-key at its source, and what is taken off it.
 
-import type { BlockId, KeyIdKey, OpenBlock, Sealed } from "../../vault/vault.ts";
+import type { EndReason } from "../../core/counters.ts";
+import type { BlockId, KeyIdKey, Sealed } from "../../vault/vault.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { KeyRoute, SourceRow } from "../common/rows.ts";
+import type { GrantedKeys } from "./grants.ts";
 
 /** One KMA-key at its source. */
 export class SourceKey {
@@ -22,6 +24,8 @@ export class SourceKey {
   durable = FIRST_OFFSET;
   /** Grants that still write keys of it. */
   pins = 0;
+  /** Why it has ended, though a grant still writes keys of it. */
+  ending: EndReason | undefined;
 
   constructor(
     row: Pick<SourceRow, "serial" | "block" | "length" | "bornAt" | "route">,
@@ -53,12 +57,9 @@ export class SourceKey {
   }
 }
 
-/** `count` keys of one size, one after the other from `offset` on, with their block in memory. */
-export interface Piece {
+/** Keys taken off one KMA-key, whose block is in memory. */
+export interface Piece extends GrantedKeys {
   readonly key: SourceKey;
-  readonly open: OpenBlock;
-  readonly offset: number;
-  readonly count: number;
 }
 
 /** What a request takes: `count` times `step` bytes, each within one KMA-key. */
@@ -67,6 +68,11 @@ export interface Demand {
   readonly step: number;
   /** Only from such KMA-keys. */
   readonly fits?: (key: SourceKey) => boolean;
+}
+
+/** The same, with the length of each key in bytes. */
+export interface KeyDemand extends Demand {
+  readonly length: number;
 }
 
 /** KMA-keys that one request may reach into, for all of them are in locked memory at once: enough for any answer. */

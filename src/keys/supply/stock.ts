@@ -12,7 +12,15 @@ import { type KeyRoute, kmaRow, type PeerRow, type SourceRow, TABLE } from "../c
 import { AbandonedSerials } from "./abandoned-serials.ts";
 import { Marks } from "./high-water-marks.ts";
 import { excessOf } from "./remainders.ts";
-import { carveFrom, type Demand, isPiece, type Piece, type SourceKey, type Total } from "./source-key.ts";
+import {
+  carveFrom,
+  type Demand,
+  isPiece,
+  type KeyDemand,
+  type Piece,
+  type SourceKey,
+  type Total,
+} from "./source-key.ts";
 
 /** The KMA-keys of this KM for one destination. */
 export class SourceStock {
@@ -34,8 +42,6 @@ export class SourceStock {
   relaysEnded = 0;
   /** The destination's part of the peer row, which lies in one row with ours. */
   acceptance: () => Pick<PeerRow, "accepted" | "window"> = () => ({ accepted: 0, window: "" });
-  /** Ended, but a grant still writes keys of them. */
-  readonly #ending = new Map<SourceKey, EndReason>();
   #settled = false;
   /** Serials whose mark has moved since it was last told. */
   readonly #moved = new Map<number, number>();
@@ -124,16 +130,16 @@ export class SourceStock {
    * Takes keys off the stock without waiting: from KMA-keys in memory, below their durable marks. All or `undefined`.
    * The pieces' blocks and keys are pinned; whoever takes them disposes them.
    */
-  take(demand: Demand): Piece[] | undefined {
-    const { count, step } = demand;
+  take(demand: KeyDemand): Piece[] | undefined {
+    const { count, length, step } = demand;
     const pieces: Piece[] = [];
-    const old: SourceKey[] = [];
+    let old: SourceKey[] | undefined;
     const oldestBorn = this.#context.ages.now() - this.#context.policy.maxAgeMs;
     let missing = count;
     for (const key of this.#open) {
       if (missing === 0) break;
       if (key.bornAt <= oldestBorn) {
-        old.push(key);
+        old = [...(old ?? []), key];
         continue;
       }
       // rule: carve-below-mark
@@ -141,10 +147,10 @@ export class SourceStock {
       if (fits <= 0 || !isPiece(key.left, demand) || demand.fits?.(key) === false) continue;
       const open = this.#context.vault.cached(key.block);
       if (open === undefined) continue;
-      pieces.push({ key, open, offset: key.carved, count: fits });
+      pieces.push({ key, open, offset: key.carved, length, count: fits });
       missing -= fits;
     }
-    if (old.length > 0) this.#expire(old);
+    if (old !== undefined) this.#expire(old);
     if (missing > 0) {
       for (const piece of pieces) piece.open[Symbol.dispose]();
       return undefined;
@@ -174,7 +180,7 @@ export class SourceStock {
     open[Symbol.dispose]();
     key.pins--;
     if (key.pins > 0) return;
-    const reason = this.#ending.get(key);
+    const reason = key.ending;
     if (reason === undefined && (key.left >= STEP || !this.#open.includes(key))) return;
     const { audit, vault } = this.#context;
     const change = vault.change();
@@ -221,7 +227,6 @@ export class SourceStock {
   /** Takes a KMA-key out of the books and, in `change`, off the disk. */
   forget(key: SourceKey, change: Change): void {
     this.#leave(key);
-    this.#ending.delete(key);
     change.remove(TABLE.source, kmaRow(this.peer, key.serial)).destroy(key.block);
     key.idKey[Symbol.dispose]();
   }
@@ -244,7 +249,7 @@ export class SourceStock {
         this.drop(key, reason, change);
       } else {
         this.#leave(key);
-        this.#ending.set(key, reason);
+        key.ending = reason;
       }
     }
   }

@@ -2,7 +2,8 @@
 
 import { expect, test } from "vitest";
 import { appId, kmId } from "../../../src/core/ids.ts";
-import { grantKeys } from "../../../src/keys/supply/grants.ts";
+import { type GrantedKeys, KeyGrant } from "../../../src/keys/supply/grants.ts";
+import { Purpose } from "../../../src/keys/supply/purpose.ts";
 import type { KeyIdKey, OpenBlock, Range } from "../../../src/vault/vault.ts";
 
 const PARTIES = {
@@ -18,16 +19,21 @@ function grantOf(count: number) {
   const ended: number[] = [];
   const open: Pick<OpenBlock, "emit" | "wipe"> = {
     emit: (_range, _target, at) => at + 4,
-    wipe: (range) => wiped.push(range),
+    wipe: ({ offset, length }) => wiped.push({ offset, length }),
   };
-  const keys = Array.from({ length: count }, (_, index) => ({
-    serial: 1,
-    idKey: ID_KEY,
+  const piece: GrantedKeys = {
+    key: { serial: 1, idKey: ID_KEY },
     open: open as OpenBlock,
-    offset: 96 + 32 * index,
+    offset: 96,
     length: 32,
-  }));
-  return { grant: grantKeys(keys, PARTIES, (unwritten) => ended.push(unwritten)), wiped, ended };
+    count,
+  };
+  const purpose = new Purpose("ak", PARTIES.initiator, PARTIES, PARTIES.destination);
+  return {
+    grant: new KeyGrant([piece], purpose, { ended: (_grant, unwritten) => ended.push(unwritten) }),
+    wiped,
+    ended,
+  };
 }
 
 test("design 8: a grant that ends early zeroes the keys that were not written, once", () => {
@@ -48,4 +54,25 @@ test("a grant that was written zeroes nothing more: each key did when it was wri
   grant[Symbol.dispose]();
   expect(wiped).toEqual([]);
   expect(ended).toEqual([0]);
+});
+
+test("keys of several KMA-keys are found in their order, whichever is looked at first", () => {
+  const written: Range[] = [];
+  const open: Pick<OpenBlock, "emit" | "wipe"> = {
+    emit: ({ offset, length }, _target, at) => {
+      written.push({ offset, length });
+      return at + 4;
+    },
+    wipe: () => {},
+  };
+  const piece = (offset: number, count: number): GrantedKeys => ({
+    ...{ key: { serial: 1, idKey: ID_KEY }, open: open as OpenBlock },
+    ...{ offset, length: 12, count },
+  });
+  const purpose = new Purpose("ak", PARTIES.initiator, PARTIES, PARTIES.destination);
+  using grant = new KeyGrant([piece(96, 2), piece(1000, 1), piece(2000, 2)], purpose, { ended: () => {} });
+  for (const index of [4, 0, 2, 1, 3]) grant.writeKey(index, new Uint8Array(64), 0);
+  expect(written.map(({ offset }) => offset)).toEqual([2016, 96, 1000, 112, 2000]);
+  expect(() => grant.size(5)).toThrow(RangeError);
+  expect(grant.size(0)).toBe(12);
 });

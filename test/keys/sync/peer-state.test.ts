@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { formatRuns } from "../../../src/core/runs.ts";
+import { Admission } from "../../../src/keys/common/admission.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
 import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
@@ -35,7 +36,11 @@ interface KeyInventory {
 
 function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Peer {
   const context = { self: SELF, ages: { nowOn: () => 60_000 } } as Context;
-  const peer = new Peer(context, PEER, new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })));
+  const peer = new Peer(
+    context,
+    PEER,
+    new Admission(new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })), { maxWaiting: 1 }),
+  );
   const link = new LinkInventory(SELF, { id: LINK, peer: PEER, blockBytes: LENGTH, share: [1, 1], keepBlocks: 9 });
   for (const [run, sequence] of copies) {
     link.enter({ link: LINK, run, sequence, own: false, id: linkBlock(LINK, run, sequence) });
