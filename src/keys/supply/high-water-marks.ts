@@ -13,6 +13,8 @@ export const CHUNK = 4096;
 const AHEAD = 2 * CHUNK;
 /** All marks together; under load several KMA-keys are open, for none may run further ahead. */
 const MOST_AHEAD = 8 * AHEAD;
+/** So many times what is carved while they are moved once: the fewer the moves, the less the disk costs each key. */
+const AHEAD_OF_A_MOVE = 32;
 
 /** The KMA-keys whose marks are moved. */
 export interface MarkedKeys {
@@ -93,7 +95,7 @@ export class Marks {
     try {
       await this.#commit(await aim(pinned));
       const least = this.#areAwaited ? 2 * this.#aheadBytes : this.#aheadBytes >> 1;
-      this.#aheadBytes = Math.min(Math.max(AHEAD, least, 8 * this.#carvedMeanwhile), MOST_AHEAD);
+      this.#aheadBytes = Math.min(Math.max(AHEAD, least, AHEAD_OF_A_MOVE * this.#carvedMeanwhile), MOST_AHEAD);
     } finally {
       this.#moving = undefined;
       this.#untilLook = 0;
