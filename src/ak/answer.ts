@@ -98,9 +98,11 @@ export function writeKeys(target: Uint8Array, at: number, ready: ReadyKeys, byte
   return position;
 }
 
+/** Byte by byte: for so few, `set` would take longer. */
 function write(target: Uint8Array, at: number, constant: Uint8Array): number {
-  target.set(constant, at);
-  return at + constant.length;
+  const { length } = constant;
+  for (let index = 0; index < length; index++) target[at + index] = constant[index] ?? 0;
+  return at + length;
 }
 
 /** The 0x1205 that names a new session. */

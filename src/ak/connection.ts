@@ -2,22 +2,33 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import { type AppId, appId, type KmId } from "../core/ids.ts";
-import type { Answer, Grant, KeyDoor, SessionAnswer, SessionDoor, SessionId, SupplyRequest } from "../keys/ports.ts";
+import type {
+  Answer,
+  FetchRequest,
+  Grant,
+  KeyDoor,
+  SessionAnswer,
+  SessionDoor,
+  SessionId,
+  SupplyRequest,
+} from "../keys/ports.ts";
 import type { Channel, ChannelHandler } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader } from "../wire/frame.ts";
 import { byCode, check, codeText } from "../wire/message.ts";
-import { PayloadReader, parsePayload } from "../wire/payload.ts";
+import { parsePayload } from "../wire/payload.ts";
 import type { SupplyRing } from "../wire/ring.ts";
 import { type Occasion, openedFrame, refusalFrame } from "./answer.ts";
 import { ConnectionLine, type LinePorts } from "./app-line.ts";
 import { AK } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
+import { Remembered, RememberedFetch } from "./remembered.ts";
 import { answerableSession, fetchRequest, sessionKeysRequest, sessionRequest, supplyRequest } from "./request.ts";
 
 /** Requests of one connection that may wait for their answers; one more is refused as BUSY. */
 export const MAX_OUTSTANDING = 128;
 
 const DOOR = { door: "ak" } as const;
+const NOTHING = (): void => {};
 const ROWS = byCode<(typeof AK)[keyof typeof AK]>(AK);
 /** Codes whose first byte this is go from applications to their KM. */
 const FROM_APP = 0x21;
@@ -38,7 +49,7 @@ class Request implements Answer, SessionAnswer, Occasion {
   /** Of a request in a session. */
   sessionId = "";
   /** Tells the key manager that nobody waits any more. */
-  giveUp: () => void = () => {};
+  giveUp: () => void = NOTHING;
   readonly #connection: AkConnection;
 
   constructor(connection: AkConnection, { code, messageId }: Frame) {
@@ -66,13 +77,13 @@ export class AkConnection implements ChannelHandler {
   readonly #channel: Channel;
   readonly #ports: ConnectionPorts;
   readonly #reader: FrameReader;
-  /** Key requests, of which one is mostly like the other. */
-  readonly #requests = new PayloadReader();
-  #last: { readonly json: object; readonly asked: SupplyRequest } | undefined;
+  readonly #supplies = new Remembered((payload) => this.#supplyRequest(payload));
+  readonly #fetches = new RememberedFetch((payload) => this.#fetchRequest(payload));
   readonly #outbox: Outbox;
   readonly #line: ConnectionLine;
   readonly #detach: () => void;
-  readonly #open = new Map<number, Request>();
+  /** Requests that wait for their answers: few, and mostly the last one is answered next. */
+  readonly #open: Request[] = [];
   #ended = false;
   #namedOther = false;
 
@@ -125,59 +136,78 @@ export class AkConnection implements ChannelHandler {
 
   /** Whether the request waits; from now on it does not. */
   #settle(request: Request): boolean {
-    return this.#open.get(request.messageId) === request && this.#open.delete(request.messageId);
+    const at = this.#open.lastIndexOf(request);
+    if (at < 0) return false;
+    if (at === this.#open.length - 1) this.#open.pop();
+    else this.#open.splice(at, 1);
+    return true;
   }
 
   readonly #handle = (frame: Frame): void => {
-    const { code, messageId } = frame;
+    const { code, messageId, payload } = frame;
     const row = ROWS.get(code);
     if (row === undefined) throw new FrameError("unknown_code", `${codeText(code)} is no message of Ak`);
     if (code >>> 8 !== FROM_APP) throw new FrameError("direction", `${codeText(code)} is for applications to receive`);
-    const json = row === AK.keyRequest ? this.#requests.read(frame.payload) : parsePayload(frame.payload);
     if (row === AK.sessionNotificationResponse || row === AK.proactiveSupplyResponse) {
-      this.#line.heard(messageId, code, json);
+      this.#line.heard(messageId, code, parsePayload(payload));
       return;
     }
-    if (this.#open.has(messageId)) throw new FrameError("message_id", `request ${messageId} has no answer yet`);
+    for (const open of this.#open) {
+      if (open.messageId === messageId) throw new FrameError("message_id", `request ${messageId} has no answer yet`);
+    }
     const request = new Request(this, frame);
-    this.#open.set(messageId, request);
+    this.#open.push(request);
     try {
-      this.#begin(request, json);
+      this.#begin(request, payload);
     } catch (thrown) {
+      if (thrown instanceof FrameError) throw thrown;
       this.answer(request, asFault(thrown));
     }
   };
 
-  /** @throws Fault */
-  #begin(request: Request, json: object): void {
-    if (this.#open.size + this.#outbox.waiting > MAX_OUTSTANDING) throw new Fault("BUSY");
+  /** @throws FrameError, Fault */
+  #begin(request: Request, payload: Uint8Array): void {
     const { door, sessions } = this.#ports;
     if (request.code === AK.keyRequest.code) {
-      request.giveUp = door.supply(this.#supplyRequest(json), request);
+      const asked = this.#supplies.of(payload);
+      this.#checkRoom();
+      request.giveUp = door.supply(asked, request);
     } else if (request.code === AK.keyRequestWithId.code) {
-      const message = check(AK.keyRequestWithId, json);
-      const asked = fetchRequest(this.#app, message);
-      this.#note("application_destination_ID", message.application_destination_ID);
+      const asked = this.#fetches.of(payload);
+      this.#checkRoom();
       request.giveUp = door.fetch(asked, request);
     } else if (request.code === AK.sessionCreation.code) {
-      const message = check(AK.sessionCreation, json);
+      const message = check(AK.sessionCreation, parsePayload(payload));
+      this.#checkRoom();
       const asked = sessionRequest(this.#app, message);
       this.#note("application_source_ID", message.application_source_ID);
       request.giveUp = sessions.createSession(asked, request);
     } else {
-      const message = check(AK.sessionKeyRequest, json);
+      const message = check(AK.sessionKeyRequest, parsePayload(payload));
+      this.#checkRoom();
       request.sessionId = answerableSession(message);
       request.giveUp = sessions.sessionKeys(sessionKeysRequest(this.#app, message, door.sizes), request);
     }
   }
 
-  /** What the same JSON asked last, when it comes again, is not checked again. @throws Fault */
-  #supplyRequest(json: object): SupplyRequest {
-    if (this.#last?.json === json) return this.#last.asked;
-    const message = check(AK.keyRequest, json);
+  /** @throws Fault BUSY */
+  #checkRoom(): void {
+    if (this.#open.length + this.#outbox.waiting > MAX_OUTSTANDING) throw new Fault("BUSY");
+  }
+
+  /** @throws FrameError, Fault */
+  #supplyRequest(payload: Uint8Array): SupplyRequest {
+    const message = check(AK.keyRequest, parsePayload(payload));
     const asked = supplyRequest(this.#app, message, this.#ports.door.sizes);
     this.#note("application_source_ID", message.application_source_ID);
-    this.#last = { json, asked };
+    return asked;
+  }
+
+  /** @throws FrameError, Fault */
+  #fetchRequest(payload: Uint8Array): FetchRequest {
+    const message = check(AK.keyRequestWithId, parsePayload(payload));
+    const asked = fetchRequest(this.#app, message);
+    this.#note("application_destination_ID", message.application_destination_ID);
     return asked;
   }
 
@@ -217,9 +247,7 @@ export class AkConnection implements ChannelHandler {
     if (this.#ended) return;
     this.#ended = true;
     this.#detach();
-    const open = [...this.#open.values()];
-    this.#open.clear();
-    for (const request of open) request.giveUp();
+    for (const request of this.#open.splice(0)) request.giveUp();
     this.#outbox.close();
     this.#line.close();
     this.#reader.dispose();
