@@ -77,6 +77,7 @@ export class LinkInventory {
   readonly #awaited = new Map<BlockId, BlockPosition>();
   /** How far the other end told what it holds. */
   #heardTo: BlockPosition | undefined;
+  readonly #lent = new Set<BlockId>();
   readonly #arrivals: number[] = [];
   #agreement: Agreement = "unverified";
 
@@ -148,8 +149,25 @@ export class LinkInventory {
     this.#confirmed.delete(id);
   }
 
+  /** Takes a block out of the books for a relay that is under way until `settle`: its name is still in somebody's hands. */
+  lend(block: StoredBlock): void {
+    this.leave(block.id);
+    this.#lent.add(block.id);
+  }
+
+  /** The relay has ended, well or not. */
+  settle(id: BlockId): void {
+    this.#lent.delete(id);
+  }
+
+  /** Whether blocks are out for relays that have not ended. */
+  get isLending(): boolean {
+    return this.#lent.size > 0;
+  }
+
   /** Returns an own block whose use was not begun. */
   putBack(block: StoredBlock): void {
+    this.settle(block.id);
     const newest = [...this.#own.values()].at(-1);
     this.#own.set(block.id, block);
     if (newest !== undefined && isAfter(newest, block)) this.#own = inOrder(this.#own);

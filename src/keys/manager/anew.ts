@@ -41,15 +41,21 @@ export async function forgetPeer(context: Context, peer: Peer): Promise<void> {
  */
 export async function acceptModule(context: Context, link: LinkInventory, all: readonly Both[]): Promise<void> {
   const { audit, log, vault } = context;
-  const { id } = link.settings;
+  const { id, peer } = link.settings;
+  const isUnderWay = () => link.isLending || (all.find(({ held }) => held.peer === peer)?.held.expected ?? 0) > 0;
+  await whileIs(context, isUnderWay);
   const isOfLink = ({ block }: { readonly block: string }) => block.startsWith(`link:${id}:`);
   const keys = all.map(({ stock, held }) => ({
     ...{ stock, held },
     own: stock.keys().filter(isOfLink),
     theirs: [...held.keys()].filter(isOfLink),
   }));
-  if (link.padCopies.isBusy || keys.some(({ own, theirs }) => [...own, ...theirs].some(({ pins }) => pins > 0))) {
-    throw new Fault("BUSY", { text: `keys of the link ${id} are being supplied; try again` });
+  if (
+    isUnderWay() ||
+    link.padCopies.isBusy ||
+    keys.some(({ own, theirs }) => [...own, ...theirs].some(({ pins }) => pins > 0))
+  ) {
+    throw new Fault("BUSY", { text: `keys of the link ${id} are being relayed or supplied; try again` });
   }
   const change = vault.change();
   for (const { stock, held, own, theirs } of keys) {
@@ -61,6 +67,15 @@ export async function acceptModule(context: Context, link: LinkInventory, all: r
   log.warn({ link: id }, "an operator accepted a new module pair: all blocks of the link are destroyed");
   await change.remove(TABLE.link, id).commit();
   link.forgetModule();
+}
+
+/** Relays end soon when the connection has. */
+const SETTLE = { eachMs: 100, times: 50 } as const;
+
+async function whileIs({ clock }: Pick<Context, "clock">, isUnderWay: () => boolean): Promise<void> {
+  for (let round = 0; round < SETTLE.times && isUnderWay(); round += 1) {
+    await new Promise<void>((resolve) => void clock.after(SETTLE.eachMs, resolve));
+  }
 }
 
 /** In one change with the marks of pads: a mark that is gone must leave no block behind that was used below it. */

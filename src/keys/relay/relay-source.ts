@@ -105,14 +105,15 @@ export class SourceRelays implements Claimant {
     const block = link.nextOwn();
     const connection = hop?.first.connection;
     if (hop === undefined || connection === undefined || block === undefined) return false;
-    link.leave(block.id);
+    link.lend(block);
     this.#loaded.push({ ...hop, block, connection });
     if (this.#loaded.length === this.#plan.length) this.#begin();
     return true;
   }
 
   #begin(): void {
-    const relay = new SourceRelay(this.#context, this.#peer, this.#choice, this.#loaded);
+    const hops = this.#loaded;
+    const relay = new SourceRelay(this.#context, this.#peer, this.#choice, hops);
     this.#loaded = [];
     const { stock } = this.#peer;
     stock.inFlight++;
@@ -124,6 +125,7 @@ export class SourceRelays implements Claimant {
     };
     const run = relay.run(landed).finally(() => {
       landed();
+      for (const { link, block } of hops) link.settle(block.id);
       stock.relaysEnded++;
       this.#underWay.delete(run);
       this.#peer.desk.pump();

@@ -1,6 +1,6 @@
 // What an operator begins anew: a peer whose numbers no longer fit, and a link whose module pair is another one.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { MAX_SERIAL } from "../../../src/keys/common/key-id.ts";
 import { ask, fetchKeys, type GivenKey } from "../support/apps.ts";
 import { expectOneUse } from "../support/ledger.ts";
@@ -143,5 +143,29 @@ describe("issue 17, 10: a module pair that counts from an earlier run", () => {
     network.modules.restart();
     await reconnected(network);
     await exchanged(network);
+  });
+
+  test("is not accepted while a block of the link is out for a relay, whose name the new pair may give again", async () => {
+    const network = await Network.up({ blocks: 0 });
+    const link = network.a.km.links.get("ab");
+    if (link === undefined) throw new Error("no such link");
+    const lent = vi.spyOn(link, "lend");
+    network.modules.make(8);
+    await network.run(500);
+    expect([lent.mock.calls.length > 0, link.isLending]).toEqual([true, false]);
+    network.modules.make(40);
+    await network.run(500);
+    const [block] = link.own();
+    if (block === undefined) throw new Error("no own block is left");
+    link.lend(block);
+    const refused = expect(network.a.km.acceptModule("ab")).rejects.toMatchObject({ code: "BUSY" });
+    await network.run(6_000);
+    await refused;
+    const accepted = network.a.km.acceptModule("ab");
+    await network.run(300);
+    link.settle(block.id);
+    await network.run(300);
+    await accepted;
+    expect(network.a.audit.count("module_accepted")).toBe(1);
   });
 });
