@@ -338,7 +338,14 @@ export const SCHEMA = v.strictObject({
         integer(1, 1_000_000, "sessions at a time that are opened here, and as many opened elsewhere"),
         4_096,
       ),
-      max_per_app: v.optional(integer(1, 1_000_000, "the same for one application"), 1_024),
+      max_per_app: v.optional(
+        integer(
+          1,
+          1_000_000,
+          "the same for one application; for its destination half of them are shared out among the KMs",
+        ),
+        1_024,
+      ),
       max_keys: v.optional(integer(1, 2 ** 31, "largest budget, and that of a session which names none"), 1_000_000),
       idle_s: v.optional(integer(1, 31_536_000, "a session that was not used for so long ends"), 600),
       notify_timeout_ms: v.optional(

@@ -34,22 +34,29 @@ export class SessionTable {
   readonly #perApp = new Map<AppId, number>();
   /** By the KM at the other end: none keeps the others' sessions out. */
   readonly #perPeer: FairShares<KmId> | undefined;
+  /** The same of each application's places. */
+  readonly #perAppAndPeer = new Map<AppId, FairShares<KmId>>();
   readonly #ended = new Map<string, SessionEnd>();
   #stopTimer: (() => void) | undefined;
 
   constructor(context: Pick<Context, "audit" | "clock" | "log" | "meter">, settings: TableSettings) {
     this.#context = context;
     this.#settings = settings;
-    const { peers, policy } = settings;
-    const bounds = (parties: () => number) => ({
+    this.#perPeer = this.#shares(({ max }) => max);
+  }
+
+  /** Undefined where sessions begin here. */
+  #shares(placesOf: (policy: SessionPolicy) => number): FairShares<KmId> | undefined {
+    const { peers, policy } = this.#settings;
+    if (peers === undefined) return undefined;
+    return new FairShares({
       get places() {
-        return policy.max;
+        return placesOf(policy);
       },
       get parties() {
-        return parties();
+        return peers();
       },
     });
-    this.#perPeer = peers === undefined ? undefined : new FairShares(bounds(peers));
   }
 
   get size(): number {
@@ -81,9 +88,12 @@ export class SessionTable {
     if (ofApp >= maxPerApp) throw new Fault("BUSY", { text: `${app} has ${ofApp} sessions, as many as it may` });
     if (this.size >= max) throw new Fault("BUSY", { text: `there are ${this.size} sessions, as many as may be` });
     const { peer } = session.terms;
-    if (this.#perPeer?.mayTake(peer) === false)
+    const places = this.#perAppAndPeer.get(app) ?? this.#shares((policy) => policy.maxPerApp);
+    if (this.#perPeer?.mayTake(peer) === false || places?.mayTake(peer) === false)
       throw new Fault("BUSY", { text: `the places left are for other KMs than ${peer}` });
     this.#perPeer?.take(peer);
+    places?.take(peer);
+    if (places !== undefined) this.#perAppAndPeer.set(app, places);
     this.#perApp.set(app, ofApp + 1);
     this.#touch(session);
   }
@@ -173,11 +183,15 @@ export class SessionTable {
   #leave(session: Session): void {
     session.state = "ended";
     this.#sessions.delete(this.#key(session));
-    this.#perPeer?.giveBack(session.terms.peer);
     const app = this.#app(session);
+    this.#perPeer?.giveBack(session.terms.peer);
+    this.#perAppAndPeer.get(app)?.giveBack(session.terms.peer);
     const ofApp = (this.#perApp.get(app) ?? 1) - 1;
     if (ofApp > 0) this.#perApp.set(app, ofApp);
-    else this.#perApp.delete(app);
+    else {
+      this.#perApp.delete(app);
+      this.#perAppAndPeer.delete(app);
+    }
     if (this.#sessions.size === 0) this.#disarm();
   }
 

@@ -106,3 +106,23 @@ test("an initiator's session is ended by the KM at its other end alone, and what
   table.heard("km-b" as KmId, "a", "idle");
   expect([session.state, told]).toEqual(["ended", []]);
 });
+
+test("issue 17, 4: no KM takes all places of an application: some are kept for the others", () => {
+  const policy = { ...DEFAULT_SESSIONS, max: 1_000, maxPerApp: 16 };
+  const settings = { role: "destination", policy, peers: () => 4, ended: () => {} } as const;
+  const table = new SessionTable({ clock: new ManualClock(), audit: NO_AUDIT, ...recorder() }, settings);
+  const admitted = (peer: string, app = "app-b1"): Session | undefined => {
+    const terms = { initiator: "app-x" as AppId, destination: app as AppId, budget: 10 };
+    const session = new Session({ id: `${peer} ${app} ${table.size}`, peer: peer as KmId, ...terms });
+    if (codeOf(() => table.admit(session)) === "BUSY") return undefined;
+    return session;
+  };
+  const greedy = Array.from({ length: 16 }, () => admitted("km-greedy")).filter((one) => one !== undefined);
+  // A share is 16 / (2 · 4); three of them are kept.
+  expect(greedy).toHaveLength(10);
+  for (const peer of ["km-b", "km-c", "km-d"]) expect([admitted(peer), admitted(peer)]).not.toContain(undefined);
+  expect(admitted("km-b")).toBeUndefined();
+  expect(admitted("km-greedy", "app-b2")).toBeDefined();
+  for (const session of greedy) table.end(session, "budget");
+  expect(admitted("km-b")).toBeDefined();
+});
