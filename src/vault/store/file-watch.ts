@@ -13,10 +13,19 @@ export interface FileWatchPorts {
   readonly meter: Meter;
 }
 
-/** The identity of a file on this machine; a copy has another. Undefined when there is none. */
-export function identityOf(path: string): string | undefined {
+/** What tells a file from all others, from one start to the next; a copy has another. Undefined when there is none. */
+function identityOf(path: string): string | undefined {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat && `${stat.ino}.${stat.birthtimeNs}`;
+}
+
+/** While a file is open no other one has its inode. Undefined when there is none, or it cannot be looked at. */
+function inodeOf(path: string): bigint | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Of one store, over all its openings in one process. */
@@ -24,6 +33,7 @@ export class FileWatch {
   readonly #ports: FileWatchPorts;
   #path = "";
   #identity: string | undefined;
+  #inode: bigint | undefined;
   #isGone = false;
   #stop: (() => void) | undefined;
 
@@ -41,13 +51,14 @@ export class FileWatch {
    * memory. @throws Error when it is another one
    */
   expect(path: string): void {
-    if (this.#identity === undefined || identityOf(path) === this.#identity) return;
+    if (this.#inode === undefined || inodeOf(path) === this.#inode) return;
     throw new Error(`${path} is not the file that this key manager has opened: restart it`);
   }
 
   opened(path: string): void {
     this.#path = path;
     this.#identity = identityOf(path);
+    this.#inode = inodeOf(path);
     this.#stop ??= this.#lookLater();
   }
 
@@ -60,6 +71,7 @@ export class FileWatch {
   destroyed(): void {
     this.closed();
     this.#identity = undefined;
+    this.#inode = undefined;
     this.#isGone = false;
   }
 
@@ -72,7 +84,7 @@ export class FileWatch {
 
   #look(): void {
     const { log, meter } = this.#ports;
-    const isGone = whereabouts(this.#path) !== this.#identity;
+    const isGone = inodeOf(this.#path) !== this.#inode;
     if (isGone === this.#isGone) return;
     this.#isGone = isGone;
     const file = this.#path;
@@ -89,12 +101,3 @@ export class FileWatch {
 const VANISHED =
   "the file of the key store is gone from its folder, or another is in its place: this key manager goes on, and its keys are " +
   "lost when it ends. Find out who removed it; put no old copy there; restart when it suits";
-
-/** A file that cannot be looked at is no other file. */
-function whereabouts(path: string): string | undefined {
-  try {
-    return identityOf(path);
-  } catch {
-    return undefined;
-  }
-}
