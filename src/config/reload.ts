@@ -1,10 +1,14 @@
 // What of a configuration a running KM takes at once, and what only its next start does.
 
 import type { Path } from "./lines.ts";
-import type { Written } from "./schema.ts";
+import { SCHEMA, type Written } from "./schema.ts";
 
-/** Tables whose TLS material a reload takes: every one whose connections are let in, or dialled, under a trust anchor. */
-const TLS_TABLES = ["ak", "etsi014", "kx", "monitoring", "controller", "etsi015", "skip", "etsi004"];
+const keysOf = (table: object): object => Reflect.get(Reflect.get(table, "wrapped") ?? table, "entries") ?? {};
+
+/** Tables whose TLS material a reload takes: every door has `require_crl`. */
+const TLS_TABLES = Object.entries(SCHEMA.entries)
+  .filter(([, table]) => Object.hasOwn(keysOf(table), "require_crl"))
+  .map(([name]) => name);
 const TLS_KEYS = ["certificate", "key", "trust", "crl", "require_crl"];
 
 /**
@@ -14,6 +18,9 @@ const TLS_KEYS = ["certificate", "key", "trust", "crl", "require_crl"];
 export const RELOADED: ReadonlySet<string> = new Set([
   "node.log_level",
   ...TLS_TABLES.flatMap((table) => TLS_KEYS.map((key) => `${table}.${key}`)),
+  "etsi020.client_certificate",
+  "etsi020.client_key",
+  "etsi020.server_trust",
   "token.epoch_s",
   "supply.timeout_ms",
   "supply.max_waiting",

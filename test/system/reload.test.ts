@@ -7,6 +7,7 @@ import { eventually } from "./support/eventually.ts";
 import { akFetch, akSupply } from "./support/keys.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
+import { reloadUnderLoad } from "./support/reloads.ts";
 
 // Links and peers come back, and are synchronised anew.
 vi.setConfig({ testTimeout: 120_000 });
@@ -107,6 +108,14 @@ test("limits, quotas and the log's level change; what needs a restart is named a
   writeFileSync(km.configPath, before);
   await reload(km);
   expect(await network.app("app-a1").encKeys("app-b1", { number: 3 })).toHaveLength(3);
+});
+
+test("reloads under load: applications come, go and move, and no request of those that stay fails", async () => {
+  const configs = network.kms.map(({ configPath }) => [configPath, readFileSync(configPath, "utf8")] as const);
+  const { requests } = await reloadUnderLoad(network, 20);
+  expect(requests).toBeGreaterThan(0);
+  for (const [path, text] of configs) writeFileSync(path, text);
+  for (const km of network.kms) await reload(km);
 });
 
 test("SIGHUP is a reload; what is wrong is logged", async () => {

@@ -1,0 +1,79 @@
+// Reloads while applications are at work: some come, go and move; those that stay must notice nothing.
+
+import { expect } from "vitest";
+import { reload, rewrite } from "./config-file.ts";
+import { akFetch, akSupply } from "./keys.ts";
+import type { Network } from "./network.ts";
+
+/** Applications that come and go; nobody speaks for them. */
+const OTHERS = 5;
+const HOMES = ["km-a", "km-b"];
+
+/** What was done, and what went wrong with it. */
+export interface ReloadsUnderLoad {
+  readonly reloads: number;
+  readonly requests: number;
+}
+
+/**
+ * Adds, moves and removes applications at both KMs of a pair, so many reloads in all, while app-a1, app-b1 and app-b2 ask for
+ * keys over both doors and fetch them; app-a2 is removed and comes back, and tries all the time.
+ * @throws whatever a request of those that stay failed with
+ */
+export async function reloadUnderLoad(network: Network, reloads: number): Promise<ReloadsUnderLoad> {
+  let isOver = false;
+  let requests = 0;
+  const until = async (work: () => Promise<void>): Promise<void> => {
+    while (!isOver) {
+      await work();
+      requests += 1;
+    }
+  };
+  await using a1 = await network.app("app-a1").connectAk();
+  await using b1 = await network.app("app-b1").connectAk();
+  const overAk = async (): Promise<void> => {
+    const [key] = await akSupply(a1, "app-b1");
+    expect(await akFetch(b1, "app-a1", [key?.id ?? ""])).toEqual([key]);
+  };
+  const overHttp = async (): Promise<void> => {
+    const [key] = await network.app("app-b2").encKeys("app-a1");
+    expect(await network.app("app-a1").decKeys("app-b2", [key?.id ?? ""])).toEqual([key]);
+  };
+  const removed = async (): Promise<void> => {
+    await network
+      .app("app-a2")
+      .encKeys("app-b1")
+      .catch(() => pause());
+  };
+  const load = Promise.all([until(overAk), until(overHttp), until(removed)]);
+  // Whatever failed is thrown at the end.
+  load.catch(() => {});
+  try {
+    for (let at = 0; at < reloads; at++) await Promise.race([change(network, at), load.then(() => {})]);
+  } finally {
+    isOver = true;
+  }
+  await load;
+  return { reloads, requests };
+}
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+/** One reload: at one of the KMs after the other, each with another step of the same round. */
+async function change(network: Network, at: number): Promise<void> {
+  const km = network.kms[at % 2];
+  const step = Math.floor(at / 2);
+  if (km === undefined) throw new Error("a pair has two KMs");
+  rewrite(km, (tables) => {
+    const stays = tables.apps.filter(({ id }) => !String(id).startsWith("other-") && id !== "app-a2");
+    const others = Array.from({ length: OTHERS }, (_, number) => ({
+      id: `other-${number}`,
+      home: HOMES[(step + number) % 2],
+      quota_bits_per_s: 1_000 + step,
+    }));
+    const a2 = step % 3 === 2 ? [] : [{ id: "app-a2", home: "km-a" }];
+    tables.apps = [...stays, ...others.slice(step % OTHERS), ...a2];
+  });
+  const { restart } = await reload(km);
+  expect(restart).toEqual([]);
+}
