@@ -12,6 +12,7 @@ export const DRIVERS = {
 /** Drivers of vendor's boxes. */
 export const BOX_DRIVERS = {
   etsi014: async (options, ports) => (await import("./etsi014/source.ts")).openEtsi014KeyBox(options, ports),
+  etsi004: async (options, ports) => (await import("./etsi004/source.ts")).openEtsi004KeyBox(options, ports),
 } as const satisfies Record<string, BoxDriver>;
 
 /** The names that a configuration may give. */

@@ -1,15 +1,13 @@
 // The `etsi014` driver: a vendor's box that serves keys by their IDs over ETSI GS QKD 014. A block is as many of its keys as
 // fill it, one after the other; what the last has beyond the block is thrown away at both ends.
 
-import { Fault } from "../../src/core/fault.ts";
+import type { Fault } from "../../src/core/fault.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { Secret } from "../../src/core/memory/secret.ts";
-import { pause } from "../../src/core/pause.ts";
-import type { Clock } from "../../src/core/ports.ts";
 import type { BlockOffer, BoxDriver, BoxOptions, BoxPorts, KeyBox } from "../../src/device/key-box.ts";
 import type { SourceStatus } from "../../src/device/key-source.ts";
-import { BoxState } from "../common/box-state.ts";
 import { BoxFault } from "../common/box-tls.ts";
+import { BoxWork } from "../common/box-work.ts";
 import { type BoxKey, keysOf, statusOf } from "./answers.ts";
 import { BoxClient } from "./client.ts";
 
@@ -17,7 +15,6 @@ import { BoxClient } from "./client.ts";
 const MOST_KEYS = 128;
 /** How long what is left of a block may take that a box gives in several answers. */
 const OFFER_WITHIN_MS = 5000;
-const AGAIN_MS = 200;
 
 /** How a block is asked for. */
 interface BlockPlan {
@@ -31,81 +28,50 @@ export const openEtsi014KeyBox: BoxDriver = async (options, ports) => new Etsi01
 
 class Etsi014Box implements KeyBox {
   readonly #options: BoxOptions;
-  readonly #clock: Clock;
-  readonly #state: BoxState;
+  readonly #work: BoxWork;
   /** New keys and keys by their IDs go each over a connection of its own: a slow answer to one holds up no other. */
   readonly #clients: { readonly offer: BoxClient; readonly fetch: BoxClient };
-  readonly #stop = new AbortController();
   #plan: BlockPlan | undefined;
 
   constructor(options: BoxOptions, ports: BoxPorts) {
     this.#options = options;
-    this.#clock = ports.clock;
-    this.#state = new BoxState(ports.log, options.link, `${options.host}:${options.port}`);
+    this.#work = new BoxWork(options, ports);
     this.#clients = { offer: new BoxClient(options, ports), fetch: new BoxClient(options, ports) };
   }
 
   status(): SourceStatus {
-    return this.#state.read();
+    return this.#work.state.read();
   }
 
   offer(into: Secret): Promise<BlockOffer> {
-    return this.#noted(async () => {
+    return this.#work.noted(async () => {
       const { keys, keyBytes, keysPerRequest } = await this.#planned();
       const names: string[] = [];
-      const until = this.#clock.monotonicMs() + OFFER_WITHIN_MS;
+      const until = this.#work.now + OFFER_WITHIN_MS;
       while (names.length < keys) {
         const number = Math.min(keysPerRequest, keys - names.length);
-        const withinMs = names.length === 0 ? 0 : until - this.#clock.monotonicMs();
-        names.push(...(await this.#again(withinMs, () => this.#take(number, keyBytes, names.length, into))));
+        const withinMs = names.length === 0 ? 0 : until - this.#work.now;
+        names.push(...(await this.#work.again(withinMs, () => this.#take(number, keyBytes, names.length, into))));
       }
       return { names, complete: async () => {} };
     });
   }
 
   fetch(names: readonly string[], into: Secret, withinMs: number): Promise<void> {
-    return this.#noted(async () => {
+    return this.#work.noted(async () => {
       const { keysPerRequest } = await this.#planned();
-      const until = this.#clock.monotonicMs() + withinMs;
+      const until = this.#work.now + withinMs;
       for (let from = 0; from < names.length; from += keysPerRequest) {
         const group = names.slice(from, from + keysPerRequest);
         const place = { from, of: names.length };
-        await this.#again(until - this.#clock.monotonicMs(), () => this.#fetch(group, place, into));
+        await this.#work.again(until - this.#work.now, () => this.#fetch(group, place, into));
       }
     });
   }
 
   /** What a box says of itself is asked anew after it was gone: it may be another. */
-  async #noted<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      const done = await work();
-      this.#state.answered();
-      return done;
-    } catch (thrown) {
-      if (thrown instanceof BoxFault) this.#plan = undefined;
-      if (this.#stop.signal.aborted) throw new Fault("STOPPING", { cause: thrown });
-      this.#state.failed(thrown);
-      throw thrown;
-    }
-  }
-
-  /** Asks again while the box has no key, or does not know it yet, until the time is over. */
-  async #again<T>(withinMs: number, ask: () => Promise<T>): Promise<T> {
-    const until = this.#clock.monotonicMs() + withinMs;
-    for (;;) {
-      try {
-        return await ask();
-      } catch (thrown) {
-        if (!(thrown instanceof Fault) || thrown instanceof BoxFault) throw thrown;
-        const waitMs = Math.max(AGAIN_MS, thrown.retryAfterMs ?? 0);
-        if (this.#clock.monotonicMs() + waitMs > until) throw thrown;
-        await pause(this.#clock, waitMs, this.#stop.signal);
-        if (this.#stop.signal.aborted) throw thrown;
-      }
-    }
-  }
-
   async #planned(): Promise<BlockPlan> {
+    if (this.#work.state.read().line === "down") this.#plan = undefined;
     this.#plan ??= await this.#readPlan();
     return this.#plan;
   }
@@ -113,7 +79,7 @@ class Etsi014Box implements KeyBox {
   async #readPlan(): Promise<BlockPlan> {
     const { blockBytes, remote } = this.#options;
     const box = await this.#clients.offer.call({ path: `${pathTo(remote)}/status` }, statusOf);
-    this.#state.module = box.kme;
+    this.#work.state.module = box.kme;
     const { keyBits = Math.min(box.maxKeySize, 8 * blockBytes) } = this.#options;
     if (keyBits > box.maxKeySize || keyBits < box.minKeySize) {
       const bounds = `${box.minKeySize} to ${box.maxKeySize}`;
@@ -158,7 +124,7 @@ class Etsi014Box implements KeyBox {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
+    this.#work[Symbol.dispose]();
     this.#clients.offer[Symbol.dispose]();
     this.#clients.fetch[Symbol.dispose]();
   }

@@ -55,6 +55,10 @@ function checkBox(link: LinkConfig, path: Path, complain: Complain): void {
   }
   if (parseBoxPort(port)?.driver !== driver) complain([...path, "port"], `"${port}" must be ${BOX_PORT_FORMS[driver]}`);
   if (box === undefined) complain([...path, "box"], "is missing: [links.box] says who this KM is to the box");
+  for (const name of ["local", "remote"] as const) {
+    if (driver !== "etsi004" || box === undefined || /^[^:/]+:?\/\/./.test(box[name])) continue;
+    complain([...path, "box", name], `"${box[name]}" must be a URI, for example "qkd://km-a@site-a"`);
+  }
   if (pairingKeyFile !== undefined) complain([...path, "pairing_key_file"], "belongs to modules: remove it");
   if (baudRate !== undefined) complain([...path, "baud_rate"], "a box has no rate: remove it");
 }

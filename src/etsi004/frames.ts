@@ -97,6 +97,23 @@ export function writeHeader(
   return writeU32(target, at + 4, length);
 }
 
+/** A whole request, as a client sends it. */
+export function requestFrame(dialect: Dialect, service: Service, payload: Uint8Array): Uint8Array {
+  const whole = Buffer.alloc(HEADER_BYTES + payload.length);
+  whole.set([...VERSIONS[dialect], SERVICES[service]]);
+  whole.set(payload, writeU32(whole, 4, payload.length));
+  return whole;
+}
+
+/** Bytes of the payload behind the header of an answer. @throws FrameError when it answers something else */
+export function answerBytes(header: Buffer, dialect: Dialect, service: Service): number {
+  if (dialectOf(header) !== dialect) throw new FrameError("version", "the answer is in another dialect");
+  const code = header.readUInt8(3);
+  if (code !== SERVICES[service] + 1)
+    throw new FrameError("unknown_code", `service ${code} is no answer to ${service}`);
+  return header.readUInt32BE(4);
+}
+
 /** Returns the position behind it. */
 export function writeU32(target: Uint8Array, at: number, value: number): number {
   new DataView(target.buffer, target.byteOffset, target.byteLength).setUint32(at, value);

@@ -121,8 +121,8 @@ export function exerciseKeyBox(name: string, build: () => Promise<KeyBoxRig>): v
     test("a box whose certificate has expired is not used until it has a new one", async () => {
       await block("a", "b");
       await rig.expire("a", true);
-      expect(await faultOf(boxes.a.offer(empty()))).toBe("BOX_UNAVAILABLE");
-      expect(await faultOf(boxes.a.offer(empty()))).toBe("BOX_UNAVAILABLE");
+      expect(await faultOf(block("a", "b"))).toBe("BOX_UNAVAILABLE");
+      expect(await faultOf(block("a", "b"))).toBe("BOX_UNAVAILABLE");
       expect(boxes.a.status()).toMatchObject({ line: "down", alarms: ["box-certificate"] });
       await rig.expire("a", false);
       const { own, copy } = await block("a", "b");

@@ -1,12 +1,13 @@
 // Both vendor's boxes of one simulated link, each with a listener of its own.
 
 import type { Clock, Random } from "../../../src/core/ports.ts";
+import { startEtsi004Box } from "./etsi004-box.ts";
 import { type BoxPapers, type BoxPlace, type OneBox, type RunningBox, startEtsi014Box } from "./etsi014-box.ts";
 import type { BoxFaults } from "./faults.ts";
 import { type BoxEnd, type PairRate, SharedKeys } from "./shared-keys.ts";
 
 /** What speaks to the boxes, by the name of the driver. */
-export const BOX_KINDS = { etsi014: startEtsi014Box } as const satisfies Readonly<
+export const BOX_KINDS = { etsi014: startEtsi014Box, etsi004: startEtsi004Box } as const satisfies Readonly<
   Record<string, (place: BoxPlace, box: OneBox, keys: SharedKeys) => Promise<RunningBox>>
 >;
 export type BoxKind = keyof typeof BOX_KINDS;

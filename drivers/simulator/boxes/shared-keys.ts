@@ -3,6 +3,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Clock, Random } from "../../../src/core/ports.ts";
 import type { BoxFaults } from "./faults.ts";
+import type { SharedStream } from "./shared-stream.ts";
 
 /** The two boxes of a pair. */
 export type BoxEnd = "a" | "b";
@@ -24,9 +25,6 @@ interface KeptKey extends NamedKey {
   readonly knownAt: number;
 }
 
-/** What makes the bytes of keys; a test knows them. */
-export type MakeBytes = (id: string, bytes: number) => Buffer;
-
 /** Keys that one end gave and the other did not, at most; then the oldest go. */
 const MOST_KEPT = 65_536;
 
@@ -34,24 +32,24 @@ export class SharedKeys {
   readonly #rate: PairRate;
   readonly #clock: Clock;
   readonly #chance: Random;
-  readonly #make: MakeBytes;
   readonly #kept: Readonly<Record<BoxEnd, Map<string, KeptKey>>> = { a: new Map(), b: new Map() };
   #bits: number;
   #at: number;
   faults: BoxFaults;
+  /** Key streams by their IDs. */
+  readonly streams = new Map<string, SharedStream>();
 
-  constructor(
-    rate: PairRate,
-    faults: BoxFaults,
-    ports: { readonly clock: Clock; readonly chance: Random; readonly make?: MakeBytes },
-  ) {
+  constructor(rate: PairRate, faults: BoxFaults, ports: { readonly clock: Clock; readonly chance: Random }) {
     this.#rate = rate;
     this.faults = faults;
     this.#clock = ports.clock;
     this.#chance = ports.chance;
-    this.#make = ports.make ?? ((_, bytes) => randomBytes(bytes));
     this.#bits = rate.bufferBits;
     this.#at = ports.clock.monotonicMs();
+  }
+
+  get now(): number {
+    return this.#clock.monotonicMs();
   }
 
   /** Bits that can be had now. */
@@ -63,36 +61,34 @@ export class SharedKeys {
     return this.#bits;
   }
 
-  /** Takes `bits` off what was made; false when there are not so many. */
-  spend(bits: number): boolean {
-    if (this.bits < bits) return false;
+  /** New keys that nobody knows yet; undefined when there is not enough. */
+  draw(number: number, bytes: number): readonly NamedKey[] | undefined {
+    const bits = number * bytes * 8;
+    if (this.bits < bits) return undefined;
     this.#bits -= bits;
-    return true;
+    return Array.from({ length: number }, () => ({ id: randomUUID(), key: randomBytes(bytes) }));
   }
 
   /** New keys at one end, which the other then knows; undefined when there is not enough. */
   take(end: BoxEnd, number: number, bytes: number): readonly NamedKey[] | undefined {
-    if (!this.spend(number * bytes * 8)) return undefined;
-    return Array.from({ length: number }, () => {
-      const id = randomUUID();
-      const key = this.#make(id, bytes);
-      this.#keep(otherEnd(end), { id, key });
-      return { id, key };
-    });
+    const keys = this.draw(number, bytes);
+    for (const key of keys ?? []) this.#keep(otherEnd(end), key);
+    return keys;
   }
 
   #keep(end: BoxEnd, { id, key }: NamedKey): void {
     const { oneEnd, wrong, lateMs } = this.faults;
-    if (this.#hit(oneEnd)) return;
+    if (this.hit(oneEnd)) return;
     const copy = Buffer.from(key);
-    if (this.#hit(wrong)) copy[0] = (copy[0] ?? 0) ^ 1;
+    if (this.hit(wrong)) copy[0] = (copy[0] ?? 0) ^ 1;
     const kept = this.#kept[end];
     kept.set(id, { id, key: copy, knownAt: this.#clock.monotonicMs() + lateMs });
     const [oldest] = kept.keys();
     if (kept.size > MOST_KEPT && oldest !== undefined) kept.delete(oldest);
   }
 
-  #hit(probability: number): boolean {
+  /** Whether a fault of this probability happens now. */
+  hit(probability: number): boolean {
     return probability > 0 && this.#chance.fraction() < probability;
   }
 

@@ -11,7 +11,7 @@ import { networkPlaces, nodePlaces, REFERENCE, type RelayHop } from "./plan.ts";
 import type { Progress } from "./provision.ts";
 
 /** Simulated modules, or boxes by their driver. */
-export const SOURCES = { serial: undefined, etsi014: "https" } as const satisfies Readonly<
+export const SOURCES = { serial: undefined, etsi014: "https", etsi004: "tls" } as const satisfies Readonly<
   Record<string, string | undefined>
 >;
 export type Source = keyof typeof SOURCES;

@@ -11,7 +11,7 @@ export interface BoxNetwork extends AsyncDisposable {
   readonly boxes: VendorBoxes;
 }
 
-const SCHEMES: Readonly<Record<BoxKind, string>> = { etsi014: "https" };
+const SCHEMES: Readonly<Record<BoxKind, string>> = { etsi014: "https", etsi004: "tls" };
 
 /** Resolves when both KMs run. */
 export async function startBoxNetwork(

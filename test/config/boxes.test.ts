@@ -1,0 +1,74 @@
+// Vendor's boxes in the configuration: what a link of theirs needs, and what is wrong with it.
+
+import { expect, test } from "vitest";
+import { ConfigError, parseConfig } from "../../src/config.ts";
+
+const door = (name: string, port: number) =>
+  `[${name}]\nlisten = "127.0.0.1:${port}"\ncertificate = "a"\nkey = "b"\ntrust = "c"\n`;
+
+const BOX = `[links.box]
+remote = "sae-b"
+certificate = "box/sae-a.pem"
+key = "box/sae-a.key"
+trust = "box/ca.pem"
+`;
+
+const node = (link: string, box = BOX): string => `[node]
+id = "km-a"
+[token]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+label = "qkm km-a"
+${door("ak", 7001)}${door("etsi014", 7002)}${door("kx", 7003)}
+[metrics]
+listen = "127.0.0.1:7004"
+[[links]]
+id = "ab"
+peer = "km-b"
+${link}
+${box}
+[[peers]]
+id = "km-b"
+address = "kmb.example:7103"
+`;
+
+function complaints(link: string, box?: string): string[] {
+  try {
+    parseConfig(node(link, box), "/etc/qkm/node.toml", { drivers: ["serial", "hid", "etsi014", "etsi004"] });
+    return [];
+  } catch (thrown) {
+    return thrown instanceof ConfigError ? thrown.complaints.map(({ key }) => key) : ["no ConfigError"];
+  }
+}
+
+const URIS = BOX.replace('"sae-b"', '"qkd://km-b@site-b"').concat('local = "qkd://km-a@site-a"\n');
+
+test("a link of boxes is read: paths from the folder, the KM's own ID where the boxes call it so", () => {
+  const [link] = parseConfig(node('driver = "etsi014"\nport = "https://192.0.2.9:443"'), "/etc/qkm/node.toml").links;
+  expect(link).toMatchObject({ driver: "etsi014", port: "https://192.0.2.9:443" });
+  expect(link?.box).toEqual({
+    ...{ local: "km-a", remote: "sae-b", serverName: undefined, minTls: "1.3", keyBits: undefined, wire: "B" },
+    tls: { certificate: "/etc/qkm/box/sae-a.pem", key: "/etc/qkm/box/sae-a.key", trust: "/etc/qkm/box/ca.pem" },
+  });
+});
+
+test.each([
+  ['driver = "etsi014"\nport = "https://[2001:db8::9]:443"', BOX, []],
+  ['driver = "etsi004"\nport = "tls://box.example:25575"', URIS, []],
+  ['driver = "etsi014"\nport = "https://192.0.2.9"', BOX, ["links[0].port"]],
+  ['driver = "etsi014"\nport = "/dev/ttyUSB0"', BOX, ["links[0].port"]],
+  ['driver = "etsi014"\nport = "tls://192.0.2.9:443"', BOX, ["links[0].port"]],
+  ['driver = "etsi004"\nport = "https://192.0.2.9:443"', URIS, ["links[0].port"]],
+  ['driver = "etsi014"\nport = "https://192.0.2.9:443"', "", ["links[0].box"]],
+  ['driver = "etsi014"\nport = "https://192.0.2.9:443"\nbaud_rate = 9600', BOX, ["links[0].baud_rate"]],
+  ['driver = "etsi014"\nport = "https://192.0.2.9:443"\npairing_key_file = "x"', BOX, ["links[0].pairing_key_file"]],
+  ['driver = "etsi004"\nport = "tls://192.0.2.9:25575"', BOX, ["links[0].box.local", "links[0].box.remote"]],
+  ['driver = "serial"\nport = "/dev/ttyUSB0"', BOX, ["links[0].box"]],
+  ['driver = "serial"\nport = "https://192.0.2.9:443"', "", ["links[0].port"]],
+  [
+    'driver = "etsi014"\nport = "https://192.0.2.9:443"',
+    BOX.replace("remote", "slave"),
+    ["links[0].box.remote", "links[0].box.slave"],
+  ],
+])("%s is told of exactly what is wrong", (link, box, wrong) => {
+  expect(complaints(link, box).toSorted()).toEqual(wrong.toSorted());
+});
