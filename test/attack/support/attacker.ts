@@ -5,7 +5,7 @@ import { constants, setPriority } from "node:os";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const STARTS_MS = 30_000;
+const STARTS_MS = 120_000;
 
 /** Runs `attackers/<name>.ts` with its options as JSON, until it is disposed. Resolves when it has said that it is at work. */
 export async function startAttacker(name: string, options: object): Promise<AsyncDisposable> {
