@@ -8,6 +8,7 @@ import { BoxFault } from "./box-tls.ts";
 
 const AGAIN_MS = 200;
 
+/** What drivers of vendors' boxes share: calls whose outcome is noted in the state that is shown, and that end at dispose. */
 export class BoxWork implements Disposable {
   readonly state: BoxState;
   readonly #clock: BoxPorts["clock"];

@@ -9,6 +9,7 @@ import { BoxFault, boxFault, boxTls } from "../common/box-tls.ts";
 /** The longest answer: a block, and the fields around it. */
 const ANSWER_BYTES = 36_864;
 
+/** One request to a box, as a frame, and how its answer is read. */
 export interface StreamCall {
   readonly service: Service;
   readonly frame: Uint8Array;
@@ -28,6 +29,7 @@ class ConnectionEnded extends Error {
 const isGone = (thrown: unknown): boolean =>
   thrown instanceof ConnectionEnded || (thrown instanceof Error && "code" in thrown && thrown.code === "ECONNRESET");
 
+/** A connection to a vendor's ETSI GS QKD 004 box, made anew when it is lost. */
 export class StreamClient implements Disposable {
   readonly #options: BoxOptions;
   readonly #clock: BoxPorts["clock"];

@@ -9,6 +9,7 @@ import { BoxFault, boxFault, boxTls } from "../common/box-tls.ts";
 export const ANSWER_BYTES = 65_536;
 const CALL_MS = 5000;
 
+/** One request to a box: path, body, and how its answer is read. */
 export interface BoxCall {
   readonly path: string;
   /** JSON; a GET without. */
@@ -26,6 +27,7 @@ class StaleConnection extends Error {
   override readonly name = "StaleConnection";
 }
 
+/** Requests to a vendor's ETSI GS QKD 014 box over one TLS connection, made anew when it is lost. */
 export class BoxClient implements Disposable {
   readonly #options: BoxOptions;
   readonly #clock: BoxPorts["clock"];

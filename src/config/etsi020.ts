@@ -5,6 +5,7 @@ import { markOf, uriOfKm } from "../core/certificate-names.ts";
 import type { Complain } from "./checks.ts";
 import { once } from "./once.ts";
 
+/** Complains of borders and of applications beyond them that do not fit each other. */
 export function checkEtsi020({ node, apps, etsi020 }: NodeConfig, complain: Complain): void {
   for (const [at, { id, home, border }] of apps.entries()) {
     if (border === undefined || home !== node.id) continue;

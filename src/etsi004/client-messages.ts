@@ -28,6 +28,7 @@ export function openRequest(
 export const getKeyRequest = (dialect: Dialect, id: StreamId, index: number): Uint8Array =>
   requestFrame(dialect, "getKey", Buffer.concat([Buffer.from(id, "hex"), u32(index, 0)]));
 
+/** The frame that asks to CLOSE a stream. */
 export const closeRequest = (dialect: Dialect, id: StreamId): Uint8Array =>
   requestFrame(dialect, "close", Buffer.from(id, "hex"));
 

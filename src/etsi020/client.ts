@@ -35,6 +35,9 @@ export interface ClientOptions {
 /** A request as it is written into locked memory; gives its number of bytes. */
 type Write = (target: Uint8Array) => number;
 
+/**
+ * Requests to the key management system beyond a border, over one TLS connection that is made anew when it is lost.
+ */
 export class BorderClient implements BorderLine {
   readonly #options: ClientOptions;
   readonly #clock: Clock;

@@ -15,6 +15,7 @@ interface Asked {
   readonly reject: (error: NoAnswer) => void;
 }
 
+/** One HTTP request after the other on one connection, each with its answer. */
 export class Exchange {
   readonly #channel: Channel;
   readonly #clock: Clock;

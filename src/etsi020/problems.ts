@@ -18,6 +18,7 @@ const TITLES = {
   "key-not-present": "a key is not present",
 } as const;
 
+/** Kinds of refusals at the border; each has a status and a title. */
 export type ProblemType = keyof typeof TITLES;
 
 /** 400 and 401: nothing was kept. */

@@ -22,6 +22,7 @@ export interface BorderOptions {
   readonly isSynchronous: boolean;
 }
 
+/** Where the border's door listens, and its certificates. */
 export interface Etsi020Options extends DoorTls {
   /** Port 0 is any free port. */
   readonly listen: { readonly host: string; readonly port: number };
@@ -37,12 +38,14 @@ export interface Etsi020Options extends DoorTls {
   readonly memory: Uint8Array;
 }
 
+/** What the border's door works with. */
 export interface Etsi020Ports extends ServicePorts, HandlerPorts {
   /** Knows key managers by certificates of other makes. */
   readonly identify?: Identify | undefined;
   readonly audit?: Audit;
 }
 
+/** The border's door while it is open. */
 export interface Etsi020Server extends AsyncDisposable {
   readonly port: number;
   /** Connections open or on their way in. */

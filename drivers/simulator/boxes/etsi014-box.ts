@@ -13,6 +13,7 @@ export interface BoxPapers {
   readonly trust: string;
 }
 
+/** Where a simulated box listens, and the certificates it shows and trusts. */
 export interface BoxPlace {
   readonly host: string;
   /** 0 is any free port. */

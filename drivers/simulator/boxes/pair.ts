@@ -10,8 +10,10 @@ import { type BoxEnd, type PairRate, SharedKeys } from "./shared-keys.ts";
 export const BOX_KINDS = { etsi014: startEtsi014Box, etsi004: startEtsi004Box } as const satisfies Readonly<
   Record<string, (place: BoxPlace, box: OneBox, keys: SharedKeys) => Promise<RunningBox>>
 >;
+/** Which standard the boxes speak. */
 export type BoxKind = keyof typeof BOX_KINDS;
 
+/** Two simulated boxes at the ends of one link. */
 export interface BoxPairOptions {
   readonly kind: BoxKind;
   readonly places: Readonly<Record<BoxEnd, BoxPlace>>;

@@ -7,6 +7,8 @@ import type { SharedStream } from "./shared-stream.ts";
 
 /** The two boxes of a pair. */
 export type BoxEnd = "a" | "b";
+
+/** The other of the two ends. */
 export const otherEnd = (end: BoxEnd): BoxEnd => (end === "a" ? "b" : "a");
 
 /** How much key a pair makes and holds. */
@@ -16,6 +18,7 @@ export interface PairRate {
   readonly bufferBits: number;
 }
 
+/** A key of a pair of boxes under its ID. */
 export interface NamedKey {
   readonly id: string;
   readonly key: Buffer;
@@ -28,6 +31,7 @@ interface KeptKey extends NamedKey {
 /** Keys that one end gave and the other did not, at most; then the oldest go. */
 const MOST_KEPT = 65_536;
 
+/** Keys that a pair of boxes has made: each is handed out at one end, and by its ID at the other. */
 export class SharedKeys {
   readonly #rate: PairRate;
   readonly #clock: Clock;

@@ -10,6 +10,7 @@ interface Chunk {
   readonly given: Set<BoxEnd>;
 }
 
+/** A stream that both boxes of a pair serve: the same chunk under the same index at both ends. */
 export class SharedStream {
   readonly id: string;
   readonly chunkBytes: number;

@@ -14,6 +14,7 @@ import type { Progress } from "./provision.ts";
 export const SOURCES = { serial: undefined, etsi014: "https", etsi004: "tls" } as const satisfies Readonly<
   Record<string, string | undefined>
 >;
+/** What may feed a link of the reference network in place of a simulated module. */
 export type Source = keyof typeof SOURCES;
 /** The names that `--sources` takes. */
 export const SOURCE_NAMES = Object.keys(SOURCES) as readonly Source[];

@@ -1,5 +1,6 @@
 // Where a vendor's box listens: `https://HOST:PORT` for ETSI 014, `tls://HOST:PORT` for ETSI 004.
 
+/** Where a vendor's box listens, and in which standard it is asked. */
 export interface BoxPort {
   readonly driver: "etsi014" | "etsi004";
   readonly host: string;

@@ -21,6 +21,7 @@ interface Owed {
   readonly ack: BorderAck;
 }
 
+/** Acknowledgements that the system beyond a border has to be told, until it has taken them. */
 export class BorderAcks {
   readonly #context: Context;
   readonly #border: KmId;

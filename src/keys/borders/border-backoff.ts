@@ -5,6 +5,7 @@ import type { Clock } from "../../core/ports.ts";
 const FIRST_MS = 1000;
 const MOST_MS = 60_000;
 
+/** The pause before the next try, which grows with each failure. */
 export class Backoff {
   readonly #clock: Clock;
   #ms = FIRST_MS;

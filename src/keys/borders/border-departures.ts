@@ -31,6 +31,7 @@ export interface Scratch {
 /** Bytes that the scratch must have: the letters of one block, each key's padded. */
 export const SCRATCH_BYTES = 2 * BUNDLE_BYTES;
 
+/** Keys on their way out over a border, each until it is relayed or void. */
 export class BorderDepartures {
   readonly #host: BorderHost;
   readonly #context: Context;

@@ -8,6 +8,7 @@ import type { Answer, BorderLine, FetchRequest } from "../ports.ts";
 /** One row of the store's table `border`. */
 export type StoredBorderRow = readonly [id: string, row: BorderRow];
 
+/** What borders need of the key manager. */
 export interface BorderHost {
   readonly context: Context;
   /** As of the start: nothing in them is on its way out any more. */

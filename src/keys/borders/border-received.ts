@@ -47,6 +47,7 @@ const VOIDED: Readonly<Record<State, BorderOutcome>> = {
   elsewhere: "key not present",
 };
 
+/** Keys that came in over a border, under their foreign IDs, until their applications have fetched them. */
 export class BorderReceivedKeys {
   readonly book: BundleInventory;
   readonly #context: Context;

@@ -35,6 +35,7 @@ interface Border {
 /** A border that the configuration has no more: what is left of it ends in its time. */
 const CLOSED: BorderSettings = { line: undefined, isOut: false, timeoutMs: 0 };
 
+/** All borders of this KM: keys that leave, keys that come in, what is acknowledged. */
 export class Borders implements BorderDoor {
   readonly #host: BorderHost;
   readonly #settings: ReadonlyMap<KmId, BorderSettings>;

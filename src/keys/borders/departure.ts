@@ -20,6 +20,7 @@ export interface DepartureParts extends BorderPath {
   readonly keys: readonly LeavingKey[];
 }
 
+/** One request's keys on their way out over a border. */
 export class Departure implements BorderDeparture {
   readonly id: string;
   readonly border: KmId;

@@ -19,6 +19,7 @@ export interface OfferedBlock extends BlockPosition {
   readonly names: readonly string[];
 }
 
+/** The offer of a block's names as an extension entry of a Kx message. */
 export const entryOfBlock = ({ link, run, sequence, names }: OfferedBlock): ExtensionEntry => ({
   name: NAME,
   ...{ link, run, sequence },

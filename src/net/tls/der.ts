@@ -7,8 +7,13 @@ export interface Element {
   readonly whole: Uint8Array;
 }
 
+/** DER tags (X.690 8.1.2). */
 export const SEQUENCE = 0x30;
+
+/** OBJECT IDENTIFIER. */
 export const OBJECT_ID = 0x06;
+
+/** INTEGER. */
 export const INTEGER = 0x02;
 const OCTET_STRING = 0x04;
 /** Of a certificate: version 1 has none. */
@@ -47,6 +52,7 @@ export function namesIn(certificate: Uint8Array): Names {
   return { serial: hexOf(serial.body), issuer: hexOf(issuer.whole), subject: hexOf(subject.whole) };
 }
 
+/** Bytes as lower-case hexadecimal digits. */
 export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 function namesOf(certificate: Uint8Array, kind: number): readonly string[] {

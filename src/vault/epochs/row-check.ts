@@ -17,6 +17,7 @@ export const rowsLabel = (km: KmId): string => `qkm-rows-${km}`;
 const PAGE = 64;
 const CHECK_US = 15;
 
+/** What checking the rows of a store needs. */
 export interface RowCheckParts {
   readonly km: KmId;
   readonly recordStore: RecordStore;

@@ -7,6 +7,7 @@ import type { Clock, Log, Meter } from "../../core/ports.ts";
 /** So often it is looked. */
 const LOOK_MS = 5_000;
 
+/** What watching a store's files needs. */
 export interface FileWatchPorts {
   readonly clock: Clock;
   readonly log: Log;

@@ -11,6 +11,7 @@ import { walkStore } from "./walk.ts";
 const ASIDE = "data.mdb.damaged";
 const LOCK_FILE = "lock.mdb";
 
+/** Who is told of a store that is set aside. */
 export interface SetAsidePorts {
   readonly log: Log;
   readonly meter: Meter;
