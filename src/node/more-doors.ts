@@ -115,7 +115,7 @@ async function openEtsi020(config: Etsi020Config, { ports, credentials, memory }
     import("../etsi020/server.ts"),
     import("../keys/borders/borders.ts"),
     import("../keys/borders/border-gate.ts"),
-    import("../keys/borders/border-departures.ts"),
+    import("../keys/borders/departure-intent.ts"),
   ]);
   const { borders, timeoutMs } = config;
   const gate = new BorderGate();

@@ -7,13 +7,12 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { type BorderRow, borderBlock, TABLE } from "../common/rows.ts";
-import { SerialQueue } from "../common/serial-queue.ts";
-import type { BorderAck, BorderAnswer, BorderPath, FetchRequest, Grant } from "../ports.ts";
-import { BUNDLE_BYTES } from "../strict/strict-received-keys.ts";
-import { Backoff } from "./border-backoff.ts";
+import type { BorderAck, BorderAnswer, BorderPath } from "../ports.ts";
 import type { BorderHost, BorderSettings } from "./border-host.ts";
 import { idsIn, nameOf } from "./border-rows.ts";
+import { BorderVoids } from "./border-voids.ts";
 import { Departure } from "./departure.ts";
+import { erase, intend, type Scratch } from "./departure-intent.ts";
 
 /** On their way at a time, those that are being voided too. */
 const MOST_UNDER_WAY = 1024;
@@ -21,15 +20,6 @@ const MOST_UNDER_WAY = 1024;
 const RETRY_MS = { first: 200, most: 2000 };
 /** IDs that arrived lately: who tells so twice is heard twice. */
 const MOST_REMEMBERED = 1024;
-
-/** Memory in which keys lie as base64 between a grant and their seal: locked, for one job at a time. */
-export interface Scratch {
-  readonly memory: Uint8Array;
-  readonly queue: SerialQueue;
-}
-
-/** Bytes that the scratch must have: the letters of one block, each key's padded. */
-export const SCRATCH_BYTES = 2 * BUNDLE_BYTES;
 
 /** Keys on their way out over a border, each until it is relayed or void. */
 export class BorderDepartures {
@@ -41,9 +31,7 @@ export class BorderDepartures {
   readonly #underWay = new Set<Departure>();
   readonly #byKey = new Map<string, Departure>();
   readonly #arrived = new Set<string>();
-  readonly #voids = new SerialQueue();
-  /** Of those that are being voided. */
-  readonly #backoffs = new Map<Departure, Backoff>();
+  readonly #voids: BorderVoids;
   readonly #stopped = new AbortController();
 
   constructor(host: BorderHost, border: KmId, settings: BorderSettings, scratch: Scratch) {
@@ -52,6 +40,10 @@ export class BorderDepartures {
     this.#border = border;
     this.#settings = settings;
     this.#scratch = scratch;
+    this.#voids = new BorderVoids(host.context, border, settings.line, {
+      told: (acks) => this.acknowledged(acks),
+      over: (departure) => this.#voided(departure),
+    });
   }
 
   get size(): number {
@@ -70,7 +62,7 @@ export class BorderDepartures {
 
   /** What a start found is voided. */
   begin(): void {
-    for (const departure of this.#underWay) this.#void(departure);
+    for (const departure of this.#underWay) this.#voids.add(departure);
   }
 
   #add(departure: Departure): void {
@@ -80,8 +72,7 @@ export class BorderDepartures {
 
   #drop(departure: Departure): void {
     this.#underWay.delete(departure);
-    this.#backoffs.get(departure)?.reset();
-    this.#backoffs.delete(departure);
+    this.#voids.drop(departure);
     for (const keyId of departure.keyIds) {
       const name = nameOf(keyId);
       if (this.#byKey.get(name) === departure) this.#byKey.delete(name);
@@ -98,7 +89,8 @@ export class BorderDepartures {
       throw new Fault("NO_ROUTE", { text: `keys only come in over the border ${this.#border}: it has no url` });
     }
     if (this.#underWay.size >= MOST_UNDER_WAY) throw new Fault("BUSY");
-    const departures = await this.#intend(path, keyIds);
+    const departures = await intend(this.#host, { border: this.#border, scratch: this.#scratch, path, keyIds });
+    for (const departure of departures) this.#add(departure);
     const late = new AbortController();
     const stopTimer = this.#context.clock.after(timeoutMs, () => late.abort());
     const ended = AbortSignal.any([signal, late.signal, this.#stopped.signal]);
@@ -107,64 +99,14 @@ export class BorderDepartures {
       await Promise.all(departures.map(({ left }) => left));
     } catch (thrown) {
       // Of a request all keys are supplied or none.
-      for (const departure of departures) this.#fail(departure, asFault(thrown));
+      for (const departure of departures) {
+        if (departure.state === "over" && departure.mayBeThere) this.#revoke(departure, asFault(thrown));
+        else this.#fail(departure, asFault(thrown));
+      }
       throw thrown;
     } finally {
       stopTimer();
     }
-  }
-
-  /** Fetched for the path, sealed apart, and durable as what is about to leave. @throws Fault, and nothing will leave */
-  async #intend({ initiator, target }: BorderPath, keyIds: readonly string[]): Promise<readonly Departure[]> {
-    const { vault, audit } = this.#context;
-    using grant = await fetched(this.#host, { door: "etsi020", app: target, initiator, keyIds });
-    const change = vault.change();
-    const departures: Departure[] = [];
-    for (const group of groupsOf(grant)) {
-      const keys = group.map((index) => ({ keyId: keyIds[index] ?? "", length: grant.size(index) }));
-      const id = `${this.#border}/out/${this.#context.random.hex(16)}`;
-      const block = borderBlock("out", id);
-      const bornAt = this.#context.ages.nowOn();
-      const parts = { id, border: this.#border, block, bornAt, initiator, target, keys };
-      const departure = new Departure(vault, parts);
-      change.keep(await this.#sealed(grant, group, departure)).put(...departure.row("sending"));
-      departures.push(departure);
-    }
-    await change.commit().catch((thrown: unknown) => {
-      for (const departure of departures) this.#erase(departure);
-      throw thrown;
-    });
-    for (const departure of departures) {
-      this.#add(departure);
-      const { block, keys } = departure;
-      const fields = { peer: this.#border, initiator, target, block };
-      audit.note("border_keys_sent", fields, { count: keys.length });
-    }
-    return departures;
-  }
-
-  async #sealed(grant: Grant, group: readonly number[], { block }: Departure) {
-    const { memory, queue } = this.#scratch;
-    return await queue.run(async () => {
-      let end = 0;
-      try {
-        const letters = group.map((index) => {
-          const start = end;
-          end = grant.writeKey(index, memory, start);
-          return memory.subarray(start, end);
-        });
-        return (await this.#context.vault.sealLetters(block, letters)).sealed;
-      } finally {
-        memory.fill(0, 0, end);
-      }
-    });
-  }
-
-  #erase({ id, block }: Departure): void {
-    const change = this.#context.vault.change().remove(TABLE.border, id).destroy(block);
-    change.commit().catch((err: unknown) => {
-      this.#context.log.warn({ border: this.#border, err }, "keys that did not leave are still on the disk");
-    });
   }
 
   #send(departure: Departure, ended: AbortSignal): void {
@@ -245,7 +187,7 @@ export class BorderDepartures {
 
   async #told(departure: Departure, { outcome, message }: BorderAck, keyIds: readonly string[]): Promise<void> {
     if (departure.state === "voiding") {
-      this.#voidTold(departure, outcome, keyIds);
+      this.#voids.told(departure, outcome, keyIds);
     } else if (departure.state === "sending" && outcome === "relayed") {
       if (departure.told(keyIds)) await this.#left(departure);
     } else if (departure.state === "sending") {
@@ -287,6 +229,13 @@ export class BorderDepartures {
     meter.add("border_keys", { border: this.#border, direction: "out", outcome }, keys.length);
   }
 
+  /** It has arrived, but is supplied to nobody. */
+  #revoke(departure: Departure, fault: Fault): void {
+    departure.state = "sending";
+    this.#add(departure);
+    this.#fail(departure, fault);
+  }
+
   #fail(departure: Departure, fault: Fault): void {
     if (departure.state !== "sending") return;
     const isToBeVoided = departure.failed(fault);
@@ -294,7 +243,7 @@ export class BorderDepartures {
     this.#context.log.warn({ border: this.#border, fault: fault.response }, "keys did not leave; they are destroyed");
     if (!isToBeVoided) {
       this.#drop(departure);
-      this.#erase(departure);
+      erase(this.#context, departure);
       return;
     }
     const change = this.#context.vault.change().put(...departure.row("voiding"));
@@ -305,86 +254,22 @@ export class BorderDepartures {
         // The next start finds what is on its way and does the same.
         this.#context.log.warn({ border: this.#border, err }, "keys that did not leave are still on the disk");
       });
-    this.#void(departure);
+    this.#voids.add(departure);
   }
 
-  /** Tells the other network to destroy keys until it says that none of them will be had. */
-  #void(departure: Departure): void {
-    const backoff = new Backoff(this.#context.clock);
-    this.#backoffs.set(departure, backoff);
-    const again = (): void => {
-      void this.#voids
-        .run(() => this.#voidOnce(departure))
-        .then(
-          () => {
-            if (departure.state === "voiding" && !this.#stopped.signal.aborted) backoff.wait(again);
-          },
-          (err: unknown) => this.#context.log.error({ border: this.#border, err }, "a defect ended a void"),
-        );
-    };
-    again();
-  }
-
-  async #voidOnce(departure: Departure): Promise<void> {
-    const { line } = this.#settings;
-    const { ages, policy, log } = this.#context;
-    if (departure.state !== "voiding" || this.#stopped.signal.aborted) return;
-    if (ages.nowOn() - departure.bornAt > policy.maxAgeMs + policy.fetchWindowMs) {
-      log.warn({ border: this.#border, keys: departure.keys.length }, "nobody answered a void: it is given up");
-      this.#voided(departure, "given up");
-    } else if (line !== undefined) {
-      const { initiator, target, keyIds } = departure;
-      const answer = await line.sendVoid({ initiator, target, keyIds });
-      if (answer.kind === "done") await this.acknowledged(answer.acks);
-      if (answer.kind === "refused") {
-        log.warn({ border: this.#border, why: answer.why }, "a void was refused");
-        this.#voided(departure, "refused");
-      }
-    }
-  }
-
-  #voidTold(departure: Departure, outcome: string, keyIds: readonly string[]): void {
-    // `relayed` and `failed` answer the transfer that came before.
-    if (outcome !== "voided" && outcome !== "key not present" && outcome !== "failed to void") return;
-    if (departure.told(keyIds)) this.#voided(departure, outcome);
-  }
-
-  #voided(departure: Departure, outcome: string): void {
-    const { initiator, target, keys } = departure;
-    departure.state = "over";
+  /** Nothing of them will be had there. */
+  #voided(departure: Departure): void {
     this.#drop(departure);
     this.#remember(departure);
-    const fields = { peer: this.#border, initiator, target, direction: "out", outcome };
-    this.#context.audit.note("border_keys_voided", fields, { count: keys.length });
-    this.#erase(departure);
+    erase(this.#context, departure);
   }
 
   /** Whoever waits is refused; what may be there is voided after the next start. */
   stop(): void {
     this.#stopped.abort();
-    for (const backoff of this.#backoffs.values()) backoff.reset();
+    this.#voids.stop();
   }
 }
 
 /** Runs `then` whatever becomes of a promise. */
 const both = (then: () => void): [() => void, () => void] => [then, then];
-
-const fetched = (host: BorderHost, request: FetchRequest): Promise<Grant> =>
-  new Promise((resolve, reject) => void host.fetch(request, { granted: resolve, refused: reject }));
-
-/** Indices of a grant's keys, each group fit for one block. */
-function groupsOf(grant: Grant): readonly (readonly number[])[] {
-  const groups: number[][] = [];
-  let free = 0;
-  for (let index = 0; index < grant.count; index++) {
-    // As many as their letters would stand for at most.
-    const bytes = Math.ceil(grant.size(index) / 3) * 3;
-    if (bytes > free) {
-      groups.push([]);
-      free = BUNDLE_BYTES;
-    }
-    groups.at(-1)?.push(index);
-    free -= bytes;
-  }
-  return groups;
-}

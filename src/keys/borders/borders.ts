@@ -19,9 +19,10 @@ import type { Answer, BorderAck, BorderArrival, BorderDoor, BorderPath, BorderVo
 import { deliver, grantClaims, noteClaims } from "../strict/strict-grant.ts";
 import type { BundleInventory } from "../strict/strict-inventory.ts";
 import { BorderAcks, MOST_OWED } from "./border-acks.ts";
-import { BorderDepartures, type Scratch } from "./border-departures.ts";
+import { BorderDepartures } from "./border-departures.ts";
 import type { BorderHost, BorderSettings } from "./border-host.ts";
 import { BorderReceivedKeys, pathFor } from "./border-received.ts";
+import type { Scratch } from "./departure-intent.ts";
 
 /** Everything of one border. */
 interface Border {

@@ -144,6 +144,35 @@ describe("keys that leave over a border", () => {
     for (const { id, key } of asked.flatMap(({ keys }) => keys)) expect(scene.other.keys.get(id)).toBe(key);
   });
 
+  it("of one request that lie in several blocks are all supplied or none: those that arrived are voided too", async () => {
+    const scene = await BorderScene.up();
+    const asked = ask(scene.node.km, { app: "app-a1", to: "app-x1", count: 2, bits: 8 * 3000 });
+    await scene.run(100);
+    const ids = [...scene.other.keys.keys()];
+    expect(scene.other.asked).toEqual(["send", "send"]);
+    await scene.acknowledge("relayed", ids.slice(0, 1));
+    await scene.acknowledge("failed", ids.slice(1));
+    expect([outcome(asked), scene.other.voided]).toEqual(["BORDER_REFUSED", new Set(ids)]);
+    await scene.acknowledge("voided", ids);
+    expect([scene.other.keys.size, bordersIn(scene)]).toEqual([0, NOTHING]);
+  });
+
+  it("are voided although another word comes with the answer", async () => {
+    const scene = await BorderScene.up();
+    scene.other.faults = ["lost", "refused"];
+    ask(scene.node.km, { app: "app-a1", to: "app-x1" });
+    await scene.run(500);
+    const ids = [...scene.other.voided];
+    expect(
+      await codeOf(
+        scene.borders.acknowledged(BORDER, [
+          { ...OUT, outcome: "voided", message: "", keyIds: [...ids, foreignId(9)] },
+        ]),
+      ),
+    ).toBe("KEY_NOT_FOUND");
+    expect([ids.length, bordersIn(scene)]).toEqual([1, NOTHING]);
+  });
+
   it("need the border to be there", async () => {
     const scene = await BorderScene.up();
     expect(outcome(ask(scene.node.km, { app: "app-a1", to: "app-q1" }))).toBe("UNKNOWN_APPLICATION");

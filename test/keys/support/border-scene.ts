@@ -1,8 +1,8 @@
 // One KM with a border, and the key manager of another network beyond it: a model that keeps what it is sent, and fails on demand.
 
 import { appId, type KmId, kmId } from "../../../src/core/ids.ts";
-import { SCRATCH_BYTES } from "../../../src/keys/borders/border-departures.ts";
 import { Borders } from "../../../src/keys/borders/borders.ts";
+import { SCRATCH_BYTES } from "../../../src/keys/borders/departure-intent.ts";
 import type { KeysPolicy } from "../../../src/keys/common/context.ts";
 import type { AppEntry } from "../../../src/keys/directory/application-table.ts";
 import type {
