@@ -52,9 +52,11 @@ const kmsWith = (dir: string, line: string): number =>
 test("up --doors all opens the further doors, also in a network that was made without them, and keeps them", async () => {
   using folder = tempDir();
   const file = join(folder.path, "network.json");
-  const doorsOf = ({ kms }: NetworkFile) => kms.map(({ skip, etsi004 }) => ({ skip, etsi004 }));
+  const doorsOf = ({ kms }: NetworkFile) => kms.map(({ skip, etsi004, etsi020 }) => ({ skip, etsi004, etsi020 }));
   const none = await up(folder.path);
-  expect(doorsOf(readNetwork(file))).toEqual(new Array(3).fill({ skip: undefined, etsi004: undefined }));
+  expect(doorsOf(readNetwork(file))).toEqual(
+    new Array(3).fill({ skip: undefined, etsi004: undefined, etsi020: undefined }),
+  );
   await none[Symbol.asyncDispose]();
   const all = await up(folder.path, "--doors", "all");
   const opened = doorsOf(readNetwork(file));
@@ -62,9 +64,11 @@ test("up --doors all opens the further doors, also in a network that was made wi
     new Array(3).fill({
       skip: { url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) },
       etsi004: { host: "127.0.0.1", port: expect.any(Number) },
+      etsi020: { url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) },
     }),
   );
   expect(statSync(join(folder.path, "apps/app-a1.psk")).mode & 0o077).toBe(0);
+  expect(statSync(join(folder.path, "borders/foreign.key")).mode & 0o077).toBe(0);
   expect(kmsWith(folder.path, "max_additional_slaves = 4")).toBe(3);
   await all[Symbol.asyncDispose]();
   await using _again = await up(folder.path);
