@@ -1,9 +1,9 @@
 // A KM's door against a reference, in turn, under the same load: as many requests in flight, answers of the same length.
 
-import { askOnce, Clients, type Outcome, type Target } from "./load.ts";
+import { askOnce, type Busy, Clients, type Outcome, type Target } from "./load.ts";
 import type { Program } from "./program.ts";
 import type { Wish } from "./requests.ts";
-import { alternate, type Samples } from "./result.ts";
+import { alternate, median, type Samples } from "./result.ts";
 
 /** How requests come. */
 export interface Pattern {
@@ -51,10 +51,10 @@ export async function duel(plan: Duel): Promise<Outcomes> {
   const sizes = { requestBytes: first.requestBytes, answerBytes: answer.length };
   await using rival = await plan.rival?.(first, answer);
   using clients = await Clients.connect(target, connections, depth * first.requestBytes);
-  const cpu = () => km.cpuSeconds();
+  const meters = metersOf(km);
   const ours = async (ms: number) => {
     await plan.prepare();
-    return clients.run({ depth, warmMs: WARM_MS, measureMs: ms, shape: { ...plan.wish(), ...sizes }, cpu });
+    return clients.run({ depth, warmMs: WARM_MS, measureMs: ms, shape: { ...plan.wish(), ...sizes }, ...meters });
   };
   await ours(heatMs);
   await rival?.run(heatMs);
@@ -81,13 +81,32 @@ export async function serverRival(
   };
   const shape = { requestBytes, answerBytes, check: () => {}, lay };
   return {
-    run: (measureMs) => clients.run({ depth, warmMs: WARM_MS, measureMs, shape, cpu: () => program.cpuSeconds() }),
+    run: (measureMs) => clients.run({ depth, warmMs: WARM_MS, measureMs, shape, ...metersOf(program) }),
     async [Symbol.asyncDispose]() {
       clients[Symbol.dispose]();
       await program[Symbol.asyncDispose]();
     },
   };
 }
+
+/** What a server's processor time is read from. */
+export const metersOf = (program: Program) => ({
+  cpu: () => program.cpuSeconds(),
+  mainCpu: () => program.mainSeconds(),
+});
+
+/** Of a core: from here on an end is what bounds a figure. */
+const BUSY = 0.85;
+
+/** What bounded our side, as the middle round saw it, with the parts of a core that both ends used. */
+export function boundOf({ ours }: Outcomes): string {
+  const middle = (of: (busy: Busy) => number) => median(ours.flatMap(({ busy }) => (busy ? [of(busy)] : [])));
+  const [server, generator] = [middle((busy) => busy.server), middle((busy) => busy.generator)];
+  const bound = server >= BUSY && server >= generator ? "server" : generator >= BUSY ? "generator" : "neither";
+  return `${bound} (${percent(server)}, generator ${percent(generator)})`;
+}
+
+const percent = (part: number): string => `${(100 * part).toFixed(0)} %`;
 
 /** One number of each outcome, on both sides. */
 export function compared(

@@ -27,6 +27,14 @@ export interface Load {
   readonly measureMs: number;
   /** CPU seconds of the server so far. */
   readonly cpu: () => number;
+  /** The same of its main thread. */
+  readonly mainCpu: () => number;
+}
+
+/** How busy the two ends were, as parts of one core. */
+export interface Busy {
+  readonly server: number;
+  readonly generator: number;
 }
 
 export interface Outcome {
@@ -35,6 +43,8 @@ export interface Outcome {
   readonly cpuMicros: number;
   /** All answers, those of the warm-up included. */
   readonly answers: number;
+  /** The main thread of the server, and the generator's; absent where they cannot be told apart. */
+  readonly busy?: Busy;
   /** Milliseconds from request to answer, sorted; only with one request in flight on one connection. */
   readonly latencies: Float64Array;
 }
@@ -137,6 +147,16 @@ interface Mark {
   readonly at: number;
   readonly answers: number;
   readonly cpu: number;
+  readonly mainCpu: number;
+  readonly ownCpu: number;
+}
+
+const MICROS_PER_S = 1e6;
+
+/** CPU seconds of this process so far. */
+export function ownSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / MICROS_PER_S;
 }
 
 class Round {
@@ -169,7 +189,13 @@ class Round {
   }
 
   #mark(): Mark {
-    return { at: performance.now(), answers: this.#answers, cpu: this.#load.cpu() };
+    return {
+      at: performance.now(),
+      answers: this.#answers,
+      cpu: this.#load.cpu(),
+      mainCpu: this.#load.mainCpu(),
+      ownCpu: ownSeconds(),
+    };
   }
 
   #finish(): void {
@@ -178,14 +204,16 @@ class Round {
   }
 
   #done(): void {
-    const { answers, at, cpu } = this.#end ?? this.#mark();
+    const { answers, at, cpu, mainCpu, ownCpu } = this.#end ?? this.#mark();
     const warm = this.#warm;
     if (warm === undefined) throw new Error("the requests were spent before the measurement began");
     const counted = answers - warm.answers;
+    const seconds = (at - warm.at) / 1000;
     this.#resolve({
-      perSecond: counted / ((at - warm.at) / 1000),
+      perSecond: counted / seconds,
       cpuMicros: ((cpu - warm.cpu) / counted) * 1e6,
       answers: this.#answers,
+      busy: { server: (mainCpu - warm.mainCpu) / seconds, generator: (ownCpu - warm.ownCpu) / seconds },
       latencies: Float64Array.from(this.#latencies).sort(),
     });
   }

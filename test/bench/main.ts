@@ -27,13 +27,16 @@ interface Flags {
   readonly profile?: string;
 }
 
+/** Figures with the processor time of a key beside each. */
+const withCpu = (...names: string[]): string[] => names.flatMap((name) => [name, `${name}-cpu`]);
 /** Those that no filled network is needed for. */
-const ALONE = ["intake", "relay-transit"];
+const ALONE = ["intake", "intake-quiet-cpu", "relay-transit"];
 /** Takes long: only when it is asked for. */
 const LONG = ["memory-flat"];
 const FIGURES = [
-  ...["ak-supply", "ak-supply-cpu", "ak-pipelined", "ak-batch", "ak-fetch", "ak-latency-p50", "ak-latency-p99"],
-  ...["etsi014-enc-keys", "etsi014-enc-keys-cpu", ...ALONE, "relay", "start", "busy-answered", "busy-loop-delay"],
+  ...withCpu("ak-supply", "ak-alternating", "ak-pipelined", "ak-batch", "ak-batch-128", "ak-fetch"),
+  ...["ak-latency-p50", "ak-latency-p99", ...withCpu("etsi014-enc-keys", "etsi014-new-tls"), ...ALONE],
+  ...["relay", "start", "busy-answered", "busy-loop-delay"],
   ...["memory", "memory-mapped", "memory-idle", "memory-after-load", "memory-after-load-mapped", ...LONG],
 ];
 

@@ -27,6 +27,8 @@ const FILL_MS = 120_000;
 /** The applications: one at home at the first KM, one at the last. */
 export const APPS = { a: "app-a", b: "app-b" } as const;
 export type AppName = keyof typeof APPS;
+/** A second one at home at the last KM, which never connects. */
+export const OTHER_APP = "app-c";
 
 /** Two neighbours. */
 export const PAIR = ["km-a", "km-b"] as const;
@@ -135,6 +137,11 @@ export class BenchNetwork implements AsyncDisposable {
     );
   }
 
+  /** Processor time of the simulated modules that run. */
+  get moduleSeconds(): number {
+    return this.#modules.reduce((sum, module) => sum + module.cpuSeconds(), 0);
+  }
+
   async modulesOff(): Promise<void> {
     await Promise.all(this.#modules.splice(0).map((program) => program[Symbol.asyncDispose]()));
   }
@@ -211,6 +218,7 @@ async function provisionKm(
   const apps = [
     { id: APPS.a, home: there(kms[0]).id },
     { id: APPS.b, home: there(kms.at(-1)).id },
+    { id: OTHER_APP, home: there(kms.at(-1)).id },
   ];
   const topology = links.filter((link) => !link.kms.includes(id));
   return new Km({ id, dir: node, ports, ...token, trust, links: own, peers, apps, topology }, nodeFlags);

@@ -1,6 +1,6 @@
 // `npm run profile -- LOAD`: a KM under load, the functions that cost most, and a flame graph.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -35,6 +35,7 @@ async function run(name: LoadName, { out, rows }: Flags): Promise<void> {
     const window = await LOADS[name](benchIn(dir), ["--cpu-prof", `--cpu-prof-dir=${profiles}`]);
     const text = profileIn(profiles);
     const calls = callsOf(JSON.parse(text) as CpuProfile, window, `${ROOT}/`);
+    mkdirSync(out, { recursive: true });
     const files = { graph: `${resolve(out, name)}.svg`, profile: `${resolve(out, name)}.cpuprofile` };
     writeFileSync(files.graph, flameGraph(calls, name));
     writeFileSync(files.profile, text);

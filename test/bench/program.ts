@@ -2,13 +2,12 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const READY_MS = 60_000;
 const STOP_MS = 10_000;
-/** Of `utime` and `stime` in /proc/PID/stat; the same on all Linux systems that Node runs on. */
-const TICKS_PER_S = 100;
+const NANOS_PER_S = 1e9;
 
 export interface ProgramPlan {
   /** Arguments for Node: its own, the file, the file's. */
@@ -105,11 +104,14 @@ export class Program implements AsyncDisposable {
     return readFileSync(this.#log, "utf8").slice(-1000);
   }
 
-  /** CPU time that it has used, in seconds, all its threads together. */
+  /** CPU time that it has used, in seconds, all its threads and all its own processes together. */
   cpuSeconds(): number {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
+    return processesOf(this.pid).reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+  }
+
+  /** The same of its main thread alone. */
+  mainSeconds(): number {
+    return nanosOf(`/proc/${this.pid}/schedstat`) / NANOS_PER_S;
   }
 
   /** Bytes that are in RAM now. */
@@ -137,5 +139,26 @@ export class Program implements AsyncDisposable {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
     await exit;
     clearTimeout(timer);
+  }
+}
+
+/** A process and those that it has started. */
+function processesOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").map(Number);
+  return [pid, ...children.filter((child) => child > 0).flatMap(processesOf)];
+}
+
+/** Of the threads that it has now. */
+function cpuSecondsOf(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => sum + nanosOf(`/proc/${pid}/task/${thread}/schedstat`), 0) / NANOS_PER_S;
+}
+
+/** Nanoseconds on a processor; 0 for a thread that has just ended. */
+function nanosOf(schedstat: string): number {
+  try {
+    return Number(readFileSync(schedstat, "latin1").split(" ")[0]);
+  } catch {
+    return 0;
   }
 }

@@ -4,7 +4,7 @@ import { AK } from "../../src/ak/messages.ts";
 import { encodeFrame, HEADER_BYTES } from "../../src/wire/frame.ts";
 import { encodePayload } from "../../src/wire/payload.ts";
 import type { Shape } from "./load.ts";
-import { APPS } from "./network.ts";
+import { APPS, OTHER_APP } from "./network.ts";
 
 const KEY_BYTES = 32;
 const KEY_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -35,6 +35,28 @@ export function keyRequest(count: number, seen: SeenKeys): Wish {
   };
   const request = encodeFrame(AK.keyRequest.code, 0, encodePayload(payload));
   return { ...framed(request), check: (answer) => checkKeys(keysOf(answer), count, (id) => seen.add(id)) };
+}
+
+/** Sizes whose keys take as many letters of base64, so that their answers are as long. */
+const ALTERNATING_BITS = [KEY_BYTES * 8, (KEY_BYTES + 1) * 8] as const;
+
+/** 0x2101 for one key each, in turn for two applications and of two sizes. */
+export function alternatingRequests(seen: SeenKeys): Wish {
+  const requests = [APPS.b, OTHER_APP].flatMap((to) =>
+    ALTERNATING_BITS.map((bits) => {
+      const payload = { application_source_ID: APPS.a, application_destination_ID: to };
+      const sizes = { number_of_keys: 1, size_of_key: bits };
+      return framed(encodeFrame(AK.keyRequest.code, 0, encodePayload({ ...payload, ...sizes })));
+    }),
+  );
+  const [first] = requests;
+  if (first === undefined) throw new Error("there is no request");
+  let turn = 0;
+  return {
+    ...first,
+    lay: (target, at) => requests[turn++ % requests.length]?.lay(target, at) ?? false,
+    check: (answer) => checkKeys(keysOf(answer), 1, (id) => seen.add(id), KEY_BYTES + 1),
+  };
 }
 
 /** 0x2102 for one key each, in their order; nothing when they are spent. */
@@ -87,11 +109,11 @@ export function keysOf(frame: Buffer): Keys["keys"] {
   return keys;
 }
 
-function checkKeys(keys: Keys["keys"], count: number, seen: (id: string) => void): void {
+function checkKeys(keys: Keys["keys"], count: number, seen: (id: string) => void, mostBytes = KEY_BYTES): void {
   if (keys.length !== count) throw new Error(`${keys.length} keys came instead of ${count}`);
   for (const { key, key_ID: id } of keys) {
-    if (Buffer.from(key, "base64").length !== KEY_BYTES || !KEY_ID.test(id))
-      throw new Error("an answer has no proper key");
+    const { length } = Buffer.from(key, "base64");
+    if (length < KEY_BYTES || length > mostBytes || !KEY_ID.test(id)) throw new Error("an answer has no proper key");
     seen(id);
   }
 }

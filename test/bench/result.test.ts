@@ -36,6 +36,7 @@ describe("a measurement against a reference", () => {
       reference: "bare TLS echo",
       referenceValue: 40,
       ratio: 0.5,
+      bound: null,
     });
   });
 
@@ -45,6 +46,7 @@ describe("a measurement against a reference", () => {
       reference: null,
       referenceValue: null,
       ratio: null,
+      bound: null,
     });
   });
 

@@ -19,6 +19,8 @@ export interface Result {
   readonly unit: string;
   readonly measured: Samples;
   readonly reference?: Samples;
+  /** What bounded it: the server, the generator, a device; with the parts of a core that they used. */
+  readonly bound?: string;
   /** Why there is no reference here, and how to get it. */
   readonly leftOut?: string;
   readonly aims?: readonly Aim[];
@@ -32,6 +34,7 @@ export interface Line {
   readonly reference: string | null;
   readonly referenceValue: number | null;
   readonly ratio: number | null;
+  readonly bound: string | null;
 }
 
 /** The middle of the values in their order, or the mean of the two in the middle. */
@@ -55,11 +58,12 @@ export async function alternate<One, Other>(
   return sides;
 }
 
-export function lineOf({ name, unit, measured, reference }: Result): Line {
+export function lineOf({ name, unit, measured, reference, ...more }: Result): Line {
+  const bound = more.bound ?? null;
   const value = median(measured.values);
-  if (reference === undefined) return { name, value, unit, reference: null, referenceValue: null, ratio: null };
+  if (reference === undefined) return { name, value, unit, reference: null, referenceValue: null, ratio: null, bound };
   const referenceValue = median(reference.values);
-  return { name, value, unit, reference: reference.of, referenceValue, ratio: value / referenceValue };
+  return { name, value, unit, reference: reference.of, referenceValue, ratio: value / referenceValue, bound };
 }
 
 /** The ratio of each round, whose sides were measured one after the other. */

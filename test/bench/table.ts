@@ -12,10 +12,11 @@ const HEADS = [
   "its value",
   "(lowest – highest)",
   "ratio",
+  "bound by (of a core)",
   "aim",
   "│ is the aim",
 ];
-const TO_THE_LEFT = new Set([0, 3, 4, 8, 9]);
+const TO_THE_LEFT = new Set([0, 3, 4, 8, 9, 10]);
 /** Cells of a bar up to its aim, and in all. */
 const BAR = { aim: 12, all: 18 } as const;
 
@@ -42,9 +43,10 @@ function rowsOf(result: Result): string[][] {
     reference?.of ?? (leftOut === undefined ? "" : "left out"),
     ...numbers(reference),
     ratio === null ? "" : ratio.toFixed(2),
+    result.bound ?? "",
     ...(first ?? ["", ""]),
   ];
-  return [row, ...more.map((cells) => [...Array<string>(8).fill(""), ...cells])];
+  return [row, ...more.map((cells) => [...Array<string>(9).fill(""), ...cells])];
 }
 
 const aimCells = (verdict: Verdict, unit: string): string[] => [

@@ -58,7 +58,7 @@ async function load(
   using clients = await Clients.connect(target, connections, depth * wish.requestBytes);
   const shape = { ...wish, answerBytes: answer.length };
   const began = now();
-  await clients.run({ shape, depth, warmMs: HEAT_MS, measureMs: MEASURE_MS, cpu: () => 0 });
+  await clients.run({ shape, depth, warmMs: HEAT_MS, measureMs: MEASURE_MS, cpu: () => 0, mainCpu: () => 0 });
   return { from: began + HEAT_MS * 1_000, to: began + (HEAT_MS + MEASURE_MS) * 1_000 };
 }
 

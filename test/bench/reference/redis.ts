@@ -56,7 +56,9 @@ export interface RedisPlan {
   /** What its clients show and trust. */
   readonly client: ServerFiles;
   readonly pattern: Pattern;
-  /** Bytes of one answer. */
+  /** Popped at a time. */
+  readonly values: number;
+  /** Bytes of one answer with one value. */
   readonly answerBytes: number;
   /** A folder for its own. */
   readonly dir: string;
@@ -84,7 +86,7 @@ export async function redisRival(plan: RedisPlan): Promise<Rival> {
     ready: /Ready to accept connections/,
     log: join(dirname(dir), "redis.log"),
   });
-  const rival = new RedisRival(plan, port);
+  const rival = new RedisRival(plan, port, program);
   return {
     run: () => rival.run(),
     async [Symbol.asyncDispose]() {
@@ -100,9 +102,11 @@ const TIED = `trap "" TERM; "$0" "$@" & server=$!; cat > /dev/null; kill $server
 class RedisRival {
   readonly #plan: RedisPlan;
   readonly #port: number;
+  readonly #server: Program;
   readonly #value: string;
 
-  constructor(plan: RedisPlan, port: number) {
+  constructor(plan: RedisPlan, port: number, server: Program) {
+    this.#server = server;
     this.#plan = plan;
     this.#port = port;
     this.#value = "A".repeat(valueBytes(plan.answerBytes));
@@ -110,14 +114,17 @@ class RedisRival {
 
   /** Fills the list anew, then pops. @throws Error when a pop found no value */
   async run(): Promise<Outcome> {
-    const { connections, depth } = this.#plan.pattern;
+    const { values, pattern } = this.#plan;
     await this.#cli("DEL", LIST);
     await this.#cli("EVAL", FILL, "1", LIST, this.#value, String(FILL_STEP), String((POPS + SPARE) / FILL_STEP));
-    const load = ["-c", String(connections), "-P", String(depth), "-n", String(POPS), "--csv"];
-    const perSecond = popsPerSecond(await this.#tool("redis-benchmark", ...load, "LPOP", LIST));
+    const load = ["-c", String(pattern.connections), "-P", String(pattern.depth), "-n", String(POPS / values), "--csv"];
+    const pop = ["LPOP", LIST, ...(values === 1 ? [] : [String(values)])];
+    const before = this.#server.cpuSeconds();
+    const perSecond = values * popsPerSecond(await this.#tool("redis-benchmark", ...load, ...pop));
+    const cpuMicros = ((this.#server.cpuSeconds() - before) / POPS) * 1e6;
     const left = Number(await this.#cli("LLEN", LIST));
     if (!(left > 0 && left <= SPARE)) throw new Error(`Redis has ${left} values left instead of ${SPARE} or fewer`);
-    return { perSecond, cpuMicros: Number.NaN, answers: POPS, latencies: new Float64Array(0) };
+    return { perSecond, cpuMicros, answers: POPS, latencies: new Float64Array(0) };
   }
 
   #cli(...command: string[]): Promise<string> {
