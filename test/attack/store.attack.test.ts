@@ -116,7 +116,7 @@ test("17.18: a store that is cut while the KM runs may end it, and the next star
 test("17.18: a store that is removed while the KM runs is an alarm at once, and another at the next start", async () => {
   const from = km.logBytes;
   renameSync(dataFile(), `${dataFile()}.away`);
-  await eventually("the alarm", () => alarms(km, from).includes("store_vanished"), 60_000);
+  await eventually("the alarm", () => alarms(km, from).includes("store_vanished"), 120_000);
   await goesOn();
   expect(await km.kill("SIGTERM")).toBe(0);
   expect(await startsAgain()).toEqual(["store_missing"]);

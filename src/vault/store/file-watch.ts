@@ -53,6 +53,7 @@ export class FileWatch {
    */
   expect(path: string): void {
     if (this.#inode === undefined || inodeOf(path) === this.#inode) return;
+    this.#judge(true);
     throw new Error(`${path} is not the file that this key manager has opened: restart it`);
   }
 
@@ -84,8 +85,11 @@ export class FileWatch {
   }
 
   #look(): void {
+    this.#judge(inodeOf(this.#path) !== this.#inode);
+  }
+
+  #judge(isGone: boolean): void {
     const { log, meter } = this.#ports;
-    const isGone = inodeOf(this.#path) !== this.#inode;
     if (isGone === this.#isGone) return;
     this.#isGone = isGone;
     const file = this.#path;

@@ -59,6 +59,13 @@ test("that another takes the place of is an alarm, and is not opened while this 
   await expect(open()).rejects.toThrow("restart it");
 });
 
+test("that is found gone when it is opened anew is an alarm then: nobody looks at a store that is closed", async () => {
+  rmSync(file);
+  await store.close();
+  await expect(open()).rejects.toThrow("restart it");
+  expect(alarms()).toBe(1);
+});
+
 test("that was destroyed on purpose may be made anew", async () => {
   await store.write([put]);
   await store.destroy();
