@@ -112,7 +112,7 @@ test("limits, quotas and the log's level change; what needs a restart is named a
 
 test("reloads under load: applications come, go and move, and no request of those that stay fails", async () => {
   const configs = network.kms.map(({ configPath }) => [configPath, readFileSync(configPath, "utf8")] as const);
-  const { requests } = await reloadUnderLoad(network, 20);
+  const { requests } = await reloadUnderLoad(network, 12);
   expect(requests).toBeGreaterThan(0);
   for (const [path, text] of configs) writeFileSync(path, text);
   for (const km of network.kms) await reload(km);

@@ -7,6 +7,8 @@ import type { Network } from "./network.ts";
 
 /** Applications that come and go; nobody speaks for them. */
 const OTHERS = 5;
+/** Between two requests: what is left of the machine is for the reloads. */
+const PAUSE_MS = 10;
 const HOMES = ["km-a", "km-b"];
 
 /** What was done, and what went wrong with it. */
@@ -27,6 +29,7 @@ export async function reloadUnderLoad(network: Network, reloads: number): Promis
     while (!isOver) {
       await work();
       requests += 1;
+      await pause();
     }
   };
   await using a1 = await network.app("app-a1").connectAk();
@@ -43,7 +46,7 @@ export async function reloadUnderLoad(network: Network, reloads: number): Promis
     await network
       .app("app-a2")
       .encKeys("app-b1")
-      .catch(() => pause());
+      .catch(() => {});
   };
   const load = Promise.all([until(overAk), until(overHttp), until(removed)]);
   // Whatever failed is thrown at the end.
@@ -57,7 +60,7 @@ export async function reloadUnderLoad(network: Network, reloads: number): Promis
   return { reloads, requests };
 }
 
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 /** One reload: at one of the KMs after the other, each with another step of the same round. */
 async function change(network: Network, at: number): Promise<void> {
