@@ -10,7 +10,7 @@ import { createSecureContext } from "node:tls";
 import type { DoorTlsFiles, NodeConfig } from "../config.ts";
 import { pause, TIMERS } from "../core/pause.ts";
 import type { Log } from "../core/ports.ts";
-import { anchorsIn, Credentials } from "../net/tls/credentials.ts";
+import { anchorsIn, Credentials, type Expiry } from "../net/tls/credentials.ts";
 import type { TlsMaterial } from "../net/tls/options.ts";
 import { readRevocationLists } from "../net/tls/revocation-list.ts";
 
@@ -78,6 +78,11 @@ function complaintsOf(files: DoorTlsFiles): readonly Omit<MaterialComplaint, "ta
   return complaints;
 }
 
+/** What expires, and at which door. */
+export interface DoorExpiry extends Expiry {
+  readonly door: string;
+}
+
 /** Material that was read and fits. */
 export interface ReadMaterial {
   /** Gives it to the doors; connections that are good no more are closed. */
@@ -122,6 +127,11 @@ export class NodeCredentials {
         for (const { credentials, material } of changed) credentials.renew(material);
       },
     };
+  }
+
+  /** What is to be renewed at each door. */
+  get expiries(): readonly DoorExpiry[] {
+    return [...this.#byTable].flatMap(([door, credentials]) => credentials.expiries.map((one) => ({ door, ...one })));
   }
 
   /** Whoever would not be let in now is closed. */

@@ -39,6 +39,7 @@ import type { Store } from "../vault/store/store.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { lateAudit, openAudit, versionOf } from "./audit.ts";
 import { NodeCredentials } from "./credentials.ts";
+import { ExpiryWatch, expiryGauges } from "./expiry.ts";
 import { NodeLinks } from "./links.ts";
 import { type LiveConfig, reloadCommands } from "./live-config.ts";
 import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
@@ -154,6 +155,8 @@ export async function runNode(given: Given): Promise<void> {
   await openDoors(base, node, parts);
   opened();
   void watchCredentials(base);
+  parts.use(new ExpiryWatch(() => credentials.expiries, { log, meter: base.metrics.meter }));
+  base.metrics.collect(expiryGauges(() => credentials.expiries));
   const verdict = await Promise.race([vault.ready, aborted(stop.signal)]);
   if (verdict === undefined) return;
   const begun = health.task("books", START_WITHIN_MS);

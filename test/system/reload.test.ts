@@ -1,7 +1,9 @@
 // Design 15: a running KM takes another configuration, all of it or nothing, and requests under way go on.
 
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { qkm } from "../cli/qkm.ts";
 import { reload, rewrite } from "./support/config-file.ts";
 import { eventually } from "./support/eventually.ts";
 import { akFetch, akSupply } from "./support/keys.ts";
@@ -47,6 +49,26 @@ test("one mistake changes nothing, and line and key are told", async () => {
   const keys = await network.app("app-a2").encKeys("app-b1");
   expect(keys).toHaveLength(1);
   writeFileSync(km.configPath, before);
+});
+
+test("qkm check --against tells what a reload would change, and what takes a restart; nothing is changed", async () => {
+  const km = network.km("km-a");
+  const path = join(km.dir, "next.toml");
+  writeFileSync(
+    path,
+    readFileSync(km.configPath, "utf8")
+      .replace(/^stock_low = \d+/m, "stock_low = 2")
+      .replace(/^ring_bytes = .*/m, "ring_bytes = 2_097_152"),
+  );
+  const { code, stdout, stderr } = await qkm("check", path, "--against", km.configPath);
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout.split("\n").slice(1, -1)).toEqual([
+    "supply.stock_low changed",
+    "memory.ring_bytes changed: takes a restart",
+  ]);
+  expect(await km.control("configuration")).toMatchObject({ supply: { stock_low: 4 } });
+  expect((await qkm("check", km.configPath, "--against", km.configPath)).stdout).toContain("nothing differs");
+  expect((await qkm("reload", km.configPath)).stdout).toBe("km-a: nothing differs\n");
 });
 
 test("an application that is removed is cut off, its partner's requests for it are refused; it comes back", async () => {

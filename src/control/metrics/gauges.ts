@@ -40,6 +40,11 @@ export const GAUGES = {
   directory_apps: gauge("applications in the directory that a controller has told"),
   directory_revision: gauge("revision of that directory: how often it was changed here"),
   directory_age_seconds: gauge("since a controller last told the directory, or that it is right"),
+  certificate_expires_seconds: gauge(
+    "until the first of a door's certificates expires, by use (own, trust), or of its revocation lists (crl); below 0 when one has",
+    "door",
+    "use",
+  ),
   memory_slots: gauge("block slots of the locked memory, by state (all, pinned, intake)", "state"),
   resident_memory_bytes: gauge("memory of the process that is in RAM"),
   loop_delay_seconds: gauge("event loop delay of the last measured window, by quantile (0.5, 0.99, 1)", "quantile"),

@@ -34,6 +34,15 @@ interface Entry {
   anchors: readonly X509Certificate[];
 }
 
+/** A certificate of a door, a trust anchor, or the revocation list of one. */
+export interface Expiry {
+  readonly use: "own" | "trust" | "crl";
+  /** Of the certificate; of a list, its authority. */
+  readonly name: string;
+  /** On the wall clock. */
+  readonly untilMs: number;
+}
+
 /** How often it is looked whose certificate has expired. */
 const LOOK_MS = 500;
 /** A handshake that began before a change of trust has ended after this time. */
@@ -79,6 +88,21 @@ export class Credentials implements TlsMaterial {
 
   get requireCrl(): boolean {
     return this.#material.requireCrl ?? false;
+  }
+
+  /** What is to be renewed, and until when. */
+  get expiries(): readonly Expiry[] {
+    const of = (use: Expiry["use"], certificates: readonly X509Certificate[]): readonly Expiry[] =>
+      certificates.map((one) => ({ use, name: nameOf(one), untilMs: Date.parse(one.validTo) }));
+    const lists = [...this.#lists.values()].flatMap(({ issuer, untilMs }) => {
+      const authority = this.#anchors.find(({ raw }) => namesIn(raw).subject === issuer);
+      return untilMs === undefined || authority === undefined ? [] : [{ untilMs, name: nameOf(authority) }];
+    });
+    return [
+      ...of("own", anchorsIn(this.certificate)),
+      ...of("trust", this.#anchors),
+      ...lists.map((one) => ({ use: "crl" as const, ...one })),
+    ];
   }
 
   /** Takes other material; whoever is good no more under it is closed. @throws Error when it cannot be used: nothing has changed then */
@@ -193,6 +217,9 @@ export class Credentials implements TlsMaterial {
 /** As they are, or made of plain material. @throws Error as the constructor */
 export const credentialsOf = (tls: TlsMaterial): Credentials =>
   tls instanceof Credentials ? tls : new Credentials(tls);
+
+const nameOf = ({ subjectAltName, subject }: X509Certificate): string =>
+  /URI:([^,]+)/.exec(subjectAltName ?? "")?.[1] ?? subject.replaceAll("\n", ", ");
 
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 

@@ -1,0 +1,65 @@
+// Certificates and lists that will expire: warned of once at each step, by name, with the doors that have them.
+
+import { expect, test } from "vitest";
+import type { DoorExpiry } from "../../src/node/credentials.ts";
+import { ExpiryWatch, expiryGauges } from "../../src/node/expiry.ts";
+import { recorder } from "../support/recorder.ts";
+
+const DAY_MS = 86_400_000;
+
+function watched(first: readonly DoorExpiry[]) {
+  const seen = recorder();
+  let now = first;
+  const watch = new ExpiryWatch(() => now, seen);
+  let read = 0;
+  const told = () => {
+    const lines = seen.lines.slice(read);
+    read += lines.length;
+    return lines.map(({ level, fields }) => [level, fields.use, fields.doors, fields.alarm]);
+  };
+  const set = (next: readonly DoorExpiry[]): void => {
+    now = next;
+  };
+  return { watch, told, set };
+}
+
+test("30, 7 and 1 days ahead and at the end, once each, for all doors that have it together", () => {
+  const startMs = Date.now();
+  const untilMs = startMs + 100 * DAY_MS;
+  const own = (door: string): DoorExpiry => ({ door, use: "own", name: "urn:qkm:km:km-a", untilMs });
+  const { watch, told } = watched([own("ak"), own("etsi014")]);
+  using _ = watch;
+  expect(told()).toEqual([]);
+  const doors = ["ak", "etsi014"];
+  for (const left of [29, 28, 6, 5]) watch.look(untilMs - left * DAY_MS);
+  expect(told()).toEqual([
+    ["warn", "own", doors, undefined],
+    ["warn", "own", doors, undefined],
+  ]);
+  watch.look(untilMs - DAY_MS / 2);
+  watch.look(untilMs + 1);
+  watch.look(untilMs + DAY_MS);
+  expect(told()).toEqual([
+    ["warn", "own", doors, undefined],
+    ["error", "own", doors, "certificate_expired"],
+  ]);
+});
+
+test("a list that has expired is an alarm of its own, and is silent once it is renewed", () => {
+  const list: DoorExpiry = { door: "ak", use: "crl", name: "CN=apps", untilMs: Date.now() - 1 };
+  const { watch, told, set } = watched([list]);
+  using _ = watch;
+  expect(told()).toEqual([["error", "crl", ["ak"], "revocation_list_expired"]]);
+  set([{ ...list, untilMs: Date.now() + 60 * DAY_MS }]);
+  watch.look();
+  expect(told()).toEqual([]);
+});
+
+test("the gauge has the first of each door and use", () => {
+  const list = (untilMs: number): DoorExpiry => ({ door: "ak", use: "trust", name: `CN=${untilMs}`, untilMs });
+  const values: [number, unknown][] = [];
+  expiryGauges(() => [list(Date.now() + 90_000), list(Date.now() - 90_000)])((_, value, labels) => {
+    values.push([Math.round(value / 10) * 10, labels]);
+  });
+  expect(values).toEqual([[-90, { door: "ak", use: "trust" }]]);
+});
