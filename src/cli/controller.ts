@@ -3,6 +3,7 @@
 import { statSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { pause, TIMERS } from "../core/pause.ts";
+import { coloured } from "./common/colours.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { readNetwork } from "./common/network.ts";
 import { withNetwork } from "./common/network-option.ts";
@@ -80,7 +81,11 @@ async function controller(file: string | undefined, options: ControllerOptions):
 
 async function once(domain: Domain, mode: Mode): Promise<number> {
   const round = await goRound(domain, mode);
-  process.stdout.write(`${roundTables(domain, round).join("\n")}\n`);
+  process.stdout.write(
+    `${roundTables(domain, round)
+      .map((line) => coloured(line))
+      .join("\n")}\n`,
+  );
   if (round.silent.size > 0) return EXIT.unavailable;
   return [...round.outcomes, ...round.directories].some(({ failed }) => failed) ? EXIT.failed : EXIT.ok;
 }

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { KmReport } from "../control/status.ts";
+import { coloured } from "./common/colours.ts";
 import { keyCounts, statusOf } from "./common/control.ts";
 import { EXIT } from "./common/exit.ts";
 import { readNetwork } from "./common/network.ts";
@@ -11,6 +12,7 @@ import {
   directoryLines,
   type KmView,
   kmTable,
+  LEGEND,
   linkTable,
   type Missing,
   memberTable,
@@ -49,7 +51,7 @@ async function status(node: string | undefined, options: StatusOptions): Promise
         ),
       ]
     : tablesOf(views);
-  process.stdout.write(`${lines.join("\n")}\n`);
+  process.stdout.write(`${lines.map((line) => (options.json ? line : coloured(line))).join("\n")}\n`);
   if (views.some(({ report }) => report === undefined)) process.exitCode = EXIT.unavailable;
 }
 
@@ -62,6 +64,9 @@ function tablesOf(views: readonly (KmView & { readonly missing: Missing })[]): r
     ...(members.length > 0 ? ["", ...members] : []),
     ...directoryLines(views),
     ...whyMissing(views),
+    "",
+    "what it shows",
+    ...LEGEND.map((line) => `  ${line}`),
   ];
 }
 

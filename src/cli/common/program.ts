@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   reload: async () => (await import("../reload.ts")).registerReloadCommand,
   zeroise: async () => (await import("../zeroise.ts")).registerZeroiseCommand,
   appliance: async () => (await import("../appliance/command.ts")).registerApplianceCommand,
+  completion: async () => (await import("../completion/command.ts")).registerCompletionCommand,
   module: async () => (await import("../module.ts")).registerModuleCommand,
   boxes: async () => (await import("../boxes.ts")).registerBoxesCommand,
 };

@@ -37,6 +37,14 @@ export function whyMissing(kms: readonly (KmView & { readonly missing: Missing }
 
 const PEERS_SHOWN = 3;
 
+/** What the columns of these tables mean, in lines of 80 columns. */
+export const LEGEND: readonly string[] = [
+  "line, blocks: at each end, in the order of `between`; blocks are stored QKD key",
+  "as pads: link key used up to protect keys on their way to other KMs",
+  "supplied, fetched: keys since the start; in stock: could be supplied at once,",
+  "with applications of that KM; own: between applications of this KM",
+];
+
 /** One row for each KM, as the live table and `qkm status` show it. */
 export function kmTable(kms: readonly KmView[]): string[] {
   const reasons = kms.flatMap(({ id, report }) =>
@@ -139,5 +147,5 @@ export function linkTable(kms: readonly KmView[]): string[] {
       reports.flatMap(({ alarms, agreement }) => [...alarms, ...(agreement === "agreed" ? [] : [agreement])])[0] ?? "",
     ];
   });
-  return columns([["link", "between", "line", "key rate", "QBER", "blocks", "as pads", ""], ...rows]);
+  return columns([["link", "between", "line", "key rate", "QBER", "blocks", "as pads", "trouble"], ...rows]);
 }

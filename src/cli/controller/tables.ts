@@ -30,8 +30,8 @@ export function roundTables({ topology }: Domain, { polled, silent, outcomes, di
   return [
     ...columns([["link", "between", "line", "usable", "QBER", "cost"], ...links]),
     "",
-    ...columns([["route", "paths", "over", ""], ...routes]),
-    ...(told.length === 0 ? [] : ["", ...columns([["directory", "applications", ""], ...told])]),
+    ...columns([["route", "paths", "over", "what was done"], ...routes]),
+    ...(told.length === 0 ? [] : ["", ...columns([["directory", "applications", "what was done"], ...told])]),
     ...[...silent].map(([id, why]) => `${id} does not answer: ${why}`),
   ];
 }

@@ -1,7 +1,8 @@
 // The live table of `qkm up` on a terminal: links, KMs, what went wrong, and what to try.
 
+import { coloured } from "../common/colours.ts";
 import { fitted } from "../common/columns.ts";
-import { type KmView, kmTable, linkTable, memberTable } from "../common/report-tables.ts";
+import { type KmView, kmTable, LEGEND, linkTable, memberTable } from "../common/report-tables.ts";
 import type { RecentFault } from "./running.ts";
 
 /** What the live table shows, at one moment. */
@@ -30,6 +31,7 @@ export function drawScreen({ dir, upSeconds, kms, faults, commands, view }: Scre
     linkTable(kms),
     kmTable(kms),
     ...(members.length === 0 ? [] : [members]),
+    ["what it shows", ...LEGEND.map((line) => `  ${line}`)],
     ["recent faults", ...(recent.length === 0 ? ["none"] : recent).map((line) => `  ${line}`)],
     ...(view === undefined ? [] : [["look at it in a browser (the link works once)", `  ${view}`]]),
     ["try, in another terminal", ...commands.map((line) => `  ${line}`)],
@@ -52,4 +54,4 @@ export const CLOSE_SCREEN = `${ESC}?25h${ESC}?1049l`;
 
 /** Draws over what is there, without a flicker. */
 export const paint = (lines: readonly string[]): string =>
-  `${ESC}H${lines.map((line) => `${line}${ESC}K`).join("\r\n")}${ESC}J`;
+  `${ESC}H${lines.map((line) => `${coloured(line)}${ESC}K`).join("\r\n")}${ESC}J`;
