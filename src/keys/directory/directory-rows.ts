@@ -48,18 +48,22 @@ export class DirectoryRows {
   /** Undefined when there is none. @throws Error when what lies there is not what the head says */
   read(): { readonly head: DirectoryHeadRow; readonly edition: Edition } | undefined {
     const { vault } = this.#ports;
-    const rows = new Map<string, string>();
-    for (const [id, row] of vault.rows(TABLE.directory)) rows.set(id, readRow("directory", id, row).lines);
     for (const [id, row] of vault.rows(TABLE.directoryHead)) {
       if (id === HEAD) this.#head = readRow("directoryHead", id, row);
     }
     const head = this.#head;
-    const named = head === undefined ? [] : namesOf(head);
-    const known = new Set(named);
-    this.#left = [...rows.keys()].filter((id) => !known.has(id));
+    const missing = new Set(head === undefined ? [] : namesOf(head));
+    const left: string[] = [];
+    const edition = new Edition(head?.fingerprint);
+    // Row by row, in the order in which they count: nothing of them is held but what is entered.
+    for (const [id, row] of vault.rows(TABLE.directory)) {
+      if (missing.delete(id)) enter(edition, readRow("directory", id, row).lines);
+      else left.push(id);
+    }
+    this.#left = left;
     if (head === undefined) return undefined;
-    const edition = new Edition(head.fingerprint);
-    for (const id of named) enter(edition, rows.get(id), id);
+    const [lost] = missing;
+    if (lost !== undefined) throw new Error(`its row ${lost} is not there`);
     if (edition.size === head.apps) return { head, edition };
     throw new Error(`it has ${edition.size} entries, and its head says ${head.apps}`);
   }
@@ -121,10 +125,10 @@ export class DirectoryRows {
 }
 
 const numbered = (number: number): string => String(number).padStart(16, "0");
-const wholeName = (generation: number, index: number): string => `${generation}/whole/${numbered(index)}`;
-const changeName = (generation: number, revision: number): string => `${generation}/change/${numbered(revision)}`;
+/** The store gives rows in the order of their names: those of the whole come before those of changes. */
+const wholeName = (generation: number, index: number): string => `${generation}/a-whole/${numbered(index)}`;
+const changeName = (generation: number, revision: number): string => `${generation}/b-change/${numbered(revision)}`;
 
-/** In the order in which they are read. */
 function namesOf({ generation, chunks, base, revision }: DirectoryHeadRow): readonly string[] {
   const whole = Array.from({ length: chunks }, (_, index) => wholeName(generation, index));
   const changes = Array.from({ length: revision - base }, (_, index) => changeName(generation, base + index + 1));
@@ -150,12 +154,32 @@ function* chunksOf(edition: Edition): Iterable<string> {
   if (lines.length > 0) yield lines.join("\n");
 }
 
-function enter(edition: Edition, lines: string | undefined, id: string): void {
-  if (lines === undefined) throw new Error(`its row ${id} is not there`);
-  for (const line of lines.split("\n")) {
-    const [app = "", home, ...former] = line.split(" ");
-    edition.restore({ app, home: home as KmId | undefined, former: former.map(formerOf) });
+/** Without lists of lines or words: there are 100,000 of them, and what they leave behind is memory that the process keeps. */
+function enter(edition: Edition, lines: string): void {
+  for (let at = 0; at < lines.length; ) {
+    const end = indexIn(lines, "\n", at, lines.length);
+    const appEnd = indexIn(lines, " ", at, end);
+    const homeEnd = indexIn(lines, " ", appEnd + 1, end);
+    const app = lines.slice(at, appEnd);
+    const home = appEnd === end ? undefined : (lines.slice(appEnd + 1, homeEnd) as KmId);
+    const former =
+      homeEnd >= end
+        ? NO_FORMER
+        : lines
+            .slice(homeEnd + 1, end)
+            .split(" ")
+            .map(formerOf);
+    edition.restore(app, home, former);
+    at = end + 1;
   }
+}
+
+const NO_FORMER: readonly FormerHome[] = [];
+
+/** Where `letter` is, or `end` where it is not before that. */
+function indexIn(text: string, letter: string, from: number, end: number): number {
+  const at = text.indexOf(letter, from);
+  return at < 0 || at > end ? end : at;
 }
 
 /** An ID may have an @ itself. */

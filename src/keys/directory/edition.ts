@@ -62,17 +62,17 @@ export class Edition implements DirectoryHomes {
 
   /** Who calls has looked whether there is room: `checkRoom`. */
   apply(change: EntryChange): void {
-    const { app, home } = change;
+    const { app, home, former } = change;
     const before = this.#homes.get(app);
     if (before !== home) {
       if (before !== undefined) this.#print.toggle(app, before);
       if (home !== undefined) this.#print.toggle(app, home);
     }
-    this.restore(change);
+    this.restore(app, home, former);
   }
 
   /** The same for what the fingerprint that this was made with has already. */
-  restore({ app, home, former }: EntryChange): void {
+  restore(app: string, home: KmId | undefined, former: readonly FormerHome[]): void {
     const before = this.#homes.get(app);
     if (before !== home) {
       if (before !== undefined) this.#count(before, -1);
