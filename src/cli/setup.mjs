@@ -1,6 +1,6 @@
 // Does the set-up that is missing before `npm start` and `npm test`, with whatever Node the host has; nothing twice.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -76,20 +76,87 @@ function modulesFitTheLock() {
   });
 }
 
-/** npm as the host has it, run by the Node that runs it now. */
-function npm(args, options) {
-  const script = process.env.npm_execpath;
-  if (script?.endsWith(".js")) run(process.env.npm_node_execpath ?? process.execPath, [script, ...args], options);
-  else run("npm", args, options);
+/** Lines of npm that tell how far it is: one for each package that it fetches, or has from its cache. */
+const FETCHED = /^npm http (?:fetch|cache) .*\.tgz/;
+/** Lines that nobody needs while all goes well: warnings of packages about packages. */
+const NOISE = /^npm (?:http|warn|notice|verbose)/i;
+const PROGRESS_MS = 500;
+/** Where no terminal rewrites its line. */
+const LINE_MS = 10_000;
+
+/** One line that tells how far it is: rewritten on a terminal, a new one now and then elsewhere. */
+function progress(total) {
+  const begun = Date.now();
+  const isTerminal = process.stderr.isTTY === true;
+  let done = 0;
+  const seconds = () => Math.round((Date.now() - begun) / 1000);
+  const text = () =>
+    `set-up: ${Math.min(done, total)} of ${total} packages, ${Math.round((Date.now() - begun) / 1000)} s`;
+  const show = () => process.stderr.write(isTerminal ? `\r${text()}\x1b[K` : `${text()}\n`);
+  const timer = setInterval(show, isTerminal ? PROGRESS_MS : LINE_MS);
+  return {
+    seconds,
+    one: () => {
+      done += 1;
+    },
+    end: () => {
+      clearInterval(timer);
+      if (isTerminal) process.stderr.write("\r\x1b[K");
+    },
+  };
 }
 
-function installModules() {
+/** npm as the host has it, run by the Node that runs it now. What it says comes out only when it fails. */
+async function npm(args, total) {
+  const script = process.env.npm_execpath;
+  const [program, ...first] = script?.endsWith(".js")
+    ? [process.env.npm_node_execpath ?? process.execPath, script]
+    : ["npm"];
+  const shown = progress(total);
+  const said = [];
+  let rest = "";
+  const child = spawn(program, [...first, ...args, "--loglevel=http"], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const read = (chunk) => {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (FETCHED.test(line)) shown.one();
+      if (!NOISE.test(line)) said.push(line);
+    }
+  };
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", read);
+  const [status, why] = await new Promise((resolve) => {
+    child.once("error", (error) => resolve([1, ` (${error.message})`]));
+    child.once("close", (code) => resolve([code, ""]));
+  });
+  shown.end();
+  if (status === 0) {
+    say(`npm packages installed (${shown.seconds()} s)`);
+    return;
+  }
+  process.stderr.write(`${[...said, rest].join("\n")}\n`);
+  throw new SetupError(`npm ${args.join(" ")} failed${why}; see above.`);
+}
+
+/** Packages of the lock file for this machine. */
+function wantedHere() {
+  const fits = (list, name) => list === undefined || list.includes(name);
+  const entries = Object.entries(packagesOf(join(ROOT, "package-lock.json")) ?? {});
+  return entries.filter(([path, { os, cpu, libc, link }]) => {
+    return path !== "" && !link && fits(os, process.platform) && fits(cpu, process.arch) && fits(libc, "glibc");
+  }).length;
+}
+
+async function installModules() {
   if (modulesFitTheLock()) return;
   if (!["x64", "arm64"].includes(process.arch)) {
     throw new SetupError(`there is no pinned Node for ${process.arch}; use a 64-bit x86 or ARM machine.`);
   }
   say("installing npm packages and the pinned Node (npm ci, about half a minute)");
-  npm(["ci", "--ignore-scripts", "--include=optional", "--include=dev", "--no-audit", "--no-fund"]);
+  await npm(["ci", "--ignore-scripts", "--include=optional", "--include=dev", "--no-audit", "--no-fund"], wantedHere());
   if (!modulesFitTheLock()) throw new SetupError("npm ci left packages out; run `npm ci` by hand to see why.");
 }
 
@@ -126,7 +193,7 @@ function linkPrograms() {
 
 try {
   installDebianPackages();
-  installModules();
+  await installModules();
   buildPkcs11();
   linkPrograms();
 } catch (error) {

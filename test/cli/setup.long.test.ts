@@ -15,6 +15,9 @@ test("a fresh clone sets itself up, a second time in no time, and then runs qkm 
   const setUp = () => spawnSync(process.execPath, [join(clone, "src/cli/setup.mjs")], { encoding: "utf8" });
   const first = setUp();
   expect(first.stderr).toMatch(/set-up: installing npm packages/);
+  expect(first.stderr).toMatch(/set-up: npm packages installed \(\d+ s\)/);
+  const others = first.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("set-up: "));
+  expect(others, "nothing of what npm says while all goes well").toEqual([]);
   expect(first.status).toBe(0);
 
   const begun = performance.now();
