@@ -39,6 +39,12 @@ async function restart(km: Km): Promise<void> {
   await km.start();
 }
 
+/** Memory of a process that is its own: pages of the store's file, which the kernel takes back, do not count. */
+function ownBytes(pid: number): number {
+  const [, kib] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kib) * 1024;
+}
+
 /** The quickest of some starts, and the least memory after one. */
 async function startOf(km: Km): Promise<{ readonly ms: number; readonly bytes: number }> {
   const starts: { ms: number; bytes: number }[] = [];
@@ -47,7 +53,7 @@ async function startOf(km: Km): Promise<{ readonly ms: number; readonly bytes: n
     const begun = performance.now();
     await km.start();
     const ms = performance.now() - begun;
-    starts.push({ ms, bytes: (await km.metrics()).sum("qkm_resident_memory_bytes") });
+    starts.push({ ms, bytes: ownBytes(km.pid) });
   }
   return { ms: Math.min(...starts.map(({ ms }) => ms)), bytes: Math.min(...starts.map(({ bytes }) => bytes)) };
 }
