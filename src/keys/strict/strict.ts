@@ -170,6 +170,8 @@ export class StrictPeers {
       countEnded(this.#context, { peer: row.peer, role: "source" }, new Bundle(id, row), "lost_at_restart");
     }
     await change.commit();
+    // What was fetched whole, while the store refused the change that was to say so.
+    for (const book of this.books()) book.retire(book.bundles);
     if (doubt === undefined) return;
     for (const { stock, held } of this.#peers.values()) {
       await stock.book.endAll(doubt);

@@ -652,3 +652,18 @@ describe("a restart", () => {
     expect(pair.stock.status.storedKeys).toBe(64);
   });
 });
+
+describe("a strict peer's key that was fetched while the store refused to forget it", () => {
+  it("is in no book after a restart, and its ID is not accepted again", async () => {
+    const pair = await StrictPair.up();
+    await pair.relay([K1]);
+    pair.a.machine.fate = (_, steps) => (steps.some(({ op }) => op === "destroy") ? "rejected, lost" : "durable");
+    const asked = fetchKeys(pair.a.km, "app-a1", "app-s1", ["k-1"]);
+    await pair.run(10);
+    expect(asked.keys.map(({ id }) => id)).toEqual(["k-1"]);
+    pair.a.machine.fate = () => "durable";
+    await pair.reboot();
+    expect([...pair.stock.held.book.bundles]).toEqual([]);
+    expect(await codeOf(pair.relay([K1]))).toBe("SERIAL_SEEN");
+  });
+});
