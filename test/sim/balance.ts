@@ -61,5 +61,28 @@ export function checkBalance(checks: Checks, node: SimNode): void {
   );
 }
 
+/** After every age has passed: of what has one, nothing is left but keys for applications of one KM, which are made anew. @throws Violation */
+export function checkEmpty(checks: Checks, node: SimNode): void {
+  const { km, machine } = node;
+  if (km === undefined || machine.vault === undefined) return;
+  const none = (what: string, count: number): void =>
+    checks.check("balanced", count === 0, () => `${node.id} has ${count} ${what} after all of them have expired`);
+  for (const { id, stock, held } of km.peers.values()) none(`KMA-keys shared with ${id}`, stock.size + held.size);
+  for (const { id, stock, held } of km.strict) none(`whole keys shared with ${id}`, stock.book.size + held.book.size);
+  const { initiator, destination, asks } = km.sessions.sizes;
+  none("sessions", initiator + destination + asks);
+  const own = `${node.id}/`;
+  const rows = [...machine.rows.keys()].map((key) => key.split("\n") as [string, string]);
+  const aged = rows.filter(
+    ([table, id]) => table === "whole" || (["source", "held"].includes(table) && !id.startsWith(own)),
+  );
+  none("rows of KMA-keys", aged.length);
+  none("blocks lent", machine.vault.leases.blocks);
+  none(
+    "key-ID keys in memory",
+    machine.vault.leases.idKeys - [...km.local.stock.keys(), ...km.local.held.keys()].length,
+  );
+}
+
 /** Blocks of a link that are pads: one begun, and one at the other end. */
 const PADS = 2;

@@ -15,8 +15,8 @@ export class SimClock {
   nowMs = 0;
   readonly #heap: SimEvent[] = [];
   readonly #cancelled = new Set<SimEvent>();
-  /** Until when the events of an owner wait. */
-  readonly #held = new Map<string, number>();
+  /** Until when the events of an owner wait, or did when it was held last; and those that do. */
+  readonly #held = new Map<string, { untilMs: number; readonly waiting: SimEvent[] }>();
   #order = 0;
 
   /** Events that wait, cancelled ones included until their time has come. */
@@ -42,12 +42,19 @@ export class SimClock {
 
   /** What an owner is due to do waits until then, and comes in its order. */
   hold(owner: string, untilMs: number): void {
-    this.#held.set(owner, untilMs);
+    const held = this.#held.get(owner) ?? { untilMs, waiting: [] };
+    this.#held.set(owner, Object.assign(held, { untilMs }));
+    this.after(untilMs - this.nowMs, "clock", `${owner} goes on`, () => {
+      if (held.untilMs > this.nowMs) return;
+      for (const event of held.waiting.splice(0)) {
+        this.#push(Object.assign(event, { atMs: this.nowMs, order: this.#order++ }));
+      }
+    });
   }
 
   /** Until when the owner's events wait; in the past for most. */
   heldUntilMs(owner: string): number {
-    return this.#held.get(owner) ?? 0;
+    return this.#held.get(owner)?.untilMs ?? 0;
   }
 
   /** Takes the next event that is due by `untilMs` and moves time to it. */
@@ -56,9 +63,9 @@ export class SimClock {
       if (head.atMs > untilMs) return undefined;
       this.#pop();
       if (this.#cancelled.delete(head)) continue;
-      const heldUntilMs = this.heldUntilMs(head.owner);
-      if (heldUntilMs > head.atMs) {
-        this.#push(Object.assign(head, { atMs: heldUntilMs, order: this.#order++ }));
+      const held = this.#held.get(head.owner);
+      if (held !== undefined && held.untilMs > head.atMs) {
+        held.waiting.push(head);
         continue;
       }
       this.nowMs = head.atMs;

@@ -77,6 +77,7 @@ export class SimNode {
   #generation = 0;
   #diskGeneration = 0;
   #isRestored = false;
+  #isStopping = false;
   boots = 0;
   /** How often its disk was emptied or replaced by an old one: names begin anew then. */
   era = 0;
@@ -178,6 +179,8 @@ export class SimNode {
 
   /** Starts a process on what is durable; at once, or when the token is there. */
   boot(): void {
+    if (this.#isStopping)
+      this.atEnd.add(() => this.#ports.clock.after(REOPEN_MS, this.id, "is started again", () => this.boot()));
     if (this.isRunning) return;
     this.#life = { ended: false, isFormer: false };
     this.#stop = new AbortController();
@@ -336,6 +339,7 @@ export class SimNode {
 
   #end(isTold = true): void {
     if (this.#life.ended) return;
+    this.#isStopping = false;
     this.#life.ended = true;
     this.#km = undefined;
     this.#roster = undefined;
@@ -349,6 +353,13 @@ export class SimNode {
 
   /** An orderly end; undefined when the process ended otherwise meanwhile. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#stopInOrder().finally(() => {
+      this.#isStopping = false;
+    });
+  }
+
+  async #stopInOrder(): Promise<void> {
     const { km } = this;
     const life = this.#life;
     if (km === undefined) return this.crash(true);

@@ -71,7 +71,10 @@ export function planOf(nodes: number, dice: Dice, has: Has): Plan {
   const settings = [...topology.nodes, ...strangers].map((name) => {
     const id = kmId(name);
     const peers = contacts.flatMap(([a, b]) => (a === id ? [b] : b === id ? [a] : []));
-    const twofold = peers.filter((peer) => peer !== FOREIGN && dice.once(4) && graph.disjoint(id, peer) > 1);
+    // Parts of one KMA-key are blocks of one size.
+    const twofold = peers.filter(
+      (peer) => peer !== FOREIGN && !has("mixed_blocks") && dice.once(4) && graph.disjoint(id, peer) > 1,
+    );
     const paths = new Map(twofold.map((peer) => [peer, 2]));
     const strict = new Map(peers.flatMap((peer) => (isStrict(id, peer) ? [[peer, fetchAppsOf(id)] as const] : [])));
     return [id, { ...common, id, links: linksOf(name, topology.edges, links), peers, paths, strict }] as const;

@@ -1,7 +1,8 @@
 // One run of the simulator from its seed to its summary: faults for some hours, then rest, then everything works again.
 
 import type { Workload } from "./apps.ts";
-import { isIdle } from "./balance.ts";
+import { checkEmpty, isIdle } from "./balance.ts";
+import { sicken } from "./sickness.ts";
 import { Violation } from "./trace.ts";
 import { World, type WorldOptions } from "./world.ts";
 
@@ -30,6 +31,8 @@ const UNHURT = { restMs: 0, quietMs: 15_000 } as const;
 const LIVE_ROUND_MS = 15_000;
 /** Beyond the age at which the last KMA-key from the time of faults is gone: relays over dry links come by, sometime. */
 const LIVE_BEYOND_MS = 300_000;
+/** Housekeeping comes round, and what it ends is off the disk. */
+const SILENT_BEYOND_MS = 60_000;
 /** A store that has just rejected is open again, and what it missed is made up for. */
 const MENDED_MS = 3000;
 /** Relays that were begun with the last blocks end, well or not. */
@@ -72,8 +75,9 @@ async function live(
   world.heal();
   world.trace.note("faults end");
   world.rest();
-  await world.runUntil(ms + restMs);
-  await revive(world);
+  if (world.has("lasting_fault")) await goOn(world);
+  await world.runUntil(world.clock.nowMs + restMs);
+  await revive(world, world.sharedPeers, "all is well");
   world.quieten();
   // What this leaves on the disk is made up for, or the balance shows it.
   const isHurt = world.options.faults > 0;
@@ -82,6 +86,7 @@ async function live(
   for (const node of world.nodeList) node.rejectsRemoval = false;
   if (isHurt) await world.runUntil(world.clock.nowMs + MENDED_MS);
   await settle(world);
+  if (isHurt && world.has("silence")) await silence(world);
   world.oracle.checks.raise();
 }
 
@@ -96,9 +101,39 @@ async function settle(world: World): Promise<void> {
   world.oracle.balance(busy);
 }
 
-/** Every pair is served, and its keys are fetched. */
-async function revive(world: World): Promise<void> {
-  const before = new Map(world.sharedPeers.map((pair) => [pair, { ...pair.served }]));
+/** With one KM sick, the rest of the network is served all the same. */
+async function goOn(world: World): Promise<void> {
+  const { what, healthy, cure } = sicken(world);
+  world.trace.note(`stays sick: ${what}`);
+  await world.runUntil(world.clock.nowMs + HURT.restMs);
+  await revive(world, healthy, `only ${what} is sick`);
+  world.trace.note("is well again");
+  cure();
+}
+
+/** No wire, no module, no application, until everything that has an age is too old: then nothing is left of it. */
+async function silence(world: World): Promise<void> {
+  for (const wire of world.wires) {
+    wire.cut("silence");
+    wire.blockedUntilMs = Number.MAX_SAFE_INTEGER;
+  }
+  const ages = world.nodeList.map(({ settings: { policy } }) =>
+    Math.max(policy.maxAgeMs + policy.fetchWindowMs, policy.sessions.idleMs),
+  );
+  await world.runUntil(world.clock.nowMs + Math.max(...ages) + SILENT_BEYOND_MS);
+  world.oracle.balance(world.nodeList);
+  for (const node of world.nodeList) checkEmpty(world.oracle.checks, node);
+}
+
+/** Stock for the pair is above its low mark; within a KM, and for a strict peer, other marks hold. */
+function isStocked({ pair: { at, toAt } }: Workload): boolean {
+  const stock = at.km?.peers.get(toAt.id)?.stock;
+  return at === toAt || at.isStrict(toAt.id) || (stock?.size ?? 0) >= at.settings.policy.stockLow;
+}
+
+/** Each of the pairs is served in bounded time, its keys are fetched, and stock is there again. */
+async function revive(world: World, pairs: readonly Workload[], when: string): Promise<void> {
+  const before = new Map(pairs.map((pair) => [pair, { ...pair.served }]));
   const isServed = (pair: Workload): boolean => {
     const had = before.get(pair);
     return had !== undefined && pair.served.supplied > had.supplied && pair.served.fetched > had.fetched;
@@ -107,14 +142,16 @@ async function revive(world: World): Promise<void> {
   const ages = world.nodeList.map(({ settings: { policy } }) => policy.maxAgeMs + policy.fetchWindowMs);
   const endMs = world.clock.nowMs + Math.max(...ages) + LIVE_BEYOND_MS;
   while (world.clock.nowMs < endMs) {
-    const missing = world.sharedPeers.filter((pair) => !isServed(pair));
-    if (missing.length === 0) break;
+    const missing = pairs.filter((pair) => !isServed(pair));
+    if (missing.length === 0 && pairs.every(isStocked)) break;
     for (const pair of missing) pair.ask(true);
     await world.runUntil(world.clock.nowMs + LIVE_ROUND_MS);
   }
-  for (const pair of world.sharedPeers) {
-    const { app, to } = pair.pair;
+  for (const pair of pairs) {
+    const { app, to, at, toAt } = pair.pair;
     const why = [...pair.refusals].map(([code, count]) => `${code} ${count}`).join(", ");
-    world.oracle.checks.check("live", isServed(pair), () => `${app} has no key with ${to} though all is well (${why})`);
+    const { checks } = world.oracle;
+    checks.check("live", isServed(pair), () => `${app} has no key with ${to} though ${when} (${why})`);
+    checks.check("live", isStocked(pair), () => `${at.id} has too little stock for ${toAt.id} though ${when}`);
   }
 }

@@ -60,7 +60,7 @@ export class World {
     this.dice = new Dice(options.seed);
     this.trace = new Trace(options.trace);
     this.oracle = new Oracle(this.clock, this.trace);
-    this.plan = planOf(options.nodes, this.dice, (name) => this.#has(name));
+    this.plan = planOf(options.nodes, this.dice, (name) => this.has(name));
     this.#build();
   }
 
@@ -126,7 +126,7 @@ export class World {
       const pair: Pair = { app: from.id, at: this.#node(from.home), to: to.id, toAt: this.#node(to.home) };
       this.sharedPeers.push(new AppPair(pair, this.dice.between(1500, 15_000), ports));
     }
-    if (this.#has("sessions")) this.#employInSessions(ports);
+    if (this.has("sessions")) this.#employInSessions(ports);
   }
 
   #employInSessions(ports: AppPorts): void {
@@ -166,8 +166,8 @@ export class World {
     });
   }
 
-  /** Without faults a network is plain. */
-  #has(name: Ingredient): boolean {
+  /** Whether this run has it; without faults a network is plain. */
+  has(name: Ingredient): boolean {
     const { faults, isSwarm = false, without = [] } = this.options;
     const has = faults > 0 && !without.includes(name) && (!isSwarm || this.dice.branch(`swarm ${name}`).once(2));
     if (has) this.ingredients.add(name);
