@@ -199,6 +199,8 @@ export const FAULT_TABLE = {
     const wire = world.wires[index];
     const end = wire && world.dice.pick(wire.ends).id;
     if (wire === undefined || end === undefined) return "none";
+    // Between peers of different makes nothing tells a lie from the truth.
+    if (wire.ends.some(({ id }) => world.isForeign(id))) return "none";
     wire.lies.set(end, tellLies(world.dice.branch(`lie ${world.clock.nowMs}`)));
     world.later(world.dice.wait(20 * S), () => void wire.lies.delete(end), `${end} lies no more`);
     return `${end} changes what it relays`;

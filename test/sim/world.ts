@@ -1,5 +1,6 @@
 // A whole simulated network: nodes, wires, modules, applications and faults, moved on step by step.
 
+import type { KmId } from "../../src/core/ids.ts";
 import { AppPair, type AppPorts, type Workload } from "./apps.ts";
 import { SimClock, settled } from "./clock.ts";
 import { Dice } from "./dice.ts";
@@ -248,6 +249,12 @@ export class World {
   }
 
   // What faults use.
+
+  /** Whether a KM is of another make to all others. */
+  isForeign(id: KmId): boolean {
+    const node = this.nodes.get(id);
+    return node !== undefined && [...node.wires.keys()].every((peer) => node.isStrict(peer));
+  }
 
   oldFrame(end: string): Buffer | undefined {
     const kept = this.#oldFrames.get(end) ?? [];
