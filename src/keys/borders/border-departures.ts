@@ -16,6 +16,8 @@ import { erase, intend, type Scratch } from "./departure-intent.ts";
 
 /** On their way at a time, those that are being voided too. */
 const MOST_UNDER_WAY = 1024;
+/** Requests that wait for the other network: each holds its keys in locked memory. */
+const MOST_ASKING = 64;
 /** Before a transfer that came to nothing is tried again. */
 const RETRY_MS = { first: 200, most: 2000 };
 /** IDs that arrived lately: who tells so twice is heard twice. */
@@ -33,6 +35,7 @@ export class BorderDepartures {
   readonly #arrived = new Set<string>();
   readonly #voids: BorderVoids;
   readonly #stopped = new AbortController();
+  #asking = 0;
 
   constructor(host: BorderHost, border: KmId, settings: BorderSettings, scratch: Scratch) {
     this.#host = host;
@@ -88,7 +91,21 @@ export class BorderDepartures {
     if (!isOut) {
       throw new Fault("NO_ROUTE", { text: `keys only come in over the border ${this.#border}: it has no url` });
     }
-    if (this.#underWay.size >= MOST_UNDER_WAY) throw new Fault("BUSY");
+    if (this.#underWay.size >= MOST_UNDER_WAY || this.#asking >= MOST_ASKING) throw new Fault("BUSY");
+    this.#asking++;
+    try {
+      await this.#leaveWithin(timeoutMs, path, keyIds, signal);
+    } finally {
+      this.#asking--;
+    }
+  }
+
+  async #leaveWithin(
+    timeoutMs: number,
+    path: BorderPath,
+    keyIds: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const departures = await intend(this.#host, { border: this.#border, scratch: this.#scratch, path, keyIds });
     for (const departure of departures) this.#add(departure);
     const late = new AbortController();

@@ -22,6 +22,12 @@ import { borderRow, idsIn, nameOf } from "./border-rows.ts";
 /** Writes what is owed for the outcomes into the change that makes them durable. */
 export type Owing = (acks: readonly BorderAck[], change: Change) => void;
 
+/** Key IDs of one acknowledgement (020). */
+const MOST_IDS = 1024;
+
+const isSame = (one: BorderPath, other: BorderPath): boolean =>
+  one.initiator === other.initiator && one.target === other.target;
+
 type Arrived = BorderArrival["keys"][number];
 type State = "new" | "held" | "supplied" | "ended" | "voided" | "elsewhere";
 
@@ -120,7 +126,7 @@ export class BorderReceivedKeys {
     const claim = this.#names.get(name);
     const path = this.#voided.get(name) ?? (claim && this.#pathOf(claim.bundle));
     if (path === undefined) return "new";
-    if (path.initiator !== initiator || path.target !== target) return "elsewhere";
+    if (!isSame(path, { initiator, target })) return "elsewhere";
     if (claim === undefined || this.#voided.has(name)) return "voided";
     if (claim.bundle.isTaken(claim.index)) return "supplied";
     return this.book.has(claim.bundle) ? "held" : "ended";
@@ -226,8 +232,7 @@ export class BorderReceivedKeys {
 
   #heldOf({ initiator, target }: BorderPath): readonly string[] {
     return [...this.book.bundles].flatMap((bundle) => {
-      const path = this.#pathOf(bundle);
-      if (path.initiator !== initiator || path.target !== target) return [];
+      if (!isSame(this.#pathOf(bundle), { initiator, target })) return [];
       return bundle.free(bundle.left).flatMap((index) => bundle.keys[index]?.id ?? []);
     });
   }
@@ -259,9 +264,10 @@ export class BorderReceivedKeys {
     change.remove(TABLE.border, this.#tombstone(name));
   }
 
-  /** Whether a key of that ID came over this border, whatever became of it. */
-  knows(keyId: string): boolean {
-    return this.#names.has(nameOf(keyId));
+  /** Whether a key of that ID came over this border, whatever became of it; `path`: for these applications. */
+  knows(keyId: string, path?: BorderPath): boolean {
+    const claim = this.#names.get(nameOf(keyId));
+    return claim !== undefined && (path === undefined || isSame(path, this.#pathOf(claim.bundle)));
   }
 
   /** @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED, TOO_MANY_KEYS */
@@ -271,11 +277,7 @@ export class BorderReceivedKeys {
       if (claim === undefined || !this.book.has(claim.bundle)) throw new Fault("KEY_NOT_FOUND");
       return claim;
     });
-    const isOfPath = ({ bundle }: Claim): boolean => {
-      const { initiator, target } = this.#pathOf(bundle);
-      return initiator === path.initiator && target === path.target;
-    };
-    if (!claims.every(isOfPath)) throw new Fault("NOT_AUTHORIZED");
+    if (!claims.every(({ bundle }) => isSame(path, this.#pathOf(bundle)))) throw new Fault("NOT_AUTHORIZED");
     const isTwice = new Set(claims).size < claims.length;
     if (isTwice || claims.some(({ bundle, index }) => bundle.isTaken(index))) throw new Fault("KEY_NOT_FOUND");
     if (!fitAnswer(claims.map(({ bundle, index }) => bundle.lengthOf(index)))) throw new Fault("TOO_MANY_KEYS");
@@ -303,15 +305,21 @@ export class BorderReceivedKeys {
   }
 }
 
-/** One container for each outcome. An empty ID stands for none. */
+/** One container for each outcome, more where there are too many keys for one. An empty ID stands for none. */
 function acksOf(path: BorderPath, outcomes: readonly (readonly [string, BorderOutcome])[]): readonly BorderAck[] {
   const { initiator, target } = path;
   const groups = Map.groupBy(outcomes, ([, outcome]) => outcome);
-  return [...groups].map(([outcome, keys]) => ({
-    ...{ initiator, target, outcome, message: "" },
-    keyIds: keys.map(([id]) => id).filter((id) => id !== ""),
-  }));
+  return [...groups].flatMap(([outcome, keys]) =>
+    chunksOf(
+      keys.map(([id]) => id).filter((id) => id !== ""),
+      MOST_IDS,
+    ).map((keyIds) => ({ initiator, target, outcome, message: "", keyIds })),
+  );
 }
+
+/** At least one, which may be empty. */
+const chunksOf = (ids: readonly string[], most: number): readonly (readonly string[])[] =>
+  Array.from({ length: Math.max(1, Math.ceil(ids.length / most)) }, (_, at) => ids.slice(at * most, (at + 1) * most));
 
 /** Bytes of a key, or a few more. */
 const mostBytes = ({ length }: Uint8Array): number => Math.ceil(length / 4) * 3;

@@ -153,8 +153,9 @@ export class Borders implements BorderDoor {
     if (from !== undefined && from.border === undefined) return undefined;
     let isGivenUp = false;
     try {
-      const [id, { received }] = this.#knowing(keyIds);
-      const claims = received.select(pathFor(app, initiator), keyIds);
+      const path = pathFor(app, initiator);
+      const [id, { received }] = this.#knowing(path, keyIds);
+      const claims = received.select(path, keyIds);
       const { context } = this.#host;
       const end = (unwritten: number): void => this.#ended({ app, door, peer: id }, claims.length, unwritten);
       grantClaims(context, received.book, claims, end).then(
@@ -174,9 +175,10 @@ export class Borders implements BorderDoor {
     };
   }
 
-  /** @throws Fault KEY_NOT_FOUND */
-  #knowing(keyIds: readonly string[]): readonly [KmId, Border] {
-    const found = [...this.#borders].find(([, { received }]) => keyIds.some((keyId) => received.knows(keyId)));
+  /** IDs of one network may be those of another: what is for these applications is meant. @throws Fault KEY_NOT_FOUND */
+  #knowing(path: BorderPath, [first = ""]: readonly string[]): readonly [KmId, Border] {
+    const knowing = [...this.#borders].filter(([, { received }]) => received.knows(first));
+    const found = knowing.find(([, { received }]) => received.knows(first, path)) ?? knowing[0];
     if (found === undefined) throw new Fault("KEY_NOT_FOUND");
     return found;
   }

@@ -128,6 +128,19 @@ describe("keys that come over a border", () => {
     expect([...scene.node.machine.records.keys()].filter((key) => key.includes("border"))).toEqual([]);
   });
 
+  it("of two networks under one ID are kept apart", async () => {
+    const scene = await BorderScene.up();
+    const other = { initiator: appId("app-y1") };
+    await scene.borders.arrived(kmId("kme-y"), arrival([1], { ...other, keys: arrival([1]).keys }));
+    await scene.borders.arrived(BORDER, {
+      ...arrival([1]),
+      keys: [{ keyId: ID1, letters: arrival([2]).keys[0]?.letters ?? new Uint8Array() }],
+    });
+    const [x, y] = ["app-x1", "app-y1"].map((from) => fetchKeys(scene.node.km, "app-a1", from, [ID1]));
+    await scene.run(10);
+    expect([x?.keys, y?.keys]).toEqual([[{ id: ID1, key: foreignKey(2) }], given(1)]);
+  });
+
   it("from a border that is none are refused", async () => {
     const scene = await BorderScene.up();
     expect(await codeOf(scene.borders.arrived(kmId("kme-z"), arrival([1])))).toBe("NOT_AUTHORIZED");
@@ -177,6 +190,18 @@ describe("a void", () => {
     const asked = fetchKeys(scene.node.km, "app-a2", "app-x1", [foreignId(3)]);
     await scene.run(10);
     expect(asked.keys).toEqual(given(3));
+  });
+
+  it("020: tells of at most 1,024 keys in one container", async () => {
+    const scene = await BorderScene.up({ maxHeld: 3000 });
+    const ids = Array.from({ length: 1500 }, (_, n) => n + 1);
+    for (let at = 0; at < 1500; at += 500) await scene.borders.arrived(BORDER, arrival(ids.slice(at, at + 500)));
+    const acks = await scene.borders.voided(BORDER, { ...IN, keyIds: [], callback: undefined });
+    expect(acks.map(({ outcome, keyIds }) => [outcome, keyIds.length])).toEqual([
+      ["voided", 1024],
+      ["voided", 476],
+    ]);
+    expect(new Set(acks.flatMap(({ keyIds }) => keyIds)).size).toBe(1500);
   });
 
   it("that comes while its key is being fetched fails", async () => {

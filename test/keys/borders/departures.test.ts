@@ -173,6 +173,16 @@ describe("keys that leave over a border", () => {
     expect([ids.length, bordersIn(scene)]).toEqual([1, NOTHING]);
   });
 
+  it("of too many requests at a time are asked for again later", async () => {
+    const scene = await BorderScene.up();
+    const asked = Array.from({ length: 70 }, () => ask(scene.node.km, { app: "app-a1", to: "app-x1" }));
+    await scene.run(100);
+    expect(asked.filter(({ fault }) => fault?.code === "BUSY")).toHaveLength(6);
+    await scene.acknowledge("relayed");
+    expect(asked.filter(({ keys }) => keys.length === 1)).toHaveLength(64);
+    expect(scene.node.vault.leases.blocks).toBe(0);
+  });
+
   it("need the border to be there", async () => {
     const scene = await BorderScene.up();
     expect(outcome(ask(scene.node.km, { app: "app-a1", to: "app-q1" }))).toBe("UNKNOWN_APPLICATION");
