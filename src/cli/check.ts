@@ -11,6 +11,7 @@ import { asFault } from "../core/fault.ts";
 import { materialComplaints } from "../node/credentials.ts";
 import { findKeks } from "../vault/epochs/epochs.ts";
 import { guardLabel } from "../vault/epochs/rollback-guard.ts";
+import { DamagedStore } from "../vault/store/file-check.ts";
 import type { StoreFindings } from "../vault/store/inspect.ts";
 import { walkStore } from "../vault/store/walk.ts";
 import { plural } from "./common/columns.ts";
@@ -82,8 +83,15 @@ function complaintsOf({ vault }: KmReport): string[] {
 }
 
 async function lookInside(config: NodeConfig): Promise<string[]> {
-  const store = await walkStore(config.node.storeDir).catch((thrown: unknown) => asFault(thrown));
-  if (store instanceof Error) return [`the store ${config.node.storeDir} cannot be read: ${store.cause ?? store}`];
+  const dir = config.node.storeDir;
+  const store = await walkStore(dir).catch((thrown: unknown) => (thrown instanceof Error ? thrown : asFault(thrown)));
+  if (store instanceof DamagedStore) {
+    return [
+      `the store ${dir} is damaged (${store.message}): the next start sets it aside and begins with an empty one; the keys in ` +
+        "it are lost, and nothing else. Check the disk first",
+    ];
+  }
+  if (store instanceof Error) return [`the store ${dir} cannot be read: ${store.message}`];
   if (store === undefined) say("the store is not there yet: the first start makes it");
   else say(`the store has ${plural(store.records, "sealed record")} and ${plural(store.rows, "row")}`);
   try {

@@ -1,6 +1,6 @@
 // The commands that need no running KM: what they say, and with which exit codes.
 
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { qkm, tempDir } from "./qkm.ts";
@@ -37,6 +37,12 @@ describe("a single node", () => {
     expect(without.code).toBe(69);
     expect(without.stdout).toContain("MISSING: the token: ");
     expect((await qkm("check", config, "--files")).code).toBe(0);
+    mkdirSync(join(dir, "store"));
+    writeFileSync(join(dir, "store/data.mdb"), new Uint8Array(100_000));
+    const damaged = await qkm("check", config);
+    expect(damaged.code).toBe(69);
+    expect(damaged.stdout).toContain("is damaged");
+    expect(existsSync(join(dir, "store/data.mdb"))).toBe(true);
   });
 
   test("init takes a token that is there, of any make", async () => {
