@@ -8,6 +8,7 @@ import { certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts
 import { GROUPS } from "./tls/client-hello.ts";
 import { type Credentials, credentialsOf } from "./tls/credentials.ts";
 import { examine, type Peer } from "./tls/identity.ts";
+import { negotiated } from "./tls/negotiated.ts";
 import { contextOptions, type NetPorts, type SecureOptions, TIMING } from "./tls/options.ts";
 import { TlsChannel } from "./tls-channel.ts";
 
@@ -135,11 +136,12 @@ function groupOf(socket: TLSSocket): Group | undefined {
 function opened(socket: TLSSocket, peer: KnownPeer, dialling: Dialling & { readonly writeMs: number }): Channel {
   const { options, ports, writeMs } = dialling;
   const { door, host, port } = options;
-  ports.meter.add("connections_opened", { door, group: peer.group });
+  const agreed = negotiated(socket);
+  ports.meter.add("connections_opened", { door, group: peer.group, ...agreed });
   const { id, group, certificate } = peer;
   ports.audit?.note("connection_opened", { door, id, certificate });
   ports.log.info(
-    { event: "connection_opened", door, to: `${host}:${port}`, id, group, certificate },
+    { event: "connection_opened", door, to: `${host}:${port}`, id, ...agreed, group, certificate },
     "connection opened",
   );
   return new TlsChannel(socket, peer, writeMs);

@@ -9,6 +9,7 @@ import { TrafficSecrets } from "./tls/alert.ts";
 import { type ClientHello, GROUPS, peekHello } from "./tls/client-hello.ts";
 import { type Credentials, credentialsOf } from "./tls/credentials.ts";
 import { type Admit, examine, identified, type Peer } from "./tls/identity.ts";
+import { negotiated } from "./tls/negotiated.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./tls/options.ts";
 import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./tls/pre-shared.ts";
 import { refuseTickets } from "./tls/tickets.ts";
@@ -199,7 +200,7 @@ export class Gate {
     this.#stand(socket, peer);
     this.#arrivals.letIn(arrival, !this.#places.isHasty(peer.id));
     this.#secrets.get(group)?.forget(socket);
-    meter.add("connections_opened", { door, group });
+    meter.add("connections_opened", { door, group, ...negotiated(socket) });
     audit?.note("connection_opened", { door, id: peer.id, certificate: peer.certificate });
     log.info(
       {
@@ -301,8 +302,6 @@ export class Gate {
 }
 
 /** Version and cipher suite, for the log. */
-const negotiated = (socket: TLSSocket) => ({ tls: socket.getProtocol(), cipher: socket.getCipher().name });
-
 /** The server name (SNI) with which a client came; empty when it gave none. */
 function nameOf(socket: TLSSocket): string {
   const name: unknown = Reflect.get(socket, "servername");

@@ -123,7 +123,8 @@ test.each([
   expect(socket.getEphemeralKeyInfo()).toMatchObject({ name: group });
   expect(socket.getCipher().name).toBe("TLS_AES_256_GCM_SHA384");
   expect(door.channels[0]?.group).toBe(group);
-  expect(door.seen.count("connections_opened", { door: "ak", group })).toBe(1);
+  expect(door.seen.count("connections_opened", { door: "ak", group, tls: "TLSv1.3" })).toBe(1);
+  expect(door.seen.count("connections_opened", { cipher: "TLS_AES_256_GCM_SHA384" })).toBe(1);
   socket.destroy();
 });
 

@@ -78,6 +78,15 @@ describe.each([
   });
 });
 
+describe("extensions: a key of app-a1 with app-b1 over one link, not older than an hour, asked at ETSI 014", () => {
+  test.each(["Ak", "ETSI 014", "SKIP"])("is fetched at %s, once", async (door) => {
+    const extension_mandatory = [{ qkm_route_type: "direct" }, { qkm_max_age: 3_600_000 }];
+    const supplied = first(await network.app("app-a1").encKeys("app-b1", { extension_mandatory }));
+    expect(await DOORS[door]?.fetch("app-b1", "app-a1", supplied.id)).toEqual(supplied);
+    await expect(DOORS[door]?.fetch("app-b1", "app-a1", supplied.id)).rejects.toThrow();
+  });
+});
+
 /** At which doors app-b1, app-b2 and app-a2 fetch. A system of SKIP stands for no application at home at the same KM. */
 const MULTICASTS = [
   ["Ak", "ETSI 014", "Ak"],

@@ -47,6 +47,7 @@ export interface Wish {
   /** Bits. */
   readonly size?: number;
   readonly additional_slave_SAE_IDs?: readonly string[];
+  readonly extension_mandatory?: readonly object[];
 }
 
 export class Sae implements Disposable {
