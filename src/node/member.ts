@@ -96,6 +96,11 @@ async function standBy(given: Given, member: Member): Promise<boolean> {
   await openMetricsDoors({ config, metrics: own, log, credentials }, parts);
   given.condition.from(() => "healthy");
   live.told({ log });
+  const end = new AbortController();
+  parts.defer(() => end.abort());
+  void credentials.watch(end.signal, (tables) => {
+    log.info({ event: "credentials_renewed", tables }, "renewed TLS files are in use");
+  });
   parts.defer(live.serve(async (next) => standbyReload(given, credentials, next)));
   process.stdout.write("standby\n");
   log.info({ km: config.node.id, ...member.report() }, "this member stands by");

@@ -1,5 +1,6 @@
 // Revoked, expired and renewed certificates at a listener: who is let in, and who is closed although he is in already.
 
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Credentials } from "../../src/net/tls/credentials.ts";
@@ -119,6 +120,22 @@ describe("an expired list", () => {
   });
 });
 
+test("who is revoked is told of once more after its connection has ended, and who only expired is not", async () => {
+  const credentials = new Credentials(material(all.km, all.apps));
+  const told: string[] = [];
+  const stand = (name: string, { certificate }: Pem): (() => void) =>
+    credentials.stand({
+      certificate: new X509Certificate(certificate),
+      whyNot: () => undefined,
+      end: ({ reason }) => void told.push(`${name} ${reason}`),
+      disowned: () => void told.push(`${name} disowned`),
+    });
+  for (const leave of [stand("app-a1", all.app), stand("app-a2", other)]) leave();
+  credentials.renew({ ...material(all.km, all.apps), crl: [await all.apps.revoke([all.app])] });
+  credentials.lookAgain();
+  expect(told).toEqual(["app-a1 disowned"]);
+});
+
 test("material that cannot be used changes nothing", async () => {
   const { door, credentials } = await renewable({ crl: [await all.apps.revoke([all.app])] });
   await using _ = door;
@@ -129,13 +146,11 @@ test("material that cannot be used changes nothing", async () => {
 });
 
 describe("a list", () => {
-  const read = async (pem: string, of: readonly Authority[]) => {
-    const { X509Certificate } = await import("node:crypto");
-    return readRevocationLists(
+  const read = async (pem: string, of: readonly Authority[]) =>
+    readRevocationLists(
       pem,
       of.map(({ pem: anchor }) => new X509Certificate(anchor)),
     );
-  };
 
   test("of another authority is refused, and so is one that no authority signed", async () => {
     const pem = await all.apps.revoke([all.app]);
