@@ -204,3 +204,54 @@ describe("a request that fails gives nobody anything", () => {
     await nothing(await done(multicast("app-b", ["app-c"])), "BAD_TAG");
   });
 });
+
+describe("a KM that ends in the middle", () => {
+  const CASES = ["a", "b"].flatMap((name) =>
+    [1, 2, 3, 4, 5, 6].flatMap((nth) =>
+      (["crash, lost", "crash, kept"] as const).map((fate) => [name, nth, fate] as const),
+    ),
+  );
+
+  it.each(CASES)(
+    "km-%s at commit %i (%s): what was given can be fetched, nothing is given twice",
+    async (name, nth, fate) => {
+      const node = mesh.node(name);
+      const { commits } = node.machine;
+      node.machine.fate = (n) => (n === commits + nth ? fate : "durable");
+      const asked = multicast("app-b", ["app-c", "app-a2"], { count: 2 });
+      await mesh.run(300);
+      if (node.crashed) {
+        node.crash();
+        for (const wire of mesh.wiresOf(name)) wire.cut();
+        node.machine.fate = () => "durable";
+        await node.boot();
+        mesh.connect();
+        await mesh.run(6000);
+      }
+      node.machine.fate = () => "durable";
+      for (const app of ["app-b", "app-c", "app-a2"]) {
+        if (asked.keys.length > 0) expect((await fetched(app, asked)).keys).toEqual(asked.keys);
+      }
+      expectSound();
+      expect(asked.keys.length > 0 || asked.outcome !== "granted").toBe(true);
+    },
+  );
+
+  it("destroys at its next start what nobody was given yet, and counts it", async () => {
+    const node = mesh.node("a");
+    node.machine.fate = (_, steps) =>
+      steps.some((op) => op.op === "put" && op.table === "multicast") ? "crash, kept" : "durable";
+    multicast("app-b", ["app-c"]);
+    await mesh.run(100);
+    expect(node.crashed).toBe(true);
+    node.crash();
+    for (const wire of mesh.wiresOf("a")) wire.cut();
+    node.machine.fate = () => "durable";
+    await node.boot();
+    expect(fieldsOf(node.audit.of("whole_keys_ended"))).toEqual([
+      expect.objectContaining({ reason: "lost_at_restart" }),
+    ]);
+    expect([...node.machine.rows.keys()].filter((row) => row.includes("multicast"))).toEqual([]);
+    expect([...node.machine.records.keys()].filter((record) => record.includes("multicast"))).toEqual([]);
+  });
+});
