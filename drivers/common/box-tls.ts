@@ -19,12 +19,15 @@ export class BoxFault extends Fault {
   }
 }
 
+/** SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3: what was decrypted is zeroed when it was read. Node has no name for it. */
+const CLEANSE_PLAINTEXT = 2;
+
 /** Reads the files, so that a renewed certificate counts from the next connection on. @throws BoxFault */
 export function boxTls({ tls, minTls, serverName }: BoxOptions): ConnectionOptions {
   const [cert, key, ca] = [read(tls.certificate), read(tls.key), read(tls.trust)];
   checkDates(tls.certificate, cert);
   return {
-    ...{ cert, key, ca, minVersion: `TLSv${minTls}` as const },
+    ...{ cert, key, ca, minVersion: `TLSv${minTls}` as const, secureOptions: CLEANSE_PLAINTEXT },
     ...(serverName !== undefined && { servername: serverName }),
   };
 }

@@ -88,6 +88,11 @@ export class BoxClient implements Disposable {
     call.on("error", (error: NodeJS.ErrnoException) => {
       reject(call.reusedSocket && error.code === "ECONNRESET" ? new StaleConnection() : error);
     });
+    const agent = this.#agent;
+    call.on("socket", (socket) => {
+      // The next connection reads the files anew.
+      if (!call.reusedSocket) socket.once("close", () => agent === this.#agent && this.#hangUp());
+    });
     call.on("response", (response) => {
       let length = 0;
       response.on("data", (chunk: Buffer) => {

@@ -6,7 +6,13 @@ import { join } from "node:path";
 import type { RunningBox } from "../../drivers/simulator/boxes/etsi014-box.ts";
 import { type BoxFaults, NO_BOX_FAULTS } from "../../drivers/simulator/boxes/faults.ts";
 import { BOX_KINDS, type BoxKind } from "../../drivers/simulator/boxes/pair.ts";
-import { type BoxEnd, otherEnd, type PairRate, SharedKeys } from "../../drivers/simulator/boxes/shared-keys.ts";
+import {
+  type BoxEnd,
+  type NamedKey,
+  otherEnd,
+  type PairRate,
+  SharedKeys,
+} from "../../drivers/simulator/boxes/shared-keys.ts";
 import { systemClock, systemRandom } from "../../src/control/system.ts";
 import type { BoxFiles } from "../../src/device/key-box.ts";
 import { authority, type Credentials } from "./certificates.ts";
@@ -23,8 +29,19 @@ const good = await vendor.issue({ ips: [HOST], name: "box" });
 const bad = await vendor.issue({ ips: [HOST], name: "box", fromMs: -2 * SECOND_MS, untilMs: -SECOND_MS });
 const own = { a: await vendor.issue({ name: NAMES.a }), b: await vendor.issue({ name: NAMES.b }) };
 
+/** Keeps what it gave, for who looks where it went. */
+class RecordedKeys extends SharedKeys {
+  readonly given: Buffer[] = [];
+
+  override draw(number: number, bytes: number): readonly NamedKey[] | undefined {
+    const keys = super.draw(number, bytes);
+    this.given.push(...(keys ?? []).map(({ key }) => key));
+    return keys;
+  }
+}
+
 export class VendorBoxes implements AsyncDisposable {
-  readonly keys: SharedKeys;
+  readonly keys: RecordedKeys;
   readonly #kind: BoxKind;
   readonly #dir = mkdtempSync(join(tmpdir(), "qkm-boxes-"));
   readonly #running: Partial<Record<BoxEnd, RunningBox>> = {};
@@ -32,7 +49,7 @@ export class VendorBoxes implements AsyncDisposable {
 
   private constructor(kind: BoxKind, rate: PairRate) {
     this.#kind = kind;
-    this.keys = new SharedKeys(rate, NO_BOX_FAULTS, { clock: systemClock, chance: systemRandom });
+    this.keys = new RecordedKeys(rate, NO_BOX_FAULTS, { clock: systemClock, chance: systemRandom });
   }
 
   static async start(kind: BoxKind, rate: PairRate = LOTS): Promise<VendorBoxes> {

@@ -86,6 +86,17 @@ test("our own certificate that has expired is told before it is shown; a renewed
   expect(box.status()).toMatchObject({ line: "up", alarms: [] });
 });
 
+test("files are read with each connection, though nothing was wrong with the one before", async () => {
+  const rig = await rigOf({});
+  const box = await openAt(rig, "a");
+  await box.offer(empty());
+  await rig.unplug("a");
+  await rig.plug("a");
+  await rig.boxes.expireOwn("a", true);
+  // The driver has seen the end of the connection, or finds it out with this call.
+  expect((await faultOf(box.offer(empty())))?.message).toContain("has expired");
+});
+
 test("a KM that is not the one of this end is refused, with the alarm for its certificate", async () => {
   const rig = await rigOf({});
   const other = await rigOf({ tls: rig.boxes.files("b") });
