@@ -142,3 +142,30 @@ test("zeroise of a running KM destroys its key, and it begins anew", async () =>
   await eventually("km-b has another pid", () => (readNetwork(file).kms[1]?.pid === pid ? undefined : true));
   await eventually("keys are supplied again", () => passes(file));
 });
+
+test("--sources feeds link ab by a vendor's boxes, and stays; network.json is as ever, and --sources serial goes back", async () => {
+  using folder = tempDir();
+  const file = join(folder.path, "network.json");
+  const shapeOf = ({ kms, links }: NetworkFile) => [
+    kms.map((km) => Object.keys(km)),
+    links.map(({ id, kms: ends }) => [id, ...ends]),
+  ];
+  const driverIn = (network: NetworkFile) =>
+    /driver = "(\w+)"/.exec(readFileSync(network.kms[0]?.config ?? "", "utf8"))?.[1];
+  const shapes: unknown[] = [];
+  for (const [options, driver] of [
+    [["--sources", "etsi014"], "etsi014"],
+    [[], "etsi014"],
+    [["--sources", "etsi004"], "etsi004"],
+    [["--sources", "serial"], "serial"],
+  ] as const) {
+    await using _network = await up(folder.path, ...options);
+    const network = readNetwork(file);
+    expect(driverIn(network)).toBe(driver);
+    for (const { pid } of [...network.kms, ...network.links]) expect(runs(pid)).toBe(true);
+    shapes.push(shapeOf(network));
+    const got = await qkm("app", "get-key", "--as", "app-a1", "--with", "app-c1", "--network", file);
+    expect(got).toMatchObject({ code: 0 });
+  }
+  expect(new Set(shapes.map((shape) => JSON.stringify(shape))).size).toBe(1);
+});
