@@ -16,15 +16,11 @@ import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { endContext, linkContext } from "./relay-tags.ts";
 
-/** Refusals after which the destination surely has nothing of the serial. */
-const NOTHING_KEPT: readonly FaultCode[] = [
-  "BLOCK_NOT_HELD",
-  "BLOCK_USED",
-  "BLOCK_NOT_YOURS",
-  "STORE_FULL",
-  "AUDIT_UNAVAILABLE",
-  "NOT_ON_ROUTE",
-];
+/**
+ * Refusals after which the destination has nothing of the serial, and never will: one that was full, or without its audit
+ * log, would take the same relay if it were repeated.
+ */
+const NOTHING_KEPT: readonly FaultCode[] = ["BLOCK_NOT_HELD", "BLOCK_USED", "BLOCK_NOT_YOURS", "NOT_ON_ROUTE"];
 
 /** What a relay costs here about, with its two commits. */
 const RELAY_US = 200;

@@ -2,6 +2,7 @@
 
 import { describe, expect, test, vi } from "vitest";
 import { appId } from "../../../src/core/ids.ts";
+import { inRuns, parseRuns } from "../../../src/core/runs.ts";
 import { FIRST_OFFSET, parseKeyId } from "../../../src/keys/common/key-id.ts";
 import { ask, fetchKeys, type GivenKey, type Wish } from "../support/apps.ts";
 import { exchanged } from "../support/exchange.ts";
@@ -210,6 +211,12 @@ describe("a log that takes no more", () => {
     const again = ask(a.km, wish);
     await network.run(1000);
     expect(again.outcome).toBe("granted");
+    // key-protocol 6: a relay that was refused then would be taken now if it were repeated, and kept for no one.
+    const isAccepted = inRuns(parseRuns(a.km.peers.get(b.id)?.held.acceptance().window ?? ""));
+    const refused = b.audit
+      .of("relay_given_up", { fault: "AUDIT_UNAVAILABLE" })
+      .map(({ fields }) => Number(fields.serial));
+    expect(refused.filter((serial) => !isAccepted(serial))).toEqual([]);
     const fetched = fetchKeys(b.km, "app-b1", "app-a1", [key?.id ?? ""]);
     await network.run(10);
     expect(fetched.keys).toEqual([key]);
