@@ -10,7 +10,7 @@ const COMMANDS = [
   ...["ca issue", "ca renew", "ca revoke", "ca crl"],
   ...["cluster status", "cluster hand-over"],
   ...["audit verify", "audit show", "audit trace", "zeroise", "module", "bench", "forget", "accept-module"],
-  "completion",
+  ...["completion", "reload", "boxes"],
   ...["appliance provision", "appliance sign", "appliance ports"],
 ];
 
