@@ -30,7 +30,7 @@ describe.skipIf(!hasOpenssl)("the commands of the guides", () => {
   afterAll(async () => {
     await network?.[Symbol.asyncDispose]();
     folder[Symbol.dispose]();
-  });
+  }, 300_000);
 
   test("tls-psk.md, 1 to 3: client and server get a key, and a connection; with another key there is none", async () => {
     const commands = commandsOf("tls-psk.md", 1, 2, 3).replaceAll("4433", `${await freePort()}`);

@@ -29,6 +29,9 @@ const why = whyNoGateways(PACKAGES, FILES);
 const LOADED =
   "random nonce openssl pem pkcs1 pkcs8 x509 pubkey kdf hmac aes sha2 kernel-libipsec kernel-netlink socket-default vici updown";
 
+/** A network of key managers and two gateways begin and end, on a machine that does much else. */
+const SETUP_MS = 300_000;
+
 describe.skipIf(why !== undefined)(`two strongSwan gateways${why === undefined ? "" : ` (left out: ${why})`}`, () => {
   let network: Network;
   let gateways: Gateways;
@@ -77,11 +80,11 @@ describe.skipIf(why !== undefined)(`two strongSwan gateways${why === undefined ?
     for (const site of ["a", "b"] as const) {
       await eventually(`charon of ${site} answers`, async () => (await swanctl(site, "--stats")).code === 0);
     }
-  });
+  }, SETUP_MS);
   afterAll(async () => {
     await gateways?.[Symbol.asyncDispose]();
     await network?.[Symbol.asyncDispose]();
-  });
+  }, SETUP_MS);
 
   const renewed = async (): Promise<string> => {
     const { code, stdout, stderr } = await ppk("a", "new");

@@ -12,6 +12,9 @@ const why = whyNoGateways(["wireguard-tools", "wireguard-go", "curl"], FILES);
 /** One for each, for all namespaces see the same sockets. */
 const DEVICES = { a: `wga${process.pid}`, b: `wgb${process.pid}` } as const;
 
+/** A network of key managers and two gateways begin and end, on a machine that does much else. */
+const SETUP_MS = 300_000;
+
 describe.skipIf(why !== undefined)(
   `two ends of a WireGuard tunnel${why === undefined ? "" : ` (left out: ${why})`}`,
   () => {
@@ -61,11 +64,11 @@ describe.skipIf(why !== undefined)(
         gateways.write(site, "env", `${lines.join("\n")}\n`);
       }
       gateways.listen();
-    });
+    }, SETUP_MS);
     afterAll(async () => {
       await gateways?.[Symbol.asyncDispose]();
       await network?.[Symbol.asyncDispose]();
-    });
+    }, SETUP_MS);
 
     test("have the same key of the key managers, another each time, and traffic passes", async () => {
       await eventually("the tunnel carries traffic", () => gateways.reaches());
