@@ -10,8 +10,10 @@ import type { Km } from "../system/support/km.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";
 import { PAIR } from "../system/support/plan.ts";
 import { HangingSofthsm } from "./support/hanging-softhsm.ts";
+import { expectHarmless } from "./support/harmless.ts";
+import { Innocent } from "./support/innocent.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 240_000 });
 
 /** `[token] deadline_s`, and what it takes from there to the end of a process. */
 const DEADLINE_MS = 2_000;
@@ -64,6 +66,20 @@ test("17.11: while its token hangs a KM answers, and when the token is back all 
     await network.stocked();
     await exchange();
   }
+});
+
+test("17.11: a token that hangs does not slow supply down at the other KM", async () => {
+  await using innocent = await Innocent.open(network.app("app-b1"), "app-b2");
+  await expectHarmless("a token that hangs at the other KM", innocent, async () => {
+    token.hang();
+    return {
+      async [Symbol.asyncDispose]() {
+        token.goOn();
+        await eventually("the token is back", async () => (await tokenState()) === "ready", 60_000);
+      },
+    };
+  });
+  await network.stocked();
 });
 
 test("17.11: SIGTERM ends a KM in order while its token hangs, and it starts again", async () => {
