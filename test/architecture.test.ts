@@ -173,3 +173,17 @@ describe("the check itself", () => {
     expect([...sample.matchAll(IMPORT)].map((m) => m[2] ?? m[4] ?? m[6])).toEqual(["x", "y", "z", "w"]);
   });
 });
+
+const EXPORT = /^export (?:declare )?(?:abstract )?(?:async )?(?:class|interface|type|const|function\*?|enum) (\w+)/;
+
+test("every export says what it is", () => {
+  const bare = files.flatMap((file) => {
+    const lines = readFileSync(file, "utf8").split("\n");
+    return lines.flatMap((line, at) => {
+      const name = EXPORT.exec(line)?.[1];
+      const above = lines[at - 1]?.trim() ?? "";
+      return name === undefined || above.endsWith("*/") || above.startsWith("//") ? [] : [`${file}: ${name}`];
+    });
+  });
+  expect(bare).toEqual([]);
+});
