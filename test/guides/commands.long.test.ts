@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { type Up, up } from "../cli/qkm.ts";
 import { hasOpenssl } from "../skip/kit.ts";
+import { eventually } from "../system/support/eventually.ts";
 import { commandsOf, guideDir, type Ran, runCommands, tomlOf } from "./support/guide.ts";
 
 const folder = guideDir();
@@ -21,11 +22,23 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** Another test may have taken a port between its choice and its use: it ends some time. */
+const begin = (...args: readonly string[]): Promise<void> =>
+  eventually(
+    "the network is up",
+    async () => {
+      network = await up(dir, ...args);
+      return true;
+    },
+    240_000,
+    2_000,
+  );
+
 const inFolder = (commands: string): Promise<Ran> => runCommands(folder.path, commands);
 
 describe.skipIf(!hasOpenssl)("the commands of the guides", () => {
   beforeAll(async () => {
-    network = await up(dir, "--doors", "skip");
+    await begin("--doors", "skip");
   }, 300_000);
   afterAll(async () => {
     await network?.[Symbol.asyncDispose]();
@@ -71,7 +84,7 @@ describe.skipIf(!hasOpenssl)("the commands of the guides", () => {
       psk: [{ identity: "router-1", app: "app-a1" }],
     });
     await inFolder("mv .qkm/km-a/with-guide.toml .qkm/km-a/node.toml");
-    network = await up(dir);
+    await begin();
     const asked = await inFolder(
       `printf 'GET /key?remoteSystemID=km-b HTTP/1.1\\r\\nHost: km\\r\\nConnection: close\\r\\n\\r\\n' |
       openssl s_client -connect 127.0.0.1:${port} -tls1_2 -quiet -psk_identity router-1 -psk "$(cat .qkm/km-a/router-1.psk)"`,
