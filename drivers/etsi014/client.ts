@@ -1,9 +1,10 @@
 // HTTPS to a vendor's box: one call at a time, whose answer lies in locked memory while it is read and nowhere else.
 
 import { Agent, request } from "node:https";
-import { forgetRegistersSoon } from "../../src/core/memory/registers.ts";
+
 import type { BoxOptions, BoxPorts } from "../../src/device/key-box.ts";
 import { BoxFault, boxFault, boxTls } from "../common/box-tls.ts";
+import { forgetReadSoon } from "../common/forget.ts";
 
 /** The longest answer: the base64 of a block, and what stands around up to `MOST_KEYS` keys. */
 export const ANSWER_BYTES = 65_536;
@@ -100,7 +101,7 @@ export class BoxClient implements Disposable {
         else call.destroy(new BoxFault("box-answers-wrong", `the box at ${this.#place} answers too much`));
         length += chunk.length;
         chunk.fill(0);
-        forgetRegistersSoon();
+        forgetReadSoon();
       });
       response.on("error", reject);
       response.on("end", () => {
