@@ -18,5 +18,6 @@ test.each(["km-a", "km-b"] as const)("design 7: an old copy of the store of %s c
   restoreCopy(network, km, ["store"]),
 );
 
-test("design 7: an old copy of the dialling KM's store and token comes back", () =>
-  restoreCopy(network, "km-a", ["store", "token"]));
+test.each(["km-a", "km-b"] as const)("design 7: an old copy of the store and token of %s comes back", (km) =>
+  restoreCopy(network, km, ["store", "token"]),
+);
