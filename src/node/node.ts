@@ -224,7 +224,13 @@ async function watchCredentials({ credentials, audit, log, stop }: Base): Promis
 }
 
 function openNodeVault({ config, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
-  const ports = { openToken: () => openToken(config.token, log), clock, pace, log, meter: metrics.meter };
+  const ports = {
+    openToken: (ending: AbortSignal) => openToken(config.token, log, ending),
+    clock,
+    pace,
+    log,
+    meter: metrics.meter,
+  };
   const store = membership && { openStore: () => membership.openStore() };
   return openVault(vaultOptionsOf(config), { ...ports, ...store });
 }

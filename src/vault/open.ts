@@ -49,7 +49,7 @@ export interface VaultOptions {
 /** The token, the store, time and log. */
 export interface VaultPorts {
   /** Gives an open token or rejects; a new one each time. WRONG_PIN is final. */
-  readonly openToken: () => Promise<Token>;
+  readonly openToken: (stop: AbortSignal) => Promise<Token>;
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: Meter;

@@ -11,7 +11,8 @@ const ATTEND_EACH = 2;
 
 /** How a token is opened and who is told when it comes and goes. */
 export interface TokenLinkOptions {
-  readonly openToken: () => Promise<Token>;
+  /** What `stop` ends need not come to its end. */
+  readonly openToken: (stop: AbortSignal) => Promise<Token>;
   /** Takes over what the token holds; gives what is to be called when it is ready. When it rejects, all is tried again. */
   readonly adopt: (token: Token) => Promise<() => void>;
   /** Called every other second while it is ready; when it rejects, the token counts as gone. */
@@ -49,6 +50,9 @@ export class TokenLink {
   #token: Token | undefined;
   #jobs = 0;
   readonly #idle: Pause;
+  /** Opened, and not taken over yet. */
+  #adopting: Token | undefined;
+  readonly #closing = new AbortController();
   #ended = false;
 
   constructor(options: TokenLinkOptions) {
@@ -104,8 +108,10 @@ export class TokenLink {
 
   async close(): Promise<void> {
     this.#ended = true;
+    // An opening that hangs would keep the process from its end.
+    this.#closing.abort();
     this.#pause.end();
-    const token = this.#token;
+    const token = this.#token ?? this.#adopting;
     this.#token = undefined;
     this.#state = "gone";
     await dispose(token);
@@ -129,8 +135,9 @@ export class TokenLink {
   async #open(): Promise<Token | undefined> {
     let token: Token | undefined;
     try {
-      token = await this.#options.openToken();
+      token = await this.#options.openToken(this.#closing.signal);
       this.#check();
+      this.#adopting = token;
       const ready = await this.#options.adopt(token);
       this.#check();
       this.#token = token;
@@ -142,6 +149,8 @@ export class TokenLink {
       this.#failed(thrown);
       await dispose(token);
       return undefined;
+    } finally {
+      this.#adopting = undefined;
     }
   }
 

@@ -125,29 +125,33 @@ test("17.3: a peer that refuses each relay slows nobody down", SLOW, async () =>
   await recovered();
 });
 
-test("17.10: a module pair that counts from an earlier run has an alarm, and is accepted by an operator", SLOW, async () => {
-  const link = network.link("ab");
-  const runFile = networkPlaces(network.dir).runFile("ab");
-  const from = victim.logBytes;
-  const restarted = async (run: number): Promise<void> => {
-    await link.kill();
-    writeFileSync(runFile, `${run}\n`);
-    await link.start();
-  };
-  const blocks = async () => (await victim.metrics()).sum("qkm_blocks_received_total");
-  await restarted(10 ** 12);
-  const before = await blocks();
-  // More than what may still have been on its way from the run before.
-  await eventually("blocks of the far run", async () => (await blocks()) > before + ON_THEIR_WAY, 60_000);
-  let far = 10 ** 12;
-  await expectHarmless("a module pair from an earlier run", innocent, async () => {
+test(
+  "17.10: a module pair that counts from an earlier run has an alarm, and is accepted by an operator",
+  SLOW,
+  async () => {
+    const link = network.link("ab");
+    const runFile = networkPlaces(network.dir).runFile("ab");
+    const from = victim.logBytes;
+    const restarted = async (run: number): Promise<void> => {
+      await link.kill();
+      writeFileSync(runFile, `${run}\n`);
+      await link.start();
+    };
+    const blocks = async () => (await victim.metrics()).sum("qkm_blocks_received_total");
+    await restarted(10 ** 12);
+    const before = await blocks();
+    // More than what may still have been on its way from the run before.
+    await eventually("blocks of the far run", async () => (await blocks()) > before + ON_THEIR_WAY, 60_000);
+    let far = 10 ** 12;
+    await expectHarmless("a module pair from an earlier run", innocent, async () => {
+      await restarted(1);
+      return { [Symbol.asyncDispose]: () => restarted(++far) };
+    });
     await restarted(1);
-    return { [Symbol.asyncDispose]: () => restarted(++far) };
-  });
-  await restarted(1);
-  await eventually("the alarm", async () => alarms("run_went_back", from) > 0, 60_000);
-  for (const km of network.kms) await callControl(km.config.node.controlSocket, "accept_module", { link: "ab" });
-  const accepted = await blocks();
-  await eventually("blocks of the new pair", async () => (await blocks()) > accepted, 60_000);
-  await network.stocked(240_000);
-});
+    await eventually("the alarm", async () => alarms("run_went_back", from) > 0, 60_000);
+    for (const km of network.kms) await callControl(km.config.node.controlSocket, "accept_module", { link: "ab" });
+    const accepted = await blocks();
+    await eventually("blocks of the new pair", async () => (await blocks()) > accepted, 60_000);
+    await network.stocked(240_000);
+  },
+);

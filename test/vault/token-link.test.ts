@@ -222,6 +222,21 @@ describe("a token that refuses the PIN", () => {
   });
 });
 
+describe("a token whose opening hangs", () => {
+  test("is let go when the vault closes", async () => {
+    let stop: AbortSignal | undefined;
+    const openToken = (signal: AbortSignal) => {
+      stop = signal;
+      return new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Fault("STOPPING"))));
+    };
+    const bench = await openBench({ ports: { openToken } });
+    await bench.clock.run(1000);
+    expect(stop?.aborted).toBe(false);
+    await bench.close();
+    expect(stop?.aborted).toBe(true);
+  });
+});
+
 describe("a token that lacks something", () => {
   test("is asked once, and its reason is told", async () => {
     let tries = 0;

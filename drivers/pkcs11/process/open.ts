@@ -33,12 +33,15 @@ const OPENING = 4;
 const START_MS = 60_000;
 
 /**
- * Opens the token with that label, in a process of its own. The PIN is tried once; nothing here tries it again.
+ * Opens the token with that label, in a process of its own. The PIN is tried once; nothing here tries it again. `stop` ends
+ * an opening that has not come to its end, and its process at once.
  * @throws Fault WRONG_PIN; TOKEN_UNSUITABLE; MEMORY_NOT_LOCKED; HSM_UNAVAILABLE when module, token or session is missing,
  * or when the token does not answer in time
  */
-export async function openToken(options: TokenOptions, log: Log): Promise<Token> {
+export async function openToken(options: TokenOptions, log: Log, stop?: AbortSignal): Promise<Token> {
   const line = new Line(options, log);
+  const abandon = (): void => line.abandon();
+  stop?.addEventListener("abort", abandon, { once: true });
   try {
     const { deadlineMs: _, ...rest } = options;
     await line.call("hello", {});
@@ -46,6 +49,8 @@ export async function openToken(options: TokenOptions, log: Log): Promise<Token>
   } catch (thrown) {
     await line.close();
     throw thrown;
+  } finally {
+    stop?.removeEventListener("abort", abandon);
   }
 }
 
@@ -83,6 +88,11 @@ class Line {
     return this.#ending;
   }
 
+  /** Nobody waits for it any more. */
+  abandon(): void {
+    this.#end(new Fault("STOPPING"));
+  }
+
   async #close(): Promise<void> {
     const began = performance.now();
     const closing = this.#calls.call("close", {}).catch(() => {});
@@ -97,7 +107,12 @@ class Line {
   #lost(why: string): void {
     if (this.#ending !== undefined) return;
     this.#log.warn({ event: "token_gone", token: this.label, reason: why }, "the token is gone");
-    this.#calls.end(new Fault("HSM_UNAVAILABLE", { text: `the token ${this.label} is gone: ${why}` }));
+    this.#end(new Fault("HSM_UNAVAILABLE", { text: `the token ${this.label} is gone: ${why}` }));
+  }
+
+  #end(fault: Fault): void {
+    if (this.#ending !== undefined) return;
+    this.#calls.end(fault);
     this.#ending = this.#child.kill();
     this.#child.releaseRegion();
   }
