@@ -98,9 +98,8 @@ export default defineConfig(({ mode }) => {
       })),
       globalSetup: ["test/support/run/leftovers.ts"],
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS_S)] : [])],
-      // Attacks measure, and each cluster takes the ports that were free before the other listened. In npm test most files wait
-      // for processes of their own: a third worker has what two leave of two cores.
-      maxWorkers: mode === "attack" || mode === "cluster" ? 1 : kind === undefined ? 3 : 2,
+      // Attacks measure, and each cluster takes the ports that were free before the other listened.
+      maxWorkers: mode === "attack" || mode === "cluster" ? 1 : 2,
       sequence: { sequencer: LongestFirst },
       bail: mode === "board" ? 1 : 0, // its tests are one story
     },
