@@ -22,6 +22,11 @@ afterAll(async () => {
 });
 
 const SOCKETS = 1_000;
+/**
+ * Twice the calm is missed here, 2.6 times where it is 3 ms: the handshakes that the gate begins under a flood, 50 a second at 1
+ * to 2 ms each, run between the requests. Fewer would keep newcomers waiting for longer than a second.
+ */
+const FLOOD_MS = 30;
 const WITHIN_MS = 1_000;
 const CONNECTIONS = 100;
 /** What a door may write in a second of a flood. */
@@ -37,7 +42,7 @@ test("17.5: beside 1,000 sockets that stop after ClientHello a real application 
 
 test("17.5: sockets that stop after ClientHello do not slow supply down", async () => {
   const { port } = network.km("km-a").ak;
-  await expectHarmless("silent sockets", innocent, () => startAttacker("silent", { port, sockets: SOCKETS }));
+  await expectHarmless("silent sockets", innocent, () => startAttacker("silent", { port, sockets: SOCKETS }), FLOOD_MS);
 });
 
 test("17.5: sockets that stop after ClientHello at Kx do not keep the other KM out", async () => {
