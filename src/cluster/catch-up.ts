@@ -11,7 +11,7 @@ const ROWS_AT_ONCE = 500;
 const RECORDS_AT_ONCE = 32;
 
 /** What has been caught up till then stays, and the next try goes on from there. */
-const CATCH_UP_MS = 30_000;
+const CATCH_UP_MS = 5_000;
 
 /** What a member needs to follow the writes of the active one. */
 export interface Following {

@@ -113,18 +113,25 @@ class Gateway implements Etcd {
     };
     const endpoint = this.#endpoint;
     let response: IncomingMessage | undefined;
+    let isSilent = true;
     try {
       response = await this.#ask("watch", JSON.stringify({ create_request: create }), signal);
       const events: WatchEvent[] = [];
-      for await (const line of createInterface({ input: response })) {
+      const lines = createInterface({ input: response });
+      // Lines do not end by themselves when a connection breaks, or when the watch is given up: nobody would follow any more.
+      response.once("close", () => lines.close());
+      for await (const line of lines) {
         const result = object(parse(line).result);
         checkWatch(result);
         events.push(...list(result.events).map(eventOf));
+        if (events.length > 0) isSilent = false;
         if (result.fragment === true || events.length === 0) continue;
         yield { ...standingOf(result), events: events.splice(0) };
       }
       throw new Error("etcd ended the watch");
     } catch (thrown) {
+      // A voter that answers questions and brings no events has lost its way to the others: the next one is asked.
+      if (signal.aborted && isSilent) this.#failed(thrown, endpoint);
       if (signal.aborted) throw new EtcdError("unknown", "the watch was given up", thrown);
       throw this.#failed(thrown, endpoint);
     } finally {
