@@ -117,10 +117,7 @@ class Gateway implements Etcd {
     try {
       response = await this.#ask("watch", JSON.stringify({ create_request: create }), signal);
       const events: WatchEvent[] = [];
-      const lines = createInterface({ input: response });
-      // Lines do not end by themselves when a connection breaks, or when the watch is given up: nobody would follow any more.
-      response.once("close", () => lines.close());
-      for await (const line of lines) {
+      for await (const line of createInterface({ input: response })) {
         const result = object(parse(line).result);
         checkWatch(result);
         events.push(...list(result.events).map(eventOf));

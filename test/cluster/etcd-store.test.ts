@@ -250,3 +250,18 @@ test("a watch ends when the etcd that it listens to is killed", async () => {
   await expect(next).rejects.toThrow(EtcdError);
   await voter?.start();
 });
+
+test("after a watch that brought nothing the next voter is asked", async () => {
+  const [voter] = cluster.voters;
+  const client = cluster.client();
+  const end = new AbortController();
+  const next = client.watch("/silent/", 1, end.signal)[Symbol.asyncIterator]().next();
+  next.catch(() => {});
+  await client.range({ prefix: "/silent/" });
+  end.abort();
+  await expect(next).rejects.toThrow(EtcdError);
+  await voter?.kill();
+  expect((await client.range({ prefix: "/silent/" })).found).toEqual([]);
+  await voter?.start();
+  client.close();
+});
