@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { ImageError, run, say } from "./tools.ts";
 
 /** What is a program of its own, and begins when it is imported. */
-const PROGRAMS = ["src/main.ts", "src/cli/qkm.ts", "src/vault/store/walk-main.ts", "drivers/pkcs11/process/main.ts"];
+const PROGRAMS = [
+  "src/main.ts",
+  "src/cli/qkm.ts",
+  "src/vault/store/check/walk-main.ts",
+  "drivers/pkcs11/process/main.ts",
+];
 /** What runs in a browser: it is read as text. */
 const PAGE = "src/view/page/";
 /** In so many processes that V8 never collects its old garbage: what it writes of a function tells how often it did. */

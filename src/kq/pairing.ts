@@ -2,8 +2,8 @@
 
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
 import { Fault } from "../core/fault.ts";
-import { readDigits } from "../core/hex.ts";
 import { type Secret, secretOf } from "../core/memory/secret.ts";
+import { readDigits } from "../core/text/hex.ts";
 import { Writer } from "./codec.ts";
 import { MAX_FRAME_BYTES, NONCE_BYTES, TAG_BYTES } from "./limits.ts";
 import { encode, type Hello } from "./messages.ts";

@@ -1,6 +1,6 @@
 // What the contract tests of jobs, pads and made blocks have in common.
 
-import { encodeT } from "../../src/core/encoding.ts";
+import { encodeT } from "../../src/core/text/encoding.ts";
 import type { BlockId, Job, Masked, OpenBlock, PadPiece, Range, Vault } from "../../src/vault/vault.ts";
 import { slowPoly1305 } from "../support/slow-poly1305.ts";
 import { BLOCK_BYTES, id, keyOf, take } from "../vault/harness.ts";

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeT } from "../../src/core/encoding.ts";
+import { encodeT } from "../../src/core/text/encoding.ts";
 import { blake2b128, POLY1305_STATE_BYTES, poly1305 } from "../../src/vault/tags.ts";
 import { slowPoly1305 } from "../support/slow-poly1305.ts";
 import { id, keep, keyOf, readyBench } from "./harness.ts";

@@ -14,7 +14,7 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
-import { SerialQueue } from "../common/serial-queue.ts";
+import { SerialQueue } from "../common/queues/serial-queue.ts";
 import type { Answer, BorderAck, BorderArrival, BorderDoor, BorderPath, BorderVoid, FetchRequest } from "../ports.ts";
 import { deliver, grantClaims, noteClaims } from "../strict/strict-grant.ts";
 import type { BundleInventory } from "../strict/strict-inventory.ts";

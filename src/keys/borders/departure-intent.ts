@@ -3,8 +3,8 @@
 import type { KmId } from "../../core/ids.ts";
 import type { Sealed } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
+import type { SerialQueue } from "../common/queues/serial-queue.ts";
 import { borderBlock, TABLE } from "../common/rows.ts";
-import type { SerialQueue } from "../common/serial-queue.ts";
 import type { BorderPath, FetchRequest, Grant } from "../ports.ts";
 import { BUNDLE_BYTES } from "../strict/strict-received-keys.ts";
 import type { BorderHost } from "./border-host.ts";

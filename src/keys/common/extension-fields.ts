@@ -1,7 +1,7 @@
 // The members of an extension entry that came from another KM, each read with its check.
 
 import { Fault } from "../../core/fault.ts";
-import { parseRuns } from "../../core/runs.ts";
+import { parseRuns } from "../../core/text/runs.ts";
 import type { ExtensionEntry } from "../ports.ts";
 
 /** Items in groups of at most `size`, so that each group fits into one frame. */

@@ -2,7 +2,7 @@
 
 import type { EndReason } from "../../core/counters.ts";
 import type { KmId } from "../../core/ids.ts";
-import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
+import { formatRuns, inRuns, parseRuns } from "../../core/text/runs.ts";
 import type { BlockId, Change, KeyIdKey, Range } from "../../vault/vault.ts";
 import { MOST_LEAP, SERIALS_AHEAD } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";

@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { Clock } from "../../core/ports.ts";
-import { SerialQueue } from "../common/serial-queue.ts";
+import { SerialQueue } from "../common/queues/serial-queue.ts";
 import type { BlockScheduler, Claimant, Urgency } from "./block-scheduler.ts";
 import type { LinkInventory } from "./link-inventory.ts";
 import type { Segment } from "./own-pads.ts";

@@ -4,9 +4,9 @@
 //       the keys, one behind the other, under a pad: key of the two KMs' pool, named by its key IDs
 //   {"name":"qkm_multicast_void","initiator":"app-a1","key_IDs":["…"]}      nobody is given them: destroy them
 
-import { encodeT, strings } from "../../core/encoding.ts";
 import { type AppId, appId, type KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
+import { encodeT, strings } from "../../core/text/encoding.ts";
 import { malformed, text } from "../common/extension-fields.ts";
 import type { ExtensionEntry } from "../ports.ts";
 

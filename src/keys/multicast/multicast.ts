@@ -12,7 +12,7 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { OpenJob } from "../../vault/vault.ts";
-import { SerialQueue } from "../common/serial-queue.ts";
+import { SerialQueue } from "../common/queues/serial-queue.ts";
 import type { Answer, ExtensionEntry, FetchRequest, Grant, SupplyRequest } from "../ports.ts";
 import { deliver, grantClaims } from "../strict/strict-grant.ts";
 import { padOf } from "../supply/grants.ts";

@@ -2,9 +2,9 @@
 
 import { asFault, type Fault } from "../../core/fault.ts";
 import type { BlockId, Change, KeyIdKey } from "../../vault/vault.ts";
-import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
+import type { Admission } from "../common/queues/admission.ts";
 import { kmaRow, localBlock, TABLE } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
 import { emptyBitmap, ReceivedKey, ReceivedKeys } from "../fetch/received-keys.ts";

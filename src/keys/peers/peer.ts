@@ -7,9 +7,9 @@
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import { step } from "../../core/life-cycle.ts";
-import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
+import type { Admission } from "../common/queues/admission.ts";
 import { TABLE } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
 import { ReceivedKeys } from "../fetch/received-keys.ts";

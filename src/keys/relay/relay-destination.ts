@@ -1,7 +1,7 @@
 // Key relay as its destination: every check in its order, the outcome durable before it is told.
 
 import { asFault, Fault } from "../../core/fault.ts";
-import { parseRuns } from "../../core/runs.ts";
+import { parseRuns } from "../../core/text/runs.ts";
 import type { Change, OpenBlock } from "../../vault/vault.ts";
 import { outOfBounds } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";

@@ -1,6 +1,6 @@
 // The contexts of the tags on Kx (key-protocol 2): what a KMA-key's Poly1305 tags are computed over, before its bytes.
 
-import { encodeT, strings, u32, u64 } from "../../core/encoding.ts";
+import { encodeT, strings, u32, u64 } from "../../core/text/encoding.ts";
 import type { LinkProtection, LinkRange, RelayOffer } from "../ports.ts";
 
 type Route = Pick<RelayOffer, "keyId" | "source" | "destination" | "transit" | "requestId">;

@@ -4,8 +4,8 @@ import { Fault, malformed } from "../../core/fault.ts";
 import { ID_PATTERN, type KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Context } from "../common/context.ts";
+import { SerialQueue } from "../common/queues/serial-queue.ts";
 import { type RouteRow, TABLE } from "../common/rows.ts";
-import { SerialQueue } from "../common/serial-queue.ts";
 import type { NumberedResult, RelayTotals, RouteAdmin } from "../report.ts";
 import { disjointOf, type Route, type Routes } from "./routes.ts";
 

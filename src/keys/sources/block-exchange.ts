@@ -21,7 +21,7 @@ import { pause } from "../../core/pause.ts";
 import { type BlockPosition, isAfter } from "../common/block-position.ts";
 import { outOfBounds, whyTooFar } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
-import { SerialQueue } from "../common/serial-queue.ts";
+import { SerialQueue } from "../common/queues/serial-queue.ts";
 import type { BlockFeed, FedBlock } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { ExtensionEntry, PeerConnection } from "../ports.ts";

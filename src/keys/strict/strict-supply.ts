@@ -1,9 +1,9 @@
 // Requests of our applications for keys shared with a strict peer: served from the stock, or in turn when it is filled.
 
 import { asFault, Fault } from "../../core/fault.ts";
-import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
-import { RequestQueue } from "../common/request-queue.ts";
+import type { Admission } from "../common/queues/admission.ts";
+import { RequestQueue } from "../common/queues/request-queue.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
 import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
 import type { KeyOptions, StrictStock } from "./strict-stock.ts";

@@ -10,9 +10,9 @@
 import { Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { BlockId } from "../../vault/vault.ts";
-import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
+import type { Admission } from "../common/queues/admission.ts";
 import { readRow, TABLE, type UnprotectedRow, unprotectedBlock } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
 import type { KeySizes, PeerConnection, SupplyStatus, UnprotectedArrival } from "../ports.ts";

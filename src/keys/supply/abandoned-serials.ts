@@ -1,6 +1,6 @@
 // The serials that a source gave up and has not told to the destination yet, which may keep them in vain.
 
-import { formatRuns, inRuns, parseRuns } from "../../core/runs.ts";
+import { formatRuns, inRuns, parseRuns } from "../../core/text/runs.ts";
 
 /** Remembered at most; what is forgotten expires at the destination by its age. */
 const MOST = 1024;

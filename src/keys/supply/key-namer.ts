@@ -1,7 +1,7 @@
 // The tag of a key ID: BLAKE2b-128 over T("qkm key", KMs, serial, offset, length, apps), keyed from the KMA-key.
 
-import { encodeT, u32, u64 } from "../../core/encoding.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
+import { encodeT, u32, u64 } from "../../core/text/encoding.ts";
 import type { KeyIdKey } from "../../vault/vault.ts";
 import { sameTag, writeKeyId } from "../common/key-id.ts";
 

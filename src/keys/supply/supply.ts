@@ -8,9 +8,9 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId } from "../../core/ids.ts";
 import type { Provenance } from "../../core/topology/provenance.ts";
-import type { Admission } from "../common/admission.ts";
 import type { Context } from "../common/context.ts";
-import { busyFault, RequestQueue } from "../common/request-queue.ts";
+import type { Admission } from "../common/queues/admission.ts";
+import { busyFault, RequestQueue } from "../common/queues/request-queue.ts";
 import { stepped } from "../common/sizes.ts";
 import type { Answer, SupplyRequest } from "../ports.ts";
 import { FreshRequests } from "./fresh-requests.ts";

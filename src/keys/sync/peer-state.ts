@@ -1,6 +1,6 @@
 // What two KMs tell each other when they connect: the entries named `qkm_state` (key-protocol 5), as they are written.
 
-import { formatRuns, splitRuns } from "../../core/runs.ts";
+import { formatRuns, splitRuns } from "../../core/text/runs.ts";
 import type { PadMark } from "../common/block-position.ts";
 import { inParts } from "../common/extension-fields.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";

@@ -1,7 +1,7 @@
 // Reads the state that another KM tells, each entry once, as it comes: bounded, and nothing kept but what is shared.
 
 import { Fault } from "../../core/fault.ts";
-import { RunSet } from "../../core/runs.ts";
+import { RunSet } from "../../core/text/runs.ts";
 import type { BlockPosition, PadMark } from "../common/block-position.ts";
 import { outOfBounds } from "../common/bounds.ts";
 import { integer, malformed, runs, text } from "../common/extension-fields.ts";

@@ -1,9 +1,9 @@
 // Every row of the store is checked when the token comes: what is not as it was written is lost, with an alarm.
 
-import { encodeT } from "../../core/encoding.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Pace } from "../../core/pace.ts";
 import type { Log, Meter } from "../../core/ports.ts";
+import { encodeT } from "../../core/text/encoding.ts";
 import type { Token } from "../../device/token.ts";
 import { type ChangeOp, PROBE, type RecordStore } from "../store/record-store.ts";
 import { type FoundRow, type RowTags, VAULT_TABLE } from "../store/row-tags.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Database, type Key, open, type RootDatabase } from "lmdb";
 import { Fault } from "../../core/fault.ts";
 import type { BlockId } from "../vault.ts";
-import { checkFile } from "./file-check.ts";
+import { checkFile } from "./check/file-check.ts";
 import type { FileWatch } from "./file-watch.ts";
 import { type FilePages, Headroom } from "./headroom.ts";
 import { emptyDirectory, removeDirectory } from "./remove.ts";

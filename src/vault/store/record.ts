@@ -1,7 +1,7 @@
 // The bytes of a sealed record, format 1.
 
-import { encodeT, u32, u64 } from "../../core/encoding.ts";
 import type { KmId } from "../../core/ids.ts";
+import { encodeT, u32, u64 } from "../../core/text/encoding.ts";
 import { SealBroken } from "../../device/token.ts";
 import type { Head } from "./sealed.ts";
 

@@ -8,9 +8,9 @@
 // name, no tag of a row can tell: the rollback guard and the peers are witnesses of that.
 
 import { deserialize, serialize } from "node:v8";
-import { encodeT } from "../../core/encoding.ts";
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
+import { encodeT } from "../../core/text/encoding.ts";
 import { blake2b128, TAG_BYTES } from "../tags.ts";
 import type { Row } from "../vault.ts";
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from "vitest";
 import { appId } from "../../../src/core/ids.ts";
-import { inRuns, parseRuns } from "../../../src/core/runs.ts";
+import { inRuns, parseRuns } from "../../../src/core/text/runs.ts";
 import { FIRST_OFFSET, parseKeyId } from "../../../src/keys/common/key-id.ts";
 import { ask, fetchKeys, type GivenKey, type Wish } from "../support/apps.ts";
 import { exchanged } from "../support/exchange.ts";

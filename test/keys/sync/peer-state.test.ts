@@ -3,9 +3,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
-import { formatRuns } from "../../../src/core/runs.ts";
-import { Admission } from "../../../src/keys/common/admission.ts";
+import { formatRuns } from "../../../src/core/text/runs.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
+import { Admission } from "../../../src/keys/common/queues/admission.ts";
 import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { ReceivedKey } from "../../../src/keys/fetch/received-keys.ts";

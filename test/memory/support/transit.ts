@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { openPkcs11Token } from "../../../drivers/pkcs11/token.ts";
-import { encodeT } from "../../../src/core/encoding.ts";
+import { encodeT } from "../../../src/core/text/encoding.ts";
 import { openVault } from "../../../src/vault/open.ts";
 import type { BlockId, OpenBlock, PadPiece, Vault } from "../../../src/vault/vault.ts";
 import { recorder } from "../../support/recorder.ts";

@@ -2,7 +2,7 @@
 
 import { deserialize, serialize } from "node:v8";
 import { expect, test } from "vitest";
-import { encodeT } from "../../../src/core/encoding.ts";
+import { encodeT } from "../../../src/core/text/encoding.ts";
 import { type RowRules, RowTags, untrustedRow } from "../../../src/vault/store/row-tags.ts";
 import { blake2b128 } from "../../../src/vault/tags.ts";
 import { KM } from "../harness.ts";

@@ -14,15 +14,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serialize } from "node:v8";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openVault } from "../../../src/vault/open.ts";
-import { checkFile, DamagedStore } from "../../../src/vault/store/file-check.ts";
-import { inspectStore } from "../../../src/vault/store/inspect.ts";
-import { openLmdbStore } from "../../../src/vault/store/lmdb-store.ts";
-import { setAsideIfDamaged } from "../../../src/vault/store/set-aside.ts";
-import { walkStore } from "../../../src/vault/store/walk.ts";
-import { makeModelToken } from "../../support/model-token.ts";
-import { recorder } from "../../support/recorder.ts";
-import { keep, OPTIONS, realClock } from "../harness.ts";
+import { openVault } from "../../../../src/vault/open.ts";
+import { checkFile, DamagedStore } from "../../../../src/vault/store/check/file-check.ts";
+import { inspectStore } from "../../../../src/vault/store/check/inspect.ts";
+import { setAsideIfDamaged } from "../../../../src/vault/store/check/set-aside.ts";
+import { walkStore } from "../../../../src/vault/store/check/walk.ts";
+import { openLmdbStore } from "../../../../src/vault/store/lmdb-store.ts";
+import { makeModelToken } from "../../../support/model-token.ts";
+import { recorder } from "../../../support/recorder.ts";
+import { keep, OPTIONS, realClock } from "../../harness.ts";
 
 const PAGE_BYTES = 4096;
 

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeT, type Item, strings, u32, u64 } from "../../src/core/encoding.ts";
+import { encodeT, type Item, strings, u32, u64 } from "../../../src/core/text/encoding.ts";
 
 const hex = (...parts: Parameters<typeof encodeT>): string => Buffer.from(encodeT(...parts)).toString("hex");
 

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { FairQueue } from "../../../src/keys/common/fair-queue.ts";
+import { FairQueue } from "../../../../src/keys/common/queues/fair-queue.ts";
 
 function drain(turns: FairQueue<string>): string[] {
   const order: string[] = [];

@@ -1,6 +1,6 @@
 // What requests of applications have in common whatever peer their keys are shared with: quotas, and room to wait.
 
-import type { Quotas } from "./quota.ts";
+import type { Quotas } from "../quota.ts";
 
 /** The applications' quotas, and how many requests may wait for key at a time, over all peers together. */
 export class Admission {

@@ -4,11 +4,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { openVault } from "../../../src/vault/open.ts";
-import { inspectStore } from "../../../src/vault/store/inspect.ts";
-import { makeModelToken } from "../../support/model-token.ts";
-import { recorder } from "../../support/recorder.ts";
-import { keep, OPTIONS, realClock } from "../harness.ts";
+import { openVault } from "../../../../src/vault/open.ts";
+import { inspectStore } from "../../../../src/vault/store/check/inspect.ts";
+import { makeModelToken } from "../../../support/model-token.ts";
+import { recorder } from "../../../support/recorder.ts";
+import { keep, OPTIONS, realClock } from "../../harness.ts";
 
 test("it tells records by epoch, guard and token, and changes nothing", async () => {
   const folder = mkdtempSync(join(tmpdir(), "qkm-inspect-"));

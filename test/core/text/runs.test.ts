@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatRuns, inRuns, lastNumbers, parseRuns, splitRuns } from "../../src/core/runs.ts";
+import { formatRuns, inRuns, lastNumbers, parseRuns, splitRuns } from "../../../src/core/text/runs.ts";
 
 const ascending = fc.uniqueArray(fc.nat(500), { maxLength: 200 }).map((values) => values.sort((a, b) => a - b));
 

@@ -5,9 +5,9 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DATA_FILE } from "../lmdb-store.ts";
 import { checkFile, DamagedStore } from "./file-check.ts";
 import type { StoreFindings } from "./inspect.ts";
-import { DATA_FILE } from "./lmdb-store.ts";
 
 const MAIN = fileURLToPath(new URL("walk-main.ts", import.meta.url));
 const NODE_FLAGS = ["--disable-sigusr1", "--no-warnings"];

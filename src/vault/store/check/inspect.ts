@@ -3,9 +3,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { open } from "lmdb";
-import type { Row } from "../vault.ts";
+import type { Row } from "../../vault.ts";
+import { untrustedRow, VAULT_TABLE } from "../row-tags.ts";
 import { checkFile } from "./file-check.ts";
-import { untrustedRow, VAULT_TABLE } from "./row-tags.ts";
 
 /** What a store holds. */
 export interface StoreFindings {

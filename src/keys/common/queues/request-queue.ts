@@ -1,11 +1,11 @@
 // Requests for keys shared with one peer, in fair order, each until it is served, refused, late or given up.
 
-import { Fault } from "../../core/fault.ts";
-import type { Answer, SupplyRequest } from "../ports.ts";
+import { Fault } from "../../../core/fault.ts";
+import type { Answer, SupplyRequest } from "../../ports.ts";
+import type { Context } from "../context.ts";
+import { quotaFault } from "../quota.ts";
 import type { Admission } from "./admission.ts";
-import type { Context } from "./context.ts";
 import { FairQueue } from "./fair-queue.ts";
-import { quotaFault } from "./quota.ts";
 
 /** A request that waits, with what it wants of the stock. */
 export interface Waiting<Request extends SupplyRequest, Wanted> {
