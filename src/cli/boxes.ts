@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { BoxPapers, BoxPlace } from "../../drivers/simulator/boxes/etsi014-box.ts";
+import type { BoxPapers, BoxPlace } from "../../drivers/simulator/boxes/box.ts";
 import { NO_BOX_FAULTS } from "../../drivers/simulator/boxes/faults.ts";
 import { BOX_KINDS, type BoxKind, startBoxPair } from "../../drivers/simulator/boxes/pair.ts";
 import { systemClock, systemRandom } from "../control/system.ts";

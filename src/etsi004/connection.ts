@@ -14,7 +14,6 @@ import {
   type GetKeyRequest,
   getKeyRefusal,
   isKnownType,
-  layChunk,
   type OpenRequest,
   openAnswer,
   readClose,
@@ -22,6 +21,7 @@ import {
   readOpen,
   STATUS,
   statusOf,
+  writeChunk,
 } from "./messages.ts";
 
 const DOOR = { door: "etsi004" } as const;
@@ -198,7 +198,7 @@ export class Etsi004Connection implements ChannelHandler {
       if (!ring.fits(2 * chunkFrameBytes(bytes, metadata.length)))
         throw new RangeError("the chunk does not fit the ring");
       const answer = { dialect, index, chunkBytes: bytes, metadata };
-      ring.advance(layChunk(ring.memory, ring.end, answer, (at) => layKeys(grant, bytes, ring.memory, at)));
+      ring.advance(writeChunk(ring.memory, ring.end, answer, (at) => layKeys(grant, bytes, ring.memory, at)));
     } catch (thrown) {
       ring.memory.fill(0, start);
       this.#send(dialect, getKeyRefusal(dialect, this.#refused(thrown), index));

@@ -131,8 +131,8 @@ export const closeAnswer = (dialect: Dialect, status: number): Uint8Array => fra
 export const chunkFrameBytes = (chunkBytes: number, metadataBytes: number): number =>
   HEADER_BYTES + 4 + 4 + 4 + chunkBytes + 4 + metadataBytes;
 
-/** Lays a frame with key from `at` on; `layKey` lays the chunk and returns the position behind it, as this does. */
-export function layChunk(
+/** Writes a frame with key from `at` on; `writeKey` writes the chunk and returns the position behind it, as this does. */
+export function writeChunk(
   target: Uint8Array,
   at: number,
   answer: {
@@ -141,7 +141,7 @@ export function layChunk(
     readonly chunkBytes: number;
     readonly metadata: Uint8Array;
   },
-  layKey: (at: number) => number,
+  writeKey: (at: number) => number,
 ): number {
   const { dialect, index, chunkBytes, metadata } = answer;
   const length = chunkFrameBytes(chunkBytes, metadata.length) - HEADER_BYTES;
@@ -149,7 +149,7 @@ export function layChunk(
   end = writeU32(target, end, STATUS.ok);
   end = writeU32(target, end, index);
   end = writeU32(target, end, chunkBytes);
-  end = layKey(end);
+  end = writeKey(end);
   end = writeU32(target, end, metadata.length);
   target.set(metadata, end);
   return end + metadata.length;

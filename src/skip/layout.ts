@@ -27,15 +27,15 @@ export const KEY_OBJECT: KeyFormat = {
   keyBytes,
   writeEntry(grant, index, target, at) {
     let end = write(BEFORE_ID, target, at);
-    end = layId(grant, index, target, end);
+    end = writeId(grant, index, target, end);
     end = write(BEFORE_KEY, target, end);
-    end = layDigits(grant, index, target, end);
+    end = writeDigits(grant, index, target, end);
     return write(AFTER_KEY, target, end);
   },
 };
 
 /** @throws Fault KEY_NOT_FOUND: keys of a peer of another make may have IDs that are no UUIDs */
-function layId(grant: Grant, index: number, target: Uint8Array, at: number): number {
+function writeId(grant: Grant, index: number, target: Uint8Array, at: number): number {
   if ((grant.idBytes?.(index) ?? UUID_CHARS) !== UUID_CHARS) throw new Fault("KEY_NOT_FOUND");
   const end = grant.writeId(index, target, at);
   let to = at;
@@ -47,7 +47,7 @@ function layId(grant: Grant, index: number, target: Uint8Array, at: number): num
 }
 
 /** The base64 is written far enough behind that the digits never overtake the bytes. */
-function layDigits(grant: Grant, index: number, target: Uint8Array, at: number): number {
+function writeDigits(grant: Grant, index: number, target: Uint8Array, at: number): number {
   const from = at + grant.size(index);
   const end = decodeInPlace(target, from, grant.writeKey(index, target, from));
   return encodeHexInPlace(target, from, end, at);
@@ -62,7 +62,7 @@ export const ENTROPY_OBJECT: KeyFormat = {
   totalBytes: entropyBytes,
   keyBytes: entropyBytes,
   writeEntry(grant, index, target, at) {
-    const end = layDigits(grant, index, target, write(BEFORE_RANDOM, target, at));
+    const end = writeDigits(grant, index, target, write(BEFORE_RANDOM, target, at));
     return write(ascii(entropyEnd(grant)), target, end);
   },
 };

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { RunningBox } from "../../drivers/simulator/boxes/etsi014-box.ts";
+import type { RunningBox } from "../../drivers/simulator/boxes/box.ts";
 import { type BoxFaults, NO_BOX_FAULTS } from "../../drivers/simulator/boxes/faults.ts";
 import { BOX_KINDS, type BoxKind } from "../../drivers/simulator/boxes/pair.ts";
 import {

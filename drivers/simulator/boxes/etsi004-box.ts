@@ -8,14 +8,14 @@ import {
   chunkFrameBytes,
   closeAnswer,
   getKeyRefusal,
-  layChunk,
   openAnswer,
   readClose,
   readGetKey,
   readOpen,
   STATUS,
+  writeChunk,
 } from "../../../src/etsi004/messages.ts";
-import type { BoxPlace, OneBox, RunningBox } from "./etsi014-box.ts";
+import { type BoxPlace, type OneBox, type RunningBox, runningBox } from "./box.ts";
 import type { SharedKeys } from "./shared-keys.ts";
 import { SharedStream } from "./shared-stream.ts";
 
@@ -35,19 +35,9 @@ export async function startEtsi004Box({ host, port }: BoxPlace, box: OneBox, key
     serve(socket, service, keys);
   });
   server.on("tlsClientError", () => {});
-  const listening = Promise.withResolvers<void>();
-  server.once("error", listening.reject);
-  server.listen(port, host, listening.resolve);
-  await listening.promise;
-  const address = server.address();
-  return {
-    port: typeof address === "object" && address !== null ? address.port : port,
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
-  };
+  return await runningBox(server, { host, port }, () => {
+    for (const socket of sockets) socket.destroy();
+  });
 }
 
 function serve(socket: TLSSocket, service: Service, keys: SharedKeys): void {
@@ -108,7 +98,7 @@ class Service {
     const key = stream.chunk(this.#box.end, index);
     if (key === undefined) return refuse(STATUS.insufficientKey);
     const answer = new Uint8Array(chunkFrameBytes(key.length, 0));
-    layChunk(answer, 0, { dialect, index, chunkBytes: key.length, metadata: NOTHING }, (at) => {
+    writeChunk(answer, 0, { dialect, index, chunkBytes: key.length, metadata: NOTHING }, (at) => {
       answer.set(key, at);
       return at + key.length;
     });

@@ -4,34 +4,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { TLSSocket } from "node:tls";
 import { TIMERS } from "../../../src/core/pause.ts";
-import { type BoxEnd, type NamedKey, otherEnd, type SharedKeys } from "./shared-keys.ts";
-
-/** PEM texts. */
-export interface BoxPapers {
-  readonly certificate: string;
-  readonly key: string;
-  readonly trust: string;
-}
-
-/** Where a simulated box listens, and the certificates it shows and trusts. */
-export interface BoxPlace {
-  readonly host: string;
-  /** 0 is any free port. */
-  readonly port: number;
-}
-
-/** One box of a pair. */
-export interface OneBox {
-  readonly end: BoxEnd;
-  /** Who comes to each end, as the certificates' common names say. */
-  readonly saes: Readonly<Record<BoxEnd, string>>;
-  readonly papers: BoxPapers;
-}
-
-/** A box that listens. */
-export interface RunningBox extends AsyncDisposable {
-  readonly port: number;
-}
+import { type BoxPlace, type OneBox, type RunningBox, runningBox } from "./box.ts";
+import { type NamedKey, otherEnd, type SharedKeys } from "./shared-keys.ts";
 
 /** In bits, as the box's status says. */
 const SIZES = { key_size: 256, min_key_size: 64, max_key_size: 4096 };
@@ -46,19 +20,7 @@ export async function startEtsi014Box({ host, port }: BoxPlace, box: OneBox, key
   const server = createServer({ cert, key, ca, requestCert: true, minVersion: "TLSv1.2" }, (request, response) => {
     service.serve(request, response);
   });
-  const listening = Promise.withResolvers<void>();
-  server.once("error", listening.reject);
-  server.listen(port, host, listening.resolve);
-  await listening.promise;
-  const address = server.address();
-  return {
-    port: typeof address === "object" && address !== null ? address.port : port,
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
-      await closed;
-    },
-  };
+  return await runningBox(server, { host, port }, () => server.closeAllConnections());
 }
 
 interface Reply {

@@ -1,8 +1,9 @@
 // Both vendor's boxes of one simulated link, each with a listener of its own.
 
 import type { Clock, Random } from "../../../src/core/ports.ts";
+import type { BoxPapers, BoxPlace, OneBox, RunningBox } from "./box.ts";
 import { startEtsi004Box } from "./etsi004-box.ts";
-import { type BoxPapers, type BoxPlace, type OneBox, type RunningBox, startEtsi014Box } from "./etsi014-box.ts";
+import { startEtsi014Box } from "./etsi014-box.ts";
 import type { BoxFaults } from "./faults.ts";
 import { type BoxEnd, type PairRate, SharedKeys } from "./shared-keys.ts";
 
