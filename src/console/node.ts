@@ -1,6 +1,6 @@
 // What the console asks of the node that it stands on: the running key manager, its files, and the system below.
 
-import type { SessionView } from "../keys/report.ts";
+import type { PeerFacts, SessionView } from "../keys/report.ts";
 import type { Operator } from "./operators.ts";
 
 /** What the console shows of a link. */
@@ -19,20 +19,6 @@ export interface LinkFacts {
   readonly blockBytes: number;
   readonly measuredBitsPerS: number;
   readonly padBytes: { readonly out: number; readonly in: number };
-}
-
-/** What the console shows of a peer. */
-export interface PeerFacts {
-  readonly id: string;
-  readonly reachable: boolean;
-  readonly connected: boolean;
-  readonly synchronised: boolean;
-  readonly strict?: true;
-  readonly storedKeys: number;
-  readonly kmaKeys: number;
-  readonly held: number;
-  readonly inFlight: number;
-  readonly waiting: number;
 }
 
 /** A member of a KM that is several machines, and what it knows of the others. */

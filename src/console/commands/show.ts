@@ -1,6 +1,7 @@
 // `show`: what the node and its key manager are and do, as tables.
 
-import type { KmFacts, LinkFacts, PeerFacts } from "../node.ts";
+import type { PeerFacts } from "../../keys/report.ts";
+import type { KmFacts, LinkFacts } from "../node.ts";
 import type { Session } from "../session.ts";
 import { sparkline } from "../terminal/sparkline.ts";
 import { list, table } from "../terminal/table.ts";
