@@ -15,9 +15,10 @@ afterEach(() => vi.unstubAllEnvs());
 
 function onTerminal(line: string): string {
   vi.stubEnv("TERM", "xterm-256color");
-  vi.stubEnv("NO_COLOR", undefined);
-  vi.stubEnv("FORCE_COLOR", undefined);
-  vi.stubEnv("NODE_DISABLE_COLORS", undefined);
+  // Each of these tells Node something else of what the terminal can show; a CI's log counts as a terminal without colours.
+  for (const name of ["NO_COLOR", "FORCE_COLOR", "NODE_DISABLE_COLORS", "CI", "TEAMCITY_VERSION", "TF_BUILD"]) {
+    vi.stubEnv(name, undefined);
+  }
   return coloured(line, terminal);
 }
 
