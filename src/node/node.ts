@@ -29,10 +29,11 @@ import { appId } from "../core/ids.ts";
 import type { Pace } from "../core/pace.ts";
 import type { Audit, Log } from "../core/ports.ts";
 import { startEtsi014 } from "../etsi014/server.ts";
+import { keySizes } from "../keys/common/sizes.ts";
 import { ApplicationTable } from "../keys/directory/application-table.ts";
 import { Directory } from "../keys/directory/directory.ts";
+import { AppRequests } from "../keys/manager/app-requests.ts";
 import { KeyManager } from "../keys/manager/key-manager.ts";
-import { StartupGate } from "../keys/manager/startup-gate.ts";
 import { type Kx, startKx } from "../kx/peers.ts";
 import { type OpenVault, openVault } from "../vault/open.ts";
 import type { Store } from "../vault/store/store.ts";
@@ -95,7 +96,8 @@ interface Base extends Given {
 interface Node {
   readonly vault: OpenVault;
   readonly auditWriter: AuditWriter;
-  readonly door: StartupGate;
+  /** What applications ask: refused until the books are read. */
+  readonly requests: AppRequests;
   /** Who is at home where: what the doors and the key manager ask. */
   readonly applications: ApplicationTable;
   /** What the controller has told of it. */
@@ -133,11 +135,10 @@ export async function runNode(given: Given): Promise<void> {
   parts.use(vault.vault);
   checkSlots(config, vault);
   const auditWriter = parts.use(await openAudit(base, vault));
-  const door = new StartupGate(config.supply.defaultKeyBits, blockBytesOf(config));
   const node: Node = {
     vault,
     auditWriter,
-    door,
+    requests: new AppRequests(keySizes(config.supply.defaultKeyBits, blockBytesOf(config))),
     ...directoryOf(base, vault),
     identities: new Identities(config),
     links: undefined,
@@ -292,7 +293,7 @@ export async function openMetricsDoors(
 async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
   const { config, log, metrics, clock, credentials } = base;
   const admit = (id: string): Fault | undefined => node.applications.admit(id);
-  const doors = { door: node.door, sessions: node.door, admit, identify: node.identities.identify };
+  const doors = { door: node.requests, sessions: node.requests, admit, identify: node.identities.identify };
   const disowned = (id: string): void => node.keys?.disown(appId(id));
   const ports = { ...doors, disowned, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
@@ -388,15 +389,14 @@ async function openKeys(
   const { vault } = node.vault;
   const told = { log, meter: metrics.meter, audit };
   const generation = membership && { generation: membership.generation };
-  const { applications } = node;
+  const { applications, requests } = node;
   const statedRate = (link: string) => node.links?.source(link)?.status().keyRateBitsPerS;
-  const own = { self: config.node.id, vault, beats, ...generation, applications, statedRate };
+  const own = { self: config.node.id, vault, beats, ...generation, applications, requests, statedRate };
   const ports = { ...own, clock, random, pace, ...told };
   node.directory.restore();
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
   node.keys = keys;
-  node.door.open(keys);
   node.more?.opened(keys);
   return keys;
 }

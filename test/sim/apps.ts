@@ -103,7 +103,7 @@ export class AppPair implements Workload {
         if (runs()) this.#refused(fault);
       },
     };
-    const giveUp = km.supply(wish, answer);
+    const giveUp = km.requests.supply(wish, answer);
     if (plain || !dice.once(20)) return;
     const gone = (): void => {
       if (!runs()) return;
@@ -277,7 +277,7 @@ export class AppPair implements Workload {
     if (km === undefined) return;
     const expect = awaited(at, app, FETCH_OVERDUE_MS, this.#ports);
     const request = { door: "ak", app: app as AppId, initiator: from as AppId, keyIds: ids } as const;
-    km.fetch(request, {
+    km.requests.fetch(request, {
       granted: (grant) => {
         expect.answered();
         if (at.km !== km) return;

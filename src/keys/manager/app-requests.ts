@@ -1,4 +1,5 @@
-// What applications ask of this KM: keys on demand, keys by ID, and how much there is. Sessions are another door.
+// What applications ask of this KM: keys on demand, keys by ID, how much there is, sessions. The one place between the doors
+// and whoever supplies: it is there before the key inventory is read, and refuses until then.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
@@ -8,44 +9,74 @@ import { checkSize } from "../common/sizes.ts";
 import type { ApplicationTable } from "../directory/application-table.ts";
 import { isNamed, type KeyFetcher } from "../fetch/fetch.ts";
 import type { Multicast } from "../multicast/multicast.ts";
-import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
+import type {
+  Answer,
+  AppLine,
+  FetchRequest,
+  KeyDoor,
+  KeySizes,
+  SessionAnswer,
+  SessionDoor,
+  SessionKeysRequest,
+  SessionRequest,
+  SupplyRequest,
+  SupplyStatus,
+} from "../ports.ts";
 import type { StrictPeers } from "../strict/strict.ts";
 import { supplyStatus } from "../supply/supply-status.ts";
-import { OverBorder } from "./over-border.ts";
+import type { OverBorder } from "./over-border.ts";
 import type { SharedPeers } from "./shared-peers.ts";
 
+/** What is behind the doors once the key inventory is read. */
 interface AppRequestsParts {
+  readonly context: Context;
   readonly apps: ApplicationTable;
   readonly sharedPeers: SharedPeers;
   readonly strict: StrictPeers;
   readonly keyFetcher: KeyFetcher;
   readonly multicast: Multicast;
+  readonly sessions: SessionDoor;
+  readonly overBorder: OverBorder;
   /** Undefined where the configuration has no border to another network. */
   readonly borders: () => Borders | undefined;
-  readonly sizes: KeySizes;
   /** @throws Fault when nothing may be done with keys now */
   readonly checkWorking: () => void;
+}
+
+/** A connection of an application that is open. */
+interface AttachedLine {
+  readonly line: AppLine;
+  detach: () => void;
 }
 
 const NOTHING = (): void => {};
 
 /** What applications ask of this KM: who asks, for whom, how much; then supply or fetch. */
-export class AppRequests implements KeyDoor {
+export class AppRequests implements KeyDoor, SessionDoor {
   readonly sizes: KeySizes;
-  readonly #context: Context;
-  readonly #parts: AppRequestsParts;
-  readonly #overBorder: OverBorder;
+  #parts: AppRequestsParts | undefined;
+  /** In the order in which they were opened. */
+  readonly #lines = new Set<AttachedLine>();
 
-  constructor(context: Context, parts: AppRequestsParts) {
-    this.#context = context;
+  constructor(sizes: KeySizes) {
+    this.sizes = sizes;
+  }
+
+  /** The key inventory is read: from now on applications are served. */
+  open(parts: AppRequestsParts): void {
     this.#parts = parts;
-    this.#overBorder = new OverBorder(context, parts);
-    this.sizes = parts.sizes;
+    for (const attached of this.#lines) attached.detach = parts.sessions.attach(attached.line);
+  }
+
+  /** @throws Fault HSM_UNAVAILABLE until the key inventory is read */
+  #opened(): AppRequestsParts {
+    if (this.#parts === undefined) throw new Fault("HSM_UNAVAILABLE", { retryAfterMs: 1000 });
+    return this.#parts;
   }
 
   supply(request: SupplyRequest, answer: Answer): () => void {
-    const { apps, sharedPeers, strict, checkWorking } = this.#parts;
-    try {
+    return refusing(answer, () => {
+      const { apps, sharedPeers, strict, multicast, overBorder, checkWorking } = this.#opened();
       checkWorking();
       apps.checkSupply(request.app);
       const { home, border } = apps.get(request.destination);
@@ -53,68 +84,95 @@ export class AppRequests implements KeyDoor {
         throw new Fault("MALFORMED_REQUEST", { text: "an application cannot ask for keys with itself" });
       }
       if (request.others !== undefined && request.others.length > 0) {
-        for (const app of [request.destination, ...request.others]) {
-          if (apps.find(app)?.border === undefined) continue;
-          throw new Fault("NO_ROUTE", { text: `${app} is of another network, where keys are for one application` });
-        }
-        return this.#parts.multicast.supply(request, answer);
+        checkInNetwork([request.destination, ...request.others], apps);
+        return multicast.supply(request, answer);
       }
       const { sizes, desk } = strict.get(home) ?? sharedPeers.for(home);
       checkSize(request, sizes);
       if (border === undefined) return desk.request(request, answer);
-      return this.#overBorder.supply(request, { home, border }, answer, (granted) => desk.request(request, granted));
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-      return NOTHING;
-    }
+      return overBorder.supply(request, { home, border }, answer, (granted) => desk.request(request, granted));
+    });
   }
 
   fetch(request: FetchRequest, answer: Answer): () => void {
-    const { apps, borders, multicast, checkWorking } = this.#parts;
-    try {
+    return refusing(answer, () => {
+      const { apps, borders, multicast, checkWorking } = this.#opened();
       checkWorking();
       apps.checkFetch(request.app);
       if (multicast.knows(request)) return multicast.fetch(request, answer);
       return borders()?.fetch(request, answer) ?? this.fetchHere(request, answer);
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-      return NOTHING;
-    }
+    });
   }
 
   /** Keys that the links of this network brought; asks not whether `app` may connect here. */
   fetchHere(request: FetchRequest, answer: Answer): () => void {
-    const { apps, sharedPeers, strict, keyFetcher } = this.#parts;
-    try {
-      const source = this.#sourceOf(request, apps.homesOf(request.initiator));
-      const other = strict.get(source);
+    return refusing(answer, () => {
+      const parts = this.#opened();
+      const source = sourceOf(request, parts);
+      const other = parts.strict.get(source);
       if (other !== undefined) return other.held.request(request, answer);
-      const held = sharedPeers.of(source)?.held;
+      const held = parts.sharedPeers.of(source)?.held;
       if (held === undefined) throw new Fault("KEY_NOT_FOUND");
-      return keyFetcher.request(request, held, answer);
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-      return NOTHING;
-    }
-  }
-
-  /** The initiator's home when the keys were supplied; its home now where none of its homes knows the first ID. */
-  #sourceOf({ app, initiator, keyIds }: FetchRequest, homes: readonly [KmId, ...KmId[]]): KmId {
-    const [home] = homes;
-    const [first] = keyIds;
-    if (homes.length === 1 || first === undefined) return home;
-    const { sharedPeers, strict } = this.#parts;
-    const parties = { destination: this.#context.self, initiator, target: app };
-    const knows = (km: KmId): boolean => {
-      const held = sharedPeers.of(km)?.held;
-      return held === undefined ? (strict.get(km)?.held.knows(first) ?? false) : isNamed(first, held, parties);
-    };
-    return homes.find(knows) ?? home;
+      return parts.keyFetcher.request(request, held, answer);
+    });
   }
 
   status(_app: AppId, other: AppId): SupplyStatus {
-    const { apps, sharedPeers, strict } = this.#parts;
+    const { context, apps, sharedPeers, strict } = this.#opened();
     const { home } = apps.get(other);
-    return strict.get(home)?.status ?? supplyStatus(this.#context, sharedPeers.for(home), this.sizes.defaultBits);
+    return strict.get(home)?.status ?? supplyStatus(context, sharedPeers.for(home), this.sizes.defaultBits);
   }
+
+  attach(line: AppLine): () => void {
+    const attached: AttachedLine = { line, detach: NOTHING };
+    this.#lines.add(attached);
+    if (this.#parts !== undefined) attached.detach = this.#parts.sessions.attach(line);
+    return () => {
+      this.#lines.delete(attached);
+      attached.detach();
+    };
+  }
+
+  createSession(request: SessionRequest, answer: SessionAnswer): () => void {
+    return refusing(answer, () => this.#opened().sessions.createSession(request, answer));
+  }
+
+  sessionKeys(request: SessionKeysRequest, answer: Answer): () => void {
+    return refusing(answer, () => this.#opened().sessions.sessionKeys(request, answer));
+  }
+}
+
+/** Begins a request, or refuses it with what stands against it. */
+function refusing(answer: Pick<Answer, "refused">, begin: () => () => void): () => void {
+  try {
+    return begin();
+  } catch (thrown) {
+    answer.refused(asFault(thrown));
+    return NOTHING;
+  }
+}
+
+/** @throws Fault NO_ROUTE */
+function checkInNetwork(several: readonly AppId[], apps: ApplicationTable): void {
+  for (const app of several) {
+    if (apps.find(app)?.border === undefined) continue;
+    throw new Fault("NO_ROUTE", { text: `${app} is of another network, where keys are for one application` });
+  }
+}
+
+/** The initiator's home when the keys were supplied; its home now where none of its homes knows the first ID. */
+function sourceOf(
+  { app, initiator, keyIds }: FetchRequest,
+  { context, apps, sharedPeers, strict }: AppRequestsParts,
+): KmId {
+  const homes = apps.homesOf(initiator);
+  const [home] = homes;
+  const [first] = keyIds;
+  if (homes.length === 1 || first === undefined) return home;
+  const parties = { destination: context.self, initiator, target: app };
+  const knows = (km: KmId): boolean => {
+    const held = sharedPeers.of(km)?.held;
+    return held === undefined ? (strict.get(km)?.held.knows(first) ?? false) : isNamed(first, held, parties);
+  };
+  return homes.find(knows) ?? home;
 }

@@ -1,8 +1,8 @@
 // The key manager proper: links, other KMs, supply and fetching put together. Decides in references, never in bytes.
 //
-// Room `manager`: the key manager put together. `key-manager` builds the other rooms and is what doors, drivers and the
-// control room see; `app-requests` checks who asks whom; `load` reads the inventory back at a start; `housekeeping` ages,
-// rotates and saves beside the normal work; `startup-gate` refuses until the inventory is there.
+// Room `manager`: the key manager put together. `key-manager` builds the other rooms and is what drivers and the control room
+// see; `app-requests` is what doors see, from before the inventory is read, and checks who asks whom; `load` reads the
+// inventory back at a start; `housekeeping` ages, rotates and saves beside the normal work.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
@@ -26,8 +26,7 @@ import { LinkInventory, type LinkSettings } from "../links/link-inventory.ts";
 import { Multicast } from "../multicast/multicast.ts";
 import type { MulticastHost } from "../multicast/multicast-host.ts";
 import { LocalStock } from "../peers/local-stock.ts";
-import { Peer } from "../peers/peer.ts";
-import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
+import { Peer, type PeerHost } from "../peers/peer.ts";
 import { RelayNetwork } from "../relay/relay-network.ts";
 import type { KeysAdmin, KeysProgress, KeysReport, SessionView } from "../report.ts";
 import { RouteTable } from "../routes/route-table.ts";
@@ -45,6 +44,7 @@ import { AppRequests } from "./app-requests.ts";
 import { blocksOf, readBorderRows, settleBorderRows } from "./border-rows.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadInventory } from "./load.ts";
+import { OverBorder } from "./over-border.ts";
 import { Reconfiguration } from "./reconfiguration.ts";
 import { progressOf, reportOf } from "./report.ts";
 import { SharedPeers } from "./shared-peers.ts";
@@ -72,20 +72,23 @@ type Ports = Omit<Context, "boot" | "generation" | "ages" | "policy" | "relayLog
   readonly generation?: number;
   /** What the doors ask too; one of the settings' applications alone when absent. */
   readonly applications?: ApplicationTable;
+  /** What the doors were given before the key manager was there; its own when absent. */
+  readonly requests?: AppRequests;
   /** The rate that a link's module states, in bit/s. */
   readonly statedRate?: (link: string) => number | undefined;
 };
 
-type Told = Required<Pick<Ports, "statedRate">> & { readonly applications: ApplicationTable };
+type Told = Required<Pick<Ports, "statedRate" | "applications" | "requests">>;
 
 const BOOT_BYTES = 8;
 /** By how much the clocks of two members may differ before what was saved counts as of the future. */
 const MEMBERS_SKEW_MS = 5_000;
 
-/** One KM's key manager: open it, attach drivers to its links, hand `supply` and `fetch` to the doors, stop it. */
-export class KeyManager implements KeyDoor, KeysAdmin {
+/** One KM's key manager: open it, attach drivers to its links, hand `requests` to the doors, stop it. */
+export class KeyManager implements KeysAdmin {
   readonly context: Context;
-  readonly sizes: KeySizes;
+  /** What applications ask of this KM. */
+  readonly requests: AppRequests;
   readonly local: LocalStock;
   readonly peers: ReadonlyMap<KmId, Peer>;
   readonly links: ReadonlyMap<string, LinkInventory>;
@@ -111,8 +114,6 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   readonly #apps: ApplicationTable;
   readonly #statedRate: Told["statedRate"];
   readonly #keyFetcher: KeyFetcher;
-  /** What applications ask of this KM. */
-  readonly #desk: AppRequests;
   readonly #housekeeping: Housekeeping;
   readonly #reconfiguration: Reconfiguration;
   readonly #intakes = new Map<string, Intake>();
@@ -124,25 +125,25 @@ export class KeyManager implements KeyDoor, KeysAdmin {
   #isRead = false;
   readonly #stopHealth: () => void;
 
-  private constructor(context: Context, settings: KeyManagerSettings, { applications, statedRate }: Told) {
+  private constructor(context: Context, settings: KeyManagerSettings, told: Told) {
     const { policy, links, paths, strict = new Map<KmId, StrictSettings>() } = settings;
     const extended = settings.peers.filter((id) => !strict.has(id));
     this.context = context;
-    this.#apps = applications;
-    this.#statedRate = statedRate;
+    this.requests = told.requests;
+    this.#apps = told.applications;
+    this.#statedRate = told.statedRate;
     const ways = new Map(extended.map((id) => [id, paths?.get(id) ?? 1]));
     const quotas = new Quotas(context.clock, (app) => this.#apps.get(app).quota);
     this.#admission = new Admission(quotas, policy);
     const admission = this.#admission;
-    const blockBytes = Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
-    this.sizes = keySizes(policy.defaultKeyBits, blockBytes);
-    this.local = new LocalStock(context, blockBytes, admission);
+    this.local = new LocalStock(context, largestBlock(links), admission);
     const inventories = new Map<string, LinkInventory>();
     for (const link of links) inventories.set(link.id, new LinkInventory(context.self, link));
     this.links = inventories;
     this.routes = new Routes(context.self, wholeTopology(context.self, settings));
     this.routeAdmin = new RouteTable(context, this.routes, ways);
-    const peers = new Map(extended.map((id) => [id, this.#peer(id, admission)]));
+    const peerHost = this.#peerHost(admission);
+    const peers = new Map(extended.map((id) => [id, this.#peer(id, peerHost)]));
     this.peers = peers;
     this.relays = new RelayNetwork(context, {
       routes: this.routes,
@@ -151,17 +152,12 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       paths: (destination) => ways.get(destination) ?? 1,
     });
     this.strict = new StrictPeers(context, strict, { admission, isServed: (id) => this.#apps.areServed(id) });
-    const { local, sizes } = this;
+    const { local } = this;
     this.#sharedPeers = new SharedPeers({ self: context.self, local, peers: this.peers, strict: this.strict });
     this.#keyFetcher = new KeyFetcher(context);
     this.sessions = new Sessions(this.#sessionHost(quotas));
     this.multicast = new Multicast(this.#multicastHost(quotas));
     const { relays, sessions, multicast } = this;
-    const checkWorking = () => this.#checkWorking();
-    this.#desk = new AppRequests(context, {
-      ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, strict: this.strict, keyFetcher: this.#keyFetcher },
-      ...{ multicast, sizes, checkWorking, borders: () => this.#borders },
-    });
     const streams = (): Streams | undefined => this.#streams;
     this.peerEvents = new PeerRequests(context, {
       peers,
@@ -171,13 +167,13 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       strict: this.strict,
       streams,
       exchange: (peer, link) => (this.#isShared(link, peer) ? this.#exchanges.get(link) : undefined),
-      checkWorking,
+      checkWorking: () => this.#checkWorking(),
     });
     this.#housekeeping = new Housekeeping(context, this);
     this.#reconfiguration = new Reconfiguration({
       ...{ context, policy: context.policy, quotas, peers, links: inventories, paths: ways },
       ...{ routes: this.routes, routeAdmin: this.routeAdmin, relays: () => this.relays },
-      newPeer: (id) => this.#peer(id, admission),
+      newPeer: (id) => this.#peer(id, peerHost),
       drop: (peer, why) => this.peerEvents.drop(peer, why),
     });
     const changed = () => this.#healthChanged();
@@ -185,7 +181,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     const stopListening = [
       context.vault.onHealth(changed),
       context.audit.onChange(changed),
-      applications.onChange(homes),
+      told.applications.onChange(homes),
     ];
     this.#stopHealth = () => {
       for (const stop of stopListening) stop();
@@ -198,9 +194,10 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW), ports.generation === undefined ? 0 : MEMBERS_SKEW_MS);
     const relayLog = new RelayLog(() => ports.clock.wallMs());
     const own = { boot: ports.random.hex(BOOT_BYTES), policy: ownPolicy(settings), ages, relayLog };
-    const { applications = tableOf(ports, settings), statedRate = () => undefined, ...others } = ports;
+    const { applications = tableOf(ports, settings), requests = requestsOf(settings), ...rest } = ports;
+    const { statedRate = () => undefined, ...others } = rest;
     const context = { audit: NO_AUDIT, generation: 0, ...others, ...own };
-    const manager = new KeyManager(context, settings, { applications, statedRate });
+    const manager = new KeyManager(context, settings, { applications, requests, statedRate });
     manager.routeAdmin.restore([...ports.vault.rows(TABLE.route)].map(([id, row]) => [id, readRow("route", id, row)]));
     try {
       const borderRows = readBorderRows(manager.context);
@@ -222,6 +219,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       throw thrown;
     }
     manager.#isRead = true;
+    manager.#openRequests();
     manager.#housekeeping.start();
     manager.local.kick();
     return manager;
@@ -235,13 +233,31 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     }
   }
 
-  #peer(id: KmId, admission: Admission): Peer {
-    const peer = new Peer(this.context, id, admission);
-    peer.links.push(...[...this.links.values()].filter(({ settings }) => settings.peer === id));
-    peer.isServed = this.#apps.areServed(id);
-    peer.statedRate = ({ settings }) => this.#statedRate(settings.id);
-    peer.announceSoon = () => this.peerEvents.announceSoon(peer);
-    return peer;
+  #openRequests(): void {
+    const { context, strict, multicast, sessions } = this;
+    const borders = (): Borders | undefined => this.#borders;
+    this.requests.open({
+      ...{ context, strict, multicast, sessions, borders, overBorder: new OverBorder(context, borders) },
+      ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, keyFetcher: this.#keyFetcher },
+      checkWorking: () => this.#checkWorking(),
+    });
+  }
+
+  #peer(id: KmId, host: PeerHost): Peer {
+    const links = [...this.links.values()].filter(({ settings }) => settings.peer === id);
+    return new Peer(this.context, { id, links, isServed: this.#apps.areServed(id) }, host);
+  }
+
+  #peerHost(admission: Admission): PeerHost {
+    return {
+      admission,
+      sources: (id) => this.relays.choice.sources(id),
+      obstacle: (id) => this.relays.choice.obstacle(id),
+      drought: (id) => this.relays.choice.drought(id),
+      relayMore: (id) => this.relays.kick(id),
+      announceSoon: (peer) => this.peerEvents.announceSoon(peer),
+      statedRate: ({ settings }) => this.#statedRate(settings.id),
+    };
   }
 
   #sessionHost(quotas: Quotas): SessionHost {
@@ -272,8 +288,8 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       ageMs: (home, keyId) =>
         this.context.ages.now() - (bornAt(this.#sharedPeers.of(home), keyId) ?? this.context.ages.now()),
       peerOf: (km) => this.#connected(km)?.connection,
-      supply: (request, answer) => this.#desk.supply(request, answer),
-      fetch: (request, answer) => this.#desk.fetch(request, answer),
+      supply: (request, answer) => this.requests.supply(request, answer),
+      fetch: (request, answer) => this.requests.fetch(request, answer),
     });
     this.#streams = made;
     return made;
@@ -287,8 +303,8 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       homeOf: (app) => this.#apps.get(app).home,
       sizes: (home) => this.#sharedPeers.sizes(home),
       peerOf: (km) => this.#connected(km)?.connection,
-      supply: (request, answer) => this.#desk.supply(request, answer),
-      fetch: (request, answer) => this.#desk.fetch(request, answer),
+      supply: (request, answer) => this.requests.supply(request, answer),
+      fetch: (request, answer) => this.requests.fetch(request, answer),
     };
   }
 
@@ -311,7 +327,7 @@ export class KeyManager implements KeyDoor, KeysAdmin {
       rows: this.#borderRows.splice(0),
       checkWorking: () => this.#checkWorking(),
       appOf: (id) => this.#apps.find(id),
-      fetch: (request, answer) => this.#desk.fetchHere(request, answer),
+      fetch: (request, answer) => this.requests.fetchHere(request, answer),
     });
   }
 
@@ -427,18 +443,6 @@ export class KeyManager implements KeyDoor, KeysAdmin {
     return !this.#stopping && whyNotWorking(this.context) === undefined;
   }
 
-  supply(request: SupplyRequest, answer: Answer): () => void {
-    return this.#desk.supply(request, answer);
-  }
-
-  fetch(request: FetchRequest, answer: Answer): () => void {
-    return this.#desk.fetch(request, answer);
-  }
-
-  status(app: AppId, other: AppId): SupplyStatus {
-    return this.#desk.status(app, other);
-  }
-
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE, AUDIT_UNAVAILABLE */
   #checkWorking(): void {
     if (this.#stopping) throw new Fault("STOPPING");
@@ -507,8 +511,15 @@ function tableOf({ self, clock }: Pick<Context, "self" | "clock">, { policy, app
   return new ApplicationTable({ self, clock, quota, formerMs: policy.maxAgeMs + policy.fetchWindowMs }, apps);
 }
 
+/** Where no doors were there before. */
+const requestsOf = ({ policy, links }: KeyManagerSettings): AppRequests =>
+  new AppRequests(keySizes(policy.defaultKeyBits, largestBlock(links)));
+
 /** Without any link, keys between two applications of this KM are carved from blocks of this size. */
 const DEFAULT_BLOCK = 4096;
+
+const largestBlock = (links: readonly LinkSettings[]): number =>
+  Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
 
 /** Far more than is ever at hand, so that the difference of two expectations is what the links bring. */
 const MUCH_BYTES = 2 ** 40;

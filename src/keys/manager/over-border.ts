@@ -14,19 +14,15 @@ export interface Exit {
   readonly border: KmId;
 }
 
-interface OverBorderParts {
-  /** Undefined where the configuration has no border. */
-  borders(): Borders | undefined;
-}
-
 /** Supplies keys over borders. */
 export class OverBorder {
   readonly #context: Context;
-  readonly #parts: OverBorderParts;
+  readonly #borders: () => Borders | undefined;
 
-  constructor(context: Context, parts: OverBorderParts) {
+  /** `borders` gives none where the configuration has none. */
+  constructor(context: Context, borders: () => Borders | undefined) {
     this.#context = context;
-    this.#parts = parts;
+    this.#borders = borders;
   }
 
   /**
@@ -59,7 +55,7 @@ export class OverBorder {
     if (home !== this.#context.self) {
       throw new Fault("NO_ROUTE", { text: `keys leave over the border ${border} only at ${home}` });
     }
-    if (this.#parts.borders() === undefined) {
+    if (this.#borders() === undefined) {
       throw new Fault("NO_ROUTE", { text: `this key manager has no [etsi020], and so no border ${border}` });
     }
   }
@@ -71,7 +67,7 @@ export class OverBorder {
     signal: AbortSignal,
   ): Promise<void> {
     const path = { initiator: app, target: destination };
-    await this.#parts.borders()?.depart(border, path, idsOf(grant), signal);
+    await this.#borders()?.depart(border, path, idsOf(grant), signal);
   }
 
   #give(grant: Grant, answer: Answer, givenUp: AbortSignal): void {

@@ -54,7 +54,7 @@ function linkFacts(link: LinkInventory, nowMs: number): LinkFacts {
 
 function amounts(keys: KeyManager, { stock, held, desk }: Pick<Peer, "stock" | "held" | "desk">) {
   return {
-    storedKeys: stock.count(Math.ceil(keys.sizes.defaultBits / 64) * 8),
+    storedKeys: stock.count(Math.ceil(keys.context.policy.defaultKeyBits / 64) * 8),
     kmaKeys: stock.size,
     held: held.size,
     inFlight: stock.inFlight,

@@ -31,9 +31,8 @@ export class LocalStock implements Filling {
   constructor(context: Context, blockBytes: number, admission: Admission) {
     this.#context = context;
     this.#blockBytes = blockBytes;
-    this.stock = new SourceStock(context, context.self);
     this.held = new ReceivedKeys(context, context.self);
-    this.stock.acceptance = () => this.held.acceptance();
+    this.stock = new SourceStock(context, context.self, this.held);
     this.desk = new KeySupplier(context, this.stock, this, admission);
   }
 

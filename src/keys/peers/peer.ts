@@ -19,18 +19,29 @@ import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";
 import { PEER_LIFE } from "./life.ts";
 
-/** What relays keys into another KM's stock. */
-export interface Relays {
-  kick(): void;
-  /** Begins no more; resolves when those under way have ended. */
-  stop(): Promise<void>;
+/** One other KM: what the configuration says of it. */
+export interface PeerSettings {
+  readonly id: KmId;
+  /** Those that end there; more may come. */
+  readonly links: LinkInventory[];
+  readonly isServed: boolean;
 }
 
-/** The routes to a KM, as its stock needs to know them. */
-export interface Ways {
-  sources(): readonly LinkInventory[];
-  obstacle(): Fault | undefined;
-  drought(): Fault | undefined;
+/** What a peer needs of the key manager around it. */
+export interface PeerHost {
+  readonly admission: Admission;
+  /** Links from which KMA-keys for it are taken as the routes are. */
+  sources(peer: KmId): readonly LinkInventory[];
+  /** Why none can ever come as the routes are, if so. */
+  obstacle(peer: KmId): Fault | undefined;
+  /** Why none comes now, if so. */
+  drought(peer: KmId): Fault | undefined;
+  /** Begins as many relays to it as are wanted and possible now. */
+  relayMore(peer: KmId): void;
+  /** Tells soon what is to be told on its connection. */
+  announceSoon(peer: Peer): void;
+  /** The rate that a link's module states, in bit/s; for the time before blocks were counted. */
+  statedRate(link: LinkInventory): number | undefined;
 }
 
 const NO_LINKS = { links: [], bytes: Number.POSITIVE_INFINITY };
@@ -38,7 +49,7 @@ const NO_LINKS = { links: [], bytes: Number.POSITIVE_INFINITY };
 /** Everything shared with one other KM, in both directions. */
 export class Peer implements Filling {
   readonly id: KmId;
-  readonly links: LinkInventory[] = [];
+  readonly links: LinkInventory[];
   readonly stock: SourceStock;
   readonly held: ReceivedKeys;
   readonly desk: KeySupplier;
@@ -50,28 +61,24 @@ export class Peer implements Filling {
   /** Whether the configuration still has it. Of one that it has no more nothing is asked, and its key only ages. */
   isConfigured = true;
   /** Whether applications here and there may ask for keys with one another: a stock is kept ready for them. */
-  isServed = true;
-  relays: Relays = { kick: () => {}, stop: () => Promise.resolve() };
-  /** Links from which KMA-keys for it are taken, and why none can come or comes now; its own links unless routes say otherwise. */
-  ways: Ways = { sources: () => this.links, obstacle: () => undefined, drought: () => undefined };
-  /** Tells soon what is to be told on its connection. */
-  announceSoon: () => void = () => {};
-  /** The rate that each link's module states, in bit/s; for the time before blocks were counted. */
-  statedRate: (link: LinkInventory) => number | undefined = () => undefined;
+  isServed: boolean;
   readonly #context: Context;
+  readonly #host: PeerHost;
   #life: keyof typeof PEER_LIFE = "unknown";
   #sizes: { readonly keyBytes: number; readonly of: KeySizes } | undefined;
   /** As many KMA-keys were in stock when relays were last asked whether more are wanted: from `above` bytes on up to `most`. */
   #asked = { above: 0, most: 0 };
   #smallest: { readonly links: readonly LinkInventory[]; readonly bytes: number } = NO_LINKS;
 
-  constructor(context: Context, id: KmId, admission: Admission) {
+  constructor(context: Context, { id, links, isServed }: PeerSettings, host: PeerHost) {
     this.id = id;
+    this.links = links;
+    this.isServed = isServed;
     this.#context = context;
-    this.stock = new SourceStock(context, id);
+    this.#host = host;
     this.held = new ReceivedKeys(context, id);
-    this.stock.acceptance = () => this.held.acceptance();
-    this.desk = new KeySupplier(context, this.stock, this, admission);
+    this.stock = new SourceStock(context, id, this.held);
+    this.desk = new KeySupplier(context, this.stock, this, host.admission);
   }
 
   /** @throws Error when that cannot happen now */
@@ -96,7 +103,7 @@ export class Peer implements Filling {
 
   /** Bytes for applications in one KMA-key to it: of the smallest block of a first hop's links. */
   get keyBytes(): number {
-    const links = this.ways.sources();
+    const links = this.#host.sources(this.id);
     // Asked for with each request: the list is another one only when the routes have changed.
     if (links !== this.#smallest.links) {
       this.#smallest = { links, bytes: Math.min(...links.map(({ settings }) => settings.blockBytes)) };
@@ -116,18 +123,28 @@ export class Peer implements Filling {
 
   /** Why no key for it can ever come as the routes are, if so, and none is in stock. */
   get unreachable(): Fault | undefined {
-    return this.stock.size > 0 ? undefined : this.ways.obstacle();
+    return this.stock.size > 0 ? undefined : this.#host.obstacle(this.id);
+  }
+
+  /** Tells soon what is to be told on its connection. */
+  announceSoon(): void {
+    this.#host.announceSoon(this);
+  }
+
+  /** Begins as many relays to it as are wanted and possible now. */
+  relayMore(): void {
+    this.#host.relayMore(this.id);
   }
 
   /** Serials were given up of which the next relay cannot tell. */
   announceAbandoned(): void {
     this.hasAbandoned = true;
-    this.announceSoon();
+    this.#host.announceSoon(this);
   }
 
   kick(): void {
-    this.relays.kick();
-    this.announceSoon();
+    this.relayMore();
+    this.#host.announceSoon(this);
   }
 
   /** With each request: what more is relayed is asked only when a KMA-key has been used up, which spares a tenth of supply. */
@@ -137,17 +154,17 @@ export class Peer implements Filling {
       const { keyBytes } = this;
       const most = Math.ceil(bytes / keyBytes) * keyBytes;
       this.#asked = { above: most - keyBytes, most };
-      this.relays.kick();
+      this.relayMore();
     }
-    this.announceSoon();
+    this.#host.announceSoon(this);
   }
 
   obstacle(): Fault | undefined {
     if (!this.isReconciled) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
     if (this.stock.size > 0) return undefined;
-    const unreachable = this.ways.obstacle();
+    const unreachable = this.#host.obstacle(this.id);
     if (unreachable !== undefined) return unreachable;
-    if (this.ways.sources().some((link) => link.agreement !== "refused")) return undefined;
+    if (this.#host.sources(this.id).some((link) => link.agreement !== "refused")) return undefined;
     return new Fault("NO_ROUTE", {
       text: `no link that leads to ${this.id} may be used: its two ends are configured differently, or an operator took it out of use`,
     });
@@ -155,11 +172,11 @@ export class Peer implements Filling {
 
   drought(): Fault | undefined {
     if (!this.isSynchronised) return new Fault("PEER_UNAVAILABLE", { retryAfterMs: 1000 });
-    return this.ways.drought();
+    return this.#host.drought(this.id);
   }
 
   expectedMs(bytes: number): number | undefined {
-    const sources = this.ways.sources();
+    const sources = this.#host.sources(this.id);
     const atHand = sources.reduce((sum, link) => sum + link.usable, this.stock.inFlight) * this.keyBytes;
     if (bytes <= atHand) return 0;
     const blocks = Math.ceil((bytes - atHand) / this.keyBytes);
@@ -176,7 +193,7 @@ export class Peer implements Filling {
   }
 
   #statedInterval(link: LinkInventory): number | undefined {
-    const rate = this.statedRate(link);
+    const rate = this.#host.statedRate(link);
     return rate === undefined || rate <= 0 ? undefined : (link.settings.blockBytes * 8 * 1000) / rate;
   }
 

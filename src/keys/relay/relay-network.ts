@@ -42,7 +42,7 @@ export class RelayNetwork {
   readonly #faults: HopFaults;
   readonly #turns = new Map<LinkInventory, BlockScheduler>();
   readonly #chains: PadChain[] = [];
-  readonly #sources: SourceRelays[] = [];
+  readonly #sources = new Map<KmId, SourceRelays>();
 
   constructor(context: Context, parts: NetworkParts) {
     const { links, peers } = parts;
@@ -62,20 +62,19 @@ export class RelayNetwork {
     const turns = new BlockScheduler(link, isUp);
     this.#turns.set(link, turns);
     this.#chains.push(new PadChain(this.#context.clock, link, turns));
-    for (const relays of this.#sources) turns.join(relays);
+    for (const relays of this.#sources.values()) turns.join(relays);
   }
 
   /** A KM to which keys are relayed, from now on. */
   joinPeer(peer: Peer): void {
     const relays = new SourceRelays(this.#context, peer, this.choice, (link) => this.#turnsOf(link));
-    this.#sources.push(relays);
+    this.#sources.set(peer.id, relays);
     for (const turns of this.#turns.values()) turns.join(relays);
-    peer.relays = relays;
-    peer.ways = {
-      sources: () => this.choice.sources(peer.id),
-      obstacle: () => this.choice.obstacle(peer.id),
-      drought: () => this.choice.drought(peer.id),
-    };
+  }
+
+  /** Begins as many relays to a KM as are wanted and possible now. */
+  kick(km: KmId): void {
+    this.#sources.get(km)?.kick();
   }
 
   #turnsOf(link: LinkInventory): BlockScheduler {
@@ -124,14 +123,14 @@ export class RelayNetwork {
 
   #kickAll(): void {
     for (const { link } of this.#chains) this.dispense(link);
-    for (const peer of this.#parts.peers.values()) peer.relays.kick();
+    for (const relays of this.#sources.values()) relays.kick();
   }
 
   /** Begins no more; resolves when the relays that began here have ended. */
   async stop(): Promise<void> {
     this.#faults.stop();
     for (const chain of this.#chains) chain.failAll(new Fault("STOPPING"));
-    await Promise.all([...this.#parts.peers.values()].map(({ relays }) => relays.stop()));
+    await Promise.all([...this.#sources.values()].map((relays) => relays.stop()));
   }
 }
 

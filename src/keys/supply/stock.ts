@@ -22,6 +22,11 @@ import {
   type Total,
 } from "./source-key.ts";
 
+/** What of the destination's keys here lies in one row with our serials. */
+interface Acceptance {
+  acceptance(): Pick<PeerRow, "accepted" | "window">;
+}
+
 /** The KMA-keys of this KM for one destination. */
 export class SourceStock {
   readonly peer: KmId;
@@ -40,15 +45,15 @@ export class SourceStock {
   /** Relays under way, and those that have ended, well or not. */
   inFlight = 0;
   relaysEnded = 0;
-  /** The destination's part of the peer row, which lies in one row with ours. */
-  acceptance: () => Pick<PeerRow, "accepted" | "window"> = () => ({ accepted: 0, window: "" });
+  readonly #received: Acceptance;
   #settled = false;
   /** Serials whose mark has moved since it was last told. */
   readonly #moved = new Map<number, number>();
 
-  constructor(context: Context, peer: KmId) {
+  constructor(context: Context, peer: KmId, received: Acceptance) {
     this.#context = context;
     this.peer = peer;
+    this.#received = received;
     this.#marks = new Marks(context, {
       keys: () => this.keys(),
       open: this.#open,
@@ -99,7 +104,7 @@ export class SourceStock {
 
   peerRow(): PeerRow {
     const { nextSerial, proved, givenUp } = this;
-    return { nextSerial, proved, givenUp: `${givenUp}`, ...this.acceptance() };
+    return { nextSerial, proved, givenUp: `${givenUp}`, ...this.#received.acceptance() };
   }
 
   sourceRow(key: SourceKey, state: SourceRow["state"], mark: number): SourceRow {

@@ -244,10 +244,10 @@ export class Connection {
 
   /** The peer knows that serials up to this one were given. */
   #announced(given: number): void {
-    const { stock, relays } = this.#peer;
+    const { stock } = this.#peer;
     const wasFar = given - stock.announced >= ANNOUNCE_EVERY;
     stock.announced = Math.max(stock.announced, given);
-    if (wasFar) relays.kick();
+    if (wasFar) this.#peer.relayMore();
   }
 
   async #tell(): Promise<void> {

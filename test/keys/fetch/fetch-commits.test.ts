@@ -86,7 +86,7 @@ describe("a fetched range is durable before the reply", () => {
     const granted = (): void => {
       throw new Error("the application is gone");
     };
-    network.b.km.fetch(request, { granted, refused: () => {} });
+    network.b.km.requests.fetch(request, { granted, refused: () => {} });
     const first = fetchEach(network, others.slice(0, 1));
     await network.run(10);
     const later = fetchEach(network, others.slice(1));

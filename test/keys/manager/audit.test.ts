@@ -74,7 +74,7 @@ describe("the log tells of each byte", () => {
       sizeBits: 256,
     } as const;
     const refused = vi.fn();
-    a.km.supply(request, { granted: (grant) => grant[Symbol.dispose](), refused });
+    a.km.requests.supply(request, { granted: (grant) => grant[Symbol.dispose](), refused });
     expect(refused).not.toHaveBeenCalled();
     expect(a.audit.count("keys_supplied")).toBe(5);
     expect(a.audit.count("keys_undelivered", { app: "app-a1", peer: "km-b", door: "ak" })).toBe(4);

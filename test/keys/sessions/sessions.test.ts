@@ -237,7 +237,7 @@ describe("who may use a session", () => {
   test("as many keys as one push and one answer hold", async () => {
     const scene = await Scene.open({ blocks: 32, policy: { stockHigh: 16 } });
     const sessionId = await scene.session();
-    const tooMany = await scene.taken(sessionId, scene.network.a.km.sizes.maxKeys(64), 64);
+    const tooMany = await scene.taken(sessionId, scene.network.a.km.requests.sizes.maxKeys(64), 64);
     expect(tooMany.fault?.code).toBe("TOO_MANY_KEYS");
     const most = Number(tooMany.fault?.details?.[0]?.max_key_per_request);
     const asked = await scene.taken(sessionId, most, 64);

@@ -492,7 +492,10 @@ describe("applications here", () => {
       waiting: 0,
     };
     expect(report.peers.find(({ id }) => id === "km-s")).toMatchObject(told);
-    expect(pair.a.km.status(appId("app-a1"), appId("app-s1"))).toMatchObject({ targetKm: "km-s", storedKeys: 64 });
+    expect(pair.a.km.requests.status(appId("app-a1"), appId("app-s1"))).toMatchObject({
+      targetKm: "km-s",
+      storedKeys: 64,
+    });
   });
 });
 
@@ -601,8 +604,8 @@ describe("a restart", () => {
       refused: () => {},
     };
     const [app, other] = [appId("app-a1"), appId("app-s1")];
-    pair.a.km.supply({ door: "ak", app, destination: other, count: 1, sizeBits: 256 }, breaksOff);
-    pair.a.km.fetch({ door: "ak", app, initiator: other, keyIds: ["k-1"] }, breaksOff);
+    pair.a.km.requests.supply({ door: "ak", app, destination: other, count: 1, sizeBits: 256 }, breaksOff);
+    pair.a.km.requests.fetch({ door: "ak", app, initiator: other, keyIds: ["k-1"] }, breaksOff);
     await pair.run(10);
     expect(pair.a.recorder.lines.filter(({ level }) => level === "error")).toHaveLength(2);
     expect(pair.a.vault.leases.blocks).toBe(0);

@@ -25,7 +25,7 @@ test("demands that the stock is said to cover can all be carved, in any order an
   const { km } = (await Network.up({ blocks: 0 })).a;
   const idKey = { tag: () => {}, [Symbol.dispose]: () => {} };
   const property = fc.property(fc.array(fc.nat(500), { maxLength: 40 }), fc.array(demand), (rests, demands) => {
-    const stock = new SourceStock(km.context, kmId("km-b"));
+    const stock = new SourceStock(km.context, kmId("km-b"), { acceptance: () => ({ accepted: 0, window: "" }) });
     for (const [serial, steps] of rests.entries()) {
       const block = linkBlock(linkId("ab"), 1, serial);
       const key = new SourceKey({ serial, block, length: BLOCK_BYTES, bornAt: 0 }, idKey);

@@ -127,7 +127,7 @@ describe("key-protocol 3: fetching", () => {
     const all = fetchKeys(network.b.km, "app-b1", "app-a1", idsOf(supplied));
     await network.run(10);
     expect(all.fault?.code).toBe("TOO_MANY_KEYS");
-    const most = network.a.km.sizes.maxKeys(256);
+    const most = network.a.km.requests.sizes.maxKeys(256);
     const many = fetchKeys(network.b.km, "app-b1", "app-a1", idsOf(supplied.slice(0, most)));
     await network.run(10);
     expect(many.keys).toEqual(supplied.slice(0, most));
@@ -198,8 +198,8 @@ describe("what may be asked", () => {
     [{ to: "app-c1" }, "NO_ROUTE"],
   ])("%o is refused with %s, and nothing is consumed", async (wish, code) => {
     const network = await Network.up();
-    const before = network.a.km.status("app-a1" as never, "app-b1" as never).storedKeys;
+    const before = network.a.km.requests.status("app-a1" as never, "app-b1" as never).storedKeys;
     expect(ask(network.a.km, { app: "app-a1", to: "app-b1", ...wish }).fault?.code).toBe(code);
-    expect(network.a.km.status("app-a1" as never, "app-b1" as never).storedKeys).toBe(before);
+    expect(network.a.km.requests.status("app-a1" as never, "app-b1" as never).storedKeys).toBe(before);
   });
 });

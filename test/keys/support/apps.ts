@@ -76,21 +76,26 @@ export interface Wish extends Pick<SupplyRequest, "only" | "rather" | "others"> 
   readonly manner?: Manner;
 }
 
+/** A door, or a key manager behind its own. */
+export type Asking = KeyDoor | { readonly requests: KeyDoor };
+
+const doorOf = (asking: Asking): KeyDoor => ("requests" in asking ? asking.requests : asking);
+
 /** New keys for `app` and `to`. */
-export function ask(door: KeyDoor, { app, to, count = 1, bits = 256, manner = "read", ...kinds }: Wish): Asked {
+export function ask(asking: Asking, { app, to, count = 1, bits = 256, manner = "read", ...kinds }: Wish): Asked {
   const apps = { app: app as AppId, destination: to as AppId };
   const request = { door: "ak", ...apps, count, sizeBits: bits, ...kinds } as const;
-  return asked((answer) => door.supply(request, answer), manner);
+  return asked((answer) => doorOf(asking).supply(request, answer), manner);
 }
 
 /** The keys of these IDs, for `app`; `from` was supplied first. */
 export function fetchKeys(
-  door: KeyDoor,
+  asking: Asking,
   app: string,
   from: string,
   keyIds: readonly string[],
   manner: Manner = "read",
 ): Asked {
   const request = { door: "ak", app: app as AppId, initiator: from as AppId, keyIds } as const;
-  return asked((answer) => door.fetch(request, answer), manner);
+  return asked((answer) => doorOf(asking).fetch(request, answer), manner);
 }

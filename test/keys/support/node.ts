@@ -4,6 +4,7 @@ import type { KmId } from "../../../src/core/ids.ts";
 import type { Pace } from "../../../src/core/pace.ts";
 import type { Clock } from "../../../src/core/ports.ts";
 import type { ApplicationTable } from "../../../src/keys/directory/application-table.ts";
+import type { AppRequests } from "../../../src/keys/manager/app-requests.ts";
 import { KeyManager, type KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import { ModelAudit } from "../../support/model-audit.ts";
@@ -30,6 +31,8 @@ export class TestNode {
   settings: KeyManagerSettings;
   /** What doors would share; the key manager has its own while it is undefined. */
   applications: ApplicationTable | undefined;
+  /** What doors had before it boots; the key manager has its own while it is undefined. */
+  requests: AppRequests | undefined;
   /** For what can wait. */
   pace: Pace = turnPace();
   readonly #clock: Clock;
@@ -84,6 +87,7 @@ export class TestNode {
       meter,
       pace: this.pace,
       ...(this.applications && { applications: this.applications }),
+      ...(this.requests && { requests: this.requests }),
     };
     const km = await KeyManager.open(ports, this.settings, restored);
     const stop = new AbortController();

@@ -10,7 +10,7 @@ import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { ReceivedKey } from "../../../src/keys/fetch/received-keys.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
-import { Peer } from "../../../src/keys/peers/peer.ts";
+import { Peer, type PeerHost } from "../../../src/keys/peers/peer.ts";
 import type { ExtensionEntry } from "../../../src/keys/ports.ts";
 import { SourceKey } from "../../../src/keys/supply/source-key.ts";
 import { stateEntries } from "../../../src/keys/sync/peer-state.ts";
@@ -24,6 +24,17 @@ const PEER = kmId("km-a");
 const LINK = linkId("ab");
 const LENGTH = 4096;
 
+/** No route, no relay. */
+const HOST: PeerHost = {
+  admission: new Admission(new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })), { maxWaiting: 1 }),
+  sources: () => [],
+  obstacle: () => undefined,
+  drought: () => undefined,
+  relayMore: () => {},
+  announceSoon: () => {},
+  statedRate: () => undefined,
+};
+
 interface KeyInventory {
   /** Places of copies, and their runs. */
   readonly copies: readonly (readonly [run: number, sequence: number])[];
@@ -36,11 +47,7 @@ interface KeyInventory {
 
 function neighbourOf({ copies, held, open, givenUp }: KeyInventory): Peer {
   const context = { self: SELF, ages: { nowOn: () => 60_000 } } as Context;
-  const peer = new Peer(
-    context,
-    PEER,
-    new Admission(new Quotas(new ManualClock(), () => ({ bitsPerS: 1, burstBits: 1 })), { maxWaiting: 1 }),
-  );
+  const peer = new Peer(context, { id: PEER, links: [], isServed: true }, HOST);
   const link = new LinkInventory(SELF, { id: LINK, peer: PEER, blockBytes: LENGTH, share: [1, 1], keepBlocks: 9 });
   for (const [run, sequence] of copies) {
     link.enter({ link: LINK, run, sequence, own: false, id: linkBlock(LINK, run, sequence) });

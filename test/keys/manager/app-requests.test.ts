@@ -1,14 +1,15 @@
-// The door before the books are read: it refuses, and hands over who is connected already.
+// What applications ask before the key inventory is read: refused, and who is connected already is handed over.
 
 import { expect, test } from "vitest";
-import { StartupGate } from "../../../src/keys/manager/startup-gate.ts";
+import { keySizes } from "../../../src/keys/common/sizes.ts";
+import { AppRequests } from "../../../src/keys/manager/app-requests.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { ask, fetchKeys } from "../support/apps.ts";
 import { Network } from "../support/network.ts";
 import { askInSession, openSession, SessionApp } from "../support/session-app.ts";
 
 test("refuses everything until the key manager is there", () => {
-  const door = new StartupGate(256, 4096);
+  const door = new AppRequests(keySizes(256, 4096));
   const refused = [
     ask(door, { app: "app-a1", to: "app-a2" }),
     fetchKeys(door, "app-a1", "app-a2", []),
@@ -23,12 +24,12 @@ test("refuses everything until the key manager is there", () => {
 
 test("an application that connected before is reached after, until it leaves", async () => {
   const network = new Network();
-  await network.a.boot();
-  const door = new StartupGate(256, 4096);
+  const door = new AppRequests(keySizes(256, 4096));
   const early = new SessionApp(network.clock, "app-a2").connect(door);
   const left = new SessionApp(network.clock, "app-a3").connect(door);
   left.disconnect();
-  door.open(network.a.km);
+  network.a.requests = door;
+  await network.a.boot();
   const opening = openSession(door, "app-a1", "app-a2");
   const gone = openSession(door, "app-a1", "app-a3");
   await network.run(10);
@@ -44,9 +45,9 @@ test("an application that connected before is reached after, until it leaves", a
 
 test("an application that connects after is reached too", async () => {
   const network = new Network();
+  const door = new AppRequests(keySizes(256, 4096));
+  network.a.requests = door;
   await network.a.boot();
-  const door = new StartupGate(256, 4096);
-  door.open(network.a.km);
   new SessionApp(new ManualClock(), "app-a2").connect(door);
   const opening = openSession(door, "app-a1", "app-a2");
   await network.run(10);
