@@ -14,7 +14,7 @@ is checked, and all of it or nothing is taken. Keys with **yes** in the column *
 answer names them. Requests under way go on. \`qkm check NEW.toml --against NODE.toml\` tells before what a reload would change. Certificates,
 trust anchors and revocation lists are also taken by themselves, within a minute after their files have changed.
 
-This page is made from the schema in \`src/config/schema.ts\`; a test notices when it is stale.
+This page is made from the schema in \`src/config/schema.ts\` and \`src/config/schema/\`; a test notices when it is stale.
 `;
 
 const NOTES: Readonly<Record<string, string>> = {
