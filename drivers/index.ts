@@ -1,24 +1,32 @@
 // The drivers that a configuration may name. Each is loaded when it is opened: most nodes need one of them.
 
-import type { Driver } from "../src/device/driver.ts";
-import type { BoxDriver } from "../src/device/key-box.ts";
+import type { BoxDriver, ModuleDriver, OptionsOf } from "../src/device/driver.ts";
+import { ETSI004 } from "./etsi004/driver.ts";
+import { ETSI014 } from "./etsi014/driver.ts";
+import { HID } from "./hid/driver.ts";
+import { SERIAL } from "./serial/driver.ts";
 
-/** Drivers of modules, by the name that a configuration gives. */
+/** Drivers by the name that a configuration gives; a new one is a line here. */
 export const DRIVERS = {
-  serial: async (options, ports) => (await import("./serial/source.ts")).openSerialKeySource(options, ports),
-  hid: async (options, ports) => (await import("./hid/source.ts")).openHidKeySource(options, ports),
-} as const satisfies Record<string, Driver>;
+  serial: SERIAL,
+  hid: HID,
+  etsi014: ETSI014,
+  etsi004: ETSI004,
+} as const satisfies Readonly<Record<string, ModuleDriver | BoxDriver>>;
 
-/** Drivers of vendor's boxes. */
-export const BOX_DRIVERS = {
-  etsi014: async (options, ports) => (await import("./etsi014/source.ts")).openEtsi014KeyBox(options, ports),
-  etsi004: async (options, ports) => (await import("./etsi004/source.ts")).openEtsi004KeyBox(options, ports),
-} as const satisfies Record<string, BoxDriver>;
+/** The name of a driver in a configuration. */
+export type DriverName = keyof typeof DRIVERS;
 
 /** The names that a configuration may give. */
-export const DRIVER_NAMES: readonly string[] = [...Object.keys(DRIVERS), ...Object.keys(BOX_DRIVERS)];
+export const DRIVER_NAMES = Object.keys(DRIVERS) as readonly DriverName[];
 
-/** The name of a module's driver in a configuration. */
-export type DriverName = keyof typeof DRIVERS;
-/** The name of a box's. */
-export type BoxDriverName = keyof typeof BOX_DRIVERS;
+type Together<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
+  ? All
+  : never;
+type AllOptions = Together<(typeof DRIVERS)[DriverName]["options"]>;
+
+/** What a link may say to any of them. */
+export const LINK_OPTIONS: AllOptions = Object.assign({}, ...Object.values(DRIVERS).map(({ options }) => options));
+
+/** What a link says to its driver: keys as in the file. */
+export type LinkOptions = OptionsOf<AllOptions>;

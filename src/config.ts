@@ -1,9 +1,10 @@
 // A node's configuration: TOML text -> one frozen typed value, or every complaint at once.
 
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
+import type { DriverName, LinkOptions } from "../drivers/index.ts";
 import { type Complain, checkFiles, checkRelations, type Known } from "./config/checks.ts";
 import { lineFinder, type Path } from "./config/lines.ts";
 import { type ConfigMerge, mergeConfig } from "./config/reload.ts";
@@ -177,7 +178,7 @@ export interface SyslogConfig {
 export interface LinkConfig {
   readonly id: LinkId;
   readonly peer: KmId;
-  readonly driver: string;
+  readonly driver: DriverName;
   /** Device path of the module, `usb:VENDOR:PRODUCT:SERIAL`, `tcp:HOST:PORT`, or the URL of a box. */
   readonly port: string;
   readonly blockBytes: number;
@@ -186,23 +187,8 @@ export interface LinkConfig {
   readonly keepBlocks: number;
   /** What a route over it costs. */
   readonly cost: number;
-  /** Bits per second, for lines that have a rate. */
-  readonly baudRate: number | undefined;
-  readonly pairingKeyFile: string | undefined;
-  /** Of a link whose key comes from a vendor's boxes. */
-  readonly box: BoxConfig | undefined;
-}
-
-/** Who this KM is to a vendor's box, and how it speaks. */
-export interface BoxConfig {
-  /** What the boxes call this KM, and the one at the other end. */
-  readonly local: string;
-  readonly remote: string;
-  readonly tls: TlsFiles;
-  readonly serverName: string | undefined;
-  readonly minTls: MinTls;
-  readonly keyBits: number | undefined;
-  readonly wire: "A" | "B";
+  /** What it says to its driver, by the driver's schema. */
+  readonly options: LinkOptions;
 }
 
 /** One of `[[peers]]`: another KM. */
@@ -254,7 +240,7 @@ export class ConfigError extends Error {
  * @throws ConfigError with every complaint, in the order of lines
  */
 export function parseConfig(text: string, file: string, known: Known = {}): NodeConfig {
-  return read(text, file, (config, complain) => checkRelations(config, known, complain)).config;
+  return read(text, file, ({ config }, complain) => checkRelations(config, known, complain)).config;
 }
 
 /** Reads a configuration file and looks at the files that it names. @throws ConfigError with every complaint */
@@ -268,7 +254,7 @@ export interface ReadConfig {
 
 /** The same with what stands in the file. @throws ConfigError with every complaint */
 export function readConfig(path: string, known: Known = {}): ReadConfig {
-  return read(textOf(path), path, (config, complain) => checkAll(config, known, complain));
+  return read(textOf(path), path, (made, complain) => checkAll(made, known, complain));
 }
 
 /** What runs after a reload of a file that says `next`, and what it changes. @throws ConfigError when it does not fit together */
@@ -277,7 +263,9 @@ export function reloaded(path: string, running: Written, next: Written, known: K
   const lineOf = lineFinder(textOf(path));
   const complaints: Complaint[] = [];
   const config = configOf(merge.written, resolve(path));
-  checkAll(config, known, (at, sentence) => complaints.push({ line: lineOf(at), key: written(at), sentence }));
+  checkAll({ config, written: merge.written }, known, (at, sentence) =>
+    complaints.push({ line: lineOf(at), key: keyOf(at), sentence }),
+  );
   if (complaints.length === 0) return { ...merge, config: deepFreeze(config) };
   // The file itself is right: what is not taken before the next start is in the way of what would be.
   const rest = merge.changes.filter(({ isTaken }) => !isTaken).map(({ key }) => key);
@@ -288,9 +276,9 @@ export function reloaded(path: string, running: Written, next: Written, known: K
   ]);
 }
 
-function checkAll(config: NodeConfig, known: Known, complain: Complain): void {
+function checkAll({ config, written }: ReadConfig, known: Known, complain: Complain): void {
   checkRelations(config, known, complain);
-  checkFiles(config, complain);
+  checkFiles(written, dirname(config.file), complain);
   for (const { table, key, sentence } of known.materials?.(config) ?? []) complain([table, key], sentence);
 }
 
@@ -303,11 +291,11 @@ function textOf(path: string): string {
   }
 }
 
-function read(text: string, file: string, check: (config: NodeConfig, complain: Complain) => void): ReadConfig {
+function read(text: string, file: string, check: (made: ReadConfig, complain: Complain) => void): ReadConfig {
   const lineOf = lineFinder(text);
   const complaints: Complaint[] = [];
   const complain = (path: Path, sentence: string) =>
-    complaints.push({ line: lineOf(path), key: written(path), sentence });
+    complaints.push({ line: lineOf(path), key: keyOf(path), sentence });
 
   const toml = tomlOf(text, file);
   const { issues = [] } = v.safeParse(SCHEMA, toml);
@@ -316,7 +304,7 @@ function read(text: string, file: string, check: (config: NodeConfig, complain: 
   if (rest.success) {
     const doubtful = new Set(issues.filter((issue) => !isUnknownName(issue)).map((issue) => pathOf(issue)[0]));
     const config = configOf(rest.output, resolve(file));
-    check(config, (path, sentence) => {
+    check({ config, written: rest.output }, (path, sentence) => {
       if (!doubtful.has(path[0])) complain(path, sentence);
     });
     if (complaints.length === 0) return { config: deepFreeze(config), written: rest.output };
@@ -357,7 +345,7 @@ type Issue = v.InferIssue<typeof SCHEMA>;
 const pathOf = (issue: Issue): Path =>
   (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
 
-const written = (path: Path): string =>
+const keyOf = (path: Path): string =>
   path.map((part, at) => (typeof part === "number" ? `[${part}]` : at === 0 ? part : `.${part}`)).join("");
 
 const isUnknownName = (issue: Issue): boolean => issue.type === "strict_object" && issue.expected === "never";

@@ -5,7 +5,6 @@
 import { readFileSync } from "node:fs";
 import type { Board } from "../boards/board.ts";
 import { BOARDS } from "../boards/index.ts";
-import { DRIVER_NAMES } from "../drivers/index.ts";
 import { openLinuxIndicators } from "../drivers/indicators/linux.ts";
 import { openSystemd } from "../drivers/systemd/notify.ts";
 import { openLinuxWatchdog } from "../drivers/watchdog/linux.ts";
@@ -88,7 +87,7 @@ async function syslogOf({ node, syslog }: NodeConfig, ports: Omit<SyslogPorts, "
 async function main(): Promise<void> {
   const [, , file] = process.argv;
   if (file === undefined) throw new Error("usage: main.ts NODE.toml");
-  const known = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES, materials: materialComplaints };
+  const known = { boards: Object.keys(BOARDS), materials: materialComplaints };
   const live = new LiveConfig(file, known);
   const config = live.current;
   using logFile = openLogFile(2);

@@ -4,7 +4,7 @@
 
 import { Fault } from "../../src/core/fault.ts";
 import type { Secret } from "../../src/core/memory/secret.ts";
-import type { BlockOffer, BoxDriver, BoxOptions, BoxPorts, KeyBox } from "../../src/device/key-box.ts";
+import type { BlockOffer, BoxOptions, BoxPorts, KeyBox, OpenBox } from "../../src/device/key-box.ts";
 import type { SourceStatus } from "../../src/device/key-source.ts";
 import {
   closeRequest,
@@ -41,7 +41,7 @@ interface BlockPlace {
 }
 
 /** Resolves at once. */
-export const openEtsi004KeyBox: BoxDriver = async (options, ports) => new Etsi004Box(options, ports);
+export const openEtsi004KeyBox: OpenBox = async (options, ports) => new Etsi004Box(options, ports);
 
 class Etsi004Box implements KeyBox {
   readonly #options: BoxOptions;

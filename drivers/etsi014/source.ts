@@ -4,7 +4,7 @@
 import type { Fault } from "../../src/core/fault.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { Secret } from "../../src/core/memory/secret.ts";
-import type { BlockOffer, BoxDriver, BoxOptions, BoxPorts, KeyBox } from "../../src/device/key-box.ts";
+import type { BlockOffer, BoxOptions, BoxPorts, KeyBox, OpenBox } from "../../src/device/key-box.ts";
 import type { SourceStatus } from "../../src/device/key-source.ts";
 import { BoxFault } from "../common/box-tls.ts";
 import { BoxWork } from "../common/box-work.ts";
@@ -24,7 +24,7 @@ interface BlockPlan {
 }
 
 /** Resolves at once. */
-export const openEtsi014KeyBox: BoxDriver = async (options, ports) => new Etsi014Box(options, ports);
+export const openEtsi014KeyBox: OpenBox = async (options, ports) => new Etsi014Box(options, ports);
 
 class Etsi014Box implements KeyBox {
   readonly #options: BoxOptions;

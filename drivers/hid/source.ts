@@ -1,7 +1,7 @@
 // The `hid` driver: a module on USB HID, found by its ids or at a path, opened again whenever it went away.
 
 import { isUsbPort, onlyOne, PortError, parseUsbPort, USB_PORT_FORM } from "../../src/core/places/usb-port.ts";
-import type { Driver } from "../../src/device/driver.ts";
+import type { OpenSource } from "../../src/device/driver.ts";
 import { REPORT_USAGE_PAGE, REPORTS } from "../../src/kq/framing/reports.ts";
 import { Host } from "../../src/kq/host/host.ts";
 import { KeptHost } from "../../src/kq/host/reopen.ts";
@@ -11,7 +11,7 @@ import { nodeHid } from "./node-hid.ts";
 
 /** The driver on a HID library. */
 export const hidDriver =
-  (edge: HidEdge): Driver =>
+  (edge: HidEdge): OpenSource =>
   async (options, ports) => {
     const { link, port } = options;
     const open = () => openLine(edge, port);
@@ -19,7 +19,7 @@ export const hidDriver =
   };
 
 /** Resolves at once; `status().line` is `up` when a module has answered. */
-export const openHidKeySource: Driver = hidDriver(nodeHid);
+export const openHidKeySource: OpenSource = hidDriver(nodeHid);
 
 async function openLine(edge: HidEdge, port: string): Promise<HidLine> {
   const path = await hidPath(edge, port);

@@ -2,7 +2,7 @@
 // line on (ser2net); opened again whenever it went away.
 
 import { parseNetworkPort } from "../../src/core/places/network-port.ts";
-import type { Driver } from "../../src/device/driver.ts";
+import type { OpenSource } from "../../src/device/driver.ts";
 import { Host } from "../../src/kq/host/host.ts";
 import { KeptHost, type OpenLine } from "../../src/kq/host/reopen.ts";
 import { serialPath } from "./find.ts";
@@ -13,7 +13,7 @@ import { NetworkLine } from "./network-line.ts";
 const BAUD_RATE = 921_600;
 
 /** Resolves at once; `status().line` is `up` when a module has answered. */
-export const openSerialKeySource: Driver = async (options, ports) => {
+export const openSerialKeySource: OpenSource = async (options, ports) => {
   const { link, port, baudRate = BAUD_RATE } = options;
   const network = parseNetworkPort(port);
   const open = async (): Promise<OpenLine> =>

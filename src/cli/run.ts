@@ -5,7 +5,6 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { BOARDS } from "../../boards/index.ts";
-import { DRIVER_NAMES } from "../../drivers/index.ts";
 import type { Known } from "../config/checks.ts";
 import type { ConfigMerge } from "../config/reload.ts";
 import type { Written } from "../config/schema.ts";
@@ -13,7 +12,7 @@ import { loadConfig, type NodeConfig, type ReadConfig, readConfig, reloaded } fr
 import { CommandError, EXIT } from "./common/exit.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
-const KNOWN = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES };
+const KNOWN = { boards: Object.keys(BOARDS) };
 
 /** A node's configuration. @throws ConfigError with every complaint */
 export const openConfig = (path: string, more: Pick<Known, "materials"> = {}): NodeConfig =>

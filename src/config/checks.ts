@@ -1,13 +1,16 @@
 // What the parts of a configuration must be to one another, and to the files that they name.
 
 import { existsSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import type { NodeConfig } from "../config.ts";
 import { markOf, uriOfApp } from "../core/certificate-names.ts";
 import { Topology } from "../core/topology/topology.ts";
 import { checkEtsi020 } from "./etsi020.ts";
 import type { Path } from "./lines.ts";
 import { once } from "./once.ts";
+import { filesOf } from "./paths.ts";
 import { checkPorts } from "./ports.ts";
+import { SCHEMA, type Written } from "./schema.ts";
 import { checkSkip } from "./skip.ts";
 
 /** Reported of each thing that is wrong, and where. */
@@ -16,7 +19,6 @@ export type Complain = (path: Path, sentence: string) => void;
 /** Names that exist in this build; a kind left out is not checked. */
 export interface Known {
   readonly boards?: readonly string[];
-  readonly drivers?: readonly string[];
   /** Looks into the certificates, keys and lists that are named; without it they have only to be there. */
   readonly materials?: (config: NodeConfig) => readonly Material[];
 }
@@ -38,7 +40,7 @@ export function checkRelations(config: NodeConfig, known: Known, complain: Compl
   checkTls(config, complain);
   checkRevocation(config, complain);
   checkSupply(config, complain);
-  checkLinks(config, known, complain);
+  checkLinks(config, complain);
   checkPorts(config, complain);
   checkPeersAndApps(config, complain);
   checkCertificates(config, complain);
@@ -128,15 +130,12 @@ function checkSupply({ supply }: NodeConfig, complain: Complain): void {
   }
 }
 
-function checkLinks({ links, peers }: NodeConfig, known: Known, complain: Complain): void {
+function checkLinks({ links, peers }: NodeConfig, complain: Complain): void {
   const ids = once("a link", complain);
   for (const [at, link] of links.entries()) {
     ids(link.id, ["links", at, "id"]);
     if (!peers.some((peer) => peer.id === link.peer)) {
       complain(["links", at, "peer"], `"${link.peer}" is not one of [[peers]]`);
-    }
-    if (known.drivers && !known.drivers.includes(link.driver)) {
-      complain(["links", at, "driver"], `there is no driver "${link.driver}"; there is ${known.drivers.join(", ")}`);
     }
   }
 }
@@ -217,66 +216,21 @@ function checkFetchApps({ node, peers, apps }: NodeConfig, complain: Complain): 
   }
 }
 
-/** The files named must be there, and those with secrets not open to others. */
-export function checkFiles(config: NodeConfig, complain: Complain): void {
-  const { token, links } = config;
-  file(token.module, ["token", "module"], complain);
-  secretFile(token.pinFile, ["token", "pin_file"], complain);
-  if (token.softhsmConf !== undefined) file(token.softhsmConf, ["token", "softhsm_conf"], complain);
-  for (const table of [
-    "ak",
-    "etsi014",
-    "kx",
-    "monitoring",
-    "controller",
-    "etsi015",
-    "skip",
-    "etsi004",
-    "etsi020",
-    "cluster",
-  ] as const) {
-    const tls = config[table]?.tls;
-    if (tls === undefined) continue;
-    const { certificate, key, trust } = tls;
-    for (const [at, path] of ("crl" in tls ? tls.crl : []).entries()) file(path, [table, "crl", at], complain);
-    file(certificate, [table, "certificate"], complain);
-    secretFile(key, [table, "key"], complain);
-    file(trust, [table, "trust"], complain);
-  }
-  checkSyslogFiles(config, complain);
-  const { tls: client } = config.etsi020Client ?? {};
-  if (client !== undefined) {
-    file(client.certificate, ["etsi020", "client_certificate"], complain);
-    secretFile(client.key, ["etsi020", "client_key"], complain);
-    file(client.trust, ["etsi020", "server_trust"], complain);
-  }
-  for (const [at, { keyFile }] of (config.skip?.psk ?? []).entries()) {
-    secretFile(keyFile, ["skip", "psk", at, "key_file"], complain);
-  }
-  for (const [at, { pairingKeyFile, box }] of links.entries()) {
-    if (pairingKeyFile !== undefined) secretFile(pairingKeyFile, ["links", at, "pairing_key_file"], complain);
-    if (box === undefined) continue;
-    file(box.tls.certificate, ["links", at, "box", "certificate"], complain);
-    secretFile(box.tls.key, ["links", at, "box", "key"], complain);
-    file(box.tls.trust, ["links", at, "box", "trust"], complain);
+/** The files named must be there, and those with secrets not open to others. Paths are relative to `dir`. */
+export function checkFiles(written: Written, dir: string, complain: Complain): void {
+  for (const { path, file, isSecret } of filesOf(SCHEMA, written)) {
+    if (isSecret) secretFile(resolve(dir, file), path, complain);
+    else isThere(resolve(dir, file), path, complain);
   }
 }
 
-function checkSyslogFiles({ syslog }: NodeConfig, complain: Complain): void {
-  if (syslog === undefined) return;
-  const { trust, certificate, key } = syslog;
-  file(trust, ["syslog", "trust"], complain);
-  if (certificate !== undefined) file(certificate, ["syslog", "certificate"], complain);
-  if (key !== undefined) secretFile(key, ["syslog", "key"], complain);
-}
-
-function file(path: string, where: Path, complain: Complain): boolean {
+function isThere(path: string, where: Path, complain: Complain): boolean {
   if (existsSync(path)) return true;
   complain(where, `there is no file ${path}`);
   return false;
 }
 
 function secretFile(path: string, where: Path, complain: Complain): void {
-  if (!file(path, where, complain)) return;
+  if (!isThere(path, where, complain)) return;
   if ((statSync(path).mode & 0o007) !== 0) complain(where, `${path} is open to every user; run: chmod 600 '${path}'`);
 }

@@ -1,13 +1,15 @@
 // What was written in the file, as the values that the node works with: paths absolute, times in milliseconds.
 
 import { dirname, resolve } from "node:path";
+import { LINK_OPTIONS, type LinkOptions } from "../../drivers/index.ts";
 import type { DoorConfig, DoorTlsFiles, NodeConfig, TlsFiles } from "../config.ts";
 import type { CertificateName } from "../core/certificate-names.ts";
 import { appId, kmId, linkId } from "../core/ids.ts";
-import { isBoxPort } from "../core/places/box-port.ts";
+import { isUrlPort } from "../core/places/box-port.ts";
 import { isNetworkPort } from "../core/places/network-port.ts";
 import { isUsbPort } from "../core/places/usb-port.ts";
 import type { TopologyLink } from "../core/topology/topology.ts";
+import { mapFiles } from "./paths.ts";
 import type { Written } from "./schema.ts";
 
 /** @throws Fault when an ID is none, which the schema excludes */
@@ -114,27 +116,7 @@ export function configOf(from: Written, file: string): NodeConfig {
       maxBytes: from.syslog.max_bytes,
     },
     sessions: sessionsOf(from.sessions),
-    links: from.links.map((link) => ({
-      id: linkId(link.id),
-      peer: kmId(link.peer),
-      driver: link.driver,
-      port: isNoPath(link.port) ? link.port : at(link.port),
-      blockBytes: link.block_bytes,
-      share: link.share,
-      keepBlocks: link.keep_blocks,
-      cost: link.cost,
-      baudRate: link.baud_rate,
-      pairingKeyFile: maybe(link.pairing_key_file),
-      box: link.box && {
-        local: link.box.local ?? node.id,
-        remote: link.box.remote,
-        tls: tls(link.box),
-        serverName: link.box.server_name,
-        minTls: link.box.min_tls,
-        keyBits: link.box.key_bits,
-        wire: link.box.wire,
-      },
-    })),
+    links: from.links.map((link) => linkOf(link, at)),
     topology: topologyOf(from),
     peers: from.peers.map(({ id, address, further_addresses, dialect, fetch_apps, paths }) => ({
       id: kmId(id),
@@ -154,7 +136,24 @@ export function configOf(from: Written, file: string): NodeConfig {
   };
 }
 
-const isNoPath = (port: string): boolean => isUsbPort(port) || isNetworkPort(port) || isBoxPort(port);
+const isNoPath = (port: string): boolean => isUsbPort(port) || isNetworkPort(port) || isUrlPort(port);
+
+function linkOf(
+  { id, peer, driver, port, block_bytes, share, keep_blocks, cost, ...options }: Written["links"][number],
+  at: (path: string) => string,
+): NodeConfig["links"][number] {
+  return {
+    id: linkId(id),
+    peer: kmId(peer),
+    driver,
+    port: isNoPath(port) ? port : at(port),
+    blockBytes: block_bytes,
+    share,
+    keepBlocks: keep_blocks,
+    cost,
+    options: mapFiles({ entries: LINK_OPTIONS }, options, ({ file }) => at(file)) as LinkOptions,
+  };
+}
 
 /** What one entry says, whether that is one thing or, wrongly, more. */
 function certificateName({ uri, dns, cn, issuer, sha256 }: WrittenCertificate): readonly CertificateName[] {

@@ -71,4 +71,4 @@ export interface BoxPorts {
 }
 
 /** Opens a box; resolves even while it cannot be reached. */
-export type BoxDriver = (options: BoxOptions, ports: BoxPorts) => Promise<KeyBox>;
+export type OpenBox = (options: BoxOptions, ports: BoxPorts) => Promise<KeyBox>;

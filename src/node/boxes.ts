@@ -1,9 +1,8 @@
 // Links whose key comes from a vendor's boxes: the driver, and what agrees with the KM at the other end. Loaded by who has one.
 
-import { BOX_DRIVERS, type BoxDriverName } from "../../drivers/index.ts";
-import type { BoxConfig, LinkConfig } from "../config.ts";
-import { parseBoxPort } from "../core/places/box-port.ts";
+import type { LinkConfig } from "../config.ts";
 import type { Clock, Log } from "../core/ports.ts";
+import type { BoxDriver } from "../device/driver.ts";
 import type { KeySource } from "../device/key-source.ts";
 import type { BlockFeed } from "../keys/links/intake.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
@@ -26,17 +25,18 @@ interface OpenBox {
 }
 
 /** Opens the box of a link; its blocks come when the KM at the other end has them too. @throws Error */
-export async function openBox(link: LinkConfig, box: BoxConfig, given: BoxParts): Promise<OpenBox> {
+export async function openBox(link: LinkConfig, driver: BoxDriver, given: BoxParts): Promise<OpenBox> {
   const { keys, vault, parts, clock, log } = given;
   const book = keys.links.get(link.id);
-  const where = parseBoxPort(link.port);
-  if (book === undefined || where === undefined) throw new Error(`the key manager has no link ${link.id}`);
+  if (book === undefined) throw new Error(`the key manager has no link ${link.id}`);
   const { BlockExchange } = await import("../keys/sources/block-exchange.ts");
   const pool = vault.vault.pool(INTAKE_SLOTS, link.blockBytes);
-  const opened = await BOX_DRIVERS[link.driver as BoxDriverName](
-    { ...box, link: link.id, host: where.host, port: where.port, blockBytes: link.blockBytes },
-    { clock, log, memory: (bytes) => vault.lockedRegion(bytes) },
-  );
+  const { id, port, blockBytes, options } = link;
+  const opened = await driver.open({ link: id, self: keys.context.self, port, blockBytes }, options, {
+    clock,
+    log,
+    memory: (bytes) => vault.lockedRegion(bytes),
+  });
   const feed = parts.use(keys.openExchange(book, (host) => new BlockExchange(host, opened, pool)));
   return { feed, source: opened };
 }

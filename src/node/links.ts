@@ -1,10 +1,11 @@
 // The modules of a node's links: opened at the start, and opened and closed as links come and go with the configuration.
 
 import { readFileSync } from "node:fs";
-import { DRIVERS, type DriverName } from "../../drivers/index.ts";
+import { DRIVERS } from "../../drivers/index.ts";
 import type { LinkConfig, NodeConfig } from "../config.ts";
 import { asFault } from "../core/fault.ts";
 import type { Clock, Log, Meter, Random } from "../core/ports.ts";
+import type { ModuleDriver } from "../device/driver.ts";
 import type { KeySource } from "../device/key-source.ts";
 import type { BlockFeed } from "../keys/links/intake.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
@@ -80,18 +81,24 @@ export class NodeLinks implements AsyncDisposable {
   async #opened(link: LinkConfig): Promise<OpenLink> {
     await this.#closing.get(link.id);
     await using parts = new AsyncDisposableStack();
-    const opened = await (link.box ? openBox(link, link.box, { ...this.#ports, parts }) : this.#module(link, parts));
+    const driver = DRIVERS[link.driver];
+    const opened = await (driver.kind === "box"
+      ? openBox(link, driver, { ...this.#ports, parts })
+      : this.#module(link, driver, parts));
     return { link, ...opened, parts: parts.move(), end: new AbortController(), taking: Promise.resolve() };
   }
 
-  async #module(link: LinkConfig, parts: AsyncDisposableStack): Promise<Pick<OpenLink, "feed" | "source">> {
+  async #module(
+    link: LinkConfig,
+    driver: ModuleDriver,
+    parts: AsyncDisposableStack,
+  ): Promise<Pick<OpenLink, "feed" | "source">> {
     const { clock, random, log, meter } = this.#ports;
-    const { id, pairingKeyFile, driver } = link;
-    const pairingKey =
-      pairingKeyFile === undefined ? undefined : parts.use(parsePairingKey(readFileSync(pairingKeyFile)));
-    const open = DRIVERS[driver as DriverName];
-    const pool = this.#pool(link);
-    const source = parts.use(await open({ ...link, link: id, pairingKey }, { pool, clock, random, log, meter }));
+    const { id, port, blockBytes, options } = link;
+    const { pairing_key_file: keyFile } = options;
+    const pairingKey = keyFile === undefined ? undefined : parts.use(parsePairingKey(readFileSync(keyFile)));
+    const ports = { pool: this.#pool(link), clock, random, log, meter };
+    const source = parts.use(await driver.open({ link: id, port, blockBytes, pairingKey }, options, ports));
     return { feed: source, source };
   }
 

@@ -1,6 +1,7 @@
 // Ports of modules in the configuration: paths, USB ids, and what is wrong with them.
 
 import { expect, test } from "vitest";
+import { DRIVER_NAMES, DRIVERS, LINK_OPTIONS } from "../../drivers/index.ts";
 import { ConfigError, parseConfig } from "../../src/config.ts";
 
 const FILE = "/etc/qkm/node.toml";
@@ -37,7 +38,7 @@ const OTHER = 'port = "/dev/ttyUSB7"';
 
 function complaints(ab: string, ad = OTHER): string[] {
   try {
-    parseConfig(node(ab, ad), FILE, { drivers: ["serial", "hid"] });
+    parseConfig(node(ab, ad), FILE);
     return [];
   } catch (thrown) {
     if (!(thrown instanceof ConfigError)) throw thrown;
@@ -84,7 +85,7 @@ test.each([
   [
     "a rate for HID",
     'driver = "hid"\nport = "usb:1209:7a1b"\nbaud_rate = 9600',
-    "links[0].baud_rate: a HID device has no rate",
+    'links[0].baud_rate: belongs to driver = "serial": remove it',
   ],
   [
     "a line over a network without a pairing key",
@@ -99,10 +100,27 @@ test.each([
   [
     "an unknown driver",
     'driver = "fax"\nport = "x"',
-    'links[0].driver: there is no driver "fax"; there is serial, hid',
+    'links[0].driver: there is no driver "fax"; there is serial, hid, etsi014, etsi004',
   ],
 ])("%s is one complaint", (_what, written, sentence) => {
   expect(complaints(written)).toEqual([expect.stringContaining(sentence)]);
+});
+
+const VALUES: Readonly<Record<string, string>> = {
+  baud_rate: "baud_rate = 9600",
+  pairing_key_file: 'pairing_key_file = "p"',
+  box: 'box = { remote = "r", certificate = "c", key = "k", trust = "t" }',
+};
+const FOREIGN = DRIVER_NAMES.flatMap((driver) =>
+  Object.keys(LINK_OPTIONS)
+    .filter((key) => !Object.hasOwn(DRIVERS[driver].options, key))
+    .map((key) => [key, driver] as const),
+);
+
+test.each(FOREIGN)("%s, an option of other drivers, is a complaint where the driver is %s", (key, driver) => {
+  expect(complaints(`driver = "${driver}"\nport = "x"\n${VALUES[key]}`)).toContainEqual(
+    expect.stringContaining(`links[0].${key}: belongs to driver = "`),
+  );
 });
 
 test.each([

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { parse, stringify, TomlError } from "smol-toml";
 import type { Board } from "../../../boards/board.ts";
 import { BOARDS } from "../../../boards/index.ts";
-import { DRIVER_NAMES } from "../../../drivers/index.ts";
 import { lineFinder } from "../../config/lines.ts";
 import { ConfigError, loadConfig, type NodeConfig, parseConfig } from "../../config.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
@@ -17,7 +16,7 @@ import type { Medium } from "./medium.ts";
 import { type AppliancePlaces, ON_MEDIUM } from "./places.ts";
 import type { Screen } from "./screen.ts";
 
-const KNOWN = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES };
+const KNOWN = { boards: Object.keys(BOARDS) };
 /** On an appliance, where nothing that is on the disk can be mistaken for it. */
 const CONTROL_SOCKET = "/run/qkm/control.sock";
 const ANYWHERE = "0.0.0.0";

@@ -89,7 +89,8 @@ export async function provisionSource(
 async function portOf(source: Source, link: LinkConfig, wanted: number): Promise<string | undefined> {
   const scheme = SOURCES[source];
   if (scheme === undefined) return undefined;
-  const place = link.box === undefined ? endpointText(HOST, await freePort(wanted, HOST)) : link.port.split("://")[1];
+  const place =
+    link.options.box === undefined ? endpointText(HOST, await freePort(wanted, HOST)) : link.port.split("://")[1];
   return `${scheme}://${place}`;
 }
 

@@ -4,7 +4,6 @@ import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BOARDS } from "../../../boards/index.ts";
-import { DRIVER_NAMES } from "../../../drivers/index.ts";
 import { type Endpoint, type LinkConfig, loadConfig, type NodeConfig } from "../../config.ts";
 import type { KmReport } from "../../control/status.ts";
 import { type KeyCounts, keyCounts, statusOf } from "../common/control.ts";
@@ -121,7 +120,7 @@ export class RunningNetwork implements AsyncDisposable {
   static async start(options: UpOptions, ownership: Ownership): Promise<RunningNetwork> {
     const places = networkPlaces(options.dir);
     rmSync(places.network, { force: true });
-    const known = { boards: Object.keys(BOARDS), drivers: DRIVER_NAMES };
+    const known = { boards: Object.keys(BOARDS) };
     const configs = stationsOf(options.members).map(({ name }) =>
       loadConfig(nodePlaces(places.node(name)).config, known),
     );
@@ -281,7 +280,7 @@ function linkPlan(options: UpOptions, plan: LinkPlan, configs: readonly NodeConf
   const { id } = plan;
   const at = (km: string) => configs.find(({ node }) => node.id === km)?.links.find((one) => one.id === id);
   const [a, b] = [at(plan.kms[0]), at(plan.kms[1])];
-  const special = a?.box && b?.box ? boxArgs(options, a, b) : moduleArgs(options, plan, a);
+  const special = a?.options.box && b?.options.box ? boxArgs(options, a, b) : moduleArgs(options, plan, a);
   const [command = "", ...further] = special;
   // What the command line says of modules counts more.
   const args = [QKM, command, "--link", id, "--rate-bits-per-s", String(options.rateBitsPerS), ...further];
@@ -291,14 +290,14 @@ function linkPlan(options: UpOptions, plan: LinkPlan, configs: readonly NodeConf
 function moduleArgs({ dir, moduleOptions }: UpOptions, { id, kms: [a, b] }: LinkPlan, link: LinkConfig | undefined) {
   const places = networkPlaces(dir);
   const paths = ["--a", places.module(id, a), "--b", places.module(id, b), "--run-file", places.runFile(id)];
-  const key = link?.pairingKeyFile === undefined ? [] : ["--pairing-key-file", link.pairingKeyFile];
+  const key = link?.options.pairing_key_file === undefined ? [] : ["--pairing-key-file", link.options.pairing_key_file];
   const size = link === undefined ? [] : ["--block-bytes", String(link.blockBytes)];
   return ["module", ...paths, ...key, ...size, ...moduleOptions];
 }
 
 function boxArgs({ dir }: UpOptions, a: LinkConfig, b: LinkConfig) {
   const place = ({ port }: LinkConfig): string => port.split("://")[1] ?? port;
-  const names = ["--sae-a", a.box?.local ?? "", "--sae-b", b.box?.local ?? ""];
+  const names = ["--sae-a", a.options.box?.local ?? "", "--sae-b", b.options.box?.local ?? ""];
   const papers = ["--papers", networkPlaces(dir).boxes(a.id)];
   return ["boxes", "--kind", a.driver, "--a", place(a), "--b", place(b), ...papers, ...names];
 }

@@ -4,15 +4,15 @@ import * as v from "valibot";
 import { LIMITS } from "../../core/limits.ts";
 import { GROUP_NAMES, SUITES_1_2, SUITES_1_3 } from "../../core/tls-choices.ts";
 import { certificate } from "./certificate.ts";
-import { choice, choices, endpoint, flag, httpsUrl, id, integer, text } from "./fields.ts";
+import { choice, choices, endpoint, file, flag, httpsUrl, id, integer, secretFile, text } from "./fields.ts";
 
 const tls = {
-  certificate: text("this KM's certificate (PEM)"),
-  key: text("its private key (PEM), not readable by others"),
-  trust: text("the CA whose certificates are let in (PEM)"),
+  certificate: file("this KM's certificate (PEM)"),
+  key: secretFile("its private key (PEM), not readable by others"),
+  trust: file("the CA whose certificates are let in (PEM)"),
   crl: v.optional(
     v.pipe(
-      v.array(text(""), 'must be a list of files, for example ["apps.crl.pem"]'),
+      v.array(file(""), 'must be a list of files, for example ["apps.crl.pem"]'),
       v.description("revocation lists of the authorities in `trust` (PEM)"),
     ),
     [],
@@ -79,7 +79,7 @@ export const DOOR_TABLES = {
               v.maxLength(128, "must have at most 128 characters"),
             ),
             app: id("the application at home here that it is"),
-            key_file: text("file with its key, 32 to 128 hexadecimal digits, not readable by others"),
+            key_file: secretFile("file with its key, 32 to 128 hexadecimal digits, not readable by others"),
           }),
           "must be written as [[skip.psk]]",
         ),
@@ -98,11 +98,11 @@ export const DOOR_TABLES = {
       listen: endpoint("where key managers of other networks connect (ETSI GS QKD 020, HTTPS)"),
       ...door13,
       client_certificate: v.optional(
-        text("this KM's certificate where it connects to other networks (PEM); `certificate` when left out"),
+        file("this KM's certificate where it connects to other networks (PEM); `certificate` when left out"),
       ),
-      client_key: v.optional(text("its private key (PEM), not readable by others")),
+      client_key: v.optional(secretFile("its private key (PEM), not readable by others")),
       server_trust: v.optional(
-        text("the CA of the key managers to which this KM connects (PEM); `trust` when left out"),
+        file("the CA of the key managers to which this KM connects (PEM); `trust` when left out"),
       ),
       callback_url: v.optional(
         httpsUrl("this door as other networks reach it, such as `https://kme.example:8020`; `listen` when left out"),

@@ -9,6 +9,12 @@ const ENDPOINT = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/;
 export const text = (meaning: string) =>
   v.pipe(v.string("must be text in quotes"), v.minLength(1, "must not be empty"), v.description(meaning));
 
+/** A file that must be there; relative to the configuration's folder. */
+export const file = (meaning: string) => v.pipe(text(meaning), v.metadata({ file: "any" }));
+
+/** The same, not open to other users. */
+export const secretFile = (meaning: string) => v.pipe(text(meaning), v.metadata({ file: "secret" }));
+
 /** The ID of a KM, link or application. */
 export const id = (meaning: string) =>
   v.pipe(

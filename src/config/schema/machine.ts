@@ -1,7 +1,7 @@
 // The tables of the machine that a KM runs on: itself, token, memory, watchdog, the cluster it is part of, its records.
 
 import * as v from "valibot";
-import { choice, endpoint, endpoints, flag, id, integer, powerOfTwo, text } from "./fields.ts";
+import { choice, endpoint, endpoints, file, flag, id, integer, powerOfTwo, secretFile, text } from "./fields.ts";
 
 /** The machine by itself. */
 export const MACHINE_TABLES = {
@@ -14,10 +14,10 @@ export const MACHINE_TABLES = {
     log_level: v.optional(choice(["debug", "info", "warn", "error"], "the least that is logged"), "info"),
   }),
   token: v.strictObject({
-    module: text("PKCS#11 library of the security module"),
+    module: file("PKCS#11 library of the security module"),
     label: text("label of the token"),
-    pin_file: v.optional(text("file with the user PIN, not readable by others"), "pin"),
-    softhsm_conf: v.optional(text("SoftHSM's configuration file; leave it out for other tokens")),
+    pin_file: v.optional(secretFile("file with the user PIN, not readable by others"), "pin"),
+    softhsm_conf: v.optional(file("SoftHSM's configuration file; leave it out for other tokens")),
     parameters: v.optional(text("what the library is given when it starts, for NSS; leave it out for other tokens")),
     seal: v.optional(
       choice(
@@ -52,9 +52,9 @@ export const CLUSTER = v.optional(
   v.strictObject({
     member: id("which of the machines that are this KM this one is"),
     endpoints: v.pipe(endpoints("where the voters of etcd listen"), v.minLength(1, "must name at least one")),
-    certificate: text("this member's certificate for etcd (PEM)"),
-    key: text("its private key (PEM), not readable by others"),
-    trust: text("the CA that signs etcd's certificates (PEM)"),
+    certificate: file("this member's certificate for etcd (PEM)"),
+    key: secretFile("its private key (PEM), not readable by others"),
+    trust: file("the CA that signs etcd's certificates (PEM)"),
     lease_s: v.optional(integer(2, 600, "how long an active member may be silent before another takes over"), 3),
   }),
 );
@@ -80,9 +80,9 @@ export const AUDIT = v.optional(
 export const SYSLOG = v.optional(
   v.strictObject({
     server: endpoint("the syslog server (RFC 5424 over TLS, RFC 5425; its usual port is 6514)"),
-    trust: text("the CA that signed the server's certificate (PEM)"),
-    certificate: v.optional(text("certificate that this KM shows to the server, if it wants one (PEM)")),
-    key: v.optional(text("its private key (PEM), not readable by others")),
+    trust: file("the CA that signed the server's certificate (PEM)"),
+    certificate: v.optional(file("certificate that this KM shows to the server, if it wants one (PEM)")),
+    key: v.optional(secretFile("its private key (PEM), not readable by others")),
     dir: v.optional(text("folder for what waits for the server"), "syslog"),
     max_bytes: v.optional(integer(1 << 20, 2 ** 40, "most that waits on disk; then the oldest is lost"), 64 << 20),
   }),

@@ -1,8 +1,9 @@
 // The lists of what the network has: links of this node, links of others, peers, applications.
 
 import * as v from "valibot";
+import { DRIVER_NAMES, LINK_OPTIONS } from "../../../drivers/index.ts";
 import { certificate } from "./certificate.ts";
-import { choice, endpoint, endpoints, id, integer, powerOfTwo, text, wholeBytes } from "./fields.ts";
+import { choice, endpoint, endpoints, id, integer, powerOfTwo, text } from "./fields.ts";
 import { quota } from "./policy.ts";
 
 const cost = v.optional(
@@ -13,25 +14,11 @@ const cost = v.optional(
 const MOST_LINKS = 10_000;
 const MOST_PATHS = 8;
 
-/** Who a KM is to a vendor's box. */
-const box = v.strictObject({
-  remote: text("what the vendor's boxes call the KM at the other end: its SAE ID; for `etsi004` its URI"),
-  local: v.optional(text("what they call this KM; `id` of `[node]` when left out")),
-  certificate: text(
-    "the certificate that this KM shows to the box (PEM); a renewed one counts with the next connection",
-  ),
-  key: text("its private key (PEM), not readable by others"),
-  trust: text("the CA that signed the box's certificate (PEM)"),
-  server_name: v.optional(text("name in the box's certificate, where it is not the host of `port`")),
-  min_tls: v.optional(choice(["1.3", "1.2"], "`1.2` for a box that has nothing newer"), "1.3"),
-  key_bits: v.optional(
-    v.pipe(
-      integer(64, 262_144, "`etsi014`: size of each key that is asked for; the box's largest when left out"),
-      wholeBytes,
-    ),
-  ),
-  wire: v.optional(choice(["A", "B"], "`etsi004`: how the box writes its frames"), "B"),
-});
+/** The schemas of the drivers follow in each link. */
+const driver = v.pipe(
+  v.picklist(DRIVER_NAMES, ({ received }) => `there is no driver ${received}; there is ${DRIVER_NAMES.join(", ")}`),
+  v.description("what speaks to the module: `serial` or `hid`; or to a vendor's box: `etsi014` or `etsi004`"),
+);
 
 /** The network as this node sees it. */
 export const NETWORK_TABLES = {
@@ -40,10 +27,7 @@ export const NETWORK_TABLES = {
       v.strictObject({
         id: id("the link's ID, the same at both ends"),
         peer: id("the KM at its other end, one of `[[peers]]`"),
-        driver: v.optional(
-          text("what speaks to the module: `serial` or `hid`; or to a vendor's box: `etsi014` or `etsi004`"),
-          "serial",
-        ),
+        driver: v.optional(driver, "serial"),
         port: text(
           "where the module is plugged in: /dev/serial/by-id/…, any other path, `usb:VENDOR:PRODUCT:SERIAL`, or `tcp:HOST:PORT` of ser2net; where a box listens: `https://HOST:PORT`, `tls://HOST:PORT` for `etsi004`",
         ),
@@ -70,9 +54,7 @@ export const NETWORK_TABLES = {
           512,
         ),
         cost,
-        baud_rate: v.optional(integer(300, 12_000_000, "bits a second, for lines that have a rate")),
-        pairing_key_file: v.optional(text("file with the module's pairing key, not readable by others")),
-        box: v.optional(box),
+        ...LINK_OPTIONS,
       }),
       "must be written as [[links]]",
     ),

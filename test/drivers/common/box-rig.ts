@@ -4,7 +4,7 @@ import type { BoxKind } from "../../../drivers/simulator/boxes/pair.ts";
 import type { BoxEnd, PairRate } from "../../../drivers/simulator/boxes/shared-keys.ts";
 import { systemClock } from "../../../src/control/system.ts";
 import { linkId } from "../../../src/core/ids.ts";
-import type { BoxDriver, BoxOptions, KeyBox } from "../../../src/device/key-box.ts";
+import type { BoxOptions, KeyBox, OpenBox } from "../../../src/device/key-box.ts";
 import type { KeyBoxRig } from "../../contracts/key-box.ts";
 import { type Recorder, recorder } from "../../support/recorder.ts";
 import { VendorBoxes } from "../../support/vendor-boxes.ts";
@@ -19,7 +19,7 @@ interface RigOptions extends Partial<BoxOptions> {
   readonly rate?: PairRate;
 }
 
-export async function boxRig(kind: BoxKind, open: BoxDriver, options: RigOptions = {}): Promise<BoxRig> {
+export async function boxRig(kind: BoxKind, open: OpenBox, options: RigOptions = {}): Promise<BoxRig> {
   const { rate, blockBytes = 4096, ...special } = options;
   const boxes = await VendorBoxes.start(kind, rate);
   const told = recorder();
