@@ -14,16 +14,14 @@ export interface FileWatchPorts {
   readonly meter: Meter;
 }
 
-/** What tells a file from all others, from one start to the next; a copy has another. Undefined when there is none. */
+/**
+ * What tells a file from all others, from one start to the next; a copy has another. The inode alone would not do: it is free
+ * for another file as soon as the store is closed. Undefined when there is none, or it cannot be looked at.
+ */
 function identityOf(path: string): string | undefined {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat && `${stat.ino}.${stat.birthtimeNs}`;
-}
-
-/** While a file is open no other one has its inode. Undefined when there is none, or it cannot be looked at. */
-function inodeOf(path: string): bigint | undefined {
   try {
-    return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stat && `${stat.ino}.${stat.birthtimeNs}`;
   } catch {
     return undefined;
   }
@@ -33,8 +31,9 @@ function inodeOf(path: string): bigint | undefined {
 export class FileWatch {
   readonly #ports: FileWatchPorts;
   #path = "";
+  /** Of the file as it was first opened; undefined before, and when it was gone by then. */
   #identity: string | undefined;
-  #inode: bigint | undefined;
+  #wasOpened = false;
   #isGone = false;
   #stop: (() => void) | undefined;
 
@@ -52,16 +51,18 @@ export class FileWatch {
    * memory. @throws Error when it is another one
    */
   expect(path: string): void {
-    if (this.#inode === undefined || inodeOf(path) === this.#inode) return;
+    if (!this.#wasOpened || this.#isInPlace(path)) return;
     this.#judge(true);
     throw new Error(`${path} is not the file that this key manager has opened: restart it`);
   }
 
+  /** What was first opened stays what is expected: a file that was exchanged while it was opened anew is another one, too. */
   opened(path: string): void {
     this.#path = path;
-    this.#identity = identityOf(path);
-    this.#inode = inodeOf(path);
+    if (!this.#wasOpened) this.#identity = identityOf(path);
+    this.#wasOpened = true;
     this.#stop ??= this.#lookLater();
+    this.#look();
   }
 
   closed(): void {
@@ -73,19 +74,24 @@ export class FileWatch {
   destroyed(): void {
     this.closed();
     this.#identity = undefined;
-    this.#inode = undefined;
+    this.#wasOpened = false;
     this.#isGone = false;
   }
 
   #lookLater(): () => void {
     return this.#ports.clock.after(LOOK_MS, () => {
-      this.#look();
+      // First: whatever happens to this look, there is another.
       this.#stop = this.#lookLater();
+      this.#look();
     });
   }
 
   #look(): void {
-    this.#judge(inodeOf(this.#path) !== this.#inode);
+    this.#judge(!this.#isInPlace(this.#path));
+  }
+
+  #isInPlace(path: string): boolean {
+    return this.#identity !== undefined && identityOf(path) === this.#identity;
   }
 
   #judge(isGone: boolean): void {

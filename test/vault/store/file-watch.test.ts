@@ -66,6 +66,44 @@ test("that is found gone when it is opened anew is an alarm then: nobody looks a
   expect(alarms()).toBe(1);
 });
 
+test("that is gone before it was looked at for the first time is an alarm, and stays one", async () => {
+  const watch = new FileWatch({ clock, ...kept });
+  watch.opened(join(dir, "none.mdb"));
+  expect(alarms()).toBe(1);
+  await clock.run(60_000);
+  expect(alarms()).toBe(1);
+  watch.closed();
+});
+
+test("that is exchanged while it is opened anew is an alarm, and none of the next openings takes the other for it", async () => {
+  const watch = new FileWatch({ clock, ...kept });
+  watch.opened(file);
+  watch.closed();
+  watch.expect(file);
+  copyFileSync(file, `${file}.copy`);
+  renameSync(`${file}.copy`, file);
+  watch.opened(file);
+  expect(alarms()).toBe(1);
+  watch.closed();
+  expect(() => watch.expect(file)).toThrow("restart it");
+});
+
+test("that cannot be told of is looked at again all the same", async () => {
+  const { log, meter } = kept;
+  const error = () => {
+    throw new Error("the disk of the log is full");
+  };
+  const watch = new FileWatch({ clock, meter, log: { ...log, error } });
+  const path = join(dir, "other.mdb");
+  copyFileSync(file, path);
+  watch.opened(path);
+  const { waiting } = clock;
+  rmSync(path);
+  await expect(clock.run(5000)).rejects.toThrow("full");
+  expect(clock.waiting).toBe(waiting);
+  watch.closed();
+});
+
 test("that was destroyed on purpose may be made anew", async () => {
   await store.write([put]);
   await store.destroy();
