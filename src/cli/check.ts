@@ -11,7 +11,7 @@ import { asFault } from "../core/fault.ts";
 import { materialComplaints } from "../node/credentials.ts";
 import { findKeks } from "../vault/epochs/epochs.ts";
 import { guardLabel } from "../vault/epochs/rollback-guard.ts";
-import { DamagedStore } from "../vault/store/check/file-check.ts";
+import { DamagedStore } from "../vault/store/check/damaged-store.ts";
 import type { StoreFindings } from "../vault/store/check/inspect.ts";
 import { walkStore } from "../vault/store/check/walk.ts";
 import { plural } from "./common/columns.ts";

@@ -4,7 +4,7 @@ import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Log, Meter } from "../../../core/ports.ts";
 import { DATA_FILE } from "../lmdb-store.ts";
-import { DamagedStore } from "./file-check.ts";
+import { DamagedStore } from "./damaged-store.ts";
 import { walkStore } from "./walk.ts";
 
 /** The damaged file's name; the last one only, since it is as large as the store. */

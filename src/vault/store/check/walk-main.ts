@@ -1,6 +1,6 @@
 // The process that reads a store to its end:  node walk-main.ts DIR  says a line of JSON, unless it dies of what it reads.
 
-import { DamagedStore } from "./file-check.ts";
+import { DamagedStore } from "./damaged-store.ts";
 import { inspectStore } from "./inspect.ts";
 import type { WalkAnswer } from "./walk.ts";
 

@@ -6,7 +6,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DATA_FILE } from "../lmdb-store.ts";
-import { checkFile, DamagedStore } from "./file-check.ts";
+import { DamagedStore } from "./damaged-store.ts";
+import { checkFile } from "./file-check.ts";
 import type { StoreFindings } from "./inspect.ts";
 
 const MAIN = fileURLToPath(new URL("walk-main.ts", import.meta.url));
