@@ -24,7 +24,8 @@ function readPin(path: string, into: Buffer): number {
   const file = openPin(path);
   try {
     if ((fstatSync(file).mode & 0o007) !== 0) throw unusable(`everybody may use the PIN file ${path}: chmod 600`);
-    const read = readSync(file, into, 0, into.length, 0);
+    // From where it is: a pipe cannot be sought in.
+    const read = readSync(file, into, 0, into.length, null);
     const text = into.subarray(0, read);
     const end = text.findIndex((byte) => byte === 0x0a || byte === 0x0d);
     const length = end === -1 ? read : end;

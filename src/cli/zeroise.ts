@@ -12,7 +12,8 @@ import { plural } from "./common/columns.ts";
 import { confirm } from "./common/confirm.ts";
 import { openConfig } from "./run.ts";
 
-const ZEROISE_TIMEOUT_MS = 30_000;
+/** Beyond what a KM waits for a token that hangs. */
+const ZEROISE_TIMEOUT_MS = 90_000;
 
 /** `qkm zeroise`: destroys all key of a KM, running or not. */
 export function registerZeroiseCommand(program: Command): void {

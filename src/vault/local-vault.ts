@@ -34,8 +34,8 @@ const MAKE_UP_MS = 1000;
 const TOKEN_ENDS_MS = 2000;
 /** How long `zeroise` lets the KEKs come before the store. */
 const KEKS_FIRST_MS = 500;
-/** How long `zeroise` waits for a token that is not there. */
-const TOKEN_COMES_MS = 5000;
+/** How long `zeroise` waits for a token that is not there, and for one that hangs. */
+const TOKEN_WAIT = { comesMs: 5000, hangsMs: 60_000 } as const;
 
 /** What a vault is made of. */
 export interface VaultParts {
@@ -165,7 +165,7 @@ export class LocalVault implements Vault, AsyncDisposable {
     await within(KEKS_FIRST_MS, destroying, clock);
     await recordStore.destroy();
     release();
-    const destroyed = (await destroying) ?? (await life.destroyedWithin(TOKEN_COMES_MS));
+    const destroyed = (await destroying) ?? (await life.destroyedWithin(TOKEN_WAIT));
     await link.close();
     // A call that was under way may have brought something in meanwhile.
     memory.zero();

@@ -52,7 +52,10 @@ export class TokenLink {
   readonly #idle: Pause;
   /** Opened, and not taken over yet. */
   #adopting: Token | undefined;
-  readonly #closing = new AbortController();
+  /** Of the opening under way, or of the last one. */
+  #opening = new AbortController();
+  #openingBeganMs = 0;
+  #openingTookMs: number | undefined = 0;
   #ended = false;
 
   constructor(options: TokenLinkOptions) {
@@ -73,6 +76,18 @@ export class TokenLink {
   /** True when nothing is tried again. */
   get isFinal(): boolean {
     return this.#state === "wrong-pin" || this.#state === "unsuitable";
+  }
+
+  /** How long the opening that is under way has taken so far, or the last one took. */
+  get openingMs(): number {
+    return this.#openingTookMs ?? this.#options.clock.monotonicMs() - this.#openingBeganMs;
+  }
+
+  /** Tries now: an opening that is under way may hang, and is given up for another. Nothing while there is a token. */
+  tryNow(): void {
+    if (this.#token !== undefined || this.#adopting !== undefined) return;
+    this.#opening.abort();
+    this.#pause.wake();
   }
 
   /** Begins to open the token, and goes on until `close`. */
@@ -109,7 +124,7 @@ export class TokenLink {
   async close(): Promise<void> {
     this.#ended = true;
     // An opening that hangs would keep the process from its end.
-    this.#closing.abort();
+    this.#opening.abort();
     this.#pause.end();
     const token = this.#token ?? this.#adopting;
     this.#token = undefined;
@@ -126,6 +141,7 @@ export class TokenLink {
         backOffMs = BACK_OFF.firstMs;
         await this.#watch(token);
       }
+      if (this.#opening.signal.aborted) continue;
       await this.#pause.for(backOffMs);
       backOffMs = longer(backOffMs);
     }
@@ -133,9 +149,13 @@ export class TokenLink {
 
   /** One try. A PIN that is refused is never tried again: real tokens lock. */
   async #open(): Promise<Token | undefined> {
+    const { clock } = this.#options;
     let token: Token | undefined;
+    this.#opening = new AbortController();
+    this.#openingBeganMs = clock.monotonicMs();
+    this.#openingTookMs = undefined;
     try {
-      token = await this.#options.openToken(this.#closing.signal);
+      token = await this.#options.openToken(this.#opening.signal);
       this.#check();
       this.#adopting = token;
       const ready = await this.#options.adopt(token);
@@ -151,6 +171,7 @@ export class TokenLink {
       return undefined;
     } finally {
       this.#adopting = undefined;
+      this.#openingTookMs = clock.monotonicMs() - this.#openingBeganMs;
     }
   }
 
@@ -160,8 +181,9 @@ export class TokenLink {
   }
 
   #failed(thrown: unknown): void {
-    if (this.#ended) return;
     const fault = asFault(thrown);
+    // Given up here; whatever else an opening says as it ends is true.
+    if (this.#ended || fault.code === "STOPPING") return;
     const reason = fault.cause instanceof Error ? `${fault.message}: ${fault.cause.message}` : fault.message;
     this.#options.meter.add("token_faults", { kind: fault.code });
     this.#reason = reason;

@@ -4,12 +4,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
+import { callControl } from "../../src/control/socket/client.ts";
+import { HangingSofthsm } from "../support/hanging-softhsm.ts";
+import { tokenProcessesOf } from "../support/token-process.ts";
 import { eventually } from "../system/support/eventually.ts";
 import { idsOf } from "../system/support/keys.ts";
 import type { Km } from "../system/support/km.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";
 import { PAIR } from "../system/support/plan.ts";
-import { HangingSofthsm } from "./support/hanging-softhsm.ts";
 import { expectHarmless } from "./support/harmless.ts";
 import { Innocent } from "./support/innocent.ts";
 
@@ -20,6 +22,9 @@ const DEADLINE_MS = 2_000;
 const ANSWERS_MS = 1_000;
 /** What an orderly stop may take; a forced one takes 7 s and ends with 1. */
 const STOPS_MS = 7_000;
+
+/** Beyond what a zeroise waits for a token that hangs. */
+const ZEROISED_MS = 90_000;
 
 let network: Network;
 let km: Km;
@@ -93,9 +98,43 @@ test("17.11: SIGTERM ends a KM in order while its token hangs, and it starts aga
   await exchange();
 });
 
-test("17.11: zeroise takes memory and store while the token hangs, and its keys when it is back", async () => {
-  token.hang();
-  const zeroised = km.control("zeroise").then(
+/** The token's process ends, and the login of the one that follows hangs. */
+async function hangAtLogin(): Promise<void> {
+  const hangs = token.hangAtLogin(nodePlaces(km.dir).pin);
+  for (const pid of tokenProcessesOf(km.pid)) process.kill(pid, "SIGKILL");
+  await hangs;
+}
+
+test("17.11: while C_Login hangs a KM answers; it is given up, tried again, and no wrong PIN", async () => {
+  const from = km.logBytes;
+  await hangAtLogin();
+  // Until that one is overdue, and the next one has found no token either.
+  const reason = async () => (await km.status()).vault.tokenReason ?? "";
+  const times = await answerTimes(async () => (await reason()).includes("has not answered"));
+  console.log(`C_Login: slowest of ${times.length} answers ${Math.max(...times).toFixed(0)} ms`);
+  expect(Math.max(...times)).toBeLessThan(ANSWERS_MS);
+  expect(await tokenState()).toBe("gone");
+  token.goOn();
+  await eventually("the token is back", async () => (await tokenState()) === "ready");
+  await network.stocked();
+  await exchange();
+  expect(km.logLines(from).filter(({ fault }) => fault === "WRONG_PIN")).toEqual([]);
+});
+
+test("17.11: SIGTERM ends a KM in order while C_Login hangs", async () => {
+  await hangAtLogin();
+  const begun = performance.now();
+  expect(await km.kill("SIGTERM")).toBe(0);
+  expect(performance.now() - begun).toBeLessThan(STOPS_MS);
+  token.goOn();
+  await km.start();
+  await network.stocked();
+  await exchange();
+});
+
+/** Store and memory go at once, and what is in the token when it is back. */
+async function zeroises(): Promise<void> {
+  const zeroised = callControl(km.config.node.controlSocket, "zeroise", {}, ZEROISED_MS).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
@@ -103,4 +142,16 @@ test("17.11: zeroise takes memory and store while the token hangs, and its keys 
   token.goOn();
   expect(await zeroised).toBeUndefined();
   expect(await km.exited).toBe(0);
+}
+
+test("17.11: zeroise takes memory and store while the token hangs, and its keys when it is back", async () => {
+  token.hang();
+  await zeroises();
+  await km.start();
+  await network.stocked();
+});
+
+test("17.11: zeroise takes memory and store while C_Login hangs, and the keys when the token is back", async () => {
+  await hangAtLogin();
+  await zeroises();
 });

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { Fault } from "../../src/core/fault.ts";
 import { openVault } from "../../src/vault/open.ts";
 import { settled } from "../support/manual-clock.ts";
 import { makeModelToken } from "../support/model-token.ts";
@@ -87,6 +88,49 @@ describe("zeroise", () => {
     goOn();
     await zeroised;
     expect(bench.token.keks()).toEqual([]);
+  });
+
+  test("with a token whose opening hangs tries again at once and when that is overdue, and destroys the KEKs", async () => {
+    const token = makeModelToken();
+    let hangs = false;
+    let openings = 0;
+    /** As an opening whose login hangs: ended by whoever gives it up, or overdue. */
+    const hanging = (stop: AbortSignal) =>
+      new Promise<never>((_, reject) => {
+        stop.addEventListener("abort", () => reject(new Fault("STOPPING")));
+        bench.clock.after(8000, () => reject(new Fault("HSM_UNAVAILABLE")));
+      });
+    const openToken = (stop: AbortSignal) => {
+      openings += 1;
+      return hangs ? hanging(stop) : token.open();
+    };
+    await using bench = await openBench({ token, ports: { openToken } });
+    await bench.clock.run(0);
+    await keep(bench.vault, "a");
+    hangs = true;
+    token.vanish();
+    await bench.clock.run(2000);
+    expect(openings).toBe(2);
+    const zeroised = bench.vault.zeroise();
+    await bench.clock.run(500);
+    expect(bench.disk.records).toEqual([]);
+    expect(openings).toBe(3);
+    token.restore();
+    hangs = false;
+    await bench.clock.run(10_000);
+    await zeroised;
+    expect(token.keks()).toEqual([]);
+  });
+
+  test("with a token that hangs for ever ends within a minute or so, and says that its KEKs are left", async () => {
+    const token = makeModelToken();
+    const openToken = (stop: AbortSignal) =>
+      new Promise<never>((_, reject) => stop.addEventListener("abort", () => reject(new Fault("STOPPING"))));
+    await using bench = await openBench({ token, ports: { openToken } });
+    const outcome = expect(bench.vault.zeroise()).rejects.toMatchObject({ code: "HSM_UNAVAILABLE" });
+    await bench.clock.run(66_000);
+    await outcome;
+    expect(bench.disk.records).toEqual([]);
   });
 
   test("with the token gone for longer says that its KEKs are left", async () => {

@@ -33,6 +33,14 @@ export interface EpochLifeParts extends RotationParts {
   readonly epochSeals: number;
 }
 
+/** How long a token is waited for when its KEKs are to be destroyed. */
+interface TokenWait {
+  /** One that is not there. */
+  readonly comesMs: number;
+  /** One that is there and does not answer. */
+  readonly hangsMs: number;
+}
+
 /** Opens the epochs when the token comes, begins new ones, and ends old ones. */
 export class EpochLife {
   readonly #parts: EpochLifeParts;
@@ -137,9 +145,18 @@ export class EpochLife {
     return this.#destroyed;
   }
 
-  /** Waits for a token that was not there, but not for ever. */
-  async destroyedWithin(ms: number): Promise<number | undefined> {
-    if (this.#destroyed === undefined && !this.#parts.link.isFinal) await this.#pause.for(ms);
+  /**
+   * Waits for a token that was not there: for `comesMs`, or up to `hangsMs` while its openings do not fail but hang, since the
+   * first of them may have to be overdue before the next one finds it well.
+   */
+  async destroyedWithin({ comesMs, hangsMs }: TokenWait): Promise<number | undefined> {
+    const { clock, link } = this.#parts;
+    const endMs = clock.monotonicMs() + hangsMs;
+    link.tryNow();
+    while (this.#destroyed === undefined && !link.isFinal) {
+      await this.#pause.for(comesMs);
+      if (link.openingMs < comesMs / 2 || clock.monotonicMs() >= endMs) break;
+    }
     return this.#destroyed;
   }
 

@@ -8,6 +8,7 @@ import { openToken } from "../../../drivers/pkcs11/process/open.ts";
 import { borrowRegion, returnRegion } from "../../../drivers/pkcs11/process/shared-memory.ts";
 import type { Token } from "../../../src/device/token.ts";
 import { jobOf } from "../../contracts/token.ts";
+import { HangingSofthsm } from "../../support/hanging-softhsm.ts";
 import { type KeptLog, keptLog, makeToken, type TestToken } from "../../support/softhsm.ts";
 import { tokenProcessesOf } from "../../support/token-process.ts";
 
@@ -92,6 +93,31 @@ describe("a token that hangs", () => {
     execFileSync("mkfifo", [pipe]);
     const opening = openToken({ ...made, softhsmConf: pipe, deadlineMs: 250, allowUnlocked: false }, keptLog());
     await expect(opening).rejects.toMatchObject(GONE);
+  });
+
+  test("a C_Login that hangs is given up, is no wrong PIN, and the next opening logs in", async () => {
+    const token = new HangingSofthsm(join(dirname(made.conf), "tokens"));
+    const logins = token.hangAtLogin(made.pinFile);
+    const opening = openToken({ ...made, softhsmConf: made.conf, deadlineMs: 1_000, allowUnlocked: false }, keptLog());
+    const refused = expect(opening).rejects.toMatchObject(GONE);
+    await logins;
+    await refused;
+    token.goOn();
+    await using again = await open(10_000);
+    await again.check();
+  });
+
+  test("a C_Login that hangs ends at once with whoever waits for it", async () => {
+    const token = new HangingSofthsm(join(dirname(made.conf), "tokens"));
+    const logins = token.hangAtLogin(made.pinFile);
+    const stop = new AbortController();
+    const options = { ...made, softhsmConf: made.conf, deadlineMs: 600_000, allowUnlocked: false };
+    const opening = openToken(options, keptLog(), stop.signal);
+    const ended = expect(opening).rejects.toMatchObject({ code: "STOPPING" });
+    await logins;
+    stop.abort();
+    await ended;
+    token.goOn();
   });
 });
 
