@@ -34,7 +34,8 @@ export async function keepDialled(dialled: Dialled, ports: RedialPorts, signal: 
   while (!signal.aborted) {
     await dialled.current();
     if (signal.aborted) return;
-    backoff.lived(await liveOnce(dialled, ports, signal));
+    const livedMs = await liveOnce(dialled, ports, signal);
+    if (livedMs !== undefined) backoff.lived(livedMs);
     if (signal.aborted) return;
     const waitMs = Math.round(backoff.nextMs());
     log.debug({ peer: dialled.peer, waitMs }, "the peer will be dialled again");
@@ -43,8 +44,12 @@ export async function keepDialled(dialled: Dialled, ports: RedialPorts, signal: 
   }
 }
 
-/** Dials, and waits for the end of what comes of it; how long the connection lived, in ms. */
-async function liveOnce(dialled: Dialled, { clock, log }: RedialPorts, signal: AbortSignal): Promise<number> {
+/** Dials, and waits for the end of what comes of it; how long the connection lived, in ms; undefined when there was none. */
+async function liveOnce(
+  dialled: Dialled,
+  { clock, log }: RedialPorts,
+  signal: AbortSignal,
+): Promise<number | undefined> {
   try {
     const channel = await dialled.dial(signal);
     const sinceMs = clock.monotonicMs();
@@ -54,6 +59,6 @@ async function liveOnce(dialled: Dialled, { clock, log }: RedialPorts, signal: A
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     if (!signal.aborted)
       log.warn({ peer: dialled.peer, fault: "PEER_UNAVAILABLE", reason }, "the peer cannot be reached");
-    return 0;
+    return undefined;
   }
 }

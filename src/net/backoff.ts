@@ -1,4 +1,6 @@
-// How long to wait before the other end is dialled again: doubling, with jitter, afresh after a connection that lived.
+// How long to wait before the other end is dialled again: doubling, with jitter. Two waits grow, each for itself: of an end
+// that cannot be reached, until it is reached; of connections that end soon, until one has lived. An end that was away for
+// long and closes its first connection to begin anew is so dialled again at once, and one that closes each is not.
 
 const FIRST_MS = 200;
 /** The longest wait before an end is tried again that is one machine. */
@@ -10,7 +12,10 @@ export const LIVED_LONG_MS = 10_000;
 export class Backoff {
   readonly #fraction: () => number;
   readonly #longestMs: number;
-  #fullMs = FIRST_MS;
+  #unreachedMs = FIRST_MS;
+  #endedMs = FIRST_MS;
+  /** A connection has ended, and nothing was tried since. */
+  #hasEnded = false;
 
   constructor(fraction: () => number, longestMs = LONGEST_MS) {
     this.#fraction = fraction;
@@ -19,13 +24,18 @@ export class Backoff {
 
   /** The wait before the next try: between half and all of 200 ms, 400 ms, … 30 s. */
   nextMs(): number {
-    const fullMs = this.#fullMs;
-    this.#fullMs = Math.min(2 * fullMs, this.#longestMs);
+    const fullMs = this.#hasEnded ? this.#endedMs : this.#unreachedMs;
+    const nextMs = Math.min(2 * fullMs, this.#longestMs);
+    if (this.#hasEnded) this.#endedMs = nextMs;
+    else this.#unreachedMs = nextMs;
+    this.#hasEnded = false;
     return fullMs * (0.5 + this.#fraction() / 2);
   }
 
-  /** A connection has ended that lived this long. */
+  /** A connection has ended that lived this long: the next wait is for that. */
   lived(ms: number): void {
-    if (ms >= LIVED_LONG_MS) this.#fullMs = FIRST_MS;
+    this.#hasEnded = true;
+    this.#unreachedMs = FIRST_MS;
+    if (ms >= LIVED_LONG_MS) this.#endedMs = FIRST_MS;
   }
 }

@@ -67,6 +67,18 @@ describe("keepDialled", () => {
     expect(clock.waiting).toBe(0);
   });
 
+  it("a peer that was away for long, and closes its first connection to begin anew, is dialled again at once", async () => {
+    const { clock, attemptsMs, sessions, stop, done } = dialling((attempt) => (attempt < 8 ? nobody() : somebody()));
+    await clock.run(12_700);
+    sessions.at(-1)?.close("the store is a restored copy; the exchange begins anew");
+    await settled();
+    await clock.run(100);
+    stop.abort();
+    sessions.at(-1)?.close("end of test");
+    await done;
+    expect(attemptsMs.slice(-3)).toEqual([6_300, 12_700, 12_800]);
+  });
+
   it("a signal while it waits, or while it dials, ends it at once", async () => {
     const waiting = dialling(nobody);
     await settled();

@@ -14,6 +14,21 @@ it("design 10: jitter takes up to half of it away", () => {
   expect(waits).toEqual([100, 150, 199.9]);
 });
 
+it("design 10: waits for an end that cannot be reached, and after connections that end soon, grow each for itself", () => {
+  const backoff = new Backoff(() => 1);
+  const unreached = Array.from({ length: 4 }, () => backoff.nextMs());
+  const waits = Array.from({ length: 3 }, () => {
+    backoff.lived(0);
+    return [backoff.nextMs(), backoff.nextMs()];
+  });
+  expect(unreached).toEqual([200, 400, 800, 1_600]);
+  expect(waits).toEqual([
+    [200, 200],
+    [400, 200],
+    [800, 200],
+  ]);
+});
+
 it("design 10: it starts afresh after a connection that lived long, not after a short one", () => {
   const backoff = new Backoff(() => 1);
   const waits = [0, LIVED_LONG_MS - 1, LIVED_LONG_MS, 0].map((ms) => {
