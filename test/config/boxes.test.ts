@@ -1,10 +1,8 @@
 // Vendor's boxes in the configuration: what a link of theirs needs, and what is wrong with it.
 
 import { expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../../src/config.ts";
-
-const door = (name: string, port: number) =>
-  `[${name}]\nlisten = "127.0.0.1:${port}"\ncertificate = "a"\nkey = "b"\ntrust = "c"\n`;
+import { parseConfig } from "../../src/config.ts";
+import { FILE, keysOf, nodeToml } from "./node-toml.ts";
 
 const BOX = `[links.box]
 remote = "sae-b"
@@ -13,37 +11,22 @@ key = "box/sae-a.key"
 trust = "box/ca.pem"
 `;
 
-const node = (link: string, box = BOX): string => `[node]
-id = "km-a"
-[token]
-module = "/usr/lib/softhsm/libsofthsm2.so"
-label = "qkm km-a"
-${door("ak", 7001)}${door("etsi014", 7002)}${door("kx", 7003)}
-[metrics]
-listen = "127.0.0.1:7004"
-[[links]]
+const node = (link: string, box = BOX): string =>
+  nodeToml(`[[links]]
 id = "ab"
 peer = "km-b"
 ${link}
 ${box}
 [[peers]]
 id = "km-b"
-address = "kmb.example:7103"
-`;
+address = "kmb.example:7103"`);
 
-function complaints(link: string, box?: string): string[] {
-  try {
-    parseConfig(node(link, box), "/etc/qkm/node.toml");
-    return [];
-  } catch (thrown) {
-    return thrown instanceof ConfigError ? thrown.complaints.map(({ key }) => key) : ["no ConfigError"];
-  }
-}
+const complaints = (link: string, box?: string): string[] => keysOf(node(link, box));
 
 const URIS = BOX.replace('"sae-b"', '"qkd://km-b@site-b"').concat('local = "qkd://km-a@site-a"\n');
 
 test("a link of boxes is read: paths from the folder, the KM's own ID where the boxes call it so", () => {
-  const [link] = parseConfig(node('driver = "etsi014"\nport = "https://192.0.2.9:443"'), "/etc/qkm/node.toml").links;
+  const [link] = parseConfig(node('driver = "etsi014"\nport = "https://192.0.2.9:443"'), FILE).links;
   expect(link).toMatchObject({ driver: "etsi014", port: "https://192.0.2.9:443" });
   const files = { certificate: "/etc/qkm/box/sae-a.pem", key: "/etc/qkm/box/sae-a.key", trust: "/etc/qkm/box/ca.pem" };
   expect(link?.options).toEqual({ box: { remote: "sae-b", ...files, min_tls: "1.3", wire: "B" } });

@@ -1,45 +1,27 @@
 // Certificates of other makes in [[apps]]: what an entry may be, and that none fits two applications.
 
 import { expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config.ts";
+import { FILE, keysOf, nodeToml } from "./node-toml.ts";
 
-const door = (name: string, port: number) =>
-  `[${name}]\nlisten = "127.0.0.1:${port}"\ncertificate = "a"\nkey = "b"\ntrust = "c"\n`;
-
-const node = (a1: string, a2 = ""): string => `[node]
-id = "km-a"
-[token]
-module = "/usr/lib/softhsm/libsofthsm2.so"
-label = "qkm km-a"
-${door("ak", 7001)}${door("etsi014", 7002)}${door("kx", 7003)}
-[metrics]
-listen = "127.0.0.1:7004"
-[[apps]]
+const node = (a1: string, a2 = ""): string =>
+  nodeToml(`[[apps]]
 id = "app-a1"
 home = "km-a"
 ${a1}
 [[apps]]
 id = "app-a2"
 home = "km-a"
-${a2}
-`;
+${a2}`);
 
-function complaints(a1: string, a2 = ""): string[] {
-  try {
-    parseConfig(node(a1, a2), "/etc/qkm/node.toml");
-    return [];
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return error.complaints.map(({ key }) => key);
-  }
-}
+const complaints = (a1: string, a2 = ""): string[] => keysOf(node(a1, a2));
 
 const sha = "0123456789abcdef".repeat(4);
 const colons = (sha.match(/../g) ?? []).join(":").toUpperCase();
 
 test("each way to name a certificate is read", () => {
   const written = `certificates = [{ uri = "spiffe://x/y" }, { dns = "E1.example" }, { cn = "e1", issuer = "CN=V,O=W" }, { sha256 = "${colons}" }]`;
-  const [app, other] = parseConfig(node(written), "/etc/qkm/node.toml").apps;
+  const [app, other] = parseConfig(node(written), FILE).apps;
   expect(app?.certificates).toEqual([
     { uri: "spiffe://x/y" },
     { dns: "E1.example" },

@@ -2,23 +2,12 @@
 
 import { expect, test } from "vitest";
 import { DRIVER_NAMES, DRIVERS, LINK_OPTIONS } from "../../drivers/index.ts";
-import { ConfigError, parseConfig } from "../../src/config.ts";
-
-const FILE = "/etc/qkm/node.toml";
-
-const door = (name: string, port: number) =>
-  `[${name}]\nlisten = "127.0.0.1:${port}"\ncertificate = "a"\nkey = "b"\ntrust = "c"\n`;
+import { parseConfig } from "../../src/config.ts";
+import { complaintsOf, FILE, nodeToml } from "./node-toml.ts";
 
 /** One link to each of two neighbours, with these lines. */
-const node = (ab: string, ad: string): string => `[node]
-id = "km-a"
-[token]
-module = "/usr/lib/softhsm/libsofthsm2.so"
-label = "qkm km-a"
-${door("ak", 7001)}${door("etsi014", 7002)}${door("kx", 7003)}
-[metrics]
-listen = "127.0.0.1:7004"
-[[links]]
+const node = (ab: string, ad: string): string =>
+  nodeToml(`[[links]]
 id = "ab"
 peer = "km-b"
 ${ab}
@@ -31,20 +20,11 @@ id = "km-b"
 address = "kmb.example:7103"
 [[peers]]
 id = "km-d"
-address = "kmd.example:7403"
-`;
+address = "kmd.example:7403"`);
 
 const OTHER = 'port = "/dev/ttyUSB7"';
 
-function complaints(ab: string, ad = OTHER): string[] {
-  try {
-    parseConfig(node(ab, ad), FILE);
-    return [];
-  } catch (thrown) {
-    if (!(thrown instanceof ConfigError)) throw thrown;
-    return thrown.complaints.map(({ key, sentence }) => `${key}: ${sentence}`);
-  }
-}
+const complaints = (ab: string, ad = OTHER): string[] => complaintsOf(node(ab, ad));
 
 test.each([
   [

@@ -1,41 +1,21 @@
 // What TLS of a door may be told: versions, groups, cipher suites, and what cannot work together.
 
 import { expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config.ts";
+import { FILE, keysOf, nodeToml } from "./node-toml.ts";
 
-const door = (name: string, port: number) =>
-  `[${name}]\nlisten = "127.0.0.1:${port}"\ncertificate = "a"\nkey = "b"\ntrust = "c"\n`;
-
-const node = (etsi: string): string => `[node]
-id = "km-a"
-[token]
-module = "/usr/lib/softhsm/libsofthsm2.so"
-label = "qkm km-a"
-${door("ak", 7001)}${door("etsi014", 7002)}${etsi}
-${door("kx", 7003)}
-[metrics]
-listen = "127.0.0.1:7004"
-`;
-
-function complaints(etsi: string): string[] {
-  try {
-    parseConfig(node(etsi), "/etc/qkm/node.toml");
-    return [];
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return error.complaints.map(({ key }) => key);
-  }
-}
+const node = (etsi: string): string => nodeToml("", etsi);
+const complaints = (etsi: string): string[] => keysOf(node(etsi));
 
 test("without a word it is the strictest", () => {
-  const { ak } = parseConfig(node(""), "/etc/qkm/node.toml");
+  const { ak } = parseConfig(node(""), FILE);
   expect(ak).toMatchObject({ minTls: "1.3", groups: [], ciphers: [] });
 });
 
 test("a door is told versions, groups and suites", () => {
   const told =
     'min_tls = "1.2"\ngroups = ["X25519", "P-256"]\nciphers = ["TLS_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256"]';
-  const { etsi014 } = parseConfig(node(told), "/etc/qkm/node.toml");
+  const { etsi014 } = parseConfig(node(told), FILE);
   expect(etsi014).toMatchObject({
     minTls: "1.2",
     groups: ["X25519", "P-256"],
