@@ -225,29 +225,26 @@ describe("the store on etcd", () => {
   });
 });
 
-/** What a watch brings next, once it has brought something. */
-async function watched(prefix: string, signal: AbortSignal) {
+/** What a watch brings next, once it has brought something and waits: then `waits` is called. */
+async function watched(prefix: string, signal: AbortSignal, waits: () => void) {
   const put = { op: "put", key: `${prefix}a`, value: Buffer.from("1") } as const;
   const { revision } = await etcd.transact({ when: [], steps: [put] });
   const watch = etcd.watch(prefix, revision, signal)[Symbol.asyncIterator]();
   expect((await watch.next()).done).toBe(false);
-  return watch.next();
+  const next = watch.next();
+  waits();
+  return next;
 }
 
 test("a watch that is given up ends, also when nothing more comes", async () => {
   const end = new AbortController();
-  const next = watched("/given-up/", end.signal);
-  next.catch(() => {});
-  setTimeout(() => end.abort(), 500);
-  await expect(next).rejects.toThrow(EtcdError);
+  await expect(watched("/given-up/", end.signal, () => end.abort())).rejects.toThrow(EtcdError);
 });
 
 test("a watch ends when the etcd that it listens to is killed", async () => {
   const [voter] = cluster.voters;
-  const next = watched("/killed/", new AbortController().signal);
-  next.catch(() => {});
-  setTimeout(() => void voter?.kill(), 500);
-  await expect(next).rejects.toThrow(EtcdError);
+  const killed = (): void => void voter?.kill();
+  await expect(watched("/killed/", new AbortController().signal, killed)).rejects.toThrow(EtcdError);
   await voter?.start();
 });
 

@@ -1,5 +1,6 @@
 // `npm run simulate`: seeded runs of a whole network, with every fault, under the eyes of the oracle.
 
+import { randomInt } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { breakRule } from "./broken.ts";
@@ -8,7 +9,7 @@ import type { RunOptions } from "./run.ts";
 const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--swarm] [--without NAMES] [--trace STEP] [--plot FILE]
 npm run simulate -- --runs R [--steps N] [--jobs J] --swarm …
 
-  --seed     what decides everything; the same seed is the same run (default: of the day's time)
+  --seed     what decides everything; the same seed is the same run (default 1); "fresh": another, printed
   --nodes    key managers in a random network (default 5)
   --hours    simulated hours with faults; some minutes without follow (default 1)
   --faults   how often faults strike: 1 as usual, 0 never (default 1)
@@ -35,7 +36,7 @@ const SAMPLES = 800;
 
 const { values } = parseArgs({
   options: {
-    seed: { type: "string" },
+    seed: { type: "string", default: "1" },
     nodes: { type: "string", default: "5" },
     hours: { type: "string", default: "1" },
     faults: { type: "string", default: "1" },
@@ -56,7 +57,7 @@ const { values } = parseArgs({
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const OPTIONS: RunOptions = {
-  seed: Number(values.seed ?? Date.now() % 1_000_000),
+  seed: values.seed === "fresh" ? randomInt(1_000_000) : Number(values.seed),
   nodes: Number(values.nodes),
   hours: Number(values.hours),
   faults: Number(values.faults),

@@ -15,10 +15,10 @@ import {
   provisionEtcdClient,
 } from "../../../src/cli/provision/etcd.ts";
 import { authorityFiles } from "../../../src/cli/provision/plan.ts";
-import { isFree } from "../../../src/cli/provision/ports.ts";
 import { authoritiesIn } from "../../../src/cli/provision/provision.ts";
 import type { Etcd } from "../../../src/cluster/etcd.ts";
 import { openGateway } from "../../../src/cluster/gateway.ts";
+import { freePorts } from "../../support/ports.ts";
 
 const VOTERS = 3;
 
@@ -37,15 +37,6 @@ export interface EtcdCluster extends AsyncDisposable {
   readonly voters: readonly Voter[];
   readonly tls: { readonly certificate: string; readonly key: string; readonly trust: string };
   client(timeoutMs?: number): Etcd;
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const port = 10_000 + Math.floor(Math.random() * 21_000);
-    if (!ports.includes(port) && (await isFree(port))) ports.push(port);
-  }
-  return ports;
 }
 
 /** Starts three voters; resolves when they have a leader. */

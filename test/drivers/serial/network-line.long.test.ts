@@ -13,6 +13,7 @@ import { linkId } from "../../../src/core/ids.ts";
 import type { KeySource } from "../../../src/device/key-source.ts";
 import { parsePairingKey } from "../../../src/kq/pairing.ts";
 import { CountedPool } from "../../kq/world.ts";
+import { freePorts } from "../../support/ports.ts";
 import { ModuleProcess, scratchFolder, waitUntil } from "../../support/pty.ts";
 import { recorder } from "../../support/recorder.ts";
 
@@ -51,9 +52,7 @@ async function stage() {
   const more = ["--seed", "network test", "--buffer-blocks", "1024", "--pairing-key-file", path("pairing")];
   const module = await ModuleProcess.start([...about, ...ends, ...more]);
   onTestFinished(() => module[Symbol.asyncDispose]());
-  let port = 0;
-  do port = 10_000 + Math.floor(Math.random() * 21_000);
-  while (!(await isFree(port)));
+  const [port = 0] = await freePorts(1);
   writeFileSync(path("ser2net.yaml"), configOf(port, path("a")));
   return { port, config: path("ser2net.yaml") };
 }
