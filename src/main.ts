@@ -26,6 +26,7 @@ import type { ConditionDisplay } from "./device/indicators.ts";
 import { materialComplaints } from "./node/credentials.ts";
 import { LiveConfig } from "./node/live-config.ts";
 import { type Given, runNode } from "./node/node.ts";
+import { limitsOf } from "./node/settings.ts";
 import { startFailure } from "./node/start-failure.ts";
 
 const FORCED_EXIT_MS = 7000;
@@ -70,10 +71,12 @@ function displaysOf({ node }: NodeConfig, log: Log): ConditionDisplay[] {
 }
 
 /** Undefined where the configuration has none; its code is not loaded then. */
-async function syslogOf({ node, syslog }: NodeConfig, ports: Omit<SyslogPorts, "fraction"> & { random: Random }) {
+async function syslogOf(live: LiveConfig, ports: Omit<SyslogPorts, "fraction"> & { random: Random }) {
+  const { node, syslog } = live.current;
   if (syslog === undefined) return undefined;
   const { openSyslog } = await import("./control/syslog/syslog.ts");
-  const { server, trust, certificate, key, dir, maxBytes } = syslog;
+  const { server, trust, certificate, key, dir } = syslog;
+  const maxBytes = limitsOf(live).syslogBytes;
   const own =
     certificate === undefined || key === undefined
       ? undefined
@@ -116,7 +119,7 @@ async function main(): Promise<void> {
   using condition = new ConditionTeller(displaysOf(config, log), { health, clock: systemClock });
   const metrics = makeMetrics();
   const world = { clock: systemClock, random: systemRandom, pace: systemPace() };
-  await using syslog = await syslogOf(config, { ...world, log, meter: metrics.meter });
+  await using syslog = await syslogOf(live, { ...world, log, meter: metrics.meter });
   copied.open(syslog);
   if (syslog !== undefined) metrics.collect(syslog.gauges);
   const base: Given = { live, log, faults, metrics, ...world, health, condition, syslog, stop };

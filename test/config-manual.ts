@@ -31,7 +31,7 @@ const NOTES: Readonly<Record<string, string>> = {
   sessions:
     "Of the proactive mode (Q.4161 8.2); see [ak.md](ak.md). They hold for the applications at home here, as initiators and as destinations each; the other KM has its own.",
   links:
-    "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in). A link of which the store has blocks from before the start comes back with a restart alone; when a link comes or goes, the connection with its other KM is made anew.",
+    "One per QKD link; block size and share must be the same at both ends, or the link stays unused with an alarm. Name a port by what is plugged in, which stays when others come and go: see [operations.md](operations.md#where-modules-are-plugged-in). When a link comes or goes, or its share or `keep_blocks` change, the connection with its other KM is made anew.",
   "links.box":
     'For `driver = "etsi014"` and `"etsi004"`: who this KM is to the vendor\'s box here, and how the boxes name the KM at the other end. See [sources.md](sources.md).',
   controller:
@@ -57,11 +57,13 @@ const NOTES: Readonly<Record<string, string>> = {
   topology:
     "One per link of the network that is not this node's own, so that keys find their way over other KMs. Every KM is told the same links, or those of its part of the network.",
   peers:
-    "One per other KM that has a link with this one or serves applications that ours talk to. Strict peers come and go with a restart alone, and so does a peer of which the store has key from before the start.",
+    "One per other KM that has a link with this one or serves applications that ours talk to. Strict peers come and go with a restart alone.",
   "apps.certificates":
     "The application's certificates where they are of another make, each by `uri`, `dns`, `sha256`, or `cn` with `issuer`; any of them will do. Without this table it is known by the one URI `urn:qkm:app:<id>`. No certificate may fit two applications. `[ak] trust` and that of each other door must have signed them.",
   apps: "One per application of the network, here and elsewhere, at every KM.",
 };
+
+const TAKEN = new Set([...RELOADED].map((pattern) => pattern.replaceAll("[]", "")));
 
 interface Entry {
   readonly type: string;
@@ -102,9 +104,9 @@ function row(table: string, key: string, entry: Entry): string {
   const inner = entry.wrapped ?? entry;
   const facts = factsOf(inner);
   const absent = entry.type === "optional" ? (entry.default === undefined ? "–" : code(entry.default)) : "**required**";
-  // Lists of tables within an entry are taken with it.
-  const [, list, inside] = /^(\w+)\.(\w+)\[\]$/.exec(table) ?? [];
-  const isTaken = RELOADED.has(`${table}.${key}`) || RELOADED.has(`${list}[].${inside}`);
+  // Tables within an entry are taken with it.
+  const steps = `${table}.${key}`.replaceAll("[]", "").split(".");
+  const isTaken = steps.some((_, at) => at > 0 && TAKEN.has(steps.slice(0, at + 1).join(".")));
   return `| \`${key}\` | ${allowed(facts, inner)} | ${absent} | ${isTaken ? "yes" : "–"} | ${facts.get("description")} |`;
 }
 

@@ -1,5 +1,6 @@
 // The Ak door: TLS, on which each application is who its certificate says, and who handles each connection.
 
+import type { Limit } from "../core/limits.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { listen } from "../net/listen.ts";
 import { type NetPorts, type Timing, type TlsMaterial, tlsOf } from "../net/tls/options.ts";
@@ -14,7 +15,7 @@ export interface AkOptions extends DoorTls {
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts. */
   readonly tls: TlsMaterial;
-  readonly maxConnections: number;
+  readonly maxConnections: Limit;
   readonly timing?: Partial<Timing>;
 }
 

@@ -1,14 +1,20 @@
 // What of a configuration a running KM takes at once, and what only its next start does.
 
+import { LINK_OPTIONS } from "../../drivers/index.ts";
 import type { Path } from "./lines.ts";
 import { SCHEMA, type Written } from "./schema.ts";
 
 const keysOf = (table: object): object => Reflect.get(Reflect.get(table, "wrapped") ?? table, "entries") ?? {};
 
+const tablesWith = (key: string): readonly string[] =>
+  Object.entries(SCHEMA.entries)
+    .filter(([, table]) => Object.hasOwn(keysOf(table), key))
+    .map(([name]) => name);
+
 /** Tables whose TLS material a reload takes: every door has `require_crl`. */
-const TLS_TABLES = Object.entries(SCHEMA.entries)
-  .filter(([, table]) => Object.hasOwn(keysOf(table), "require_crl"))
-  .map(([name]) => name);
+const TLS_TABLES = tablesWith("require_crl");
+/** Doors for many. */
+const DOOR_TABLES = tablesWith("max_connections");
 const TLS_KEYS = ["certificate", "key", "trust", "crl", "require_crl"];
 
 /**
@@ -21,13 +27,27 @@ export const RELOADED: ReadonlySet<string> = new Set([
   "etsi020.client_certificate",
   "etsi020.client_key",
   "etsi020.server_trust",
+  "etsi020.callback_url",
+  "etsi020.timeout_ms",
+  "etsi020.borders",
+  ...DOOR_TABLES.map((table) => `${table}.max_connections`),
+  "etsi014.max_additional_slaves",
+  "skip.system",
+  "skip.remotes",
+  "skip.psk",
   "token.epoch_s",
+  "token.epoch_seals",
+  "audit.max_bytes",
+  "syslog.max_bytes",
+  "supply.default_key_bits",
   "supply.timeout_ms",
   "supply.max_waiting",
   "supply.max_age_s",
   "supply.fetch_window_s",
   "supply.relay_timeout_ms",
   "supply.stock_low",
+  "supply.stock_high",
+  "supply.max_held",
   "supply.quota_bits_per_s",
   "supply.quota_burst_bits",
   "sessions.max",
@@ -38,6 +58,11 @@ export const RELOADED: ReadonlySet<string> = new Set([
   "sessions.acknowledge_timeout_ms",
   "links[]",
   "links[].cost",
+  "links[].driver",
+  "links[].port",
+  ...Object.keys(LINK_OPTIONS).map((key) => `links[].${key}`),
+  "links[].share",
+  "links[].keep_blocks",
   "topology[]",
   "topology[].kms",
   "topology[].cost",
@@ -47,6 +72,7 @@ export const RELOADED: ReadonlySet<string> = new Set([
   "peers[].paths",
   "apps[]",
   "apps[].home",
+  "apps[].border",
   "apps[].certificates",
   "apps[].quota_bits_per_s",
   "apps[].quota_burst_bits",
@@ -55,8 +81,8 @@ export const RELOADED: ReadonlySet<string> = new Set([
 /** Lists of tables, and the key by which an entry is the same one in two configurations. */
 const LISTS: Readonly<Record<string, string>> = { links: "id", topology: "link", peers: "id", apps: "id" };
 
-/** Peers of another make share whole keys, which are read at a start only; the boxes of a link agree from the start on. */
-const mayNotComeOrGo = ({ dialect, box }: Table): boolean => dialect === "strict" || box !== undefined;
+/** Peers of another make share whole keys, which are read at a start only. */
+const mayNotComeOrGo = ({ dialect }: Table): boolean => dialect === "strict";
 
 /** One difference between two configurations. */
 export interface ConfigChange {

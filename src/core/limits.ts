@@ -1,5 +1,11 @@
 // How much one message of Ak, Kx or a controller may name: one table, so that what one reference point takes the others do.
 
+/** A number that holds, or a function that is asked each time: for a limit that a reload may change. */
+export type Limit = number | (() => number);
+
+/** What a limit is now. */
+export const limitNow = (limit: Limit): number => (typeof limit === "number" ? limit : limit());
+
 /** Limits of single messages. What exceeds one is refused as MALFORMED_REQUEST. */
 export const LIMITS = {
   /** Segments of link blocks that serve as the pad of one relayed key; one block and a tag need at most 10 of 4 KiB. */

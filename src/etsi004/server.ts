@@ -2,6 +2,7 @@
 //
 // The standard has calls and no wire format. Two are spoken here, told apart by the version in each frame: see frames.ts.
 
+import type { Limit } from "../core/limits.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { listen } from "../net/listen.ts";
 import { type NetPorts, type TlsMaterial, tlsOf } from "../net/tls/options.ts";
@@ -15,7 +16,7 @@ export interface Etsi004Options extends DoorTls {
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts. */
   readonly tls: TlsMaterial;
-  readonly maxConnections: number;
+  readonly maxConnections: Limit;
   /** Locked memory for answers with key: a power of two, 128 KiB at least. */
   readonly memory: Uint8Array;
 }

@@ -2,6 +2,7 @@
 
 import { asFault, Fault, malformed } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
+import { type Limit, limitNow } from "../core/limits.ts";
 import type { Log, Meter } from "../core/ports.ts";
 import { jsonObject, readBody } from "../http/body.ts";
 import { sendKeys } from "../http/send-keys.ts";
@@ -25,7 +26,7 @@ import { statusText } from "./status.ts";
 export interface HandlerPorts {
   readonly door: KeyDoor;
   /** Additional slaves that a request may name; 0 for no multicast. */
-  readonly mostSlaves: number;
+  readonly mostSlaves: Limit;
   readonly log: Log;
   readonly meter: Meter;
 }
@@ -66,7 +67,12 @@ function get(call: Call, route: Route): void {
   const { app, door, outlet, response } = call;
   refuseSelf(app, route.other);
   if (route.operation === "status") {
-    sendText(outlet, response, 200, statusText(app, route.other, door.status(app, route.other), call.mostSlaves));
+    sendText(
+      outlet,
+      response,
+      200,
+      statusText(app, route.other, door.status(app, route.other), limitNow(call.mostSlaves)),
+    );
   } else if (route.operation === "enc_keys") {
     supply(call, route.other, optionsOfQuery(route.query, door.sizes));
   } else {
@@ -99,7 +105,7 @@ function post(call: Call, route: Route): void {
       refuseSelf(app, route.other);
       refuseKeyIdIn(route.query);
       const body = jsonObject(bytes, request.headers["content-type"]);
-      const limits = { sizes: door.sizes, mostSlaves: call.mostSlaves };
+      const limits = { sizes: door.sizes, mostSlaves: limitNow(call.mostSlaves) };
       if (route.operation === "enc_keys") supply(call, route.other, optionsOfBody(body, route.query, limits));
       else fetchKeys(call, route.other, keyIdsOfBody(body));
     }),

@@ -2,6 +2,7 @@
 
 import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
+import type { Limit } from "../core/limits.ts";
 import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
@@ -16,9 +17,9 @@ export interface Etsi014Options extends DoorTls {
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts. */
   readonly tls: TlsMaterial;
-  readonly maxConnections: number;
+  readonly maxConnections: Limit;
   /** Additional slaves that a request may name (`max_SAE_ID_count`); 0 for no multicast. */
-  readonly mostSlaves: number;
+  readonly mostSlaves: Limit;
   /** Locked memory for answers with keys: one part of 64 KiB at least is well. */
   readonly memory: Uint8Array;
 }

@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { appId, type KmId } from "../core/ids.ts";
+import type { Limit } from "../core/limits.ts";
 import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { Parts } from "../http/parts.ts";
@@ -30,7 +31,7 @@ export interface Etsi020Options extends DoorTls {
   readonly tls: TlsMaterial;
   readonly clientTls: TlsMaterial;
   readonly requireHybrid: boolean;
-  readonly maxConnections: number;
+  readonly maxConnections: Limit;
   /** As other networks reach this door; undefined for the address where it listens. */
   readonly callbackUrl: string | undefined;
   readonly borders: readonly BorderOptions[];
@@ -52,6 +53,8 @@ export interface Etsi020Server extends AsyncDisposable {
   readonly connections: number;
   /** How each border is reached; of those without a url, where their callbacks are wanted. */
   readonly lines: ReadonlyMap<KmId, BorderLine>;
+  /** Borders are these from now on, and callbacks are wanted there; `tls` closes who is none any more. */
+  change(to: Pick<Etsi020Options, "borders" | "callbackUrl">): void;
 }
 
 /**
@@ -59,34 +62,55 @@ export interface Etsi020Server extends AsyncDisposable {
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startEtsi020(options: Etsi020Options, ports: Etsi020Ports): Promise<Etsi020Server> {
-  const { listen, tls, maxConnections, memory, borders } = options;
+  const { listen, tls, maxConnections, memory } = options;
+  const clients = new Map<KmId, Reached>();
   const half = memory.length / 2;
   const service = new Service({ door: "etsi020", memory: memory.subarray(0, half) }, ports, makeHandler(ports));
   const admit = (id: string): Fault | undefined =>
-    borders.some((border) => border.id === id)
-      ? undefined
-      : new Fault("NOT_AUTHORIZED", { text: `${id} is none of [[etsi020.borders]]` });
+    clients.has(id as KmId) ? undefined : new Fault("NOT_AUTHORIZED", { text: `${id} is none of [[etsi020.borders]]` });
   const listener = await listenTls(
     { ...listen, door: "etsi020", tls, kind: "km", ...tlsOf(options), maxConnections },
     // Those of applications are not meant.
-    { ...ports, admit, disowned: () => {} },
+    { ...ports, admit, mayStay: admit, disowned: () => {} },
     (socket, peer) => service.connected(socket, appId(peer.id)),
   );
-  const callback = callbackOf(options, listener.port);
   const parts = new Parts(memory.subarray(half));
-  const clients = new Map(borders.map((border) => [border.id, clientOf(border, { options, ports, callback, parts })]));
+  const lines = new Map<KmId, BorderClient>();
+  const change = (to: Pick<Etsi020Options, "borders" | "callbackUrl">): void => {
+    const callback = callbackOf({ ...options, ...to }, listener.port);
+    const before = new Map(clients);
+    clients.clear();
+    for (const border of to.borders) {
+      const mark = JSON.stringify([border.url, border.isSynchronous, callback]);
+      const known = before.get(border.id);
+      const same = known?.mark === mark ? known : undefined;
+      clients.set(border.id, same ?? { mark, client: clientOf(border, { options, ports, callback, parts }) });
+      if (same !== undefined) before.delete(border.id);
+    }
+    for (const { client } of before.values()) client.stop();
+    lines.clear();
+    for (const [id, { client }] of clients) lines.set(id, client);
+  };
+  change(options);
   return {
     port: listener.port,
     get connections() {
       return listener.connections;
     },
-    lines: clients,
+    lines,
+    change,
     async [Symbol.asyncDispose]() {
-      for (const client of clients.values()) client.stop();
+      for (const client of lines.values()) client.stop();
       await service.stop();
       await listener[Symbol.asyncDispose]();
     },
   };
+}
+
+/** How a border is reached, and what of the configuration that was made of. */
+interface Reached {
+  readonly mark: string;
+  readonly client: BorderClient;
 }
 
 function callbackOf({ callbackUrl, listen: { host } }: Etsi020Options, port: number): string {

@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
+import type { Limit } from "../core/limits.ts";
 import { type Audit, NO_AUDIT, type Random } from "../core/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import { dialAny } from "../net/dial.ts";
@@ -38,7 +39,7 @@ export interface KxOptions {
   readonly tls: TlsMaterial;
   readonly peers: readonly KxPeer[];
   /** Of keys whose size a peer's 0x1103 leaves out. */
-  readonly defaultKeyBits: number;
+  readonly defaultKeyBits: Limit;
   /** Of this member, higher with each takeover; 0 for a KM that is one machine. */
   readonly generation: number;
   /** Default: 5 s of silence, and 5 s more. */
@@ -75,7 +76,7 @@ export async function startKx(options: KxOptions, ports: KxPorts): Promise<Kx> {
   const known = new Map(options.peers.map((peer) => [peer.id, peer]));
   const peers = (): readonly KxPeer[] => [...known.values()];
   // Every dialogue gathers one frame at a time, and a replaced one may not be gone yet.
-  const buffers = new BufferPool(2 * known.size + SPARE_CONNECTIONS);
+  const buffers = new BufferPool(() => 2 * known.size + SPARE_CONNECTIONS);
   const roster = new Roster({ km, peers, defaultKeyBits, ...(keepalive && { keepalive }) }, { ...ports, buffers });
   const listener = await startListener({ ...options, peers }, ports, roster);
   const stop = new AbortController();
@@ -129,7 +130,7 @@ function startListener(
   const { tls, peers } = options;
   const strict = peers().some(({ dialect }) => dialect === "strict");
   const groups = groupsFor(strict ? "strict" : "extended");
-  const maxConnections = 2 * peers().length + SPARE_CONNECTIONS;
+  const maxConnections = () => 2 * peers().length + SPARE_CONNECTIONS;
   const admit = (id: string, serverName: string): Fault | undefined =>
     roster.welcome(id, serverName) === undefined
       ? new Fault("NOT_AUTHORIZED", { text: "it is no peer that dials this key manager" })

@@ -1,6 +1,7 @@
 // Who of the configured peers is connected: one dialogue each, the newest.
 
 import { compareIds, type KmId } from "../core/ids.ts";
+import type { Limit } from "../core/limits.ts";
 import type { PeerEvents } from "../keys/ports.ts";
 import type { Channel } from "../net/channel.ts";
 import { generationOf } from "./generation.ts";
@@ -19,7 +20,7 @@ export interface RosterOptions {
   readonly km: KmId;
   /** Asked each time: peers come and go with the configuration. */
   readonly peers: () => readonly { readonly id: KmId; readonly dialect: Dialect }[];
-  readonly defaultKeyBits: number;
+  readonly defaultKeyBits: Limit;
   readonly keepalive?: KeepaliveTimes;
 }
 

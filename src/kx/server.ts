@@ -2,6 +2,7 @@
 
 import { asFault, Fault, SUCCESS } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
+import { type Limit, limitNow } from "../core/limits.ts";
 import type { Log, Meter } from "../core/ports.ts";
 import type { PeerConnection, PeerEvents } from "../keys/ports.ts";
 import { check } from "../wire/message.ts";
@@ -33,7 +34,7 @@ export interface ServerOptions {
   /** Of the peer, by configuration. */
   readonly dialect: Dialect;
   /** Of keys whose size a 0x1103 leaves out. */
-  readonly defaultKeyBits: number;
+  readonly defaultKeyBits: Limit;
 }
 
 /** A 0x1101 as it came: `key` of each entry is empty in `json`, and its letters are lent until the server returns. */
@@ -90,7 +91,7 @@ export class Server {
   async keySupplyNotification(json: JsonObject, waiting: number): Promise<readonly KeySupplyNotificationResponse[]> {
     const answer = { session_ID: answerableSession(json), key_ID: "", response: SUCCESS };
     try {
-      const notification = notificationOf(json, this.#options.defaultKeyBits);
+      const notification = notificationOf(json, limitNow(this.#options.defaultKeyBits));
       if (notification.kind === "tell" && notification.entries.length === 0) return [answer];
       checkLoad(waiting);
       return (await this.#notified(notification)) ?? [answer];

@@ -2,6 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
+import type { Limit } from "../core/limits.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
 import type {
   ExtensionEntry,
@@ -53,7 +54,7 @@ export interface SessionOptions {
   /** Of the peer, by configuration. */
   readonly dialect: Dialect;
   /** Of keys whose size the peer's 0x1103 leaves out. */
-  readonly defaultKeyBits: number;
+  readonly defaultKeyBits: Limit;
   readonly keepalive?: KeepaliveTimes;
   /** The MessageID before the first. */
   readonly lastMessageId?: number;

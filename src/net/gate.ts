@@ -2,6 +2,7 @@
 
 import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { limitNow } from "../core/limits.ts";
 import { ARRIVAL_LIMITS, type Arrival, Arrivals, freeTls, type KeyExchange, varied } from "./arrivals.ts";
 import { Places } from "./places.ts";
 import { type Certificate, certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
@@ -57,8 +58,14 @@ export class Gate {
     const psk = preShared === undefined ? [] : ([[DHE_PSK, this.#pskServer(preShared)]] as const);
     this.#servers = new Map<KeyExchange, Server>([...servers, ...psk]);
     const { maxConnections, arrivals } = options;
-    const most = Math.max(ARRIVAL_LIMITS.most, maxConnections);
-    const patience = { handshakeMs, answerMs, limits: { ...ARRIVAL_LIMITS, most, ...arrivals } };
+    const limits = {
+      ...ARRIVAL_LIMITS,
+      get most() {
+        return Math.max(ARRIVAL_LIMITS.most, limitNow(maxConnections));
+      },
+      ...arrivals,
+    };
+    const patience = { handshakeMs, answerMs, limits };
     this.#stopRenewals = this.#credentials.onRenewed(() => this.#renew());
     this.#arrivals = new Arrivals(patience, {
       begin: ({ group, socket }) => this.#servers.get(group)?.emit("connection", socket),
@@ -97,7 +104,7 @@ export class Gate {
 
   #exchangeFor({ suites, groups: offered }: ClientHello): KeyExchange | undefined {
     const { groups, minTls, preShared } = this.#options;
-    if (preShared !== undefined && offersPsk(suites)) return DHE_PSK;
+    if (preShared !== undefined && preShared.size > 0 && offersPsk(suites)) return DHE_PSK;
     const common = groups.find((group) => offered.includes(GROUPS[group]));
     // OpenSSL refuses, and says so in an alert.
     if (common !== undefined || minTls !== "1.2") return common ?? groups[0];
@@ -197,7 +204,7 @@ export class Gate {
       this.#ports.turnAway(socket, id, why.fault);
       return;
     }
-    this.#stand(socket, peer);
+    this.#stand(socket, peer, group === DHE_PSK ? shown : undefined);
     this.#arrivals.letIn(arrival, !this.#places.isHasty(peer.id));
     this.#secrets.get(group)?.forget(socket);
     meter.add("connections_opened", { door, group, ...negotiated(socket) });
@@ -218,11 +225,11 @@ export class Gate {
   }
 
   /** It is closed when it is good no more: its certificate, or whom this door lets in, have changed. */
-  #stand(socket: TLSSocket, { id }: Peer): void {
+  #stand(socket: TLSSocket, { id }: Peer, shown: Arrival["shown"]): void {
     const certificate = socket.getPeerX509Certificate();
     const leave = this.#credentials.stand({
       certificate,
-      whyNot: () => this.#whyNot(id, certificate),
+      whyNot: () => this.#whyNotKey(shown) ?? this.#whyNot(id, certificate),
       end: (refusal) => {
         this.#closed(id, refusal);
         this.#ports.audit?.note("connection_cut", { door: this.#options.door, id, reason: refusal.reason });
@@ -233,14 +240,21 @@ export class Gate {
     socket.once("close", leave);
   }
 
-  /** Applications come and go with the configuration; who else is admitted is decided by who listens. */
+  /** Applications come and go with the configuration; who else may stay is told by who listens. */
   #whyNot(id: string, certificate: Certificate | undefined): Refusal | undefined {
-    const { admit, identify } = this.#ports;
-    if (this.#options.kind !== "app") return undefined;
-    const known = certificate === undefined ? id : identified(certificate, "app", identify);
+    const { kind } = this.#options;
+    const { admit, identify, mayStay = kind === "app" ? admit : undefined } = this.#ports;
+    if (mayStay === undefined) return undefined;
+    const known = certificate === undefined ? id : identified(certificate, kind, identify);
     if (known !== id) return known instanceof Refusal ? known : new Refusal("identity", `it is ${known} now`);
-    const fault = admit(id, "");
+    const fault = mayStay(id, "");
     return fault && new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
+  }
+
+  /** Of who came with a pre-shared key: it must still be the one of that identity. */
+  #whyNotKey(shown: Arrival["shown"]): Refusal | undefined {
+    if (shown === undefined || this.#options.preShared?.get(shown.identity) === shown.key) return undefined;
+    return new Refusal("psk", `${JSON.stringify(shown.identity)} has another key now, or none`);
   }
 
   /**

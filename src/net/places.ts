@@ -1,6 +1,7 @@
 // Connections that were let in, shared fairly between identities: whoever has most makes room for one who has fewer.
 
 import type { Socket } from "node:net";
+import { type Limit, limitNow } from "../core/limits.ts";
 import { Refusal } from "./refusal.ts";
 
 interface Place {
@@ -25,7 +26,7 @@ const HASTY = 512;
 
 /** The places of one door, shared fairly between identities. */
 export class Places implements Disposable {
-  readonly #most: number;
+  readonly #most: Limit;
   readonly #idleMs: number;
   readonly #ports: PlacesPorts;
   readonly #places = new Set<Place>();
@@ -36,7 +37,7 @@ export class Places implements Disposable {
   readonly #timer: NodeJS.Timeout;
 
   /** A connection that has read nothing for `idleMs` is closed if its identity has another. */
-  constructor(most: number, idleMs: number, ports: PlacesPorts) {
+  constructor(most: Limit, idleMs: number, ports: PlacesPorts) {
     this.#most = most;
     this.#idleMs = idleMs;
     this.#ports = ports;
@@ -49,7 +50,7 @@ export class Places implements Disposable {
 
   /** Gives a connection its place until it is closed, or says why there is none. */
   take(id: string, socket: Socket): Refusal | undefined {
-    if (this.size >= this.#most && !this.#makeRoom(id)) return new Refusal("too_many", `${this.size}`);
+    if (this.size >= limitNow(this.#most) && !this.#makeRoom(id)) return new Refusal("too_many", `${this.size}`);
     const place: Place = { id, socket, bytesRead: socket.bytesRead, usedMs: performance.now() };
     this.#places.add(place);
     this.#count(id);
@@ -60,7 +61,7 @@ export class Places implements Disposable {
 
   /** Whether an identity opens connections as fast as no application needs: their handshakes are held to a pace. */
   isHasty(id: string): boolean {
-    return (this.#opened.get(id) ?? 0) > Math.max(HASTY, 2 * this.#most);
+    return (this.#opened.get(id) ?? 0) > Math.max(HASTY, 2 * limitNow(this.#most));
   }
 
   #count(id: string): void {

@@ -8,7 +8,7 @@ import type { Metrics } from "../control/metrics/metrics.ts";
 import type { SyslogCopy } from "../control/syslog/syslog.ts";
 import type { Audit, Clock, Log } from "../core/ports.ts";
 import type { OpenVault } from "../vault/open.ts";
-import { auditNameOf } from "./settings.ts";
+import { auditNameOf, limitsOf } from "./settings.ts";
 
 /** Row of the store that keeps the place of the log; of each member of a KM its own. */
 const rowOf = ({ cluster }: NodeConfig) => ({ table: "audit", id: `last${cluster ? `.${cluster.member}` : ""}` });
@@ -23,6 +23,7 @@ export function lateAudit<Given extends { readonly metrics: Metrics }>(
 
 interface Ports {
   readonly config: NodeConfig;
+  readonly live: { readonly current: NodeConfig };
   readonly audit: LateAudit;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -32,13 +33,13 @@ interface Ports {
 
 /** @throws Error when the folder cannot be used */
 export async function openAudit(
-  { config, audit, metrics, clock, log, syslog }: Ports,
+  { config, live, audit, metrics, clock, log, syslog }: Ports,
   { vault, useToken, ready }: OpenVault,
 ): Promise<AuditWriter> {
   const { node } = config;
   const row = rowOf(config);
   const auditWriter = await AuditWriter.open(
-    { km: auditNameOf(config), ...config.audit },
+    { km: auditNameOf(config), ...config.audit, maxBytes: limitsOf(live).auditBytes },
     {
       useToken,
       stored: witnessOf(vault, row),

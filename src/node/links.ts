@@ -1,13 +1,14 @@
 // The modules of a node's links: opened at the start, and opened and closed as links come and go with the configuration.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { DRIVERS } from "../../drivers/index.ts";
 import type { LinkConfig, NodeConfig } from "../config.ts";
 import { asFault } from "../core/fault.ts";
 import type { Clock, Log, Meter, Random } from "../core/ports.ts";
-import type { ModuleDriver } from "../device/driver.ts";
+import type { BoxDriver, ModuleDriver } from "../device/driver.ts";
 import type { KeySource } from "../device/key-source.ts";
 import type { BlockFeed } from "../keys/links/intake.ts";
+import type { LinkInventory } from "../keys/links/link-inventory.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
 import { parsePairingKey } from "../kq/pairing.ts";
 import type { LocalVault } from "../vault/local-vault.ts";
@@ -26,8 +27,12 @@ export interface LinkPorts {
   readonly stop: AbortController;
 }
 
+type InventoryOf = (link: string) => LinkInventory | undefined;
+
 interface OpenLink {
   readonly link: LinkConfig;
+  /** What it was opened by. */
+  readonly mark: string;
   readonly feed: BlockFeed;
   /** What `status` shows. */
   readonly source: Pick<KeySource, "status">;
@@ -44,6 +49,7 @@ export class NodeLinks implements AsyncDisposable {
   readonly #open = new Map<string, OpenLink>();
   /** Locked memory that a link's driver fills; kept for when the link comes back. */
   readonly #pools = new Map<string, ReturnType<LocalVault["pool"]>>();
+  readonly #regions = new Map<string, Uint8Array>();
   readonly #closing = new Map<string, Promise<void>>();
 
   constructor(ports: LinkPorts) {
@@ -57,35 +63,78 @@ export class NodeLinks implements AsyncDisposable {
 
   /** Opens a link's driver and takes its blocks until the stop. @throws Error when it cannot be opened */
   async open(link: LinkConfig): Promise<void> {
-    this.#attach(await this.#opened(link));
+    this.#attach(await this.#opened(link, (id) => this.#ports.keys.links.get(id)));
   }
 
-  /** Opens the modules of links that are new; nothing is taken from them yet. @throws Error when one cannot be opened: none is open then */
-  async prepare({ links }: Pick<NodeConfig, "links">): Promise<{ take(): void }> {
-    const added: OpenLink[] = [];
+  /**
+   * Opens the modules of links that are new, and of those whose module is another one: what a port has is closed before. Nothing
+   * is taken from them yet. @throws Error when one cannot be opened: all is as it was then
+   */
+  async prepare({ links }: Pick<NodeConfig, "links">, inventory: InventoryOf): Promise<{ take(): void }> {
+    const opened: OpenLink[] = [];
+    const replaced: OpenLink[] = [];
     try {
-      for (const link of links.filter(({ id }) => !this.#open.has(id))) added.push(await this.#opened(link));
+      for (const link of links) {
+        const open = this.#open.get(link.id);
+        if (open?.mark === markOf(link)) continue;
+        if (open !== undefined) {
+          replaced.push(open);
+          this.#open.delete(link.id);
+          await close(open);
+        }
+        opened.push(await this.#opened(link, inventory));
+      }
     } catch (thrown) {
-      for (const one of added) await close(one);
+      for (const one of opened) await close(one);
+      for (const { link } of replaced) await this.#reopen(link);
       throw thrown;
     }
     const stays = new Set<string>(links.map(({ id }) => id));
     return {
       take: () => {
         for (const id of this.#open.keys()) if (!stays.has(id)) this.#close(id);
-        for (const one of added) this.#attach(one);
+        for (const one of opened) this.#attach(one);
       },
     };
   }
 
-  async #opened(link: LinkConfig): Promise<OpenLink> {
+  /** As it was before a reload that was not taken. */
+  async #reopen(link: LinkConfig): Promise<void> {
+    await this.open(link).catch((err: unknown) => {
+      this.#ports.log.error(
+        { link: link.id, err },
+        "the module of this link could not be opened again: restart this KM",
+      );
+    });
+  }
+
+  async #opened(link: LinkConfig, inventory: InventoryOf): Promise<OpenLink> {
     await this.#closing.get(link.id);
+    const mark = markOf(link);
     await using parts = new AsyncDisposableStack();
     const driver = DRIVERS[link.driver];
     const opened = await (driver.kind === "box"
-      ? openBox(link, driver, { ...this.#ports, parts })
+      ? this.#box(link, driver, { inventory, parts })
       : this.#module(link, driver, parts));
-    return { link, ...opened, parts: parts.move(), end: new AbortController(), taking: Promise.resolve() };
+    return { link, mark, ...opened, parts: parts.move(), end: new AbortController(), taking: Promise.resolve() };
+  }
+
+  #box(
+    link: LinkConfig,
+    driver: BoxDriver,
+    { inventory, parts }: { readonly inventory: InventoryOf; readonly parts: AsyncDisposableStack },
+  ): Promise<Pick<OpenLink, "feed" | "source">> {
+    const { keys, clock, log } = this.#ports;
+    let regions = 0;
+    const memory = (bytes: number): Uint8Array => this.#region(`${link.id} ${regions++} ${bytes}`, bytes);
+    const own = { memory, inventory: inventory(link.id), pool: this.#pool(link) };
+    return openBox(link, driver, { keys, clock, log, parts, ...own });
+  }
+
+  #region(name: string, bytes: number): Uint8Array {
+    const region = this.#regions.get(name) ?? this.#ports.vault.lockedRegion(bytes);
+    this.#regions.set(name, region);
+    return region.fill(0);
   }
 
   async #module(
@@ -136,6 +185,13 @@ export class NodeLinks implements AsyncDisposable {
     // What was taken last ends with the key manager, which may wait for its token.
     for (const one of [...this.#open.values()].reverse()) await close({ ...one, taking: Promise.resolve() });
   }
+}
+
+/** What of a link's configuration its module is opened by: a pairing key that was replaced is another one. */
+function markOf({ driver, port, blockBytes, options }: LinkConfig): string {
+  const { pairing_key_file: file } = options as { readonly pairing_key_file?: string };
+  const { ino, size, mtimeMs } = (file && statSync(file, { throwIfNoEntry: false })) || {};
+  return JSON.stringify({ driver, port, blockBytes, options, ino, size, mtimeMs });
 }
 
 async function close({ parts, end, taking }: OpenLink): Promise<void> {

@@ -29,6 +29,7 @@ import { appId } from "../core/ids.ts";
 import type { Pace } from "../core/pace.ts";
 import type { Audit, Log } from "../core/ports.ts";
 import { startEtsi014 } from "../etsi014/server.ts";
+import { TABLE } from "../keys/common/rows.ts";
 import { keySizes } from "../keys/common/sizes.ts";
 import { ApplicationTable } from "../keys/directory/application-table.ts";
 import { Directory } from "../keys/directory/directory.ts";
@@ -45,7 +46,7 @@ import { NodeLinks } from "./links.ts";
 import { type LiveConfig, reloadCommands } from "./live-config.ts";
 import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
 import { Identities, prepareReload, type ReloadedParts } from "./reload.ts";
-import { blockBytesOf, checkSlots, settingsOf, vaultOptionsOf } from "./settings.ts";
+import { blockBytesOf, checkSlots, keyIdKeysOf, limitsOf, settingsOf, vaultOptionsOf } from "./settings.ts";
 
 /** A start that takes longer hangs; a token that is not there may be waited for without an end. */
 const START_WITHIN_MS = 120_000;
@@ -208,10 +209,11 @@ function homesChanged({ credentials }: Base, { applications }: Node, keys: KeyMa
 /** Reloads are taken from now on, until the function returned is called. */
 function serveReloads(
   { live, log, credentials, audit }: Base,
-  { vault, applications, identities }: Node,
+  { vault, applications, identities, more }: Node,
   { keys, kx, links }: Pick<ReloadedParts, "keys" | "kx" | "links">,
 ): () => void {
-  const parts = { log, credentials, vault, applications, identities, links, keys, kx };
+  if (more === undefined) throw new Error("the doors are opened before reloads are served");
+  const parts = { log, credentials, vault, applications, identities, links, keys, kx, doors: more };
   live.told({ log, audit });
   return live.serve((next) => prepareReload(parts, { before: live.current, next }));
 }
@@ -224,7 +226,7 @@ async function watchCredentials({ credentials, audit, log, stop }: Base): Promis
   });
 }
 
-function openNodeVault({ config, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
+function openNodeVault({ config, live, log, metrics, clock, pace, membership }: Base): Promise<OpenVault> {
   const ports = {
     openToken: (ending: AbortSignal) => openToken(config.token, log, ending),
     clock,
@@ -233,7 +235,8 @@ function openNodeVault({ config, log, metrics, clock, pace, membership }: Base):
     meter: metrics.meter,
   };
   const store = membership && { openStore: () => membership.openStore() };
-  return openVault(vaultOptionsOf(config), { ...ports, ...store });
+  const { epochSeals } = limitsOf(live);
+  return openVault({ ...vaultOptionsOf(config), epochSeals }, { ...ports, ...store });
 }
 
 function commandsOf(base: Base, node: Node) {
@@ -291,17 +294,23 @@ export async function openMetricsDoors(
 
 /** Ak and ETSI 014: they answer from the first moment on, with a refusal until the books are read. */
 async function openDoors(base: Base, node: Node, parts: AsyncDisposableStack): Promise<void> {
-  const { config, log, metrics, clock, credentials } = base;
+  const { config, live, log, metrics, clock, credentials } = base;
   const admit = (id: string): Fault | undefined => node.applications.admit(id);
   const doors = { door: node.requests, sessions: node.requests, admit, identify: node.identities.identify };
   const disowned = (id: string): void => node.keys?.disown(appId(id));
   const ports = { ...doors, disowned, clock, log, meter: metrics.meter, audit: base.audit };
   const ring = new SupplyRing(node.vault.lockedRegion(config.memory.ringBytes / 2));
   const memory = node.vault.lockedRegion(config.memory.ringBytes / 2);
-  const ak = parts.use(await startAk({ ...config.ak, tls: credentials.of("ak") }, { ...ports, ring }));
-  const etsi = parts.use(await startEtsi014({ ...config.etsi014, tls: credentials.of("etsi014"), memory }, ports));
+  const limits = limitsOf(live);
+  const places = { maxConnections: limits.places("etsi014"), mostSlaves: limits.slaves };
+  const ak = parts.use(
+    await startAk({ ...config.ak, tls: credentials.of("ak"), maxConnections: limits.places("ak") }, { ...ports, ring }),
+  );
+  const etsi = parts.use(
+    await startEtsi014({ ...config.etsi014, ...places, tls: credentials.of("etsi014"), memory }, ports),
+  );
   node.more = await openMoreDoors({
-    ...{ config, ports, credentials, parts },
+    ...{ live, ports, credentials, parts },
     memory: (bytes) => node.vault.lockedRegion(bytes),
   });
   const controllers = await openControllerDoors(base, node, parts);
@@ -376,11 +385,18 @@ function controllerState({ config, live, health, faults, metrics, ...rest }: Bas
   };
 }
 
-async function openKeys(
-  { config, clock, random, pace, log, metrics, health, audit, membership }: Base,
-  node: Node,
-  restored: boolean,
-): Promise<KeyManager> {
+/** What is shared with peers that the configuration has no more is read too: it takes places until it has aged. */
+function makeRoomForFormerPeers({ config, log }: Base, { vault, growKeyIds }: OpenVault): void {
+  const peers = new Set([...config.peers, ...[...vault.rows(TABLE.peer)].map(([id]) => ({ id }))].map(({ id }) => id));
+  try {
+    growKeyIds(keyIdKeysOf(config, peers.size));
+  } catch (err) {
+    log.warn({ err }, "no more memory can be locked: peers that left the configuration share the room of the others");
+  }
+}
+
+async function openKeys(base: Base, node: Node, restored: boolean): Promise<KeyManager> {
+  const { config, clock, random, pace, log, metrics, health, audit, membership } = base;
   const beats = {
     // Before the books are read there is nothing to keep; how long that may take is watched by itself.
     housekeeping: health.part("housekeeping", HOUSEKEEPING_WITHIN_MS, () => node.keys === undefined),
@@ -394,6 +410,7 @@ async function openKeys(
   const own = { self: config.node.id, vault, beats, ...generation, applications, requests, statedRate };
   const ports = { ...own, clock, random, pace, ...told };
   node.directory.restore();
+  makeRoomForFormerPeers(base, node.vault);
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
   node.keys = keys;
@@ -412,11 +429,11 @@ async function stopKeys(node: Node, keys: KeyManager, log: Log): Promise<void> {
 }
 
 async function openKx(
-  { config, clock, random, log, metrics, audit, credentials, membership }: Base,
+  { config, live, clock, random, log, metrics, audit, credentials, membership }: Base,
   keys: KeyManager,
 ): Promise<Kx> {
-  const { kx, peers, node, supply } = config;
-  const { defaultKeyBits } = supply;
+  const { kx, peers, node } = config;
+  const { defaultKeyBits } = limitsOf(live);
   const generation = membership?.generation ?? 0;
   const options = { km: node.id, listen: kx.listen, tls: credentials.of("kx"), peers, defaultKeyBits, generation };
   return await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit });

@@ -11,7 +11,8 @@ import type { OpenVault } from "../vault/open.ts";
 import type { NodeCredentials } from "./credentials.ts";
 import type { NodeLinks } from "./links.ts";
 import type { PreparedReload } from "./live-config.ts";
-import { blockBytesOf, checkSlots, settingsOf } from "./settings.ts";
+import type { MoreDoors } from "./more-doors.ts";
+import { blockBytesOf, checkSlots, keyIdKeysOf, settingsOf } from "./settings.ts";
 
 /** The parts of a node that a reload changes. */
 export interface ReloadedParts {
@@ -23,6 +24,7 @@ export interface ReloadedParts {
   readonly links: Pick<NodeLinks, "prepare">;
   readonly keys: KeyManager;
   readonly kx: Kx;
+  readonly doors: Pick<MoreDoors, "prepare">;
 }
 
 /** Knows applications by certificates of other makes, as the configuration has them now. */
@@ -45,26 +47,36 @@ export async function prepareReload(
   parts: ReloadedParts,
   { before, next }: { readonly before: NodeConfig; readonly next: NodeConfig },
 ): Promise<PreparedReload> {
-  const { log, credentials, vault, applications, identities, links, keys, kx } = parts;
+  const { log, credentials, vault, applications, identities, keys, kx, doors } = parts;
   checkSizes(before, next, vault);
-  const settings = settingsOf(next);
-  keys.checkReconfigure(settings);
   const material = credentials.read(next);
-  const modules = await links.prepare(next);
+  const more = doors.prepare(next);
+  const { settings, modules } = await prepareKeys(parts, next).catch((thrown: unknown) => {
+    more.leave();
+    throw thrown;
+  });
   return {
-    renewed: material.changed,
+    renewed: [...new Set([...material.changed, ...more.renewed])],
     take() {
       if (next.node.logLevel !== before.node.logLevel) log.level = next.node.logLevel;
       identities.change(next);
-      applications.configure(settings.apps);
+      applications.configure(settings.settings.apps);
       keys.reconfigure(settings);
       modules.take();
       kx.change(next.peers);
       material.take();
+      more.take();
       credentials.lookAgain();
       for (const { id, home } of before.apps) if (applications.homeOf(id) !== home) keys.disown(id);
     },
   };
+}
+
+async function prepareKeys({ vault, keys, links }: ReloadedParts, next: NodeConfig) {
+  vault.growKeyIds(keyIdKeysOf(next, Math.max(next.peers.length, keys.peers.size)));
+  const settings = await keys.prepareReconfigure(settingsOf(next));
+  // The last that may fail: a module that is replaced is opened again when its successor cannot be.
+  return { settings, modules: await links.prepare(next, settings.link) };
 }
 
 /** Locked memory is laid out at the start. @throws Fault MALFORMED_REQUEST */

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import type { NodeConfig, TlsFiles } from "../config.ts";
+import type { Limit } from "../core/limits.ts";
 import type { KeyManagerSettings } from "../keys/manager/key-manager.ts";
 import { ROW_RULES } from "../keys/manager/row-rules.ts";
 import type { TlsMaterial } from "../net/tls/options.ts";
@@ -27,8 +28,12 @@ export const vaultOptionsOf = ({ node, token, memory, supply, peers, ...rest }: 
   mode: token.seal,
   epochSeals: token.epochSeals,
   rows: ROW_RULES,
-  keyIdKeys: (peers.length + 1) * (supply.stockHigh + supply.maxHeld + KEY_ID_SPARE),
+  keyIdKeys: keyIdKeysOf({ supply }, peers.length),
 });
+
+/** Places for the key-ID keys of so many peers. */
+export const keyIdKeysOf = ({ supply }: Pick<NodeConfig, "supply">, peers: number): number =>
+  (peers + 1) * (supply.stockHigh + supply.maxHeld + KEY_ID_SPARE);
 
 /** @throws Error when the largest request could wait for ever */
 export function checkSlots({ links, memory }: NodeConfig, { vault }: OpenVault): void {
@@ -70,6 +75,20 @@ export const settingsOf = ({
       burstBits: quotaBurstBits ?? supply.quotaBurstBits,
     },
   })),
+});
+
+/** Limits that a reload changes, as the configuration in force has them. */
+export const limitsOf = (live: { readonly current: NodeConfig }) => ({
+  /** Connections at a door that the configuration has. */
+  places: (door: "ak" | "etsi014" | "skip" | "etsi004" | "etsi020"): Limit => {
+    const limit = (): number => live.current[door]?.maxConnections ?? 0;
+    return limit;
+  },
+  slaves: (): number => live.current.etsi014.mostSlaves,
+  defaultKeyBits: (): number => live.current.supply.defaultKeyBits,
+  epochSeals: (): number => live.current.token.epochSeals,
+  auditBytes: (): number => live.current.audit.maxBytes,
+  syslogBytes: (): number => live.current.syslog?.maxBytes ?? 0,
 });
 
 /** Under which name a node keeps its audit log: each member of a KM has its own, sealed and witnessed by itself. */

@@ -6,6 +6,7 @@
 
 import type { Fault } from "../core/fault.ts";
 import { appId } from "../core/ids.ts";
+import type { Limit } from "../core/limits.ts";
 import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
@@ -21,11 +22,12 @@ export interface SkipOptions extends DoorTls {
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM texts, for encryptors with certificates (TLS 1.3). */
   readonly tls: TlsMaterial;
-  /** For encryptors without (TLS 1.2, DHE_PSK). */
+  /** For encryptors without (TLS 1.2, DHE_PSK); it may change. */
   readonly preShared: PreSharedKeys;
   /** Refuses clients with certificates and without X25519MLKEM768. */
   readonly requireHybrid: boolean;
-  readonly maxConnections: number;
+  readonly maxConnections: Limit;
+  /** Read anew with each request. */
   readonly systems: Systems;
   /** Locked memory for answers with keys. */
   readonly memory: Uint8Array;
@@ -64,7 +66,7 @@ export async function startSkip(options: SkipOptions, ports: SkipPorts): Promise
       kind: "app",
       ...tlsOf(options),
       maxConnections,
-      ...(preShared.size > 0 && { preShared }),
+      preShared,
     },
     ports,
     (socket, peer) => service.connected(socket, appId(peer.id)),

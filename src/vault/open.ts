@@ -1,6 +1,7 @@
 // Opens the vault of one KM: memory, store, then the token whenever it comes.
 
 import type { KmId } from "../core/ids.ts";
+import type { Limit } from "../core/limits.ts";
 import type { SecretPool } from "../core/memory/secret.ts";
 import { Pace } from "../core/pace.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
@@ -39,7 +40,7 @@ export interface VaultOptions {
   readonly allowUnlocked: boolean;
   readonly mode: "auto" | "direct" | "envelope";
   /** Records that one epoch may seal before `epochSpent`. */
-  readonly epochSeals: number;
+  readonly epochSeals: Limit;
   /** Key-ID keys in locked memory at a time, 48 bytes each. */
   readonly keyIdKeys: number;
   /** What the tables above the vault are to it. */
@@ -66,6 +67,8 @@ export interface OpenVault {
   readonly ready: Promise<GuardVerdict>;
   /** Locked memory for the supply ring, zeroed with the rest by `zeroise`. @throws Fault MEMORY_NOT_LOCKED */
   lockedRegion(bytes: number): Uint8Array;
+  /** Makes room for so many key-ID keys in all; there is never less than before. @throws Fault MEMORY_NOT_LOCKED */
+  growKeyIds(keys: number): void;
   /** Runs a job on the token that is no business of the vault. @throws Fault HSM_UNAVAILABLE, and what the job throws */
   useToken<T>(job: (token: Token) => Promise<T>): Promise<T>;
 }
@@ -88,7 +91,7 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
     const watch = new FileWatch(ports);
     const rowTags = new RowTags(options.km, options.rows);
     const recordStore = await openStore(options, ports, { watch, rowTags, changed: () => changed() });
-    const { vault, life, link } = assemble({
+    const { vault, life, link, keyIds } = assemble({
       options,
       ports,
       memory,
@@ -106,6 +109,9 @@ export async function openVault(options: VaultOptions, ports: VaultPorts): Promi
       vault,
       ready: life.opened,
       lockedRegion: (bytes) => memory.region(bytes),
+      growKeyIds(keys) {
+        if (keys > keyIds.places) keyIds.add(memory.region(keyIdRegionBytes(keys - keyIds.places)));
+      },
       useToken: (job) => link.use(job),
     };
   } catch (thrown) {
@@ -172,5 +178,5 @@ function assemble({ options, ports, memory, slab, recordStore, rowTags, wasSetAs
   const scratch = memory.region(slab.slotBytes);
   const blocks = new Blocks({ ...shared, slab, keyIds, tagState, scratch, blockBytes });
   const vault = new LocalVault({ ...shared, memory, slab, blockBytes, blocks, life, release });
-  return { vault, life, link };
+  return { vault, life, link, keyIds };
 }

@@ -1,16 +1,17 @@
 // Assembly buffers for frames that straddle chunks: a bounded number, made when needed, zeroed when given back.
 
+import { type Limit, limitNow } from "../core/limits.ts";
 import { type Buffers, MAX_FRAME_BYTES } from "./frame.ts";
 
 /** A bounded number of assembly buffers of 64 KiB. */
 export class BufferPool implements Buffers {
   readonly #free: Uint8Array[] = [];
-  readonly #max: number;
+  readonly #max: Limit;
   readonly #bytes: number;
   #made = 0;
 
   /** At most `max` buffers of `bytes` each. Idle ones beyond a few are left to the garbage collector. */
-  constructor(max: number, bytes: number = MAX_FRAME_BYTES) {
+  constructor(max: Limit, bytes: number = MAX_FRAME_BYTES) {
     this.#max = max;
     this.#bytes = bytes;
   }
@@ -23,7 +24,7 @@ export class BufferPool implements Buffers {
   take(): Uint8Array | undefined {
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    if (this.#made >= this.#max) return undefined;
+    if (this.#made >= limitNow(this.#max)) return undefined;
     this.#made += 1;
     return new Uint8Array(this.#bytes);
   }

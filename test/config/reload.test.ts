@@ -53,17 +53,18 @@ test("entries of lists are the same by their ID, wherever they stand", () => {
 });
 
 test("what takes a restart stays as it was, beside what is taken", () => {
-  const next = BASE.replace("[etsi014]", "max_connections = 9\n[etsi014]")
+  const next = BASE.replace("[etsi014]", "max_connections = 9\nrequire_hybrid = true\n[etsi014]")
     .replace('label = "l"', 'label = "other"\nepoch_s = 60')
     .replace('trust = "t"', 'trust = "u"');
   expect(told(next)).toEqual([
     "token.label changed, at a restart",
     "token.epoch_s changed",
     "ak.trust changed",
-    "ak.max_connections changed, at a restart",
+    "ak.require_hybrid changed, at a restart",
+    "ak.max_connections changed",
   ]);
   const { ak, token } = merge(next).written;
-  expect([ak.trust, token.label, token.epoch_s]).toEqual(["u", "l", 60]);
+  expect([ak.trust, ak.max_connections, token.label, token.epoch_s]).toEqual(["u", 9, "l", 60]);
 });
 
 test("a table that comes takes a restart, and so does a strict peer", () => {

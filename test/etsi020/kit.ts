@@ -4,6 +4,7 @@ import { Fault } from "../../src/core/fault.ts";
 import { type KmId, kmId } from "../../src/core/ids.ts";
 import { type Etsi020Server, startEtsi020 } from "../../src/etsi020/server.ts";
 import type { BorderAck, BorderArrival, BorderDeparture, BorderDoor, BorderVoid } from "../../src/keys/ports.ts";
+import { Credentials as TlsCredentials } from "../../src/net/tls/credentials.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { type Recorder, recorder } from "../support/recorder.ts";
@@ -65,6 +66,7 @@ export class NotingBorders implements BorderDoor {
 
 export interface OpenBorder extends AsyncDisposable {
   readonly server: Etsi020Server;
+  readonly tls: TlsCredentials;
   readonly borders: NotingBorders;
   readonly memory: Uint8Array;
   readonly told: Recorder;
@@ -77,6 +79,7 @@ export interface OpenBorder extends AsyncDisposable {
 export async function openBorder(net: Papers, isSynchronous = false): Promise<OpenBorder> {
   const borders = new NotingBorders();
   const memory = new Uint8Array(4 * 65_536);
+  const tls = new TlsCredentials(material(net.km, net.theirs));
   const told = recorder();
   const clock = new ManualClock();
   await using opened = new AsyncDisposableStack();
@@ -86,7 +89,7 @@ export async function openBorder(net: Papers, isSynchronous = false): Promise<Op
     await startEtsi020(
       {
         listen: { host: "127.0.0.1", port: 0 },
-        tls: material(net.km, net.theirs),
+        tls,
         clientTls: material(net.km, net.theirs),
         requireHybrid: false,
         maxConnections: 50,
@@ -99,7 +102,7 @@ export async function openBorder(net: Papers, isSynchronous = false): Promise<Op
   );
   const all = opened.move();
   return {
-    ...{ server, borders, memory, told, clock, other },
+    ...{ server, tls, borders, memory, told, clock, other },
     url: `https://127.0.0.1:${server.port}`,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

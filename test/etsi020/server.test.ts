@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, it, test } from "vitest";
 import { Fault, type FaultCode } from "../../src/core/fault.ts";
-import type { AppId } from "../../src/core/ids.ts";
+import { type AppId, kmId } from "../../src/core/ids.ts";
 import type { BorderAck, BorderLine } from "../../src/keys/ports.ts";
 import { until } from "../support/until.ts";
 import { transferOf } from "./foreign-kme.ts";
@@ -295,5 +295,23 @@ describe("020: what we ask another key manager", () => {
       44,
     );
     expect(border.other.keys.size).toBe(40);
+  });
+});
+
+describe("other borders, while the door is open", () => {
+  it("one that is none any more is cut off and refused, and let in when it comes back", async () => {
+    await using border = await openBorder(net);
+    const versions = async () => (await border.other.ask("GET", `${border.url}/kmapi/versions`)).status;
+    expect(await versions()).toBe(200);
+    border.server.change({ borders: [], callbackUrl: undefined });
+    border.tls.lookAgain();
+    expect(border.server.lines.size).toBe(0);
+    await expect(versions()).rejects.toThrow();
+    border.server.change({
+      borders: [{ id: kmId("kme-x"), url: border.other.url, isSynchronous: true }],
+      callbackUrl: undefined,
+    });
+    expect(await versions()).toBe(200);
+    expect([...border.server.lines.keys()]).toEqual(["kme-x"]);
   });
 });

@@ -53,6 +53,18 @@ test("nobody makes room for an identity that has as many, and the greedy one doe
   expect(door.seen.count("connections_refused", { reason: "too_many" })).toBe(2);
 });
 
+test("where fewer are allowed than stand, nobody is cut off and nobody comes in", async () => {
+  let most = 2;
+  await using door = await openDoor(own, { maxConnections: () => most });
+  const first = await connected(door, own.app);
+  most = 1;
+  const theirs = await connected(door, other);
+  await until("it is refused", () => theirs.ended);
+  most = 2;
+  const again = await connected(door, other);
+  expect([first.ended, again.ended]).toEqual([false, false]);
+});
+
 test("a connection that sends nothing for long is closed, but never the last one of an identity", async () => {
   await using door = await openDoor(own, { timing: { idleMs: 200 } });
   const [first, second] = [await connected(door, own.app), await connected(door, own.app)];

@@ -1,7 +1,12 @@
 // docs/doors.md: whatever was supplied at one door is fetched at each other, once; two models of routers get the same key.
 
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pskFile } from "../../src/cli/provision/more-doors.ts";
+import { networkPlaces } from "../../src/cli/provision/plan.ts";
 import { hasOpenssl } from "../skip/kit.ts";
+import { reload, rewrite } from "./support/config-file.ts";
 import { connect004, uriOf } from "./support/etsi004.ts";
 import { akFetch, akSupply } from "./support/keys.ts";
 import { type Network, startNetwork } from "./support/network.ts";
@@ -162,3 +167,26 @@ test("what left by a door is counted under its name", async () => {
     expect(page.sum("qkm_keys_fetched_total", { door })).toBeGreaterThan(0);
   }
 });
+
+test.runIf(hasOpenssl)(
+  "encryptors of SKIP: another pre-shared key counts from the reload on, and so does another name of a system",
+  async () => {
+    const km = network.km("km-a");
+    const before = readFileSync(km.configPath, "utf8");
+    const key = (system: string) => skipKey(network, "app-a1", `/key?remoteSystemID=${system}`, "psk");
+    await key("km-b");
+    const file = pskFile(networkPlaces(network.dir).apps, "app-a1");
+    writeFileSync(file, randomBytes(32).toString("hex"));
+    await expect(key("km-b")).rejects.toThrow();
+    expect(await reload(km)).toMatchObject({ changed: [], renewed: ["skip"] });
+    await key("km-b");
+    rewrite(km, (tables) => {
+      for (const remote of (tables.skip as { remotes: { system: string }[] }).remotes) remote.system = "other-site";
+    });
+    expect(await reload(km)).toMatchObject({ changed: [{ key: "skip.remotes", what: "changed" }], restart: [] });
+    await key("other-site");
+    await expect(key("km-b")).rejects.toThrow();
+    writeFileSync(km.configPath, before);
+    await reload(km);
+  },
+);

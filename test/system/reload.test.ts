@@ -1,6 +1,6 @@
 // Design 15: a running KM takes another configuration, all of it or nothing, and requests under way go on.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { qkm } from "../cli/qkm.ts";
@@ -114,7 +114,8 @@ test("limits, quotas and the log's level change; what needs a restart is named a
   const before = readFileSync(km.configPath, "utf8");
   rewrite(km, (tables) => {
     tables.node = { ...(tables.node as object), log_level: "warn" };
-    tables.ak = { ...(tables.ak as object), max_connections: 100 };
+    tables.supply = { ...(tables.supply as object), default_key_bits: 128, stock_high: 9 };
+    tables.etsi014 = { ...(tables.etsi014 as object), max_additional_slaves: 3, require_hybrid: true };
     for (const app of tables.apps)
       if (app.id === "app-a1") Object.assign(app, { quota_burst_bits: 512, quota_bits_per_s: 8 });
   });
@@ -122,14 +123,65 @@ test("limits, quotas and the log's level change; what needs a restart is named a
   expect(keysOf(changed).toSorted()).toEqual([
     "apps.app-a1.quota_bits_per_s added",
     "apps.app-a1.quota_burst_bits added",
+    "etsi014.max_additional_slaves changed",
     "node.log_level changed",
+    "supply.default_key_bits changed",
+    "supply.stock_high changed",
   ]);
-  expect(keysOf(restart)).toEqual(["ak.max_connections changed"]);
+  expect(keysOf(restart)).toEqual(["etsi014.require_hybrid changed"]);
+  const [short] = await network.app("app-a2").encKeys("app-b1");
+  expect(short?.key).toHaveLength(16);
   expect(await km.control("log_level")).toEqual({ level: "warn" });
-  await expect(network.app("app-a1").encKeys("app-b1", { number: 3 })).rejects.toMatchObject({ status: 503 });
+  await expect(network.app("app-a1").encKeys("app-b1", { number: 5 })).rejects.toMatchObject({ status: 503 });
   writeFileSync(km.configPath, before);
   await reload(km);
-  expect(await network.app("app-a1").encKeys("app-b1", { number: 3 })).toHaveLength(3);
+  expect(await network.app("app-a1").encKeys("app-b1", { number: 5 })).toHaveLength(5);
+});
+
+test("fewer connections at a door: who is in stays, newcomers are refused; more, and they come in", async () => {
+  const km = network.km("km-a");
+  const places = async (max_connections: number): Promise<void> => {
+    rewrite(km, (tables) => {
+      tables.ak = { ...(tables.ak as object), max_connections };
+    });
+    expect(keysOf((await reload(km)).changed)).toEqual(["ak.max_connections changed"]);
+  };
+  await using a1 = await network.app("app-a1").connectAk();
+  expect(await akSupply(a1, "app-b1")).toHaveLength(1);
+  await places(1);
+  const from = km.logBytes;
+  await using a2 = await network.app("app-a2").connectAk();
+  await eventually("a newcomer is refused", () => km.logLines(from).some(({ reason }) => reason === "too_many"));
+  expect(await akSupply(a1, "app-b1")).toHaveLength(1);
+  await places(256);
+  expect(await akSupply(a2, "app-b1")).toHaveLength(1);
+});
+
+test("a module at another port goes on; one that cannot be opened is refused, and the old one goes on", async () => {
+  const km = network.km("km-a");
+  const before = readFileSync(km.configPath, "utf8");
+  const blocks = async (): Promise<number> => (await km.metrics()).sum("qkm_blocks_received_total");
+  const goesOn = async (): Promise<void> => {
+    const had = await blocks();
+    await eventually("blocks come in", async () => (await blocks()) > had);
+  };
+  const other = join(km.dir, "other-port");
+  symlinkSync(km.config.links[0]?.port ?? "", other);
+  const change = (more: object) =>
+    rewrite(km, ({ links }) => {
+      for (const link of links) Object.assign(link, more);
+    });
+  change({ port: other, keep_blocks: 300 });
+  expect(keysOf((await reload(km)).changed)).toEqual(["links.ab.port changed", "links.ab.keep_blocks changed"]);
+  await goesOn();
+  writeFileSync(join(km.dir, "none.key"), "no key", { mode: 0o600 });
+  change({ pairing_key_file: "none.key" });
+  await expect(reload(km)).rejects.toMatchObject({ code: expect.any(String) });
+  await goesOn();
+  writeFileSync(km.configPath, before);
+  await reload(km);
+  await goesOn();
+  await network.stocked();
 });
 
 test("reloads under load: applications come, go and move, and no request of those that stay fails", async () => {
@@ -171,13 +223,40 @@ test("a link and a peer leave and come back while others are served", async () =
     tables.peers = [];
     tables.apps = tables.apps.filter(({ home }) => home === "km-a");
   });
+  const [early] = await network.app("app-b1").encKeys("app-a1");
   await reload(km);
   expect((await km.status()).peers.map(({ id }) => id)).toEqual(["km-a"]);
   writeFileSync(km.configPath, before);
   await reload(km);
   await network.stocked();
+  expect(await network.app("app-a1").decKeys("app-b1", [early?.id ?? ""])).toEqual([early]);
   await using b1 = await network.app("app-b1").connectAk();
   await using a1 = await network.app("app-a1").connectAk();
   const [key] = await akSupply(a1, "app-b1");
   expect(await akFetch(b1, "app-a1", [key?.id ?? ""])).toEqual([key]);
+});
+
+test("a peer and a link that a start did not find come back with a reload, with the key from before", async () => {
+  const km = network.km("km-a");
+  const before = readFileSync(km.configPath, "utf8");
+  const [early] = await network.app("app-b1").encKeys("app-a1");
+  rewrite(km, (tables) => {
+    tables.links = [];
+    tables.peers = [];
+    tables.apps = tables.apps.filter(({ home }) => home === "km-a");
+  });
+  await km.kill("SIGTERM");
+  await km.start();
+  expect((await km.status()).peers.map(({ id }) => id)).toEqual(["km-a"]);
+  writeFileSync(km.configPath, before);
+  expect(keysOf((await reload(km)).changed).toSorted()).toEqual([
+    "apps.app-b1 added",
+    "apps.app-b2 added",
+    "links.ab added",
+    "peers.km-b added",
+  ]);
+  await network.stocked();
+  expect(await network.app("app-a1").decKeys("app-b1", [early?.id ?? ""])).toEqual([early]);
+  const [key] = await network.app("app-a1").encKeys("app-b1");
+  expect(await network.app("app-b1").decKeys("app-a1", [key?.id ?? ""])).toEqual([key]);
 });

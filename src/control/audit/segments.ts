@@ -5,6 +5,7 @@
 import { promises as fs, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../core/fault.ts";
+import { type Limit, limitNow } from "../../core/limits.ts";
 import { readSegment, type Segment, segmentName, segmentsOf } from "./folder.ts";
 import { type Seal, whyBroken } from "./format.ts";
 
@@ -14,7 +15,7 @@ type File = Awaited<ReturnType<typeof fs.open>>;
 export interface SegmentOptions {
   readonly dir: string;
   /** Of all segments together; the room kept ahead may come on top. */
-  readonly maxBytes: number;
+  readonly maxBytes: Limit;
   /** What goes when there is more: the oldest segments, or nothing, and then nothing more is taken. */
   readonly keep: "newest" | "all";
 }
@@ -66,7 +67,7 @@ export class Segments implements AsyncDisposable {
   private constructor(options: SegmentOptions) {
     this.#options = options;
     const { parts, leastBytes, mostBytes } = SEGMENTS;
-    this.#segmentBytes = Math.min(Math.max(Math.floor(options.maxBytes / parts), leastBytes), mostBytes);
+    this.#segmentBytes = Math.min(Math.max(Math.floor(limitNow(options.maxBytes) / parts), leastBytes), mostBytes);
   }
 
   /** Reads the newest segment, and cuts off what no seal covers. @throws Error when the folder cannot be used */
@@ -174,7 +175,7 @@ export class Segments implements AsyncDisposable {
   async #removeOldest(): Promise<Removed | undefined> {
     const { dir, keep, maxBytes } = this.#options;
     const removed: Removed[] = [];
-    while (keep === "newest" && this.bytes > maxBytes) {
+    while (keep === "newest" && this.bytes > limitNow(maxBytes)) {
       const oldest = this.#closed.shift();
       if (oldest === undefined) break;
       // Whatever cannot be removed now goes at the next start.
@@ -199,7 +200,7 @@ export class Segments implements AsyncDisposable {
   /** Takes room ahead. @returns why there is none, if so */
   async reserve(): Promise<Fault | undefined> {
     const { keep, maxBytes, dir } = this.#options;
-    if (keep === "all" && this.bytes + ROOM.least > maxBytes) {
+    if (keep === "all" && this.bytes + ROOM.least > limitNow(maxBytes)) {
       return unavailable(`the audit log has ${this.bytes} bytes, as many as max_bytes allows: move old segments away`);
     }
     if (this.#file === undefined || this.#isSpoilt || this.#filled - this.#end >= ROOM.least) return undefined;

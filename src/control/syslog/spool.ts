@@ -7,6 +7,7 @@
 
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Limit, limitNow } from "../../core/limits.ts";
 import type { Meter } from "../../core/ports.ts";
 import { wholeFrames } from "./format.ts";
 
@@ -26,7 +27,7 @@ interface Segment {
 /** Records that wait for the syslog server, in files of a bounded folder; what finds no room is counted as lost. */
 export class Spool {
   readonly #dir: string;
-  readonly #maxBytes: number;
+  readonly #maxBytes: Limit;
   readonly #meter: Meter;
   readonly #segments: Segment[];
   #waiting: Buffer[] = [];
@@ -120,7 +121,7 @@ export class Spool {
   async #write(bytes: Buffer, frames: number): Promise<void> {
     await this.#makeRoom(bytes.length);
     let last = this.#segments.at(-1);
-    if (last === undefined || last.bytes + bytes.length > this.#maxBytes / PARTS) {
+    if (last === undefined || last.bytes + bytes.length > limitNow(this.#maxBytes) / PARTS) {
       last = { number: (last?.number ?? 0) + 1, bytes: 0, frames: 0 };
       this.#segments.push(last);
     }
@@ -133,7 +134,7 @@ export class Spool {
   /** Removes the oldest files until so many bytes fit. */
   async #makeRoom(bytes: number): Promise<void> {
     const stored = () => this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
-    while (this.#segments.length > 0 && stored() + bytes > this.#maxBytes) {
+    while (this.#segments.length > 0 && stored() + bytes > limitNow(this.#maxBytes)) {
       const unsent = (this.#segments[0]?.frames ?? 0) - this.#sent.frames;
       await this.#removeFirst();
       this.#lose(unsent, "overflow");
@@ -201,6 +202,6 @@ export class Spool {
 export interface SpoolOptions {
   readonly dir: string;
   /** On the disk. */
-  readonly maxBytes: number;
+  readonly maxBytes: Limit;
   readonly meter: Meter;
 }

@@ -3,6 +3,7 @@
 // Lines and sealed events become frames in a spool on the disk, within a bound; a sender empties it. Nothing here waits for a
 // server, and nothing of the KM waits for this.
 
+import type { Limit } from "../../core/limits.ts";
 import type { Clock, Log, Meter } from "../../core/ports.ts";
 import type { Collect } from "../metrics/gauges.ts";
 import { SyslogFormat } from "./format.ts";
@@ -14,7 +15,7 @@ export interface SyslogOptions {
   readonly km: string;
   readonly server: SyslogServer;
   readonly dir: string;
-  readonly maxBytes: number;
+  readonly maxBytes: Limit;
 }
 
 /** What the copy works with. */

@@ -25,13 +25,14 @@ interface Owed {
 export class BorderAcks {
   readonly #context: Context;
   readonly #border: KmId;
-  readonly #line: BorderLine | undefined;
+  readonly #line: () => BorderLine | undefined;
   readonly #owed = new Map<string, Owed>();
   readonly #backoff: Backoff;
   #sending = false;
   #stopped = false;
 
-  constructor(context: Context, border: KmId, line: BorderLine | undefined) {
+  /** `line` is asked each time: undefined where the configuration has the border no more. */
+  constructor(context: Context, border: KmId, line: () => BorderLine | undefined) {
     this.#context = context;
     this.#border = border;
     this.#line = line;
@@ -92,8 +93,9 @@ export class BorderAcks {
   async #sendSome(): Promise<boolean> {
     const batch = this.#batch();
     const [first] = batch;
-    if (first === undefined || this.#line === undefined) return first === undefined;
-    const answer = await this.#line.sendAcks(
+    const line = this.#line();
+    if (first === undefined || line === undefined) return first === undefined;
+    const answer = await line.sendAcks(
       first.callback,
       batch.map(({ ack }) => ack),
     );

@@ -28,7 +28,7 @@ export class BorderDepartures {
   readonly #host: BorderHost;
   readonly #context: Context;
   readonly #border: KmId;
-  readonly #settings: BorderSettings;
+  readonly #settings: () => BorderSettings;
   readonly #scratch: Scratch;
   readonly #underWay = new Set<Departure>();
   readonly #byKey = new Map<string, Departure>();
@@ -37,13 +37,13 @@ export class BorderDepartures {
   readonly #stopped = new AbortController();
   #asking = 0;
 
-  constructor(host: BorderHost, border: KmId, settings: BorderSettings, scratch: Scratch) {
+  constructor(host: BorderHost, border: KmId, settings: () => BorderSettings, scratch: Scratch) {
     this.#host = host;
     this.#context = host.context;
     this.#border = border;
     this.#settings = settings;
     this.#scratch = scratch;
-    this.#voids = new BorderVoids(host.context, border, settings.line, {
+    this.#voids = new BorderVoids(host.context, border, () => settings().line, {
       told: (acks) => this.acknowledged(acks),
       over: (departure) => this.#voided(departure),
     });
@@ -87,7 +87,7 @@ export class BorderDepartures {
    * has relayed all of them, and nothing of them is left here. @throws Fault, and they will be void there
    */
   async depart(path: BorderPath, keyIds: readonly string[], signal: AbortSignal): Promise<void> {
-    const { isOut, timeoutMs } = this.#settings;
+    const { isOut, timeoutMs } = this.#settings();
     if (!isOut) {
       throw new Fault("NO_ROUTE", { text: `keys only come in over the border ${this.#border}: it has no url` });
     }
@@ -161,7 +161,7 @@ export class BorderDepartures {
 
   /** What did not come to the point of being refused may have been kept. */
   async #try(departure: Departure, ended: AbortSignal): Promise<BorderAnswer> {
-    const { line } = this.#settings;
+    const { line } = this.#settings();
     if (line === undefined) return { kind: "unsent", why: "there is no url" };
     const couldBeThere = departure.mayBeThere;
     departure.mayBeThere = true;

@@ -20,14 +20,15 @@ export interface VoidEvents {
 export class BorderVoids {
   readonly #context: Context;
   readonly #border: KmId;
-  readonly #line: BorderLine | undefined;
+  readonly #line: () => BorderLine | undefined;
   readonly #events: VoidEvents;
   /** One request at a time. */
   readonly #queue = new SerialQueue();
   readonly #backoffs = new Map<Departure, Backoff>();
   #isStopped = false;
 
-  constructor(context: Context, border: KmId, line: BorderLine | undefined, events: VoidEvents) {
+  /** `line` is asked each time: undefined where the configuration has the border no more. */
+  constructor(context: Context, border: KmId, line: () => BorderLine | undefined, events: VoidEvents) {
     this.#context = context;
     this.#border = border;
     this.#line = line;
@@ -57,14 +58,15 @@ export class BorderVoids {
 
   async #once(departure: Departure): Promise<void> {
     const { ages, policy } = this.#context;
-    if (departure.state !== "voiding" || this.#isStopped || this.#line === undefined) return;
+    const line = this.#line();
+    if (departure.state !== "voiding" || this.#isStopped || line === undefined) return;
     if (ages.nowOn() - departure.bornAt > policy.maxAgeMs + policy.fetchWindowMs) {
       this.#log.warn({ border: this.#border, keys: departure.keys.length }, "nobody answered a void: it is given up");
       this.#over(departure, "given up");
       return;
     }
     const { initiator, target, keyIds } = departure;
-    const answer = await this.#line.sendVoid({ initiator, target, keyIds });
+    const answer = await line.sendVoid({ initiator, target, keyIds });
     if (answer.kind === "done") await this.#events.told(answer.acks);
     if (answer.kind !== "refused") return;
     this.#log.warn({ border: this.#border, why: answer.why }, "a void was refused");

@@ -39,7 +39,7 @@ const CLOSED: BorderSettings = { line: undefined, isOut: false, timeoutMs: 0 };
 /** All borders of this KM: keys that leave, keys that come in, what is acknowledged. */
 export class Borders implements BorderDoor {
   readonly #host: BorderHost;
-  readonly #settings: ReadonlyMap<KmId, BorderSettings>;
+  #settings: ReadonlyMap<KmId, BorderSettings>;
   readonly #scratch: Scratch;
   readonly #borders = new Map<KmId, Border>();
 
@@ -61,14 +61,20 @@ export class Borders implements BorderDoor {
     }
   }
 
+  /** The configuration says this of borders from now on. Of those that it has no more, what is left ends in its time. */
+  configure(settings: ReadonlyMap<KmId, BorderSettings>): void {
+    this.#settings = settings;
+    for (const id of settings.keys()) this.#of(id).acks.kick();
+  }
+
   #of(id: KmId): Border {
     const known = this.#borders.get(id);
     if (known !== undefined) return known;
     const { context } = this.#host;
-    const settings = this.#settings.get(id) ?? CLOSED;
+    const settings = (): BorderSettings => this.#settings.get(id) ?? CLOSED;
     const border = {
       received: new BorderReceivedKeys(context, id),
-      acks: new BorderAcks(context, id, settings.line),
+      acks: new BorderAcks(context, id, () => settings().line),
       departures: new BorderDepartures(this.#host, id, settings, this.#scratch),
       queue: new SerialQueue(),
     };
@@ -124,7 +130,7 @@ export class Borders implements BorderDoor {
   /** @throws Fault when nothing may be done, or there is no such border */
   #working(id: KmId): Border {
     this.#host.checkWorking();
-    const border = this.#borders.get(id);
+    const border = this.#settings.has(id) ? this.#borders.get(id) : undefined;
     if (border === undefined) throw new Fault("NOT_AUTHORIZED", { text: `${id} is no border of this key manager` });
     return border;
   }

@@ -45,7 +45,6 @@ export type Agreement = "unverified" | "agreed" | "refused";
 
 /** The blocks of one link, own and the other end's, and how far its pads are used. */
 export class LinkInventory {
-  readonly settings: LinkSettings;
   /** Whether an operator lets it be used. */
   readonly use = new LinkAdmin();
   /** Whether the configuration still has it: while not, no block of it is used. */
@@ -80,12 +79,29 @@ export class LinkInventory {
   readonly #lent = new Set<BlockId>();
   readonly #arrivals: number[] = [];
   #agreement: Agreement = "unverified";
+  #settings: LinkSettings;
 
   constructor(self: KmId, settings: LinkSettings) {
-    this.settings = settings;
+    this.#settings = settings;
     this.pads = new PadStream(settings.blockBytes);
     this.padCopies = new PadCopies(this, settings.blockBytes);
     this.#sortsFirst = compareIds(self, settings.peer) < 0;
+  }
+
+  get settings(): LinkSettings {
+    return this.#settings;
+  }
+
+  /** Whether another configuration speaks of this link, or of another one by its name. */
+  fits({ peer, blockBytes }: LinkSettings): boolean {
+    return peer === this.#settings.peer && blockBytes === this.#settings.blockBytes;
+  }
+
+  /** Takes settings that fit; false when they are the same. Blocks that are here keep their owner. */
+  configure(settings: LinkSettings): boolean {
+    const { keepBlocks, share } = this.#settings;
+    this.#settings = settings;
+    return keepBlocks !== settings.keepBlocks || share.join() !== settings.share.join();
   }
 
   get agreement(): Agreement {

@@ -53,13 +53,22 @@ const NOTHING = (): void => {};
 
 /** What applications ask of this KM: who asks, for whom, how much; then supply or fetch. */
 export class AppRequests implements KeyDoor, SessionDoor {
-  readonly sizes: KeySizes;
+  #sizes: KeySizes;
   #parts: AppRequestsParts | undefined;
   /** In the order in which they were opened. */
   readonly #lines = new Set<AttachedLine>();
 
   constructor(sizes: KeySizes) {
-    this.sizes = sizes;
+    this.#sizes = sizes;
+  }
+
+  get sizes(): KeySizes {
+    return this.#sizes;
+  }
+
+  /** A key has this many bits when no size is asked, from now on. */
+  resize(defaultBits: number): void {
+    this.#sizes = { ...this.#sizes, defaultBits };
   }
 
   /** The key inventory is read: from now on applications are served. */

@@ -45,7 +45,7 @@ import { blocksOf, readBorderRows, settleBorderRows } from "./border-rows.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
 import { loadInventory } from "./load.ts";
 import { OverBorder } from "./over-border.ts";
-import { Reconfiguration } from "./reconfiguration.ts";
+import { type PreparedSettings, Reconfiguration } from "./reconfiguration.ts";
 import { progressOf, reportOf } from "./report.ts";
 import { SharedPeers } from "./shared-peers.ts";
 
@@ -90,7 +90,7 @@ export class KeyManager implements KeysAdmin {
   /** What applications ask of this KM. */
   readonly requests: AppRequests;
   readonly local: LocalStock;
-  readonly peers: ReadonlyMap<KmId, Peer>;
+  readonly #peers: Map<KmId, Peer>;
   readonly links: ReadonlyMap<string, LinkInventory>;
   readonly routes: Routes;
   readonly relays: RelayNetwork;
@@ -144,7 +144,7 @@ export class KeyManager implements KeysAdmin {
     this.routeAdmin = new RouteTable(context, this.routes, ways);
     const peerHost = this.#peerHost(admission);
     const peers = new Map(extended.map((id) => [id, this.#peer(id, peerHost)]));
-    this.peers = peers;
+    this.#peers = peers;
     this.relays = new RelayNetwork(context, {
       routes: this.routes,
       links: this.links,
@@ -188,6 +188,10 @@ export class KeyManager implements KeysAdmin {
     };
   }
 
+  get peers(): ReadonlyMap<KmId, Peer> {
+    return this.#peers;
+  }
+
   /** Reads the books. `restored`: the store is an old copy, and nothing in it may be used. @throws Fault, Error */
   static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
@@ -203,7 +207,8 @@ export class KeyManager implements KeysAdmin {
       const borderRows = readBorderRows(manager.context);
       await loadInventory(manager.context, {
         link: (id) => manager.links.get(id),
-        pair: (peer) => manager.pair(peer as KmId),
+        pair: (peer) => manager.pair(peer as KmId) ?? manager.#formerPeer(peer as KmId),
+        isRestored: restored,
         others: [...manager.strict.load(), ...manager.multicast.copies.load(), ...blocksOf(borderRows)],
       });
       manager.#borderRows = await settleBorderRows(manager.context, borderRows, restored);
@@ -258,6 +263,15 @@ export class KeyManager implements KeysAdmin {
       announceSoon: (peer) => this.peerEvents.announceSoon(peer),
       statedRate: ({ settings }) => this.#statedRate(settings.id),
     };
+  }
+
+  /** One that the configuration does not have, and the store does: its key only ages until it comes back. */
+  #formerPeer(id: KmId): Peer {
+    const peer = this.#peer(id, this.#peerHost(this.#admission));
+    peer.isConfigured = false;
+    this.#peers.set(id, peer);
+    this.relays.joinPeer(peer);
+    return peer;
   }
 
   #sessionHost(quotas: Quotas): SessionHost {
@@ -320,6 +334,12 @@ export class KeyManager implements KeysAdmin {
     return made;
   }
 
+  /** A link's blocks come from elsewhere from now on, or not at all. */
+  closeExchange(link: LinkInventory, exchange: LinkExchange): void {
+    const { id } = link.settings;
+    if (this.#exchanges.get(id) === exchange) this.#exchanges.delete(id);
+  }
+
   /** From now on there are borders, which `make` makes; once. Their code is loaded by who has a door for them. */
   openBorders(make: (host: BorderHost) => Borders): void {
     this.#borders = make({
@@ -367,14 +387,16 @@ export class KeyManager implements KeysAdmin {
     return this.sessions.list(most);
   }
 
-  /** @throws Fault MALFORMED_REQUEST when another configuration cannot be taken without a restart */
-  checkReconfigure(settings: KeyManagerSettings): void {
-    this.#reconfiguration.check(settings);
+  /** Reads what another configuration needs. @throws Fault MALFORMED_REQUEST when it cannot be taken without a restart */
+  prepareReconfigure(settings: KeyManagerSettings): Promise<PreparedSettings> {
+    return this.#reconfiguration.prepare(settings);
   }
 
-  /** Takes another configuration, which was checked; of applications the table has been told. */
-  reconfigure(settings: KeyManagerSettings): void {
-    this.#reconfiguration.take(settings);
+  /** Takes another configuration, at once; of applications the table has been told. */
+  reconfigure(prepared: PreparedSettings): void {
+    const { settings } = prepared;
+    this.#reconfiguration.take(prepared);
+    this.requests.resize(settings.policy.defaultKeyBits);
     this.#homesChanged();
   }
 

@@ -7,7 +7,7 @@ import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { type ReceivedRow, readRow, type SourceRow, TABLE } from "../common/rows.ts";
 import { inSlices, readTable } from "../common/slices.ts";
 import { ReceivedKey, type ReceivedKeys } from "../fetch/received-keys.ts";
-import type { LinkInventory } from "../links/link-inventory.ts";
+import type { LinkInventory, StoredBlock } from "../links/link-inventory.ts";
 import { CHUNK } from "../supply/high-water-marks.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import type { SourceStock } from "../supply/stock.ts";
@@ -15,8 +15,10 @@ import type { SourceStock } from "../supply/stock.ts";
 /** Where what is read back belongs. */
 export interface KeyInventory {
   link(id: string): LinkInventory | undefined;
-  /** Both directions with a peer, or with this KM itself. */
-  pair(peer: string): { readonly stock: SourceStock; readonly held: ReceivedKeys } | undefined;
+  /** Both directions with a peer, or with this KM itself; made when the configuration does not name the peer. */
+  pair(peer: string): { readonly stock: SourceStock; readonly held: ReceivedKeys };
+  /** The store is an old copy: of links that are not configured nothing is kept either. */
+  readonly isRestored: boolean;
   /** Blocks that belong to others. */
   readonly others: Iterable<BlockId>;
 }
@@ -50,7 +52,6 @@ function loadPeers({ vault }: Context, books: KeyInventory): void {
   for (const [id, row] of vault.rows(TABLE.peer)) {
     const pair = books.pair(id);
     const { nextSerial, proved, givenUp, accepted, window } = readRow("peer", id, row);
-    if (pair === undefined) continue;
     pair.stock.nextSerial = nextSerial;
     pair.stock.proved = proved;
     pair.stock.givenUp.restore(givenUp);
@@ -60,25 +61,51 @@ function loadPeers({ vault }: Context, books: KeyInventory): void {
 
 async function loadLinks(context: Context, books: KeyInventory, change: Change): Promise<BlockId[]> {
   const { vault, log } = context;
+  for (const [id] of vault.rows(TABLE.link)) {
+    if (books.link(id) !== undefined) continue;
+    const kept = books.isRestored ? "destroyed" : "kept";
+    log.warn({ link: id }, `the store has blocks of a link that is not configured; they are ${kept}`);
+  }
+  const isGone = ({ id, link }: StoredBlock) => !vault.has(id) || (books.isRestored && books.link(link) === undefined);
+  const enter = (block: StoredBlock): void => {
+    const { link, run, sequence } = block;
+    context.audit.note("blocks_found", { link, run }, { first: sequence, end: sequence + 1 });
+    books.link(link)?.restore(block);
+  };
+  const [gone, stored] = parted(await storedBlocks(context, (id) => books.link(id), enter), isGone);
+  for (const { id } of gone) change.remove(TABLE.block, id);
+  return stored.map(({ id }) => id);
+}
+
+/** What the store has of a link that the configuration did not have at the start. */
+export async function loadLink(context: Context, link: LinkInventory): Promise<void> {
+  const linkOf = (id: string) => (id === link.settings.id ? link : undefined);
+  await storedBlocks(context, linkOf, (block) => linkOf(block.link)?.restore(block));
+}
+
+/** Enters how far links had gone, and gives their stored blocks to `enter`. @returns the rows of all blocks, in order */
+async function storedBlocks(
+  context: Context,
+  linkOf: (id: string) => LinkInventory | undefined,
+  enter: (block: StoredBlock) => void,
+): Promise<readonly StoredBlock[]> {
+  const { vault } = context;
   for (const [id, row] of vault.rows(TABLE.link)) {
     const { run, highest } = readRow("link", id, row);
-    const book = books.link(id);
-    if (book === undefined)
-      log.warn({ link: id }, "the store has blocks of a link that is not configured; they are kept");
-    else book.highest = book.settled = { run, sequence: highest };
+    const book = linkOf(id);
+    if (book !== undefined) book.highest = book.settled = { run, sequence: highest };
   }
-  for (const [id, row] of vault.rows(TABLE.pad)) books.link(id)?.restorePads(readRow("pad", id, row));
-  const blocks = (await readTable(context, "block")).map(([id, row]) => ({ ...row, id: id as BlockId }));
-  const stored = blocks.sort((a, b) => a.run - b.run || a.sequence - b.sequence).filter(({ id }) => vault.has(id));
-  await inSlices(context, stored, (part) => {
-    for (const block of part) {
-      const { link, run, sequence } = block;
-      context.audit.note("blocks_found", { link, run }, { first: sequence, end: sequence + 1 });
-      books.link(link)?.restore(block);
-    }
+  for (const [id, row] of vault.rows(TABLE.pad)) linkOf(id)?.restorePads(readRow("pad", id, row));
+  const rows = (await readTable(context, "block")).map(([id, row]) => ({ ...row, id: id as BlockId }));
+  const blocks = rows.sort((a, b) => a.run - b.run || a.sequence - b.sequence);
+  await inSlices(context, blocks, (part) => {
+    for (const block of part) if (vault.has(block.id)) enter(block);
   });
-  for (const { id } of blocks) if (!vault.has(id)) change.remove(TABLE.block, id);
-  return stored.map(({ id }) => id);
+  return blocks;
+}
+
+function parted<T>(all: readonly T[], isFirst: (one: T) => boolean): readonly [readonly T[], readonly T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }
 
 /** What opening a KMA-key's record costs about. */
@@ -88,8 +115,7 @@ const OPENED_US = 100;
 const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }): number => a.serial - b.serial;
 
 async function loadSource(context: Context, books: KeyInventory, row: SourceRow, change: Change): Promise<BlockId> {
-  const stock = books.pair(row.peer)?.stock;
-  if (stock === undefined) return row.block;
+  const { stock } = books.pair(row.peer);
   const idKey = await openIdKey(context, row.block);
   const key = idKey && new SourceKey(row, idKey);
   if (row.state === "reserved") {
@@ -123,8 +149,7 @@ function countLost({ audit, log, meter }: Context, { peer, serial, mark }: Sourc
 }
 
 async function loadReceived(context: Context, books: KeyInventory, row: ReceivedRow, change: Change): Promise<BlockId> {
-  const held = books.pair(row.peer)?.held;
-  if (held === undefined) return row.block;
+  const { held } = books.pair(row.peer);
   const idKey = await openIdKey(context, row.block);
   if (idKey === undefined) {
     noteUnreadable(context, row, "destination", row.length);

@@ -1,20 +1,20 @@
 // What a running key manager takes of another configuration: policy, peers, links, topology. Applications have a table of their own.
 //
 // Peers and links that leave the configuration are not forgotten: their key stays in store and inventory, ages and is
-// re-encrypted as before, and serves again when they come back. Nothing is done with it meanwhile. At the next start only
-// those of the configuration are read.
+// re-encrypted as before, and serves again when they come back. Nothing is done with it meanwhile. A start reads what is
+// shared with every peer that the store knows; the blocks of a link that is not configured are read when it comes back.
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context, KeysPolicy } from "../common/context.ts";
 import type { Quotas } from "../common/quota.ts";
-import { TABLE } from "../common/rows.ts";
 import { LinkInventory, type LinkSettings } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import type { RouteTable } from "../routes/route-table.ts";
 import { type Routes, wholeTopology } from "../routes/routes.ts";
 import type { KeyManagerSettings } from "./key-manager.ts";
+import { loadLink } from "./load.ts";
 
 /** The parts of the key manager that change with its configuration. */
 export interface ChangingParts {
@@ -34,6 +34,13 @@ export interface ChangingParts {
   readonly drop: (peer: Peer, why: string) => void;
 }
 
+/** Another configuration, with what was read for it. */
+export interface PreparedSettings {
+  readonly settings: KeyManagerSettings;
+  /** The inventory of each of its links. */
+  link(id: string): LinkInventory | undefined;
+}
+
 /** Takes other configurations while the key manager runs. */
 export class Reconfiguration {
   readonly #parts: ChangingParts;
@@ -42,32 +49,32 @@ export class Reconfiguration {
     this.#parts = parts;
   }
 
-  /** @throws Fault MALFORMED_REQUEST that says what needs a restart first; a question changes nothing */
-  check({ peers, links, strict }: KeyManagerSettings): void {
-    const { peers: known, links: book, context } = this.#parts;
-    const needs = (what: string): Fault => new Fault("MALFORMED_REQUEST", { text: `${what}: restart for that` });
-    for (const id of peers.filter((one) => !known.has(one) && strict?.has(one) !== true)) {
-      if (hasRows(context, id)) throw needs(`the store has key shared with ${id}, which is read at a start only`);
-    }
-    for (const link of links) {
-      const there = book.get(link.id);
-      if (there === undefined && [...context.vault.rows(TABLE.link)].some(([id]) => id === link.id)) {
-        throw needs(`the store has blocks of the link ${link.id}, which are read at a start only`);
+  /** Changes nothing yet. @throws Fault MALFORMED_REQUEST that says what needs a restart first */
+  async prepare(settings: KeyManagerSettings): Promise<PreparedSettings> {
+    const { links: known, context } = this.#parts;
+    const added = new Map<string, LinkInventory>();
+    for (const link of settings.links) {
+      const there = known.get(link.id);
+      if (there !== undefined && !there.fits(link)) {
+        const text = `the link ${link.id} had another peer or block_bytes since the start: restart for that`;
+        throw new Fault("MALFORMED_REQUEST", { text });
       }
-      if (there !== undefined && !isSameLink(there.settings, link)) {
-        throw needs(`the link ${link.id} was another one since the start`);
-      }
+      if (there !== undefined) continue;
+      const inventory = new LinkInventory(context.self, link);
+      await loadLink(context, inventory);
+      added.set(link.id, inventory);
     }
+    return { settings, link: (id) => known.get(id) ?? added.get(id) };
   }
 
-  /** After `check`. All in one go: nobody sees a half of it. */
-  take(settings: KeyManagerSettings): void {
+  /** All in one go: nobody sees a half of it. */
+  take({ settings, link }: PreparedSettings): void {
     const { context, policy, quotas, routes, routeAdmin } = this.#parts;
     const { sessions, ...rest } = settings.policy;
     Object.assign(policy.sessions, sessions);
     Object.assign(policy, rest);
     quotas.changed();
-    const changed = new Set([...this.#takePeers(settings), ...this.#takeLinks(settings.links)]);
+    const changed = new Set([...this.#takePeers(settings), ...this.#takeLinks(settings.links, link)]);
     routes.change(wholeTopology(context.self, settings));
     routeAdmin.recheck();
     for (const peer of changed) this.#parts.drop(peer, "the configuration of links and peers has changed");
@@ -99,20 +106,23 @@ export class Reconfiguration {
     this.#parts.relays().joinPeer(peer);
   }
 
-  /** The peers at their other ends, of those that have come or left. */
-  #takeLinks(links: readonly LinkSettings[]): readonly Peer[] {
-    const { context, links: known, peers } = this.#parts;
+  /** The peers at their other ends, of those that have come or left, or are other ones. */
+  #takeLinks(links: readonly LinkSettings[], inventory: PreparedSettings["link"]): readonly Peer[] {
+    const { links: known, peers } = this.#parts;
     const now = new Set<string>(links.map(({ id }) => id));
     const changed: LinkInventory[] = [];
     for (const settings of links) {
-      const link = known.get(settings.id) ?? new LinkInventory(context.self, settings);
-      if (!known.has(settings.id)) {
+      const link = inventory(settings.id);
+      if (link === undefined) throw new Error(`the link ${settings.id} was not prepared`);
+      const isOther = link.configure(settings);
+      const isNew = !known.has(settings.id);
+      if (isNew) {
         known.set(settings.id, link);
         this.#parts.relays().joinLink(link);
-      } else if (link.isConfigured) continue;
+      }
+      if (isNew || !link.isConfigured) peers.get(settings.peer)?.links.push(link);
+      if (isNew || !link.isConfigured || isOther) changed.push(link);
       link.isConfigured = true;
-      peers.get(settings.peer)?.links.push(link);
-      changed.push(link);
     }
     for (const link of [...known.values()].filter(
       ({ isConfigured, settings }) => isConfigured && !now.has(settings.id),
@@ -125,15 +135,3 @@ export class Reconfiguration {
     return changed.flatMap(({ settings }) => peers.get(settings.peer) ?? []);
   }
 }
-
-/** Whether the store knows a peer from before. */
-function hasRows({ vault }: Context, peer: KmId): boolean {
-  const isOf = ([id]: readonly [string, unknown]): boolean => id === peer || id.startsWith(`${peer}/`);
-  return [TABLE.peer, TABLE.source, TABLE.held].some((table) => [...vault.rows(table)].some(isOf));
-}
-
-const isSameLink = (one: LinkSettings, other: LinkSettings): boolean =>
-  one.peer === other.peer &&
-  one.blockBytes === other.blockBytes &&
-  one.keepBlocks === other.keepBlocks &&
-  one.share.join() === other.share.join();

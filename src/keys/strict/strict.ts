@@ -35,25 +35,20 @@ const STRICT_MARKS = { low: 16, high: 64 } as const;
 /** Everything shared with one strict peer. */
 export class StrictPeer {
   readonly id: KmId;
-  /** What may be asked. */
-  readonly sizes: KeySizes;
   readonly stock: StrictStock;
   readonly held: StrictReceivedKeys;
   readonly desk: StrictSupply;
   readonly relays: StrictRelays;
   readonly #context: Context;
   readonly #host: StrictHost;
-  readonly #marks: { readonly low: number; readonly high: number };
+  #sizes: KeySizes | undefined;
   #peer: PeerConnection | undefined;
   #filling = true;
 
   constructor(context: Context, { id, fetchApps }: StrictSettings & { readonly id: KmId }, host: StrictHost) {
     this.id = id;
-    this.sizes = keySizes(context.policy.defaultKeyBits, BUNDLE_BYTES + FIRST_OFFSET);
     this.#context = context;
     this.#host = host;
-    const { maxHeld } = context.policy;
-    this.#marks = { low: Math.min(STRICT_MARKS.low, maxHeld), high: Math.min(STRICT_MARKS.high, maxHeld) };
     this.stock = new StrictStock(context, id);
     this.held = new StrictReceivedKeys(context, id, fetchApps);
     this.relays = new StrictRelays(context, this.stock, {
@@ -66,6 +61,19 @@ export class StrictPeer {
       isConnected: () => this.#peer !== undefined,
       kick: () => this.relays.kick(),
     });
+  }
+
+  /** What may be asked. */
+  get sizes(): KeySizes {
+    const { defaultKeyBits } = this.#context.policy;
+    if (this.#sizes?.defaultBits !== defaultKeyBits)
+      this.#sizes = keySizes(defaultKeyBits, BUNDLE_BYTES + FIRST_OFFSET);
+    return this.#sizes;
+  }
+
+  get #marks(): { readonly low: number; readonly high: number } {
+    const { maxHeld } = this.#context.policy;
+    return { low: Math.min(STRICT_MARKS.low, maxHeld), high: Math.min(STRICT_MARKS.high, maxHeld) };
   }
 
   get peer(): PeerConnection | undefined {

@@ -3,6 +3,7 @@
 import { constants } from "node:crypto";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import type { Fault } from "../../core/fault.ts";
+import type { Limit } from "../../core/limits.ts";
 import type { Audit, Log, Meter } from "../../core/ports.ts";
 import { type DoorTls, type Group, type MinTls, SUITES_1_2, SUITES_1_3, type Suite } from "../../core/tls-choices.ts";
 import type { ArrivalLimits } from "../arrivals.ts";
@@ -73,11 +74,11 @@ export interface ListenOptions extends SecureOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
-  /** Let in, together. */
-  readonly maxConnections: number;
+  /** Let in, together. Where it falls, nobody is cut off: newcomers make room, or are refused. */
+  readonly maxConnections: Limit;
   /** Of those that are not yet let in. */
   readonly arrivals?: Partial<ArrivalLimits>;
-  /** Who may come without a certificate, over TLS 1.2. Without any, nobody. */
+  /** Who may come without a certificate, over TLS 1.2; asked each time. Without any, nobody. */
   readonly preShared?: PreSharedKeys;
 }
 
@@ -87,6 +88,8 @@ export interface NetPorts {
   readonly meter: Meter;
   readonly audit?: Audit;
   readonly admit: Admit;
+  /** Whether who was let in may stay when the configuration has changed. Without it applications are asked `admit` again, and others stay. */
+  readonly mayStay?: Admit;
   /** Knows applications by certificates of other makes. */
   readonly identify?: Identify | undefined;
   /**

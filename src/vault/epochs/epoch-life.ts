@@ -1,6 +1,7 @@
 // The life of epochs: found when the token comes, begun, ended, and the rollback guard that moves with them.
 
 import type { KmId } from "../../core/ids.ts";
+import { type Limit, limitNow } from "../../core/limits.ts";
 import type { Meter } from "../../core/ports.ts";
 import type { Kek, Token, TokenInfo } from "../../device/token.ts";
 import { Pause } from "../pause.ts";
@@ -30,7 +31,7 @@ export interface EpochLifeParts extends RotationParts {
   /** `auto`: what the token suggests. */
   readonly mode: "auto" | Scheme;
   /** Records after which an epoch should end before its time. */
-  readonly epochSeals: number;
+  readonly epochSeals: Limit;
 }
 
 /** How long a token is waited for when its KEKs are to be destroyed. */
@@ -76,7 +77,7 @@ export class EpochLife {
   /** True when the epoch has sealed enough, or an earlier rotation was not finished. */
   get spent(): boolean {
     const { epochs, epochSeals } = this.#parts;
-    return epochs.seals >= epochSeals || (this.#rotating === 0 && this.#begun && epochs.old.length > 0);
+    return epochs.seals >= limitNow(epochSeals) || (this.#rotating === 0 && this.#begun && epochs.old.length > 0);
   }
 
   /** Takes over an opened token; gives what is to be called when it is ready. @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE */

@@ -1,4 +1,4 @@
-// Key-ID keys: 32 bytes each, in a locked region of fixed size.
+// Key-ID keys: 32 bytes each, in locked memory.
 
 import { Fault } from "../../core/fault.ts";
 import { blake2b128 } from "../tags.ts";
@@ -22,12 +22,25 @@ export interface KeyIdPosition {
   release(): void;
 }
 
-/** All key-ID keys that are open, in a locked region of fixed size. */
+/** All key-ID keys that are open, in locked regions of fixed size. */
 export class KeyIdKeys {
   readonly #free: Uint8Array[] = [];
   readonly #live = new Set<LiveKey>();
 
+  #places = 0;
+
   constructor(region: Uint8Array) {
+    this.add(region);
+  }
+
+  /** As many as can be open at a time. */
+  get places(): number {
+    return this.#places;
+  }
+
+  /** From now on there is room in this locked region too. */
+  add(region: Uint8Array): void {
+    this.#places += Math.floor(region.length / STRIDE);
     for (let start = region.length - STRIDE; start >= 0; start -= STRIDE) {
       this.#free.push(region.subarray(start, start + STRIDE));
     }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { ask } from "../support/apps.ts";
-import { BORDER, BorderScene, codeOf, foreignId, OUT, TIMEOUT_MS } from "../support/border-scene.ts";
+import { arrival, BORDER, BorderScene, codeOf, foreignId, OUT, TIMEOUT_MS } from "../support/border-scene.ts";
 
 const bordersIn = (scene: BorderScene) => ({
   rows: [...scene.node.machine.rows.keys()].filter((key) => key.startsWith("border")),
@@ -234,3 +234,29 @@ describe("a crash", () => {
     },
   );
 });
+
+describe("a border that leaves the configuration and comes back", () => {
+  it("takes and gives nothing meanwhile; what was under way is void in its time, and then keys pass again", async () => {
+    const scene = await BorderScene.up();
+    const underWay = ask(scene.node.km, { app: "app-a1", to: "app-x1" });
+    await scene.run(100);
+    expect(scene.other.keys.size).toBe(1);
+    scene.borders.configure(new Map());
+    expect(await codeOf(scene.borders.arrived(BORDER, arrival([1])))).toBe("NOT_AUTHORIZED");
+    expect(outcome(await asking(scene))).toBe("NOT_AUTHORIZED");
+    await scene.run(TIMEOUT_MS);
+    expect(underWay.fault?.code).toBe("PEER_UNAVAILABLE");
+    scene.borders.configure(new Map([[BORDER, { line: scene.other, isOut: true, timeoutMs: TIMEOUT_MS }]]));
+    await scene.run(60_000);
+    expect([scene.other.keys.size, scene.other.voided.size]).toEqual([0, 1]);
+    const asked = await asking(scene);
+    await scene.acknowledge("relayed");
+    expect(outcome(asked)).toBe(1);
+  });
+});
+
+async function asking(scene: BorderScene): Promise<ReturnType<typeof ask>> {
+  const asked = ask(scene.node.km, { app: "app-a1", to: "app-x1" });
+  await scene.run(100);
+  return asked;
+}

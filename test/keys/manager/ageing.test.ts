@@ -255,3 +255,56 @@ describe("the turn of an epoch", () => {
     expect(key?.used()).toEqual([{ offset: 0, length: 128 }]);
   });
 });
+
+describe("what is shared with a peer and a link that a start does not find in the configuration", () => {
+  const rowsOf = (node: TestNode, table: string): number =>
+    // Its own keys are left out.
+    [...node.machine.rows.keys()].filter((key) => key.startsWith(`${table}\n`) && !key.includes(`\n${node.id}/`))
+      .length;
+
+  /** km-b starts without its peer and its link. */
+  async function without(restored = false): Promise<Network> {
+    const { network } = await aged();
+    network.b.crash();
+    network.wire.cut();
+    network.b.settings = { ...network.b.settings, links: [], peers: [] };
+    await network.b.boot(restored);
+    return network;
+  }
+
+  test("ages and ends", async () => {
+    const network = await without();
+    expect(rowsOf(network.b, "held")).toBeGreaterThan(0);
+    await network.run(100_000);
+    expect([rowsOf(network.b, "held"), rowsOf(network.b, "source")]).toEqual([0, 0]);
+    expect(network.b.recorder.count("kma_keys_ended", { peer: "km-a", reason: "expired" })).toBeGreaterThan(0);
+  });
+
+  test("is destroyed with the rest of a restored copy", async () => {
+    const network = await without(true);
+    await network.run(10);
+    expect(["held", "source", "block"].map((table) => rowsOf(network.b, table))).toEqual([0, 0, 0]);
+    expect([...network.b.vault.blocks()].filter((block) => !block.startsWith("local"))).toEqual([]);
+  });
+
+  test("serves again when both come back while it runs", async () => {
+    const network = await without();
+    const { settings } = network.a;
+    const [link] = settings.links;
+    if (link === undefined) throw new Error("a link is needed");
+    const back = { ...settings, links: [{ ...link, peer: network.a.id }], peers: [network.a.id] };
+    network.b.km.reconfigure(await network.b.km.prepareReconfigure(back));
+    const book = network.b.km.links.get("ab");
+    expect(book?.highest?.sequence).toBe(7);
+    network.wire.connect();
+    await network.run(500);
+    const asked = ask(network.a.km, { app: "app-a1", to: "app-b1" });
+    const other = ask(network.b.km, { app: "app-b1", to: "app-a1" });
+    await network.run(500);
+    expect([asked.outcome, other.outcome]).toEqual(["granted", "granted"]);
+    const got = fetchKeys(network.b.km, "app-b1", "app-a1", [asked.keys[0]?.id ?? ""]);
+    await network.run(10);
+    expect(got.keys).toEqual(asked.keys);
+    expectOneUse([network.a, network.b], [...asked.keys, ...other.keys]);
+  });
+});

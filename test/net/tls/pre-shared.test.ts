@@ -4,6 +4,8 @@ import { once } from "node:events";
 import type { ConnectionOptions } from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { secretOf } from "../../../src/core/memory/secret.ts";
+import { Credentials } from "../../../src/net/tls/credentials.ts";
+import { material } from "../../support/certificates.ts";
 import { until } from "../../support/until.ts";
 import { type Door, gone, openDoor, type Papers, papers } from "../net-kit.ts";
 
@@ -59,6 +61,21 @@ describe("RFC 4279: clients with a pre-shared key", () => {
       await until(`it is refused: ${reason}`, () => refusals(door, reason) === 1);
     }
     expect(door.channels).toEqual([]);
+  });
+
+  it("are closed when their identity has another key, and come in with that one", async () => {
+    const keys = new Map(PRE_SHARED);
+    const tls = new Credentials(material(own.km, own.apps));
+    await using door = await openDoor(own, { preShared: keys, tls });
+    const [socket, stays] = [door.connect(withPsk("router 1")), await door.dial(own.app)];
+    await until("they are admitted", () => door.channels.length === 2);
+    const other = KEY.replace("0", "1");
+    keys.set("router 1", { id: "app-a1", key: secretOf(Buffer.from(other, "hex")) });
+    tls.lookAgain();
+    await gone(socket);
+    expect(door.audit.of("connection_cut", { reason: "psk" })).toHaveLength(1);
+    await once(door.connect(withPsk("router 1", other)), "secureConnect");
+    stays.close("done");
   });
 
   it("are refused at a door that knows none", async () => {

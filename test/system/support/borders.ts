@@ -6,6 +6,7 @@ import { parse, stringify } from "smol-toml";
 import { authority, issue } from "../../../src/cli/provision/certificates.ts";
 import { authorityFiles, networkPlaces } from "../../../src/cli/provision/plan.ts";
 import { ForeignKme } from "../../etsi020/foreign-kme.ts";
+import { reload } from "./config-file.ts";
 import type { Km } from "./km.ts";
 import type { Network } from "./network.ts";
 
@@ -24,15 +25,14 @@ export interface Beyond {
   readonly apps: Readonly<Record<string, string>>;
 }
 
-/** Starts a KM again with these borders. */
+/** Gives a running KM these borders. */
 export async function withBorders(km: Km, { borders, apps }: Beyond): Promise<void> {
   const tables = parse(readFileSync(km.configPath, "utf8")) as Tables;
   tables.etsi020 = { ...(tables.etsi020 as Tables), borders, timeout_ms: 10_000 };
   const known = (tables.apps as Tables[]).filter(({ id }) => !Object.hasOwn(apps, String(id)));
   tables.apps = [...known, ...Object.entries(apps).map(([id, border]) => ({ id, home: km.id, border }))];
   writeFileSync(km.configPath, stringify(tables));
-  await km.kill("SIGTERM");
-  await km.start();
+  await reload(km);
 }
 
 /** A key manager of another make, called `foreign`, that knows one KM. */
