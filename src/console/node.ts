@@ -68,6 +68,18 @@ export interface FaultLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** A certificate of the key manager's doors, one that it trusts, or the revocation list of one. */
+export interface CertificateFacts {
+  /** Table of the configuration that has it. */
+  readonly door: string;
+  readonly use: "own" | "trust" | "crl";
+  /** Its URI, or its subject where it has none; of a list, its authority's. */
+  readonly name: string;
+  readonly subject: string;
+  /** ISO 8601. */
+  readonly until: string;
+}
+
 /** An event of the audit log, as `show audit` has it. */
 export interface AuditEntry {
   /** ISO 8601. */
@@ -96,6 +108,8 @@ export interface RunningKm {
   sessions(): Promise<readonly SessionView[]>;
   /** The last warnings and errors, oldest first. */
   faults(): Promise<readonly FaultLine[]>;
+  /** Those that are in use now. */
+  certificates(): Promise<readonly CertificateFacts[]>;
   metrics(): Promise<string>;
   /** False when it was so. */
   setLink(link: string, use: boolean): Promise<boolean>;

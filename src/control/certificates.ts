@@ -15,9 +15,9 @@ export interface DoorFiles {
 const READ_AGAIN_MS = 30_000;
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
-/** The function returned reads the files, or gives what it read within the last half minute. `now` in milliseconds. */
+/** `doors` is asked each time. The function returned reads the files, or gives what it read within the last half minute. `now` in milliseconds. */
 export function certificateReader(
-  doors: Readonly<Record<string, DoorFiles>>,
+  doors: () => Readonly<Record<string, DoorFiles>>,
   now: () => number = () => performance.now(),
 ): () => readonly Reported<typeof CERTIFICATE>[] {
   let read: readonly Reported<typeof CERTIFICATE>[] = [];
@@ -25,7 +25,7 @@ export function certificateReader(
   return () => {
     if (now() - readAt < READ_AGAIN_MS) return read;
     readAt = now();
-    read = Object.entries(doors).flatMap(([door, { certificate, trust }]) => [
+    read = Object.entries(doors()).flatMap(([door, { certificate, trust }]) => [
       ...certificatesIn(certificate).map((one) => ({ door, use: "own", ...one })),
       ...certificatesIn(trust).map((one) => ({ door, use: "trust", ...one })),
     ]);

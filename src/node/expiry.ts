@@ -1,6 +1,7 @@
 // Warns of certificates and revocation lists that will expire: 30, 7 and 1 days ahead, and when they have.
 
 import type { Collect } from "../control/metrics/gauges.ts";
+import type { ControlCommands } from "../control/socket/dialogue.ts";
 import type { Log, Meter } from "../core/ports.ts";
 import type { DoorExpiry } from "./credentials.ts";
 
@@ -64,6 +65,12 @@ export class ExpiryWatch implements Disposable {
     log.error({ alarm, ...fields }, `${what} has expired: renew it (qkm ca)`);
   }
 }
+
+/** `certificates` tells what the doors show and trust now. */
+export const expiryCommands = (expiries: () => readonly DoorExpiry[]): ControlCommands => ({
+  certificates: async () =>
+    expiries().map(({ untilMs, ...one }) => ({ ...one, until: new Date(untilMs).toISOString() })),
+});
 
 /** How long the first of each door has left. */
 export const expiryGauges =

@@ -40,8 +40,8 @@ import { type OpenVault, openVault } from "../vault/open.ts";
 import type { Store } from "../vault/store/store.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { lateAudit, openAudit, versionOf } from "./audit.ts";
-import { NodeCredentials } from "./credentials.ts";
-import { ExpiryWatch, expiryGauges } from "./expiry.ts";
+import { NodeCredentials, tlsTables } from "./credentials.ts";
+import { ExpiryWatch, expiryCommands, expiryGauges } from "./expiry.ts";
 import { NodeLinks } from "./links.ts";
 import { type LiveConfig, reloadCommands } from "./live-config.ts";
 import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
@@ -248,6 +248,7 @@ function commandsOf(base: Base, node: Node) {
     ...operatorCommands({ keys: () => node.keys, faults: base.faults, log: base.log }),
     status: async () => report(base, node),
     ...reloadCommands(base.live),
+    ...expiryCommands(() => base.credentials.expiries),
     stop: async () => {
       stop.abort("told to stop");
       return {};
@@ -360,7 +361,6 @@ function knownApps({ applications }: Node, counts: Pick<ReturnType<ControllerSta
 }
 
 function controllerState({ config, live, health, faults, metrics, ...rest }: Base, node: Node): ControllerState {
-  const { ak, etsi014, kx, controller } = config;
   const keys = () => ({ supplied: metrics.sums("keys_supplied", "app"), fetched: metrics.sums("keys_fetched", "app") });
   return {
     report: () => report({ config, health, ...rest }, node),
@@ -375,10 +375,7 @@ function controllerState({ config, live, health, faults, metrics, ...rest }: Bas
     keys,
     faults: () => faults.read(),
     sessions: () => node.keys?.sessionViews(SESSIONS_TOLD) ?? [],
-    certificates: certificateReader({
-      ...{ ak: ak.tls, etsi014: etsi014.tls, kx: kx.tls },
-      ...(controller && { controller: controller.tls }),
-    }),
+    certificates: certificateReader(() => Object.fromEntries(tlsTables(live.current))),
     loop: () => node.loop.read(),
     memoryBytes: () => process.memoryUsage.rss(),
     startedMs: Date.now() - process.uptime() * 1000,

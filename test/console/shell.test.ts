@@ -45,6 +45,23 @@ test("`show cluster` tells member, state, generation, lag and lease, and what is
   expect(await terminal.command("show status")).toMatch(/state +standby/);
 });
 
+test("`show certificates` tells name, subject, expiry, days left and where each is used, what expires first first", async () => {
+  const day = (days: number): string => new Date(Date.now() + (days + 0.5) * 86_400_000).toISOString();
+  const anchor = { use: "trust", name: "CN=apps", subject: "CN=apps", until: day(300) } as const;
+  const own = { use: "own", name: "urn:qkm:km:km-a", subject: "CN=km-a", until: day(6) } as const;
+  const list = { use: "crl", name: "CN=apps", subject: "CN=apps", until: day(-2), door: "ak" } as const;
+  const told = [{ door: "ak", ...anchor }, { door: "ak", ...own }, { door: "skip", ...own }, list];
+  const km = runningKm({ certificates: async () => told });
+  const terminal = opened(new Terminal(madeNode({ km })).as("axel"));
+  await terminal.shows(PROMPT);
+  const shown = (await terminal.command("show certificates")).split("\n").map((line) => line.trim().split(/ {2,}/));
+  expect(shown.slice(-4, -1)).toEqual([
+    ["CN=apps", "CN=apps", "list", day(-2).slice(0, 10), "expired", "ak"],
+    ["urn:qkm:km:km-a", "CN=km-a", "shown", day(6).slice(0, 10), "6", "ak skip"],
+    ["CN=apps", "CN=apps", "trusted", day(300).slice(0, 10), "300", "ak"],
+  ]);
+});
+
 describe("login", () => {
   test("lets a person in with name and PIN, which is not echoed, and notes it", async () => {
     const notes: string[] = [];

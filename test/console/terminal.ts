@@ -40,6 +40,7 @@ export const runningKm = (more: Partial<RunningKm> = {}): RunningKm => ({
   status: async () => FACTS,
   sessions: async () => [],
   faults: async () => [],
+  certificates: async () => [],
   metrics: async () => "# HELP x\nqkm_x_total 1\nqkm_y_total 2\n",
   setLink: down,
   forget: down,

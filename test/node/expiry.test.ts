@@ -26,7 +26,13 @@ function watched(first: readonly DoorExpiry[]) {
 test("30, 7 and 1 days ahead and at the end, once each, for all doors that have it together", () => {
   const startMs = Date.now();
   const untilMs = startMs + 100 * DAY_MS;
-  const own = (door: string): DoorExpiry => ({ door, use: "own", name: "urn:qkm:km:km-a", untilMs });
+  const own = (door: string): DoorExpiry => ({
+    door,
+    use: "own",
+    name: "urn:qkm:km:km-a",
+    subject: "CN=km-a",
+    untilMs,
+  });
   const { watch, told } = watched([own("ak"), own("etsi014")]);
   using _ = watch;
   expect(told()).toEqual([]);
@@ -46,7 +52,7 @@ test("30, 7 and 1 days ahead and at the end, once each, for all doors that have 
 });
 
 test("a list that has expired is an alarm of its own, and is silent once it is renewed", () => {
-  const list: DoorExpiry = { door: "ak", use: "crl", name: "CN=apps", untilMs: Date.now() - 1 };
+  const list: DoorExpiry = { door: "ak", use: "crl", name: "CN=apps", subject: "CN=apps", untilMs: Date.now() - 1 };
   const { watch, told, set } = watched([list]);
   using _ = watch;
   expect(told()).toEqual([["error", "crl", ["ak"], "revocation_list_expired"]]);
@@ -56,7 +62,13 @@ test("a list that has expired is an alarm of its own, and is silent once it is r
 });
 
 test("the gauge has the first of each door and use", () => {
-  const list = (untilMs: number): DoorExpiry => ({ door: "ak", use: "trust", name: `CN=${untilMs}`, untilMs });
+  const list = (untilMs: number): DoorExpiry => ({
+    door: "ak",
+    use: "trust",
+    name: `CN=${untilMs}`,
+    subject: `CN=${untilMs}`,
+    untilMs,
+  });
   const values: [number, unknown][] = [];
   expiryGauges(() => [list(Date.now() + 90_000), list(Date.now() - 90_000)])((_, value, labels) => {
     values.push([Math.round(value / 10) * 10, labels]);

@@ -51,6 +51,12 @@ beforeAll(async () => {
   });
   const { changed, renewed } = await reload(km);
   expect(changed).toHaveLength(7);
+  expect(await km.control("certificates")).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ door: "skip", use: "own", name: "urn:qkm:km:km-a", subject: expect.any(String) }),
+      expect.objectContaining({ door: "kx", use: "crl", until: expect.any(String) }),
+    ]),
+  );
   expect(renewed).toHaveLength(7);
   await network.stocked();
 });

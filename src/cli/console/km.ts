@@ -1,7 +1,7 @@
 // The running key manager as the console asks it: over its control socket, and its metrics over HTTP.
 
 import type { NodeConfig } from "../../config.ts";
-import { KmDown, type RunningKm } from "../../console/node.ts";
+import { type CertificateFacts, KmDown, type RunningKm } from "../../console/node.ts";
 import type { RecentFault } from "../../control/recent-faults.ts";
 import { callControl, NotRunning } from "../../control/socket/client.ts";
 import type { KmReport } from "../../control/status.ts";
@@ -20,6 +20,7 @@ export function runningKm(config: () => NodeConfig | undefined): RunningKm {
     status: async () => (await ask("status")) as KmReport,
     sessions: async () => (await ask("sessions")) as readonly SessionView[],
     faults: async () => (await ask("faults")) as readonly RecentFault[],
+    certificates: async () => (await ask("certificates")) as readonly CertificateFacts[],
     metrics: async () => await metricsOf(config()),
     setLink: async (link, use) => ((await ask("link", { link, use })) as { readonly changed: boolean }).changed,
     forget: async (peer) => void (await ask("forget", { peer })),

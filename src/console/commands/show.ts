@@ -170,6 +170,24 @@ const fieldText = (fields: Readonly<Record<string, unknown>>): string =>
 /** `2026-01-31T12:34:56.789Z` without the parts below a second. */
 const second = (time: string): string => time.slice(0, 19).replace("T", " ");
 
+const DAY_MS = 86_400_000;
+const USES = { own: "shown", trust: "trusted", crl: "list" } as const;
+
+/** What expires first stands first; one that several doors have stands once. */
+async function certificateLines({ node }: Session): Promise<readonly string[]> {
+  const found = await node.km.certificates();
+  const known = Map.groupBy(found, ({ use, name, subject, until }) => [use, name, subject, until].join("\n"));
+  const rows = [...known.values()]
+    .flatMap(([one, ...others]) => (one === undefined ? [] : [{ ...one, doors: [one, ...others] }]))
+    .toSorted((a, b) => Date.parse(a.until) - Date.parse(b.until))
+    .map(({ use, name, subject, until, doors }) => {
+      const days = Math.floor((Date.parse(until) - Date.now()) / DAY_MS);
+      const where = [...new Set(doors.map(({ door }) => door))].join(" ");
+      return [name, subject, USES[use], until.slice(0, 10), days < 0 ? "expired" : String(days), where];
+    });
+  return orNone(table(["certificate", "subject", "as", "good until", "days", "at"], rows));
+}
+
 async function faultLines({ node }: Session): Promise<readonly string[]> {
   const faults = await node.km.faults();
   return orNone(
@@ -210,6 +228,7 @@ export const SHOW: readonly Command[] = [
   show("stock", "keys in stock, by the KM they are shared with", stockLines),
   show("sessions", "open sessions of applications", sessionLines),
   show("peers", "other KMs and their connections", peerLines),
+  show("certificates", "certificates, anchors and revocation lists, and when they expire", certificateLines),
   show("cluster", "members of a key manager that is several machines", clusterLines),
   show("faults", "the last warnings and errors since the start", faultLines),
   show("audit", "the end of the audit log", auditLines, [COUNT, PART]),

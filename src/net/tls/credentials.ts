@@ -39,6 +39,8 @@ export interface Expiry {
   readonly use: "own" | "trust" | "crl";
   /** Of the certificate; of a list, its authority. */
   readonly name: string;
+  /** Its distinguished name on one line; of a list, its authority's. */
+  readonly subject: string;
   /** On the wall clock. */
   readonly untilMs: number;
 }
@@ -93,10 +95,10 @@ export class Credentials implements TlsMaterial {
   /** What is to be renewed, and until when. */
   get expiries(): readonly Expiry[] {
     const of = (use: Expiry["use"], certificates: readonly X509Certificate[]): readonly Expiry[] =>
-      certificates.map((one) => ({ use, name: nameOf(one), untilMs: Date.parse(one.validTo) }));
+      certificates.map((one) => ({ use, ...namesOf(one), untilMs: Date.parse(one.validTo) }));
     const lists = [...this.#lists.values()].flatMap(({ issuer, untilMs }) => {
       const authority = this.#anchors.find(({ raw }) => namesIn(raw).subject === issuer);
-      return untilMs === undefined || authority === undefined ? [] : [{ untilMs, name: nameOf(authority) }];
+      return untilMs === undefined || authority === undefined ? [] : [{ untilMs, ...namesOf(authority) }];
     });
     return [
       ...of("own", anchorsIn(this.certificate)),
@@ -218,8 +220,10 @@ export class Credentials implements TlsMaterial {
 export const credentialsOf = (tls: TlsMaterial): Credentials =>
   tls instanceof Credentials ? tls : new Credentials(tls);
 
-const nameOf = ({ subjectAltName, subject }: X509Certificate): string =>
-  /URI:([^,]+)/.exec(subjectAltName ?? "")?.[1] ?? subject.replaceAll("\n", ", ");
+function namesOf({ subjectAltName, subject }: X509Certificate): Pick<Expiry, "name" | "subject"> {
+  const line = subject.replaceAll("\n", ", ");
+  return { name: /URI:([^,]+)/.exec(subjectAltName ?? "")?.[1] ?? line, subject: line };
+}
 
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
