@@ -5,12 +5,22 @@ import type { LinkInventory } from "./link-inventory.ts";
 /** `waiting`: requests of applications wait for it. `stock`: pads for others' keys, or a stock below its low mark. */
 export type Urgency = "waiting" | "stock";
 
+/** What somebody wants a block for. */
+export interface Claim {
+  readonly urgency: Urgency;
+  /** Takes one block out of the inventory, at once or never; false when it cannot after all. */
+  take(): boolean;
+}
+
 /** Whoever uses own blocks of a link. */
 export interface Claimant {
-  /** Undefined when it wants none of this link now. */
-  wants(link: LinkInventory): Urgency | undefined;
-  /** Takes one block out of the book; false when it cannot after all. */
-  take(link: LinkInventory): boolean;
+  /** Undefined when it wants none of this link now. The question changes nothing. */
+  claim(link: LinkInventory): Claim | undefined;
+}
+
+interface Due {
+  readonly claimant: Claimant;
+  readonly claim: Claim;
 }
 
 /** Gives the next own block of one link to whoever is due. */
@@ -39,23 +49,24 @@ export class BlockScheduler {
     try {
       for (let next = this.#next(passed); next !== undefined; next = this.#next(passed)) {
         // First, so that one that throws is not asked first again.
-        this.#order.splice(this.#order.indexOf(next), 1);
-        this.#order.push(next);
-        if (!next.take(this.#link)) passed.add(next);
+        const { claimant, claim } = next;
+        this.#order.splice(this.#order.indexOf(claimant), 1);
+        this.#order.push(claimant);
+        if (!claim.take()) passed.add(claimant);
       }
     } finally {
       this.#dispensing = false;
     }
   }
 
-  #next(passed: ReadonlySet<Claimant>): Claimant | undefined {
+  #next(passed: ReadonlySet<Claimant>): Due | undefined {
     if (this.#link.usable === 0 || !this.#mayUse()) return undefined;
-    let first: Claimant | undefined;
+    let first: Due | undefined;
     for (const claimant of this.#order) {
       if (passed.has(claimant)) continue;
-      const urgency = claimant.wants(this.#link);
-      if (urgency === "waiting") return claimant;
-      if (urgency === "stock") first ??= claimant;
+      const claim = claimant.claim(this.#link);
+      if (claim?.urgency === "waiting") return { claimant, claim };
+      if (claim !== undefined) first ??= { claimant, claim };
     }
     return first;
   }

@@ -3,7 +3,7 @@
 import { Fault } from "../../core/fault.ts";
 import type { Clock } from "../../core/ports.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
-import type { BlockScheduler, Claimant, Urgency } from "./block-scheduler.ts";
+import type { BlockScheduler, Claim, Claimant } from "./block-scheduler.ts";
 import type { LinkInventory } from "./link-inventory.ts";
 import type { Segment } from "./own-pads.ts";
 
@@ -113,17 +113,16 @@ export class PadChain implements Claimant {
     return next === undefined ? 0 : next.bytes + (this.#inHand ?? 0) - this.#link.pads.bytes;
   }
 
-  wants(): Urgency | undefined {
-    return this.#lacking > 0 && this.#link.nextPad() !== undefined ? "stock" : undefined;
-  }
-
-  take(): boolean {
-    const block = this.#link.nextPad();
-    if (block === undefined) return false;
-    this.#link.leave(block.id);
-    this.#link.pads.grant(block);
-    this.pump();
-    return true;
+  claim(): Claim | undefined {
+    const block = this.#lacking > 0 ? this.#link.nextPad() : undefined;
+    if (block === undefined) return undefined;
+    const take = (): boolean => {
+      this.#link.leave(block.id);
+      this.#link.pads.grant(block);
+      this.pump();
+      return true;
+    };
+    return { urgency: "stock", take };
   }
 
   /** The other end is gone: nobody waits for it. */

@@ -4,27 +4,33 @@ import { whyNotWorking } from "../common/availability.ts";
 import { SERIALS_AHEAD } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { MAX_SERIAL } from "../common/key-id.ts";
-import type { BlockScheduler, Claimant, Urgency } from "../links/block-scheduler.ts";
+import type { BlockScheduler, Claim, Claimant } from "../links/block-scheduler.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
+import {
+  type Fullness,
+  isFilling,
+  type LoadingRelay,
+  type NextRelay,
+  nextRelay,
+  type RelayState,
+} from "./next-relay.ts";
 import { type LoadedHop, SourceRelay } from "./source-relay.ts";
 
 /** Relays under way to one destination. */
 const WINDOW = 8;
 
-/** Fills the stock for one destination: plans relays, waits for their blocks, keeps a bounded number under way. */
+/** Fills the stock for one destination: takes blocks for the relay that is next, keeps a bounded number under way. */
 export class SourceRelays implements Claimant {
   readonly #context: Context;
   readonly #peer: Peer;
   readonly #choice: RouteChoice;
   readonly #turnsOf: (link: LinkInventory) => BlockScheduler;
   readonly #underWay = new Set<Promise<void>>();
-  /** Blocks of the next relay, of those routes whose turn has come, and all its routes. */
-  #loaded: LoadedHop[] = [];
-  #plan: readonly FirstHop[] = [];
-  #plannedMs = 0;
-  #filling = false;
+  /** Routes of the next relay, the blocks of those whose turn has come, and when they were chosen. */
+  #loading: { readonly hops: readonly FirstHop[]; readonly loaded: LoadedHop[]; readonly sinceMs: number } | undefined;
+  #wasFilling = false;
   #isExhausted = false;
   #stopped = false;
 
@@ -37,49 +43,67 @@ export class SourceRelays implements Claimant {
 
   /** Begins as many relays as are wanted and possible now. */
   kick(): void {
-    for (const { link } of this.#missing()) this.#turnsOf(link).dispense();
+    if (this.#areSerialsSpent) this.#alarmExhausted();
+    if (this.#loadingNow()?.isStale) this.#unload();
+    const missing = nextRelay(this.#state(), this.#choice)?.missing ?? [];
+    for (const { link } of missing) this.#turnsOf(link).dispense();
   }
 
-  /** Routes of the next relay that have no block yet; none when there is to be none now. */
-  #missing(): readonly FirstHop[] {
-    if (!this.#isWanted() || !this.#isAble()) return [];
+  claim(link: LinkInventory): Claim | undefined {
+    const next = nextRelay(this.#state(), this.#choice);
+    const hop = next?.missing.find((one) => one.link === link);
+    if (next === undefined || hop === undefined) return undefined;
+    return { urgency: next.urgency, take: () => this.#take(next, hop) };
+  }
+
+  /** Everything that decides what is relayed next. What is seldom looked at is made when it is. */
+  #state(): RelayState {
+    const { id, stock, isServed } = this.#peer;
+    const isAble = (): boolean => this.#isAble();
+    const loading = (): LoadingRelay | undefined => this.#loadingNow();
+    return {
+      ...{ destination: id, isServed, inFlight: stock.inFlight, isAwaited: this.#isAwaited() },
+      ...this.#fullness(),
+      get isAble() {
+        return isAble();
+      },
+      get loading() {
+        return loading();
+      },
+    };
+  }
+
+  #fullness(): Fullness {
+    const { stock, keyBytes } = this.#peer;
+    const { stockLow, stockHigh } = this.#context.policy;
+    const total = Math.ceil(stock.bytes / keyBytes) + stock.inFlight;
+    return { total, stockLow, stockHigh, wasFilling: this.#wasFilling };
+  }
+
+  #loadingNow(): LoadingRelay | undefined {
+    const loading = this.#loading;
+    if (loading === undefined) return undefined;
     const { clock, policy } = this.#context;
-    const isOld = clock.monotonicMs() - this.#plannedMs >= policy.relayTimeoutMs;
-    if (isOld || !this.#choice.areOpen(this.#plan)) this.#unload();
-    // Routes with blocks are not changed for the stock of a link: that changes with each block.
-    if (this.#loaded.length === 0) {
-      this.#plan = this.#choice.hops(this.#peer.id);
-      this.#plannedMs = clock.monotonicMs();
-    }
-    // What is sent over a dry hop is lost on all the links before it.
-    if (this.#peer.stock.inFlight > 0 && this.#choice.areDoubtful(this.#peer.id, this.#plan)) return [];
-    return this.#plan.filter((hop) => !this.#loaded.some(({ route }) => route === hop.route));
+    const isOld = clock.monotonicMs() - loading.sinceMs >= policy.relayTimeoutMs;
+    return { hops: loading.hops, loaded: loading.loaded, isStale: isOld || !this.#choice.areOpen(loading.hops) };
   }
 
-  /** Whether token, store and audit log are there: a relay that is begun without them costs a block. */
   #isAble(): boolean {
     const { connection, isSynchronised, stock } = this.#peer;
     if (this.#stopped || connection === undefined || !isSynchronised || stock.inFlight >= WINDOW) return false;
     // What the destination has not been told of yet it would refuse.
-    if (stock.nextSerial + stock.inFlight > stock.announced + SERIALS_AHEAD) return false;
+    if (stock.nextSerial + stock.inFlight > stock.announced + SERIALS_AHEAD || this.#areSerialsSpent) return false;
     return whyNotWorking(this.#context) === undefined;
   }
 
-  /** First for those who wait, then from the low mark up to the high one. */
-  #isWanted(): boolean {
-    const { stock, keyBytes, isServed } = this.#peer;
-    if (stock.nextSerial + stock.inFlight > MAX_SERIAL) return this.#alarmExhausted();
-    if (this.#isAwaited()) return true;
-    // In whole KMA-keys: rests that are too short for most requests are no stock.
-    const total = Math.ceil(stock.bytes / keyBytes) + stock.inFlight;
-    if (total < this.#context.policy.stockLow) this.#filling = true;
-    if (total >= this.#context.policy.stockHigh) this.#filling = false;
-    return this.#filling && isServed;
+  get #areSerialsSpent(): boolean {
+    const { stock } = this.#peer;
+    return stock.nextSerial + stock.inFlight > MAX_SERIAL;
   }
 
   /** Once in a life of the process. */
-  #alarmExhausted(): false {
-    if (this.#isExhausted) return false;
+  #alarmExhausted(): void {
+    if (this.#isExhausted) return;
     this.#isExhausted = true;
     const { id: peer, stock } = this.#peer;
     this.#context.meter.add("alarms", { alarm: "serials_exhausted" });
@@ -87,7 +111,6 @@ export class SourceRelays implements Claimant {
       { alarm: "serials_exhausted", peer, next: stock.nextSerial, most: MAX_SERIAL },
       "all serials of KMA-keys for the peer are used up: no more is relayed to it until both ends are zeroised",
     );
-    return false;
   }
 
   #isAwaited(): boolean {
@@ -95,28 +118,28 @@ export class SourceRelays implements Claimant {
     return desk.waiting > 0 && desk.missing > stock.inFlight * keyBytes;
   }
 
-  wants(link: LinkInventory): Urgency | undefined {
-    if (!this.#missing().some((hop) => hop.link === link)) return undefined;
-    return this.#isAwaited() ? "waiting" : "stock";
-  }
-
-  take(link: LinkInventory): boolean {
-    const hop = this.#missing().find((one) => one.link === link);
+  /** Takes the next block of the link for one route of the relay that is next; false when there is none after all. */
+  #take({ hops, loaded }: NextRelay, hop: FirstHop): boolean {
+    // Chosen anew: the blocks taken for other routes go back.
+    if (loaded.length === 0) this.#unload();
+    const { link, first } = hop;
+    const { connection } = first;
     const block = link.nextOwn();
-    const connection = hop?.first.connection;
-    if (hop === undefined || connection === undefined || block === undefined) return false;
+    if (connection === undefined || block === undefined) return false;
+    this.#loading ??= { hops, loaded: [], sinceMs: this.#context.clock.monotonicMs() };
     link.lend(block);
-    this.#loaded.push({ ...hop, block, connection });
-    if (this.#loaded.length === this.#plan.length) this.#begin();
+    this.#loading.loaded.push({ ...hop, block, connection });
+    if (this.#loading.loaded.length === hops.length) this.#begin(this.#loading.loaded);
     return true;
   }
 
-  #begin(): void {
-    const hops = this.#loaded;
+  #begin(hops: readonly LoadedHop[]): void {
     const relay = new SourceRelay(this.#context, this.#peer, this.#choice, hops);
-    this.#loaded = [];
+    this.#loading = undefined;
     const { stock } = this.#peer;
+    this.#wasFilling = isFilling(this.#fullness());
     stock.inFlight++;
+    this.#wasFilling = isFilling(this.#fullness());
     // What has come into the stock is under way no more: counted twice, it would end the filling too soon.
     let isUnderWay = true;
     const landed = (): void => {
@@ -135,9 +158,9 @@ export class SourceRelays implements Claimant {
 
   /** The routes are others now: the blocks taken for them go back. */
   #unload(): void {
-    const loaded = this.#loaded;
-    this.#loaded = [];
-    for (const { link, block } of loaded) link.putBack(block);
+    const loading = this.#loading;
+    this.#loading = undefined;
+    for (const { link, block } of loading?.loaded ?? []) link.putBack(block);
   }
 
   /** Begins no more; resolves when those under way have ended. */

@@ -6,6 +6,13 @@ import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { BlockScheduler, type Claimant, type Urgency } from "../../../src/keys/links/block-scheduler.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 
+const claiming = (wants: () => Urgency | undefined, take: () => boolean): Claimant => ({
+  claim: () => {
+    const urgency = wants();
+    return urgency && { urgency, take };
+  },
+});
+
 /** A link whose blocks are all own and confirmed, given by hand. */
 function setUp() {
   const settings = { id: linkId("ab"), peer: kmId("km-b"), blockBytes: 64, share: [1, 0] as const, keepBlocks: 64 };
@@ -28,16 +35,13 @@ function setUp() {
   };
   const log: string[] = [];
   const join = (name: string, wants: () => Urgency | undefined, takes = true): void => {
-    const claimant: Claimant = {
-      wants,
-      take: () => {
-        log.push(name);
-        const block = takes ? link.nextOwn() : undefined;
-        if (block !== undefined) link.leave(block.id);
-        return block !== undefined;
-      },
+    const take = (): boolean => {
+      log.push(name);
+      const block = takes ? link.nextOwn() : undefined;
+      if (block !== undefined) link.leave(block.id);
+      return block !== undefined;
     };
-    turns.join(claimant);
+    turns.join(claiming(wants, take));
   };
   const down = (): void => {
     isUp = false;
@@ -86,16 +90,26 @@ test("nothing is given away before the state exchange has ended", () => {
   expect([log, link.usable]).toEqual([[], 2]);
 });
 
+test("whoever has no claim is not asked to take, and who has one is asked once for each block", () => {
+  const { turns, give, join } = setUp();
+  let asked = 0;
+  join("a", () => {
+    asked++;
+    return "waiting";
+  });
+  give(3);
+  turns.dispense();
+  expect(asked).toBe(3);
+});
+
 test("a claimant that throws ends its turn, and not the giving", () => {
   const { turns, give, log, join } = setUp();
   let isBroken = true;
-  turns.join({
-    wants: () => (isBroken ? "stock" : undefined),
-    take: () => {
-      isBroken = false;
-      throw new Error("no block can be taken");
-    },
-  });
+  const take = (): never => {
+    isBroken = false;
+    throw new Error("no block can be taken");
+  };
+  turns.join(claiming(() => (isBroken ? "stock" : undefined), take));
   join("a", () => "stock");
   give(2);
   expect(() => turns.dispense()).toThrow("no block can be taken");
