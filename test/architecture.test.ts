@@ -39,8 +39,7 @@ const MAY: Readonly<Record<string, string>> = {
   "src/vault/":
     "src/core/ src/wire/ src/device/token.ts lmdb sodium-native node:fs node:child_process node:url node:v8 type src/device/",
   ...KEYS,
-  "src/cluster/":
-    "src/core/ src/vault/store/ src/vault/pause.ts node:http node:https node:readline node:v8 type src/vault/",
+  "src/cluster/": "src/core/ src/vault/store/ src/vault/pause.ts node:http node:https node:v8 type src/vault/",
   "src/keys/": "src/core/ type src/vault/vault.ts",
   "src/net/": "src/core/ src/wire/ node:net node:tls",
   "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",

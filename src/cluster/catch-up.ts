@@ -1,63 +1,81 @@
 // Brings a local copy to where etcd is, and keeps it there.
 
-import type { Log } from "../core/ports.ts";
+import type { Clock, Log } from "../core/ports.ts";
 import type { StoreOp } from "../vault/store/store.ts";
 import { type Etcd, EtcdError, type Standing, type WatchBatch } from "./etcd.ts";
 import { type Layout, storeOpOf } from "./layout.ts";
-import type { LocalCopy } from "./local-copy.ts";
+import type { CopiedTo, LocalCopy } from "./local-copy.ts";
+import { Silence } from "./silence.ts";
 
 /** Keys that one question asks for: rows are small, a sealed block has 32 KiB. */
 const ROWS_AT_ONCE = 500;
 const RECORDS_AT_ONCE = 32;
 
-/** What has been caught up till then stays, and the next try goes on from there. */
-const CATCH_UP_MS = 5_000;
+/** Etcd has what is asked for, and is given up when nothing of it comes for so long. */
+const SILENT_MS = 2_000;
 
 /** What a member needs to follow the writes of the active one. */
 export interface Following {
   readonly etcd: Etcd;
   readonly layout: Layout;
   readonly copy: LocalCopy;
+  readonly clock: Pick<Clock, "after" | "monotonicMs">;
   readonly log: Log;
 }
 
-/** Why a copy knows more than etcd does: etcd was restored from a backup, so key may have been used that it calls unused. */
-export function isRestored({ at }: LocalCopy, now: Standing): boolean {
-  return at.revision > 0 && (at.cluster !== now.cluster || at.revision > now.revision);
+/**
+ * Whether a copy knew more than etcd does: etcd was restored from a backup, so key may have been used that it calls unused.
+ * @param before what the copy was of before etcd was asked: while the answer is on its way it may learn what came later
+ */
+export function isRestored(before: CopiedTo, now: Standing): boolean {
+  return before.revision > 0 && (before.cluster !== now.cluster || before.revision > now.revision);
+}
+
+/** From where on to follow, and until when. */
+export interface Way {
+  /** The revision behind the last of which the copy has everything. */
+  readonly from: number;
+  readonly signal: AbortSignal;
+  readonly heard: () => void;
+  readonly applied: (batch: WatchBatch) => void;
 }
 
 /**
- * Brings the copy to revision `to.revision`, which is that of the last write.
- * @throws EtcdError; Fault or Error of the local store
+ * Brings the copy to revision `to.revision`, which is that of the last write, or further.
+ * @throws EtcdError, also when nothing came for long or the signal was first; Fault or Error of the local store
  */
-export async function catchUp(following: Following, to: Standing): Promise<void> {
-  const { copy, log } = following;
+export async function catchUp(following: Following, to: Standing, way: Way): Promise<void> {
+  const { copy, clock, log } = following;
   await copy.mend();
   if (copy.at.cluster === to.cluster && copy.at.revision === to.revision) return;
-  if (copy.at.revision === 0 || isRestored(copy, to)) return refill(following, to);
+  if (copy.at.revision === 0 || isRestored(copy.at, to)) return refill(following, way.signal);
   const done = new AbortController();
-  const signal = AbortSignal.any([done.signal, AbortSignal.timeout(CATCH_UP_MS)]);
+  using silence = new Silence(clock, SILENT_MS);
+  const heard = (): void => {
+    silence.heard();
+    way.heard();
+  };
+  const applied = (batch: WatchBatch): void => {
+    way.applied(batch);
+    if (copy.at.revision >= to.revision) done.abort();
+  };
   try {
-    await follow(following, signal, () => {
-      if (copy.at.revision >= to.revision) done.abort();
-    });
+    const signal = AbortSignal.any([way.signal, silence.signal, done.signal]);
+    await follow(following, { from: way.from, signal, heard, applied });
   } catch (thrown) {
     if (!(thrown instanceof EtcdError) || thrown.failure !== "compacted") throw thrown;
     log.info(
       { from: copy.at.revision, to: to.revision },
       "etcd has forgotten the way to the present: all is read anew",
     );
-    await refill(following, to);
+    await refill(following, way.signal);
   }
 }
 
 /** Applies what is written from now on, in its order, until the signal. @throws EtcdError; Fault of the local store */
-export async function follow(
-  { etcd, layout, copy }: Following,
-  signal: AbortSignal,
-  applied: (batch: WatchBatch) => void,
-): Promise<void> {
-  for await (const batch of etcd.watch(layout.prefix, copy.at.revision + 1, signal)) {
+export async function follow({ etcd, layout, copy }: Following, way: Way): Promise<void> {
+  const { from, signal, heard, applied } = way;
+  for await (const batch of etcd.watch({ prefix: layout.prefix, fromRevision: from, heard }, signal)) {
     const ops = batch.events.flatMap(({ key, value }) => storeOpOf(layout, key, value) ?? []);
     await copy.apply(ops, {
       cluster: batch.cluster,
@@ -68,16 +86,19 @@ export async function follow(
   }
 }
 
-async function refill({ etcd, layout, copy }: Following, { cluster, revision }: Standing): Promise<void> {
-  await copy.refill(all(etcd, layout, revision), { cluster, revision });
+/** Of now, not of the last write: after a quiet hour etcd has forgotten that revision. */
+async function refill({ etcd, layout, copy }: Following, signal: AbortSignal): Promise<void> {
+  const { cluster, revision } = await etcd.range({ prefix: layout.write, limit: 1 });
+  await copy.refill(all(etcd, layout, revision, signal), { cluster, revision });
 }
 
-/** Everything that the store had at a revision, in parts. */
-async function* all(etcd: Etcd, layout: Layout, revision: number): AsyncGenerator<readonly StoreOp[]> {
+/** Everything that the store had at a revision, in parts. @throws EtcdError, also when the signal came first */
+async function* all(etcd: Etcd, layout: Layout, revision: number, signal: AbortSignal): AsyncGenerator<StoreOp[]> {
   for (const [prefix, limit] of [[layout.rows, ROWS_AT_ONCE] as const, [layout.records, RECORDS_AT_ONCE] as const]) {
     let after: string | undefined;
     for (let more = true; more; ) {
       const answer = await etcd.range({ prefix, limit, revision, ...(after !== undefined && { after }) });
+      if (signal.aborted) throw new EtcdError("unknown", "reading everything was given up");
       yield answer.found.flatMap(({ key, value }) => storeOpOf(layout, key, value) ?? []);
       after = answer.found.at(-1)?.key;
       more = answer.more;

@@ -21,6 +21,9 @@ export const LARGEST_CHANGE_BYTES = 9 << 20;
 /** Operations of one change at most, below the `--max-txn-ops` that etcd is started with. */
 export const MOST_CHANGE_OPS = 8_000;
 
+/** The owner gives up by itself when nothing comes, and opens its store again later. */
+const NEVER = new AbortController().signal;
+
 /** What the owner's store is opened with. */
 export interface EtcdStoreOptions extends Following {
   /** The owner's create_revision. */
@@ -47,12 +50,12 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const fence = new Fence(options);
   const now = await fence.commit([]);
   const { copy } = options;
-  const restored = isRestored(copy, now);
+  const restored = isRestored(copy.at, now);
   await copy.mend();
   const [before] = now.found;
   // A standby that has followed lacks nothing but what this transaction has written.
   if (!restored && copy.at.revision > 0 && copy.at.revision >= (before?.modRevision ?? 0)) await copy.apply([], now);
-  else await catchUp(options, now);
+  else await catchUp(options, now, { from: copy.at.revision + 1, signal: NEVER, heard() {}, applied() {} });
   const store = new EtcdStore(options, fence);
   if (restored) await store.write(options.restored());
   return store;

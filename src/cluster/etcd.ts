@@ -62,6 +62,14 @@ export interface RangeAnswer extends Standing {
   readonly more: boolean;
 }
 
+/** Which changes to watch: all below a prefix, from a revision on. */
+export interface WatchQuery {
+  readonly prefix: string;
+  readonly fromRevision: number;
+  /** Called whenever anything comes, also a part of a change. */
+  readonly heard: () => void;
+}
+
 /** A change that was made: `value` is undefined where the key was deleted. */
 export interface WatchEvent {
   readonly key: string;
@@ -101,8 +109,11 @@ export interface Etcd {
   renew(lease: string): Promise<number>;
   /** Ends a lease and deletes its keys; one that is over is fine. */
   revoke(lease: string): Promise<void>;
-  /** Changes below the prefix from that revision on, in their order, until the signal. Ends only by throwing. */
-  watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<WatchBatch>;
+  /**
+   * Changes in their order, until the signal. Ends only by throwing; that it is silent says nothing. When the reason of
+   * the signal is an EtcdError, whoever was watched did not do its duty: another voter is asked next.
+   */
+  watch(query: WatchQuery, signal: AbortSignal): AsyncIterable<WatchBatch>;
   /** Forgets what was before the revision. */
   compact(revision: number): Promise<void>;
   close(): void;

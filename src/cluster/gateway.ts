@@ -2,7 +2,8 @@
 
 import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
-import { createInterface } from "node:readline";
+import { TIMERS } from "../core/pause.ts";
+import { linesOf, textOf } from "./answer.ts";
 import {
   type Etcd,
   EtcdError,
@@ -15,7 +16,9 @@ import {
   type TransactionAnswer,
   type WatchBatch,
   type WatchEvent,
+  type WatchQuery,
 } from "./etcd.ts";
+import { Silence } from "./silence.ts";
 
 /** Where etcd listens, and the certificates to show there. */
 export interface GatewayOptions {
@@ -23,7 +26,7 @@ export interface GatewayOptions {
   readonly endpoints: readonly string[];
   /** PEM texts: this member's certificate, and who signs etcd's. */
   readonly tls: { readonly certificate: string; readonly key: string; readonly trust: string };
-  /** How long etcd may take to answer a short question. */
+  /** How long etcd may take to begin its answer to a short question, and be silent in the middle of one. */
   readonly timeoutMs: number;
 }
 
@@ -33,7 +36,6 @@ const NOT_FOUND = 5;
 const MAX_SOCKETS = 16;
 /** A large transaction has so much longer. */
 const LEAST_BYTES_PER_MS = 1024;
-const LARGEST_ANSWER = 64 << 20;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -104,7 +106,7 @@ class Gateway implements Etcd {
     await this.#post("kv/compaction", { revision: String(revision) });
   }
 
-  async *watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncGenerator<WatchBatch> {
+  async *watch({ prefix, fromRevision, heard }: WatchQuery, signal: AbortSignal): AsyncGenerator<WatchBatch> {
     const create = {
       key: encode(prefix),
       range_end: endOf(prefix),
@@ -113,24 +115,20 @@ class Gateway implements Etcd {
     };
     const endpoint = this.#endpoint;
     let response: IncomingMessage | undefined;
-    let isSilent = true;
     try {
-      response = await this.#ask("watch", JSON.stringify({ create_request: create }), signal);
+      response = await this.#begin("watch", JSON.stringify({ create_request: create }), signal);
       const events: WatchEvent[] = [];
-      for await (const line of createInterface({ input: response })) {
-        const result = object(parse(line).result);
-        checkWatch(result);
+      for await (const line of linesOf(response, heard)) {
+        const result = watchedIn(parse(line));
         events.push(...list(result.events).map(eventOf));
-        if (events.length > 0) isSilent = false;
-        if (result.fragment === true || events.length === 0) continue;
-        yield { ...standingOf(result), events: events.splice(0) };
+        const whole = result.fragment === true ? wholeOf(events) : events.length;
+        if (whole > 0) yield { ...standingOf(result), events: events.splice(0, whole) };
       }
       throw new Error("etcd ended the watch");
     } catch (thrown) {
-      // A voter that answers questions and brings no events has lost its way to the others: the next one is asked.
-      if (signal.aborted && isSilent) this.#failed(thrown, endpoint);
-      if (signal.aborted) throw new EtcdError("unknown", "the watch was given up", thrown);
-      throw this.#failed(thrown, endpoint);
+      if (!signal.aborted) throw this.#failed(thrown, endpoint);
+      if (signal.reason instanceof EtcdError) throw this.#failed(signal.reason, endpoint);
+      throw new EtcdError("unknown", "the watch was given up", thrown);
     } finally {
       response?.destroy();
     }
@@ -143,15 +141,25 @@ class Gateway implements Etcd {
   /** @param mayBe a gRPC code that is an answer too */
   async #post(path: string, body: object, mayBe?: number): Promise<Json> {
     const endpoint = this.#endpoint;
+    const text = JSON.stringify(body);
+    using silence = new Silence(TIMERS, this.#timeoutMs + Math.ceil(text.length / LEAST_BYTES_PER_MS));
     try {
-      const text = JSON.stringify(body);
-      const timeoutMs = this.#timeoutMs + Math.ceil(text.length / LEAST_BYTES_PER_MS);
-      const response = await this.#ask(path, text, AbortSignal.timeout(timeoutMs));
-      const answer = parse(await textOf(response));
+      const response = await this.#ask(path, text, silence.signal);
+      const answer = parse(await textOf(response, () => silence.heard()));
       if (response.statusCode === 200 || answer.code === mayBe) return answer;
       throw refusalOf(answer);
     } catch (thrown) {
-      throw this.#failed(thrown, endpoint);
+      throw this.#failed(silence.signal.aborted ? silence.signal.reason : thrown, endpoint);
+    }
+  }
+
+  /** Asks for what comes for ever; its beginning has to come in time. */
+  async #begin(path: string, text: string, signal: AbortSignal): Promise<IncomingMessage> {
+    using silence = new Silence(TIMERS, this.#timeoutMs);
+    try {
+      return await this.#ask(path, text, AbortSignal.any([signal, silence.signal]));
+    } catch (thrown) {
+      throw silence.signal.aborted ? silence.signal.reason : thrown;
     }
   }
 
@@ -178,28 +186,25 @@ class Gateway implements Etcd {
   }
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > LARGEST_ANSWER) throw new Error("the answer is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
 function refusalOf({ code, error, message }: Json): EtcdError {
   const sentence = `etcd: ${String(message ?? error ?? "no reason given")}`;
   if (/compacted/.test(sentence)) return new EtcdError("compacted", sentence);
   return new EtcdError(REFUSALS.includes(code) ? "refused" : "unknown", sentence);
 }
 
-/** @throws EtcdError when etcd has ended the watch */
-function checkWatch({ canceled, compact_revision: compacted, cancel_reason: reason }: Json): void {
-  if (canceled !== true) return;
+/** One answer of a watch. @throws EtcdError when etcd refused the watch, or has ended it */
+function watchedIn({ error, result, ...refusal }: Json): Json {
+  if (error !== undefined) throw refusalOf({ code: object(error).grpc_code, ...refusal, error, ...object(error) });
+  const { canceled, compact_revision: compacted, cancel_reason: reason } = object(result);
+  if (canceled !== true) return object(result);
   if (compacted !== undefined) throw new EtcdError("compacted", `etcd has forgotten what was before ${compacted}`);
   throw new EtcdError("unknown", `etcd ended the watch: ${String(reason ?? "no reason given")}`);
+}
+
+/** How many of the events make whole revisions, when more may come of the last one. */
+function wholeOf(events: readonly WatchEvent[]): number {
+  const last = events.at(-1)?.modRevision;
+  return events.findIndex(({ modRevision }) => modRevision === last);
 }
 
 function requestOf(op: EtcdOp): Json {

@@ -24,6 +24,7 @@ export class LocalCopy {
   #isBroken = false;
   /** Revisions up to which changes were given to the local store, which does them in order. */
   #given: number;
+  #writes = 0;
 
   private constructor(openStore: () => Promise<Store>, store: Store) {
     this.#openStore = openStore;
@@ -51,10 +52,16 @@ export class LocalCopy {
     return this.#at;
   }
 
+  /** Changes that became durable so far: whoever sees it stand still sees that nothing goes on. */
+  get writes(): number {
+    return this.#writes;
+  }
+
   /** Opens the local store anew after it rejected a change. @throws Error of the local store */
   async mend(): Promise<void> {
     if (!this.#isBroken) return;
-    await this.#store.close();
+    // What cannot even be closed is left as it is: it would be in the way of each later try.
+    await this.#store.close().catch(() => {});
     this.#store = await this.#openStore();
     this.#at = readAt(this.#store);
     this.#given = this.#at.revision;
@@ -90,6 +97,7 @@ export class LocalCopy {
   async #write(ops: readonly StoreOp[]): Promise<void> {
     try {
       await this.#store.write(ops);
+      this.#writes += 1;
     } catch (thrown) {
       this.#isBroken = true;
       throw thrown;

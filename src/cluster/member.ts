@@ -5,9 +5,10 @@
 import type { Clock, Log } from "../core/ports.ts";
 import { Pause } from "../vault/pause.ts";
 import type { Store, StoreOp } from "../vault/store/store.ts";
-import { catchUp, type Following, follow, isRestored } from "./catch-up.ts";
-import { type Etcd, EtcdError, type KeyValue, type Standing } from "./etcd.ts";
+import type { Following } from "./catch-up.ts";
+import { type Etcd, EtcdError, type KeyValue } from "./etcd.ts";
 import { openEtcdStore } from "./etcd-store.ts";
+import { Follower } from "./follower.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { LocalCopy } from "./local-copy.ts";
 
@@ -63,8 +64,6 @@ export interface MemberReport {
 
 /** So often within one lease it is renewed, and looked who is active. */
 const LOOKS_PER_LEASE = 3;
-/** A watch that brings nothing although there is something is begun anew. */
-const STALE_MS = 2_000;
 const RETRY_MS = 200;
 /**
  * After so many leases without etcd an active member stands by: what it refuses for want of its store another member may
@@ -87,6 +86,7 @@ export class Member implements AsyncDisposable {
   readonly #ports: MemberPorts;
   readonly #layout: Layout;
   readonly #following: Following;
+  readonly #follower: Follower;
   readonly #pause: Pause;
   readonly #resolveLost: (reason: string) => void;
   #state: "standby" | "active" | "closed" = "standby";
@@ -95,11 +95,8 @@ export class Member implements AsyncDisposable {
   #lease: string | undefined;
   #renewedMs = Number.NEGATIVE_INFINITY;
   #etcd: MemberReport["etcd"] = "failing";
-  /** The last write that was seen. */
-  #written: Standing | undefined;
-  /** Etcd stands before what this copy has: it was restored, and whoever is active next must know. */
-  #isAhead = false;
-  #behindSinceMs: number | undefined;
+  /** The revision of the last write that was seen. */
+  #written: number | undefined;
   #freeSinceMs: number | undefined;
   /** Since when etcd could be written and the local copy could not. */
   #noCopySinceMs: number | undefined;
@@ -108,13 +105,17 @@ export class Member implements AsyncDisposable {
   #said = "";
   #others: readonly MemberState[] = [];
   #beating: Promise<void> | undefined;
-  #restartWatch = (): void => {};
 
   private constructor(options: MemberOptions, ports: MemberPorts, copy: LocalCopy) {
     this.#options = options;
     this.#ports = ports;
     this.#layout = layoutOf(options.km);
-    this.#following = { etcd: ports.etcd, layout: this.#layout, copy, log: ports.log };
+    const { etcd, clock, log } = ports;
+    this.#following = { etcd, layout: this.#layout, copy, clock, log };
+    this.#follower = new Follower(this.#following, ({ events }) => {
+      const { owner } = this.#layout;
+      if (events.some(({ key, value }) => key === owner && value === undefined)) this.#pause.wake();
+    });
     this.#pause = new Pause(ports.clock);
     this.#notBeforeMs = ports.clock.monotonicMs() + options.holdBackMs;
     ({ promise: this.lost, resolve: this.#resolveLost } = Promise.withResolvers<string>());
@@ -133,13 +134,13 @@ export class Member implements AsyncDisposable {
   report(): MemberReport {
     const now = this.#ports.clock.monotonicMs();
     const { member, state, revision } = this.#self;
-    const newest = Math.max(revision, this.#written?.revision ?? 0);
+    const newest = Math.max(revision, this.#written ?? 0);
     return {
       member,
       state,
       generation: this.generation,
       ...(this.#owner !== undefined && { owner: this.#owner.member }),
-      lagMs: this.#behindSinceMs === undefined ? 0 : Math.round(now - this.#behindSinceMs),
+      lagMs: state === "standby" ? this.#follower.lagMs : 0,
       leaseLeftMs: Number.isFinite(this.#renewedMs) ? Math.round(this.#renewedMs + this.#leaseMs - now) : 0,
       etcd: this.#etcd,
       others: this.#others.map((other) => ({
@@ -159,7 +160,7 @@ export class Member implements AsyncDisposable {
     };
     signal.addEventListener("abort", wake, { once: true });
     if (signal.aborted) end.abort();
-    const following = this.#follow(end.signal);
+    const following = this.#follower.run(end.signal);
     while (!end.signal.aborted && this.#state === "standby") {
       const well = await this.#look();
       if (this.#state === "standby" && !end.signal.aborted) await this.#pause.for(well ? this.#lookEveryMs : RETRY_MS);
@@ -267,14 +268,14 @@ export class Member implements AsyncDisposable {
 
   async #seeOwner(): Promise<void> {
     const { etcd, clock } = this.#ports;
+    const before = this.#following.copy.at;
     const [written, owned] = await Promise.all([
       etcd.range({ prefix: this.#layout.write }),
       etcd.range({ prefix: this.#layout.owner }),
     ]);
-    const revision = written.found[0]?.modRevision ?? 0;
-    this.#written = { cluster: written.cluster, revision };
-    if (this.#state === "standby" && isRestored(this.#following.copy, written)) this.#seeRestored();
-    this.#seeLag();
+    const lastWrite = written.found[0]?.modRevision ?? 0;
+    this.#written = lastWrite;
+    if (this.#state === "standby") this.#follower.see({ before, now: written, lastWrite });
     const owner = owned.found[0] && ownerOf(owned.found[0]);
     if (this.#state === "active") {
       if (owner?.generation !== this.generation) this.#resolveLost(`${owner?.member ?? "nobody"} is active now`);
@@ -293,27 +294,13 @@ export class Member implements AsyncDisposable {
     this.#owner = undefined;
   }
 
-  #seeRestored(): void {
-    if (this.#isAhead) return;
-    this.#isAhead = true;
-    this.#ports.log.error({ alarm: "restored" }, "etcd stands before what this member has seen: it was restored");
-  }
-
-  #seeLag(): void {
-    const now = this.#ports.clock.monotonicMs();
-    const { at } = this.#following.copy;
-    const isBehind = this.#state === "standby" && at.revision < (this.#written?.revision ?? 0);
-    this.#behindSinceMs = isBehind ? (this.#behindSinceMs ?? now) : undefined;
-    if (this.#behindSinceMs !== undefined && now - this.#behindSinceMs > STALE_MS) this.#restartWatch();
-  }
-
   /** Becomes the owner, if nobody is. A copy that is behind leaves it to others for the time of a lease. */
   async #take(): Promise<void> {
     const { etcd, clock, log } = this.#ports;
     const now = clock.monotonicMs();
-    const isCurrent = this.#behindSinceMs === undefined && this.#following.copy.at.revision > 0;
+    const { isCurrent } = this.#follower;
     const isAlone = this.#freeSinceMs !== undefined && now - this.#freeSinceMs > this.#leaseMs;
-    const isNew = this.#written?.revision === 0;
+    const isNew = this.#written === 0;
     if (now < this.#notBeforeMs || !(isCurrent || isAlone || isNew) || this.#lease === undefined) return;
     const { owner } = this.#layout;
     const { member } = this.#options;
@@ -340,36 +327,6 @@ export class Member implements AsyncDisposable {
     }
     const { found } = await etcd.range({ prefix: members });
     this.#others = found.map(stateOf).filter((other) => other.member !== member);
-  }
-
-  /** Follows what is written, and begins anew whenever that ends. */
-  async #follow(signal: AbortSignal): Promise<void> {
-    const pause = new Pause(this.#ports.clock);
-    signal.addEventListener("abort", () => pause.end(), { once: true });
-    while (!signal.aborted) {
-      const restart = new AbortController();
-      this.#restartWatch = () => restart.abort();
-      try {
-        await this.#followOnce(AbortSignal.any([signal, restart.signal]));
-      } catch (thrown) {
-        if (!signal.aborted) this.#ports.log.debug({ reason: String(thrown) }, "following etcd begins anew");
-      }
-      await pause.for(RETRY_MS);
-    }
-  }
-
-  async #followOnce(signal: AbortSignal): Promise<void> {
-    const { copy } = this.#following;
-    const { owner } = this.#layout;
-    // A restored etcd is followed by nobody: what this copy has seen is the proof, until it is the owner's.
-    if (this.#written === undefined || this.#isAhead) return;
-    if (copy.at.revision < this.#written.revision) await catchUp(this.#following, this.#written);
-    await copy.mend();
-    if (copy.at.revision === 0) return;
-    await follow(this.#following, signal, ({ events }) => {
-      this.#seeLag();
-      if (events.some(({ key, value }) => key === owner && value === undefined)) this.#pause.wake();
-    });
   }
 }
 

@@ -8,6 +8,7 @@ import { type Etcd, EtcdError } from "../../src/cluster/etcd.ts";
 import { openEtcdStore } from "../../src/cluster/etcd-store.ts";
 import { layoutOf } from "../../src/cluster/layout.ts";
 import { LocalCopy } from "../../src/cluster/local-copy.ts";
+import { systemClock } from "../../src/control/system.ts";
 import { openLmdbStore } from "../../src/vault/store/lmdb-store.ts";
 import type { Store } from "../../src/vault/store/store.ts";
 import { exerciseStore, record } from "../contracts/store.ts";
@@ -54,7 +55,10 @@ class Machine {
     const { copy, layout } = this;
     const lost = (reason: string) => void this.lost.push(reason);
     const restored = () => [{ op: "put", table: "t", id: "restored", value: new Uint8Array(1) } as const];
-    const store = await openEtcdStore({ etcd: this.etcd, layout, copy, log, generation, lost, restored });
+    const store = await openEtcdStore({
+      ...{ etcd: this.etcd, layout, copy, clock: systemClock, log },
+      ...{ generation, lost, restored },
+    });
     const close = async () => {
       await store.close();
       await copy.close();
@@ -229,7 +233,7 @@ describe("the store on etcd", () => {
 async function watched(prefix: string, signal: AbortSignal, waits: () => void) {
   const put = { op: "put", key: `${prefix}a`, value: Buffer.from("1") } as const;
   const { revision } = await etcd.transact({ when: [], steps: [put] });
-  const watch = etcd.watch(prefix, revision, signal)[Symbol.asyncIterator]();
+  const watch = etcd.watch({ prefix, fromRevision: revision, heard() {} }, signal)[Symbol.asyncIterator]();
   expect((await watch.next()).done).toBe(false);
   const next = watch.next();
   waits();
@@ -248,17 +252,41 @@ test("a watch ends when the etcd that it listens to is killed", async () => {
   await voter?.start();
 });
 
-test("after a watch that brought nothing the next voter is asked", async () => {
+test("after a watch that did not do its duty the next voter is asked", async () => {
   const [voter] = cluster.voters;
   const client = cluster.client();
   const end = new AbortController();
-  const next = client.watch("/silent/", 1, end.signal)[Symbol.asyncIterator]().next();
+  const next = client
+    .watch({ prefix: "/silent/", fromRevision: 1, heard() {} }, end.signal)
+    [Symbol.asyncIterator]()
+    .next();
   next.catch(() => {});
   await client.range({ prefix: "/silent/" });
-  end.abort();
+  end.abort(new EtcdError("unknown", "nothing came"));
   await expect(next).rejects.toThrow(EtcdError);
   await voter?.kill();
   expect((await client.range({ prefix: "/silent/" })).found).toEqual([]);
   await voter?.start();
   client.close();
+});
+
+test("a watch from the past brings more than a message of gRPC holds by default, and each revision whole", async () => {
+  const prefix = "/much/";
+  const value = Buffer.alloc(1 << 20, 7);
+  const put = (id: string) => ({ op: "put", key: `${prefix}${id}`, value }) as const;
+  let first = 0;
+  for (let n = 0; n < 2; n++) {
+    const { revision } = await etcd.transact({ when: [], steps: [put(`${n} a`), put(`${n} b`), put(`${n} c`)] });
+    first ||= revision;
+  }
+  const end = new AbortController();
+  const keys: string[] = [];
+  for await (const { events } of etcd.watch({ prefix, fromRevision: first, heard() {} }, end.signal)) {
+    keys.push(...events.map(({ key }) => key.slice(prefix.length)));
+    const revisions = Map.groupBy(events, ({ modRevision }) => modRevision);
+    for (const [revision, all] of revisions) expect(all, `${revision}`).toHaveLength(3);
+    if (keys.length === 6) break;
+  }
+  end.abort();
+  expect(keys.at(-1)).toBe("1 c");
 });
