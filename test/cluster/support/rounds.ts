@@ -170,7 +170,8 @@ export class Rounds implements AsyncDisposable {
     const others = said.filter(({ state }) => state === "standby");
     const active = said.find(({ state }) => state === "active");
     if (active?.others.length === 1 && others.length === 1 && others[0]?.lagMs === 0) return true;
-    throw new Error(JSON.stringify(said));
+    const troubles = stage.members.flatMap(({ name }) => stage.troubles(name));
+    throw new Error([...said, ...troubles].map((line) => JSON.stringify(line)).join("\n"));
   }
 
   /** Answers of km-b with keys, so far. */

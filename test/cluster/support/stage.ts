@@ -24,6 +24,9 @@ import { Way } from "./cut.ts";
 const MEMBERS = 2;
 /** An application does not wait longer for a member that may be gone. */
 const PATIENCE_MS = 3_000;
+/** Log lines that are told when a round fails, and how many of them. */
+const TROUBLES: readonly unknown[] = ["warn", "error"];
+const LAST_TROUBLES = 20;
 
 /** One member of km-b, and what leads to and from it. */
 export interface StagedMember {
@@ -128,12 +131,14 @@ export class Stage implements AsyncDisposable {
     });
   }
 
-  logLines(name: string): readonly Record<string, unknown>[] {
+  /** The last warnings and errors that a member logged. */
+  troubles(name: string): readonly Record<string, unknown>[] {
     const path = nodePlaces(networkPlaces(this.dir).node(name)).log;
-    return readFileSync(path, "utf8")
-      .split("\n")
-      .filter(Boolean)
-      .map((line) => JSON.parse(line));
+    const lines = readFileSync(path, "utf8").split("\n").filter(Boolean);
+    return lines
+      .map(lineOf)
+      .filter(({ level }) => TROUBLES.includes(level))
+      .slice(-LAST_TROUBLES);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -143,6 +148,11 @@ export class Stage implements AsyncDisposable {
     for (const { dir } of this.members) unmountSmall(join(dir, "store"));
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** A log line; what Node itself writes there is a warning. */
+function lineOf(text: string): Record<string, unknown> {
+  return text.startsWith("{") ? JSON.parse(text) : { level: "warn", text };
 }
 
 const homeOf = ({ id, ak, etsi014 }: NetworkKm) => ({ id, ak, etsiUrl: etsi014.url });
