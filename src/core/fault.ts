@@ -130,6 +130,12 @@ export const FAULTS = {
     "the key manager of the other network does not take the keys",
     "It answered 400 or 401, or could not relay them to their application; the log has its words. Nothing was supplied.",
   ),
+  KEY_ID_TAKEN: row(
+    400,
+    false,
+    "the key ID stands for another key already",
+    "A key came over a border under an ID that came before, with another value or for other applications. The first one stays, nothing of this transfer was kept, and the alarm `border_key_differs` names both ends.",
+  ),
   NO_ROUTE: row(
     503,
     true,

@@ -50,6 +50,7 @@ type Row = readonly [status: Status, type: ProblemType, detail: string];
 const ROWS: Partial<Readonly<Record<FaultCode, Row>>> = {
   MALFORMED_REQUEST: [400, "invalid-parameter", "reason"],
   KEY_SIZE_INVALID: [400, "invalid-parameter", "value"],
+  KEY_ID_TAKEN: [400, "invalid-parameter", "key_id"],
   UNKNOWN_APPLICATION: [400, "key-routing-error", "target_sae_id_not_recognized"],
   NOT_ON_ROUTE: [400, "key-routing-error", "invalid_routing"],
   NO_ROUTE: [503, "key-routing-error", "no_known_route"],

@@ -18,6 +18,8 @@ import { BundleInventory } from "../strict/strict-inventory.ts";
 import { BUNDLE_BYTES } from "../strict/strict-received-keys.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { borderRow, idsIn, nameOf } from "./border-rows.ts";
+import { checkValues, type Repeated } from "./border-values.ts";
+import type { Scratch } from "./departure-intent.ts";
 
 /** Writes what is owed for the outcomes into the change that makes them durable. */
 export type Owing = (acks: readonly BorderAck[], change: Change) => void;
@@ -58,15 +60,17 @@ export class BorderReceivedKeys {
   readonly book: BundleInventory;
   readonly #context: Context;
   readonly #border: KmId;
+  readonly #scratch: Scratch;
   readonly #names = new Map<string, Claim>();
   readonly #paths = new WeakMap<Bundle, BorderPath>();
   readonly #voided = new Map<string, Tombstone>();
   /** Over, the oldest first: their IDs are not accepted again. */
   readonly #gone = new Set<Bundle>();
 
-  constructor(context: Context, border: KmId) {
+  constructor(context: Context, border: KmId, scratch: Scratch) {
     this.#context = context;
     this.#border = border;
+    this.#scratch = scratch;
     this.book = new BundleInventory(context, {
       ...{ peer: border, role: "destination" },
       write: (bundle, change) => void change.put(TABLE.border, bundle.id, this.#rowOf(bundle, "held")),
@@ -134,15 +138,14 @@ export class BorderReceivedKeys {
 
   /**
    * Makes new keys durable, with what is owed for all of them. One at a time.
-   * @throws Fault MALFORMED_REQUEST, KEY_SIZE_INVALID, STORE_FULL, HSM_UNAVAILABLE, STORE_UNAVAILABLE: nothing was kept
+   * @throws Fault MALFORMED_REQUEST, KEY_SIZE_INVALID, KEY_ID_TAKEN, STORE_FULL, HSM_UNAVAILABLE, STORE_UNAVAILABLE:
+   * nothing was kept
    */
   async take(arrival: BorderArrival, owe: Owing): Promise<readonly BorderAck[]> {
     const states = arrival.keys.map((key) => ({ key, state: this.#stateOf(key.keyId, arrival) }));
     const fresh = states.filter(({ state }) => state === "new").map(({ key }) => key);
     this.#check(arrival.keys, fresh);
-    if (states.some(({ state }) => state === "elsewhere")) {
-      throw malformed("a key_id belongs to other applications already");
-    }
+    await this.#checkRepeated(arrival, states);
     const outcomes = states.map(({ key: { keyId }, state }): readonly [string, BorderOutcome] => [
       keyId,
       state === "new" || state === "elsewhere" ? "relayed" : ARRIVED[state],
@@ -150,6 +153,35 @@ export class BorderReceivedKeys {
     const acks = acksOf(arrival, outcomes);
     await this.#store(arrival, fresh, (change) => owe(acks, change));
     return acks;
+  }
+
+  /**
+   * An ID stands for one key, between two applications: the first. Of a key that was fetched nothing is left to compare.
+   * @throws Fault KEY_ID_TAKEN, with an alarm: whoever sends it may give one ID to two keys
+   */
+  async #checkRepeated(
+    path: BorderPath,
+    states: readonly { readonly key: Arrived; readonly state: State }[],
+  ): Promise<void> {
+    const repeated = states.flatMap(({ key: { keyId, letters }, state }): Repeated[] => {
+      const claim = state === "held" ? this.#names.get(nameOf(keyId)) : undefined;
+      return claim === undefined ? [] : [{ claim, letters }];
+    });
+    try {
+      if (states.some(({ state }) => state === "elsewhere")) {
+        throw new Fault("KEY_ID_TAKEN", { text: "a key_id belongs to other applications already" });
+      }
+      await checkValues(this.#context, this.#scratch, repeated, (bundle) => this.book.has(bundle));
+    } catch (thrown) {
+      if (thrown instanceof Fault && thrown.code === "KEY_ID_TAKEN") this.#alarm(path, thrown);
+      throw thrown;
+    }
+  }
+
+  #alarm({ initiator, target }: BorderPath, { message: why }: Fault): void {
+    const alarm = "border_key_differs";
+    this.#context.meter.add("alarms", { alarm });
+    this.#context.log.error({ alarm, border: this.#border, initiator, target, why }, "keys at a border are refused");
   }
 
   #check(keys: readonly Arrived[], fresh: readonly Arrived[]): void {

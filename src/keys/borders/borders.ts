@@ -73,7 +73,7 @@ export class Borders implements BorderDoor {
     const { context } = this.#host;
     const settings = (): BorderSettings => this.#settings.get(id) ?? CLOSED;
     const border = {
-      received: new BorderReceivedKeys(context, id),
+      received: new BorderReceivedKeys(context, id, this.#scratch),
       acks: new BorderAcks(context, id, () => settings().line),
       departures: new BorderDepartures(this.#host, id, settings, this.#scratch),
       queue: new SerialQueue(),

@@ -98,13 +98,36 @@ describe("keys that come over a border", () => {
     const scene = await BorderScene.up();
     await scene.borders.arrived(BORDER, arrival([1]));
     const other = arrival([1], { target: appId("app-a2") });
-    expect(await codeOf(scene.borders.arrived(BORDER, other))).toBe("MALFORMED_REQUEST");
+    expect(await codeOf(scene.borders.arrived(BORDER, other))).toBe("KEY_ID_TAKEN");
+    expect(scene.node.recorder.count("alarms", { alarm: "border_key_differs" })).toBe(1);
     expect(await scene.borders.voided(BORDER, { ...other, keyIds: [ID1], callback: undefined })).toEqual([
       { ...told("key not present", 1), target: "app-a2" },
     ]);
     const asked = fetchKeys(scene.node.km, "app-a1", "app-x1", [ID1]);
     await scene.run(10);
     expect(asked.keys).toEqual(given(1));
+  });
+
+  it("that come again with another value are refused with an alarm, whatever comes with them; the first stays", async () => {
+    const scene = await BorderScene.up();
+    const other = (n: number, value: number) => ({ keyId: foreignId(n), letters: Buffer.from(foreignKey(value)) });
+    await scene.borders.arrived(BORDER, arrival([1, 2]));
+    const before = [...scene.node.machine.rows.keys()];
+    for (const keys of [[other(2, 7)], [...arrival([1]).keys, other(2, 7)], [other(3, 3), other(2, 7)]]) {
+      expect(await codeOf(scene.borders.arrived(BORDER, arrival([], { keys })))).toBe("KEY_ID_TAKEN");
+    }
+    const short = { keyId: ID1, letters: Buffer.alloc(16, 1).toString("base64") };
+    const shorter = [{ ...short, letters: Buffer.from(short.letters) }];
+    expect(await codeOf(scene.borders.arrived(BORDER, arrival([], { keys: shorter })))).toBe("KEY_ID_TAKEN");
+    await scene.run(10);
+    expect(scene.node.recorder.count("alarms", { alarm: "border_key_differs" })).toBe(4);
+    expect([scene.node.vault.leases.blocks, scene.scratch.every((byte) => byte === 0)]).toEqual([0, true]);
+    expect([...scene.node.machine.rows.keys()].filter((key) => !before.includes(key))).toEqual([]);
+    const asked = fetchKeys(scene.node.km, "app-a1", "app-x1", [ID1, foreignId(2)]);
+    await scene.run(10);
+    expect(asked.keys).toEqual(given(1, 2));
+    // Of what was fetched nothing is left to compare: it is relayed, and given to nobody again.
+    expect(await codeOf(scene.borders.arrived(BORDER, arrival([], { keys: [other(2, 7)] })))).toBe("success");
   });
 
   it("are as many as may be held; the next are refused until there is room", async () => {
