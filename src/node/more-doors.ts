@@ -54,9 +54,10 @@ interface Opening {
 }
 
 /** By name, as the metrics have it; a new door is a row here. Undefined where the configuration has none. */
-const DOORS: Readonly<Record<string, (opening: Opening) => Promise<OpenDoor> | undefined>> = {
+const DOORS: Readonly<Record<string, (opening: Opening) => Promise<OpenDoor | undefined> | undefined>> = {
   skip: (opening) => opening.live.current.skip && openSkip(opening.live.current.skip, opening),
-  etsi020: (opening) => opening.live.current.etsi020 && openEtsi020(opening.live.current.etsi020, opening),
+  etsi020: (opening) =>
+    opening.live.current.etsi020 ? openEtsi020(opening.live.current.etsi020, opening) : openBordersElsewhere(opening),
   etsi004: (opening) => opening.live.current.etsi004 && openEtsi004(opening.live.current.etsi004, opening),
 };
 
@@ -162,11 +163,10 @@ async function openEtsi004(config: DoorConfig, { live, ports, credentials, memor
 const ETSI020_MEMORY_BYTES = 8 * 65_536;
 
 async function openEtsi020(config: Etsi020Config, { live, ports, credentials, memory }: Opening): Promise<OpenDoor> {
-  const [{ startEtsi020 }, { Borders }, { BorderGate }, { SCRATCH_BYTES }] = await Promise.all([
+  const [{ startEtsi020 }, { Borders, BORDERS_BYTES }, { BorderGate }] = await Promise.all([
     import("../etsi020/server.ts"),
     import("../keys/borders/borders.ts"),
     import("../keys/borders/border-gate.ts"),
-    import("../keys/borders/departure-intent.ts"),
   ]);
   const gate = new BorderGate();
   const tls = { tls: credentials.of("etsi020"), clientTls: credentials.of("etsi020Client") };
@@ -177,7 +177,7 @@ async function openEtsi020(config: Etsi020Config, { live, ports, credentials, me
     { ...config, maxConnections, ...tls, memory: memory(ETSI020_MEMORY_BYTES) },
     { ...ports, identify, borders: gate },
   );
-  const scratch = memory(SCRATCH_BYTES);
+  const scratch = memory(BORDERS_BYTES);
   let opened: Pick<BordersType, "configure"> | undefined;
   const settingsNow = ({ borders, timeoutMs }: Etsi020Config) =>
     new Map(borders.map(({ id, url }) => [id, { line: server.lines.get(id), isOut: url !== undefined, timeoutMs }]));
@@ -200,5 +200,18 @@ async function openEtsi020(config: Etsi020Config, { live, ports, credentials, me
       },
     }),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** No border here, but keys for applications here that cross one at another KM. */
+async function openBordersElsewhere({ live, memory }: Opening): Promise<OpenDoor | undefined> {
+  const { apps, node } = live.current;
+  if (!apps.some(({ border, home }) => border !== undefined && home !== node.id)) return undefined;
+  const { Borders, BORDERS_BYTES } = await import("../keys/borders/borders.ts");
+  const scratch = memory(BORDERS_BYTES);
+  return {
+    connections: 0,
+    opened: (keys) => void keys.openBorders((host) => new Borders(host, new Map(), scratch)),
+    [Symbol.asyncDispose]: async () => {},
   };
 }

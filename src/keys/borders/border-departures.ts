@@ -20,7 +20,7 @@ const MOST_UNDER_WAY = 1024;
 const MOST_ASKING = 64;
 /** Before a transfer that came to nothing is tried again. */
 const RETRY_MS = { first: 200, most: 2000 };
-/** IDs that arrived lately: who tells so twice is heard twice. */
+/** IDs that arrived lately, with their path: who tells so twice is heard twice. */
 const MOST_REMEMBERED = 1024;
 
 /** Keys on their way out over a border, each until it is relayed or void. */
@@ -32,7 +32,7 @@ export class BorderDepartures {
   readonly #scratch: Scratch;
   readonly #underWay = new Set<Departure>();
   readonly #byKey = new Map<string, Departure>();
-  readonly #arrived = new Set<string>();
+  readonly #arrived = new Map<string, string>();
   readonly #voids: BorderVoids;
   readonly #stopped = new AbortController();
   #asking = 0;
@@ -232,9 +232,9 @@ export class BorderDepartures {
     this.#note(departure, "relayed");
   }
 
-  #remember({ keyIds }: Departure): void {
-    for (const keyId of keyIds) this.#arrived.add(nameOf(keyId));
-    for (const oldest of this.#arrived) {
+  #remember({ keyIds, ...path }: Pick<Departure, "keyIds" | "initiator" | "target">): void {
+    for (const keyId of keyIds) this.#arrived.set(nameOf(keyId), pathText(path));
+    for (const oldest of this.#arrived.keys()) {
       if (this.#arrived.size <= MOST_REMEMBERED) return;
       this.#arrived.delete(oldest);
     }
@@ -274,6 +274,27 @@ export class BorderDepartures {
     this.#voids.add(departure);
   }
 
+  /**
+   * Keys that arrived lately are void, for who asked was not given them; that they are to be is durable when it resolves.
+   * @throws Fault KEY_NOT_FOUND, STORE_UNAVAILABLE
+   */
+  async revoke(path: BorderPath, keyIds: readonly string[]): Promise<void> {
+    const { vault, random, ages } = this.#context;
+    if (!keyIds.every((keyId) => this.#arrived.get(nameOf(keyId)) === pathText(path))) throw new Fault("KEY_NOT_FOUND");
+    const id = `${this.#border}/out/${random.hex(16)}`;
+    const keys = keyIds.map((keyId) => ({ keyId, length: 0 }));
+    const own = { id, border: this.#border, block: borderBlock("out", id), bornAt: ages.nowOn(), keys };
+    const departure = new Departure(vault, { ...own, initiator: path.initiator, target: path.target });
+    departure.mayBeThere = true;
+    departure.failed(new Fault("STOPPING"));
+    await vault
+      .change()
+      .put(...departure.row("voiding"))
+      .commit();
+    this.#add(departure);
+    this.#voids.add(departure);
+  }
+
   /** Nothing of them will be had there. */
   #voided(departure: Departure): void {
     this.#drop(departure);
@@ -287,6 +308,8 @@ export class BorderDepartures {
     this.#voids.stop();
   }
 }
+
+const pathText = ({ initiator, target }: BorderPath): string => `${initiator} ${target}`;
 
 /** Runs `then` whatever becomes of a promise. */
 const both = (then: () => void): [() => void, () => void] => [then, then];

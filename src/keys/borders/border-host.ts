@@ -3,7 +3,7 @@
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { BorderRow } from "../common/rows.ts";
-import type { Answer, BorderLine, FetchRequest } from "../ports.ts";
+import type { Answer, BorderLine, FetchRequest, KeySizes, PeerConnection, SupplyRequest } from "../ports.ts";
 
 /** One row of the store's table `border`. */
 export type StoredBorderRow = readonly [id: string, row: BorderRow];
@@ -19,6 +19,14 @@ export interface BorderHost {
   appOf(id: AppId): { readonly home: KmId; readonly border?: KmId } | undefined;
   /** Keys by ID, as an application at home here would ask. */
   fetch(request: FetchRequest, answer: Answer): () => void;
+  /** A connection to another KM of this network whose state exchange has ended. */
+  peerOf(km: KmId): Pick<PeerConnection, "tell"> | undefined;
+  /** Of keys shared with another KM. @throws Fault NO_ROUTE, EXTENSION_UNSUPPORTED */
+  sizes(km: KmId): KeySizes;
+  /** Keys shared with another KM, of whichever application. */
+  supply(km: KmId, request: SupplyRequest, answer: Answer): () => void;
+  /** Keys that another KM has supplied, by ID. */
+  fetchFrom(km: KmId, request: FetchRequest, answer: Answer): () => void;
 }
 
 /** What the configuration says of one border. */

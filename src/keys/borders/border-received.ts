@@ -357,7 +357,7 @@ const chunksOf = (ids: readonly string[], most: number): readonly (readonly stri
 const mostBytes = ({ length }: Uint8Array): number => Math.ceil(length / 4) * 3;
 
 /** In their order, each group fit for one block. */
-function grouped(keys: readonly Arrived[]): Arrived[][] {
+export function grouped(keys: readonly Arrived[]): Arrived[][] {
   const groups: Arrived[][] = [];
   let free = 0;
   for (const key of keys) {

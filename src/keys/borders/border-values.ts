@@ -39,14 +39,14 @@ export async function checkValues(
 
 /** All are compared, wherever the first difference lies. */
 async function areSame(
-  { vault }: Context,
+  { vault, random }: Context,
   memory: Uint8Array,
   bundle: Bundle,
   keys: readonly Repeated[],
 ): Promise<boolean> {
   using job = await vault.openJob({ blocks: [{ block: bundle.block, used: () => bundle.used() }], emptySlots: 1 });
   const [open] = job.blocks;
-  const copy = open && job.emptySlots[0]?.combine(`${bundle.block}:compared` as BlockId, [open]);
+  const copy = open && job.emptySlots[0]?.combine(`${bundle.block}:compared:${random.hex(8)}` as BlockId, [open]);
   if (copy === undefined) throw new Error(`${bundle.block} is not open`);
   let same = true;
   for (const { claim, letters } of keys) {

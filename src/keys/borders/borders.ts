@@ -8,21 +8,46 @@
 //   KM of the other network <── ext_keys ── departures: fetched by ID for the application there, sealed, sent
 //                           ── relayed ──>  destroyed here; only then the application here is supplied
 //
+// Applications at home at other KMs are served too: keys that leave for them are named by their home (`border-leaves`), keys
+// that come go on to it under a pad of the two KMs' pool (`border-onward`), which holds them (`border-inward`).
+//
 // Room `borders`: each border has its `border-received` keys, `border-acks` owed and `border-departures`. Foreign IDs lie in a
 // space of their own, found by the initiator, which is never an application of this network. A key keeps its path, is given to
 // the application that it names, once, and never comes back. What the other end is told is durable before it is told.
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
+import {
+  BORDER_ENTRIES,
+  type BorderQuestion,
+  type LeavingKeys,
+  readKeys,
+  readLeave,
+  readOutcome,
+  readRevoke,
+  readVoid,
+} from "../common/border-entries.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
-import type { Answer, BorderAck, BorderArrival, BorderDoor, BorderPath, BorderVoid, FetchRequest } from "../ports.ts";
+import type {
+  Answer,
+  BorderAck,
+  BorderArrival,
+  BorderDoor,
+  BorderPath,
+  BorderVoid,
+  ExtensionEntry,
+  FetchRequest,
+} from "../ports.ts";
 import { deliver, grantClaims, noteClaims } from "../strict/strict-grant.ts";
 import type { BundleInventory } from "../strict/strict-inventory.ts";
 import { BorderAcks, MOST_OWED } from "./border-acks.ts";
 import { BorderDepartures } from "./border-departures.ts";
 import type { BorderHost, BorderSettings } from "./border-host.ts";
+import { BorderInward } from "./border-inward.ts";
+import { BorderLeaves } from "./border-leaves.ts";
+import { BorderOnward } from "./border-onward.ts";
 import { BorderReceivedKeys, pathFor } from "./border-received.ts";
-import type { Scratch } from "./departure-intent.ts";
+import { SCRATCH_BYTES, type Scratch } from "./departure-intent.ts";
 
 /** Everything of one border. */
 interface Border {
@@ -36,18 +61,33 @@ interface Border {
 /** A border that the configuration has no more: what is left of it ends in its time. */
 const CLOSED: BorderSettings = { line: undefined, isOut: false, timeoutMs: 0 };
 
+/** Borders here and of other KMs: more names are not taken. */
+const MOST_BORDERS = 256;
+/** Locked memory that borders need. */
+export const BORDERS_BYTES = 2 * SCRATCH_BYTES;
+
 /** All borders of this KM: keys that leave, keys that come in, what is acknowledged. */
 export class Borders implements BorderDoor {
   readonly #host: BorderHost;
   #settings: ReadonlyMap<KmId, BorderSettings>;
   readonly #scratch: Scratch;
+  /** Those of other KMs, over which keys for applications here come, are called `km/border`. */
   readonly #borders = new Map<KmId, Border>();
+  readonly #onward: BorderOnward;
+  readonly #inward: BorderInward;
+  readonly #leaves: BorderLeaves;
 
-  /** @param scratch locked memory of `SCRATCH_BYTES` at least */
+  /** @param scratch locked memory of `BORDERS_BYTES` */
   constructor(host: BorderHost, settings: ReadonlyMap<KmId, BorderSettings>, scratch: Uint8Array) {
     this.#host = host;
     this.#settings = settings;
-    this.#scratch = { memory: scratch, queue: new SerialQueue() };
+    this.#scratch = { memory: scratch.subarray(0, SCRATCH_BYTES), queue: new SerialQueue() };
+    this.#onward = new BorderOnward(host);
+    this.#inward = new BorderInward(host, { memory: scratch.subarray(SCRATCH_BYTES), queue: new SerialQueue() });
+    this.#leaves = new BorderLeaves({
+      depart: (keys, signal) => this.depart(this.#exitOf(keys), keys, keys.keyIds, signal),
+      revoke: (keys) => this.#working(this.#exitOf(keys)).departures.revoke(keys, keys.keyIds),
+    });
     for (const id of settings.keys()) this.#of(id);
     for (const [id, row] of host.rows) {
       const { received, acks, departures } = this.#of(row.border);
@@ -99,12 +139,98 @@ export class Borders implements BorderDoor {
   async arrived(id: KmId, arrival: BorderArrival): Promise<readonly BorderAck[]> {
     const { received, acks, queue } = this.#working(id);
     this.#checkPath(id, arrival);
+    const home = this.#elsewhere(arrival);
+    if (home !== undefined) return await this.#handedOn(acks, arrival, () => this.#onward.transfer(id, home, arrival));
     return await queue.run(() => this.#answered(acks, arrival, (owe) => received.take(arrival, owe)));
   }
 
   async voided(id: KmId, request: BorderVoid): Promise<readonly BorderAck[]> {
     const { received, acks, queue } = this.#working(id);
+    const home = this.#elsewhere(request);
+    if (home !== undefined) return await this.#handedOn(acks, request, () => this.#onward.void(id, home, request));
     return await queue.run(() => this.#answered(acks, request, (owe) => received.void(request, owe)));
+  }
+
+  /** The home of a target that is at home at another KM of this network. */
+  #elsewhere({ target }: BorderPath): KmId | undefined {
+    const to = this.#host.appOf(target);
+    return to === undefined || to.border !== undefined || to.home === this.#host.context.self ? undefined : to.home;
+  }
+
+  /** What another KM has made true already; what is owed for it is durable when it resolves. */
+  async #handedOn(
+    acks: BorderAcks,
+    { callback }: Pick<BorderArrival, "callback">,
+    hand: () => Promise<readonly BorderAck[]>,
+  ): Promise<readonly BorderAck[]> {
+    return await this.#answered(acks, { callback }, async (owe) => {
+      const outcomes = await hand();
+      if (callback === undefined) return outcomes;
+      const change = this.#host.context.vault.change();
+      owe(outcomes, change);
+      await change.commit();
+      return outcomes;
+    });
+  }
+
+  /** What another KM of this network tells; durable when it resolves. @throws Fault */
+  async told(peer: KmId, entries: readonly ExtensionEntry[]): Promise<void> {
+    for (const entry of entries) if (entry.name.startsWith(BORDER_ENTRIES)) await this.#heard(peer, entry);
+  }
+
+  async #heard(peer: KmId, entry: ExtensionEntry): Promise<void> {
+    const outcome = readOutcome(entry);
+    if (outcome !== undefined) return this.#onward.told(peer, outcome);
+    this.#host.checkWorking();
+    const [leaving, revoked] = [readLeave(entry), readRevoke(entry)];
+    if (leaving !== undefined) return await this.#leaves.leave(peer, this.#ofPeer(peer, leaving));
+    if (revoked !== undefined) return await this.#leaves.revoke(peer, this.#ofPeer(peer, revoked));
+    const transfer = readKeys(entry);
+    if (transfer !== undefined) {
+      const { received, queue } = this.#beyond(peer, transfer);
+      const acks = await this.#inward.unmasked(peer, transfer, (arrival) =>
+        queue.run(() => received.take(arrival, () => {})),
+      );
+      return await this.#inward.answer(peer, transfer.of, acks);
+    }
+    const voided = readVoid(entry);
+    if (voided === undefined) return;
+    const { received, queue } = this.#beyond(peer, voided);
+    const acks = await queue.run(() => received.void({ ...voided, callback: undefined }, () => {}));
+    await this.#inward.answer(peer, voided.of, acks);
+  }
+
+  /** Another KM is gone, or comes anew: nobody there waits for keys that leave here. */
+  disconnected(peer: KmId): void {
+    this.#leaves.disconnected(peer);
+  }
+
+  /** @throws Fault NOT_AUTHORIZED when who asked is not at home there */
+  #ofPeer(peer: KmId, keys: LeavingKeys): LeavingKeys {
+    const from = this.#host.appOf(keys.initiator);
+    if (from?.home === peer && from.border === undefined) return keys;
+    throw new Fault("NOT_AUTHORIZED", { text: `${keys.initiator} is not at home at ${peer}` });
+  }
+
+  /** Over which border keys leave for an application. @throws Fault NO_ROUTE */
+  #exitOf({ target }: BorderPath): KmId {
+    const to = this.#host.appOf(target);
+    if (to?.border !== undefined && to.home === this.#host.context.self) return to.border;
+    throw new Fault("NO_ROUTE", { text: `no keys for ${target} leave at ${this.#host.context.self}` });
+  }
+
+  /** The border of another KM, for keys that are for an application here. @throws Fault */
+  #beyond(peer: KmId, { border, initiator, target }: BorderQuestion): Border {
+    const { appOf, context } = this.#host;
+    const [from, to] = [appOf(initiator), appOf(target)];
+    if (to === undefined || to.border !== undefined) throw new Fault("UNKNOWN_APPLICATION");
+    if (to.home !== context.self) throw new Fault("NOT_AT_HOME", { text: `${target} is not at home here` });
+    if (from !== undefined && (from.border === undefined || from.home !== peer)) {
+      throw new Fault("NOT_AUTHORIZED", { text: `the initiator ${initiator} is not behind a border of ${peer}` });
+    }
+    const id = `${peer}/${border}` as KmId;
+    if (!this.#borders.has(id) && this.#borders.size >= MOST_BORDERS) throw new Fault("STORE_FULL");
+    return this.#of(id);
   }
 
   /** Outcomes for the answer, or none when they are owed to a callback. */
@@ -135,15 +261,12 @@ export class Borders implements BorderDoor {
     return border;
   }
 
-  /** @throws Fault UNKNOWN_APPLICATION, NO_ROUTE, NOT_AUTHORIZED, MALFORMED_REQUEST */
+  /** @throws Fault UNKNOWN_APPLICATION, NOT_ON_ROUTE, NOT_AUTHORIZED */
   #checkPath(id: KmId, { initiator, target }: BorderPath): void {
-    const { appOf, context } = this.#host;
+    const { appOf } = this.#host;
     const [from, to] = [appOf(initiator), appOf(target)];
     if (to === undefined || to.border !== undefined) {
       throw new Fault("UNKNOWN_APPLICATION", { text: `the application ${target} is none of this network` });
-    }
-    if (to.home !== context.self) {
-      throw new Fault("NO_ROUTE", { text: `${target} is at home at ${to.home}, which is not at this border` });
     }
     if (from !== undefined && from.border === undefined) {
       throw new Fault("NOT_ON_ROUTE", { text: `the initiator ${initiator} is an application of this network` });

@@ -115,9 +115,13 @@ export class AppRequests implements KeyDoor, SessionDoor {
 
   /** Keys that the links of this network brought; asks not whether `app` may connect here. */
   fetchHere(request: FetchRequest, answer: Answer): () => void {
+    return refusing(answer, () => this.fetchFrom(sourceOf(request, this.#opened()), request, answer));
+  }
+
+  /** Keys that a KM has supplied; asks not who may ask. */
+  fetchFrom(source: KmId, request: FetchRequest, answer: Answer): () => void {
     return refusing(answer, () => {
       const parts = this.#opened();
-      const source = sourceOf(request, parts);
       const other = parts.strict.get(source);
       if (other !== undefined) return other.held.request(request, answer);
       const held = parts.sharedPeers.of(source)?.held;

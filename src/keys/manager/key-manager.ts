@@ -166,6 +166,7 @@ export class KeyManager implements KeysAdmin {
       multicast,
       strict: this.strict,
       streams,
+      borders: () => this.#borders,
       exchange: (peer, link) => (this.#isShared(link, peer) ? this.#exchanges.get(link) : undefined),
       checkWorking: () => this.#checkWorking(),
     });
@@ -242,7 +243,8 @@ export class KeyManager implements KeysAdmin {
     const { context, strict, multicast, sessions } = this;
     const borders = (): Borders | undefined => this.#borders;
     this.requests.open({
-      ...{ context, strict, multicast, sessions, borders, overBorder: new OverBorder(context, borders) },
+      ...{ context, strict, multicast, sessions, borders },
+      overBorder: new OverBorder(context, { borders, peerOf: (km) => this.#connected(km)?.connection }),
       ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, keyFetcher: this.#keyFetcher },
       checkWorking: () => this.#checkWorking(),
     });
@@ -281,7 +283,7 @@ export class KeyManager implements KeysAdmin {
       keyFetcher: this.#keyFetcher,
       peers: () => this.peers.size,
       checkWorking: () => this.#checkWorking(),
-      homeOf: (app) => this.#apps.get(app).home,
+      homeOf: (app) => this.#homeOf(app),
       pairFor: (home) => this.#sharedPeers.for(home),
       checkSize: (options, home) => checkSize(options, this.#sharedPeers.sizes(home)),
       peerOf: (km) => this.#connected(km)?.connection,
@@ -294,7 +296,7 @@ export class KeyManager implements KeysAdmin {
     const made = make({
       context: this.context,
       checkWorking: () => this.#checkWorking(),
-      homeOf: (app) => this.#apps.get(app).home,
+      homeOf: (app) => this.#homeOf(app),
       quotaBps: (app) => this.#apps.get(app).quota.bitsPerS,
       sizes: (home) => this.#sharedPeers.sizes(home),
       rateBps: (home) => rateOf(this.#sharedPeers.for(home)),
@@ -314,12 +316,19 @@ export class KeyManager implements KeysAdmin {
       context: this.context,
       quotas,
       checkWorking: () => this.#checkWorking(),
-      homeOf: (app) => this.#apps.get(app).home,
+      homeOf: (app) => this.#homeOf(app),
       sizes: (home) => this.#sharedPeers.sizes(home),
       peerOf: (km) => this.#connected(km)?.connection,
       supply: (request, answer) => this.requests.supply(request, answer),
       fetch: (request, answer) => this.requests.fetch(request, answer),
     };
+  }
+
+  /** Where an application of this network is. @throws Fault UNKNOWN_APPLICATION; NO_ROUTE for one of another network */
+  #homeOf(app: AppId): KmId {
+    const { home, border } = this.#apps.get(app);
+    if (border === undefined) return home;
+    throw new Fault("NO_ROUTE", { text: `${app} is of another network: only keys, one by one, cross the border` });
   }
 
   #isShared(link: unknown, peer: KmId): link is string {
@@ -348,6 +357,10 @@ export class KeyManager implements KeysAdmin {
       checkWorking: () => this.#checkWorking(),
       appOf: (id) => this.#apps.find(id),
       fetch: (request, answer) => this.requests.fetchHere(request, answer),
+      peerOf: (km) => this.#connected(km)?.connection,
+      sizes: (km) => this.#sharedPeers.sizes(km),
+      supply: (km, request, answer) => this.#sharedPeers.for(km).desk.request(request, answer),
+      fetchFrom: (km, request, answer) => this.requests.fetchFrom(km, request, answer),
     });
   }
 

@@ -3,9 +3,10 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Borders } from "../borders/borders.ts";
+import { type LeavingKeys, leaveEntry, revokeEntry } from "../common/border-entries.ts";
 import type { Context } from "../common/context.ts";
 import { idsOf } from "../common/grant-ids.ts";
-import type { Answer, Grant, SupplyRequest } from "../ports.ts";
+import type { Answer, Grant, PeerConnection, SupplyRequest } from "../ports.ts";
 
 /** Where keys for an application in another network leave. */
 export interface Exit {
@@ -14,15 +15,27 @@ export interface Exit {
   readonly border: KmId;
 }
 
+interface OverBorderParts {
+  /** Undefined where the configuration has no border. */
+  borders(): Borders | undefined;
+  /** A connection to another KM whose state exchange has ended. */
+  peerOf(km: KmId): Pick<PeerConnection, "tell"> | undefined;
+}
+
+/** Requests that wait for KMs at borders. */
+const MOST_AWAY = 64;
+/** How long the KM at a border may take. */
+const AWAY_MS = 30_000;
+
 /** Supplies keys over borders. */
 export class OverBorder {
   readonly #context: Context;
-  readonly #borders: () => Borders | undefined;
+  readonly #parts: OverBorderParts;
+  #away = 0;
 
-  /** `borders` gives none where the configuration has none. */
-  constructor(context: Context, borders: () => Borders | undefined) {
+  constructor(context: Context, parts: OverBorderParts) {
     this.#context = context;
-    this.#borders = borders;
+    this.#parts = parts;
   }
 
   /**
@@ -34,7 +47,7 @@ export class OverBorder {
     this.#check(exit);
     const giveUp = supply({
       granted: (grant) => {
-        this.#leave(request, exit, grant, givenUp.signal).then(
+        this.#leave(request, exit, idsOf(grant), givenUp.signal).then(
           () => this.#give(grant, answer, givenUp.signal),
           (thrown: unknown) => {
             grant[Symbol.dispose]();
@@ -50,24 +63,60 @@ export class OverBorder {
     };
   }
 
-  /** @throws Fault NO_ROUTE */
+  /** @throws Fault NO_ROUTE, PEER_UNAVAILABLE, BUSY */
   #check({ home, border }: Exit): void {
     if (home !== this.#context.self) {
-      throw new Fault("NO_ROUTE", { text: `keys leave over the border ${border} only at ${home}` });
+      if (this.#away >= MOST_AWAY) throw new Fault("BUSY", { retryAfterMs: 1000 });
+      this.#peer(home);
+      return;
     }
-    if (this.#borders() === undefined) {
+    if (this.#parts.borders() === undefined) {
       throw new Fault("NO_ROUTE", { text: `this key manager has no [etsi020], and so no border ${border}` });
     }
   }
 
+  /** @throws Fault PEER_UNAVAILABLE */
+  #peer(home: KmId): Pick<PeerConnection, "tell"> {
+    const peer = this.#parts.peerOf(home);
+    if (peer !== undefined) return peer;
+    throw new Fault("PEER_UNAVAILABLE", {
+      text: `${home}, which has the border, is not connected`,
+      retryAfterMs: 1000,
+    });
+  }
+
   async #leave(
     { app, destination }: SupplyRequest,
-    { border }: Exit,
-    grant: Grant,
+    { home, border }: Exit,
+    keyIds: readonly string[],
     signal: AbortSignal,
   ): Promise<void> {
     const path = { initiator: app, target: destination };
-    await this.#borders()?.depart(border, path, idsOf(grant), signal);
+    if (home === this.#context.self) await this.#parts.borders()?.depart(border, path, keyIds, signal);
+    else await this.#leaveAt(home, { ...path, keyIds }, signal);
+  }
+
+  /** The KM at the border fetches the keys by their IDs; it has success when they are beyond it. */
+  async #leaveAt(home: KmId, keys: LeavingKeys, signal: AbortSignal): Promise<void> {
+    const peer = this.#peer(home);
+    const revoke = (): void => {
+      peer.tell([revokeEntry(keys)], AWAY_MS).catch((err: unknown) => {
+        this.#context.log.info({ peer: home, err }, "keys that nobody was given could not be taken back at the border");
+      });
+    };
+    this.#away++;
+    try {
+      signal.addEventListener("abort", revoke, { once: true });
+      if (signal.aborted) throw new Fault("STOPPING");
+      await peer.tell([leaveEntry(keys)], AWAY_MS);
+    } catch (thrown) {
+      // It may have happened all the same; whoever said so itself has seen to it.
+      if (asFault(thrown).code === "PEER_UNAVAILABLE" && !signal.aborted) revoke();
+      throw thrown;
+    } finally {
+      this.#away--;
+      signal.removeEventListener("abort", revoke);
+    }
   }
 
   #give(grant: Grant, answer: Answer, givenUp: AbortSignal): void {

@@ -2,6 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
+import { BORDER_ENTRIES } from "../common/border-entries.ts";
 import type { Context } from "../common/context.ts";
 import type { Peer } from "../peers/peer.ts";
 import type {
@@ -29,6 +30,13 @@ export interface StreamPeers {
   disconnected(peer: KmId): void;
 }
 
+/** What borders are told of other KMs of this network. */
+export interface BorderPeers {
+  /** @throws Fault */
+  told(peer: KmId, entries: readonly ExtensionEntry[]): Promise<void>;
+  disconnected(peer: KmId): void;
+}
+
 /** What holds multicast keys is told of them. */
 export interface MulticastPeers {
   /** @throws Fault */
@@ -50,6 +58,8 @@ export interface PeerPlaces {
   readonly multicast: MulticastPeers;
   /** Undefined where there is no door for them. */
   streams(): StreamPeers | undefined;
+  /** Undefined where keys cross no border. */
+  borders(): BorderPeers | undefined;
   /** Of a link with this peer; undefined for one whose blocks come from modules, or that there is not. */
   exchange(peer: KmId, link: unknown): LinkExchange | undefined;
   /** @throws Fault STOPPING, HSM_UNAVAILABLE, STORE_UNAVAILABLE */
@@ -110,6 +120,7 @@ export class PeerRequests implements PeerEvents {
   #lost(peer: KmId): void {
     this.#places.sessions.disconnected(peer);
     this.#places.streams()?.disconnected(peer);
+    this.#places.borders()?.disconnected(peer);
   }
 
   /** @throws Fault */
@@ -123,6 +134,7 @@ export class PeerRequests implements PeerEvents {
     this.#places.sessions.told(connection.id, entries);
     this.#streamsTold(connection.id, entries);
     await this.#places.multicast.told(connection.id, entries);
+    await this.#bordersTold(connection.id, entries);
     // A box may take its time: what else is told does not wait for it.
     for (const entry of entries) if (entry.name === SOURCE_BLOCK) await this.#blockOffered(connection.id, entry);
     await exchange.told(entries);
@@ -135,6 +147,15 @@ export class PeerRequests implements PeerEvents {
     else if (entries.some(({ name }) => name === "qkm_stream")) {
       throw new Fault("EXTENSION_UNSUPPORTED", { text: "this key manager has no door for key streams" });
     }
+  }
+
+  /** @throws Fault EXTENSION_UNSUPPORTED where keys cross no border */
+  async #bordersTold(peer: KmId, entries: readonly ExtensionEntry[]): Promise<void> {
+    if (!entries.some(({ name }) => name.startsWith(BORDER_ENTRIES))) return;
+    const borders = this.#places.borders();
+    if (borders !== undefined) return await borders.told(peer, entries);
+    const text = "this key manager has neither [etsi020] nor [[apps]] of another network";
+    throw new Fault("EXTENSION_UNSUPPORTED", { text });
   }
 
   /** @throws Fault EXTENSION_UNSUPPORTED where the link's blocks do not come from boxes, and those of the exchange */

@@ -1,8 +1,7 @@
 // One KM with a border, and the key manager of another network beyond it: a model that keeps what it is sent, and fails on demand.
 
 import { appId, type KmId, kmId } from "../../../src/core/ids.ts";
-import { Borders } from "../../../src/keys/borders/borders.ts";
-import { SCRATCH_BYTES } from "../../../src/keys/borders/departure-intent.ts";
+import { BORDERS_BYTES, Borders } from "../../../src/keys/borders/borders.ts";
 import type { KeysPolicy } from "../../../src/keys/common/context.ts";
 import type { AppEntry } from "../../../src/keys/directory/application-table.ts";
 import type {
@@ -110,7 +109,7 @@ export class BorderScene {
   readonly other = new OtherNetwork();
   readonly node: TestNode;
   /** Zero whenever nothing is being sealed. */
-  readonly scratch = new Uint8Array(SCRATCH_BYTES);
+  readonly scratch = new Uint8Array(BORDERS_BYTES);
   #borders: Borders | undefined;
 
   constructor(policy: Partial<KeysPolicy> = {}) {

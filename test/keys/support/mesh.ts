@@ -22,6 +22,8 @@ export interface MeshWanted {
   readonly blockBytesOf?: Readonly<Record<string, number>>;
   /** Further applications, as `app-b2`: at home at the KM of their letter. */
   readonly apps?: readonly string[];
+  /** Applications beyond a border: the KM's letter and the border, by application. */
+  readonly beyond?: Readonly<Record<string, readonly [km: string, border: string]>>;
   /** Of a destination, at every KM. */
   readonly paths?: Readonly<Record<string, number>>;
 }
@@ -47,7 +49,7 @@ export class Mesh {
   readonly wires: readonly Wire[];
 
   constructor({ links, policy, blockBytes = 4096, keepBlocks = 64, slots, ...more }: MeshWanted) {
-    const { paths = {}, blockBytesOf = {}, apps = [] } = more;
+    const { paths = {}, blockBytesOf = {}, apps = [], beyond = {} } = more;
     const bytesOf = (id: string): number => blockBytesOf[id] ?? blockBytes;
     const kms = [...new Set(links.flatMap((id) => [...id.slice(0, 2)]))].sort().map(nodeName);
     this.links = links.map((id, at) => ({
@@ -57,11 +59,19 @@ export class Mesh {
     }));
     const common = {
       policy: { ...POLICY, ...policy },
-      apps: [...kms.map((home) => `app-${home.slice(3)}`), ...apps].map((id) => ({
-        id: appId(id),
-        home: nodeName(id.charAt(4)),
-        quota: QUOTA,
-      })),
+      apps: [
+        ...[...kms.map((home) => `app-${home.slice(3)}`), ...apps].map((id) => ({
+          id: appId(id),
+          home: nodeName(id.charAt(4)),
+          quota: QUOTA,
+        })),
+        ...Object.entries(beyond).map(([id, [km, border]]) => ({
+          id: appId(id),
+          home: nodeName(km),
+          border: kmId(border),
+          quota: QUOTA,
+        })),
+      ],
       topology: this.links.map(({ id, ends }) => ({ id, kms: ends, cost: 1 })),
       paths: new Map(Object.entries(paths).map(([letter, count]) => [nodeName(letter), count])),
     };
