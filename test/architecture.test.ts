@@ -145,6 +145,7 @@ test.each([
   "src/keys/streams/",
   "src/etsi020/",
   "src/keys/borders/",
+  "src/control/etsi015/",
   "src/keys/sources/",
   "drivers/etsi014/",
   "drivers/etsi004/",

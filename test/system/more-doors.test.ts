@@ -1,29 +1,46 @@
-// docs/doors.md: whatever was supplied at one door is fetched at each other, once; two models of routers get the same key.
+// docs/doors.md: whatever was supplied at one door is fetched at each other, once; two models of routers get the same key, and
+// a key manager of another make gives and takes keys over a border, ETSI GS QKD 020.
 
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pskFile } from "../../src/cli/provision/more-doors.ts";
 import { networkPlaces } from "../../src/cli/provision/plan.ts";
+import { appId } from "../../src/core/ids.ts";
+import { type ForeignKme, transferOf } from "../etsi020/foreign-kme.ts";
 import { hasOpenssl } from "../skip/kit.ts";
+import { borderUrl, foreignTo, withBorders } from "./support/borders.ts";
 import { reload, rewrite } from "./support/config-file.ts";
 import { connect004, uriOf } from "./support/etsi004.ts";
 import { akFetch, akSupply } from "./support/keys.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
+import { akRefusal } from "./support/refused.ts";
 import type { SaeKey } from "./support/sae.ts";
 import { keyIdOf, skipKey } from "./support/skip.ts";
 
+/** The application of the other network, beyond the border of km-a, and what SKIP calls its key provider. */
+const [BEYOND, SYSTEM] = ["sae-f1", "kme-f"];
+
 let network: Network;
+let foreign: ForeignKme;
 beforeAll(async () => {
   network = await startNetwork({
     ...PAIR,
-    doors: ["skip", "etsi004"],
+    doors: ["skip", "etsi004", "etsi020"],
     config: { etsi014: { max_additional_slaves: 4 } },
   });
+  const a = network.km("km-a");
+  foreign = await foreignTo(network, a);
+  const beyond = { apps: { [BEYOND]: "foreign" }, systems: { [SYSTEM]: BEYOND } };
+  await Promise.all([
+    withBorders(a, { ...beyond, borders: [{ id: "foreign", url: foreign.url }] }),
+    withBorders(network.km("km-b"), { ...beyond, home: "km-a" }),
+  ]);
   await network.stocked();
-});
+}, 240_000);
 afterAll(async () => {
+  await foreign?.[Symbol.asyncDispose]();
   await network?.[Symbol.asyncDispose]();
 });
 
@@ -34,7 +51,7 @@ interface Door {
 }
 
 /** The remote system that stands for an application. */
-const systemOf = (app: string): string => network.app(app).km.id;
+const systemOf = (app: string): string => (app === BEYOND ? SYSTEM : network.app(app).km.id);
 
 const first = ([key]: readonly SaeKey[]): SaeKey => {
   if (key === undefined) throw new Error("no key");
@@ -83,12 +100,88 @@ describe.each([
   });
 });
 
-describe("extensions: a key of app-a1 with app-b1 over one link, not older than an hour, asked at ETSI 014", () => {
-  test.each(["Ak", "ETSI 014", "SKIP"])("is fetched at %s, once", async (door) => {
+/** A key over one link, not older than an hour. */
+const WITH_EXTENSIONS: Readonly<Record<string, () => Promise<SaeKey>>> = {
+  Ak: async () => {
+    await using client = await network.app("app-a1").connectAk();
+    const only = { routeType: "direct", maxAgeMs: 3_600_000 } as const;
+    return first(await akSupply(client, "app-b1", 1, 256, { only }));
+  },
+  "ETSI 014": async () => {
     const extension_mandatory = [{ qkm_route_type: "direct" }, { qkm_max_age: 3_600_000 }];
-    const supplied = first(await network.app("app-a1").encKeys("app-b1", { extension_mandatory }));
-    expect(await DOORS[door]?.fetch("app-b1", "app-a1", supplied.id)).toEqual(supplied);
-    await expect(DOORS[door]?.fetch("app-b1", "app-a1", supplied.id)).rejects.toThrow();
+    return first(await network.app("app-a1").encKeys("app-b1", { extension_mandatory }));
+  },
+};
+
+describe("extensions: a key of app-a1 with app-b1 over one link, not older than an hour", () => {
+  const crossings = Object.keys(WITH_EXTENSIONS).flatMap((from) => ["Ak", "ETSI 014", "SKIP"].map((to) => [from, to]));
+  test.each(crossings)("asked at %s is fetched at %s, once", async (asked = "", fetched = "") => {
+    const supplied = await WITH_EXTENSIONS[asked]?.();
+    const door = DOORS[fetched];
+    expect(await door?.fetch("app-b1", "app-a1", supplied?.id ?? "")).toEqual(supplied);
+    await expect(door?.fetch("app-b1", "app-a1", supplied?.id ?? "")).rejects.toThrow();
+  });
+
+  test("that cannot be met is refused at both doors", async () => {
+    await using client = await network.app("app-a1").connectAk();
+    const refused = akSupply(client, "app-b1", 1, 256, { only: { routeType: "relayed" } });
+    expect((await akRefusal(refused)).code).toBe("EXTENSION_UNMET");
+    const extension_mandatory = [{ qkm_route_type: "relayed" }];
+    await expect(network.app("app-a1").encKeys("app-b1", { extension_mandatory })).rejects.toMatchObject({
+      status: 400,
+    });
+  });
+});
+
+describe("ETSI 020: the border of km-a", () => {
+  /** Comes over the border, for an application at home there; relayed at once. */
+  async function arrived(target: string): Promise<SaeKey> {
+    const transfer = transferOf(BEYOND, target, 1);
+    const { text } = await foreign.post(`${borderUrl(network.km("km-a"))}/kmapi/v1/ext_keys`, transfer);
+    expect(JSON.parse(text)).toMatchObject([{ ack_status: "relayed", target_sae_ids: [target] }]);
+    const [{ key_id, value } = { key_id: "", value: "" }] = transfer.keys;
+    return { id: key_id, key: Buffer.from(value, "base64") };
+  }
+
+  /** At home at the border, and at the other KM, where keys go on to and are named from. */
+  const AT = (["app-a1", "app-b1"] as const).flatMap((app) => Object.keys(DOORS).map((door) => [app, door] as const));
+  const NEIGHBOURS = { "app-a1": "app-a2", "app-b1": "app-b2" } as const;
+
+  test.each(AT)("a key that came over it for %s, under a foreign ID, is fetched at %s, once", async (app, door) => {
+    const key = await arrived(app);
+    await expect(DOORS[door]?.fetch(NEIGHBOURS[app], BEYOND, key.id)).rejects.toThrow();
+    expect(await DOORS[door]?.fetch(app, BEYOND, key.id)).toEqual(key);
+    for (const [name, every] of Object.entries(DOORS)) {
+      if (isQuick([name])) await expect(every.fetch(app, BEYOND, key.id)).rejects.toThrow();
+    }
+  });
+
+  test.each(AT)(
+    "a key that %s asks for at %s leaves over it, and the other network has the same",
+    async (app, door) => {
+      const key = await DOORS[door]?.supply(app, BEYOND);
+      expect(foreign.keys.get(key?.id ?? "")).toBe(key?.key.toString("base64"));
+    },
+  );
+
+  test.each(Object.keys(WITH_EXTENSIONS))("an ID of this network is none of the other's at %s", async (door) => {
+    const key = await WITH_EXTENSIONS[door]?.();
+    await expect(DOORS[door]?.fetch("app-a1", BEYOND, key?.id ?? "")).rejects.toThrow();
+  });
+
+  test("several applications, sessions and streams end at it, by name", async () => {
+    const a1 = network.app("app-a1");
+    const multicast = a1.encKeys("app-b1", { additional_slave_SAE_IDs: [BEYOND] });
+    await expect(multicast).rejects.toMatchObject({ body: expect.stringContaining("another network") });
+    await using client = await a1.connectAk();
+    const opened = client.openSession({ destination: appId(BEYOND) });
+    expect((await akRefusal(opened)).code).toBe("NO_ROUTE");
+    using stream = await connect004(network, "app-a1", "A");
+    expect((await stream.open(uriOf(network, "app-a1"), `qkd://${BEYOND}@kme-f`, {})).status).toBe(4);
+  });
+
+  test("all that crossed it was as the standard's schemas have it", () => {
+    expect(foreign.complaints).toEqual([]);
   });
 });
 
@@ -163,7 +256,7 @@ describe.each([
 
 test("what left by a door is counted under its name", async () => {
   const page = await network.km("km-b").metrics();
-  for (const door of ["skip", "etsi004"]) {
+  for (const door of ["ak", "etsi014", "skip", "etsi004"]) {
     expect(page.sum("qkm_keys_fetched_total", { door })).toBeGreaterThan(0);
   }
 });
@@ -181,7 +274,8 @@ test.runIf(hasOpenssl)(
     expect(await reload(km)).toMatchObject({ changed: [], renewed: ["skip"] });
     await key("km-b");
     rewrite(km, (tables) => {
-      for (const remote of (tables.skip as { remotes: { system: string }[] }).remotes) remote.system = "other-site";
+      const { remotes } = tables.skip as { remotes: { system: string }[] };
+      for (const remote of remotes) if (remote.system === "km-b") remote.system = "other-site";
     });
     expect(await reload(km)).toMatchObject({ changed: [{ key: "skip.remotes", what: "changed" }], restart: [] });
     await key("other-site");

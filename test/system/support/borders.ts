@@ -21,16 +21,24 @@ export function borderUrl({ id, config }: Km): string {
 
 /** What a KM is told of another network: its key managers, and the applications that are reached over each. */
 export interface Beyond {
-  readonly borders: readonly Tables[];
+  /** Those here; where they are left out, nothing of them changes. */
+  readonly borders?: readonly Tables[];
+  /** The KM that has the borders over which the applications are reached, if another. */
+  readonly home?: string;
   readonly apps: Readonly<Record<string, string>>;
+  /** Remote systems of SKIP, and the application that each stands for. */
+  readonly systems?: Readonly<Record<string, string>>;
 }
 
 /** Gives a running KM these borders. */
-export async function withBorders(km: Km, { borders, apps }: Beyond): Promise<void> {
+export async function withBorders(km: Km, { borders, home = km.id, apps, systems = {} }: Beyond): Promise<void> {
   const tables = parse(readFileSync(km.configPath, "utf8")) as Tables;
-  tables.etsi020 = { ...(tables.etsi020 as Tables), borders, timeout_ms: 10_000 };
+  if (borders !== undefined) tables.etsi020 = { ...(tables.etsi020 as Tables), borders, timeout_ms: 10_000 };
   const known = (tables.apps as Tables[]).filter(({ id }) => !Object.hasOwn(apps, String(id)));
-  tables.apps = [...known, ...Object.entries(apps).map(([id, border]) => ({ id, home: km.id, border }))];
+  tables.apps = [...known, ...Object.entries(apps).map(([id, border]) => ({ id, home, border }))];
+  const skip = tables.skip as Tables | undefined;
+  const remotes = Object.entries(systems).map(([system, app]) => ({ system, app }));
+  if (skip !== undefined) skip.remotes = [...((skip.remotes as Tables[]) ?? []), ...remotes];
   writeFileSync(km.configPath, stringify(tables));
   await reload(km);
 }

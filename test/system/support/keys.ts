@@ -3,11 +3,23 @@
 import type { AkClient } from "../../../src/ak/client.ts";
 import { appId } from "../../../src/core/ids.ts";
 import { parseKeyId } from "../../../src/keys/common/key-id.ts";
+import type { SupplyRequest } from "../../../src/keys/ports.ts";
 import type { SaeKey } from "./sae.ts";
 
 /** New keys over Ak, by default one of the KM's default size. @throws AkRefusal, Error */
-export async function akSupply(client: AkClient, destination: string, count?: number, sizeBits?: number) {
-  const wanted = { destination: appId(destination), ...(count && { count }), ...(sizeBits && { sizeBits }) };
+export async function akSupply(
+  client: AkClient,
+  destination: string,
+  count?: number,
+  sizeBits?: number,
+  options: Pick<SupplyRequest, "only"> = {},
+) {
+  const wanted = {
+    destination: appId(destination),
+    ...(count && { count }),
+    ...(sizeBits && { sizeBits }),
+    ...options,
+  };
   return copies(await client.getKeys(wanted));
 }
 
