@@ -130,11 +130,17 @@ export const FAULTS = {
     "the key manager of the other network does not take the keys",
     "It answered 400 or 401, or could not relay them to their application; the log has its words. Nothing was supplied.",
   ),
+  CONNECTION_REFUSED: row(
+    401,
+    false,
+    "the connection is refused",
+    "Over TLS 1.2 no alert can say so when the certificate is looked at. The text says what is wrong with it, as the log of the key manager does; nothing that was asked is done.",
+  ),
   KEY_ID_TAKEN: row(
     400,
     false,
     "the key ID stands for another key already",
-    "A key came over a border under an ID that came before, with another value or for other applications. The first one stays, nothing of this transfer was kept, and the alarm `border_key_differs` names both ends.",
+    "A key came over a border under an ID that came before, with another value or for other applications: the first one stays, nothing of this transfer was kept, and the alarm is `border_key_differs`. Or a vendor's box gave a key a second time: no block is made of it, and the alarm is `box_key_repeated`.",
   ),
   NO_ROUTE: row(
     503,

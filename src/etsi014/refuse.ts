@@ -1,13 +1,16 @@
 // Faults as ETSI GS QKD 014 6.5 has errors.
 
 import type { ServerResponse } from "node:http";
-import { FAULTS, type Fault } from "../core/fault.ts";
+import { FAULTS, type Fault, type FaultCode } from "../core/fault.ts";
 import { type Closing, type Headers, sendText } from "../http/send-text.ts";
 
-/** 401 has no body, but for an application that is at the wrong key manager; 503 says when to ask again, as `Retry-After` in seconds and exactly in the details. */
+/** Of 401, what has a body: it is not about a key. */
+const WITH_BODY: readonly FaultCode[] = ["NOT_AT_HOME", "CONNECTION_REFUSED"];
+
+/** 401 has no body, but where a connection is refused or at the wrong key manager; 503 says when to ask again, as `Retry-After` in seconds and exactly in the details. */
 export function sendFault(to: Closing, response: ServerResponse, fault: Fault): void {
   const { http } = FAULTS[fault.code];
-  if (http === 401 && fault.code !== "NOT_AT_HOME") {
+  if (http === 401 && !WITH_BODY.includes(fault.code)) {
     sendText(to, response, http, "");
     return;
   }

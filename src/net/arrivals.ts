@@ -68,6 +68,8 @@ export interface Arrival {
   tls: TLSSocket | undefined;
   /** Whom the identity that it showed stands for, when it came with a pre-shared key. */
   shown: { readonly identity: string; readonly key: PreSharedKey } | undefined;
+  /** Why it is not let in with that. */
+  denied: Refusal | undefined;
 }
 
 /** What is done with a connection on its way in. */
@@ -143,6 +145,7 @@ export class Arrivals {
       group,
       tls: undefined,
       shown: undefined,
+      denied: undefined,
     };
     this.#byFrom.set(arrival.from, arrival);
     const same = this.#byAddress.get(arrival.address) ?? new Set();

@@ -2,6 +2,7 @@
 
 import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { Fault } from "../core/fault.ts";
 import { limitNow } from "../core/limits.ts";
 import { ARRIVAL_LIMITS, type Arrival, Arrivals, freeTls, type KeyExchange, varied } from "./arrivals.ts";
 import { Places } from "./places.ts";
@@ -151,7 +152,11 @@ export class Gate {
       DHE_PSK,
       pskOptions(keys, (socket, identity, key) => {
         const arrival = this.#arrivals.shaking(socket);
-        if (arrival !== undefined) arrival.shown = { identity, key };
+        if (arrival === undefined) return false;
+        arrival.shown = { identity, key };
+        // Here OpenSSL still has an alert for it; when the handshake has ended it has none.
+        arrival.denied = notAdmitted(key.id, this.#ports.admit);
+        return arrival.denied === undefined;
       }),
     );
   }
@@ -168,7 +173,7 @@ export class Gate {
     this.#secrets.set(group, new TrafficSecrets(server, seen));
     server.on("tlsClientError", (error, socket) => {
       const arrival = this.#arrivals.shaking(socket);
-      if (arrival !== undefined) this.#arrivals.fail(arrival, refusalOfError(error));
+      if (arrival !== undefined) this.#arrivals.fail(arrival, arrival.denied ?? refusalOfError(error));
       socket.destroy();
     });
     server.on("secureConnection", (socket) => {
@@ -196,12 +201,7 @@ export class Gate {
       const certificate = socket.getPeerX509Certificate();
       this.#refuse(why, from, certificateFields(certificate));
       const id = certificate === undefined ? undefined : identified(certificate, kind, identify);
-      if (why.fault?.code !== "NOT_AT_HOME" || typeof id !== "string" || this.#ports.turnAway === undefined) {
-        this.#part(socket, arrival, why);
-        return;
-      }
-      this.#stay(socket, this.#turnedAway, TURN_AWAY_MS);
-      this.#ports.turnAway(socket, id, why.fault);
+      this.#turnAway(socket, arrival, why, typeof id === "string" ? id : undefined);
       return;
     }
     this.#stand(socket, peer, group === DHE_PSK ? shown : undefined);
@@ -222,6 +222,19 @@ export class Gate {
       "connection opened",
     );
     this.#admitted(socket, { ...peer, group });
+  }
+
+  /** Says why: in the door's words, where there is no alert for it or it means another key manager; otherwise in an alert. */
+  #turnAway(socket: TLSSocket, arrival: Arrival, why: Refusal, id: string | undefined): void {
+    const { turnAway } = this.#ports;
+    const isElsewhere = why.fault?.code === "NOT_AT_HOME" && id !== undefined;
+    const isMute = socket.getProtocol() === "TLSv1.2" && !this.#arrivals.isPressed;
+    if (turnAway === undefined || !(isElsewhere || isMute)) {
+      this.#part(socket, arrival, why);
+      return;
+    }
+    this.#stay(socket, this.#turnedAway, TURN_AWAY_MS);
+    turnAway(socket, id ?? NOBODY, isElsewhere && why.fault !== undefined ? why.fault : faultOf(why));
   }
 
   /** It is closed when it is good no more: its certificate, or whom this door lets in, have changed. */
@@ -315,7 +328,21 @@ export class Gate {
   }
 }
 
-/** Version and cipher suite, for the log. */
+/** An application's ID for who has none that is known here. */
+const NOBODY = "nobody";
+
+/** A refusal in the words of a door. */
+const faultOf = ({ reason, message }: Refusal): Fault =>
+  reason === "too_many"
+    ? new Fault("BUSY", { text: message, retryAfterMs: 1000 })
+    : new Fault("CONNECTION_REFUSED", { text: message });
+
+/** Why an identity is not let in. */
+function notAdmitted(id: string, admit: Admit): Refusal | undefined {
+  const fault = admit(id, "");
+  return fault && new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
+}
+
 /** The server name (SNI) with which a client came; empty when it gave none. */
 function nameOf(socket: TLSSocket): string {
   const name: unknown = Reflect.get(socket, "servername");
@@ -329,7 +356,7 @@ const VERIFIED: ReadonlySet<Refusal["reason"]> = new Set(["identity", "not_admit
 function examineShown(shown: Arrival["shown"], admit: Admit): Peer | Refusal {
   if (shown === undefined) return new Refusal("no_certificate");
   const { id } = shown.key;
-  const fault = admit(id, "");
-  if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`);
+  const refusal = notAdmitted(id, admit);
+  if (refusal !== undefined) return refusal;
   return { id, serverName: "", certificate: `PSK identity ${JSON.stringify(shown.identity)}` };
 }

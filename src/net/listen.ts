@@ -10,7 +10,7 @@ import { type Listener, listenTls } from "./tls-listener.ts";
 export interface ChannelPorts extends Omit<NetPorts, "turnAway"> {
   /** A connection is open and admitted; call its `start` before this returns. */
   opened(channel: Channel): void;
-  /** One of an application that is at the wrong key manager; the same. Without this it is refused with an alert. */
+  /** One that is refused in the door's words, as `NetPorts.turnAway`; the same. */
   turnAway?(channel: Channel, fault: Fault): void;
 }
 

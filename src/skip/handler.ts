@@ -37,8 +37,12 @@ export const makeHandler =
     attempt({ ...ports, ...asked, systems, isAnswered: false });
 
 function attempt(call: Call): void {
-  const { request, response, outlet } = call;
+  const { request, response, outlet, turnedAway } = call;
   try {
+    if (turnedAway !== undefined) {
+      turnAway(call, turnedAway);
+      return;
+    }
     const asked = readRequest(request.url ?? "");
     if (asked === undefined) say(call, 404, "there is no such path; see draft-cisco-skip 4");
     else if (request.method === "GET") serve(call, asked);
@@ -46,6 +50,12 @@ function attempt(call: Call): void {
   } catch (thrown) {
     refuse(call, thrown);
   }
+}
+
+/** Whoever may not ask anything here: what it asks is not looked at. */
+function turnAway(call: Call, fault: Fault): void {
+  if (fault.code === "BUSY") refuse(call, fault);
+  else say(call, 401, fault.message);
 }
 
 const say = ({ outlet, response }: Call, status: number, message: string): void =>

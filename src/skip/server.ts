@@ -68,7 +68,7 @@ export async function startSkip(options: SkipOptions, ports: SkipPorts): Promise
       maxConnections,
       preShared,
     },
-    ports,
+    { ...ports, turnAway: (socket, id, fault) => service.connected(socket, appId(id), fault) },
     (socket, peer) => service.connected(socket, appId(peer.id)),
   );
   return {

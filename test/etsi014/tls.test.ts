@@ -6,7 +6,7 @@ import type { DoorTls } from "../../src/core/tls-choices.ts";
 import { startEtsi014 } from "../../src/etsi014/server.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { ManualClock } from "../support/manual-clock.ts";
-import { recorder } from "../support/recorder.ts";
+import { type Recorder, recorder } from "../support/recorder.ts";
 import { rawOn } from "./bench-service.ts";
 import { FakeDoor } from "./fake-door.ts";
 
@@ -18,8 +18,11 @@ beforeAll(async () => {
   [km, app] = await Promise.all([forIdentity(ca, "km", "km-a"), forIdentity(ca, "app", "app-a1")]);
 });
 
-/** What a client that offers this gets: version and suite, and the group in the log; undefined when it is refused. */
-async function negotiated(door: Partial<DoorTls>, client: ConnectionOptions): Promise<object | undefined> {
+/** The answer to a client that offers this, as far as there is one, and what was logged and counted. */
+async function answered(
+  door: Partial<DoorTls>,
+  client: ConnectionOptions,
+): Promise<{ readonly text: string; readonly told: Recorder }> {
   const told = recorder();
   await using server = await startEtsi014(
     {
@@ -33,6 +36,12 @@ async function negotiated(door: Partial<DoorTls>, client: ConnectionOptions): Pr
   using raw = rawOn(socket);
   socket.write("GET /api/v1/keys/app-b1/status HTTP/1.1\r\nHost: a\r\n\r\n");
   const text = await raw.received((got) => got.endsWith("}")).catch(() => "");
+  return { text, told };
+}
+
+/** What a client that offers this gets: version and suite, and the group in the log; undefined when it is refused. */
+async function negotiated(door: Partial<DoorTls>, client: ConnectionOptions): Promise<object | undefined> {
+  const { text, told } = await answered(door, client);
   if (!text.startsWith("HTTP/1.1 200")) return undefined;
   const { tls, cipher, group } = told.lines.find(({ fields }) => fields.event === "connection_opened")?.fields ?? {};
   return { tls, cipher, group };
@@ -60,6 +69,20 @@ it("min_tls 1.2: ECDHE with AES-256-GCM, and TLS 1.3 as before for those who hav
   });
   expect(await negotiated(door, { ...OLD, ciphers: "ECDHE-ECDSA-AES256-SHA384" })).toBeUndefined();
   expect(await negotiated(door, { maxVersion: "TLSv1.1", minVersion: "TLSv1.1" })).toBeUndefined();
+});
+
+it("over TLS 1.2, where no alert is left, a refusal is a 401 that says why, and nothing is done", async () => {
+  const door = { minTls: "1.2" } as const;
+  const { certificate, key } = await ca.issue({ uris: ["urn:qkm:app:app-a1"], untilMs: -1 });
+  for (const [client, reason, why] of [
+    [{ cert: certificate, key }, "expired", "has expired"],
+    [{ cert: "", key: "" }, "no_certificate", "sent no certificate"],
+  ] as const) {
+    const { text, told } = await answered(door, { ...OLD, ...client });
+    expect(text).toMatch(/^HTTP\/1\.1 401 /);
+    expect(text).toContain(why);
+    expect(told.count("connections_refused", { door: "etsi014", reason })).toBe(1);
+  }
 });
 
 it("groups and ciphers are what the door was told, the preferred group first", async () => {

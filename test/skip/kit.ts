@@ -5,7 +5,7 @@ import { type RequestOptions, request } from "node:https";
 import { Fault } from "../../src/core/fault.ts";
 import type { AppId } from "../../src/core/ids.ts";
 import { secretOf } from "../../src/core/memory/secret.ts";
-import { type SkipServer, startSkip } from "../../src/skip/server.ts";
+import { type SkipOptions, type SkipServer, startSkip } from "../../src/skip/server.ts";
 import { FakeDoor } from "../etsi014/fake-door.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -41,8 +41,8 @@ export interface OpenSkip extends AsyncDisposable {
   ask(path: string, more?: RequestOptions): Promise<Reply>;
 }
 
-/** A door of km-a, where app-a1 is at home; router 1 is app-a1 too. */
-export async function openSkip(net: Papers): Promise<OpenSkip> {
+/** A door of km-a, where app-a1 is at home; router 1 is app-a1 too, and router 9 stands for an application that is not. */
+export async function openSkip(net: Papers, tls: Pick<SkipOptions, "minTls"> = {}): Promise<OpenSkip> {
   const door = new FakeDoor();
   const memory = new Uint8Array(65_536);
   const told = recorder();
@@ -50,7 +50,11 @@ export async function openSkip(net: Papers): Promise<OpenSkip> {
     {
       listen: { host: "127.0.0.1", port: 0 },
       tls: material(net.km, net.apps),
-      preShared: new Map([["router 1", { id: "app-a1", key: secretOf(Buffer.from(PSK, "hex")) }]]),
+      preShared: new Map([
+        ["router 1", { id: "app-a1", key: secretOf(Buffer.from(PSK, "hex")) }],
+        ["router 9", { id: "app-x9", key: secretOf(Buffer.from(PSK, "hex")) }],
+      ]),
+      ...tls,
       requireHybrid: false,
       maxConnections: 50,
       systems: {
@@ -64,7 +68,7 @@ export async function openSkip(net: Papers): Promise<OpenSkip> {
     },
     {
       ...{ door, clock: new ManualClock(), log: told.log, meter: told.meter },
-      admit: (id) => (id === "app-a1" ? undefined : new Fault("UNKNOWN_APPLICATION")),
+      admit: (id) => (id === "app-a1" ? undefined : new Fault(id === "app-c1" ? "NOT_AT_HOME" : "UNKNOWN_APPLICATION")),
     },
   );
   const own = { cert: net.app.certificate, key: net.app.key, ca: net.servers.pem, agent: false as const };
@@ -93,6 +97,22 @@ export function asked(options: RequestOptions): Promise<Reply> {
 }
 
 export const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+
+/** What the distribution's openssl says and is told as a client: both of its outputs. */
+export function opensslAsks(port: number, args: readonly string[], path = "/capabilities"): Promise<string> {
+  const child = spawn("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, "-quiet", ...args]);
+  return new Promise((resolve) => {
+    let text = "";
+    for (const output of [child.stdout, child.stderr]) {
+      output.on("data", (chunk) => {
+        text += chunk;
+      });
+    }
+    child.once("close", () => resolve(text));
+    child.stdin.on("error", () => {});
+    child.stdin.end(`GET ${path} HTTP/1.1\r\nHost: km-a\r\nConnection: close\r\n\r\n`);
+  });
+}
 
 /** What a router without a certificate does: the distribution's openssl, with a pre-shared key. */
 export function routerAsks(port: number, path: string, identity = "router 1", psk = PSK): Promise<string> {

@@ -28,12 +28,12 @@ export const offersPsk = (suites: readonly number[]): boolean =>
   Object.values(SUITES).some((suite) => suites.includes(suite));
 
 /**
- * TLS 1.2 with these suites and nothing else. `shown` is told of the identity that a socket claims; that it has the key
- * is proved when its handshake has ended.
+ * TLS 1.2 with these suites and nothing else. `shown` is told of the identity that a socket claims, and says whether it may go on; that
+ * it has the key is proved when its handshake has ended. Whoever may not is told that its identity is unknown.
  */
 export const pskOptions = (
   keys: PreSharedKeys,
-  shown: (socket: TLSSocket, identity: string, key: PreSharedKey) => void,
+  shown: (socket: TLSSocket, identity: string, key: PreSharedKey) => boolean,
 ): TlsOptions => ({
   minVersion: "TLSv1.2",
   maxVersion: "TLSv1.2",
@@ -46,8 +46,7 @@ export const pskOptions = (
     const found = keys.get(identity);
     if (found === undefined) return null;
     // The types say Socket.
-    shown(socket as TLSSocket, identity, found);
-    return lentCopy(found.key);
+    return shown(socket as TLSSocket, identity, found) ? lentCopy(found.key) : null;
   },
 });
 
