@@ -1,6 +1,6 @@
 // One opened serial line, on serialport's own binding, so that key bytes stay in one buffer that is zeroed.
 
-import { readSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { SerialPort } from "serialport";
 import { PortError } from "../../src/core/places/usb-port.ts";
@@ -9,8 +9,6 @@ import type { OpenLine } from "../../src/kq/host/reopen.ts";
 type Binding = Awaited<ReturnType<typeof SerialPort.binding.open>>;
 
 const READ_BYTES = 65_536;
-/** A terminal gives at most so many bytes at a time: there may be more behind as many. */
-const FULL_BYTES = 4_095;
 
 /** Bytes both ways until it is closed or the device goes away; it never comes back. */
 export class SerialLine implements OpenLine {
@@ -31,34 +29,33 @@ export class SerialLine implements OpenLine {
 
   private constructor(port: Binding) {
     this.#port = port;
-    wakeLoop(port);
   }
 
   /** Lends each chunk to `each`; returns when the line is closed or the device is gone. */
   async read(each: (chunk: Buffer) => void): Promise<void> {
     while (this.#port.isOpen) {
-      const bytes = await this.#port.read(this.#chunk, 0, READ_BYTES).then(
-        ({ bytesRead }) => bytesRead,
-        () => 0,
-      );
-      if (bytes === 0) return;
-      const all = bytes < FULL_BYTES ? bytes : this.#more(bytes);
-      each(this.#chunk.subarray(0, all));
-      this.#chunk.fill(0, 0, all);
+      const bytes = this.#take();
+      if (bytes === undefined) return;
+      if (bytes > 0) each(this.#chunk.subarray(0, bytes));
+      this.#chunk.fill(0, 0, bytes);
+      // Also when there is more already: what is more urgent goes first.
+      await ready(this.#port, "readable");
     }
   }
 
-  /** Adds what is there already to the first `length` bytes, without a turn of the loop for each piece. */
-  #more(length: number): number {
-    const fd = "fd" in this.#port ? this.#port.fd : undefined;
-    if (typeof fd !== "number") return length;
-    let all = length;
+  /** All that is there, of which a terminal gives 4 KiB at a time; undefined when the device is gone. */
+  #take(): number | undefined {
+    const fd = fdOf(this.#port);
+    let all = 0;
     try {
-      for (let bytes = length; bytes >= FULL_BYTES && all < READ_BYTES; all += bytes) {
-        bytes = readSync(fd, this.#chunk, all, READ_BYTES - all, null);
+      while (all < READ_BYTES) {
+        const bytes = readSync(fd, this.#chunk, all, READ_BYTES - all, null);
+        if (bytes === 0) return all > 0 ? all : undefined;
+        all += bytes;
       }
-    } catch {
-      // There is no more yet, or the device is gone, as the next read finds out.
+    } catch (thrown) {
+      // Whoever is gone is so at the next look, too.
+      if (all === 0 && !isLater(thrown)) return undefined;
     }
     return all;
   }
@@ -66,9 +63,23 @@ export class SerialLine implements OpenLine {
   /** Resolves when the system has taken all; a device that refuses is closed. One at a time. */
   async write(bytes: Uint8Array): Promise<void> {
     try {
-      await this.#port.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+      for (let given = 0; given < bytes.length; ) {
+        const some = this.#give(bytes.subarray(given));
+        given += some;
+        if (some === 0) await ready(this.#port, "writable");
+      }
     } catch {
       await this[Symbol.asyncDispose]();
+    }
+  }
+
+  /** How much of it the system takes at once. @throws Error of the system, or when the port is closed */
+  #give(bytes: Uint8Array): number {
+    try {
+      return writeSync(fdOf(this.#port), bytes);
+    } catch (thrown) {
+      if (isLater(thrown)) return 0;
+      throw thrown;
     }
   }
 
@@ -77,12 +88,23 @@ export class SerialLine implements OpenLine {
   }
 }
 
-/**
- * serialport's poller calls back without letting promises go on, so in a process that does nothing else a read that
- * has ended is noticed only at the next event. An immediate in its listener makes the loop turn at once.
- */
-function wakeLoop(port: Binding): void {
-  if (!("poller" in port)) return;
-  const wake = () => void setImmediate(() => {});
-  port.poller.on("readable", wake).on("writable", wake);
+/** What serialport has below its own reading and writing, which go through a thread of libuv twice for each chunk. */
+function fdOf(port: Binding): number {
+  const fd = "fd" in port ? port.fd : undefined;
+  if (typeof fd !== "number") throw new Error("the port is not open");
+  return fd;
 }
+
+/**
+ * Resolves when there is something to read, or room to write, or the port is closed. serialport's poller calls back without
+ * letting promises go on, so in a process that does nothing else they would wait for the next event: an immediate lets them.
+ */
+const ready = (port: Binding, what: "readable" | "writable"): Promise<void> =>
+  new Promise((resolve) => {
+    if (!("poller" in port)) throw new Error("serialport has no poller on this system");
+    port.poller.once(what, () => void setImmediate(resolve));
+  });
+
+/** Nothing to read, or no room to write, now. */
+const isLater = (thrown: unknown): boolean =>
+  thrown instanceof Error && "code" in thrown && (thrown.code === "EAGAIN" || thrown.code === "EINTR");
