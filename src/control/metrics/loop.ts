@@ -17,7 +17,8 @@ export interface LoopMeasure extends Disposable {
   read(): LoopDelay;
 }
 
-const RESOLUTION_MS = 10;
+/** 400 looks in a window, each as late as anything else that came then. Each wakes the process: more often costs an idle one. */
+const RESOLUTION_MS = 25;
 const NS_PER_MS = 1e6;
 
 /** Measures from now on; a delay is seen for one to two windows. */
