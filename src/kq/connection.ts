@@ -39,6 +39,8 @@ export class Connection implements Disposable {
   #ackOut = 0;
   #ackIn = -1;
   #cancelGather: (() => void) | undefined;
+  /** When what waits for company goes out; Infinity while nothing does. */
+  #gatheredAt = Number.POSITIVE_INFINITY;
   /** What waited for company should go out, as soon as the line takes it. */
   #due = false;
   #ended = false;
@@ -81,15 +83,21 @@ export class Connection implements Disposable {
   /** Sends what is due now; small things wait a moment for company. */
   settle(): void {
     if (this.#ended) return;
-    if (this.#inbox.owes === "soon") this.gather();
+    if (this.#inbox.owes === "soon") this.gather("rest");
     this.#pump();
   }
 
-  /** Sends within `gatherMs` what the owner has to say. */
-  gather(): void {
+  /** Sends what the owner has to say within `gatherMs`, or within `restMs` where the other end can do without. */
+  gather(how?: "rest"): void {
     if (this.#ended) return;
-    this.#cancelGather ??= this.#ports.clock.after(this.#ports.limits.gatherMs, () => {
-      this.#cancelGather = undefined;
+    const { clock, limits } = this.#ports;
+    const waitMs = how === "rest" ? limits.restMs : limits.gatherMs;
+    const at = clock.monotonicMs() + waitMs;
+    if (at >= this.#gatheredAt) return;
+    this.#cancelGather?.();
+    this.#gatheredAt = at;
+    this.#cancelGather = clock.after(waitMs, () => {
+      this.#gatheredAt = Number.POSITIVE_INFINITY;
       this.#pump(true);
     });
   }

@@ -11,9 +11,9 @@ export const HEADER_BYTES = 5;
 /** CRC-32 behind the body. */
 export const CHECK_BYTES = 4;
 /** Largest frame before COBS; a longer one is garbage. */
-export const MAX_FRAME_BYTES = 4160;
+export const MAX_FRAME_BYTES = 16_448;
 /** Largest piece of a block in one frame. */
-export const MAX_FRAGMENT_BYTES = 4096;
+export const MAX_FRAGMENT_BYTES = 16_384;
 /** Largest frame on the line without its final zero: COBS adds one byte in 254. */
 export const MAX_CODED_BYTES = MAX_FRAME_BYTES + Math.ceil(MAX_FRAME_BYTES / 254);
 
@@ -23,8 +23,10 @@ export interface Limits {
   readonly window: number;
   /** Numbered frames after which an acknowledgement goes out at once. */
   readonly ackEvery: number;
-  /** Longest wait of an acknowledgement, a credit or a receipt for company. */
+  /** Longest wait of what the other end waits for: a block, or credit where it has none left. */
   readonly gatherMs: number;
+  /** Longest wait for company of what the other end can do without: an acknowledgement, a receipt, more credit. */
+  readonly restMs: number;
   /** How often deadlines are looked at. */
   readonly tickMs: number;
   /** First wait between two hellos; doubles up to `helloMaxMs`. */
@@ -50,6 +52,7 @@ export const LIMITS: Limits = {
   window: 128,
   ackEvery: 32,
   gatherMs: 2,
+  restMs: 20,
   tickMs: 100,
   helloMs: 200,
   helloMaxMs: 2_000,

@@ -102,7 +102,7 @@ export const KQ = {
       run: field(u64, "run of the block"),
       sequence: field(u64, "its number within the run"),
       offset: field(u32, "where the piece lies in the block"),
-      key: field(rest, "1 to 4,096 bytes of key"),
+      key: field(rest, "1 to 16,384 bytes of key"),
     },
   ),
   credit: message(

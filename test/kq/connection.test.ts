@@ -62,9 +62,22 @@ test("numbered frames are acknowledged together, a moment later", () => {
   for (const number of [0, 1, 2]) connection.received(frame(other, "credit", number, { blocks: 1 }));
   connection.settle();
   expect(written).toEqual([]);
-  clock.advance(LIMITS.gatherMs);
+  clock.advance(LIMITS.restMs);
   expect(written).toEqual(["acknowledgement 0"]);
   expect(accepted).toEqual(["credit", "credit", "credit"]);
+});
+
+test("what the other end waits for goes out soon, and takes along what could have waited", () => {
+  const { clock, connection, written } = alone();
+  connection.send("credit", { blocks: 1 });
+  connection.gather("rest");
+  clock.advance(LIMITS.restMs - LIMITS.gatherMs - 1);
+  expect(written).toEqual([]);
+  connection.gather();
+  connection.gather("rest");
+  clock.advance(LIMITS.gatherMs);
+  expect(written).toEqual(["credit 0"]);
+  expect(clock.waiting).toBe(0);
 });
 
 test.each([

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
 import { linkId } from "../../src/core/ids.ts";
 import type { Arrived } from "../../src/kq/host/arrivals.ts";
+import { LIMITS } from "../../src/kq/limits.ts";
 import { type Hurt, Rig, type RigOptions } from "./rig.ts";
 import { seededRandom } from "./world.ts";
 
@@ -312,11 +313,34 @@ test("a cable that leads back to the host itself is an alarm", async () => {
   expect(rig.host.status().alarms).toEqual(["no-module"]);
 });
 
-test.each([1_024, 3_000, 4_096])("pieces may have any size up to 4,096 bytes: %i", async (pieceBytes) => {
+test("a module whose credit is spent gets more as soon as there is room", async () => {
+  const rig = rigOf({ slots: 1 });
+  rig.plug();
+  rig.make(1, 0, 10);
+  expect(await rig.until(() => rig.delivered.length === 10, 10 * LIMITS.restMs)).toBe(true);
+  expect(rig.allRight).toBe(true);
+});
+
+test("acknowledgement, receipt and credit of a lonely block go out together", async () => {
+  const rig = rigOf();
+  rig.plug();
+  await rig.until(() => false, 1_000);
+  let pieces = 0;
+  rig.hurt = (bytes, towards) => {
+    if (towards === "module") pieces++;
+    return [bytes];
+  };
+  rig.take = (block) => void rig.clock.after(LIMITS.restMs / 2, () => rig.keep(block));
+  rig.make(1, 0, 1);
+  expect(await rig.until(() => rig.module.held.blocks === 0, 2 * LIMITS.restMs + 10)).toBe(true);
+  expect(pieces).toBe(1);
+});
+
+test.each([1_024, 3_000, 4_096, 16_384])("pieces may have any size up to 16,384 bytes: %i", async (pieceBytes) => {
   const rig = rigOf({ module: { pieceBytes } });
   rig.plug();
   rig.make(1, 0, 5);
   expect(await rig.until(() => rig.module.held.blocks === 0, 2_000)).toBe(true);
   expect(rig.allRight).toBe(true);
-  for (const wrong of [0, 4_097]) expect(() => new Rig({ module: { pieceBytes: wrong } })).toThrow(RangeError);
+  for (const wrong of [0, 16_385]) expect(() => new Rig({ module: { pieceBytes: wrong } })).toThrow(RangeError);
 });

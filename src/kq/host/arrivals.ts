@@ -43,7 +43,6 @@ export class Arrivals {
   readonly #ports: ArrivalsPorts;
   #free: Secret[] = [];
   #half: Half | undefined;
-  /** Blocks that began since the connection did. */
   #begun = 0;
   /** Delivered, and neither acknowledged nor disposed. */
   readonly #inHand = new Set<string>();
@@ -64,6 +63,11 @@ export class Arrivals {
     this.#dropHalf();
     this.#begun = 0;
     for (const receipt of this.#receipts.values()) receipt.told = false;
+  }
+
+  /** Blocks that began since the connection did. */
+  get begun(): number {
+    return this.#begun;
   }
 
   /** How many blocks the module may send since the connection began: those that began, and as many as there are free slots. */

@@ -96,7 +96,7 @@ export class Host {
     this.#arrivals = new Arrivals(blockBytes, this.#limits.maxCredit, {
       pool: ports.pool,
       repeated: () => this.#fault("repeated"),
-      changed: () => this.#connection?.gather(),
+      changed: () => this.#changed(),
     });
   }
 
@@ -249,6 +249,11 @@ export class Host {
     if (message.name === "fragment") this.#arrivals.fragment(message.values);
     else if (message.name === "status") this.#status = message.values;
     else throw new Malformed(`a module does not send ${message.name}`);
+  }
+
+  /** A module without credit waits for it. */
+  #changed(): void {
+    this.#connection?.gather(this.#arrivals.begun < this.#announcedCredit ? "rest" : undefined);
   }
 
   #fill(connection: Connection): void {

@@ -37,7 +37,7 @@ export interface ModuleOptions {
   readonly run: number;
   /** Blocks that it holds for the host at most. */
   readonly bufferBlocks: number;
-  /** Bytes of key in one frame, 1 to 4,096; fewer on a bad line. */
+  /** Bytes of key in one frame, 1 to 16,384; fewer on a bad line. */
   readonly pieceBytes?: number | undefined;
   readonly pairingKey?: Secret | undefined;
   readonly limits?: Partial<Limits> | undefined;
