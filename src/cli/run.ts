@@ -10,6 +10,7 @@ import type { ConfigMerge } from "../config/reload.ts";
 import type { Written } from "../config/schema.ts";
 import { loadConfig, type NodeConfig, type ReadConfig, readConfig, reloaded } from "../config.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
+import { KM_FLAGS } from "./common/km-flags.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const KNOWN = { boards: Object.keys(BOARDS) };
@@ -46,5 +47,5 @@ function run(path: string): void {
   if (process.execve === undefined)
     throw new CommandError(EXIT.unavailable, "this Node cannot replace itself; run npm test once to set up.");
   const shell = ["sh", "-c", 'ulimit -c 0; exec "$0" "$@"'];
-  process.execve("/bin/sh", [...shell, process.execPath, "--disable-sigusr1", MAIN, resolve(path)], process.env);
+  process.execve("/bin/sh", [...shell, process.execPath, ...KM_FLAGS, MAIN, resolve(path)], process.env);
 }

@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { host } from "../../boards/host.ts";
+import { KM_FLAGS } from "../../src/cli/common/km-flags.ts";
 import { nodePlaces, type Ports } from "../../src/cli/provision/plan.ts";
 import { callControl } from "../../src/control/socket/client.ts";
 import type { KmReport } from "../../src/control/status.ts";
@@ -62,7 +63,7 @@ export class Km implements AsyncDisposable {
     this.#settings = settings;
     const { config, log } = nodePlaces(this.plan.dir);
     writeFileSync(config, toml(this.plan, settings), { mode: 0o600 });
-    const args = ["--disable-sigusr1", ...this.#nodeFlags, ...flags, MAIN, config];
+    const args = [...KM_FLAGS, ...this.#nodeFlags, ...flags, MAIN, config];
     this.#program = await Program.start({ args, log });
   }
 

@@ -8,6 +8,7 @@ import { type Endpoint, type LinkConfig, loadConfig, type NodeConfig } from "../
 import type { KmReport } from "../../control/status.ts";
 import { type KeyCounts, keyCounts, statusOf } from "../common/control.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
+import { KM_FLAGS } from "../common/km-flags.ts";
 import { type NetworkFile, type NetworkKm, writeAtomically } from "../common/network.ts";
 import { clientUrl, type EtcdPlan, etcdArgs, installEtcd } from "../provision/etcd.ts";
 import { MORE_DOOR_NAMES } from "../provision/more-doors.ts";
@@ -259,7 +260,7 @@ const metricsUrl = (config: NodeConfig): string => `http://${positionText(config
 function kmPlan(config: NodeConfig) {
   const dir = dirname(config.file);
   const readyWhen = config.cluster === undefined ? /\bready\b/ : /\b(?:ready|standby)\b/;
-  return { name: nameOf(config), readyWhen, args: ["--disable-sigusr1", MAIN, config.file], log: nodePlaces(dir).log };
+  return { name: nameOf(config), readyWhen, args: [...KM_FLAGS, MAIN, config.file], log: nodePlaces(dir).log };
 }
 
 /** Ended with us by the kernel, for etcd watches no pipe. */

@@ -3,6 +3,7 @@
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { KM_FLAGS } from "../../../src/cli/common/km-flags.ts";
 import { nodePlaces } from "../../../src/cli/provision/plan.ts";
 import { type Endpoint, loadConfig, type NodeConfig } from "../../../src/config.ts";
 import { callControl } from "../../../src/control/socket/client.ts";
@@ -73,7 +74,7 @@ export class Km implements AsyncDisposable {
   /** Resolves when it says `ready`. @throws Error with the log's last lines */
   start(): Promise<void> {
     this.#config = undefined;
-    return this.#process.spawn(["--disable-sigusr1", MAIN, this.configPath]);
+    return this.#process.spawn([...KM_FLAGS, MAIN, this.configPath]);
   }
 
   kill(signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
