@@ -11,7 +11,7 @@ import { measureBusy } from "./figures/busy.ts";
 import { measureEtsi014 } from "./figures/etsi014.ts";
 import { measureIntake } from "./figures/intake.ts";
 import { measureRelay, measureTransit } from "./figures/relay.ts";
-import { measureFlat, measureIdle, measureMemory, measureStart } from "./figures/stock.ts";
+import { measureEmpty, measureFlat, measureIdle, measureMemory, measureStart } from "./figures/stock.ts";
 import { FilledNetwork } from "./filled.ts";
 import { endPrograms } from "./program.ts";
 import { lineOf, type Result } from "./result.ts";
@@ -37,7 +37,8 @@ const FIGURES = [
   ...withCpu("ak-supply", "ak-alternating", "ak-pipelined", "ak-batch", "ak-batch-128", "ak-fetch"),
   ...["ak-latency-p50", "ak-latency-p99", ...withCpu("etsi014-enc-keys", "etsi014-new-tls"), ...ALONE],
   ...["relay", "start", "busy-answered", "busy-loop-delay"],
-  ...["memory", "memory-mapped", "memory-idle", "memory-after-load", "memory-after-load-mapped", ...LONG],
+  ...["memory-empty", "memory", "memory-mapped", "memory-idle", "memory-idle-mapped"],
+  ...["memory-after-load", "memory-after-load-mapped", ...LONG],
 ];
 
 async function measure(bench: Bench): Promise<void> {
@@ -46,6 +47,7 @@ async function measure(bench: Bench): Promise<void> {
   if (!FIGURES.some((name) => !ALONE.includes(name) && bench.wants(name))) return;
   await using filled = await FilledNetwork.fill(bench);
   measureRelay(bench, filled);
+  measureEmpty(bench, filled);
   await measureMemory(bench, filled, "memory");
   await measureIdle(bench, filled);
   await measureStart(bench, filled);

@@ -20,7 +20,9 @@ const MODULE_BITS_PER_S = 1_000 * MEGA;
 export const KEEP_BLOCKS = 512;
 
 /** What a quiet link brings: the KM does nothing else. */
-const QUIET = { bitsPerS: 2 * MEGA, warmMs: 4_000, measureMs: 8_000 } as const;
+const QUIET = { bitsPerS: 2 * MEGA, settleMs: 2_000, measureMs: 8_000 } as const;
+/** Some hundred blocks before: as many as a quiet link brings in a minute or two, after which V8 has compiled what there is to. */
+const WARM_UP = { bitsPerS: 40 * MEGA, ms: 6_000 } as const;
 
 export async function measureIntake(bench: Bench): Promise<void> {
   if (bench.wants("intake")) await fullIntake(bench);
@@ -32,8 +34,11 @@ async function quietIntake(bench: Bench): Promise<void> {
   bench.say(`intake: one KM that takes in ${QUIET.bitsPerS / MEGA} Mbit/s and does nothing else`);
   await using network = await BenchNetwork.provision(join(bench.dir, "quiet"), bench.nodeFlags);
   await network.a.start({ stock: 1, keepBlocks: KEEP_BLOCKS });
+  await network.modulesOn(WARM_UP.bitsPerS);
+  await pause(WARM_UP.ms);
+  await network.modulesOff();
   await network.modulesOn(QUIET.bitsPerS);
-  await pause(QUIET.warmMs);
+  await pause(QUIET.settleMs);
   const values: number[] = [];
   for (let round = 0; round < bench.rounds; round++) {
     const [before, began] = [network.a.program.cpuSeconds(), performance.now()];
