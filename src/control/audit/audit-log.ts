@@ -93,7 +93,7 @@ export class AuditLog implements Audit, AsyncDisposable {
   static async open(options: AuditOptions, ports: AuditPorts): Promise<AuditLog> {
     const { segments, found } = await Segments.open(options);
     const audit = new AuditLog(options, ports, segments, found);
-    for (const lines of found.tail) audit.#remember(Uint8Array.from(lines));
+    for (const lines of found.tail) audit.#remember(lines);
     audit.#announceFound();
     await audit.#look();
     return audit;
@@ -192,7 +192,8 @@ export class AuditLog implements Audit, AsyncDisposable {
   }
 
   #remember(lines: Uint8Array): void {
-    this.#tail.push(lines);
+    // Copied: as Node made it, each lies in a pool of 64 KiB, which a line of 200 bytes would keep.
+    this.#tail.push(Uint8Array.from(lines));
     this.#tailBytes += lines.length;
     while (this.#tailBytes > TAIL_BYTES && this.#tail.length > 1) this.#tailBytes -= this.#tail.shift()?.length ?? 0;
   }

@@ -24,9 +24,11 @@ export interface KeyIdPosition {
 
 /** All key-ID keys that are open, in locked regions of fixed size. */
 export class KeyIdKeys {
+  /** Places given back. */
   readonly #free: Uint8Array[] = [];
+  /** Regions, and up to where places were cut from them: views of all at once would weigh twice what they show. */
+  readonly #uncut: { readonly region: Uint8Array; at: number }[] = [];
   readonly #live = new Set<LiveKey>();
-
   #places = 0;
 
   constructor(region: Uint8Array) {
@@ -41,14 +43,21 @@ export class KeyIdKeys {
   /** From now on there is room in this locked region too. */
   add(region: Uint8Array): void {
     this.#places += Math.floor(region.length / STRIDE);
-    for (let start = region.length - STRIDE; start >= 0; start -= STRIDE) {
-      this.#free.push(region.subarray(start, start + STRIDE));
-    }
+    if (region.length >= STRIDE) this.#uncut.push({ region, at: 0 });
+  }
+
+  #cut(): Uint8Array | undefined {
+    const [first] = this.#uncut;
+    if (first === undefined) return undefined;
+    const bytes = first.region.subarray(first.at, first.at + STRIDE);
+    first.at += STRIDE;
+    if (first.at + STRIDE > first.region.length) this.#uncut.shift();
+    return bytes;
   }
 
   /** @throws Fault STORE_FULL when as many are in use as were configured */
   place(): KeyIdPosition {
-    const bytes = this.#free.pop();
+    const bytes = this.#free.pop() ?? this.#cut();
     if (bytes === undefined) throw new Fault("STORE_FULL", { text: "all places for key-ID keys are taken" });
     const release = () => {
       bytes.fill(0);
@@ -72,6 +81,7 @@ export class KeyIdKeys {
   close(): void {
     for (const key of this.#live) key[Symbol.dispose]();
     this.#free.length = 0;
+    this.#uncut.length = 0;
   }
 }
 

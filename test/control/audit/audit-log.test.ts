@@ -3,6 +3,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { lastEvents } from "../../../src/control/audit/folder.ts";
 import { verifyAudit } from "../../../src/control/audit/verify.ts";
@@ -12,6 +14,16 @@ import { AuditKit, GATHER_MS } from "./audit-kit.ts";
 const CHILD = new URL("./audit-child.ts", import.meta.url).pathname;
 const hasPrlimit = spawnSync("prlimit", ["--version"]).status === 0;
 const KEYS = { door: "ak", initiator: "app-a1", target: "app-b1", peer: "km-b", serial: 17, bits: 256 } as const;
+
+/** Memory of buffers that is still held by anybody. */
+function heldBytes(): number {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  if (typeof collect !== "function") throw new Error("V8 does not let its garbage be collected");
+  collect();
+  return process.memoryUsage().arrayBuffers;
+}
+
 const kinds = (kit: AuditKit): string[] => lastEvents(kit.dir, 100).map(({ kind }) => kind);
 
 describe("what is noted", () => {
@@ -24,6 +36,21 @@ describe("what is noted", () => {
     await until("it is sealed", () => audit.last.sequence === 1);
     expect(kinds(kit)).toEqual(["log_begun", "epoch_begun"]);
     expect(await verifyAudit(kit.dir, kit.check)).toMatchObject({ batches: 1, events: 2, confirmed: 1, problems: [] });
+  });
+
+  test("keeps of the events that it remembers their own bytes alone in memory", async () => {
+    using kit = new AuditKit();
+    await using audit = await kit.open();
+    const before = heldBytes();
+    for (let batch = 1; batch <= 64; batch++) {
+      audit.note("epoch_begun", {});
+      kit.clock.advance(GATHER_MS);
+      await until("it is sealed", () => audit.last.sequence === batch);
+      // What others take of the pool that Node cuts small buffers from.
+      Buffer.allocUnsafe(Buffer.poolSize / 2 - 1);
+    }
+    expect(audit.recent(100)).toHaveLength(65);
+    expect(heldBytes() - before).toBeLessThan(16 * Buffer.poolSize);
   });
 
   test("shares a line when only its place differs, and tells the bytes as runs and the keys as a number", async () => {
