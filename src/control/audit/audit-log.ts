@@ -58,7 +58,7 @@ export class AuditLog implements Audit, AsyncDisposable {
   readonly #segments: Segments;
   readonly #gather: AuditGather;
   readonly #listeners = new Set<() => void>();
-  readonly #found: Found;
+  readonly #found: Omit<Found, "tail">;
   #last: { readonly sequence: number; readonly hash: string; readonly link: Uint8Array };
   #pending: Pending | undefined;
   #obstacle: Fault | undefined;
@@ -74,7 +74,7 @@ export class AuditLog implements Audit, AsyncDisposable {
   readonly #tail: Uint8Array[] = [];
   #tailBytes = 0;
 
-  private constructor(options: AuditOptions, ports: AuditPorts, segments: Segments, found: Found) {
+  private constructor(options: AuditOptions, ports: AuditPorts, segments: Segments, found: Omit<Found, "tail">) {
     const { last } = found;
     this.#options = options;
     this.#ports = ports;
@@ -92,8 +92,10 @@ export class AuditLog implements Audit, AsyncDisposable {
   /** Goes on where the log ended. @throws Error when the folder cannot be used */
   static async open(options: AuditOptions, ports: AuditPorts): Promise<AuditLog> {
     const { segments, found } = await Segments.open(options);
-    const audit = new AuditLog(options, ports, segments, found);
-    for (const lines of found.tail) audit.#remember(lines);
+    // Apart from the rest, which stays: it is a whole segment.
+    const { tail, ...rest } = found;
+    const audit = new AuditLog(options, ports, segments, rest);
+    for (const lines of tail) audit.#remember(lines);
     audit.#announceFound();
     await audit.#look();
     return audit;
