@@ -14,6 +14,12 @@ export interface Carrier {
   changed(from: SimChannel, bytes: Buffer): readonly Buffer[];
 }
 
+/**
+ * When the kernel at one end knows that the other is gone without a word: its probes are not answered, or a machine that is back
+ * resets what it does not know. Peers of the extended dialect find out before.
+ */
+const PROBED_MS = 60_000;
+
 type Arrival = { readonly bytes: Buffer } | { readonly closed: string };
 
 export class SimChannel implements Channel {
@@ -91,12 +97,17 @@ export class SimChannel implements Channel {
     });
   }
 
-  /** The process at this end is gone: it hears nothing more, and the other end learns it if anybody can tell. */
+  /** The process at this end is gone: it hears nothing more. The other end learns it, at once if anybody can tell. */
   die(isTold: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#handler = undefined;
+    const other = this.#other;
     if (isTold) this.#send({ closed: "reset by the peer" });
+    else if (other !== undefined) {
+      const gone = (): void => other.end("no answer to the probes of TCP");
+      this.#carrier.soon(other, PROBED_MS, "hears of the end", gone);
+    }
   }
 
   /** The connection breaks here and now. */

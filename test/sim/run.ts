@@ -77,9 +77,7 @@ async function live(
   world.rest();
   if (world.has("lasting_fault")) await goOn(world);
   await world.runUntil(world.clock.nowMs + restMs);
-  // A strict peer may be full of keys that nobody here knows of any more, for as long as it keeps them.
-  const proved = world.sharedPeers.filter(({ pair: { at, toAt } }) => !at.isStrict(toAt.id));
-  await revive(world, proved, "all is well");
+  await revive(world, world.sharedPeers, "all is well");
   world.quieten();
   // What this leaves on the disk is made up for, or the balance shows it.
   const isHurt = world.options.faults > 0;

@@ -42,8 +42,7 @@ function healthyPairs(world: World, sick: SimNode): readonly Workload[] {
   const graph = new Graph(links);
   return world.sharedPeers.filter(({ pair: { at, toAt } }) => {
     if (at === sick || toAt === sick) return false;
-    if (at.isStrict(toAt.id)) return false;
-    if (at === toAt) return true;
+    if (at === toAt || at.isStrict(toAt.id)) return true;
     const needsTwo = [at, toAt].some(({ settings }) => (settings.paths?.size ?? 0) > 0);
     return !needsTwo && graph.has(at.id) && graph.has(toAt.id) && graph.routes(at.id, toAt.id, 1).length > 0;
   });
