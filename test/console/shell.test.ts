@@ -380,6 +380,30 @@ describe("two-step commands", () => {
     expect(notes.filter((note) => note === "olga: zeroise, confirmed")).toHaveLength(1);
   });
 
+  test.each([
+    ["peer forget km-b", "Begun anew with km-b.", "forget km-b"],
+    ["link accept ab", "The link ab takes what its module brings from now on.", "accept ab"],
+  ])(
+    "issue 17, 2 and 10: `%s` does nothing without its code, and is noted before it is done",
+    async (line, said, does) => {
+      const notes: string[] = [];
+      const forget = async (peer: string) => void notes.push(`forget ${peer}`);
+      const acceptModule = async (link: string) => void notes.push(`accept ${link}`);
+      const terminal = opened(new Terminal(madeNode({ km: runningKm({ forget, acceptModule }) }, notes))).as("olga");
+      await terminal.shows(PROMPT);
+      terminal.type(`${line}\r`);
+      await terminal.shows("code: ");
+      terminal.type("000\r");
+      await terminal.shows("Nothing was done.");
+      expect(notes).not.toContain(does);
+      terminal.type(`${line}\r`);
+      const code = codeIn(await terminal.shows("code: "));
+      terminal.type(`${code}\r`);
+      await terminal.shows(said);
+      expect(notes.slice(-2)).toEqual([`olga: ${line}, confirmed`, does]);
+    },
+  );
+
   test("a code that was typed ahead is none: nobody can have read it", async () => {
     const terminal = opened(new Terminal(madeNode())).as("olga");
     await terminal.shows(PROMPT);

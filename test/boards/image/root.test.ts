@@ -115,3 +115,21 @@ describe.each(imaged)("the image of $board.name", ({ board, image }) => {
     expect(espMiB).toBeGreaterThanOrEqual(34);
   });
 });
+
+test("issue 17, 5: the firewall bounds connections and new ones a second of each source address, before it lets any in", () => {
+  const rules = readFileSync(join(IMAGE, "root/etc/nftables.conf"), "utf8")
+    .split("\n")
+    .map((line) => line.trim());
+  const lets = rules.indexOf("tcp dport @ports ct state new accept");
+  const bounds = rules
+    .slice(0, lets)
+    .filter((rule) => rule.startsWith("tcp dport @ports ct state new") && rule.endsWith("drop"));
+  for (const source of ["ip saddr", "ip6 saddr"]) {
+    for (const bound of [/ct count over \d+/, /limit rate over \d+\/second/]) {
+      expect(
+        bounds.some((rule) => rule.includes(source) && bound.test(rule)),
+        `${source} ${bound}`,
+      ).toBe(true);
+    }
+  }
+});

@@ -88,6 +88,17 @@ test("a lie within the bounds costs what the two share, and never their future",
   expect(peerOf(network.b, network.a).held.accepted).toBeGreaterThan(far);
 });
 
+test.each([
+  [2 ** 20 + 10, 1],
+  [2 ** 20 - 10, 0],
+])("key-protocol 6: a serial %i above what is known is taken, with %i alarms", async (accepted, alarms) => {
+  const { network, liar } = await lied();
+  await liar.state({ links: [AB], accepted });
+  expect(network.a.recorder.count("alarms", { alarm: "peer_leap" })).toBe(alarms);
+  await expectSupply(network);
+  expect(peerOf(network.a, network.b).stock.nextSerial).toBeGreaterThan(accepted);
+});
+
 test("a peer whose module is far ahead of ours is believed when ours has caught up", async () => {
   const { network, liar } = await lied();
   await liar.state({ links: [{ ...AB, run: 20, highest: 4 }] });
