@@ -32,9 +32,10 @@ async function connected() {
   };
   const dialled = wire.dial(A, new AbortController().signal);
   run(1000);
-  listen(await dialled);
+  const dialler = await dialled;
+  listen(dialler);
   run(1000);
-  return { wire, run, ended };
+  return { wire, run, ended, dialler };
 }
 
 test("an end whose kernel lives on is told of at once", async () => {
@@ -51,4 +52,15 @@ test("a machine that lost its power is missed in the end, also by whoever sends 
   expect(ended.size).toBe(0);
   run(60_000);
   expect([...ended.keys()]).toEqual([A]);
+});
+
+test("a connection on which what was held up would come in a day is broken when all is well again", async () => {
+  const { wire, run, ended, dialler } = await connected();
+  wire.mutedUntilMs.set(A, 24 * 3_600_000);
+  dialler.write(Buffer.from("lost"));
+  run(600_000);
+  expect(ended.size).toBe(0);
+  wire.heal();
+  run(1000);
+  expect([...ended.keys()].sort()).toEqual([A, B]);
 });

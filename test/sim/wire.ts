@@ -22,6 +22,8 @@ export type Lie = (bytes: Buffer) => readonly Buffer[];
 
 const DIAL_TIMEOUT_MS = 10_000;
 const LARGEST_CHUNK = 16_384;
+/** What is on its way for longer when all is well again is lost. */
+const LATE_MS = 10_000;
 
 export class Wire implements Carrier {
   readonly ends: readonly [RelayHop, RelayHop];
@@ -110,6 +112,9 @@ export class Wire implements Carrier {
     Object.assign(this, { blockedUntilMs: 0, slowMs: 0, latencyMs: 2 });
     this.mutedUntilMs.clear();
     this.lies.clear();
+    // TCP repeats what was held up as soon as it passes; here it is on its way already, until long after. What it delays breaks.
+    const isLate = (channel: SimChannel): boolean => (this.#lastMs.get(channel) ?? 0) > this.#clock.nowMs + LATE_MS;
+    if (this.#live().some(isLate)) this.cut("too much was lost");
   }
 
   /** Whether a connection stands. */
