@@ -32,6 +32,7 @@ import { startEtsi014 } from "../etsi014/server.ts";
 import { TABLE } from "../keys/common/rows.ts";
 import { keySizes } from "../keys/common/sizes.ts";
 import { ApplicationTable } from "../keys/directory/application-table.ts";
+import { ConfiguredHomes } from "../keys/directory/configured-homes.ts";
 import { Directory } from "../keys/directory/directory.ts";
 import { AppRequests } from "../keys/manager/app-requests.ts";
 import { KeyManager } from "../keys/manager/key-manager.ts";
@@ -103,6 +104,8 @@ interface Node {
   readonly applications: ApplicationTable;
   /** What the controller has told of it. */
   readonly directory: Directory;
+  /** What node.toml says of homes, kept for the next start. */
+  readonly homes: ConfiguredHomes;
   /** Who has certificates of another make. */
   readonly identities: Identities;
   /** The modules; undefined until the books are read. */
@@ -193,7 +196,8 @@ function directoryOf({ config, live, clock, pace, log, audit }: Base, { vault }:
     },
   };
   const applications = new ApplicationTable(options, settingsOf(config).apps);
-  return { applications, directory: new Directory({ vault, clock, pace, log, audit, applications }) };
+  const ports = { vault, clock, pace, log, applications };
+  return { applications, directory: new Directory({ ...ports, audit }), homes: new ConfiguredHomes(ports) };
 }
 
 /** Whoever is let in no more is cut off, and sessions of applications that are at home elsewhere end. */
@@ -209,11 +213,11 @@ function homesChanged({ credentials }: Base, { applications }: Node, keys: KeyMa
 /** Reloads are taken from now on, until the function returned is called. */
 function serveReloads(
   { live, log, credentials, audit }: Base,
-  { vault, applications, identities, more }: Node,
+  { vault, applications, identities, more, homes }: Node,
   { keys, kx, links }: Pick<ReloadedParts, "keys" | "kx" | "links">,
 ): () => void {
   if (more === undefined) throw new Error("the doors are opened before reloads are served");
-  const parts = { log, credentials, vault, applications, identities, links, keys, kx, doors: more };
+  const parts = { log, credentials, vault, applications, homes, identities, links, keys, kx, doors: more };
   live.told({ log, audit });
   return live.serve((next) => prepareReload(parts, { before: live.current, next }));
 }
@@ -407,6 +411,7 @@ async function openKeys(base: Base, node: Node, restored: boolean): Promise<KeyM
   const own = { self: config.node.id, vault, beats, ...generation, applications, requests, statedRate };
   const ports = { ...own, clock, random, pace, ...told };
   node.directory.restore();
+  node.homes.restore();
   makeRoomForFormerPeers(base, node.vault);
   const keys = await KeyManager.open(ports, settingsOf(config), restored);
   for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);

@@ -4,6 +4,7 @@ import type { NodeConfig } from "../config.ts";
 import type { SettableLog } from "../control/log.ts";
 import { Fault, malformed } from "../core/fault.ts";
 import type { ApplicationTable } from "../keys/directory/application-table.ts";
+import type { ConfiguredHomes } from "../keys/directory/configured-homes.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
 import type { Kx } from "../kx/peers.ts";
 import { type Identify, identifier } from "../net/tls/certificate-names.ts";
@@ -20,6 +21,7 @@ export interface ReloadedParts {
   readonly credentials: NodeCredentials;
   readonly vault: OpenVault;
   readonly applications: ApplicationTable;
+  readonly homes: Pick<ConfiguredHomes, "keep">;
   readonly identities: Identities;
   readonly links: Pick<NodeLinks, "prepare">;
   readonly keys: KeyManager;
@@ -47,7 +49,7 @@ export async function prepareReload(
   parts: ReloadedParts,
   { before, next }: { readonly before: NodeConfig; readonly next: NodeConfig },
 ): Promise<PreparedReload> {
-  const { log, credentials, vault, applications, identities, keys, kx, doors } = parts;
+  const { log, credentials, vault, applications, homes, identities, keys, kx, doors } = parts;
   checkSizes(before, next, vault);
   const material = credentials.read(next);
   const more = doors.prepare(next);
@@ -61,6 +63,7 @@ export async function prepareReload(
       if (next.node.logLevel !== before.node.logLevel) log.level = next.node.logLevel;
       identities.change(next);
       applications.configure(settings.settings.apps);
+      void homes.keep();
       keys.reconfigure(settings);
       modules.take();
       kx.change(next.peers);

@@ -101,10 +101,15 @@ test("an application that moves is served at its new home, and told of it at the
       expect(keysOf((await reload(km)).changed)).toEqual(["apps.app-a2.home changed"]);
     }
   };
+  const [early] = await network.app("app-b1").encKeys("app-a2");
   await move("km-b")();
   await expect(network.app("app-a2").encKeys("app-b1")).rejects.toThrow();
   const [key] = await network.app("app-b1").encKeys("app-a2");
   expect(key?.key).toHaveLength(32);
+  await a.kill("SIGTERM");
+  await a.start();
+  expect(await network.app("app-a2").decKeys("app-b1", [early?.id ?? ""])).toEqual([early]);
+  await network.stocked();
   await move("km-a")();
   expect(await network.app("app-a2").encKeys("app-b1")).toHaveLength(1);
 });

@@ -17,6 +17,8 @@ export const TABLE = {
   multicast: "multicast",
   directory: "directory",
   directoryHead: "directoryHead",
+  home: "home",
+  homeHead: "homeHead",
   border: "border",
 } as const;
 
@@ -177,6 +179,17 @@ export interface BorderRow extends Row {
 
 type FieldTypes = "string" | "number" | "boolean" | "bytes" | "number?" | "string?";
 
+const DIRECTORY_HEAD = {
+  revision: "number",
+  generation: "number",
+  chunks: "number",
+  base: "number",
+  apps: "number",
+  fingerprint: "string",
+  toldMs: "number",
+  controller: "string",
+} as const;
+
 const SHAPES = {
   block: { link: "string", run: "number", sequence: "number", own: "boolean" },
   link: { run: "number", highest: "number" },
@@ -223,16 +236,9 @@ const SHAPES = {
     taken: "bytes",
   },
   directory: { lines: "string" },
-  directoryHead: {
-    revision: "number",
-    generation: "number",
-    chunks: "number",
-    base: "number",
-    apps: "number",
-    fingerprint: "string",
-    toldMs: "number",
-    controller: "string",
-  },
+  directoryHead: DIRECTORY_HEAD,
+  home: { lines: "string" },
+  homeHead: DIRECTORY_HEAD,
   border: {
     border: "string",
     kind: "string",
@@ -261,6 +267,9 @@ interface RowOf {
   multicast: MulticastRow;
   directory: DirectoryRow;
   directoryHead: DirectoryHeadRow;
+  /** As rows of the directory, of what node.toml says. */
+  home: DirectoryRow;
+  homeHead: DirectoryHeadRow;
   border: BorderRow;
 }
 

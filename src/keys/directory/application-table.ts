@@ -78,6 +78,26 @@ export class ApplicationTable {
     this.changed();
   }
 
+  /** At a start, what the configuration said before: who has moved since keeps what it may still fetch. */
+  recall(before: Pick<DirectoryHomes, "homeOf" | "formerOf">): void {
+    const { clock, formerMs } = this.options;
+    const nowMs = clock.wallMs();
+    for (const { id, home } of this.#configured.values()) {
+      const from = before.homeOf(id);
+      if (from === undefined) continue;
+      const known = before.formerOf(id).filter(({ untilMs }) => untilMs > nowMs);
+      const move = { from, to: home, nowMs, untilMs: nowMs + formerMs };
+      const former = from === home ? known : formerAfterMove(known, move);
+      if (former.length > 0) this.#former.set(id, former);
+    }
+    this.changed();
+  }
+
+  /** What the configuration says of homes, with the former ones, as it is to be kept. */
+  *configuredHomes(): Iterable<{ readonly app: AppId; readonly home: KmId; readonly former: readonly FormerHome[] }> {
+    for (const { id, home } of this.#configured.values()) yield { app: id, home, former: this.#former.get(id) ?? [] };
+  }
+
   /** From now on the directory says this; tell `changed` when what it says has changed. */
   follow(directory: DirectoryHomes): void {
     this.#directory = directory;

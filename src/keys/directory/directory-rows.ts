@@ -34,30 +34,39 @@ interface RowsPorts {
   readonly pace: Pace;
 }
 
-/** Reads and writes the rows of the directory. */
+/** Tables of the store in which homes lie. */
+interface HomeTables {
+  readonly rows: "directory" | "home";
+  readonly head: "directoryHead" | "homeHead";
+}
+
+/** Reads and writes the rows of the directory, or of what node.toml says of homes. */
 export class DirectoryRows {
   readonly #ports: RowsPorts;
+  readonly #tables: HomeTables;
   #head: DirectoryHeadRow | undefined;
   /** Rows that do not belong to what the head names. */
   #left: readonly string[] = [];
 
-  constructor(ports: RowsPorts) {
+  constructor(ports: RowsPorts, tables: HomeTables = { rows: "directory", head: "directoryHead" }) {
     this.#ports = ports;
+    this.#tables = tables;
   }
 
   /** Undefined when there is none. @throws Error when what lies there is not what the head says */
   read(): { readonly head: DirectoryHeadRow; readonly edition: Edition } | undefined {
     const { vault } = this.#ports;
-    for (const [id, row] of vault.rows(TABLE.directoryHead)) {
-      if (id === HEAD) this.#head = readRow("directoryHead", id, row);
+    const { rows, head: headTable } = this.#tables;
+    for (const [id, row] of vault.rows(TABLE[headTable])) {
+      if (id === HEAD) this.#head = readRow(headTable, id, row);
     }
     const head = this.#head;
     const missing = new Set(head === undefined ? [] : namesOf(head));
     const left: string[] = [];
     const edition = new Edition(head?.fingerprint);
     // Row by row, in the order in which they count: nothing of them is held but what is entered.
-    for (const [id, row] of vault.rows(TABLE.directory)) {
-      if (missing.delete(id)) enter(edition, readRow("directory", id, row).lines);
+    for (const [id, row] of vault.rows(TABLE[rows])) {
+      if (missing.delete(id)) enter(edition, readRow(rows, id, row).lines);
       else left.push(id);
     }
     this.#left = left;
@@ -75,7 +84,7 @@ export class DirectoryRows {
     let chunks = 0;
     let change = vault.change();
     for (const lines of chunksOf(edition)) {
-      change.put(TABLE.directory, wholeName(generation, chunks), { lines });
+      change.put(TABLE[this.#tables.rows], wholeName(generation, chunks), { lines });
       if (++chunks % ROWS_AT_ONCE > 0) continue;
       await change.commit();
       await pace.take("housekeeping", BATCH_US);
@@ -84,7 +93,7 @@ export class DirectoryRows {
     const { size: apps, fingerprint } = edition;
     const head: DirectoryHeadRow = { ...told, generation, chunks, base: told.revision, apps, fingerprint };
     const old = this.#head === undefined ? [] : namesOf(this.#head);
-    await change.put(TABLE.directoryHead, HEAD, head).commit();
+    await change.put(TABLE[this.#tables.head], HEAD, head).commit();
     this.#head = head;
     await this.#remove([...old, ...this.#left]);
   }
@@ -94,7 +103,7 @@ export class DirectoryRows {
     this.#left = ids;
     const written = new Set(this.#head === undefined ? [] : namesOf(this.#head));
     const change = this.#ports.vault.change();
-    for (const id of ids) if (!written.has(id)) change.remove(TABLE.directory, id);
+    for (const id of ids) if (!written.has(id)) change.remove(TABLE[this.#tables.rows], id);
     await change.commit().then(
       () => {
         this.#left = [];
@@ -113,8 +122,10 @@ export class DirectoryRows {
     const { generation, chunks, base } = before;
     const head: DirectoryHeadRow = { ...told, generation, chunks, base, ...after };
     const lines = changes.map(lineOf).join("\n");
-    const change = this.#ports.vault.change().put(TABLE.directory, changeName(generation, told.revision), { lines });
-    await change.put(TABLE.directoryHead, HEAD, head).commit();
+    const change = this.#ports.vault
+      .change()
+      .put(TABLE[this.#tables.rows], changeName(generation, told.revision), { lines });
+    await change.put(TABLE[this.#tables.head], HEAD, head).commit();
     this.#head = head;
   }
 

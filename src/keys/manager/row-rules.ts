@@ -10,6 +10,15 @@ export const ROW_RULES = {
    * Each of these rows names one block, a route, or homes of applications: without its row a block is destroyed, and nobody can name it again. Where
    * a link, its pads, a peer's serials, whole keys or the clock are lost, what was used is not known any more.
    */
-  single: new Set<string>([TABLE.block, TABLE.source, TABLE.held, TABLE.route, TABLE.directory, TABLE.directoryHead]),
+  single: new Set<string>([
+    TABLE.block,
+    TABLE.source,
+    TABLE.held,
+    TABLE.route,
+    TABLE.directory,
+    TABLE.directoryHead,
+    TABLE.home,
+    TABLE.homeHead,
+  ]),
   isSound: isSoundRow,
 } as const;
