@@ -1,8 +1,9 @@
 // Key relay put together: the pads and turns of each link, the choice of routes, and what comes, passes and begins here.
 //
-// Room `relay`: key relay (Q.4163 8.1) in its three roles. Source: `next-relay` says what comes next, `relay-source` begins it, `source-relay` is one
-// relay. Transit: `transit` takes a key out of one hop's protection and puts it under the next one's. Destination:
-// `relay-arrivals` checks and routes an offer, `relay-destination` keeps it, `relay-parts` joins parts of several paths.
+// Room `relay`: key relay (Q.4163 8.1) in its three roles. Source: `next-relay` says what comes next, `relay-source` begins
+// it, `source-relay` is one relay. Transit: `transit` takes a key out of one hop's protection and puts it under the next
+// one's. Destination: `relay-arrivals` checks and routes an offer, `relay-destination` keeps it, `relay-parts` joins parts of
+// several paths.
 //
 //   source ──0x1101──> transit ──0x1101──> destination      link: the KMA-key is a link block of the first hop
 //          <──0x1102──         <──0x1102──                   otp: KMA-key XOR one-time pad of the hop
