@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import type { NodeConfig, TlsFiles } from "../config.ts";
 import type { Limit } from "../core/limits.ts";
-import type { KeyManagerSettings } from "../keys/manager/key-manager.ts";
 import { ROW_RULES } from "../keys/manager/row-rules.ts";
+import type { KeyManagerSettings } from "../keys/manager/settings.ts";
 import type { TlsMaterial } from "../net/tls/options.ts";
 import type { OpenVault, VaultOptions } from "../vault/open.ts";
 

@@ -1,7 +1,7 @@
 // What operators and controllers change in a running network: routes, and the configuration that the next start takes up.
 
 import type { KmId } from "../../src/core/ids.ts";
-import type { KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
+import type { KeyManagerSettings } from "../../src/keys/manager/settings.ts";
 import type { Dice } from "./dice.ts";
 import type { SimNode } from "./node.ts";
 

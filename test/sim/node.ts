@@ -3,7 +3,8 @@
 import { compareIds, type KmId } from "../../src/core/ids.ts";
 import { Pace } from "../../src/core/pace.ts";
 import type { Clock, Log, Meter } from "../../src/core/ports.ts";
-import { KeyManager, type KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
+import { KeyManager } from "../../src/keys/manager/key-manager.ts";
+import type { KeyManagerSettings } from "../../src/keys/manager/settings.ts";
 import { nameOfGeneration } from "../../src/kx/generation.ts";
 import { keepDialled } from "../../src/kx/redial.ts";
 import { dials, Roster } from "../../src/kx/roster.ts";

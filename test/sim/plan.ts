@@ -3,7 +3,8 @@
 import { type AppId, appId, type KmId, kmId, linkId } from "../../src/core/ids.ts";
 import { Topology as Graph } from "../../src/core/topology/topology.ts";
 import type { KeysPolicy } from "../../src/keys/common/context.ts";
-import type { AppEntry, KeyManagerSettings } from "../../src/keys/manager/key-manager.ts";
+import type { AppEntry } from "../../src/keys/directory/application-table.ts";
+import type { KeyManagerSettings } from "../../src/keys/manager/settings.ts";
 import { DEFAULT_SESSIONS } from "../keys/support/policy.ts";
 import { SHARES } from "./changes.ts";
 import type { Dice } from "./dice.ts";

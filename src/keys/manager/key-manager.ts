@@ -6,32 +6,28 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
-import { type Audit, NO_AUDIT } from "../../core/ports.ts";
+import { NO_AUDIT } from "../../core/ports.ts";
 import type { BorderHost, StoredBorderRow } from "../borders/border-host.ts";
 import type { Borders } from "../borders/borders.ts";
 import { AgeClock } from "../common/age-clock.ts";
 import { whyNotWorking } from "../common/availability.ts";
-import type { Context, KeysPolicy } from "../common/context.ts";
-import { parseKeyId } from "../common/key-id.ts";
+import type { Context } from "../common/context.ts";
 import { Admission } from "../common/queues/admission.ts";
 import { Quotas } from "../common/quota.ts";
 import { RelayLog } from "../common/relay-log.ts";
 import { readRow, TABLE } from "../common/rows.ts";
-import { checkSize, keySizes } from "../common/sizes.ts";
-import { type AppEntry, ApplicationTable } from "../directory/application-table.ts";
+import type { ApplicationTable } from "../directory/application-table.ts";
 import { KeyFetcher } from "../fetch/fetch.ts";
-import { type BlockFeed, Intake } from "../links/intake.ts";
+import type { BlockFeed } from "../links/intake.ts";
 import { setLinkState } from "../links/link-admin.ts";
-import { LinkInventory, type LinkSettings } from "../links/link-inventory.ts";
+import { LinkInventory } from "../links/link-inventory.ts";
 import { Multicast } from "../multicast/multicast.ts";
-import type { MulticastHost } from "../multicast/multicast-host.ts";
 import { LocalStock } from "../peers/local-stock.ts";
 import { Peer, type PeerHost } from "../peers/peer.ts";
 import { RelayNetwork } from "../relay/relay-network.ts";
 import type { KeysAdmin, KeysProgress, KeysReport, SessionView } from "../report.ts";
 import { RouteTable } from "../routes/route-table.ts";
-import { Routes, type TopologyLink, wholeTopology } from "../routes/routes.ts";
-import type { SessionHost } from "../sessions/session-host.ts";
+import { Routes, wholeTopology } from "../routes/routes.ts";
 import { Sessions } from "../sessions/sessions.ts";
 import type { ExchangeHost } from "../sources/block-exchange.ts";
 import type { StreamHost } from "../streams/stream-host.ts";
@@ -40,45 +36,25 @@ import { StrictPeers, type StrictSettings } from "../strict/strict.ts";
 import type { BundleInventory } from "../strict/strict-inventory.ts";
 import { type LinkExchange, PeerRequests } from "../sync/peer-requests.ts";
 import { acceptModule, forgetPeer } from "./anew.ts";
-import { AppRequests } from "./app-requests.ts";
+import type { AppRequests } from "./app-requests.ts";
 import { blocksOf, readBorderRows, settleBorderRows } from "./border-rows.ts";
+import { type Around, borderHost, connectionTo, multicastHost, sessionHost, streamHost } from "./hosts.ts";
 import { CLOCK_ROW, EPOCH_ROW, Housekeeping } from "./housekeeping.ts";
+import { Intakes } from "./intakes.ts";
 import { loadInventory } from "./load.ts";
 import { OverBorder } from "./over-border.ts";
 import { type PreparedSettings, Reconfiguration } from "./reconfiguration.ts";
 import { progressOf, reportOf } from "./report.ts";
+import {
+  type KeyManagerPorts,
+  type KeyManagerSettings,
+  largestBlock,
+  ownPolicy,
+  requestsOf,
+  type Told,
+  tableOf,
+} from "./settings.ts";
 import { SharedPeers } from "./shared-peers.ts";
-
-export type { AppEntry };
-
-/** What the configuration says to the key manager. */
-export interface KeyManagerSettings {
-  readonly policy: KeysPolicy;
-  readonly links: readonly LinkSettings[];
-  readonly peers: readonly KmId[];
-  readonly apps: readonly AppEntry[];
-  /** Links of the network; our own are always part of it. */
-  readonly topology?: readonly TopologyLink[];
-  /** Of a peer: routes that share no KM, over which each KMA-key travels in parts; 1 unless it is here. */
-  readonly paths?: ReadonlyMap<KmId, number>;
-  /** Peers of another make, which know the tables of the standard alone. */
-  readonly strict?: ReadonlyMap<KmId, StrictSettings>;
-}
-
-/** Without an audit log nothing is noted. */
-type Ports = Omit<Context, "boot" | "generation" | "ages" | "policy" | "relayLog" | "audit"> & {
-  readonly audit?: Audit;
-  /** Of a KM with several members. */
-  readonly generation?: number;
-  /** What the doors ask too; one of the settings' applications alone when absent. */
-  readonly applications?: ApplicationTable;
-  /** What the doors were given before the key manager was there; its own when absent. */
-  readonly requests?: AppRequests;
-  /** The rate that a link's module states, in bit/s. */
-  readonly statedRate?: (link: string) => number | undefined;
-};
-
-type Told = Required<Pick<Ports, "statedRate" | "applications" | "requests">>;
 
 const BOOT_BYTES = 8;
 /** By how much the clocks of two members may differ before what was saved counts as of the future. */
@@ -113,10 +89,11 @@ export class KeyManager implements KeysAdmin {
   readonly #admission: Admission;
   readonly #apps: ApplicationTable;
   readonly #statedRate: Told["statedRate"];
-  readonly #keyFetcher: KeyFetcher;
+  /** What the other rooms ask of this one. */
+  readonly #around: Around;
   readonly #housekeeping: Housekeeping;
   readonly #reconfiguration: Reconfiguration;
-  readonly #intakes = new Map<string, Intake>();
+  readonly #intakes: Intakes;
   /** Of links whose key comes from boxes. */
   readonly #exchanges = new Map<string, LinkExchange>();
   readonly #stopped = new AbortController();
@@ -154,9 +131,12 @@ export class KeyManager implements KeysAdmin {
     this.strict = new StrictPeers(context, strict, { admission, isServed: (id) => this.#apps.areServed(id) });
     const { local } = this;
     this.#sharedPeers = new SharedPeers({ self: context.self, local, peers: this.peers, strict: this.strict });
-    this.#keyFetcher = new KeyFetcher(context);
-    this.sessions = new Sessions(this.#sessionHost(quotas));
-    this.multicast = new Multicast(this.#multicastHost(quotas));
+    this.#around = {
+      ...{ context, quotas, apps: this.#apps, sharedPeers: this.#sharedPeers, peers, routes: this.routes },
+      ...{ keyFetcher: new KeyFetcher(context), requests: this.requests, checkWorking: () => this.#checkWorking() },
+    };
+    this.sessions = new Sessions(sessionHost(this.#around));
+    this.multicast = new Multicast(multicastHost(this.#around));
     const { relays, sessions, multicast } = this;
     const streams = (): Streams | undefined => this.#streams;
     this.peerEvents = new PeerRequests(context, {
@@ -169,6 +149,10 @@ export class KeyManager implements KeysAdmin {
       borders: () => this.#borders,
       exchange: (peer, link) => (this.#isShared(link, peer) ? this.#exchanges.get(link) : undefined),
       checkWorking: () => this.#checkWorking(),
+    });
+    this.#intakes = new Intakes(context, (link) => {
+      relays.dispense(link);
+      peers.get(link.settings.peer)?.announceSoon();
     });
     this.#housekeeping = new Housekeeping(context, this);
     this.#reconfiguration = new Reconfiguration({
@@ -194,7 +178,7 @@ export class KeyManager implements KeysAdmin {
   }
 
   /** Reads the books. `restored`: the store is an old copy, and nothing in it may be used. @throws Fault, Error */
-  static async open(ports: Ports, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
+  static async open(ports: KeyManagerPorts, settings: KeyManagerSettings, restored: boolean): Promise<KeyManager> {
     const meta = new Map([...ports.vault.rows(TABLE.meta)].map(([id, row]) => [id, readRow("meta", id, row)]));
     const ages = new AgeClock(ports.clock, meta.get(CLOCK_ROW), ports.generation === undefined ? 0 : MEMBERS_SKEW_MS);
     const relayLog = new RelayLog(() => ports.clock.wallMs());
@@ -242,12 +226,8 @@ export class KeyManager implements KeysAdmin {
   #openRequests(): void {
     const { context, strict, multicast, sessions } = this;
     const borders = (): Borders | undefined => this.#borders;
-    this.requests.open({
-      ...{ context, strict, multicast, sessions, borders },
-      overBorder: new OverBorder(context, { borders, peerOf: (km) => this.#connected(km)?.connection }),
-      ...{ apps: this.#apps, sharedPeers: this.#sharedPeers, keyFetcher: this.#keyFetcher },
-      checkWorking: () => this.#checkWorking(),
-    });
+    const overBorder = new OverBorder(context, { borders, peerOf: (km) => connectionTo(this.peers, km) });
+    this.requests.open({ ...this.#around, strict, multicast, sessions, borders, overBorder });
   }
 
   #peer(id: KmId, host: PeerHost): Peer {
@@ -276,59 +256,11 @@ export class KeyManager implements KeysAdmin {
     return peer;
   }
 
-  #sessionHost(quotas: Quotas): SessionHost {
-    return {
-      context: this.context,
-      quotas,
-      keyFetcher: this.#keyFetcher,
-      peers: () => this.peers.size,
-      checkWorking: () => this.#checkWorking(),
-      homeOf: (app) => this.#homeOf(app),
-      pairFor: (home) => this.#sharedPeers.for(home),
-      checkSize: (options, home) => checkSize(options, this.#sharedPeers.sizes(home)),
-      peerOf: (km) => this.#connected(km)?.connection,
-      isCurrent: (connection) => this.peers.get(connection.id)?.connection === connection,
-    };
-  }
-
   /** From now on there are key streams, which `make` makes; once. Their code is loaded by who has a door for them. */
   openStreams(make: (host: StreamHost) => Streams): Streams {
-    const made = make({
-      context: this.context,
-      checkWorking: () => this.#checkWorking(),
-      homeOf: (app) => this.#homeOf(app),
-      quotaBps: (app) => this.#apps.get(app).quota.bitsPerS,
-      sizes: (home) => this.#sharedPeers.sizes(home),
-      rateBps: (home) => rateOf(this.#sharedPeers.for(home)),
-      hops: (home) => this.routes.find(home, 1)[0]?.length ?? 0,
-      ageMs: (home, keyId) =>
-        this.context.ages.now() - (bornAt(this.#sharedPeers.of(home), keyId) ?? this.context.ages.now()),
-      peerOf: (km) => this.#connected(km)?.connection,
-      supply: (request, answer) => this.requests.supply(request, answer),
-      fetch: (request, answer) => this.requests.fetch(request, answer),
-    });
+    const made = make(streamHost(this.#around));
     this.#streams = made;
     return made;
-  }
-
-  #multicastHost(quotas: Quotas): MulticastHost {
-    return {
-      context: this.context,
-      quotas,
-      checkWorking: () => this.#checkWorking(),
-      homeOf: (app) => this.#homeOf(app),
-      sizes: (home) => this.#sharedPeers.sizes(home),
-      peerOf: (km) => this.#connected(km)?.connection,
-      supply: (request, answer) => this.requests.supply(request, answer),
-      fetch: (request, answer) => this.requests.fetch(request, answer),
-    };
-  }
-
-  /** Where an application of this network is. @throws Fault UNKNOWN_APPLICATION; NO_ROUTE for one of another network */
-  #homeOf(app: AppId): KmId {
-    const { home, border } = this.#apps.get(app);
-    if (border === undefined) return home;
-    throw new Fault("NO_ROUTE", { text: `${app} is of another network: only keys, one by one, cross the border` });
   }
 
   #isShared(link: unknown, peer: KmId): link is string {
@@ -338,7 +270,7 @@ export class KeyManager implements KeysAdmin {
   /** From now on a link's blocks are agreed on with the other KM by what `make` makes; its code is loaded by who has such a link. */
   openExchange<Exchange extends LinkExchange>(link: LinkInventory, make: (host: ExchangeHost) => Exchange): Exchange {
     const { id, peer } = link.settings;
-    const made = make({ context: this.context, link, connection: () => this.#connected(peer)?.connection });
+    const made = make({ context: this.context, link, connection: () => connectionTo(this.peers, peer) });
     this.#exchanges.set(id, made);
     return made;
   }
@@ -351,22 +283,7 @@ export class KeyManager implements KeysAdmin {
 
   /** From now on there are borders, which `make` makes; once. Their code is loaded by who has a door for them. */
   openBorders(make: (host: BorderHost) => Borders): void {
-    this.#borders = make({
-      context: this.context,
-      rows: this.#borderRows.splice(0),
-      checkWorking: () => this.#checkWorking(),
-      appOf: (id) => this.#apps.find(id),
-      fetch: (request, answer) => this.requests.fetchHere(request, answer),
-      peerOf: (km) => this.#connected(km)?.connection,
-      sizes: (km) => this.#sharedPeers.sizes(km),
-      supply: (km, request, answer) => this.#sharedPeers.for(km).desk.request(request, answer),
-      fetchFrom: (km, request, answer) => this.requests.fetchFrom(km, request, answer),
-    });
-  }
-
-  #connected(km: KmId): Peer | undefined {
-    const peer = this.peers.get(km);
-    return peer?.isSynchronised ? peer : undefined;
+    this.#borders = make(borderHost(this.#around, this.#borderRows.splice(0)));
   }
 
   /** What is shared with a peer, or with ourselves. */
@@ -425,18 +342,8 @@ export class KeyManager implements KeysAdmin {
   }
 
   /** Takes a link's blocks from a driver until the signal ends it, or `stop`. */
-  async attach(link: LinkInventory, feed: BlockFeed, signal: AbortSignal): Promise<void> {
-    const peer = this.peers.get(link.settings.peer);
-    const intake = new Intake(this.context, link, () => {
-      this.relays.dispense(link);
-      peer?.announceSoon();
-    });
-    this.#intakes.set(link.settings.id, intake);
-    try {
-      await intake.run(feed, AbortSignal.any([signal, this.#stopped.signal]));
-    } finally {
-      this.#intakes.delete(link.settings.id);
-    }
+  attach(link: LinkInventory, feed: BlockFeed, signal: AbortSignal): Promise<void> {
+    return this.#intakes.run(link, feed, AbortSignal.any([signal, this.#stopped.signal]));
   }
 
   /** Takes a link out of use, until it is put back or the KM starts again. False when it was so. @throws Fault MALFORMED_REQUEST */
@@ -464,13 +371,13 @@ export class KeyManager implements KeysAdmin {
     if (link === undefined) throw new Fault("MALFORMED_REQUEST", { text: `this KM has no link ${id}` });
     const peer = this.peers.get(link.settings.peer);
     if (peer !== undefined) this.peerEvents.drop(peer, `an operator accepted a new module pair of the link ${id}`);
-    await this.#intakes.get(id)?.idle();
+    await this.#intakes.idle(id);
     await acceptModule(this.context, link, this.#sharedPeers.all);
   }
 
   /** Blocks of a link taken in so far; undefined while none is at hand, or nothing can be done with it. */
   intakeProgress(link: string): number | undefined {
-    return this.#intakes.get(link)?.progress();
+    return this.#intakes.progress(link);
   }
 
   /** Whether anything may be done with keys now. */
@@ -527,47 +434,7 @@ export class KeyManager implements KeysAdmin {
     this.#stopped.abort();
     this.peerEvents.end();
     this.#borders?.stop();
-    await Promise.all([
-      this.relays.stop(),
-      this.strict.stop(),
-      this.local.stop(),
-      ...[...this.#intakes.values()].map((intake) => intake.idle()),
-    ]);
+    await Promise.all([this.relays.stop(), this.strict.stop(), this.local.stop(), this.#intakes.idle()]);
     await this.#housekeeping.stop();
   }
-}
-
-/** A copy that only a reconfiguration changes. */
-const ownPolicy = ({ policy }: KeyManagerSettings): KeysPolicy => ({ ...policy, sessions: { ...policy.sessions } });
-
-/** For a key manager that shares no table with doors, and follows no directory. */
-function tableOf({ self, clock }: Pick<Context, "self" | "clock">, { policy, apps }: KeyManagerSettings) {
-  const quota = { bitsPerS: 0, burstBits: 0 };
-  return new ApplicationTable({ self, clock, quota, formerMs: policy.maxAgeMs + policy.fetchWindowMs }, apps);
-}
-
-/** Where no doors were there before. */
-const requestsOf = ({ policy, links }: KeyManagerSettings): AppRequests =>
-  new AppRequests(keySizes(policy.defaultKeyBits, largestBlock(links)));
-
-/** Without any link, keys between two applications of this KM are carved from blocks of this size. */
-const DEFAULT_BLOCK = 4096;
-
-const largestBlock = (links: readonly LinkSettings[]): number =>
-  Math.max(DEFAULT_BLOCK, ...links.map((link) => link.blockBytes));
-
-/** Far more than is ever at hand, so that the difference of two expectations is what the links bring. */
-const MUCH_BYTES = 2 ** 40;
-
-/** Bits a second that come for a stock; undefined when no rate is known. */
-function rateOf(filling: Pick<Peer | LocalStock, "expectedMs">): number | undefined {
-  const [once, twice] = [filling.expectedMs(MUCH_BYTES), filling.expectedMs(2 * MUCH_BYTES)];
-  if (once === undefined || twice === undefined) return undefined;
-  return (8000 * MUCH_BYTES) / (twice - once);
-}
-
-/** When the relay of a key's KMA-key began, by the age clock; undefined when it is used up. */
-function bornAt(pair: Peer | LocalStock | undefined, keyId: string): number | undefined {
-  const serial = parseKeyId(keyId)?.serial;
-  return pair?.stock.keys().find((key) => key.serial === serial)?.bornAt;
 }

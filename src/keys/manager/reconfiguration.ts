@@ -13,8 +13,8 @@ import type { Peer } from "../peers/peer.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import type { RouteTable } from "../routes/route-table.ts";
 import { type Routes, wholeTopology } from "../routes/routes.ts";
-import type { KeyManagerSettings } from "./key-manager.ts";
 import { loadLink } from "./load.ts";
+import type { KeyManagerSettings } from "./settings.ts";
 
 /** The parts of the key manager that change with its configuration. */
 export interface ChangingParts {

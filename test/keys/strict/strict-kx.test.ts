@@ -2,7 +2,8 @@
 
 import { afterEach, expect, it } from "vitest";
 import { appId, kmId } from "../../../src/core/ids.ts";
-import { KeyManager, type KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
+import { KeyManager } from "../../../src/keys/manager/key-manager.ts";
+import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
 import { KxSession } from "../../../src/kx/session.ts";
 import { TestPorts } from "../../kx/fixture.ts";
 import { type HandFrame, HandPeer, handFrame } from "../../kx/hand-peer.ts";

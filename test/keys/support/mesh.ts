@@ -3,7 +3,7 @@
 import { appId, type KmId, kmId, type LinkId, linkId } from "../../../src/core/ids.ts";
 import type { KeysPolicy } from "../../../src/keys/common/context.ts";
 import type { LinkSettings } from "../../../src/keys/links/link-inventory.ts";
-import type { KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
+import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { Modules } from "./modules.ts";
 import { POLICY, QUOTA } from "./network.ts";

@@ -3,8 +3,8 @@
 import { appId, kmId, linkId } from "../../../src/core/ids.ts";
 import type { KeysPolicy } from "../../../src/keys/common/context.ts";
 import type { Quota } from "../../../src/keys/common/quota.ts";
+import type { AppEntry } from "../../../src/keys/directory/application-table.ts";
 import type { LinkSettings } from "../../../src/keys/links/link-inventory.ts";
-import type { AppEntry } from "../../../src/keys/manager/key-manager.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { Modules } from "./modules.ts";
 import { TestNode } from "./node.ts";

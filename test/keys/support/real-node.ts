@@ -1,8 +1,9 @@
 // A node on the real vault: a model token, a disk in memory that outlives a crash, and the key manager.
 
 import type { Clock } from "../../../src/core/ports.ts";
-import { KeyManager, type KeyManagerSettings } from "../../../src/keys/manager/key-manager.ts";
+import { KeyManager } from "../../../src/keys/manager/key-manager.ts";
 import { ROW_RULES } from "../../../src/keys/manager/row-rules.ts";
+import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import type { VaultOptions } from "../../../src/vault/open.ts";
 import type { ManualClock } from "../../support/manual-clock.ts";
