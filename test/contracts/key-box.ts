@@ -9,6 +9,7 @@ import type { KeyBox } from "../../src/device/key-box.ts";
 
 /** What goes wrong with both boxes from now on. */
 export interface RigFaults {
+  readonly slowMs?: number;
   readonly lateMs?: number;
   readonly oneEnd?: number;
   readonly wrong?: number;
@@ -28,6 +29,8 @@ export interface KeyBoxRig extends AsyncDisposable {
   plug(end: BoxEnd): Promise<void>;
   /** From now on the box shows a certificate that has expired; a good one again. */
   expire(end: BoxEnd, isExpired: boolean): Promise<void>;
+  /** The KM's own certificate at one end has expired, or is renewed: the files are read with the next connection. */
+  expireOwn(end: BoxEnd, isExpired: boolean): Promise<void>;
 }
 
 /** Long enough for any machine. */
@@ -103,6 +106,46 @@ export function exerciseKeyBox(name: string, build: () => Promise<KeyBoxRig>): v
 
     test("names that the other box hears late are asked for again in the time given", async () => {
       rig.faults({ lateMs: 400 });
+      const { own, copy } = await block("a", "b");
+      expect(copy).toBe(own);
+    });
+
+    test("a slow box is waited for", async () => {
+      rig.faults({ slowMs: 150 });
+      const { own, copy } = await block("a", "b");
+      expect(copy).toBe(own);
+    });
+
+    test("key that one end alone has makes no block and is no fault of the box; the next is made", async () => {
+      await block("a", "b");
+      rig.faults({ oneEnd: 1 });
+      const fault = await faultOf(block("a", "b", 0));
+      expect(["KEY_NOT_FOUND", "INSUFFICIENT_KEYS"]).toContain(fault);
+      expect(boxes.b.status()).toMatchObject({ line: "up", alarms: [] });
+      rig.faults({});
+      const { own, copy } = await block("a", "b");
+      expect(copy).toBe(own);
+    });
+
+    test("key that differs is given as it is: the tag of its first use finds out", async () => {
+      rig.faults({ wrong: 1 });
+      const { own, copy } = await block("a", "b");
+      expect(copy).not.toBe(own);
+      rig.faults({});
+      const next = await block("a", "b");
+      expect(next.copy).toBe(next.own);
+    });
+
+    test("the KM's own certificate that has expired is an alarm; a renewed one is taken without a restart", async () => {
+      await block("a", "b");
+      await rig.expireOwn("a", true);
+      await rig.unplug("a");
+      await rig.plug("a");
+      // The driver has seen the end of its connection, or finds it out with the first of these.
+      const faults = [await faultOf(block("a", "b")), await faultOf(block("a", "b"))];
+      expect(faults[1]).toBe("BOX_UNAVAILABLE");
+      expect(boxes.a.status()).toMatchObject({ line: "down", alarms: ["own-certificate"] });
+      await rig.expireOwn("a", false);
       const { own, copy } = await block("a", "b");
       expect(copy).toBe(own);
     });

@@ -26,6 +26,7 @@ import type { BlockFeed, FedBlock } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { ExtensionEntry, PeerConnection } from "../ports.ts";
 import { BlockQueue } from "./block-feed.ts";
+import { SeenNames } from "./seen-names.ts";
 import { entryOfBlock, type OfferedBlock, readOfferedBlock } from "./source-entries.ts";
 
 /** A vendor's box, as its driver gives it. Dispose ends what is asked of it. */
@@ -70,6 +71,8 @@ export class BlockExchange implements BlockFeed, AsyncDisposable {
   readonly #queue = new BlockQueue();
   /** What is told and what is heard of blocks: one at a time, so that blocks enter in order. */
   readonly #turns = new SerialQueue();
+  /** Of own blocks, and of the other KM's. */
+  readonly #seen = new SeenNames();
   readonly #sortsFirst: boolean;
   readonly #stop = new AbortController();
   readonly #stopped = Promise.withResolvers<never>();
@@ -117,6 +120,7 @@ export class BlockExchange implements BlockFeed, AsyncDisposable {
     const { clock, log, meter, link } = { ...this.#host.context, link: this.#host.link };
     try {
       const offer = await this.#box.offer(secret);
+      this.#checkNew(offer.names);
       await this.#agree(offer, secret);
       this.#pauseMs = 0;
     } catch (thrown) {
@@ -129,6 +133,19 @@ export class BlockExchange implements BlockFeed, AsyncDisposable {
       this.#pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, 2 * this.#pauseMs), LONGEST_PAUSE_MS);
       await pause(clock, Math.max(this.#pauseMs, fault.retryAfterMs ?? 0), signal);
     }
+  }
+
+  /** A key makes one block. @throws Fault KEY_ID_TAKEN, with an alarm */
+  #checkNew(names: readonly string[]): void {
+    if (this.#seen.note(names)) return;
+    const { log, meter } = this.#host.context;
+    const alarm = "box_key_repeated";
+    meter.add("alarms", { alarm });
+    log.error(
+      { alarm, link: this.#host.link.settings.id },
+      "a box gave a key that it gave before: no block is made of it",
+    );
+    throw new Fault("KEY_ID_TAKEN", { text: "a key of the box made a block before" });
   }
 
   /** Offers the key until the other KM has it, and takes it here. @throws Fault */
@@ -204,6 +221,7 @@ export class BlockExchange implements BlockFeed, AsyncDisposable {
     if (secret === undefined) throw new Fault("PEER_UNAVAILABLE", { text: "blocks before it are not stored yet" });
     try {
       await this.#box.fetch(names, secret, FETCH_WITHIN_MS);
+      this.#checkNew(names);
     } catch (thrown) {
       secret[Symbol.dispose]();
       throw thrown;

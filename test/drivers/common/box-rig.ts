@@ -45,6 +45,7 @@ export async function boxRig(kind: BoxKind, open: OpenBox, options: RigOptions =
     unplug: (end) => boxes.unplug(end),
     plug: (end) => boxes.plug(end),
     expire: (end, isExpired) => boxes.expire(end, isExpired),
+    expireOwn: (end, isExpired) => boxes.expireOwn(end, isExpired),
     [Symbol.asyncDispose]: () => boxes[Symbol.asyncDispose](),
   };
 }

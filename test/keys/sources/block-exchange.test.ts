@@ -70,6 +70,42 @@ test.each(["KEY_NOT_FOUND", "BOX_UNAVAILABLE"] as const)(
   },
 );
 
+test("a box that gives a key again makes no block of it, with an alarm; new keys make blocks again", async () => {
+  const scene = await Scene.up({ policy: { stockLow: 0, stockHigh: 0 } });
+  const { a, b } = scene.network;
+  scene.boxes.faults[0].repeats = true;
+  await scene.run(5000);
+  expect(sequences(scene, a, "own")).toHaveLength(1);
+  expect(sequences(scene, b, "own").length).toBeGreaterThan(4);
+  const repeated = a.recorder.count("source_blocks_failed", { fault: "KEY_ID_TAKEN" });
+  expect(repeated).toBeGreaterThan(1);
+  expect(a.recorder.count("alarms", { alarm: "box_key_repeated" })).toBe(repeated);
+  scene.boxes.faults[0].repeats = false;
+  await scene.run(60_000);
+  expect(sequences(scene, a, "own").length).toBeGreaterThan(4);
+  expect(sequences(scene, b, "copies").length).toBeGreaterThan(4);
+});
+
+test("a key that the other KM names again for a later block makes none here", async () => {
+  const scene = await Scene.up({ keepBlocks: 4, policy: { stockLow: 0, stockHigh: 0 } });
+  await scene.run(3000);
+  const { a, b, wire } = scene.network;
+  const offers = wire.log.flatMap((one) => (one.kind === "tell" && one.from === b.id ? one.entries : []));
+  const [first] = offers.filter(({ name }) => name === "qkm_source_block");
+  const stored = scene.link(a).stored;
+  const later = { ...first, name: "qkm_source_block", sequence: Number(first?.sequence) + 1000 };
+  const told = b.km.peers
+    .get(a.id)
+    ?.connection?.tell([later], 5000)
+    .then(
+      () => "success",
+      (thrown: unknown) => Reflect.get(Object(thrown), "code"),
+    );
+  await scene.run(1000);
+  expect(await told).toBe("KEY_ID_TAKEN");
+  expect([scene.link(a).stored, a.recorder.count("alarms", { alarm: "box_key_repeated" })]).toEqual([stored, 1]);
+});
+
 test("a box that has no key is asked less and less often", async () => {
   const scene = await Scene.up();
   for (const faults of scene.boxes.faults) faults.offer = "INSUFFICIENT_KEYS";

@@ -17,6 +17,8 @@ export interface EndFaults {
   fetch: FaultCode | undefined;
   /** What it fetches has another bit than what was offered. */
   wrong: boolean;
+  /** It offers the first key that it ever gave. */
+  repeats: boolean;
 }
 
 /** Two boxes with endless key. */
@@ -43,10 +45,11 @@ export class ModelBoxes {
     };
     return {
       offer: async (into) => {
-        const name = `key-${++this.count.offers}`;
+        const number = ++this.count.offers;
+        const name = `key-${faults.repeats ? 1 : number}`;
         await work(() => faults.offer);
-        const key = new Uint8Array(into.length);
-        this.#seeded.fill(key);
+        const key = this.#known.get(name) ?? new Uint8Array(into.length);
+        if (!this.#known.has(name)) this.#seeded.fill(key);
         into.lend((bytes) => bytes.set(key));
         this.#known.set(name, key);
         return { names: [name], complete: async () => {} };
@@ -79,7 +82,7 @@ export class ModelBoxes {
   }
 }
 
-const fine = (): EndFaults => ({ slowMs: 0, offer: undefined, fetch: undefined, wrong: false });
+const fine = (): EndFaults => ({ slowMs: 0, offer: undefined, fetch: undefined, wrong: false, repeats: false });
 
 export class Scene {
   readonly network: Network;
