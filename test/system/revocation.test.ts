@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { writeWhole } from "../../src/cli/appliance/files.ts";
 import { listFile, renewList, serialIn } from "../../src/cli/ca/lists.ts";
 import { subjectOf } from "../../src/cli/ca/subjects.ts";
-import { certify, openAuthority } from "../../src/cli/provision/certificates.ts";
+import { authority, certify, issue, openAuthority, type PemFiles } from "../../src/cli/provision/certificates.ts";
 import {
   type AuthorityName,
   authorityFiles,
@@ -22,8 +22,10 @@ import { appId } from "../../src/core/ids.ts";
 import { reload, rewrite } from "./support/config-file.ts";
 import { eventually } from "./support/eventually.ts";
 import { akSupply } from "./support/keys.ts";
+import type { Km } from "./support/km.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
+import { reservePorts } from "./support/ports.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -35,34 +37,80 @@ const DOORS = {
   etsi004: "apps",
   controller: "controllers",
   etsi015: "controllers",
+  etsi020: "kms",
+  monitoring: "monitors",
 } as const;
 type Door = keyof typeof DOORS;
 
 let network: Network;
 let ca: string;
 beforeAll(async () => {
-  network = await startNetwork({ ...PAIR, controller: true, doors: ["skip", "etsi004", "etsi015"] });
+  network = await startNetwork({ ...PAIR, controller: true, doors: ["skip", "etsi004", "etsi015", "etsi020"] });
   ca = networkPlaces(network.dir).authorities;
-  for (const name of ["apps", "kms", "controllers"] as const) await renewList(ca, name, { serials: [], days: 1 });
   const km = network.km("km-a");
+  await withMonitoring(km);
+  for (const name of ["apps", "kms", "controllers", "monitors"] as const) {
+    await renewList(ca, name, { serials: [], days: 1 });
+  }
   rewrite(km, (tables) => {
     const lists = Object.entries({ ...DOORS, kx: "kms" } as Record<string, AuthorityName>);
     for (const [door, name] of lists) tables[door] = { ...(tables[door] as object), crl: [listFile(ca, name)] };
   });
   const { changed, renewed } = await reload(km);
-  expect(changed).toHaveLength(7);
+  expect(changed).toHaveLength(9);
   expect(await km.control("certificates")).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ door: "skip", use: "own", name: "urn:qkm:km:km-a", subject: expect.any(String) }),
       expect.objectContaining({ door: "kx", use: "crl", until: expect.any(String) }),
     ]),
   );
-  expect(renewed).toHaveLength(7);
+  expect(renewed).toEqual(expect.arrayContaining([...Object.keys(DOORS), "kx"]));
   await network.stocked();
 });
 afterAll(async () => {
   await network?.[Symbol.asyncDispose]();
 });
+
+const MONITOR = (): PemFiles => ({ cert: join(network.dir, "monitor.pem"), key: join(network.dir, "monitor.key") });
+const FOREIGN = (): PemFiles => ({
+  cert: join(network.dir, "foreign.pem"),
+  key: join(network.dir, "foreign.key"),
+});
+
+/** Gives a KM the metrics over TLS, and the network a monitor and a key manager of another network. */
+async function withMonitoring(km: Km): Promise<void> {
+  const kms = await openAuthority(authorityFiles(ca, "kms"));
+  await issue(kms, FOREIGN(), { uri: "urn:qkm:km:foreign", usages: ["client"] });
+  const from = await authority(authorityFiles(ca, "monitors"), "monitors");
+  await issue(from, MONITOR(), { uri: "urn:qkm:monitor:prometheus-1", usages: ["client"] });
+  await using ports = await reservePorts(1);
+  const [port] = ports.ports.map(({ ak }) => ak);
+  rewrite(km, (tables) => {
+    const { certificate, key } = tables.etsi014 as Record<string, unknown>;
+    const trust = authorityFiles(ca, "monitors").cert;
+    tables.monitoring = { listen: `127.0.0.1:${port}`, certificate, key, trust };
+  });
+  await km.kill("SIGTERM");
+  await km.start();
+}
+
+/** How long after a reload was asked for the last of these connections was closed, by the KM's own clock. */
+async function closedWithinMs(km: Km, from: number, connections: number): Promise<number> {
+  const lines = () => km.logLines(from);
+  const isCut = (message: unknown): boolean => /^connection closed: .*revoked/.test(String(message));
+  const isTaken = (event: unknown): boolean => event === "reloaded" || event === "credentials_renewed";
+  await eventually(
+    "the log has what was closed, and the reload",
+    () =>
+      lines().filter(({ message }) => isCut(message)).length >= connections &&
+      lines().some(({ event }) => isTaken(event)),
+  );
+  const cut = lines().filter(({ message }) => isCut(message));
+  expect(cut).toHaveLength(connections);
+  const reloaded = lines().find(({ event }) => isTaken(event));
+  const times = cut.map(({ time }) => Date.parse(String(time)));
+  return Math.max(...times) - Date.parse(String(reloaded?.time));
+}
 
 const revoke = async (name: AuthorityName, path: string): Promise<void> => {
   await renewList(ca, name, { serials: [serialIn(readFileSync(path, "utf8"))], days: 1 });
@@ -109,12 +157,13 @@ describe("a certificate is revoked", () => {
     for (const door of doors) standing.push(await standAt(door, certificate, key));
     const closed = standing.map((socket) => new Promise((resolve) => socket.once("close", resolve)));
 
+    const from = km.logBytes;
     await revoke("apps", join(networkPlaces(network.dir).apps, "app-a1.pem"));
     // Unless the KM has looked at its files before.
     await reload(km);
-    const begun = performance.now();
     await Promise.all(closed);
-    console.log(`closed ${(performance.now() - begun).toFixed(0)} ms after the reload`);
+    // The client's own is the fifth.
+    expect(await closedWithinMs(km, from, doors.length + 1)).toBeLessThan(1000);
     expect((await km.status()).sessions).toEqual({ initiator: 0, destination: 0 });
     for (const door of doors) expect(await refusalAt(door, certificate, key)).toBe("revoked");
     expect(await akSupply(a2, "app-b1")).toHaveLength(1);
@@ -130,6 +179,24 @@ describe("a certificate is revoked", () => {
     await reload(network.km("km-a"));
     await Promise.all(closed);
     for (const door of ["controller", "etsi015"] as const) {
+      expect(await refusalAt(door, certificate, own)).toBe("revoked");
+    }
+  });
+
+  test("of another network's key manager, and of a monitor: out at once", async () => {
+    const km = network.km("km-a");
+    for (const [door, { cert, key }] of [
+      ["etsi020", FOREIGN()],
+      ["monitoring", MONITOR()],
+    ] as const) {
+      const [certificate, own] = [readFileSync(cert, "utf8"), readFileSync(key, "utf8")];
+      const standing = await standAt(door, certificate, own);
+      const closed = new Promise((resolve) => standing.once("close", resolve));
+      const from = km.logBytes;
+      await revoke(DOORS[door], cert);
+      await reload(km);
+      await closed;
+      expect(await closedWithinMs(km, from, 1)).toBeLessThan(1000);
       expect(await refusalAt(door, certificate, own)).toBe("revoked");
     }
   });
