@@ -321,6 +321,24 @@ test("a module whose credit is spent gets more as soon as there is room", async 
   expect(rig.allRight).toBe(true);
 });
 
+test("where blocks follow one another, credit does not wait for company", async () => {
+  const rig = rigOf();
+  rig.plug();
+  await rig.until(() => false, 1_000);
+  let pieces = 0;
+  rig.hurt = (bytes, towards) => {
+    if (towards === "module") pieces++;
+    return [bytes];
+  };
+  for (let sequence = 0; sequence < 20; sequence++) {
+    rig.make(1, sequence, 1);
+    await rig.until(() => false, 5);
+  }
+  expect(pieces).toBeGreaterThan((2 * 20 * 5) / LIMITS.restMs);
+  expect(await rig.until(() => rig.module.held.blocks === 0, 100)).toBe(true);
+  expect(rig.allRight).toBe(true);
+});
+
 test("acknowledgement, receipt and credit of a lonely block go out together", async () => {
   const rig = rigOf();
   rig.plug();

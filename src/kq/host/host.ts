@@ -78,6 +78,9 @@ export class Host {
   #status: Status | undefined;
   #refusal: Refusal | undefined;
   #announcedCredit = 0;
+  /** When the last block began, and how long after the one before. */
+  #begunAt = Number.NEGATIVE_INFINITY;
+  #gapMs = Number.POSITIVE_INFINITY;
   #helloAt = 0;
   #helloMs = 0;
   #cancelTick: (() => void) | undefined;
@@ -246,14 +249,23 @@ export class Host {
   }
 
   #accept(message: Incoming): void {
-    if (message.name === "fragment") this.#arrivals.fragment(message.values);
-    else if (message.name === "status") this.#status = message.values;
+    if (message.name === "fragment") {
+      if (message.values.offset === 0) this.#begun();
+      this.#arrivals.fragment(message.values);
+    } else if (message.name === "status") this.#status = message.values;
     else throw new Malformed(`a module does not send ${message.name}`);
   }
 
-  /** A module without credit waits for it. */
+  /** Credit is wanted soon where blocks follow one another, or the module has none left; a lonely block's waits for its receipt. */
   #changed(): void {
-    this.#connection?.gather(this.#arrivals.begun < this.#announcedCredit ? "rest" : undefined);
+    const isLonely = this.#gapMs >= this.#limits.restMs && this.#arrivals.begun < this.#announcedCredit;
+    this.#connection?.gather(isLonely ? "rest" : undefined);
+  }
+
+  #begun(): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#gapMs = nowMs - this.#begunAt;
+    this.#begunAt = nowMs;
   }
 
   #fill(connection: Connection): void {
