@@ -4,6 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import { Fault } from "../../src/core/fault.ts";
+import { CLEANSE_PLAINTEXT } from "../../src/core/tls-choices.ts";
 import type { BoxOptions } from "../../src/device/key-box.ts";
 
 /** What is wrong with a box, as `qkm status` shows it. */
@@ -18,9 +19,6 @@ export class BoxFault extends Fault {
     this.alarm = alarm;
   }
 }
-
-/** SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3: what was decrypted is zeroed when it was read. Node has no name for it. */
-const CLEANSE_PLAINTEXT = 2;
 
 /** Reads the files, so that a renewed certificate counts from the next connection on. @throws BoxFault */
 export function boxTls({ tls, minTls, serverName }: BoxOptions): ConnectionOptions {

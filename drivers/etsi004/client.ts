@@ -1,11 +1,10 @@
 // TLS to a vendor's box that speaks ETSI GS QKD 004: one call at a time, whose answer lies in locked memory while it is read.
 
 import { connect, type TLSSocket } from "node:tls";
-
+import { forgetReadSoon } from "../../src/core/memory/forget.ts";
 import type { BoxOptions, BoxPorts } from "../../src/device/key-box.ts";
 import { answerBytes, FrameError, HEADER_BYTES, type Service } from "../../src/etsi004/frames.ts";
 import { BoxFault, boxFault, boxTls } from "../common/box-tls.ts";
-import { forgetReadSoon } from "../common/forget.ts";
 
 /** The longest answer: a block, and the fields around it. */
 const ANSWER_BYTES = 36_864;

@@ -1,10 +1,9 @@
 // HTTPS to a vendor's box: one call at a time, whose answer lies in locked memory while it is read and nowhere else.
 
 import { Agent, request } from "node:https";
-
+import { forgetReadSoon } from "../../src/core/memory/forget.ts";
 import type { BoxOptions, BoxPorts } from "../../src/device/key-box.ts";
 import { BoxFault, boxFault, boxTls } from "../common/box-tls.ts";
-import { forgetReadSoon } from "../common/forget.ts";
 
 /** The longest answer: the base64 of a block, and what stands around up to `MOST_KEYS` keys. */
 export const ANSWER_BYTES = 65_536;

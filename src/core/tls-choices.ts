@@ -17,6 +17,9 @@ export const SUITES_1_2 = [
 /** A cipher suite that a door may be told to accept. */
 export type Suite = (typeof SUITES_1_3)[number] | (typeof SUITES_1_2)[number];
 
+/** SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3: what was decrypted is zeroed when it was read. Node has no name for it. */
+export const CLEANSE_PLAINTEXT = 2;
+
 /** The least version of TLS that a door accepts. */
 export type MinTls = "1.3" | "1.2";
 

@@ -65,11 +65,15 @@ export async function startEtsi020(options: Etsi020Options, ports: Etsi020Ports)
   const { listen, tls, maxConnections, memory } = options;
   const clients = new Map<KmId, Reached>();
   const half = memory.length / 2;
-  const service = new Service({ door: "etsi020", memory: memory.subarray(0, half) }, ports, makeHandler(ports));
+  const service = new Service(
+    { door: "etsi020", memory: memory.subarray(0, half), bringsKeys: true },
+    ports,
+    makeHandler(ports),
+  );
   const admit = (id: string): Fault | undefined =>
     clients.has(id as KmId) ? undefined : new Fault("NOT_AUTHORIZED", { text: `${id} is none of [[etsi020.borders]]` });
   const listener = await listenTls(
-    { ...listen, door: "etsi020", tls, kind: "km", ...tlsOf(options), maxConnections },
+    { ...listen, door: "etsi020", tls, kind: "km", ...tlsOf(options), maxConnections, bringsKeys: true },
     // Those of applications are not meant.
     { ...ports, admit, mayStay: admit, disowned: () => {} },
     (socket, peer) => service.connected(socket, appId(peer.id)),

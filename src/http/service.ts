@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { FAULTS, type Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
+import { forgetReadSoon } from "../core/memory/forget.ts";
 import type { Clock, Meter } from "../core/ports.ts";
 import { Head } from "./head.ts";
 import { Parts } from "./parts.ts";
@@ -55,6 +56,8 @@ export interface ServiceOptions {
   /** Where answers with keys are written. */
   readonly memory: Uint8Array;
   readonly limits?: Partial<typeof HTTP_LIMITS>;
+  /** Keys come in bodies: what the connection brings is zeroed once node:http has read it. */
+  readonly bringsKeys?: boolean;
 }
 
 interface Connection {
@@ -64,6 +67,11 @@ interface Connection {
   last: ServerResponse | undefined;
 }
 
+function wipe(chunk: Uint8Array): void {
+  chunk.fill(0);
+  forgetReadSoon();
+}
+
 /** Serves connections whose certificate was examined. */
 export class Service {
   readonly #http: Server;
@@ -71,18 +79,20 @@ export class Service {
   readonly #outlet: Outlet;
   readonly #handle: Handler;
   readonly #ports: ServicePorts;
+  readonly #bringsKeys: boolean;
   readonly #connections = new Map<Socket, Connection>();
   readonly #waiting = new WeakMap<Socket, number>();
   readonly #gone = Promise.withResolvers<void>();
   #stopping = false;
 
   /** @throws RangeError when the memory is too small */
-  constructor({ door, memory, limits }: ServiceOptions, ports: ServicePorts, handle: Handler) {
+  constructor({ door, memory, limits, bringsKeys = false }: ServiceOptions, ports: ServicePorts, handle: Handler) {
     const { clock } = ports;
     const parts = new Parts(memory);
     const head = new Head(clock, HTTP_LIMITS.keepAliveTimeout);
     this.#door = door;
     this.#ports = ports;
+    this.#bringsKeys = bringsKeys;
     this.#outlet = { parts, head, clock, closing: () => this.#stopping };
     this.#handle = handle;
     this.#http = createServer({ ...HTTP_LIMITS, ...limits }, (request, response) => this.#request(request, response));
@@ -104,6 +114,9 @@ export class Service {
       this.#checkGone();
     });
     this.#http.emit("connection", socket);
+    // Whoever listens too has node:http parse these chunks, and not read past them into a buffer of its own that it never
+    // clears. It has copied what it passes on when it returns; this listener comes after its own.
+    if (this.#bringsKeys) socket.on("data", wipe);
   }
 
   /** Ends idle connections, lets requests under way end, and cuts off what is left after `DRAIN_MS`. */

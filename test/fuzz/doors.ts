@@ -176,7 +176,8 @@ const http = (line: string, body?: string): Buffer => {
 };
 
 function httpRange(around: Around, name: string, handler: Handler, corpus: readonly Buffer[]): Range {
-  const service = new Service({ door: name, memory: around.memory }, around, handler);
+  const bringsKeys = name === "etsi020";
+  const service = new Service({ door: name, memory: around.memory, bringsKeys }, around, handler);
   return { corpus, mend: mendHttp, fire: onHttp(service) };
 }
 

@@ -5,7 +5,15 @@ import type { SecureContextOptions, TLSSocket } from "node:tls";
 import type { Fault } from "../../core/fault.ts";
 import type { Limit } from "../../core/limits.ts";
 import type { Audit, Log, Meter } from "../../core/ports.ts";
-import { type DoorTls, type Group, type MinTls, SUITES_1_2, SUITES_1_3, type Suite } from "../../core/tls-choices.ts";
+import {
+  CLEANSE_PLAINTEXT,
+  type DoorTls,
+  type Group,
+  type MinTls,
+  SUITES_1_2,
+  SUITES_1_3,
+  type Suite,
+} from "../../core/tls-choices.ts";
 import type { ArrivalLimits } from "../arrivals.ts";
 import type { Identify } from "./certificate-names.ts";
 import type { Admit, PeerKind } from "./identity.ts";
@@ -58,6 +66,8 @@ export interface SecureOptions {
   readonly minTls?: MinTls;
   /** AES-256-GCM unless said otherwise. */
   readonly ciphers?: readonly Suite[];
+  /** Keys come in here: OpenSSL zeroes what it has decrypted when that was read. */
+  readonly bringsKeys?: boolean;
   readonly timing?: Partial<Timing>;
 }
 
@@ -93,8 +103,9 @@ export interface NetPorts {
   /** Knows applications by certificates of other makes. */
   readonly identify?: Identify | undefined;
   /**
-   * Takes an application that is at the wrong key manager (`admit` says NOT_AT_HOME), to tell it so in the door's own words. It has a
-   * few seconds. Without this it is refused with an alert.
+   * Takes who is refused, to tell it so in the door's own words: an application that is at the wrong key manager (`admit` says
+   * NOT_AT_HOME), and anybody who came over TLS 1.2, where OpenSSL has no alert left. It has a few seconds, and nothing that it asks
+   * may be done. Without this it is refused with an alert, if there is one.
    */
   readonly turnAway?: (socket: TLSSocket, id: string, fault: Fault) => void;
   /** Whoever it was is one no more: the certificate with which it came is revoked, or its authority trusted no more. */
@@ -103,7 +114,12 @@ export interface NetPorts {
 
 /** TLS 1.3 with AES-256-GCM and those groups, nothing else unless the door was told so. */
 export function contextOptions(
-  { tls, minTls = "1.3", ciphers = [] }: Pick<SecureOptions, "tls" | "minTls" | "ciphers">,
+  {
+    tls,
+    minTls = "1.3",
+    ciphers = [],
+    bringsKeys = false,
+  }: Pick<SecureOptions, "tls" | "minTls" | "ciphers" | "bringsKeys">,
   groups: readonly Group[],
 ): SecureContextOptions {
   const usual = minTls === "1.3" ? STRONG_1_3 : [...STRONG_1_3, ...STRONG_1_2];
@@ -115,10 +131,11 @@ export function contextOptions(
     maxVersion: "TLSv1.3",
     ciphers: (ciphers.length === 0 ? usual : ciphers).join(":"),
     ecdhCurve: groups.join(":"),
-    // TLS 1.2 alone: nothing is resumed or renegotiated there, as nothing is in TLS 1.3.
-    ...(minTls === "1.2" && { secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION }),
+    // TLS 1.2: nothing is resumed or renegotiated there, as nothing is in TLS 1.3.
+    secureOptions: (minTls === "1.2" ? NOTHING_AGAIN : 0) | (bringsKeys ? CLEANSE_PLAINTEXT : 0),
   };
 }
 
+const NOTHING_AGAIN = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION;
 const STRONG_1_3 = SUITES_1_3.filter((suite) => suite.includes("AES_256"));
 const STRONG_1_2 = SUITES_1_2.filter((suite) => suite.includes("AES256"));

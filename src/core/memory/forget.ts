@@ -1,6 +1,6 @@
 // What a TLS library leaves behind of key that it has just handed over: in registers, and on the stack below us.
 
-import { forgetRegisters } from "../../src/core/memory/registers.ts";
+import { forgetRegisters } from "./registers.ts";
 
 /** Node reads plaintext into 16 KiB on the stack: so many calls, one in the other, lie over them. */
 const DEPTH = 600;
