@@ -56,8 +56,7 @@ const NOTES: Readonly<Record<string, string>> = {
   "skip.psk": "Encryptors that have a pre-shared key in place of a certificate.",
   topology:
     "One per link of the network that is not this node's own, so that keys find their way over other KMs. Every KM is told the same links, or those of its part of the network.",
-  peers:
-    "One per other KM that has a link with this one or serves applications that ours talk to. Strict peers come and go with a restart alone.",
+  peers: "One per other KM that has a link with this one or serves applications that ours talk to.",
   "apps.certificates":
     "The application's certificates where they are of another make, each by `uri`, `dns`, `sha256`, or `cn` with `issuer`; any of them will do. Without this table it is known by the one URI `urn:qkm:app:<id>`. No certificate may fit two applications. `[ak] trust` and that of each other door must have signed them.",
   apps: "One per application of the network, here and elsewhere, at every KM.",

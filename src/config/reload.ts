@@ -70,6 +70,7 @@ export const RELOADED: ReadonlySet<string> = new Set([
   "peers[].address",
   "peers[].further_addresses",
   "peers[].paths",
+  "peers[].fetch_apps",
   "apps[]",
   "apps[].home",
   "apps[].border",
@@ -80,9 +81,6 @@ export const RELOADED: ReadonlySet<string> = new Set([
 
 /** Lists of tables, and the key by which an entry is the same one in two configurations. */
 const LISTS: Readonly<Record<string, string>> = { links: "id", topology: "link", peers: "id", apps: "id" };
-
-/** Peers of another make share whole keys, which are read at a start only. */
-const mayNotComeOrGo = ({ dialect }: Table): boolean => dialect === "strict";
 
 /** One difference between two configurations. */
 export interface ConfigChange {
@@ -170,12 +168,11 @@ function mergeList(
   after: readonly Table[],
   changes: ConfigChange[],
 ): readonly Table[] {
-  const mayComeOrGo = (entry: Table): boolean => RELOADED.has(`${name}[]`) && !mayNotComeOrGo(entry);
+  const mayComeOrGo = RELOADED.has(`${name}[]`);
   const known = new Map(before.map((entry) => [entry[idKey], entry]));
   const merged: Table[] = [];
   const note = (entry: Table, what: "added" | "removed", path: Path): void => {
-    const isTaken = mayComeOrGo(entry);
-    changes.push({ key: `${name}.${entry[idKey]}`, what, from: undefined, to: undefined, isTaken, path });
+    changes.push({ key: `${name}.${entry[idKey]}`, what, from: undefined, to: undefined, isTaken: mayComeOrGo, path });
   };
   for (const [at, entry] of after.entries()) {
     const old = known.get(entry[idKey]);
@@ -184,12 +181,12 @@ function mergeList(
     if (old !== undefined) merged.push(mergeTable(place, old, entry, changes));
     else {
       note(entry, "added", [name, at]);
-      if (mayComeOrGo(entry)) merged.push(entry);
+      if (mayComeOrGo) merged.push(entry);
     }
   }
   for (const entry of known.values()) {
     note(entry, "removed", [name]);
-    if (!mayComeOrGo(entry)) merged.push(entry);
+    if (!mayComeOrGo) merged.push(entry);
   }
   return merged;
 }

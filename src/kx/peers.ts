@@ -128,8 +128,9 @@ function startListener(
   roster: Roster,
 ) {
   const { tls, peers } = options;
-  const strict = peers().some(({ dialect }) => dialect === "strict");
-  const groups = groupsFor(strict ? "strict" : "extended");
+  // Strict peers come and go with the configuration.
+  const groups = groupsFor("strict");
+  const allowed = () => groupsFor(peers().some(({ dialect }) => dialect === "strict") ? "strict" : "extended");
   const maxConnections = () => 2 * peers().length + SPARE_CONNECTIONS;
   const admit = (id: string, serverName: string): Fault | undefined =>
     roster.welcome(id, serverName) === undefined
@@ -145,7 +146,7 @@ function startListener(
     } else if (peer !== undefined) roster.attach(peer.id, channel);
   };
   return listen(
-    { ...options.listen, door: "kx", tls, kind: "km", groups, maxConnections },
+    { ...options.listen, door: "kx", tls, kind: "km", groups, allowed, maxConnections },
     { log, meter, audit, admit, opened },
   );
 }

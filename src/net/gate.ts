@@ -104,7 +104,8 @@ export class Gate {
   }
 
   #exchangeFor({ suites, groups: offered }: ClientHello): KeyExchange | undefined {
-    const { groups, minTls, preShared } = this.#options;
+    const { minTls, preShared, allowed } = this.#options;
+    const groups = allowed?.() ?? this.#options.groups;
     if (preShared !== undefined && preShared.size > 0 && offersPsk(suites)) return DHE_PSK;
     const common = groups.find((group) => offered.includes(GROUPS[group]));
     // OpenSSL refuses, and says so in an alert.

@@ -67,10 +67,18 @@ test("what takes a restart stays as it was, beside what is taken", () => {
   expect([ak.trust, ak.max_connections, token.label, token.epoch_s]).toEqual(["u", 9, "l", 60]);
 });
 
-test("a table that comes takes a restart, and so does a strict peer", () => {
+test("a table that comes takes a restart, and so does another dialect of a peer; a strict peer comes at once", () => {
   const next = `${BASE}[[peers]]\nid = "km-c"\naddress = "127.0.0.1:6"\ndialect = "strict"\n[monitoring]\nlisten = "127.0.0.1:7"\n${TLS}\n`;
-  expect(told(next)).toEqual(["peers.km-c added, at a restart", "monitoring added, at a restart"]);
-  expect(merge(next).written).toEqual(written(BASE));
+  const other = next.replace('id = "km-b"\n', 'id = "km-b"\ndialect = "strict"\n');
+  expect(told(other)).toEqual([
+    "peers.km-b.dialect changed, at a restart",
+    "peers.km-c added",
+    "monitoring added, at a restart",
+  ]);
+  expect(merge(other).written.peers.map(({ id, dialect }) => [id, dialect])).toEqual([
+    ["km-b", "extended"],
+    ["km-c", "strict"],
+  ]);
 });
 
 test("every key that a reload takes is one of the schema", () => {

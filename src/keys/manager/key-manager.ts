@@ -156,7 +156,7 @@ export class KeyManager implements KeysAdmin {
     });
     this.#housekeeping = new Housekeeping(context, this);
     this.#reconfiguration = new Reconfiguration({
-      ...{ context, policy: context.policy, quotas, peers, links: inventories, paths: ways },
+      ...{ context, policy: context.policy, quotas, peers, links: inventories, paths: ways, strict: this.strict },
       ...{ routes: this.routes, routeAdmin: this.routeAdmin, relays: () => this.relays },
       newPeer: (id) => this.#peer(id, peerHost),
       drop: (peer, why) => this.peerEvents.drop(peer, why),

@@ -13,6 +13,7 @@ import type { Peer } from "../peers/peer.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import type { RouteTable } from "../routes/route-table.ts";
 import { type Routes, wholeTopology } from "../routes/routes.ts";
+import type { StrictPeers } from "../strict/strict.ts";
 import { loadLink } from "./load.ts";
 import type { KeyManagerSettings } from "./settings.ts";
 
@@ -23,6 +24,7 @@ export interface ChangingParts {
   readonly policy: KeysPolicy;
   readonly quotas: Quotas;
   readonly peers: Map<KmId, Peer>;
+  readonly strict: StrictPeers;
   readonly links: Map<string, LinkInventory>;
   /** Of each peer that proves keys: routes over which each KMA-key travels in parts. */
   readonly paths: Map<KmId, number>;
@@ -85,6 +87,7 @@ export class Reconfiguration {
   #takePeers({ peers, paths, strict }: KeyManagerSettings): readonly Peer[] {
     const { peers: known, paths: own } = this.#parts;
     const extended = peers.filter((id) => strict?.has(id) !== true);
+    this.#parts.strict.configure(strict ?? new Map());
     own.clear();
     for (const id of extended) {
       own.set(id, paths?.get(id) ?? 1);

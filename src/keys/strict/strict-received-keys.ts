@@ -28,7 +28,7 @@ export class StrictReceivedKeys {
   readonly book: BundleInventory;
   readonly #context: Context;
   readonly #peer: KmId;
-  readonly #fetchApps: ReadonlySet<AppId>;
+  #fetchApps: ReadonlySet<AppId>;
   /** IDs that were accepted: of keys here, of those fetched since, of those being stored. */
   readonly #names = new Map<string, Claim | "gone" | "arriving">();
   /** Fetched whole: their IDs are not accepted again. The oldest first. */
@@ -45,6 +45,11 @@ export class StrictReceivedKeys {
       write: (bundle, change) => void change.put(TABLE.whole, bundle.id, rowOf(bundle, peer, "held")),
       forget: (...over) => this.#forget(...over),
     });
+  }
+
+  /** These applications may fetch from now on. */
+  allow(fetchApps: readonly AppId[]): void {
+    this.#fetchApps = new Set(fetchApps);
   }
 
   restore(id: string, row: UnprotectedRow): void {

@@ -39,6 +39,8 @@ export class StrictPeer {
   readonly held: StrictReceivedKeys;
   readonly desk: StrictSupply;
   readonly relays: StrictRelays;
+  /** Whether the configuration still has it. Of one that it has no more nothing is asked, and its keys only age. */
+  isConfigured = true;
   readonly #context: Context;
   readonly #host: StrictHost;
   #sizes: KeySizes | undefined;
@@ -138,21 +140,48 @@ interface StrictHost {
 /** All strict peers of this KM. */
 export class StrictPeers {
   readonly #context: Context;
-  readonly #peers: ReadonlyMap<KmId, StrictPeer>;
+  readonly #host: StrictHost;
+  readonly #peers: Map<KmId, StrictPeer>;
   /** Rows of relays that were under way when the process ended. */
   readonly #lost: [id: string, row: UnprotectedRow][] = [];
 
   constructor(context: Context, settings: ReadonlyMap<KmId, StrictSettings>, host: StrictHost) {
     this.#context = context;
+    this.#host = host;
     this.#peers = new Map([...settings].map(([id, of]) => [id, new StrictPeer(context, { ...of, id }, host)]));
   }
 
+  /** Those that the configuration has. */
   [Symbol.iterator](): Iterator<StrictPeer> {
-    return this.#peers.values();
+    return this.#peers.values().filter(({ isConfigured }) => isConfigured);
   }
 
+  /** Undefined for one that the configuration does not have. */
   get(km: KmId): StrictPeer | undefined {
-    return this.#peers.get(km);
+    const peer = this.#peers.get(km);
+    return peer?.isConfigured === true ? peer : undefined;
+  }
+
+  /** The configuration has these from now on. What lies here of others ages, and serves again when they come back. */
+  configure(settings: ReadonlyMap<KmId, StrictSettings>): void {
+    for (const [id, { fetchApps }] of settings) {
+      const peer = this.#known(id);
+      peer.isConfigured = true;
+      peer.held.allow(fetchApps);
+    }
+    for (const peer of this) if (!settings.has(peer.id)) this.#leave(peer);
+  }
+
+  #known(id: KmId): StrictPeer {
+    const peer = this.#peers.get(id) ?? new StrictPeer(this.#context, { id, fetchApps: [] }, this.#host);
+    this.#peers.set(id, peer);
+    return peer;
+  }
+
+  #leave(peer: StrictPeer): void {
+    peer.isConfigured = false;
+    peer.desk.refuseAll(new Fault("NO_ROUTE", { text: `${peer.id} is no peer of this KM any more` }));
+    if (peer.peer !== undefined) peer.disconnected(peer.peer);
   }
 
   /** Reads the books; gives the names of all blocks that belong to them. */
@@ -162,7 +191,12 @@ export class StrictPeers {
     );
     for (const [id, row] of rows.toSorted(([, a], [, b]) => a.bornAt - b.bornAt)) {
       if (row.state === "reserved") this.#lost.push([id, row]);
-      else this.#peers.get(row.peer)?.restore(id, row);
+      else {
+        const isKnown = this.#peers.has(row.peer);
+        const peer = this.#known(row.peer);
+        if (!isKnown) peer.isConfigured = false;
+        peer.restore(id, row);
+      }
     }
     return rows.flatMap(([id, { block }]) => [block, unprotectedBlock("relayed", id)]);
   }
@@ -192,7 +226,7 @@ export class StrictPeers {
   }
 
   kick(): void {
-    for (const { relays } of this.#peers.values()) relays.kick();
+    for (const { relays } of this) relays.kick();
   }
 
   /** Token or store are back. */
@@ -223,7 +257,7 @@ export class StrictPeers {
 
   /** False when it is no strict peer's. */
   connected(peer: PeerConnection): boolean {
-    const strict = this.#peers.get(peer.id);
+    const strict = this.get(peer.id);
     strict?.connected(peer);
     return strict !== undefined;
   }
@@ -234,7 +268,7 @@ export class StrictPeers {
 
   /** @throws Fault */
   async relayedUnprotected(peer: PeerConnection, arrival: UnprotectedArrival): Promise<void> {
-    const strict = this.#peers.get(peer.id);
+    const strict = this.get(peer.id);
     if (strict === undefined) throw new Fault("PROTECTION_REFUSED", { text: "keys without protection are not taken" });
     if (strict.peer !== peer) throw new Fault("PEER_UNAVAILABLE", { text: "the connection was replaced" });
     try {

@@ -86,6 +86,8 @@ export interface ListenOptions extends SecureOptions {
   readonly port: number;
   /** Let in, together. Where it falls, nobody is cut off: newcomers make room, or are refused. */
   readonly maxConnections: Limit;
+  /** Those of `groups` that are allowed now, the preferred one first; all of them when absent. */
+  readonly allowed?: () => readonly [Group, ...Group[]];
   /** Of those that are not yet let in. */
   readonly arrivals?: Partial<ArrivalLimits>;
   /** Who may come without a certificate, over TLS 1.2; asked each time. Without any, nobody. */

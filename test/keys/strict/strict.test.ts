@@ -670,3 +670,34 @@ describe("a strict peer's key that was fetched while the store refused to forget
     expect(await codeOf(pair.relay([K1]))).toBe("SERIAL_SEEN");
   });
 });
+
+describe("a strict peer that leaves the configuration and comes back while the KM runs", () => {
+  it("is no peer meanwhile, over a restart too; what it relayed and what was relayed to it serves again", async () => {
+    const pair = await StrictPair.up();
+    await pair.relay([K1, K2]);
+    const { settings } = pair.a;
+    const without = { ...settings, peers: [], strict: new Map() };
+    const take = async (next: typeof settings) => pair.a.km.reconfigure(await pair.a.km.prepareReconfigure(next));
+    await take(without);
+    const refused = ask(pair.a.km, { app: "app-a1", to: "app-s1" });
+    await pair.run(100);
+    expect(refused.fault?.code).toBe("NO_ROUTE");
+    pair.a.settings = without;
+    await pair.reboot();
+    expect([...pair.a.km.strict]).toEqual([]);
+    await take({
+      ...settings,
+      strict: new Map([...settings.peers.map((id) => [id, { fetchApps: [appId("app-a2")] }] as const)]),
+    });
+    pair.wire.cut();
+    pair.wire.connect();
+    await pair.run(200);
+    expect(fetchKeys(pair.a.km, "app-a1", "app-s1", [K1[0]]).fault?.code).toBe("NOT_AUTHORIZED");
+    const fetched = fetchKeys(pair.a.km, "app-a2", "app-s1", [K1[0], K2[0]]);
+    const asked = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 2 });
+    await pair.run(100);
+    expect(fetched.keys.map(({ key }) => key)).toEqual([K1[1], K2[1]]);
+    expect([asked.outcome, pair.has(asked.keys)]).toEqual(["granted", true]);
+    expect(emittedTwice(pair.a)).toEqual([]);
+  });
+});
