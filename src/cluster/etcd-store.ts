@@ -50,6 +50,7 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const fence = new Fence(options);
   const now = await fence.commit([]);
   const { copy } = options;
+  // rule: see-restored
   const restored = isRestored(copy.at, now);
   await copy.mend();
   const [before] = now.found;
@@ -77,6 +78,7 @@ class Fence {
     const { owner, write } = layout;
     const mine = { key: owner, of: "create", revision: generation } as const;
     const answer = await etcd.transact({
+      // rule: fence
       when: this.#last === undefined ? [mine] : [mine, { key: write, of: "mod", revision: this.#last }],
       steps: [
         { op: "get", key: write },

@@ -67,6 +67,7 @@ export class Follower {
   /** Takes what a look has found, and gives up what does not move on. */
   see({ before, now, lastWrite }: Look): void {
     this.#written = { cluster: now.cluster, revision: lastWrite };
+    // rule: look-before
     if (isRestored(before, now)) this.#seeRestored();
     // Rows and records change only together with the last write.
     const isWhole = before.revision > 0 && lastWrite <= before.revision;
@@ -143,6 +144,7 @@ export class Follower {
       { at: copy.at.revision, written: this.#written?.revision },
       "the copy of etcd has stalled: the next voter is asked",
     );
+    // rule: give-up-stalled
     this.#giveUp(new EtcdError("unknown", "what was written did not come"));
   }
 

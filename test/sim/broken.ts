@@ -13,6 +13,8 @@ interface Break {
   readonly rule: Rule;
   /** What stands behind `// rule: ` above the line. */
   readonly marker: string;
+  /** Found among the members of one KM, where there is no network. */
+  readonly isOfMembers?: true;
   /** A part of the line, and what is there instead. */
   readonly swap?: readonly [part: string, other: string];
   /** What is there instead of the line; empty to leave it out. */
@@ -75,6 +77,25 @@ export const BREAKS = {
   "forgets to give back the keys of key IDs": { rule: "balanced", marker: "free-id-key", becomes: "" },
   "lets requests wait for ever": { rule: "answered", marker: "answer-at-timeout", becomes: "" },
   "dials only once": { rule: "live", marker: "dial-again", becomes: "return;" },
+  "lets a former owner write": { rule: "one_use", marker: "fence", isOfMembers: true, becomes: "when: []," },
+  "uses again what a restored etcd calls unused": {
+    rule: "balanced",
+    marker: "see-restored",
+    isOfMembers: true,
+    swap: ["isRestored(copy.at, now)", "false"],
+  },
+  "takes an answer that was on its way for a restored etcd": {
+    rule: "sound",
+    marker: "look-before",
+    isOfMembers: true,
+    swap: ["before, now", "this.#following.copy.at, now"],
+  },
+  "waits for ever for what a watch does not bring": {
+    rule: "live",
+    marker: "give-up-stalled",
+    isOfMembers: true,
+    swap: ["this.#giveUp", "void"],
+  },
 } as const satisfies Record<string, Break>;
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));

@@ -26,10 +26,35 @@ const WITHOUT = "lasting_fault,silence,strict_peers";
  * The simulator finds what is broken, says which rule it is, and how to see it again: with this seed or one of the next,
  * for which of them shows it changes with whatever else does.
  */
-export async function expectFound(name: string, rule: string, first: number, faults = 2): Promise<void> {
-  for (let seed = first; ; seed++) {
+export function expectFound(name: string, rule: string, first: number, faults = 2): Promise<void> {
+  return expectShown(name, rule, first, (seed) => {
     const network = ["--seed", String(seed), "--nodes", "3", "--hours", "1", "--faults", String(faults)];
-    const options = [...network, "--without", WITHOUT];
+    return [...network, "--without", WITHOUT];
+  });
+}
+
+/** The same among the members of one KM. */
+export function expectFoundAmongMembers(name: string, rule: string): Promise<void> {
+  return expectShown(name, rule, 1, (seed) => [
+    "--members",
+    "3",
+    "--seed",
+    `${seed}`,
+    "--hours",
+    "0.2",
+    "--faults",
+    "1",
+  ]);
+}
+
+async function expectShown(
+  name: string,
+  rule: string,
+  first: number,
+  optionsOf: (seed: number) => readonly string[],
+): Promise<void> {
+  for (let seed = first; ; seed++) {
+    const options = optionsOf(seed);
     const { text, code } = await simulate(...options, "--break", name);
     const isShown = new RegExp(`^verdict +${rule}: `, "m").test(text);
     if (!isShown && seed < first + SEEDS) continue;

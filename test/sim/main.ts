@@ -8,6 +8,7 @@ import type { RunOptions } from "./run.ts";
 
 const HELP = `npm run simulate -- --seed S --nodes N --hours H [--faults F] [--swarm] [--without NAMES] [--trace STEP] [--plot FILE]
 npm run simulate -- --runs R [--steps N] [--jobs J] --swarm …
+npm run simulate -- --members M --seed S --hours H [--faults F] [--runs R]
 
   --seed     what decides everything; the same seed is the same run (default 1); "fresh": another, printed
   --nodes    key managers in a random network (default 5)
@@ -16,6 +17,7 @@ npm run simulate -- --runs R [--steps N] [--jobs J] --swarm …
   --swarm    each run has about half of the faults, some of them rarely, some of them often
   --without  kinds of faults that do not strike, and ingredients that are not there, with commas
   --takeovers  mean minutes between two takeovers of each KM by another member of it (default: none)
+  --members  the members of one KM on an etcd that fails, instead of a network
   --trace    print every step from this one on
   --plot     draws the network and its stock over time into this file (SVG)
   --break    a rule broken on purpose, which the oracle has to find (test/sim/broken.ts)
@@ -43,6 +45,7 @@ const { values } = parseArgs({
     swarm: { type: "boolean", default: false },
     without: { type: "string", default: "" },
     takeovers: { type: "string" },
+    members: { type: "string" },
     trace: { type: "string" },
     plot: { type: "string" },
     break: { type: "string" },
@@ -71,12 +74,34 @@ async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(HELP);
   if (values.break !== undefined) breakRule(values.break);
   const runs = Number(values.runs);
-  if (values.worker) (await import("./campaign/workers.ts")).serveParent();
+  if (values.members !== undefined) await members(Number(values.members), runs);
+  else if (values.worker) (await import("./campaign/workers.ts")).serveParent();
   else if (runs === 1) await once();
   else {
     const { campaign } = await import("./campaign/campaign.ts");
     const crew = { jobs: Number(values.jobs), args: values.break === undefined ? [] : ["--break", values.break] };
     if (!(await campaign({ first: OPTIONS, runs, steps: Number(values.steps), crew }, print))) process.exitCode = 1;
+  }
+}
+
+/** Ends with the first run that breaks a rule. */
+async function members(count: number, runs: number): Promise<void> {
+  const { runMembers } = await import("./members/world.ts");
+  const { seed, hours, faults } = OPTIONS;
+  for (let at = seed; at < seed + runs; at++) {
+    const notes: string[] = [];
+    const note = (atMs: number, what: string): void => void notes.push(`${(atMs / 1000).toFixed(3)} s  ${what}`);
+    const outcome = await runMembers({ seed: at, members: count, hours, faults, note });
+    const { violation, carved, takeovers, restores, steps, struck } = outcome;
+    print(`seed        ${at}: ${steps} steps, ${carved} bytes, ${takeovers} times active, ${restores} restores`);
+    print(`faults      ${[...struck].map(([name, times]) => `${name} ${times}`).join(", ")}`);
+    print(`verdict     ${violation === undefined ? "every rule holds" : violation.message}`);
+    if (violation === undefined) continue;
+    print(notes.slice(-LAST_STEPS).join("\n"));
+    const broken = values.break === undefined ? "" : ` --break '${values.break}'`;
+    print(`\nagain: npm run simulate -- --members ${count} --seed ${at} --hours ${hours} --faults ${faults}${broken}`);
+    process.exitCode = 1;
+    return;
   }
 }
 

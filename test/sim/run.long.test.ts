@@ -3,7 +3,8 @@
 import { describe, expect, test } from "vitest";
 import { SEED } from "../support/seed.ts";
 import { BREAKS } from "./broken.ts";
-import { expectFound, simulate } from "./command.ts";
+import { expectFound, expectFoundAmongMembers, simulate } from "./command.ts";
+import { runMembers } from "./members/world.ts";
 import { run } from "./run.ts";
 import { summary } from "./summary.ts";
 
@@ -16,13 +17,12 @@ const SHOWN: Readonly<Record<string, readonly [seed: number, faults: number]>> =
 };
 
 describe("design 3: every rule broken on purpose", () => {
-  test.each(Object.entries(BREAKS).map(([name, { rule }]) => [name, rule] as const))(
-    "is found when the code %s: %s",
-    async (name, rule) => {
-      const [seed, faults] = SHOWN[name] ?? [1, 2];
-      await expectFound(name, rule, seed, faults);
-    },
-  );
+  const broken = Object.entries(BREAKS).map(([name, row]) => [name, row.rule, "isOfMembers" in row] as const);
+  test.each(broken)("is found when the code %s: %s", async (name, rule, isOfMembers) => {
+    if (isOfMembers) return expectFoundAmongMembers(name, rule);
+    const [seed, faults] = SHOWN[name] ?? [1, 2];
+    await expectFound(name, rule, seed, faults);
+  });
 });
 
 test("a campaign makes what it finds small: fewer faults, a shorter time", async () => {
@@ -78,3 +78,11 @@ test.each([
   // key-protocol 2: the block and 32 bytes.
   expect(outcome.world.padBytesPerHop).toBe(outcome.world.plan.blockBytes + 32);
 });
+
+test.each(Array.from({ length: 8 }, (_, index) => SEED + index))(
+  "design 14: members of one KM hold every rule whatever happens to them and to etcd, with seed %i",
+  async (seed) => {
+    const { violation } = await runMembers({ seed, members: 2 + (seed % 2), hours: 0.5, faults: 1 });
+    expect(violation?.message).toBeUndefined();
+  },
+);

@@ -170,8 +170,15 @@ export class Rounds implements AsyncDisposable {
     const others = said.filter(({ state }) => state === "standby");
     const active = said.find(({ state }) => state === "active");
     if (active?.others.length === 1 && others.length === 1 && others[0]?.lagMs === 0) return true;
+    throw await this.#saying();
+  }
+
+  /** An error with what each member reports, if it answers, and what they logged last. */
+  async #saying(): Promise<Error> {
+    const { stage } = this;
+    const said = await Promise.all(stage.members.map(({ name }) => stage.report(name).catch(String)));
     const troubles = stage.members.flatMap(({ name }) => stage.troubles(name));
-    throw new Error([...said, ...troubles].map((line) => JSON.stringify(line)).join("\n"));
+    return new Error([...said, ...troubles].map((line) => JSON.stringify(line)).join("\n"));
   }
 
   /** Answers of km-b with keys, so far. */
@@ -182,7 +189,11 @@ export class Rounds implements AsyncDisposable {
   /** So many more answers of km-b with keys. */
   async answered(more: number): Promise<void> {
     const before = this.answers;
-    await eventually("km-b supplies", () => this.answers >= before + more);
+    try {
+      await eventually("km-b supplies", () => this.answers >= before + more);
+    } catch (thrown) {
+      throw new Error(String(thrown), { cause: await this.#saying() });
+    }
   }
 
   async takenOverFrom(name: string): Promise<void> {
