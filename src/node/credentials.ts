@@ -13,6 +13,7 @@ import type { Log } from "../core/ports.ts";
 import { anchorsIn, Credentials, type Expiry } from "../net/tls/credentials.ts";
 import type { TlsMaterial } from "../net/tls/options.ts";
 import { readRevocationLists } from "../net/tls/revocation-list.ts";
+import { FurtherExpiries } from "./further-expiries.ts";
 
 /** A table of the configuration that has TLS material. */
 export type TlsTable = {
@@ -95,6 +96,7 @@ export interface ReadMaterial {
 export class NodeCredentials {
   readonly #log: Log;
   readonly #byTable = new Map<string, Credentials>();
+  readonly #further = new FurtherExpiries();
   #config: NodeConfig;
   #seen = "";
   #warned = "";
@@ -129,9 +131,10 @@ export class NodeCredentials {
     };
   }
 
-  /** What is to be renewed at each door. */
+  /** What is to be renewed at each door, and of the connections that this KM opens to boxes, etcd and a syslog server. */
   get expiries(): readonly DoorExpiry[] {
-    return [...this.#byTable].flatMap(([door, credentials]) => credentials.expiries.map((one) => ({ door, ...one })));
+    const doors = [...this.#byTable].flatMap(([door, { expiries }]) => expiries.map((one) => ({ door, ...one })));
+    return [...doors, ...this.#further.of(this.#config)];
   }
 
   /** Whoever would not be let in now is closed. */

@@ -1,8 +1,14 @@
 // Certificates and lists that will expire: warned of once at each step, by name, with the doors that have them.
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { NodeConfig } from "../../src/config.ts";
 import type { DoorExpiry } from "../../src/node/credentials.ts";
 import { ExpiryWatch, expiryGauges } from "../../src/node/expiry.ts";
+import { FurtherExpiries } from "../../src/node/further-expiries.ts";
+import { authority, forIdentity } from "../support/certificates.ts";
 import { recorder } from "../support/recorder.ts";
 
 const DAY_MS = 86_400_000;
@@ -74,4 +80,38 @@ test("the gauge has the first of each door and use", () => {
     values.push([Math.round(value / 10) * 10, labels]);
   });
   expect(values).toEqual([[-90, { door: "ak", use: "trust" }]]);
+});
+
+test("certificates for a box, for etcd and for the syslog server are told of too, read again after half a minute", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "qkm-expiry-"));
+  try {
+    const own = await authority("others");
+    const [first, second] = [await forIdentity(own, "km", "km-a"), await forIdentity(own, "km", "km-a2")];
+    const [certificate, trust] = [join(dir, "own.pem"), join(dir, "trust.pem")];
+    writeFileSync(certificate, first.certificate);
+    writeFileSync(trust, own.pem);
+    const files = { certificate, key: "none", trust };
+    const config = {
+      cluster: { tls: files },
+      syslog: { certificate: undefined, trust },
+      links: [
+        { id: "ab", options: { box: files } },
+        { id: "ac", options: { box: { ...files, trust: join(dir, "none") } } },
+      ],
+    } as unknown as NodeConfig;
+    let nowMs = 0;
+    const further = new FurtherExpiries(() => nowMs);
+    const told = () => further.of(config).map(({ door, use, name }) => `${door} ${use} ${name}`);
+    const expected = (name: string) => [
+      ...[`cluster own ${name}`, "cluster trust CN=others", "syslog trust CN=others"],
+      ...[`links.ab own ${name}`, "links.ab trust CN=others"],
+    ];
+    expect(told()).toEqual(expected("urn:qkm:km:km-a"));
+    writeFileSync(certificate, second.certificate);
+    expect(told()).toEqual(expected("urn:qkm:km:km-a"));
+    nowMs = 30_000;
+    expect(told()).toEqual(expected("urn:qkm:km:km-a2"));
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 });
