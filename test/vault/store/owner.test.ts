@@ -7,7 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ownDirectory } from "../../../src/vault/store/owner.ts";
-import { keep, OPTIONS, openBench, realClock } from "../harness.ts";
+import { makeModelToken } from "../../support/model-token.ts";
+import { recorder } from "../../support/recorder.ts";
+import { keep, OPTIONS, realClock } from "../harness.ts";
 
 const CHILD = join(import.meta.dirname, "../child.ts");
 
@@ -81,8 +83,7 @@ describe("the owner of a directory", () => {
   test("a vault gives its directory back at the end, and when it cannot open", async () => {
     const options = { ...OPTIONS, dir: join(dir, "store") };
     const { openVault } = await import("../../../src/vault/open.ts");
-    await using bench = await openBench();
-    const ports = { openToken: bench.token.open, clock: realClock, ...bench.recorder };
+    const ports = { openToken: makeModelToken().open, clock: realClock, ...recorder() };
     const one = await openVault(options, ports);
     await one.ready;
     await keep(one.vault, "a");
