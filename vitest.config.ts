@@ -38,7 +38,7 @@ const BUDGETS_S = {
  * locked memory, and put back what they change.
  */
 const SHARING =
-  "core wire kq kx ak etsi014 etsi004 http fuzz keys net control console config board drivers/serial drivers/hid".split(
+  "core wire kq kx ak etsi014 etsi004 etsi020 skip http fuzz keys net control console config board view node bench support cli/controller drivers/serial drivers/hid drivers/etsi014 drivers/etsi004 drivers/indicators".split(
     " ",
   );
 
