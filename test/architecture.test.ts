@@ -54,7 +54,7 @@ const MAY: Readonly<Record<string, string>> = {
   "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/ports.ts src/keys/report.ts",
   "src/view/page/": "src/view/figures-text.ts uplot type src/view/",
   "src/view/": "src/core/ node:http node:fs node:module node:url type src/control/ node:net",
-  "src/config.ts": "src/config/ src/core/ smol-toml valibot node:fs type boards/ drivers/index.ts",
+  "src/config.ts": "type src/core/ drivers/index.ts",
   "src/config/": "src/core/ drivers/index.ts smol-toml valibot node:fs type src/config.ts boards/",
   "drivers/serial/":
     "src/core/ src/kq/ src/config/schema/fields.ts drivers/common/ valibot serialport node: type src/device/",
@@ -129,7 +129,7 @@ test.each(["src/main.ts", "src/cli/run.ts", "src/cli/appliance/provision.ts", "s
   "%s loads the certificate library and drivers' packages only when it needs them",
   (file) => {
     const loaded = loadedBy(file);
-    expect([...loaded]).toContain("src/config.ts");
+    expect([...loaded]).toContain("src/config/read.ts");
     expect(["@peculiar/x509", "reflect-metadata", "serialport", "node-hid"].filter((name) => loaded.has(name))).toEqual(
       [],
     );

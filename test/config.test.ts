@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { ConfigError, loadConfig, parseConfig } from "../src/config.ts";
+import { ConfigError, loadConfig, parseConfig } from "../src/config/read.ts";
 import { configurationManual } from "./config-manual.ts";
 
 const door = (name: string, port: number) =>

@@ -6,9 +6,10 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { BOARDS } from "../../boards/index.ts";
 import type { Known } from "../config/checks.ts";
+import { loadConfig, type ReadConfig, readConfig, reloaded } from "../config/read.ts";
 import type { ConfigMerge } from "../config/reload.ts";
 import type { Written } from "../config/schema.ts";
-import { loadConfig, type NodeConfig, type ReadConfig, readConfig, reloaded } from "../config.ts";
+import type { NodeConfig } from "../config.ts";
 import { CommandError, EXIT } from "./common/exit.ts";
 import { KM_FLAGS } from "./common/km-flags.ts";
 

@@ -4,10 +4,10 @@
 //                                     └─prepare──> whoever runs with it agrees ──take──> in one go, logged and audited
 
 import type { Known } from "../config/checks.ts";
+import { ConfigError, readConfig, reloaded } from "../config/read.ts";
 import type { ConfigChange } from "../config/reload.ts";
 import type { Written } from "../config/schema.ts";
 import type { NodeConfig } from "../config.ts";
-import { ConfigError, readConfig, reloaded } from "../config.ts";
 import type { ControlCommands } from "../control/socket/dialogue.ts";
 import { asFault, Fault } from "../core/fault.ts";
 import type { Audit, Log } from "../core/ports.ts";

@@ -1,7 +1,7 @@
 // Vendor's boxes in the configuration: what a link of theirs needs, and what is wrong with it.
 
 import { expect, test } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/read.ts";
 import { FILE, keysOf, nodeToml } from "./node-toml.ts";
 
 const BOX = `[links.box]

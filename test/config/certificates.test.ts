@@ -1,7 +1,7 @@
 // Certificates of other makes in [[apps]]: what an entry may be, and that none fits two applications.
 
 import { expect, test } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/read.ts";
 import { FILE, keysOf, nodeToml } from "./node-toml.ts";
 
 const node = (a1: string, a2 = ""): string =>

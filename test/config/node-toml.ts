@@ -1,6 +1,6 @@
 // The least that a configuration must say, for tests of one part of it.
 
-import { ConfigError, parseConfig } from "../../src/config.ts";
+import { ConfigError, parseConfig } from "../../src/config/read.ts";
 
 export const FILE = "/etc/qkm/node.toml";
 

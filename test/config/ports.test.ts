@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { DRIVER_NAMES, DRIVERS, LINK_OPTIONS } from "../../drivers/index.ts";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/read.ts";
 import { complaintsOf, FILE, nodeToml } from "./node-toml.ts";
 
 /** One link to each of two neighbours, with these lines. */

@@ -1,7 +1,7 @@
 // What TLS of a door may be told: versions, groups, cipher suites, and what cannot work together.
 
 import { expect, test } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/read.ts";
 import { FILE, keysOf, nodeToml } from "./node-toml.ts";
 
 const node = (etsi: string): string => nodeToml("", etsi);

@@ -4,7 +4,7 @@ import { appendFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/read.ts";
 import { type Up, up } from "../cli/qkm.ts";
 import { hasOpenssl } from "../skip/kit.ts";
 import { eventually } from "../system/support/eventually.ts";

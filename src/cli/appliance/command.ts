@@ -3,7 +3,8 @@
 import { readFileSync, writeSync } from "node:fs";
 import type { Command } from "commander";
 import { BOARDS } from "../../../boards/index.ts";
-import { type NodeConfig, parseConfig } from "../../config.ts";
+import { parseConfig } from "../../config/read.ts";
+import type { NodeConfig } from "../../config.ts";
 import { boardOf } from "../board.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
 import { clientDoors } from "./doors.ts";

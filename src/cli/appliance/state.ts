@@ -3,7 +3,8 @@
 import { createPublicKey } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { ConfigError, type NodeConfig } from "../../config.ts";
+import { ConfigError } from "../../config/read.ts";
+import type { NodeConfig } from "../../config.ts";
 import { CommandError } from "../common/exit.ts";
 import { leafOf } from "./certificates/chain.ts";
 import { identitiesOf, keyOf, type NodeIdentity } from "./certificates/identities.ts";

@@ -2,7 +2,8 @@
 
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type NodeConfig, parseConfig } from "../../config.ts";
+import { parseConfig } from "../../config/read.ts";
+import type { NodeConfig } from "../../config.ts";
 import { type ConsoleNode, KmDown } from "../../console/node.ts";
 import { readOperators } from "../../console/operators.ts";
 import { appliancePlaces } from "../appliance/places.ts";

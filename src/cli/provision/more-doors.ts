@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { loadConfig } from "../../config.ts";
+import { loadConfig } from "../../config/read.ts";
 import { issue, type PemFiles } from "./certificates.ts";
 import { endpointText } from "./node-toml.ts";
 import { type AuthorityName, authorityFiles, type KmPlan, networkPlaces, nodePlaces } from "./plan.ts";

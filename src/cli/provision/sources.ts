@@ -2,7 +2,8 @@
 
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { type LinkConfig, loadConfig } from "../../config.ts";
+import { loadConfig } from "../../config/read.ts";
+import type { LinkConfig } from "../../config.ts";
 import { CommandError, EXIT } from "../common/exit.ts";
 import { authority, issue } from "./certificates.ts";
 import { freePort } from "./more-doors.ts";

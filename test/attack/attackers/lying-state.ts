@@ -2,7 +2,7 @@
 //
 //   node lying-state.ts '{"config": ".../node.toml", "state": "the most runs that are read, and more"}'
 
-import { loadConfig } from "../../../src/config.ts";
+import { loadConfig } from "../../../src/config/read.ts";
 import { HOSTILE_STATES } from "../support/hostile-states.ts";
 import { startLiar, tells } from "../support/lying-peer.ts";
 

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { portsOf } from "../../../src/cli/appliance/command.ts";
 import { clientDoors } from "../../../src/cli/appliance/doors.ts";
-import { parseConfig } from "../../../src/config.ts";
+import { parseConfig } from "../../../src/config/read.ts";
 
 const door = (name: string, port: number) =>
   `[${name}]\nlisten = "0.0.0.0:${port}"\ncertificate = "tls/km.pem"\nkey = "tls/km.key"\ntrust = "tls/ca.pem"\n`;
