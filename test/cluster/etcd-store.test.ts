@@ -270,23 +270,27 @@ test("after a watch that did not do its duty the next voter is asked", async () 
   client.close();
 });
 
-test("a watch from the past brings more than a message of gRPC holds by default, and each revision whole", async () => {
+test("a watch from the past brings more than a message of gRPC holds by default, and each revision whole", {
+  timeout: 120_000,
+}, async () => {
+  const client = cluster.client(60_000);
   const prefix = "/much/";
   const value = Buffer.alloc(1 << 20, 7);
   const put = (id: string) => ({ op: "put", key: `${prefix}${id}`, value }) as const;
   let first = 0;
   for (let n = 0; n < 2; n++) {
-    const { revision } = await etcd.transact({ when: [], steps: [put(`${n} a`), put(`${n} b`), put(`${n} c`)] });
+    const { revision } = await client.transact({ when: [], steps: [put(`${n} a`), put(`${n} b`), put(`${n} c`)] });
     first ||= revision;
   }
   const end = new AbortController();
   const keys: string[] = [];
-  for await (const { events } of etcd.watch({ prefix, fromRevision: first, heard() {} }, end.signal)) {
+  for await (const { events } of client.watch({ prefix, fromRevision: first, heard() {} }, end.signal)) {
     keys.push(...events.map(({ key }) => key.slice(prefix.length)));
     const revisions = Map.groupBy(events, ({ modRevision }) => modRevision);
     for (const [revision, all] of revisions) expect(all, `${revision}`).toHaveLength(3);
     if (keys.length === 6) break;
   }
   end.abort();
+  client.close();
   expect(keys.at(-1)).toBe("1 c");
 });
