@@ -28,9 +28,9 @@ test("one KM, none, and parts that no link joins have places too", () => {
 
 test("the same network has the same map each time, and no two of a hundred KMs stand on each other", () => {
   const { kms, links } = simulatedNetwork(100).shape;
-  const begun = performance.now();
+  const begun = process.cpuUsage();
   const places = layout(kms, links, 100);
-  expect(performance.now() - begun).toBeLessThan(2000);
+  expect(process.cpuUsage(begun).user / 1000).toBeLessThan(2000);
   expect(layout(kms, links, 100)).toEqual(places);
   const all = [...places.values()];
   const closest = Math.min(...all.flatMap((a, i) => all.slice(i + 1).map((b) => away(a, b))));

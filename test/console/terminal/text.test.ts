@@ -11,7 +11,7 @@ import { cut, encoded, printable, WIDTH, wrapped } from "../../../src/console/te
 const isPlain = (text: string) => [...text].every((one) => one >= " " && one <= "~");
 
 describe("text", () => {
-  test("of any kind drives no terminal, and is the same when it is made printable again", () => {
+  test("of any kind drives no terminal, and is the same when it is made printable again", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
         const shown = printable(text);

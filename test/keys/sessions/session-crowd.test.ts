@@ -29,7 +29,7 @@ interface Member {
   readonly asks: Asked[];
 }
 
-test("1,000 sessions whose applications come, go and acknowledge as they like", { timeout: 20_000 }, async () => {
+test("1,000 sessions whose applications come, go and acknowledge as they like", { timeout: 120_000 }, async () => {
   const policy = { stockLow: 8, stockHigh: 16, maxHeld: 4096, maxWaiting: 2000 };
   const apps = [...entries("a"), ...entries("b")];
   const network = await Network.up({ blockBytes: 32_768, blocks: 40, keepBlocks: 500, policy, apps });
