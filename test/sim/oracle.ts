@@ -256,11 +256,11 @@ export class Oracle implements NodeWatch {
     return ageMs > toAt.settings.policy.fetchWindowMs - SLACK_MS ? "expired" : undefined;
   }
 
-  /** A fetch of these ended without an answer that tells what became of them. */
+  /** A fetch of these ended with its process, and no answer: what the disk does not call fetched can be fetched still. */
   doubt(ids: readonly string[]): void {
     for (const id of ids) {
       const issued = this.#issued.get(id);
-      if (issued?.state === "supplied") issued.state = "doubtful";
+      if (issued?.state === "supplied" && !isFree(issued)) issued.state = "doubtful";
     }
   }
 
@@ -324,7 +324,18 @@ function isMarked({ machine }: SimNode, block: BlockId, { offset, length }: Rang
   const whole = machine.rowOf("whole", block);
   if (whole !== undefined) return isTaken(whole, { offset, length });
   if (held === undefined) return machine.row("block", block) === undefined;
-  const { fetched } = held;
+  return isFetched(held, { offset, length });
+}
+
+/** Whether the disk says of a key that was supplied that nobody has fetched it. */
+function isFree({ id, pair: { at, toAt }, serial }: Issued): boolean {
+  const range = parseKeyId(id);
+  const held = toAt.machine.row("held", `${at.id}/${serial}`);
+  return range !== undefined && held !== undefined && !isFetched(held, range);
+}
+
+/** Whether the disk says so of all of the range. */
+function isFetched({ fetched }: Row, { offset, length }: Range): boolean {
   if (!(fetched instanceof Uint8Array)) return false;
   for (let step = offset / STEP; step * STEP < offset + length; step++) {
     if (((fetched[step >> 3] ?? 0) & (1 << (step & 7))) === 0) return false;
