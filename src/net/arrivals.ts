@@ -6,11 +6,13 @@
 //                                                           leaving (its TLS state is freed) ── later: closed
 //
 // Whoever waits is asked by turns of the addresses, the newest of each first: under a flood it is the one that still waits.
+// Who has waited for long is of the flood, more likely than not, and is begun at a slower pace: each handshake holds up supply.
 // A socket that is closed at once comes back at once; so under pressure those that were put out are left standing.
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Group } from "../core/tls-choices.ts";
+import { Allowance } from "./allowance.ts";
 import { Refusal } from "./refusal.ts";
 import type { DHE_PSK, PreSharedKey } from "./tls/pre-shared.ts";
 
@@ -29,6 +31,12 @@ export interface ArrivalLimits {
   readonly failuresPerS: number;
   /** The same at once, after calm. */
   readonly failuresAtOnce: number;
+  /** Who has waited for so long is of the backlog. Milliseconds. */
+  readonly freshMs: number;
+  /** Handshakes of the backlog begun a second that come to nothing. */
+  readonly backlogPerS: number;
+  /** The same at once. */
+  readonly backlogAtOnce: number;
 }
 
 /** The limits of a listener whose configuration names none. */
@@ -38,18 +46,23 @@ export const ARRIVAL_LIMITS: ArrivalLimits = {
   graceMs: 500,
   failuresPerS: 50,
   failuresAtOnce: 64,
+  freshMs: 250,
+  backlogPerS: 5,
+  backlogAtOnce: 8,
 };
 
 /** How the keys of a connection were agreed, as log and counters name it. */
 export type KeyExchange = Group | typeof DHE_PSK;
 
+/** Who ends well shows that the backlog is no flood: two more may begin for each. */
+const GAIN = 2;
 /** How much of it one that was quicker leaves. */
 const SLOWEST_DECAY = 0.95;
 const SLOW_FACTOR = 4;
 /** In one of so many turns the oldest is first. */
 const TURNS_TO_OLDEST = 4;
 /** Sockets whose handshake was put out stand for so many times what a handshake may take. */
-const STANDING = 4;
+const STANDING = 12;
 
 /** One connection on its way in. */
 export interface Arrival {
@@ -58,6 +71,8 @@ export interface Arrival {
   readonly from: string;
   readonly address: string;
   state: "hello" | "waiting" | "shaking" | "leaving";
+  /** When its ClientHello was there; on `performance.now()`. */
+  waitsMs: number;
   /** When its handshake began; on `performance.now()`. */
   beganMs: number;
   /** When it is late, if it has shown no certificate; on `performance.now()`. */
@@ -102,15 +117,17 @@ export class Arrivals {
   /** About how long those took that were let in of late. */
   #slowestMs = 0;
   #turns = 0;
-  #tokens: number;
-  #filledMs = performance.now();
+  readonly #failures: Allowance;
+  readonly #backlog: Allowance;
   #wake: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
 
   constructor(patience: Patience, ports: ArrivalPorts) {
     this.#patience = patience;
     this.#ports = ports;
-    this.#tokens = patience.limits.failuresAtOnce;
+    const { limits } = patience;
+    this.#failures = new Allowance(limits.failuresPerS, limits.failuresAtOnce);
+    this.#backlog = new Allowance(limits.backlogPerS, limits.backlogAtOnce);
   }
 
   get size(): number {
@@ -119,8 +136,7 @@ export class Arrivals {
 
   /** Whether so many handshakes have come to nothing that those to come may have to wait. */
   get isPressed(): boolean {
-    this.#untilToken();
-    return this.#tokens < this.#patience.limits.failuresAtOnce / 8;
+    return this.#failures.left < this.#patience.limits.failuresAtOnce / 8;
   }
 
   /** The arrival that is in its handshake on this socket, under TLS or not. */
@@ -139,6 +155,7 @@ export class Arrivals {
       from: fromOf(socket),
       address: socket.remoteAddress,
       state: "hello",
+      waitsMs: 0,
       beganMs: 0,
       deadlineMs: performance.now() + handshakeMs,
       timer: undefined,
@@ -159,6 +176,7 @@ export class Arrivals {
   waits(arrival: Arrival): void {
     if (arrival.state !== "hello" || !this.#has(arrival)) return;
     arrival.state = "waiting";
+    arrival.waitsMs = performance.now();
     const same = this.#line.get(arrival.address) ?? [];
     same.push(arrival);
     this.#line.set(arrival.address, same);
@@ -172,7 +190,10 @@ export class Arrivals {
 
   /** It was let in. `isFree`: its handshake does not count among those that come to nothing. */
   letIn({ beganMs }: Arrival, isFree: boolean): void {
-    if (isFree) this.#tokens = Math.min(this.#patience.limits.failuresAtOnce, this.#tokens + 1);
+    if (isFree) {
+      this.#failures.give(1);
+      this.#backlog.give(GAIN);
+    }
     this.#slowestMs = Math.max(performance.now() - beganMs, SLOWEST_DECAY * this.#slowestMs);
   }
 
@@ -263,17 +284,19 @@ export class Arrivals {
   readonly #beginOne = (): void => {
     this.#turn = undefined;
     if (this.#line.size === 0) return;
-    const waitMs = Math.max(this.#untilToken(), this.#untilPlace());
+    const fresh = this.#fresh();
+    const paceMs = Math.max(this.#failures.untilMs, fresh === undefined ? this.#backlog.untilMs : 0);
+    const waitMs = paceMs > 0 ? paceMs : this.#untilPlace();
     if (waitMs > 0) {
-      this.#wake ??= setTimeout(() => {
-        this.#wake = undefined;
-        this.#next();
-      }, waitMs);
+      // A newcomer may have to wait for less than those before it.
+      clearTimeout(this.#wake);
+      this.#wake = setTimeout(() => this.#next(), waitMs);
       return;
     }
-    const arrival = this.#chosen();
+    const arrival = this.#chosen(fresh);
     if (arrival !== undefined) {
-      this.#tokens -= 1;
+      this.#failures.take();
+      if (fresh === undefined) this.#backlog.take();
       arrival.state = "shaking";
       arrival.beganMs = performance.now();
       this.#shaking.add(arrival);
@@ -283,25 +306,24 @@ export class Arrivals {
     this.#next();
   };
 
-  /** Of the address whose turn it is: the newest, and now and then the oldest, so that nobody waits for ever. */
-  #chosen(): Arrival | undefined {
-    this.#turns = (this.#turns + 1) % TURNS_TO_OLDEST;
-    for (const [address, same] of this.#line) {
-      const arrival = this.#turns === 0 ? same.shift() : same.pop();
-      this.#line.delete(address);
-      if (same.length > 0) this.#line.set(address, same);
-      return arrival;
-    }
+  /** The first address by turns whose newest has not waited for long. */
+  #fresh(): string | undefined {
+    const sinceMs = performance.now() - this.#patience.limits.freshMs;
+    for (const [address, same] of this.#line) if ((same.at(-1)?.waitsMs ?? 0) >= sinceMs) return address;
     return undefined;
   }
 
-  /** Milliseconds; 0 when there is a token. */
-  #untilToken(): number {
-    const { failuresPerS, failuresAtOnce } = this.#patience.limits;
-    const nowMs = performance.now();
-    this.#tokens = Math.min(failuresAtOnce, this.#tokens + ((nowMs - this.#filledMs) / 1_000) * failuresPerS);
-    this.#filledMs = nowMs;
-    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / failuresPerS) * 1_000);
+  /** The newest of an address; of the backlog now and then the oldest, so that nobody waits for ever. */
+  #chosen(fresh: string | undefined): Arrival | undefined {
+    const [first] = this.#line.keys();
+    const address = fresh ?? first;
+    const same = address === undefined ? undefined : this.#line.get(address);
+    if (address === undefined || same === undefined) return undefined;
+    this.#turns = (this.#turns + 1) % TURNS_TO_OLDEST;
+    const arrival = fresh === undefined && this.#turns === 0 ? same.shift() : same.pop();
+    this.#line.delete(address);
+    if (same.length > 0) this.#line.set(address, same);
+    return arrival;
   }
 
   /** Milliseconds; 0 when there is a place, which the oldest handshake of the address with most may have left for it. */

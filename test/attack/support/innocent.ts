@@ -30,7 +30,7 @@ export class Innocent implements AsyncDisposable {
     const end = performance.now() + forMs;
     let next = performance.now();
     while (next < end) {
-      await new Promise((resolve) => setTimeout(resolve, next - performance.now()));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())));
       asked.push(this.#one());
       next = Math.max(next + EVERY_MS, performance.now());
     }
