@@ -248,12 +248,18 @@ export class Arrivals {
     this.#next();
   }
 
-  /** Of the address with most: what is refused already, else the oldest that has said nothing, else the oldest. */
+  /**
+   * Of the address with most: the oldest that is refused already or has waited for long, among which are those that have gone,
+   * for a socket that waits is not read; else the oldest that has said nothing, else the oldest.
+   */
   #makeRoom(): void {
     let most: ReadonlySet<Arrival> = new Set();
     for (const same of this.#byAddress.values()) if (same.size > most.size) most = same;
     const all = [...most];
-    const victim = all.find(({ state }) => state === "leaving") ?? all.find(({ state }) => state === "hello") ?? all[0];
+    const sinceMs = performance.now() - this.#patience.limits.freshMs;
+    const isStale = ({ state, waitsMs }: Arrival): boolean =>
+      state === "leaving" || (state === "waiting" && waitsMs < sinceMs);
+    const victim = all.find(isStale) ?? all.find(({ state }) => state === "hello") ?? all[0];
     if (victim === undefined) return;
     if (victim.state === "leaving") {
       this.#remove(victim);

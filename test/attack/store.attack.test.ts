@@ -13,6 +13,8 @@ import { Oracle } from "../system/support/oracle.ts";
 import { PAIR } from "../system/support/plan.ts";
 import { Traffic } from "../system/support/traffic.ts";
 import { DAMAGE } from "./support/damage.ts";
+import { expectHarmless } from "./support/harmless.ts";
+import { Innocent } from "./support/innocent.ts";
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
@@ -89,11 +91,30 @@ test("17.16: a copy of the folder on the same token is refused as long as the fi
     await eventually("the first tells of it", () => alarms(km, from).includes("token_asked"), 60_000);
     expect(alarms(km, from)).not.toContain("token_shared");
     await goesOn();
+    await using innocent = await Innocent.open(network.app("app-a1"), "app-a2");
+    const { pid } = copy;
+    process.kill(pid, "SIGSTOP");
+    await expectHarmless("a copy of the folder that asks for the token", innocent, async () => {
+      process.kill(pid, "SIGCONT");
+      return { [Symbol.asyncDispose]: async () => void process.kill(pid, "SIGSTOP") };
+    });
+    process.kill(pid, "SIGCONT");
   } finally {
     await copy[Symbol.asyncDispose]();
   }
   expect(await starting).toBe("ended");
   rmSync(dir, { recursive: true });
+});
+
+// Before the KM is restarted by others: what has been told once is not told again while it lasts.
+test("17.18: a store whose file comes and goes does not slow supply down", async () => {
+  await using innocent = await Innocent.open(network.app("app-a1"), "app-a2");
+  const away = `${dataFile()}.away`;
+  await expectHarmless("a store without its file", innocent, async () => {
+    renameSync(dataFile(), away);
+    return { [Symbol.asyncDispose]: async () => renameSync(away, dataFile()) };
+  });
+  await goesOn();
 });
 
 test.each(Object.keys(DAMAGE) as (keyof typeof DAMAGE)[])(

@@ -103,3 +103,16 @@ test("a crowd that ends well is let in as fast as its handshakes take, however l
   await vi.advanceTimersByTimeAsync(3_000);
   expect(door.begun.size).toBe(CROWD);
 });
+
+test("room is made by who has waited for longest, not by who is refused already and would be back at once", async () => {
+  using door = openDoor();
+  const gone = Array.from({ length: CROWD }, () => door.hello());
+  await vi.advanceTimersByTimeAsync(5_000);
+  for (let index = 0; index < CROWD; index++) door.hello();
+  const newcomers = Array.from({ length: CROWD / 2 }, () => door.hello());
+  await vi.advanceTimersByTimeAsync(1);
+  // Not those whose handshake is under way.
+  const waited = gone.filter((arrival) => !door.begun.has(arrival)).slice(0, CROWD / 2);
+  expect(waited.every(({ socket }) => socket.destroyed)).toBe(true);
+  expect(newcomers.some(({ socket }) => socket.destroyed)).toBe(false);
+});

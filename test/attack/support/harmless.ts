@@ -28,17 +28,15 @@ const isTooBusy = (): boolean => (loadavg()[0] ?? 0) > BUSY * availableParalleli
 
 /**
  * Holds that supply's p99 of `innocent` while `attack` goes on is below twice its value without, in the median of the rounds.
- * `attack` begins when it is called and ends when what it gives is disposed. `name` is for whoever reads the output. A p99 below
- * `harmlessMs` is harmless at any ratio. On a machine that is too busy with other things to tell, it says so and holds nothing.
+ * `attack` begins when it is called and ends when what it gives is disposed. `name` is for whoever reads the output. On a machine that is too busy with other things to tell, it says so and holds nothing.
  */
 export async function expectHarmless(
   name: string,
   innocent: Innocent,
   attack: () => Promise<AsyncDisposable>,
-  harmlessMs = 0,
 ): Promise<void> {
   const [calm, attacked, ratios]: [number[], number[], number[]] = [[], [], []];
-  const isHarm = (): boolean => median(ratios) >= MOST_RATIO && median(attacked) >= harmlessMs;
+  const isHarm = (): boolean => median(ratios) >= MOST_RATIO;
   for (let round = 0; round < LEAST_ROUNDS || (round < MOST_ROUNDS && isHarm()); round++) {
     await innocent.ask(SETTLE_MS);
     const without = p99(await innocent.ask(WINDOW_MS));
