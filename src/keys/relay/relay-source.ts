@@ -30,6 +30,7 @@ export class SourceRelays implements Claimant {
   readonly #underWay = new Set<Promise<void>>();
   /** Routes of the next relay, the blocks of those whose turn has come, and when they were chosen. */
   #loading: { readonly hops: readonly FirstHop[]; readonly loaded: LoadedHop[]; readonly sinceMs: number } | undefined;
+  readonly #state: RelayState;
   #wasFilling = false;
   #isExhausted = false;
   #stopped = false;
@@ -39,31 +40,55 @@ export class SourceRelays implements Claimant {
     this.#peer = peer;
     this.#choice = choice;
     this.#turnsOf = turnsOf;
+    this.#state = this.#view();
   }
 
   /** Begins as many relays as are wanted and possible now. */
   kick(): void {
     if (this.#areSerialsSpent) this.#alarmExhausted();
     if (this.#loadingNow()?.isStale) this.#unload();
-    const missing = nextRelay(this.#state(), this.#choice)?.missing ?? [];
+    const missing = nextRelay(this.#state, this.#choice)?.missing ?? [];
     for (const { link } of missing) this.#turnsOf(link).dispense();
   }
 
   claim(link: LinkInventory): Claim | undefined {
-    const next = nextRelay(this.#state(), this.#choice);
+    const next = nextRelay(this.#state, this.#choice);
     const hop = next?.missing.find((one) => one.link === link);
     if (next === undefined || hop === undefined) return undefined;
     return { urgency: next.urgency, take: () => this.#take(next, hop) };
   }
 
-  /** Everything that decides what is relayed next. What is seldom looked at is made when it is. */
-  #state(): RelayState {
-    const { id, stock, isServed } = this.#peer;
+  /** Everything that decides what is relayed next, as it is when it is looked at: made once, for it is looked at with each request. */
+  #view(): RelayState {
+    const peer = this.#peer;
+    const context = this.#context;
+    const fullness = (): Fullness => this.#fullness();
     const isAble = (): boolean => this.#isAble();
+    const isAwaited = (): boolean => this.#isAwaited();
     const loading = (): LoadingRelay | undefined => this.#loadingNow();
     return {
-      ...{ destination: id, isServed, inFlight: stock.inFlight, isAwaited: this.#isAwaited() },
-      ...this.#fullness(),
+      destination: peer.id,
+      get total() {
+        return fullness().total;
+      },
+      get stockLow() {
+        return context.policy.stockLow;
+      },
+      get stockHigh() {
+        return context.policy.stockHigh;
+      },
+      get wasFilling() {
+        return fullness().wasFilling;
+      },
+      get isServed() {
+        return peer.isServed;
+      },
+      get inFlight() {
+        return peer.stock.inFlight;
+      },
+      get isAwaited() {
+        return isAwaited();
+      },
       get isAble() {
         return isAble();
       },
