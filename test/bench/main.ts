@@ -115,7 +115,7 @@ function count(text: string): number {
 }
 
 await new Command("npm run bench --")
-  .description("Measures supply, intake, relay, memory and start, each against a bare reference. About five minutes.")
+  .description("Measures supply, intake, relay, memory and start, each against a bare reference. About ten minutes.")
   .option("--json <file>", "write medians and ratios there, too")
   .option("--chart <file>", "draw them there, too: SVG")
   .option("--only <figure>", "measure this figure only; may be given several times", figure, [])
