@@ -109,7 +109,7 @@ export class Program implements AsyncDisposable {
 
   /** CPU time that it has used, in seconds, all its threads and all its own processes together. */
   cpuSeconds(): number {
-    return processesOf(this.pid).reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+    return processesOf(this.pid).reduce((sum, pid) => sum + processorSecondsOf(pid), 0);
   }
 
   /** The same of its main thread alone. */
@@ -152,7 +152,7 @@ function processesOf(pid: number): number[] {
 }
 
 /** Of the threads that it has now. */
-function cpuSecondsOf(pid: number): number {
+export function processorSecondsOf(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.reduce((sum, thread) => sum + nanosOf(`/proc/${pid}/task/${thread}/schedstat`), 0) / NANOS_PER_S;
 }
