@@ -52,10 +52,11 @@ const kmsWith = (dir: string, line: string): number =>
 test("up --doors all opens the further doors, also in a network that was made without them, and keeps them", async () => {
   using folder = tempDir();
   const file = join(folder.path, "network.json");
-  const doorsOf = ({ kms }: NetworkFile) => kms.map(({ skip, etsi004, etsi020 }) => ({ skip, etsi004, etsi020 }));
+  const doorsOf = ({ kms }: NetworkFile) =>
+    kms.map(({ skip, etsi004, etsi020, etsi015 }) => ({ skip, etsi004, etsi020, etsi015 }));
   const none = await up(folder.path);
   expect(doorsOf(readNetwork(file))).toEqual(
-    new Array(3).fill({ skip: undefined, etsi004: undefined, etsi020: undefined }),
+    new Array(3).fill({ skip: undefined, etsi004: undefined, etsi020: undefined, etsi015: undefined }),
   );
   await none[Symbol.asyncDispose]();
   const all = await up(folder.path, "--doors", "all");
@@ -65,6 +66,7 @@ test("up --doors all opens the further doors, also in a network that was made wi
       skip: { url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) },
       etsi004: { host: "127.0.0.1", port: expect.any(Number) },
       etsi020: { url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) },
+      etsi015: { url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/) },
     }),
   );
   expect(statSync(join(folder.path, "apps/app-a1.psk")).mode & 0o077).toBe(0);

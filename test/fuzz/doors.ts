@@ -1,9 +1,12 @@
 // Fires mutated requests at a door, connection after connection, and tells what became of them.
 
+import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { duplexPair } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { AkConnection } from "../../src/ak/connection.ts";
+import { etsi015Requests } from "../../src/control/etsi015/server.ts";
+import type { KmReport } from "../../src/control/status.ts";
 import type { AppId } from "../../src/core/ids.ts";
 import type { Log, Meter } from "../../src/core/ports.ts";
 import { Etsi004Connection } from "../../src/etsi004/connection.ts";
@@ -15,6 +18,7 @@ import { makeHandler as skipHandler } from "../../src/skip/handler.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import { SupplyRing } from "../../src/wire/ring.ts";
 import { frame, keyRequest } from "../ak/fake-channel.ts";
+import { node, stateOf } from "../control/controller/controller-kit.ts";
 import { closeFrame, keyFrame, openFrame } from "../etsi004/client.ts";
 import { fakeId } from "../etsi014/fake-door.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -138,14 +142,14 @@ class Sink {
 }
 
 /** An HTTP connection in memory, as node:http takes it. */
-function onHttp(service: Service): (requests: readonly Buffer[]) => Promise<void> {
+function onHttp(begin: (near: Socket) => void): (requests: readonly Buffer[]) => Promise<void> {
   return async (requests) => {
     const [near, far] = duplexPair();
     Object.assign(near, { destroySoon: () => near.end(() => near.destroy()) });
     const gone = new Promise<void>((resolve) => near.once("close", resolve));
     near.on("error", () => {});
     far.on("error", () => {});
-    service.connected(near as unknown as Socket, "app-a1" as AppId);
+    begin(near as unknown as Socket);
     far.resume();
     for (const request of requests) {
       if (near.destroyed) break;
@@ -175,10 +179,13 @@ const http = (line: string, body?: string): Buffer => {
   return Buffer.from(`${line} HTTP/1.1\r\nHost: km-a\r\n${more}\r\n${body ?? ""}`, "latin1");
 };
 
+const httpGet = (path: string): Buffer =>
+  Buffer.from(`GET ${path} HTTP/1.1\r\nHost: km-a\r\nAccept: application/yang-data+json\r\n\r\n`, "latin1");
+
 function httpRange(around: Around, name: string, handler: Handler, corpus: readonly Buffer[]): Range {
   const bringsKeys = name === "etsi020";
   const service = new Service({ door: name, memory: around.memory, bringsKeys }, around, handler);
-  return { corpus, mend: mendHttp, fire: onHttp(service) };
+  return { corpus, mend: mendHttp, fire: onHttp((near) => service.connected(near, "app-a1" as AppId)) };
 }
 
 const KEYS = "/api/v1/keys/app-b1";
@@ -252,6 +259,25 @@ export const DOORS: Readonly<Record<string, (count: number) => Promise<Fired>>> 
         http("GET /entropy?minentropy=256"),
       ]);
     }),
+  "ETSI 015": async (count) => {
+    const state = stateOf(await node());
+    const requests: Server[] = [];
+    const fired = await fire(count, (around) => {
+      const report = (): KmReport => {
+        around.door.asked++;
+        return state.report();
+      };
+      const http = etsi015Requests({ state: { ...state, report }, log: around.log, meter: around.meter });
+      requests.push(http);
+      const data = "/restconf/data/etsi-qkd-sdn-node:qkd_node";
+      const corpus = ["/.well-known/host-meta", data, `${data}/qkd_links`, `${data}/qkd_applications/qkd_app`].map(
+        (path) => httpGet(path),
+      );
+      return { corpus, fire: onHttp((near) => void http.emit("connection", near)) };
+    });
+    for (const http of requests) http.close();
+    return fired;
+  },
   "ETSI 004": (count) =>
     fire(count, (around) => {
       const ring = new SupplyRing(around.memory);

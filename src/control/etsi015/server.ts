@@ -1,6 +1,6 @@
 // ETSI GS QKD 015 over RESTCONF (RFC 8040), read only: GET of qkd_node and of every part of it, for SDN controllers.
 
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Audit, Log, Meter } from "../../core/ports.ts";
 import type { TlsMaterial } from "../../net/tls/options.ts";
 import { listenTls } from "../../net/tls-listener.ts";
@@ -45,9 +45,7 @@ const GROUPS = ["X25519MLKEM768", "X25519"] as const;
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startEtsi015({ listen, tls }: Etsi015Options, ports: Etsi015Ports): Promise<Etsi015Server> {
-  const http = createServer(LIMITS, (request, response) => answer(ports, request, response));
-  // node:http watches over head and body timeouts from here on; it would itself when it listened.
-  http.emit("listening");
+  const http = etsi015Requests(ports);
   const listener = await listenTls(
     { ...listen, door: "etsi015", tls, kind: "controller", groups: GROUPS, maxConnections: MOST_CONNECTIONS },
     { ...ports, admit: () => undefined },
@@ -63,6 +61,14 @@ export async function startEtsi015({ listen, tls }: Etsi015Options, ports: Etsi0
       await listener[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Answers requests on whatever connections it is given, by `emit("connection", …)`; it does not listen itself. */
+export function etsi015Requests(ports: Etsi015Ports): Server {
+  const http = createServer(LIMITS, (request, response) => answer(ports, request, response));
+  // node:http watches over head and body timeouts from here on; it would itself when it listened.
+  http.emit("listening");
+  return http;
 }
 
 interface Reply {
