@@ -19,7 +19,7 @@ export interface Outcome {
 /** Runs a command to its end. */
 export function qkm(...args: readonly string[]): Promise<Outcome> {
   return new Promise((resolve) => {
-    execFile(QKM, args, { timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(QKM, args, { timeout: 120_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
       resolve({ code, stdout, stderr });
     });
