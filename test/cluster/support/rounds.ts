@@ -19,6 +19,8 @@ const ANSWERS_AFTER = 5;
 const AHEAD_BYTES = 2 * 4_096;
 const KEY_BYTES = 32;
 const ANSWERS_WITHOUT_ROOM = 1_000;
+/** A busy machine takes minutes for so many answers. */
+const WITHOUT_ROOM_MS = 240_000;
 const CUT_MS = 2 * LEASE_MS;
 const QUORUM_LOST_MS = 5_000;
 
@@ -101,6 +103,7 @@ const BREAKS = {
     await eventually(
       "another member is active, or this one needs no room",
       () => run.stage.active.id !== id || run.answers > answers + ANSWERS_WITHOUT_ROOM,
+      WITHOUT_ROOM_MS,
     );
     const isTakenOver = run.stage.active.id !== id;
     await run.answered(ANSWERS_AFTER);
