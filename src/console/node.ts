@@ -172,6 +172,8 @@ export interface ConsoleNode {
   installCertificate(pem: string): Promise<readonly string[]>;
   /** Files with updates on the config medium. */
   updates(): readonly string[];
+  /** What one of them would change, as lines. @throws Error when it is none, or not signed as it must be */
+  updateContents(file: string): Promise<readonly string[]>;
   /** Tells lines of progress; resolves when it is installed. @throws Error that says why it is not */
   update(file: string, said: (line: string) => void, signal: AbortSignal): Promise<void>;
   /** Begins a restart of the machine. @throws Error where that cannot be done from here */

@@ -419,12 +419,18 @@ describe("two-step commands", () => {
       said(`  50% of ${file}`);
       if (file === "bad.raucb") throw new Error("the update was not installed: signature");
     };
-    const updates = () => ["bad.raucb", "good.raucb"];
-    const terminal = opened(new Terminal(madeNode({ update, updates }, notes))).as("olga");
+    const updates = () => ["bad.raucb", "good.raucb", "strange.raucb"];
+    const updateContents = async (file: string) => {
+      if (file === "strange.raucb") throw new Error("the update cannot be looked into: no signature");
+      return ["1 -> 2", "  libssl3 3.0.1 -> 3.0.2  security fix"];
+    };
+    const terminal = opened(new Terminal(madeNode({ update, updates, updateContents }, notes))).as("olga");
     await terminal.shows(PROMPT);
+    expect(await terminal.command("update strange.raucb")).toContain("cannot be looked into: no signature");
     expect(await terminal.command("update")).toMatch(/bad\.raucb\r\n +good\.raucb/);
     expect(await terminal.command("update other.raucb")).toContain("good.raucb");
     terminal.type("upd g\t\rn\r");
+    await terminal.shows(/libssl3 3\.0\.1 -> 3\.0\.2 {2}security fix[\s\S]*Install good\.raucb\?/);
     await terminal.shows("Nothing was done.");
     terminal.type("upd good.raucb\ry\r");
     await terminal.shows("50% of good.raucb");

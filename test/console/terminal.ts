@@ -68,6 +68,7 @@ export const madeNode = (more: Partial<ConsoleNode> = {}, notes: string[] = []):
   requests: async () => [],
   installCertificate: down,
   updates: () => [],
+  updateContents: async () => [],
   update: down,
   reboot: () => {},
   ...more,

@@ -9,6 +9,7 @@ import { readOperators } from "../../console/operators.ts";
 import { appliancePlaces } from "../appliance/places.ts";
 import { auditEntries, verifyAuditLog } from "./audit.ts";
 import { nodeChecks } from "./checks.ts";
+import { updateContents } from "./contents.ts";
 import { logTail } from "./journal.ts";
 import { askKm, runningKm } from "./km.ts";
 import { installUpdate } from "./update.ts";
@@ -52,6 +53,7 @@ export function consoleNode(places: ConsolePlaces, journal: Journal): ConsoleNod
     requests: async () => await (await import("../appliance/certificates/identities.ts")).requestsOf(places.dir),
     installCertificate: (pem) => installed(places.dir, pem),
     updates: () => updatesIn(places.medium),
+    updateContents: (file) => updateContents(join(places.medium, file)),
     update: (file, said, signal) => installUpdate(join(places.medium, file), said, signal),
     reboot: () => askReboot(places.run),
   };

@@ -96,6 +96,7 @@ async function update(session: Session, [wanted]: readonly string[]): Promise<vo
     await print(["Updates on the config medium:", ...found.map((name) => `  ${name}`)]);
     return;
   }
+  await print(await node.updateContents(file));
   const answer = await ask(`Install ${file}? [y/N] `);
   if (!/^y(es)?$/i.test(answer.trim())) {
     await print(["Nothing was done."]);
@@ -151,7 +152,7 @@ export const SYSTEM: readonly Command[] = [
     ],
     role: "operator",
     about: "install an update from the config medium",
-    more: "Without FILE it is the only one that is there, or a list. Asks before it begins. Its signature must be good.",
+    more: "Without FILE it is the only one that is there, or a list. Shows what would change, and asks before it begins. Its signature must be good.",
     changes: true,
     run: update,
   },
