@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
   long: { timeoutMs: 600_000 },
   memory: { timeoutMs: 600_000 },
   board: { timeoutMs: 1_800_000 },
+  arm64: { timeoutMs: 1_800_000 },
   attack: { timeoutMs: 600_000 },
   tokens: { timeoutMs: 600_000 },
   cluster: { timeoutMs: 600_000 },
@@ -101,7 +102,7 @@ export default defineConfig(({ mode }) => {
       // Attacks measure, and each cluster takes the ports that were free before the other listened.
       maxWorkers: mode === "attack" || mode === "cluster" ? 1 : 2,
       sequence: { sequencer: LongestFirst },
-      bail: mode === "board" ? 1 : 0, // its tests are one story
+      bail: mode === "board" || mode === "arm64" ? 1 : 0, // their tests are one story
     },
   };
 });

@@ -1,7 +1,7 @@
 // Makes a board's image, step by step; what was made of the same sources is not made again.
 
 import { createHash } from "node:crypto";
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Board } from "../board.ts";
@@ -9,7 +9,9 @@ import { BOARDS } from "../index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { makeBoot, makeDisk, makeEsp, makeSystem, workFolder } from "./disk.ts";
 import { makeInitramfs } from "./initramfs.ts";
+import { addKernel } from "./kernel.ts";
 import { BUILD_PACKAGES } from "./packages.ts";
+import { processorOf, runForeign } from "./processor.ts";
 import { addProgram, PROGRAM } from "./program.ts";
 import { addSystem } from "./system.ts";
 import { ImageError, installPackages, run, say, step } from "./tools.ts";
@@ -37,6 +39,8 @@ export interface BuiltImage {
   /** A slot's two partitions, as updates bring them. */
   readonly boot: string;
   readonly system: string;
+  /** The list of its Debian packages. */
+  readonly packages: string;
   readonly version: string;
   /** Folder of the key that signs updates. */
   readonly keys: string;
@@ -58,15 +62,19 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   const folder = join(cache, board.name);
   const built = {
     ...{ disk: join(folder, "disk.img"), boot: join(folder, "boot.img"), system: join(folder, "system.img") },
+    packages: join(folder, "packages"),
     ...{ version: versionOf(), keys: options.keys ?? join(cache, "keys") },
   };
-  installPackages({ ...BUILD_PACKAGES, [image.boot.package]: `/usr/lib/grub/${image.boot.platform}/linux.mod` });
+  installPackages(BUILD_PACKAGES);
   if (process.getuid?.() !== 0) throw new ImageError("an image holds files of many owners: run this as root");
+  const processor = processorOf(board);
+  runForeign(processor);
   mkdirSync(folder, { recursive: true });
   const epoch = epochOf();
-  const tar = await bootstrap({ board, image, cache, epoch, fresh });
+  const tar = await bootstrap({ image, processor, cache, epoch, fresh });
+  const sources = sourcesHash();
   const keyring = keyringOf(updateKeys(built.keys));
-  const stamp = JSON.stringify({ tar: basename(tar), epoch, keyring, sources: sourcesHash(), version: built.version });
+  const stamp = JSON.stringify({ tar: basename(tar), epoch, keyring, sources, version: built.version });
   const stamped = join(folder, "stamp");
   if (!fresh && existsSync(stamped) && readFileSync(stamped, "utf8") === stamp) {
     say(`nothing has changed: ${built.disk}`);
@@ -78,14 +86,16 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     const [root, disk] = [join(work, "root"), { board, image, epoch }];
     mkdirSync(root);
     await step("unpacking Debian's part", () => run("tar", ["--numeric-owner", "-C", root, "-xpf", tar]));
-    await step("adding the program", () => addProgram(REPOSITORY, root, board));
+    await step("taking kernel and GRUB", () => addKernel(root, join(work, "kernel"), image));
+    await addProgram(root, { repository: REPOSITORY, processor, cache, hash: `${basename(tar)} ${sources}`, fresh });
     addSystem(root, { board, image, version: built.version, keyring });
+    copyFileSync(join(root, "usr/share/packages"), built.packages);
     const initramfs = join(work, "initrd.img");
     await step("making the initial RAM disk", () => makeInitramfs(root, join(work, "initramfs"), initramfs, disk));
     const verity = await step("packing the system", () => makeSystem(root, built.system, disk));
     await step("making the disk", () => {
       makeBoot(built.boot, { kernel: join(root, "kernel/vmlinuz"), initramfs, verity, work }, disk);
-      makeEsp(join(work, "esp.img"), work, disk);
+      makeEsp(join(work, "esp.img"), { work, grub: join(root, "kernel/grub") }, disk);
       makeDisk(built.disk, { ...built, esp: join(work, "esp.img") }, disk);
     });
   } finally {

@@ -144,11 +144,19 @@ const GRUB_MODULES = [
   "boot",
 ];
 
+/** What the ESP is made of, as paths. */
+export interface EspParts {
+  /** A folder for what is made on the way. */
+  readonly work: string;
+  /** Folder of GRUB's modules for the board's firmware. */
+  readonly grub: string;
+}
+
 /** Makes the ESP: GRUB, its choice of slots, and what it remembers. */
-export function makeEsp(out: string, work: string, { image, epoch }: DiskOptions): void {
+export function makeEsp(out: string, { work, grub: modules }: EspParts, { image, epoch }: DiskOptions): void {
   const [grub, environment, config] = ["grub.efi", "grubenv", "grub.cfg"].map((name) => join(work, name));
   if (grub === undefined || environment === undefined || config === undefined) return;
-  run("grub-mkimage", ["-O", image.boot.platform, "-o", grub, "-p", "/EFI/BOOT", ...GRUB_MODULES]);
+  run("grub-mkimage", ["-d", modules, "-O", image.boot.platform, "-o", grub, "-p", "/EFI/BOOT", ...GRUB_MODULES]);
   run("grub-editenv", [environment, "create"]);
   run("grub-editenv", [environment, "set", "ORDER=A B", "A_OK=1", "A_TRY=0", "B_OK=0", "B_TRY=0", "GOOD=A"]);
   copyFileSync(fileURLToPath(new URL("esp/grub.cfg", import.meta.url)), config);

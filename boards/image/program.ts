@@ -1,40 +1,75 @@
 // Puts the program into the root as /opt/qkm: sources, the packages that it runs with, the pinned Node. Nothing else.
 
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { Board } from "../board.ts";
 import { compileAhead } from "./ahead.ts";
-import { ImageError, run } from "./tools.ts";
-
-const CPU = { amd64: "x64", arm64: "arm64", any: process.arch } as const;
+import { type Processor, packagesFor } from "./processor.ts";
+import { ImageError, run, step } from "./tools.ts";
 
 /** What of the repository is in the image. */
 export const PROGRAM = ["package.json", "LICENSE", "src", "drivers", "boards"] as const;
 /** What of `boards` is for building alone. */
 const BUILDING = ["boards/image", "boards/qemu"];
 
-/** @throws ImageError when this machine has not the packages for the board's processor */
-export function addProgram(repository: string, root: string, board: Board): void {
-  const cpu = CPU[board.architecture];
+/** Where the program and its packages are taken from, and kept. */
+export interface ProgramOptions {
+  /** The folder of this repository. */
+  readonly repository: string;
+  readonly processor: Processor;
+  readonly cache: string;
+  /** What the program and the system that compiles it are known by. */
+  readonly hash: string;
+  /** Do not use what is kept. */
+  readonly fresh: boolean;
+}
+
+/**
+ * Puts the program into the root, compiled ahead; the next board of the same processor gets the same.
+ * @throws ImageError when a package is missing, or Node does not run in the root
+ */
+export async function addProgram(root: string, options: ProgramOptions): Promise<void> {
+  const { repository, processor, cache, fresh } = options;
+  const key = createHash("sha256").update(options.hash).digest("hex").slice(0, 16);
+  const kept = join(cache, `program-${processor.architecture}-${key}.tar`);
+  if (existsSync(kept) && !fresh) {
+    await step("adding the program as it was compiled", () => run("tar", ["-C", root, "-xpf", kept]));
+    return;
+  }
+  const packages = await packagesFor(processor, repository, cache);
+  await step("adding the program", () => copyProgram(root, repository, packages, processor));
+  await step("compiling it", () => compileAhead(root));
+  run("tar", ["-C", root, "-cf", `${kept}.half`, "opt/qkm", "usr/bin/qkm"]);
+  for (const old of globSync(join(cache, `program-${processor.architecture}-*.tar`))) rmSync(old);
+  renameSync(`${kept}.half`, kept);
+}
+
+function copyProgram(root: string, repository: string, packages: string, { cpu, strip }: Processor): void {
   const to = join(root, "opt/qkm");
   mkdirSync(to, { recursive: true });
   for (const name of PROGRAM) cpSync(join(repository, name), join(to, name), { recursive: true });
   for (const name of BUILDING) rmSync(join(to, name), { recursive: true, force: true });
   const node = `node-linux-${cpu}`;
-  if (!existsSync(join(repository, "node_modules", node)) || cpu !== process.arch) {
-    throw new ImageError(`the image of ${board.name} is built on a machine with a ${board.architecture} processor`);
-  }
-  for (const path of packagesOf(repository)) copyPackage(join(repository, path), join(to, path), cpu);
+  for (const path of packagesOf(packages)) copyPackage(join(packages, path), join(to, path), cpu);
   mkdirSync(join(to, "node_modules", node, "bin"), { recursive: true });
   for (const file of ["bin/node", "LICENSE"]) {
-    cpSync(join(repository, "node_modules", node, file), join(to, "node_modules", node, file));
+    cpSync(join(packages, "node_modules", node, file), join(to, "node_modules", node, file));
   }
-  run("strip", [join(to, "node_modules", node, "bin/node")]);
+  run(strip, [join(to, "node_modules", node, "bin/node")]);
   mkdirSync(join(to, "node_modules/.bin"));
   symlinkSync(`../${node}/bin/node`, join(to, "node_modules/.bin/node"));
   chmodSync(join(to, "src/cli/qkm.sh"), 0o755);
   symlinkSync("/opt/qkm/src/cli/qkm.sh", join(root, "usr/bin/qkm"));
-  compileAhead(root);
 }
 
 interface Manifest {

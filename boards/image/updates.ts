@@ -33,15 +33,26 @@ export interface BundleParts {
   readonly system: string;
   readonly board: string;
   readonly version: string;
+  /** The system's list of packages. */
+  readonly packages: string;
 }
 
 /** Makes the signed bundle `out` of a slot's two partitions. */
-export function makeBundle(out: string, { boot, system, board, version }: BundleParts, keys: UpdateKeys): void {
+export function makeBundle(
+  out: string,
+  { boot, system, board, version, packages }: BundleParts,
+  keys: UpdateKeys,
+): void {
   const folder = workFolder(`${out}.${process.pid}`);
   try {
     copyFileSync(boot, join(folder, "boot.img"), constants.COPYFILE_FICLONE);
     copyFileSync(system, join(folder, "system.img"), constants.COPYFILE_FICLONE);
-    const manifest = ["[update]", `compatible=qkm-${board}`, `version=${version}`, "[bundle]", "format=verity"];
+    const update = [
+      ...["[update]", `compatible=qkm-${board}`, `version=${version}`],
+      // The console shows what changes before it installs: RAUC has one field of free text, of one line.
+      `description=${readFileSync(packages, "utf8").trim().replaceAll("\t", " ").replaceAll("\n", ";")}`,
+    ];
+    const manifest = [...update, "[bundle]", "format=verity"];
     const images = ["[image.boot]", "filename=boot.img", "[image.system]", "filename=system.img"];
     writeFileSync(join(folder, "manifest.raucm"), `${[...manifest, ...images].join("\n")}\n`);
     rmSync(out, { force: true });

@@ -17,6 +17,8 @@ export type Wire =
 
 /** The disk, the modules and the wires of one emulated machine. */
 export interface GuestOptions {
+  /** What its processor is; amd64 where nothing is said. */
+  readonly architecture?: keyof typeof MACHINES | undefined;
   /** The disk image. It is not changed: what the guest writes goes to an overlay in `dir`. */
   readonly disk: string;
   /** Folder of this guest's disk, medium and sockets. Its path is short: sockets lie in it. */
@@ -45,24 +47,49 @@ export interface GuestOptions {
   readonly more?: readonly string[];
 }
 
-const PACKAGES = {
-  "util-linux": "setpriv",
-  "qemu-system-x86": "qemu-system-x86_64",
-  "qemu-utils": "qemu-img",
-  mtools: "mcopy",
-  dosfstools: "mkfs.vfat",
-  ovmf: "/usr/share/OVMF/OVMF_CODE.fd",
-};
-const [FIRMWARE, VARIABLES] = ["/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"];
-const DISK_MIB = 1536;
-/** Emulated without what costs most and helps no one here: long string moves by bytes, keys and checks on each page. */
-const CPU = "max,-erms,-fsrm,-pku,-smap,-smep,-la57";
+/** What QEMU needs to be a machine of a processor. */
+interface Machine {
+  readonly program: string;
+  /** Debian packages, by a program or file of theirs. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** The UEFI firmware, and what its variables are at first. */
+  readonly firmware: string;
+  readonly variables: string;
+  readonly words: readonly string[];
+  /** The watchdog, where Debian's kernel has a driver for one of QEMU's. */
+  readonly watchdog: readonly string[];
+}
 
 /**
  * Room for what was translated: more of it makes a machine that is reset slow, as the firmware's every byte overwrites what
  * QEMU has translated of the kernel there (at 1 GiB, QEMU's own choice, 15 to 40 s; so 2 to 4 s).
  */
-const ACCELERATOR = "tcg,thread=multi,tb-size=256";
+const ACCELERATOR = ["-accel", process.env.QKM_QEMU_ACCEL ?? "tcg,thread=multi,tb-size=256"];
+const MACHINES = {
+  amd64: {
+    program: "qemu-system-x86_64",
+    packages: { "qemu-system-x86": "qemu-system-x86_64", ovmf: "/usr/share/OVMF/OVMF_CODE.fd" },
+    firmware: "/usr/share/OVMF/OVMF_CODE.fd",
+    variables: "/usr/share/OVMF/OVMF_VARS.fd",
+    // Emulated without what costs most and helps no one here: long string moves by bytes, keys and checks on each page.
+    words: ["-machine", "q35", ...ACCELERATOR, "-cpu", "max,-erms,-fsrm,-pku,-smap,-smep,-la57"],
+    watchdog: ["-device", "i6300esb", "-watchdog-action", "reset"],
+  },
+  arm64: {
+    program: "qemu-system-aarch64",
+    packages: {
+      "qemu-system-arm": "qemu-system-aarch64",
+      "qemu-efi-aarch64": "/usr/share/AAVMF/AAVMF_CODE.fd",
+    },
+    firmware: "/usr/share/AAVMF/AAVMF_CODE.fd",
+    variables: "/usr/share/AAVMF/AAVMF_VARS.fd",
+    // This processor signs no pointers, which costs much to emulate.
+    words: ["-machine", "virt", ...ACCELERATOR, "-cpu", "cortex-a72"],
+    watchdog: [],
+  },
+} as const satisfies Record<string, Machine>;
+const PACKAGES = { "util-linux": "setpriv", "qemu-utils": "qemu-img", mtools: "mcopy", dosfstools: "mkfs.vfat" };
+const DISK_MIB = 1536;
 
 /** A running machine. Disposing pulls the plug: nothing is shut down in order. */
 export class Guest implements AsyncDisposable {
@@ -86,15 +113,16 @@ export class Guest implements AsyncDisposable {
    * resolves; it takes about half a minute to its console. @throws Error with what QEMU complains of
    */
   static async start(options: GuestOptions): Promise<Guest> {
-    installPackages(PACKAGES);
-    const { dir } = options;
+    const { dir, architecture = "amd64" } = options;
+    const { program, packages } = MACHINES[architecture];
+    installPackages({ ...PACKAGES, ...packages });
     mkdirSync(dir, { recursive: true });
     prepareDisk(options);
     if (options.medium !== undefined) makeMedium(join(dir, "medium.img"), options.medium);
     for (const name of ["qmp.sock", "serial.sock"]) rmSync(join(dir, name), { force: true });
     const stdio = options.terminal === "stdio" ? "inherit" : "ignore";
     // QEMU ends with this process, however that ends.
-    const child = spawn("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64", ...qemuArgs(options)], {
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...qemuArgs(options)], {
       stdio: [stdio, stdio, "pipe"],
     });
     let complaints = "";
@@ -158,7 +186,7 @@ export class Guest implements AsyncDisposable {
   }
 }
 
-function prepareDisk({ dir, disk, diskMiB = DISK_MIB }: GuestOptions): void {
+function prepareDisk({ dir, disk, architecture = "amd64", diskMiB = DISK_MIB }: GuestOptions): void {
   const [overlay, variables] = [join(dir, "disk.qcow2"), join(dir, "variables.fd")];
   if (!existsSync(overlay)) {
     // The image may be built anew while what the guest wrote still counts on the old one.
@@ -167,7 +195,7 @@ function prepareDisk({ dir, disk, diskMiB = DISK_MIB }: GuestOptions): void {
     keep(disk, base);
     run("qemu-img", ["create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay, `${diskMiB}M`]);
   }
-  if (!existsSync(variables)) copyFileSync(VARIABLES, variables);
+  if (!existsSync(variables)) run("cp", ["--sparse=always", MACHINES[architecture].variables, variables]);
 }
 
 /** A second name for the file, or a copy where that cannot be. */
@@ -185,9 +213,10 @@ function endsOf(wire: Wire): string {
   return `udp=127.0.0.1:${wire.to},localaddr=127.0.0.1:${wire.from}`;
 }
 
-/** QEMU's words for the board virt-x86_64. */
+/** QEMU's words for the boards virt-x86_64 and virt-arm64. */
 export function qemuArgs(options: GuestOptions): string[] {
   const {
+    architecture = "amd64",
     dir,
     medium,
     forward = [],
@@ -198,6 +227,7 @@ export function qemuArgs(options: GuestOptions): string[] {
     processors = 2,
     more = [],
   } = options;
+  const { firmware, words, watchdog } = MACHINES[architecture];
   const mac = (card: number): string => `52:54:00:71:${number.toString(16).padStart(2, "0")}:0${card}`;
   const forwards = forward.map(({ host, guest }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`).join("");
   const restrict = options.isolated ? ",restrict=on" : "";
@@ -206,9 +236,9 @@ export function qemuArgs(options: GuestOptions): string[] {
     ...["-device", `virtio-blk-pci,drive=${id},bootindex=${id === "disk" ? 0 : 9}`],
   ];
   return [
-    ...["-machine", "q35", "-accel", process.env.QKM_QEMU_ACCEL ?? ACCELERATOR, "-cpu", CPU],
+    ...words,
     ...["-smp", String(processors), "-m", String(memoryMiB), "-nodefaults", "-no-user-config", "-display", "none"],
-    ...["-drive", `if=pflash,format=raw,readonly=on,file=${FIRMWARE}`],
+    ...["-drive", `if=pflash,format=raw,readonly=on,file=${firmware}`],
     ...["-drive", `if=pflash,format=raw,file=${join(dir, "variables.fd")}`],
     ...drive("disk", join(dir, "disk.qcow2"), "qcow2", ",cache=writeback,discard=unmap"),
     ...(medium === undefined ? [] : drive("medium", join(dir, "medium.img"), "raw")),
@@ -224,7 +254,7 @@ export function qemuArgs(options: GuestOptions): string[] {
     // Serial adapters are at a controller that the firmware leaves alone: QEMU goes on writing to where the firmware of an xHCI
     // had an endpoint when a byte comes in, and by then that is the kernel's memory.
     ...["-device", "qemu-xhci,id=usb", "-device", "pci-ohci,id=serial,num-ports=4"],
-    ...["-device", "virtio-rng-pci", "-device", "i6300esb", "-watchdog-action", "reset"],
+    ...["-device", "virtio-rng-pci", ...watchdog],
     ...usbSerial.flatMap(({ id, socket }) => [
       ...["-chardev", `socket,id=line-${id},path=${socket}`],
       ...["-device", `usb-serial,id=usb-${id},chardev=line-${id},serial=${id},bus=serial.0`],

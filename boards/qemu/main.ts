@@ -1,13 +1,14 @@
-// `npm run board -- virt-x86_64`: builds the image if needed, and leaves you at the appliance's serial console.
+// `npm run board -- BOARD`: builds the image if needed, and leaves you at the appliance's serial console.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildImage, REPOSITORY } from "../image/build.ts";
 import { ImageError, say } from "../image/tools.ts";
+import { BOARDS } from "../index.ts";
 import { Guest } from "./guest.ts";
 
-const USAGE = `usage: npm run board -- virt-x86_64 [--medium DIR] [--dir DIR] [--forward HOST:GUEST]...
+const USAGE = `usage: npm run board -- virt-x86_64|virt-arm64 [--medium DIR] [--dir DIR] [--forward HOST:GUEST]...
 
   --medium DIR           a folder with what is on the config medium (docs/provisioning.md)
   --dir DIR              where the machine's disk is kept; without it it is that of the last time
@@ -31,17 +32,23 @@ async function main(): Promise<void> {
     },
   });
   const [board] = positionals;
-  if (values.help || board !== "virt-x86_64") {
+  if (values.help || (board !== "virt-x86_64" && board !== "virt-arm64")) {
     process.stdout.write(USAGE);
     process.exitCode = values.help ? 0 : 2;
     return;
   }
   const forward = values.forward.map(portPair);
   const { disk, version } = await buildImage({ board });
-  const dir = values.dir ?? join(REPOSITORY, ".qkm/board", version);
+  const dir = values.dir ?? join(REPOSITORY, ".qkm", board === "virt-arm64" ? "board-arm64" : "board", version);
   mkdirSync(dir, { recursive: true });
   say(`starting it; Ctrl-] ends it. Its disk is in ${dir}`);
-  await using guest = await Guest.start({ disk, dir, medium: values.medium, forward });
+  await using guest = await Guest.start({
+    architecture: BOARDS[board].architecture,
+    disk,
+    dir,
+    medium: values.medium,
+    forward,
+  });
   await converse(guest);
 }
 

@@ -67,7 +67,11 @@ export class Appliance implements AsyncDisposable {
     const guest = await Guest.start({
       ...this.#options,
       ...more,
-      more: ["-serial", `unix:${line},server=on,wait=off`],
+      // The ARM machine has one serial line of its own.
+      more:
+        this.#options.architecture === "arm64"
+          ? ["-chardev", `socket,id=shell,path=${line},server=on,wait=off`, "-device", "pci-serial,chardev=shell"]
+          : ["-serial", `unix:${line},server=on,wait=off`],
     });
     this.#guest = guest;
     this.#console = new Terminal(`the console of ${this.id}`, await guest.serial());

@@ -4,13 +4,10 @@ import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../../boards/image/tools.ts";
 import { makeBundle, updateKeys } from "../../../boards/image/updates.ts";
-import { virtX86 } from "../../../boards/virt-x86_64.ts";
+import { BOARDS } from "../../../boards/index.ts";
 import type { TestImage } from "./disk.ts";
 
-const { espMiB, bootMiB } = virtX86.image.storage;
 const MIB = 1 << 20;
-/** Where the system partition of slot A begins on the disk. */
-const SYSTEM_AT = (1 + espMiB + bootMiB) * MIB;
 /** In the second block that the hash tree covers. */
 const CHANGED_AT = 5_000;
 
@@ -29,9 +26,10 @@ const copied = (file: string, copy: string): string => {
 };
 
 /** A disk with one bit of the root partition changed. */
-export function changedDisk({ disk }: TestImage, dir: string): string {
+export function changedDisk({ disk, board }: TestImage, dir: string): string {
   const changed = copied(disk, join(dir, "changed.img"));
-  changeByte(changed, SYSTEM_AT + CHANGED_AT);
+  const { espMiB, bootMiB } = BOARDS[board].image.storage;
+  changeByte(changed, (1 + espMiB + bootMiB) * MIB + CHANGED_AT);
   return changed;
 }
 

@@ -3,15 +3,17 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { BOARDS } from "../../../boards/index.ts";
 import { App } from "../../system/support/app.ts";
 import { reservePorts } from "../../system/support/ports.ts";
 import { Appliance } from "./appliance.ts";
-import { type TestImage, testImage } from "./disk.ts";
+import { type TestImage, testImage, type VirtualBoard } from "./disk.ts";
 import { Modules } from "./modules.ts";
 import { KMS, SERIAL, Site } from "./site.ts";
 
 export interface Scene extends AsyncDisposable {
   readonly dir: string;
+  /** km-a's. */
   readonly image: TestImage;
   readonly site: Site;
   readonly a: Appliance;
@@ -26,12 +28,15 @@ export interface Scene extends AsyncDisposable {
   readonly clearMedia: () => void;
 }
 
-/** All but the power. Dispose ends every process and removes the folder. */
-export async function setScene(): Promise<Scene> {
+/** All but the power, km-a and km-b on these boards. Dispose ends every process and removes the folder. */
+export async function setScene(
+  boards: readonly [VirtualBoard, VirtualBoard] = ["virt-x86_64", "virt-x86_64"],
+): Promise<Scene> {
   await using parts = new AsyncDisposableStack();
   const dir = mkdtempSync(join(tmpdir(), "qkm-board-"));
   parts.defer(() => rmSync(dir, { recursive: true, force: true }));
-  const image = await testImage(dir);
+  const image = await testImage(dir, boards[0]);
+  const images = [image, boards[1] === boards[0] ? image : await testImage(dir, boards[1])];
   const siteDir = join(dir, "site");
   mkdirSync(siteDir);
   const site = await Site.make(siteDir);
@@ -41,13 +46,15 @@ export async function setScene(): Promise<Scene> {
   const { ports } = parts.use(await reservePorts(KMS.length));
   const [a, b] = KMS.map((km, index) => {
     const [own, other] = [ports[index], ports[1 - index]];
-    const socket = modules.sockets[index];
-    if (own === undefined || other === undefined || socket === undefined) throw new Error("there are two KMs");
+    const [socket, installed] = [modules.sockets[index], images[index]];
+    if (own === undefined || other === undefined || socket === undefined || installed === undefined)
+      throw new Error("there are two KMs");
     const medium = join(dir, `${km.id}-medium`);
     mkdirSync(medium);
     site.writeMedium(medium, km);
     return new Appliance({
-      ...{ id: km.id, dir: join(dir, km.id), disk: image.disk, medium, number: index + 1 },
+      ...{ id: km.id, dir: join(dir, km.id), disk: installed.disk, medium, number: index + 1 },
+      architecture: BOARDS[installed.board].architecture,
       ...{ isolated: true, processors: 1, wire: { from: own.kx, to: other.kx } },
       usbSerial: [{ id: SERIAL.id, socket }],
       forward: [

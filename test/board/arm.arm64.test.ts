@@ -1,0 +1,113 @@
+// A 64-bit ARM appliance beside a PC, from an empty disk to an update that is taken back. Its image was made on whatever
+// machine this is; both are emulated. The story of the PCs (story.board.test.ts) has the rest.
+
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { buildImage } from "../../boards/image/build.ts";
+import { run } from "../../boards/image/tools.ts";
+import { raspberryPiCm4 } from "../../boards/raspberrypi-cm4.ts";
+import { eventually } from "../system/support/eventually.ts";
+import { Oracle } from "../system/support/oracle.ts";
+import type { Appliance } from "./support/appliance.ts";
+import { exchange } from "./support/exchange.ts";
+import { makeUpdates } from "./support/mishaps.ts";
+import { certify } from "./support/provision.ts";
+import { type Scene, setScene } from "./support/scene.ts";
+import { SERIAL } from "./support/site.ts";
+
+const BOOTS_MS = 900_000;
+const POLL_MS = 1_000;
+const MIB = 1 << 20;
+
+let scene: Scene;
+const oracle = new Oracle();
+
+beforeAll(async () => {
+  scene = await setScene(["virt-arm64", "virt-x86_64"]);
+}, 1_800_000);
+
+afterAll(async () => await scene?.[Symbol.asyncDispose](), 60_000);
+
+afterEach(async ({ task }) => {
+  if (task.result?.state !== "fail") return;
+  for (const { id, transcript, complaints } of [scene.a, scene.b]) {
+    console.log(`${id} showed last:\n${transcript.slice(-4_000)}\nQEMU:\n${complaints}`);
+  }
+});
+
+const showsOf = async (appliance: Appliance, command: string, fits: RegExp): Promise<void> => {
+  const fitted = async (): Promise<boolean> => fits.test(await appliance.command(command));
+  await eventually(`${appliance.id} shows ${fits} to "${command}"`, fitted, BOOTS_MS, POLL_MS);
+};
+
+test("it starts from its firmware, takes certificates over its console and becomes ready", async () => {
+  await Promise.all(
+    [scene.a, scene.b].map(async (one) => {
+      await one.powerOn();
+      await one.console.shows("certificate install\n", BOOTS_MS);
+      await one.logIn();
+      await certify(one, scene.site);
+      await showsOf(one, "show status", /ready/);
+    }),
+  );
+  expect(await scene.a.root("uname -m")).toBe("aarch64");
+  expect(await scene.b.root("uname -m")).toBe("x86_64");
+});
+
+test("keys go from it to the PC and back, over a link on USB serial", async () => {
+  await showsOf(scene.a, "show links", new RegExp(`^${SERIAL.id} +\\S+ +up .* [1-9]\\d* *$`, "m"));
+  const [appA, appB] = scene.apps;
+  await exchange(oracle, [appA, appB]);
+  await exchange(oracle, [appB, appA], "etsi014");
+  expect(oracle.violations).toEqual([]);
+});
+
+test("it takes an update, and one that does not start is given up for the one before", async () => {
+  const { a, apps } = scene;
+  await a.powerOff();
+  makeUpdates(scene.image, scene.mediumOf(a), scene.dir);
+  await a.powerOn();
+  for (const file of ["good.raucb", "broken.raucb"]) {
+    await a.logIn();
+    await a.root("until [ -e /run/boot/good ]; do sleep 1; done", BOOTS_MS);
+    a.console.type(`update ${file}\r`);
+    await a.console.shows("Debian's packages stay as they are.");
+    await a.console.shows("[y/N] ");
+    a.console.type("y\r");
+    await a.console.shows("Installed. It is used from the next start on", BOOTS_MS);
+    a.console.type("reboot\r");
+    const [, code] = /type\s+(\d{6})\s+within/.exec(await a.console.shows("code: ")) ?? [];
+    a.console.type(`${code}\r`);
+    await a.console.shows("Welcome to GRUB", BOOTS_MS);
+    if (file === "broken.raucb") {
+      await a.console.shows("dm-verity device corrupted", BOOTS_MS);
+      await a.console.shows("Welcome to GRUB", BOOTS_MS);
+    }
+    await exchange(oracle, apps);
+    expect(await a.root("cat /run/boot/slot")).toBe("b");
+  }
+  expect(oracle.violations).toEqual([]);
+});
+
+test("the Compute Module's image has its partitions, its kernel and what its firmware looks for", async () => {
+  const { name, image } = raspberryPiCm4;
+  const built = await buildImage({ board: name, cache: process.env.QKM_IMAGE_CACHE });
+  const { espMiB, bootMiB, systemMiB } = image.storage;
+  const { partitiontable } = JSON.parse(run("sfdisk", ["--json", built.disk]));
+  const rows: readonly { readonly name: string; readonly size: number }[] = partitiontable.partitions;
+  expect(rows.map(({ name, size }) => [name, (size * 512) / MIB])).toEqual([
+    ["esp", espMiB],
+    ["boot-a", bootMiB],
+    ["system-a", systemMiB],
+  ]);
+  const esp = `${built.disk}@@${MIB}`;
+  expect(run("mdir", ["-b", "-i", esp, "::/EFI/BOOT"])).toContain(image.boot.file);
+  const words = run("mtype", ["-i", built.boot, "::/slot.cfg"]);
+  expect(words).toContain("console=ttyAMA0,115200");
+  // An ARM kernel says so behind its DOS header (Documentation/arm64/booting).
+  const kernel = run("sh", ["-c", 'mtype -i "$1" ::/vmlinuz | head -c 64 | od -An -c -j 56 -N 4', "sh", built.boot]);
+  expect(kernel.replaceAll(" ", "").trim()).toBe("ARMd");
+  const listed = run("unsquashfs", ["-lls", built.system]);
+  for (const module of ["bcm2835_wdt", "genet", "ftdi_sio"]) expect(listed).toContain(`/${module}.ko`);
+  expect(run("unsquashfs", ["-cat", built.system, "etc/qkm/environment"])).toContain(`QKM_BOARD=${name}`);
+  expect(run("unsquashfs", ["-cat", built.system, "usr/share/packages"])).toMatch(/^systemd\t/m);
+});
