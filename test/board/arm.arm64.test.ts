@@ -3,8 +3,10 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { buildImage } from "../../boards/image/build.ts";
-import { run } from "../../boards/image/tools.ts";
+import { processorOf, runForeign } from "../../boards/image/processor.ts";
+import { ImageError, run } from "../../boards/image/tools.ts";
 import { raspberryPiCm4 } from "../../boards/raspberrypi-cm4.ts";
+import { virtArm64 } from "../../boards/virt-arm64.ts";
 import { eventually } from "../system/support/eventually.ts";
 import { Oracle } from "../system/support/oracle.ts";
 import type { Appliance } from "./support/appliance.ts";
@@ -18,11 +20,23 @@ const BOOTS_MS = 900_000;
 const POLL_MS = 1_000;
 const MIB = 1 << 20;
 
+/** What keeps this machine from making the image: in many a container the kernel's binfmt_misc is out of reach. */
+const cannot = ((): string | undefined => {
+  try {
+    runForeign(processorOf(virtArm64));
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof ImageError) return thrown.message;
+    throw thrown;
+  }
+})();
+if (cannot !== undefined) console.warn(`left out: ${cannot}`);
+
 let scene: Scene;
 const oracle = new Oracle();
 
 beforeAll(async () => {
-  scene = await setScene(["virt-arm64", "virt-x86_64"]);
+  if (cannot === undefined) scene = await setScene(["virt-arm64", "virt-x86_64"]);
 }, 1_800_000);
 
 afterAll(async () => await scene?.[Symbol.asyncDispose](), 60_000);
@@ -39,7 +53,7 @@ const showsOf = async (appliance: Appliance, command: string, fits: RegExp): Pro
   await eventually(`${appliance.id} shows ${fits} to "${command}"`, fitted, BOOTS_MS, POLL_MS);
 };
 
-test("it starts from its firmware, takes certificates over its console and becomes ready", async () => {
+test.skipIf(cannot)("it starts from its firmware, takes certificates over its console and becomes ready", async () => {
   await Promise.all(
     [scene.a, scene.b].map(async (one) => {
       await one.powerOn();
@@ -53,7 +67,7 @@ test("it starts from its firmware, takes certificates over its console and becom
   expect(await scene.b.root("uname -m")).toBe("x86_64");
 });
 
-test("keys go from it to the PC and back, over a link on USB serial", async () => {
+test.skipIf(cannot)("keys go from it to the PC and back, over a link on USB serial", async () => {
   await showsOf(scene.a, "show links", new RegExp(`^${SERIAL.id} +\\S+ +up .* [1-9]\\d* *$`, "m"));
   const [appA, appB] = scene.apps;
   await exchange(oracle, [appA, appB]);
@@ -61,7 +75,7 @@ test("keys go from it to the PC and back, over a link on USB serial", async () =
   expect(oracle.violations).toEqual([]);
 });
 
-test("it takes an update, and one that does not start is given up for the one before", async () => {
+test.skipIf(cannot)("it takes an update, and one that does not start is given up for the one before", async () => {
   const { a, apps } = scene;
   await a.powerOff();
   makeUpdates(scene.image, scene.mediumOf(a), scene.dir);
@@ -88,26 +102,29 @@ test("it takes an update, and one that does not start is given up for the one be
   expect(oracle.violations).toEqual([]);
 });
 
-test("the Compute Module's image has its partitions, its kernel and what its firmware looks for", async () => {
-  const { name, image } = raspberryPiCm4;
-  const built = await buildImage({ board: name, cache: process.env.QKM_IMAGE_CACHE });
-  const { espMiB, bootMiB, systemMiB } = image.storage;
-  const { partitiontable } = JSON.parse(run("sfdisk", ["--json", built.disk]));
-  const rows: readonly { readonly name: string; readonly size: number }[] = partitiontable.partitions;
-  expect(rows.map(({ name, size }) => [name, (size * 512) / MIB])).toEqual([
-    ["esp", espMiB],
-    ["boot-a", bootMiB],
-    ["system-a", systemMiB],
-  ]);
-  const esp = `${built.disk}@@${MIB}`;
-  expect(run("mdir", ["-b", "-i", esp, "::/EFI/BOOT"])).toContain(image.boot.file);
-  const words = run("mtype", ["-i", built.boot, "::/slot.cfg"]);
-  expect(words).toContain("console=ttyAMA0,115200");
-  // An ARM kernel says so behind its DOS header (Documentation/arm64/booting).
-  const kernel = run("sh", ["-c", 'mtype -i "$1" ::/vmlinuz | head -c 64 | od -An -c -j 56 -N 4', "sh", built.boot]);
-  expect(kernel.replaceAll(" ", "").trim()).toBe("ARMd");
-  const listed = run("unsquashfs", ["-lls", built.system]);
-  for (const module of ["bcm2835_wdt", "genet", "ftdi_sio"]) expect(listed).toContain(`/${module}.ko`);
-  expect(run("unsquashfs", ["-cat", built.system, "etc/qkm/environment"])).toContain(`QKM_BOARD=${name}`);
-  expect(run("unsquashfs", ["-cat", built.system, "usr/share/packages"])).toMatch(/^systemd\t/m);
-});
+test.skipIf(cannot)(
+  "the Compute Module's image has its partitions, its kernel and what its firmware looks for",
+  async () => {
+    const { name, image } = raspberryPiCm4;
+    const built = await buildImage({ board: name, cache: process.env.QKM_IMAGE_CACHE });
+    const { espMiB, bootMiB, systemMiB } = image.storage;
+    const { partitiontable } = JSON.parse(run("sfdisk", ["--json", built.disk]));
+    const rows: readonly { readonly name: string; readonly size: number }[] = partitiontable.partitions;
+    expect(rows.map(({ name, size }) => [name, (size * 512) / MIB])).toEqual([
+      ["esp", espMiB],
+      ["boot-a", bootMiB],
+      ["system-a", systemMiB],
+    ]);
+    const esp = `${built.disk}@@${MIB}`;
+    expect(run("mdir", ["-b", "-i", esp, "::/EFI/BOOT"])).toContain(image.boot.file);
+    const words = run("mtype", ["-i", built.boot, "::/slot.cfg"]);
+    expect(words).toContain("console=ttyAMA0,115200");
+    // An ARM kernel says so behind its DOS header (Documentation/arm64/booting).
+    const kernel = run("sh", ["-c", 'mtype -i "$1" ::/vmlinuz | head -c 64 | od -An -c -j 56 -N 4', "sh", built.boot]);
+    expect(kernel.replaceAll(" ", "").trim()).toBe("ARMd");
+    const listed = run("unsquashfs", ["-lls", built.system]);
+    for (const module of ["bcm2835_wdt", "genet", "ftdi_sio"]) expect(listed).toContain(`/${module}.ko`);
+    expect(run("unsquashfs", ["-cat", built.system, "etc/qkm/environment"])).toContain(`QKM_BOARD=${name}`);
+    expect(run("unsquashfs", ["-cat", built.system, "usr/share/packages"])).toMatch(/^systemd\t/m);
+  },
+);
