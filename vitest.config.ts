@@ -10,7 +10,7 @@ import { RunReport } from "./test/support/run/report.ts";
  * `vitest run --mode long`, and so on. A new kind needs a row here, a script in package.json and a stage in .ci/run.
  */
 const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
-  long: { timeoutMs: 600_000 },
+  long: { timeoutMs: 1_200_000 },
   memory: { timeoutMs: 600_000 },
   board: { timeoutMs: 1_800_000 },
   arm64: { timeoutMs: 1_800_000 },
