@@ -78,6 +78,7 @@ test.skipIf(cannot)("keys go from it to the PC and back, over a link on USB seri
 test.skipIf(cannot)("it takes an update, and one that does not start is given up for the one before", async () => {
   const { a, apps } = scene;
   await a.powerOff();
+  scene.clearMedia();
   makeUpdates(scene.image, scene.mediumOf(a), scene.dir);
   await a.powerOn();
   for (const file of ["good.raucb", "broken.raucb"]) {
