@@ -211,6 +211,19 @@ describe("spoilt here", () => {
     ]);
     expect(readFileSync(join(appliance.medium, "requests/km-a-kx.csr"), "utf8")).not.toBe(requests.get("kx")?.pem);
   });
+
+  test("a private key that is whole and is not taken stays where it is, and the screen says why", async () => {
+    const { key } = appliance.places.kx;
+    const strange = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    const before = readFileSync(key, "utf8");
+    writeFileSync(key, strange);
+    const { screen } = await appliance.provision();
+    expect(screen).toContain(`! the private key kx (${key}) is not taken: `);
+    expect(readFileSync(key, "utf8")).toBe(strange);
+    writeFileSync(key, before);
+    expect((await appliance.provision()).screen).not.toContain("is not taken");
+    expect(readFileSync(key, "utf8")).toBe(before);
+  });
 });
 
 test("without a configuration there is no certificate to install and no request", async () => {

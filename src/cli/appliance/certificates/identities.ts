@@ -153,17 +153,29 @@ function putRequest({ name, subject }: NodeIdentity, pem: string, medium: Medium
   else screen.say(`the medium cannot be written: have the console print the request ${name}`);
 }
 
-/** Its private key. Undefined when there is none, or none that can be read. @throws CommandError when it is elsewhere */
-export function keyOf({ key }: NodeIdentity, places: AppliancePlaces): KeyObject | undefined {
+/** A file that was cut, or never was a key, does not look like this. */
+const WHOLE_KEY = /^-----BEGIN ([A-Z ]*PRIVATE KEY)-----\n[\s\S]+-----END \1-----\s*$/;
+
+/**
+ * Its private key. Undefined when there is none, or what is there is none. @throws CommandError when it is elsewhere, or is
+ * whole and is not taken: whoever has a certificate for it must not lose it to a passing trouble
+ */
+export function keyOf({ key, name }: NodeIdentity, places: AppliancePlaces): KeyObject | undefined {
   const home = resolve(places.config, "..");
   if (!key.startsWith(home + sep)) {
     throw new CommandError(EXIT.config, `node.toml wants the private key ${key}: name a file in ${home}, or none.`);
   }
   const pem = readText(key);
+  if (pem === undefined || !WHOLE_KEY.test(pem)) return undefined;
   try {
-    return pem === undefined ? undefined : createPrivateKey(pem);
-  } catch {
-    return undefined;
+    return createPrivateKey(pem);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new CommandError(
+      EXIT.failed,
+      `the private key ${name} (${key}) is not taken: ${why}. It stays; start again, or remove it to have a new one made.`,
+      thrown,
+    );
   }
 }
 
