@@ -10,6 +10,7 @@ import { measureAk } from "./figures/ak.ts";
 import { measureBusy } from "./figures/busy.ts";
 import { measureEtsi014 } from "./figures/etsi014.ts";
 import { measureIntake } from "./figures/intake.ts";
+import { MEMBERS, measureMembers } from "./figures/members.ts";
 import { measureRelay, measureTransit } from "./figures/relay.ts";
 import { measureEmpty, measureFlat, measureIdle, measureMemory, measureStart } from "./figures/stock.ts";
 import { FilledNetwork } from "./filled.ts";
@@ -30,12 +31,13 @@ interface Flags {
 /** Figures with the processor time of a key beside each. */
 const withCpu = (...names: string[]): string[] => names.flatMap((name) => [name, `${name}-cpu`]);
 /** Those that no filled network is needed for. */
-const ALONE = ["intake", "intake-quiet-cpu", "relay-transit"];
+const ALONE = ["intake", "intake-quiet-cpu", "relay-transit", ...MEMBERS];
 /** Takes long: only when it is asked for. */
-const LONG = ["memory-flat"];
+const LONG = ["memory-flat", ...MEMBERS];
 const FIGURES = [
   ...withCpu("ak-supply", "ak-alternating", "ak-pipelined", "ak-batch", "ak-batch-128", "ak-fetch"),
-  ...["ak-latency-p50", "ak-latency-p99", ...withCpu("etsi014-enc-keys", "etsi014-new-tls"), ...ALONE],
+  ...["ak-latency-p50", "ak-latency-p99", ...withCpu("etsi014-enc-keys", "etsi014-new-tls")],
+  ...ALONE.filter((name) => !LONG.includes(name)),
   ...["relay", "start", "busy-answered", "busy-loop-delay"],
   ...["memory-empty", "memory", "memory-mapped", "memory-idle", "memory-idle-mapped"],
   ...["memory-after-load", "memory-after-load-mapped", ...LONG],
@@ -44,6 +46,7 @@ const FIGURES = [
 async function measure(bench: Bench): Promise<void> {
   await measureIntake(bench);
   await measureTransit(bench);
+  await measureMembers(bench);
   if (!FIGURES.some((name) => !ALONE.includes(name) && bench.wants(name))) return;
   await using filled = await FilledNetwork.fill(bench);
   measureRelay(bench, filled);
