@@ -3,10 +3,10 @@
 import { request } from "node:http";
 import { describe, expect, it } from "vitest";
 import { GAUGES } from "../../../src/control/metrics/gauges.ts";
-import { kmGauges } from "../../../src/control/metrics/km-gauges.ts";
+import { clusterGauges, kmGauges } from "../../../src/control/metrics/km-gauges.ts";
 import { makeMetrics } from "../../../src/control/metrics/metrics.ts";
 import { startMetrics } from "../../../src/control/metrics/server.ts";
-import type { KmReport } from "../../../src/control/status.ts";
+import type { ClusterReport, KmReport } from "../../../src/control/status.ts";
 import { COUNTERS } from "../../../src/core/counters.ts";
 import { recorder } from "../../support/recorder.ts";
 
@@ -48,6 +48,35 @@ const REPORT: KmReport = {
 
 const linesOf = async (metrics: { text(): Promise<string> }): Promise<string[]> =>
   (await metrics.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+
+describe("a member of a KM that has several", () => {
+  const standby = { member: "km-b.2", state: "standby", generation: 7, owner: "km-b.1", others: [] } as const;
+
+  it("tells whether it is active, its generation, how far it is behind, its lease and whether etcd answers", async () => {
+    const metrics = makeMetrics();
+    let report: ClusterReport = { ...standby, lagMs: 2_500, leaseLeftMs: -300, etcd: "failing" };
+    metrics.collect(clusterGauges(() => report));
+    expect(await linesOf(metrics)).toEqual(
+      expect.arrayContaining([
+        "qkm_cluster_active 0",
+        "qkm_cluster_generation 7",
+        "qkm_cluster_lag_seconds 2.5",
+        "qkm_cluster_lease_seconds -0.3",
+        "qkm_cluster_etcd_ready 0",
+      ]),
+    );
+    report = { ...report, state: "active", generation: 8, lagMs: 0, leaseLeftMs: 2_000, etcd: "ready" };
+    expect(await linesOf(metrics)).toEqual(
+      expect.arrayContaining([
+        "qkm_cluster_active 1",
+        "qkm_cluster_generation 8",
+        "qkm_cluster_lag_seconds 0",
+        "qkm_cluster_lease_seconds 2",
+        "qkm_cluster_etcd_ready 1",
+      ]),
+    );
+  });
+});
 
 describe("the meter", () => {
   it("adds up what is counted, over several scrapes", async () => {
