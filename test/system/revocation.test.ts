@@ -175,9 +175,12 @@ describe("a certificate is revoked", () => {
     const [certificate, own] = [readFileSync(cert, "utf8"), readFileSync(key, "utf8")];
     const standing = [await standAt("controller", certificate, own), await standAt("etsi015", certificate, own)];
     const closed = standing.map((socket) => new Promise((resolve) => socket.once("close", resolve)));
+    const km = network.km("km-a");
+    const from = km.logBytes;
     await revoke("controllers", cert);
-    await reload(network.km("km-a"));
+    await reload(km);
     await Promise.all(closed);
+    expect(await closedWithinMs(km, from, standing.length)).toBeLessThan(1000);
     for (const door of ["controller", "etsi015"] as const) {
       expect(await refusalAt(door, certificate, own)).toBe("revoked");
     }
@@ -205,9 +208,12 @@ describe("a certificate is revoked", () => {
     const { cert } = nodePlaces(network.km("km-b").dir).kx;
     const isConnected = async (): Promise<boolean | undefined> =>
       (await network.km("km-a").status()).peers.find(({ id }) => id === "km-b")?.connected;
+    const km = network.km("km-a");
+    const seen = km.logBytes;
     await revoke("kms", cert);
     // Nobody tells the KM: it looks at its files.
     await eventually("the peer is out", async () => (await isConnected()) === false);
+    expect(await closedWithinMs(km, seen, 1)).toBeLessThan(1000);
     const old = new X509Certificate(readFileSync(cert, "utf8"));
     const from = await openAuthority(authorityFiles(ca, "kms"));
     const renewed = await certify(from, await old.publicKey.export(), subjectOf(old));
