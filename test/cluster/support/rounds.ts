@@ -18,8 +18,8 @@ const ANSWERS_AFTER = 5;
 /** The durable mark of an open KMA-key runs ahead of what was supplied by two chunks at most; under load several are open. */
 const AHEAD_BYTES = 2 * 4_096;
 const KEY_BYTES = 32;
-const ANSWERS_WITHOUT_ROOM = 1_000;
-/** A busy machine takes minutes for so many answers. */
+/** The one application of a KM with members has five answers a second at most. */
+const ANSWERS_WITHOUT_ROOM = 100;
 const WITHOUT_ROOM_MS = 240_000;
 const CUT_MS = 2 * LEASE_MS;
 const QUORUM_LOST_MS = 5_000;
