@@ -144,7 +144,6 @@ export class Follower {
       { at: copy.at.revision, written: this.#written?.revision },
       "the copy of etcd has stalled: the next voter is asked",
     );
-    // rule: give-up-stalled
     this.#giveUp(new EtcdError("unknown", "what was written did not come"));
   }
 

@@ -90,12 +90,6 @@ export const BREAKS = {
     isOfMembers: true,
     swap: ["before, now", "this.#following.copy.at, now"],
   },
-  "waits for ever for what a watch does not bring": {
-    rule: "live",
-    marker: "give-up-stalled",
-    isOfMembers: true,
-    swap: ["this.#giveUp", "void"],
-  },
 } as const satisfies Record<string, Break>;
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));

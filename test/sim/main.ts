@@ -87,11 +87,11 @@ async function main(): Promise<void> {
 /** Ends with the first run that breaks a rule. */
 async function members(count: number, runs: number): Promise<void> {
   const { runMembers } = await import("./members/world.ts");
-  const { seed, hours, faults } = OPTIONS;
+  const { seed, hours, faults, without = [] } = OPTIONS;
   for (let at = seed; at < seed + runs; at++) {
     const notes: string[] = [];
     const note = (atMs: number, what: string): void => void notes.push(`${(atMs / 1000).toFixed(3)} s  ${what}`);
-    const outcome = await runMembers({ seed: at, members: count, hours, faults, note });
+    const outcome = await runMembers({ seed: at, members: count, hours, faults, without, note });
     const { violation, carved, takeovers, restores, steps, struck } = outcome;
     print(`seed        ${at}: ${steps} steps, ${carved} bytes, ${takeovers} times active, ${restores} restores`);
     print(`faults      ${[...struck].map(([name, times]) => `${name} ${times}`).join(", ")}`);

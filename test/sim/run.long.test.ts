@@ -14,6 +14,7 @@ const SHOWN: Readonly<Record<string, readonly [seed: number, faults: number]>> =
   "carves beyond the durable mark": [2, 2],
   "supplies what the other end has lost": [8, 2],
   "keeps the late relay of an abandoned serial": [4, 2],
+  "lets held keys age while it is off": [8, 2],
 };
 
 describe("design 3: every rule broken on purpose", () => {
@@ -80,9 +81,16 @@ test.each([
 });
 
 test.each(Array.from({ length: 8 }, (_, index) => SEED + index))(
-  "design 14: members of one KM hold every rule whatever happens to them and to etcd, with seed %i",
+  "design 14: members of one KM hold every rule whatever happens to them and to a lasting etcd, with seed %i",
   async (seed) => {
-    const { violation } = await runMembers({ seed, members: 2 + (seed % 2), hours: 0.5, faults: 1 });
+    // A restored etcd is found out by whoever knows more, last by the peers, who are not in this world.
+    const { violation } = await runMembers({
+      seed,
+      members: 2 + (seed % 2),
+      hours: 0.5,
+      faults: 1,
+      without: ["restored"],
+    });
     expect(violation?.message).toBeUndefined();
   },
 );

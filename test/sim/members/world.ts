@@ -26,6 +26,8 @@ export interface MembersOptions {
   readonly hours: number;
   /** How often faults strike: 1 as usual, 0 never. */
   readonly faults: number;
+  /** Faults that do not strike, by name. */
+  readonly without?: readonly string[];
   /** Told of each fault, and what members say. */
   readonly note?: (atMs: number, what: string) => void;
 }
@@ -79,7 +81,9 @@ export class MembersWorld {
     for (const member of members) member.boot();
     this.#ask();
     this.#snapshot();
-    if (this.#options.faults > 0) for (const [name, fault] of Object.entries(FAULTS)) this.#plan(name, fault);
+    const { faults, without = [] } = this.#options;
+    const struck = Object.entries(FAULTS).filter(([name]) => faults > 0 && !without.includes(name));
+    for (const [name, fault] of struck) this.#plan(name, fault);
     await this.#until(this.#options.hours * 3600 * S);
     this.#isCalm = true;
     etcd.heal();
