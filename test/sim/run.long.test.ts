@@ -87,7 +87,7 @@ test.each(Array.from({ length: 8 }, (_, index) => SEED + index))(
     const { violation } = await runMembers({
       seed,
       members: 2 + (seed % 2),
-      hours: 0.5,
+      hours: 0.2,
       faults: 1,
       without: ["restored"],
     });
