@@ -50,7 +50,8 @@ describe("what is noted", () => {
       Buffer.allocUnsafe(Buffer.poolSize / 2 - 1);
     }
     expect(audit.recent(100)).toHaveLength(33);
-    expect(heldBytes() - before).toBeLessThan(12 * Buffer.poolSize);
+    // V8 gives the memory of buffers back on a thread of its own, which comes late on a busy machine.
+    await until("their pools are given back", () => heldBytes() - before < 12 * Buffer.poolSize);
   }, 120_000);
 
   test("shares a line when only its place differs, and tells the bytes as runs and the keys as a number", async () => {
