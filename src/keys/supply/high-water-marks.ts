@@ -59,7 +59,7 @@ export class Marks {
     this.#untilLook = left - this.#aheadBytes / 2;
     if (this.#untilLook >= 0) return;
     this.#begin(
-      (pinned) => this.#bring(this.#aimAhead(), pinned),
+      (pinned) => this.#bring(() => this.#aimAhead(), pinned),
       () => {},
     ).catch(() => {
       // The next request that needs the marks meets the same fault, and says so.
@@ -119,10 +119,9 @@ export class Marks {
 
   /** For a demand, and as far as it goes for what will be asked next. */
   async #aimFurther(demand: Demand, pinned: DisposableStack): Promise<Targets> {
-    const needed = this.#aim(demand);
-    const further = this.#aimAhead(needed);
-    if (further.size === needed.size) return await this.#bring(further, pinned);
-    return await this.#bring(further, pinned).catch(() => this.#bring(needed, pinned));
+    return await this.#bring(() => this.#aimAhead(this.#aim(demand)), pinned).catch(() =>
+      this.#bring(() => this.#aim(demand), pinned),
+    );
   }
 
   /** For what will be asked next, over as many KMA-keys as it takes. */
@@ -138,14 +137,23 @@ export class Marks {
     return targets;
   }
 
-  /** All their blocks at once, so that nothing is held while memory is waited for. */
-  async #bring(targets: Targets, pinned: DisposableStack): Promise<Targets> {
-    const blocks = [...targets.keys()].map((key) => ({
-      block: key.block,
-      used: () => [{ offset: 0, length: key.carved }],
-    }));
-    pinned.use(await this.#vault.openJob({ blocks, emptySlots: 0 }));
-    return targets;
+  /** Opens all their blocks at once, so that nothing is held while memory is waited for. */
+  async #bring(aim: () => Targets, pinned: DisposableStack): Promise<Targets> {
+    for (;;) {
+      const targets = aim();
+      const blocks = [...targets.keys()].map((key) => ({
+        block: key.block,
+        used: () => [{ offset: 0, length: key.carved }],
+      }));
+      try {
+        pinned.use(await this.#vault.openJob({ blocks, emptySlots: 0 }));
+        return targets;
+      } catch (thrown) {
+        // One that others have used up meanwhile is gone, and so is its block: then there is something else to aim at.
+        const there = new Set(this.#keys.keys());
+        if ([...targets.keys()].every((key) => there.has(key))) throw thrown;
+      }
+    }
   }
 
   async #commit(targets: Targets): Promise<void> {
