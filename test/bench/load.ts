@@ -12,6 +12,8 @@ export interface Shape {
   lay(target: Buffer, at: number): boolean;
   /** Looks at one answer of many in full. @throws Error when it is not what was asked for */
   check(answer: Buffer): void;
+  /** Whether something is a whole answer of whatever length: what refuses is shorter than what was asked for. */
+  isWhole?(answer: Buffer): boolean;
 }
 
 export interface Target {
@@ -223,6 +225,8 @@ class Round {
     if (connection.partial === 0 && connection.chunks++ % CHECK_EVERY === 0 && chunk.length >= answerBytes) {
       this.#load.shape.check(chunk.subarray(0, answerBytes));
     }
+    const { check, isWhole } = this.#load.shape;
+    if (connection.partial === 0 && chunk.length < answerBytes && isWhole?.(chunk)) check(chunk);
     const bytes = connection.partial + chunk.length;
     const whole = Math.floor(bytes / answerBytes);
     connection.partial = bytes - whole * answerBytes;

@@ -101,11 +101,11 @@ interface Keys {
 
 /** The keys of a 0x1203. The bench is an application: what it does with its keys is its own affair. */
 export function keysOf(frame: Buffer): Keys["keys"] {
-  if (frame.readUInt16BE(6) !== AK.keyResponse.code || frame.readUInt16BE(8) !== frame.length - HEADER_BYTES) {
-    throw new Error("an answer is no 0x1203, or has another length than the first");
-  }
+  if (frame.readUInt16BE(6) !== AK.keyResponse.code) throw new Error("an answer is no 0x1203");
   const { response, keys } = JSON.parse(frame.toString("utf8", HEADER_BYTES)) as Keys & { readonly response: string };
   if (response !== "success") throw new Error(`the KM refuses: ${response}`);
+  if (frame.readUInt16BE(8) !== frame.length - HEADER_BYTES)
+    throw new Error("an answer has another length than the first");
   return keys;
 }
 
