@@ -1,12 +1,12 @@
 // An application's end of Ak: connects to its key manager, asks it for keys, opens sessions and takes part in them.
 
 import { X509Certificate } from "node:crypto";
-import { isSuccess } from "../core/fault.ts";
+import { type FaultCode, isSuccess } from "../core/fault.ts";
 import type { AppId, KmId } from "../core/ids.ts";
 import type { Log } from "../core/ports.ts";
 import type { Group } from "../core/tls-choices.ts";
 import type { Provenance } from "../core/topology/provenance.ts";
-import { dialAny } from "../net/dial.ts";
+import { type Address, dialAny } from "../net/dial.ts";
 import { Refusal } from "../net/refusal.ts";
 import { identityOf } from "../net/tls/identity.ts";
 import type { TlsMaterial } from "../net/tls/options.ts";
@@ -121,6 +121,8 @@ export interface AkClient extends AsyncDisposable {
 /** Requests without an answer, sent or not; one more fails at once. */
 const MAX_REQUESTS = 4096;
 const TIMEOUT_MS = 30_000;
+/** How a member that has lost its store refuses, while another may have become the active one. */
+const LEFT_BY_STORE: FaultCode = "STORE_UNAVAILABLE";
 /** How long the pause grows before a key manager with several members is dialled again. */
 const MEMBERS_PAUSE_MS = 1_000;
 
@@ -133,19 +135,40 @@ export async function connectAk(options: AkClientOptions): Promise<AkClient> {
   const stop = new AbortController();
   const incoming = new IncomingSessions(onSession, { maxWaitingKeys, maxSessions });
   for (const sessionId of options.accepted ?? []) incoming.resume(sessionId);
-  const connect = async (signal: AbortSignal): Promise<Dialogue> =>
-    new Dialogue(await dialled(options, signal), incoming);
+  const { host, port, further = [] } = options;
+  const members: readonly [Address, ...Address[]] = [{ host, port }, ...further];
+  let reached: Address = members[0];
+  const dialled = async (addresses: readonly Address[], signal: AbortSignal): Promise<Dialogue> => {
+    const { channel, address } = await dialOneOf(addresses, options, signal);
+    reached = address;
+    return new Dialogue(channel, incoming);
+  };
+  const connect = (signal: AbortSignal): Promise<Dialogue> => dialled(members, signal);
+  const elsewhere = (signal: AbortSignal): Promise<Dialogue> =>
+    dialled(
+      members.filter((member) => member !== reached),
+      signal,
+    );
   const first = await connect(options.signal ?? stop.signal);
-  const longestPauseMs = options.further === undefined ? undefined : MEMBERS_PAUSE_MS;
-  const line = new Reconnecting(first, { connect, changed: onConnection, stop: stop.signal, longestPauseMs });
+  const longestPauseMs = further.length === 0 ? undefined : MEMBERS_PAUSE_MS;
+  const line = new Reconnecting(first, {
+    connect,
+    elsewhere,
+    changed: onConnection,
+    stop: stop.signal,
+    longestPauseMs,
+  });
   return new Client(line, incoming, stop, options);
 }
 
-async function dialled({ host, port, further = [], tls, km }: AkClientOptions, signal: AbortSignal) {
+/** @throws Error when there is no address, and as `dialAny` does */
+async function dialOneOf(addresses: readonly Address[], { tls, km }: AkClientOptions, signal: AbortSignal) {
+  const [first, ...others] = addresses;
+  if (first === undefined) throw new Error("the key manager has no other member");
   checkOwn(tls);
   const whom = { door: "ak", tls, kind: "km", expect: km, signal } as const;
   const options = { ...whom, groups: groupsHere() } as const;
-  return await dialAny([{ host, port }, ...further], options, { log: SILENT, meter: { add: silent } });
+  return await dialAny([first, ...others], options, { log: SILENT, meter: { add: silent } });
 }
 
 /** @throws Refusal for a certificate of which every key manager would say the same, but only after its handshake */
@@ -262,7 +285,9 @@ class Client implements AkClient {
     for (;;) {
       const dialogue = await this.#line.dialogue(limit);
       try {
-        return await dialogue.ask(name, payload, limit);
+        const answer = await dialogue.ask(name, payload, limit);
+        if (answer.message.response.startsWith(LEFT_BY_STORE)) void this.#line.tryOthers();
+        return answer;
       } catch (thrown) {
         if (!(thrown instanceof AkUnanswered) || limit.aborted) throw thrown;
         if (thrown.isRefused || (thrown.mayBeServed && name !== "sessionCreation")) throw thrown;

@@ -200,7 +200,7 @@ function takeOver(
   });
 }
 
-function dialPeer(
+async function dialPeer(
   { tls, generation }: KxOptions,
   ports: KxPorts,
   { peer, signal }: { readonly peer: KxPeer; readonly signal: AbortSignal },
@@ -217,7 +217,7 @@ function dialPeer(
     groups,
     ...(serverName && { serverName }),
   } as const;
-  return dialAny(addresses, options, ports);
+  return (await dialAny(addresses, options, ports)).channel;
 }
 
 /** A peer of another make may have nothing else than X25519. */

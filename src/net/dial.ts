@@ -61,21 +61,21 @@ export interface Address {
 const MEMBER_DIAL_MS = 1_500;
 
 /**
- * Dials addresses in turn until one of them answers as whom we mean.
+ * Dials addresses in turn until one of them answers as whom we mean; `address` is the one that did.
  * @throws what the last one failed with, like `dial`
  */
 export async function dialAny(
   addresses: readonly [Address, ...Address[]],
   options: Omit<DialOptions, "host" | "port">,
   ports: Omit<NetPorts, "admit">,
-): Promise<Channel> {
+): Promise<{ readonly channel: Channel; readonly address: Address }> {
   const [first, ...others] = addresses;
-  if (others.length === 0) return dial({ ...options, ...first }, ports);
+  if (others.length === 0) return { channel: await dial({ ...options, ...first }, ports), address: first };
   let failure: unknown;
   for (const address of addresses) {
     const signals = [AbortSignal.timeout(MEMBER_DIAL_MS), ...(options.signal ? [options.signal] : [])];
     try {
-      return await dial({ ...options, ...address, signal: AbortSignal.any(signals) }, ports);
+      return { channel: await dial({ ...options, ...address, signal: AbortSignal.any(signals) }, ports), address };
     } catch (thrown) {
       failure = thrown;
     }

@@ -75,6 +75,8 @@ export class Dialogue {
   #heardAtMs = performance.now();
   #endedBecause: string | undefined;
   #isRefused = false;
+  /** Why the connection ends when nothing is under way any more. */
+  #retiresBecause: string | undefined;
   /** Something has come that may be a frame. */
   #isAk = false;
 
@@ -105,6 +107,17 @@ export class Dialogue {
   close(reason: string): void {
     this.#end(reason);
     this.#leave();
+  }
+
+  /** As `close`, when each request that was sent has its answer or is given up; those that were not sent fail at once. */
+  retire(reason: string): void {
+    this.#retiresBecause = reason;
+    for (const call of this.#waiting.splice(0)) call.failed(this.#gone(reason, "not sent"));
+    this.#closeIfRetired();
+  }
+
+  #closeIfRetired(): void {
+    if (this.#retiresBecause !== undefined && this.#open.size === 0) this.close(this.#retiresBecause);
   }
 
   #leave(): void {
@@ -158,6 +171,7 @@ export class Dialogue {
     call.failed(why);
     if (why instanceof AkUnanswered && this.#silentSince(call.sentAtMs)) this.close("the key manager is silent");
     this.#send();
+    this.#closeIfRetired();
   }
 
   #silentSince(sentAtMs: number | undefined): boolean {
@@ -225,6 +239,7 @@ export class Dialogue {
     }
     this.#open.delete(messageId);
     call.answered(json, keys);
+    this.#closeIfRetired();
   }
 
   /** @throws FrameError message_id when a request of the key manager under this number has no whole answer yet */

@@ -15,12 +15,17 @@ export type ConnectionState =
 export interface ReconnectOptions {
   /** @throws why there is no connection */
   connect(signal: AbortSignal): Promise<Dialogue>;
+  /** Another member than the one that is connected. Rejects when no other listens, or the key manager has only one. */
+  elsewhere(signal: AbortSignal): Promise<Dialogue>;
   changed(state: ConnectionState): void;
   /** How long the pause between two tries grows; the usual one when undefined. */
   readonly longestPauseMs: number | undefined;
   /** Ends everything; its reason is an Interruption. */
   readonly stop: AbortSignal;
 }
+
+/** Other members are looked for so often at most. */
+const LOOK_EVERY_MS = 500;
 
 /**
  * Keeps one connection at a time, dialled again with back-off; requests wait for it as long as their deadline allows.
@@ -31,6 +36,7 @@ export class Reconnecting {
   readonly #options: ReconnectOptions;
   #dialogue: Dialogue;
   #next = deferred<void>();
+  #isLooking = false;
 
   constructor(first: Dialogue, options: ReconnectOptions) {
     this.#dialogue = first;
@@ -49,6 +55,25 @@ export class Reconnecting {
     return this.#dialogue;
   }
 
+  /** The member that is connected cannot serve: another one that listens is the active one, and is asked from now on. */
+  async tryOthers(): Promise<void> {
+    const { elsewhere, stop } = this.#options;
+    if (this.#isLooking || stop.aborted) return;
+    this.#isLooking = true;
+    const former = this.#dialogue;
+    try {
+      const dialogue = await elsewhere(stop);
+      if (stop.aborted || this.#dialogue !== former || !former.open) return dialogue.close("it is not needed");
+      this.#dialogue = dialogue;
+      former.retire("another member of the key manager is active");
+    } catch {
+      // None listens yet: the next refusal looks again.
+    } finally {
+      await pause(TIMERS, LOOK_EVERY_MS, stop);
+      this.#isLooking = false;
+    }
+  }
+
   async #keep(): Promise<void> {
     const { stop } = this.#options;
     const close = (): void => this.#dialogue.close("the application is done");
@@ -57,8 +82,10 @@ export class Reconnecting {
     const backoff = new Backoff(Math.random, this.#options.longestPauseMs);
     for (;;) {
       const sinceMs = performance.now();
-      this.#tell({ connected: true, group: this.group });
-      const reason = await this.#dialogue.ended;
+      const current = this.#dialogue;
+      this.#tell({ connected: true, group: current.group });
+      const reason = await current.ended;
+      if (this.#dialogue !== current) continue;
       if (stop.aborted) return;
       this.#tell({ connected: false, reason });
       backoff.lived(performance.now() - sinceMs);

@@ -1,8 +1,10 @@
 // The application's end when the connection breaks: it connects again by itself, and goes on.
 
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { ConnectionState, IncomingSession, PushedKey } from "../../../src/ak/client.ts";
+import { Fault } from "../../../src/core/fault.ts";
 import { appId, kmId } from "../../../src/core/ids.ts";
+import type { Answer } from "../../../src/keys/ports.ts";
 import { until } from "../../support/until.ts";
 import { type AkDoor, openAk, type Papers, papers } from "../ak-kit.ts";
 import { FakeGrant, keyIdOf } from "../fake-door.ts";
@@ -105,4 +107,51 @@ test("a client that is closed while its key manager is away ends at once", async
   const asked = expect(client.getKeys({ destination: C1 })).rejects.toThrow("the client is closed");
   await client[Symbol.asyncDispose]();
   await asked;
+});
+
+describe("a client that knows several members of its key manager", () => {
+  const refuse = (_: unknown, answer: Answer): void => answer.refused(new Fault("STORE_UNAVAILABLE"));
+
+  test("leaves the one that has lost its store for another as soon as that one listens", async () => {
+    await using first = await openAk(own);
+    const spare = await openAk(own);
+    const { host, port } = spare.listener;
+    await spare[Symbol.asyncDispose]();
+    await using client = await first.client(own.a1, { further: [{ host, port }] });
+    first.keys.hold();
+    const underWay = client.getKeys({ destination: C1 });
+    await until("it is asked", () => first.keys.held.length === 1);
+    first.keys.meet = refuse;
+    const refused = { code: "STORE_UNAVAILABLE" };
+    await expect(client.getKeys({ destination: C1 })).rejects.toMatchObject(refused);
+    await using second = await again(spare);
+    await until("the other one is asked", () => {
+      client.getKeys({ destination: C1 }).catch(() => {});
+      return second.keys.asked.length > 0;
+    });
+    // What was under way is still answered where it was asked; then that connection ends.
+    const [held] = first.keys.held;
+    if (held !== undefined) held.answer.granted(first.keys.grantFor(held.request));
+    expect(await underWay).toHaveLength(1);
+    await until("it has left", () => first.listener.connections === 0);
+    const asked = first.keys.asked.length;
+    expect(await client.getKeys({ destination: C1 })).toHaveLength(1);
+    expect(first.keys.asked).toHaveLength(asked);
+  });
+
+  test("stays where it is while nobody else listens", async () => {
+    await using first = await openAk(own);
+    const states: ConnectionState[] = [];
+    const spare = await openAk(own);
+    const { host, port } = spare.listener;
+    await spare[Symbol.asyncDispose]();
+    const onConnection = (state: ConnectionState) => void states.push(state);
+    await using client = await first.client(own.a1, { further: [{ host, port }], onConnection });
+    first.keys.meet = refuse;
+    const refused = { code: "STORE_UNAVAILABLE" };
+    for (let n = 0; n < 3; n++) await expect(client.getKeys({ destination: C1 })).rejects.toMatchObject(refused);
+    first.keys.meet = (request, answer) => answer.granted(first.keys.grantFor(request));
+    expect(await client.getKeys({ destination: C1 })).toHaveLength(1);
+    expect(states).toEqual([{ connected: true, group: "X25519MLKEM768" }]);
+  });
 });
