@@ -18,6 +18,7 @@ const ANSWERS_AFTER = 5;
 /** The durable mark of an open KMA-key runs ahead of what was supplied by two chunks at most; under load several are open. */
 const AHEAD_BYTES = 2 * 4_096;
 const KEY_BYTES = 32;
+const DESTINATIONS = ["km-a", "km-b", "km-c"] as const;
 /** The one application of a KM with members has five answers a second at most. */
 const ANSWERS_WITHOUT_ROOM = 100;
 const WITHOUT_ROOM_MS = 240_000;
@@ -37,6 +38,8 @@ export interface Outcome {
   readonly kmaKeysCut: number;
   /** Keys that were asked for in requests without an answer: they may be among those lost. */
   readonly keysUnanswered: number;
+  /** Those of the largest request to each KM that was refused for the time being: marks may have moved for it. */
+  readonly keysRefused: number;
 }
 
 /** Knows when km-b answered, too. */
@@ -161,6 +164,7 @@ export class Rounds implements AsyncDisposable {
       keysLost: cut.reduce((sum, bytes) => sum + bytes, 0) / KEY_BYTES,
       kmaKeysCut: cut.length,
       keysUnanswered: (this.#unanswered() - unansweredBefore) / KEY_BYTES,
+      keysRefused: DESTINATIONS.reduce((sum, to) => sum + this.#load.mostRefused("km-b", to, beganMs), 0) / KEY_BYTES,
     };
     this.outcomes.push(outcome);
     return outcome;
@@ -233,7 +237,7 @@ export class Rounds implements AsyncDisposable {
   /** Bytes between supplied keys that nobody got, by KMA-key of km-b. */
   #gaps(): Map<string, number> {
     const gaps = new Map<string, number>();
-    for (const destination of ["km-a", "km-b", "km-c"]) {
+    for (const destination of DESTINATIONS) {
       for (const serial of this.#oracle.serials("km-b", destination)) {
         const ranges = this.#oracle.ranges("km-b", destination, serial).toSorted((a, b) => a.start - b.start);
         const between = ranges.map(({ start }, at) => start - (ranges[at - 1]?.end ?? start));
@@ -256,8 +260,8 @@ export class Rounds implements AsyncDisposable {
 }
 
 /** What a takeover may cost: so much of each open KMA-key, beside what was under way. */
-export const mostLost = ({ kmaKeysCut, keysUnanswered }: Outcome): number =>
-  (kmaKeysCut * AHEAD_BYTES) / KEY_BYTES + keysUnanswered;
+export const mostLost = ({ kmaKeysCut, keysUnanswered, keysRefused }: Outcome): number =>
+  (kmaKeysCut * AHEAD_BYTES) / KEY_BYTES + keysUnanswered + keysRefused;
 
 /** The outcomes as a table: median and worst of each kind. */
 export function tableOf(outcomes: readonly Outcome[]): string {
