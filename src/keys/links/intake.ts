@@ -1,7 +1,7 @@
 // From the module to the vault: each block sealed, durable, entered in the books, and only then acknowledged.
 
 import type { EndReason } from "../../core/counters.ts";
-import { asFault } from "../../core/fault.ts";
+import { asFault, type FaultCode } from "../../core/fault.ts";
 import type { Secret } from "../../core/memory/secret.ts";
 import type { Sealed } from "../../vault/vault.ts";
 import { type BlockPosition, isAfter } from "../common/block-position.ts";
@@ -40,6 +40,8 @@ export class Intake {
   /** Blocks that wait for token, store or audit log. */
   #waiting = 0;
   #done = 0;
+  /** Why blocks wait, as the log was told. */
+  #waitsFor: FaultCode | undefined;
   /** The last block whose commit was begun. */
   #newest: BlockPosition | undefined;
   /** The run before the link's last that an alarm was raised for. */
@@ -130,6 +132,7 @@ export class Intake {
       this.#done++;
       this.#room?.();
       if (done === undefined) return;
+      this.#say(undefined);
       this.#enter(stored);
       block.acknowledge();
     });
@@ -190,13 +193,22 @@ export class Intake {
       } catch (thrown) {
         const fault = asFault(thrown);
         if (fault.code === "INTERNAL") throw thrown;
-        this.#context.log.warn({ link: this.#book.settings.id, fault: fault.code }, "intake waits");
+        this.#say(fault.code);
         this.#waiting++;
         await this.#healthChange(signal);
         this.#waiting--;
       }
     }
     return undefined;
+  }
+
+  /** Once for all blocks that wait for the same. */
+  #say(fault: FaultCode | undefined): void {
+    if (fault === this.#waitsFor) return;
+    this.#waitsFor = fault;
+    const link = this.#book.settings.id;
+    if (fault === undefined) this.#context.log.info({ link }, "intake goes on");
+    else this.#context.log.warn({ link, fault }, "intake waits");
   }
 
   /** Waits for a change of the vault's health, or a while: whichever comes first. */

@@ -49,7 +49,7 @@ class ByHand {
 function bench() {
   const hand = new ByHand();
   const clock = new ManualClock();
-  const { log, meter } = recorder();
+  const { log, meter, lines } = recorder();
   const link = { id: linkId("ab"), peer: kmId("km-b"), blockBytes: 8, share: [1, 1] as const, keepBlocks: 64 };
   const book = new LinkInventory(kmId("km-a"), link);
   const context: Context = {
@@ -68,7 +68,7 @@ function bench() {
     audit: NO_AUDIT,
   };
   const intake = new Intake(context, book, () => {});
-  return { hand, clock, book, intake };
+  return { hand, clock, book, intake, lines };
 }
 
 function blocks(count: number, acknowledged: number[] = [], bytes = 8): FedBlock[] {
@@ -150,4 +150,23 @@ test("the end of the signal ends a wait for the store", async () => {
   await run;
   await intake.idle();
   expect(clock.waiting).toBe(0);
+});
+
+test("the log says once why blocks wait, however many do, and once that they go on", async () => {
+  const { hand, intake, clock, lines } = bench();
+  const run = intake.run({ blocks: () => fed(blocks(20)) }, new AbortController().signal);
+  for (let round = 0; round < 3; round++) {
+    await settled();
+    for (const { end } of hand.commits.splice(0)) end(new Fault("STORE_UNAVAILABLE"));
+    await settled();
+    clock.advance(1000);
+  }
+  await settled();
+  for (const { end } of hand.commits.splice(0)) end();
+  await run;
+  const said = lines.filter(({ fields }) => "link" in fields).map(({ level, fields }) => [level, fields]);
+  expect(said).toEqual([
+    ["warn", { link: "ab", fault: "STORE_UNAVAILABLE" }],
+    ["info", { link: "ab" }],
+  ]);
 });
