@@ -95,6 +95,14 @@ const BREAKS = {
     await run.stage.handOver(id);
     await run.standsBy(id);
   },
+  "both members updated in turn": async (run) => {
+    const { id } = run.stage.active;
+    const [standby] = run.stage.listed.filter((member) => member.id !== id);
+    await run.restarted(standby?.id ?? "");
+    await run.stage.handOver(id);
+    await run.standsBy(id);
+    await run.restarted(id);
+  },
   "active member's disk full": async (run) => {
     const { id } = run.stage.active;
     const store = join(run.stage.staged(id).dir, "store");
@@ -209,6 +217,15 @@ export class Rounds implements AsyncDisposable {
 
   async standsBy(name: string): Promise<void> {
     await eventually(`${name} stands by`, async () => (await this.stage.report(name)).state === "standby");
+  }
+
+  /** A standby is stopped in order, as an update does it, and is there again. */
+  async restarted(name: string): Promise<void> {
+    const pidOf = () => this.stage.listed.find(({ id }) => id === name)?.pid ?? 0;
+    const former = pidOf();
+    process.kill(former, "SIGTERM");
+    await eventually(`${name} is another process`, () => ![0, former].includes(pidOf()));
+    await eventually(`${name} is there and has followed`, () => this.#hasStandby());
   }
 
   /** Everything that was supplied can be fetched, once; then all ends. */
