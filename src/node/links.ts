@@ -4,12 +4,13 @@ import { readFileSync, statSync } from "node:fs";
 import { DRIVERS } from "../../drivers/index.ts";
 import type { LinkConfig, NodeConfig } from "../config.ts";
 import { asFault } from "../core/fault.ts";
+import type { KmId } from "../core/ids.ts";
 import type { Clock, Log, Meter, Random } from "../core/ports.ts";
 import type { BoxDriver, ModuleDriver } from "../device/driver.ts";
 import type { KeySource } from "../device/key-source.ts";
 import type { BlockFeed } from "../keys/links/intake.ts";
-import type { LinkInventory } from "../keys/links/link-inventory.ts";
 import type { KeyManager } from "../keys/manager/key-manager.ts";
+import type { PreparedSettings } from "../keys/manager/reconfiguration.ts";
 import { parsePairingKey } from "../kq/pairing.ts";
 import type { LocalVault } from "../vault/local-vault.ts";
 import type { OpenVault } from "../vault/open.ts";
@@ -18,6 +19,7 @@ import { INTAKE_SLOTS } from "./settings.ts";
 
 /** What modules are opened with. */
 export interface LinkPorts {
+  readonly self: KmId;
   readonly vault: OpenVault;
   readonly keys: KeyManager;
   readonly clock: Clock;
@@ -26,8 +28,6 @@ export interface LinkPorts {
   readonly meter: Meter;
   readonly stop: AbortController;
 }
-
-type InventoryOf = (link: string) => LinkInventory | undefined;
 
 interface OpenLink {
   readonly link: LinkConfig;
@@ -63,14 +63,14 @@ export class NodeLinks implements AsyncDisposable {
 
   /** Opens a link's driver and takes its blocks until the stop. @throws Error when it cannot be opened */
   async open(link: LinkConfig): Promise<void> {
-    this.#attach(await this.#opened(link, (id) => this.#ports.keys.links.get(id)));
+    this.#attach(await this.#opened(link));
   }
 
   /**
    * Opens the modules of links that are new, and of those whose module is another one: what a port has is closed before. Nothing
    * is taken from them yet. @throws Error when one cannot be opened: all is as it was then
    */
-  async prepare({ links }: Pick<NodeConfig, "links">, inventory: InventoryOf): Promise<{ take(): void }> {
+  async prepare({ links }: Pick<NodeConfig, "links">, prepared: PreparedSettings): Promise<{ take(): void }> {
     const opened: OpenLink[] = [];
     const replaced: OpenLink[] = [];
     try {
@@ -82,7 +82,7 @@ export class NodeLinks implements AsyncDisposable {
           this.#open.delete(link.id);
           await close(open);
         }
-        opened.push(await this.#opened(link, inventory));
+        opened.push(await this.#opened(link, prepared));
       }
     } catch (thrown) {
       for (const one of opened) await close(one);
@@ -108,13 +108,13 @@ export class NodeLinks implements AsyncDisposable {
     });
   }
 
-  async #opened(link: LinkConfig, inventory: InventoryOf): Promise<OpenLink> {
+  async #opened(link: LinkConfig, prepared?: PreparedSettings): Promise<OpenLink> {
     await this.#closing.get(link.id);
     const mark = markOf(link);
     await using parts = new AsyncDisposableStack();
     const driver = DRIVERS[link.driver];
     const opened = await (driver.kind === "box"
-      ? this.#box(link, driver, { inventory, parts })
+      ? this.#box(link, driver, { prepared, parts })
       : this.#module(link, driver, parts));
     return { link, mark, ...opened, parts: parts.move(), end: new AbortController(), taking: Promise.resolve() };
   }
@@ -122,13 +122,12 @@ export class NodeLinks implements AsyncDisposable {
   #box(
     link: LinkConfig,
     driver: BoxDriver,
-    { inventory, parts }: { readonly inventory: InventoryOf; readonly parts: AsyncDisposableStack },
+    { prepared, parts }: { readonly prepared: PreparedSettings | undefined; readonly parts: AsyncDisposableStack },
   ): Promise<Pick<OpenLink, "feed" | "source">> {
-    const { keys, clock, log } = this.#ports;
+    const { self, keys, clock, log } = this.#ports;
     let regions = 0;
     const memory = (bytes: number): Uint8Array => this.#region(`${link.id} ${regions++} ${bytes}`, bytes);
-    const own = { memory, inventory: inventory(link.id), pool: this.#pool(link) };
-    return openBox(link, driver, { keys, clock, log, parts, ...own });
+    return openBox(link, driver, { self, keys, prepared, clock, log, parts, memory, pool: this.#pool(link) });
   }
 
   #region(name: string, bytes: number): Uint8Array {
@@ -161,11 +160,9 @@ export class NodeLinks implements AsyncDisposable {
   #attach(one: OpenLink): void {
     const { keys, log, stop } = this.#ports;
     const { id } = one.link;
-    const book = keys.links.get(id);
-    if (book === undefined) throw new Error(`the key manager has no link ${id}`);
     this.#open.set(id, one);
     const signal = AbortSignal.any([one.end.signal, stop.signal]);
-    one.taking = keys.attach(book, one.feed, signal).catch((err: unknown) => {
+    one.taking = keys.attach(id, one.feed, signal).catch((err: unknown) => {
       log.error({ link: id, err }, "a defect ended the intake of this link");
       stop.abort(asFault(err));
     });

@@ -36,6 +36,7 @@ import { ConfiguredHomes } from "../keys/directory/configured-homes.ts";
 import { Directory } from "../keys/directory/directory.ts";
 import { AppRequests } from "../keys/manager/app-requests.ts";
 import { KeyManager } from "../keys/manager/key-manager.ts";
+import { assemble } from "../keys/manager/parts.ts";
 import { type Kx, startKx } from "../kx/peers.ts";
 import { type OpenVault, openVault } from "../vault/open.ts";
 import type { Store } from "../vault/store/store.ts";
@@ -413,7 +414,7 @@ async function openKeys(base: Base, node: Node, restored: boolean): Promise<KeyM
   node.directory.restore();
   node.homes.restore();
   makeRoomForFormerPeers(base, node.vault);
-  const keys = await KeyManager.open(ports, settingsOf(config), restored);
+  const keys = await KeyManager.open(assemble(ports, settingsOf(config)), restored);
   for (const { name, withinMs, progress } of progressChecksOf(keys)) health.work(name, withinMs, progress);
   node.keys = keys;
   node.more?.opened(keys);
@@ -441,8 +442,8 @@ async function openKx(
   return await startKx(options, { events: keys.peerEvents, clock, random, log, meter: metrics.meter, audit });
 }
 
-function linksOf({ log, metrics, clock, random, stop }: Base, { vault }: Node, keys: KeyManager): NodeLinks {
-  return new NodeLinks({ vault, keys, clock, random, log, meter: metrics.meter, stop });
+function linksOf({ config, log, metrics, clock, random, stop }: Base, { vault }: Node, keys: KeyManager): NodeLinks {
+  return new NodeLinks({ self: config.node.id, vault, keys, clock, random, log, meter: metrics.meter, stop });
 }
 
 const aborted = (signal: AbortSignal): Promise<undefined> =>

@@ -76,10 +76,10 @@ export async function prepareReload(
 }
 
 async function prepareKeys({ vault, keys, links }: ReloadedParts, next: NodeConfig) {
-  vault.growKeyIds(keyIdKeysOf(next, Math.max(next.peers.length, keys.peers.size)));
+  vault.growKeyIds(keyIdKeysOf(next, Math.max(next.peers.length, keys.peerCount)));
   const settings = await keys.prepareReconfigure(settingsOf(next));
   // The last that may fail: a module that is replaced is opened again when its successor cannot be.
-  return { settings, modules: await links.prepare(next, settings.link) };
+  return { settings, modules: await links.prepare(next, settings) };
 }
 
 /** Locked memory is laid out at the start. @throws Fault MALFORMED_REQUEST */

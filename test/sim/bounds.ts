@@ -10,20 +10,20 @@ const PADS = 16;
 
 /** @throws Violation */
 export function checkBounds(checks: Checks, node: SimNode): void {
-  const { km } = node;
-  if (km === undefined) return;
+  const { parts } = node;
+  if (parts === undefined) return;
   const { stockHigh, maxHeld, keepBlocks } = node.widest;
   const bound = (what: string, size: number, most: number): void =>
     checks.check("bounded", size <= most, () => `${node.id} has ${size} ${what}, at most ${most} are allowed`);
-  bound("requests waiting", km.waiting, node.settings.policy.maxWaiting);
+  bound("requests waiting", parts.admission.waiting, node.settings.policy.maxWaiting);
   let expected = 2 * 8;
-  for (const link of km.links.values()) {
+  for (const link of parts.links.values()) {
     // Of the other end's blocks a quarter more is kept than of one's own; pads in use stay.
     const most = 2 * keepBlocks + Math.ceil(keepBlocks / 4) + PADS;
     bound(`blocks of ${link.settings.id}`, link.stored, most);
     expected += most + 64;
   }
-  for (const { id, stock, held } of km.peers.values()) {
+  for (const { id, stock, held } of parts.peers.values()) {
     bound(`KMA-keys for ${id}`, stock.size, stockHigh + BESIDE);
     bound(`KMA-keys of ${id}`, held.size, maxHeld);
     bound(`serials given up towards ${id}`, stock.givenUp.size, GIVEN_UP);
@@ -31,7 +31,7 @@ export function checkBounds(checks: Checks, node: SimNode): void {
   }
   expected += maxHeld + BESIDE + 16;
   // Whole keys lie in bundles of one at least, and twice while they are relayed.
-  for (const { stock, held } of km.strict) {
+  for (const { stock, held } of parts.strict) {
     bound("whole keys", Math.max(stock.book.size, held.book.size), maxHeld);
     expected += 4 * maxHeld;
   }

@@ -17,9 +17,9 @@ export const SHARES: readonly Share[] = [
 
 /** Routes drawn for one destination, as a controller might think of them; or they are given back to the topology. */
 export function setRoutes(node: SimNode, dice: Dice): string | undefined {
-  const { km } = node;
+  const { km, parts } = node;
   const destinations = km?.routeAdmin.destinations ?? [];
-  if (km === undefined || destinations.length === 0) return undefined;
+  if (km === undefined || parts === undefined || destinations.length === 0) return undefined;
   const destination = dice.pick(destinations);
   // A store that rejects it leaves things as they were.
   const tried = (change: Promise<void>): void => void change.catch(() => {});
@@ -27,8 +27,9 @@ export function setRoutes(node: SimNode, dice: Dice): string | undefined {
     tried(km.routeAdmin.giveBack(destination));
     return `the routes to ${destination} are given back`;
   }
-  const routes = [1, 2, 3].flatMap((paths) => km.routes.topology.routes(km.routes.self, destination, paths, odd(dice)));
-  const different = new Map(routes.map((route) => [route.join(" "), route]));
+  const { routes } = parts;
+  const given = [1, 2, 3].flatMap((paths) => routes.topology.routes(routes.self, destination, paths, odd(dice)));
+  const different = new Map(given.map((route) => [route.join(" "), route]));
   if (different.size === 0) return undefined;
   tried(km.routeAdmin.set(destination, [...different.values()]));
   return `routes to ${destination}: ${[...different.keys()].map((route) => route || "direct").join(", ")}`;

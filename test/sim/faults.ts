@@ -115,8 +115,8 @@ export const FAULT_TABLE = {
     return `for ${Math.round(ms)} ms`;
   }),
   link_out_of_use: ofNode(15 * MIN, (node, world) => {
-    const { km } = node;
-    const links = [...(km?.links.keys() ?? [])];
+    const { km, parts } = node;
+    const links = [...(parts?.links.keys() ?? [])];
     if (km === undefined || links.length === 0) return undefined;
     const link = world.dice.pick(links);
     const ms = world.dice.wait(60 * S);

@@ -4,6 +4,7 @@ import { compareIds, type KmId } from "../../src/core/ids.ts";
 import { Pace } from "../../src/core/pace.ts";
 import type { Clock, Log, Meter } from "../../src/core/ports.ts";
 import { KeyManager } from "../../src/keys/manager/key-manager.ts";
+import { assemble, type Parts } from "../../src/keys/manager/parts.ts";
 import type { KeyManagerSettings } from "../../src/keys/manager/settings.ts";
 import { nameOfGeneration } from "../../src/kx/generation.ts";
 import { keepDialled } from "../../src/kx/redial.ts";
@@ -57,6 +58,7 @@ export class SimNode {
   readonly #turns: Dice;
   #life: Life = { ended: true, isFormer: false };
   #km: KeyManager | undefined;
+  #parts: Parts | undefined;
   #roster: Roster | undefined;
   #stop = new AbortController();
   /** The wall clock's distance from the simulated time. */
@@ -104,6 +106,11 @@ export class SimNode {
 
   get km(): KeyManager | undefined {
     return this.#life.ended ? undefined : this.#km;
+  }
+
+  /** The rooms behind `km`, which shows none of them. */
+  get parts(): Parts | undefined {
+    return this.km && this.#parts;
   }
 
   /** Whether a process runs; it may still be reading its books. */
@@ -230,10 +237,12 @@ export class SimNode {
     const generation = this.takeovers > 0 && { generation: this.takeovers };
     const ports = { self: this.id, vault, clock, pace, random: this.#dice, ...told, ...generation };
     try {
-      const km = await KeyManager.open(ports, this.settings, restored);
+      const parts = assemble(ports, this.settings);
+      const km = await KeyManager.open(parts, restored);
       if (life.ended) return;
       this.#isRestored = false;
       this.#km = km;
+      this.#parts = parts;
       for (const told of this.onServe) told(km);
       this.#serve(km, ports);
     } catch (thrown) {
@@ -270,9 +279,9 @@ export class SimNode {
       void keepDialled({ peer, dial, current, attach }, { clock, random, log }, this.#stop.signal);
     }
     for (const [link, { modules, end }] of this.modules) {
-      const book = km.links.get(link);
       const feed = modules.feed(end);
-      if (book !== undefined) km.attach(book, feed, this.#stop.signal).catch((err: unknown) => this.#defect(err));
+      if (this.parts?.links.has(link))
+        km.attach(link, feed, this.#stop.signal).catch((err: unknown) => this.#defect(err));
     }
   }
 
@@ -403,7 +412,7 @@ export class SimNode {
     this.tokenGoneUntilMs = 0;
     if (this.wallAheadMs !== 0) this.jumpWall(0);
     this.audit.fail(false);
-    for (const { settings } of this.km?.links.values() ?? []) this.km?.useLink(settings.id, true);
+    for (const { settings } of this.parts?.links.values() ?? []) this.km?.useLink(settings.id, true);
     this.diskMs = 1;
     this.tokenMs = 0;
     this.machine.vault?.token("ready");

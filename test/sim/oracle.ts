@@ -119,7 +119,7 @@ export class Oracle implements NodeWatch {
   /** What its source gave up, and has told, is kept for no one. @throws Violation */
   #checkWanted(node: SimNode, rowId: string, serial: number): void {
     const { source, stream } = this.#abandoned.get(`${node.id} ${rowId}`) ?? {};
-    const untold = source?.km?.peers.get(node.id)?.stock.givenUp;
+    const untold = source?.parts?.peers.get(node.id)?.stock.givenUp;
     if (source === undefined || untold === undefined || stream !== streamOf({ at: source, toAt: node }, serial)) return;
     this.checks.check("wanted", new Set(untold).has(serial), () => {
       return `${node.id} keeps serial ${serial}, which ${source.id} gave up and has told`;

@@ -14,9 +14,9 @@ const MARGIN = 30;
 const CHART = { width: 900, rowHeight: 46 };
 
 export function sampleOf(world: World): Sample {
-  const nodes = world.nodeList.map(({ km }) => ({
-    isUp: km !== undefined,
-    bytes: km === undefined ? 0 : [...km.peers.values()].reduce((sum, { stock }) => sum + stock.bytes, 0),
+  const nodes = world.nodeList.map(({ parts }) => ({
+    isUp: parts !== undefined,
+    bytes: parts === undefined ? 0 : [...parts.peers.values()].reduce((sum, { stock }) => sum + stock.bytes, 0),
   }));
   return { atMs: world.clock.nowMs, nodes };
 }

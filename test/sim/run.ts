@@ -127,7 +127,7 @@ async function silence(world: World): Promise<void> {
 
 /** Stock for the pair is above its low mark; within a KM, and for a strict peer, other marks hold. */
 function isStocked({ pair: { at, toAt } }: Workload): boolean {
-  const stock = at.km?.peers.get(toAt.id)?.stock;
+  const stock = at.parts?.peers.get(toAt.id)?.stock;
   return at === toAt || at.isStrict(toAt.id) || (stock?.size ?? 0) >= at.settings.policy.stockLow;
 }
 

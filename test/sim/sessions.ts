@@ -54,7 +54,7 @@ export class SessionListener {
 
   /** A new process serves: the application connects to it. */
   connect(km: KeyManager): void {
-    km.sessions.attach({
+    km.requests.attach({
       app: this.app as AppId,
       notify: (creation) => this.#notified(creation),
       push: (id, grant, timeoutMs) => this.#pushed(id, grant, timeoutMs),
@@ -142,7 +142,7 @@ export class SessionPair implements Workload {
     const budget = plain ? 100 : this.#dice.between(1, 30);
     const expect = awaited(at, app, OVERDUE_MS, this.#ports);
     const request = { app: app as AppId, destination: to as AppId, applicationName: undefined, budget };
-    km.sessions.createSession(request, {
+    km.requests.createSession(request, {
       opened: (id) => {
         expect.answered();
         if (at.km !== km) return;
@@ -161,7 +161,7 @@ export class SessionPair implements Workload {
     const count = plain ? 1 : this.#dice.between(1, 4);
     const expect = awaited(at, app, OVERDUE_MS, this.#ports);
     const request = { app: app as AppId, sessionId: session.id, count, sizeBits: 256 };
-    km.sessions.sessionKeys(request, {
+    km.requests.sessionKeys(request, {
       granted: (grant) => {
         expect.answered();
         if (at.km !== km) return;

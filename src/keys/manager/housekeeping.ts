@@ -2,6 +2,7 @@
 
 import type { EndReason } from "../../core/counters.ts";
 import type { BlockId, Range } from "../../vault/vault.ts";
+import type { Borders } from "../borders/borders.ts";
 import type { Context } from "../common/context.ts";
 import { kmaRow, TABLE } from "../common/rows.ts";
 import { stepped } from "../common/sizes.ts";
@@ -38,9 +39,8 @@ export interface Keeping {
   readonly links: ReadonlyMap<string, LinkInventory>;
   readonly strict: StrictPeers;
   readonly multicast: Multicast;
-  /** Of borders to other networks. */
-  borderBooks(): Iterable<BundleInventory>;
-  expireBorders(oldestBorn: number): void;
+  /** To other networks, if this KM has any. */
+  borders(): Borders | undefined;
 }
 
 /** Ageing, key rotation, the saved clock and the orderly end, in slices beside the normal work. */
@@ -69,7 +69,8 @@ export class Housekeeping {
   }
 
   #bundles(): BundleInventory[] {
-    return [...this.#books.strict.books(), ...this.#books.multicast.copies.books(), ...this.#books.borderBooks()];
+    const { strict, multicast, borders } = this.#books;
+    return [...strict.books(), ...multicast.copies.books(), ...(borders()?.books() ?? [])];
   }
 
   #sharedPeers(): Pair[] {
@@ -84,7 +85,7 @@ export class Housekeeping {
     const shortBytes = stepped(policy.defaultKeyBits / 8);
     this.#books.strict.expire();
     this.#books.multicast.expire();
-    this.#books.expireBorders(oldestHeld);
+    this.#books.borders()?.expire(oldestHeld);
     for (const { stock, held } of this.#sharedPeers()) {
       await this.#untilDone(() => stock.tidy(oldestOwn, shortBytes, PART));
       // rule: keep-for-fetch-window

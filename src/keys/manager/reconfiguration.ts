@@ -30,7 +30,7 @@ export interface ChangingParts {
   readonly paths: Map<KmId, number>;
   readonly routes: Routes;
   readonly routeAdmin: RouteTable;
-  readonly relays: () => RelayNetwork;
+  readonly relays: RelayNetwork;
   readonly newPeer: (id: KmId) => Peer;
   /** Ends the connection with a peer: the next one begins with a state exchange. */
   readonly drop: (peer: Peer, why: string) => void;
@@ -80,7 +80,7 @@ export class Reconfiguration {
     routes.change(wholeTopology(context.self, settings));
     routeAdmin.recheck();
     for (const peer of changed) this.#parts.drop(peer, "the configuration of links and peers has changed");
-    this.#parts.relays().reconfigured();
+    this.#parts.relays.reconfigured();
   }
 
   /** Those that have left. */
@@ -106,7 +106,7 @@ export class Reconfiguration {
   #addPeer(id: KmId): void {
     const peer = this.#parts.newPeer(id);
     this.#parts.peers.set(id, peer);
-    this.#parts.relays().joinPeer(peer);
+    this.#parts.relays.joinPeer(peer);
   }
 
   /** The peers at their other ends, of those that have come or left, or are other ones. */
@@ -121,7 +121,7 @@ export class Reconfiguration {
       const isNew = !known.has(settings.id);
       if (isNew) {
         known.set(settings.id, link);
-        this.#parts.relays().joinLink(link);
+        this.#parts.relays.joinLink(link);
       }
       if (isNew || !link.isConfigured) peers.get(settings.peer)?.links.push(link);
       if (isNew || !link.isConfigured || isOther) changed.push(link);

@@ -4,10 +4,10 @@ import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { KeysProgress, KeysReport, LinkFacts, PeerFacts } from "../report.ts";
 import type { StrictPeer } from "../strict/strict.ts";
-import type { KeyManager } from "./key-manager.ts";
+import type { Parts } from "./parts.ts";
 
 /** What `KeyManager.report` gives. */
-export function reportOf(keys: KeyManager): KeysReport {
+export function reportOf(keys: Parts): KeysReport {
   const nowMs = keys.context.clock.monotonicMs();
   const { initiator, destination } = keys.sessions.sizes;
   return {
@@ -24,15 +24,15 @@ export function reportOf(keys: KeyManager): KeysReport {
 const isConfigured = (one: { readonly isConfigured: boolean }): boolean => one.isConfigured;
 
 /** What `KeyManager.progress` gives. */
-export function progressOf(keys: KeyManager): KeysProgress {
+export function progressOf(keys: Parts): KeysProgress {
   const shared = [keys.local, ...keys.peers.values()];
   const sum = (amount: (one: (typeof shared)[number]) => number): number =>
     shared.reduce((total, one) => total + amount(one), 0);
   return {
-    isAble: keys.isAble,
+    isAble: keys.availability.isAble,
     supply: { waiting: sum(({ desk }) => desk.waiting), ended: sum(({ desk }) => desk.waited) },
     relays: { inFlight: sum(({ stock }) => stock.inFlight), ended: sum(({ stock }) => stock.relaysEnded) },
-    intake: new Map([...keys.links.keys()].map((link) => [link, keys.intakeProgress(link)])),
+    intake: new Map([...keys.links.keys()].map((link) => [link, keys.intakes.progress(link)])),
   };
 }
 
@@ -52,7 +52,7 @@ function linkFacts(link: LinkInventory, nowMs: number): LinkFacts {
   };
 }
 
-function amounts(keys: KeyManager, { stock, held, desk }: Pick<Peer, "stock" | "held" | "desk">) {
+function amounts(keys: Parts, { stock, held, desk }: Pick<Peer, "stock" | "held" | "desk">) {
   return {
     storedKeys: stock.count(Math.ceil(keys.context.policy.defaultKeyBits / 64) * 8),
     kmaKeys: stock.size,
@@ -62,7 +62,7 @@ function amounts(keys: KeyManager, { stock, held, desk }: Pick<Peer, "stock" | "
   };
 }
 
-function peerFacts(keys: KeyManager, peer: Peer): PeerFacts {
+function peerFacts(keys: Parts, peer: Peer): PeerFacts {
   const { id, connection, isSynchronised } = peer;
   const reachable = Number.isFinite(peer.keyBytes) && keys.routes.reaches(id);
   return {
@@ -83,7 +83,7 @@ function strictFacts({ id, peer, status, stock, held, desk }: StrictPeer): PeerF
   };
 }
 
-const localFacts = (keys: KeyManager): PeerFacts => ({
+const localFacts = (keys: Parts): PeerFacts => ({
   ...{ id: keys.context.self, reachable: true, connected: true, synchronised: true },
   ...amounts(keys, keys.local),
 });

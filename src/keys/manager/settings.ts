@@ -37,9 +37,6 @@ export type KeyManagerPorts = Omit<Context, "boot" | "generation" | "ages" | "po
   readonly statedRate?: (link: string) => number | undefined;
 };
 
-/** Made where the process has none. */
-export type Told = Required<Pick<KeyManagerPorts, "statedRate" | "applications" | "requests">>;
-
 /** A copy that only a reconfiguration changes. */
 export const ownPolicy = ({ policy }: KeyManagerSettings): KeysPolicy => ({
   ...policy,

@@ -55,7 +55,7 @@ export async function node(paths = 1): Promise<TestNode> {
   const settings = { id: kmId("km-a"), policy: POLICY, apps: APPS, links, peers, topology: DIAMOND };
   const made = new TestNode(new ManualClock(), { ...settings, paths: new Map([[kmId("km-d"), paths]]) });
   await made.boot();
-  await until("the local stock is filled", () => made.km.local.stock.size > 0);
+  await until("the local stock is filled", () => made.parts.local.stock.size > 0);
   return made;
 }
 

@@ -169,7 +169,7 @@ describe("what is told", () => {
   });
 
   test("is how the last relays ended, from a number on", async () => {
-    const { relayLog } = km.km.context;
+    const { relayLog } = km.parts.context;
     relayLog.note({ destination: kmId("km-d"), route: [kmId("km-b")], outcome: "ready", failedAt: undefined, ms: 3.4 });
     relayLog.note({ destination: kmId("km-d"), route: [kmId("km-c")], outcome: "BAD_TAG", failedAt: "km-c", ms: 7 });
     const second = { number: 2, destination: "km-d", transit: ["km-c"], outcome: "BAD_TAG", failed_at: "km-c", ms: 7 };
@@ -204,7 +204,13 @@ describe("what is told", () => {
   });
 
   test("has exactly the members of its table", async () => {
-    km.km.context.relayLog.note({ destination: kmId("km-d"), route: [], outcome: "ready", failedAt: undefined, ms: 1 });
+    km.parts.context.relayLog.note({
+      destination: kmId("km-d"),
+      route: [],
+      outcome: "ready",
+      failedAt: undefined,
+      ms: 1,
+    });
     for (const [name, { path, table }] of Object.entries(RESOURCES)) {
       const { json } = await get(path.replace("{KM}", "km-d"));
       const list = json[name];
@@ -226,14 +232,14 @@ describe("routes", () => {
   test("are set whole, used at once, told, and given back", async () => {
     const set = await send("routes/km-d", { method: "PUT", body: over("km-c", "km-b") });
     expect(set).toMatchObject({ status: 200, json: { destination: "km-d", ...over("km-c", "km-b") } });
-    expect(km.km.routes.find(kmId("km-d"), 1)).toEqual([["km-c"]]);
+    expect(km.parts.routes.find(kmId("km-d"), 1)).toEqual([["km-c"]]);
     expect((await get("routes/km-d")).json).toEqual({ destination: "km-d", ...over("km-c", "km-b") });
     await send("routes/km-d", { method: "PUT", body: over("km-b") });
     const { destinations } = (await get("destinations")).json as { destinations: unknown[] };
     expect(destinations.at(-1)).toMatchObject({ km: "km-d", decided_by: "controller", ...over("km-b") });
     const back = await send("routes/km-d", { method: "DELETE" });
     expect(back).toMatchObject({ status: 200, json: { destination: "km-d", routes: null } });
-    expect(km.km.routes.find(kmId("km-d"), 1)).toEqual([["km-b"]]);
+    expect(km.parts.routes.find(kmId("km-d"), 1)).toEqual([["km-b"]]);
     expect(opened.seen.count("controller_requests", { method: "PUT", status: "200" })).toBe(2);
     const noted = opened.audit.of("routes_set", { controller: "controller-1", destination: "km-d" });
     expect(noted.map(({ fields }) => fields.routes)).toEqual(["km-c,km-b", "km-b", undefined]);

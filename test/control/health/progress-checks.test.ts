@@ -25,7 +25,7 @@ test("a request that waits is to end, in whatever way", async () => {
   ask(network.a.km, { app: "app-a1", to: "app-b1" });
   await network.run(5_000);
   expect(progressOf(network, "supply")).toBeUndefined();
-  expect(network.a.km.peers.values().next().value?.desk.waited).toBe(2);
+  expect(network.a.parts.peers.values().next().value?.desk.waited).toBe(2);
 });
 
 test("a relay that is under way is to end", async () => {
@@ -38,7 +38,7 @@ test("a relay that is under way is to end", async () => {
   const before = progressOf(network, "kx");
   expect(before).toBeTypeOf("number");
   await network.run(POLICY.relayTimeoutMs);
-  const remote = a.km.peers.values().next().value;
+  const remote = a.parts.peers.values().next().value;
   expect(remote?.stock.relaysEnded).toBeGreaterThan(before ?? 0);
 });
 

@@ -55,9 +55,9 @@ test("a link is taken out of use and put back by its ID, once each", async () =>
   const { commands } = made(() => network.a.km);
   expect(await commands.link?.({ link: "ab", use: false })).toEqual({ link: "ab", use: false, changed: true });
   expect(await commands.link?.({ link: "ab", use: false })).toMatchObject({ changed: false });
-  expect(network.a.km.links.get("ab")?.agreement).toBe("refused");
+  expect(network.a.parts.links.get("ab")?.agreement).toBe("refused");
   expect(await commands.link?.({ link: "ab", use: true })).toMatchObject({ changed: true });
-  expect(network.a.km.links.get("ab")?.agreement).toBe("agreed");
+  expect(network.a.parts.links.get("ab")?.agreement).toBe("agreed");
   await expect(commands.link?.({ link: "xy", use: true })).rejects.toThrow("no link xy");
   await expect(commands.link?.({ link: "ab" })).rejects.toMatchObject({ code: "MALFORMED_REQUEST" });
 });

@@ -196,7 +196,7 @@ describe("an application of another network", () => {
   it("cannot come here", async () => {
     const scene = await BorderScene.up();
     expect(outcome(ask(scene.node.km, { app: "app-x1", to: "app-a1" }))).toBe("NOT_AT_HOME");
-    expect(scene.node.km.isHomed("app-x1")).toBe(false);
+    expect(scene.node.parts.apps.isHomed("app-x1")).toBe(false);
   });
 });
 

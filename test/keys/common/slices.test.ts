@@ -82,7 +82,7 @@ test("the books are read back a few records a turn", async () => {
   const most = watch(network.a, () => opened.mock.calls.length);
   await network.a.boot();
   expect(opened).toHaveBeenCalledTimes(2 * MANY);
-  expect(network.a.km.peers.get(PEER)).toMatchObject({ stock: { size: MANY }, held: { size: MANY } });
+  expect(network.a.parts.peers.get(PEER)).toMatchObject({ stock: { size: MANY }, held: { size: MANY } });
   expect(most()).toBeLessThanOrEqual(OPENED_PER_TURN);
 });
 
@@ -108,7 +108,7 @@ test("more blocks than may be kept go off the disk a few a turn, and out of the 
   const { a } = network;
   const most = watch(a, () => a.recorder.count("blocks_ended", { reason: "overflow" }));
   await a.boot();
-  expect(a.km.links.get("ab")?.stored).toBe(16);
+  expect(a.parts.links.get("ab")?.stored).toBe(16);
   await until("all have ended", () => a.recorder.count("blocks_ended", { reason: "overflow" }) === MANY - 16);
   expect(most()).toBeLessThanOrEqual(ENDED_PER_TURN + 16);
 });
@@ -121,7 +121,7 @@ test("what the other KM has lost ends a few a turn, and nothing is carved until 
   await b.boot();
   network.wire.connect();
   const seen: number[] = [];
-  const peer = a.km.peers.get(PEER);
+  const peer = a.parts.peers.get(PEER);
   await until("the two are synchronised", () => {
     network.clock.advance(1);
     if (peer?.isSynchronised) return true;

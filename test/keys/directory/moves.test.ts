@@ -93,8 +93,8 @@ describe("a peer to which the first application comes", () => {
   test("gets stock from then on", async () => {
     tell(APPS.filter(({ home }) => home === "km-a"));
     await network.reboot(network.a);
-    expect(network.a.km.peers.get(kmId("km-b"))?.isServed).toBe(false);
+    expect(network.a.parts.peers.get(kmId("km-b"))?.isServed).toBe(false);
     tell(APPS);
-    expect(network.a.km.peers.get(kmId("km-b"))?.isServed).toBe(true);
+    expect(network.a.parts.peers.get(kmId("km-b"))?.isServed).toBe(true);
   });
 });

@@ -21,7 +21,7 @@ test("out of use: nothing is taken in, relayed or accepted; the stock is supplie
   await network.run(5000);
   expect(network.modules.waiting(0)).toBeGreaterThan(0);
   expect(network.modules.waiting(1)).toBe(0);
-  expect(network.a.km.links.get("ab")).toMatchObject({ usable: 0, agreement: "refused" });
+  expect(network.a.parts.links.get("ab")).toMatchObject({ usable: 0, agreement: "refused" });
   expect(network.b.recorder.count("relays_refused", { fault: "PROTECTION_REFUSED" })).toBe(0);
   const sent = network.a.recorder.count("kma_keys_sent");
   const first = ask(network.a.km, wish);
@@ -70,7 +70,7 @@ test("a stop ends the intake that waits for the link, and a start has it in use 
   await network.a.km.stop();
   await network.reboot(network.a);
   await network.run(1000);
-  expect(network.a.km.links.get("ab")?.agreement).toBe("agreed");
+  expect(network.a.parts.links.get("ab")?.agreement).toBe("agreed");
   expect(network.modules.waiting(0)).toBe(0);
   expectOneUse([network.a, network.b], []);
 });

@@ -8,8 +8,8 @@ import type { TestNode } from "../support/node.ts";
 
 const AGES = { maxAgeMs: 60_000, fetchWindowMs: 30_000 } as const;
 
-const stockSize = (node: TestNode, peer: TestNode): number => node.km.peers.get(peer.id)?.stock.size ?? 0;
-const heldSize = (node: TestNode, peer: TestNode): number => node.km.peers.get(peer.id)?.held.size ?? 0;
+const stockSize = (node: TestNode, peer: TestNode): number => node.parts.peers.get(peer.id)?.stock.size ?? 0;
+const heldSize = (node: TestNode, peer: TestNode): number => node.parts.peers.get(peer.id)?.held.size ?? 0;
 
 async function aged(): Promise<{ network: Network; keys: readonly GivenKey[] }> {
   const network = await Network.up({ blocks: 8, policy: AGES });
@@ -46,7 +46,7 @@ describe("a KMA-key", () => {
   test("is supplied from no more at max_age even when housekeeping stands still", async () => {
     const { network } = await aged();
     // Whatever waits for its turn waits for ever.
-    network.a.km.context.pace.take = () => new Promise(() => {});
+    network.a.parts.context.pace.take = () => new Promise(() => {});
     await network.run(60_000);
     const asked = ask(network.a.km, { app: "app-a1", to: "app-b1" });
     await network.run(10);
@@ -152,7 +152,7 @@ describe("a KMA-key", () => {
   test("that expires while its mark is being moved leaves no row behind", async () => {
     for (let turns = 0; turns < 12; turns++) {
       const { network } = await aged();
-      const { stock } = network.a.km.peers.get(network.b.id) ?? {};
+      const { stock } = network.a.parts.peers.get(network.b.id) ?? {};
       if (stock === undefined) throw new Error("no stock");
       const moving = stock.prepare({ count: 500, step: 32 });
       for (let turn = 0; turn < turns; turn++) await Promise.resolve();
@@ -185,7 +185,7 @@ describe("link blocks", () => {
       return blocks.flatMap((sequence) => (sequence === undefined ? [] : [Number(sequence)])).sort((a, b) => a - b);
     };
     for (const node of [network.a, network.b]) {
-      expect(node.km.links.get("ab")?.stored).toBe(9);
+      expect(node.parts.links.get("ab")?.stored).toBe(9);
       expect(node.recorder.count("blocks_ended", { reason: "overflow" })).toBe(11);
     }
     expect(kept(network.a)).toEqual([11, 12, 13, 14, 15, 16, 17, 18, 19]);
@@ -207,7 +207,7 @@ describe("the turn of an epoch", () => {
     const [first, ...rest] = before.keys;
     await fetched(network, first ?? { id: "", key: "" });
     await network.run(12_000);
-    const name = network.a.km.peers.get(network.b.id)?.stock.keys()[0]?.block;
+    const name = network.a.parts.peers.get(network.b.id)?.stock.keys()[0]?.block;
     const block = (node: TestNode) => node.machine.records.get(`block\n${name}`) ?? new Uint8Array(0);
     expect(
       block(network.a)
@@ -248,7 +248,7 @@ describe("the turn of an epoch", () => {
       "app-a1",
       asked.keys.map(({ id }) => id),
     );
-    const key = network.b.km.peers.get(network.a.id)?.held.get(1);
+    const key = network.b.parts.peers.get(network.a.id)?.held.get(1);
     expect(key?.used()).toEqual([{ offset: 0, length: 96 }]);
     await network.run(10);
     expect(under.keys).toEqual(asked.keys);
@@ -294,7 +294,7 @@ describe("what is shared with a peer and a link that a start does not find in th
     if (link === undefined) throw new Error("a link is needed");
     const back = { ...settings, links: [{ ...link, peer: network.a.id }], peers: [network.a.id] };
     network.b.km.reconfigure(await network.b.km.prepareReconfigure(back));
-    const book = network.b.km.links.get("ab");
+    const book = network.b.parts.links.get("ab");
     expect(book?.highest?.sequence).toBe(7);
     network.wire.connect();
     await network.run(500);

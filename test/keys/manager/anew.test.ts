@@ -8,7 +8,7 @@ import { Network } from "../support/network.ts";
 import type { TestNode } from "../support/node.ts";
 
 function peerOf(node: TestNode, peer: TestNode) {
-  const found = node.km.peers.get(peer.id);
+  const found = node.parts.peers.get(peer.id);
   if (found === undefined) throw new Error("no such peer");
   return found;
 }
@@ -123,7 +123,7 @@ describe("issue 17, 10: a module pair that counts from an earlier run", () => {
     await reconnected(network);
     const after = await exchanged(network);
     expectOneUse([network.a, network.b], [...before, ...after]);
-    expect([went(network.a), network.a.km.links.get("ab")?.highest?.run]).toEqual([2, 1]);
+    expect([went(network.a), network.a.parts.links.get("ab")?.highest?.run]).toEqual([2, 1]);
     await network.reboot(network.a);
     await exchanged(network);
   });
@@ -137,7 +137,7 @@ describe("issue 17, 10: a module pair that counts from an earlier run", () => {
     await network.a.km.acceptModule("ab");
     network.wire.connect();
     await network.run(200);
-    expect(network.a.km.links.get("ab")?.agreement).toBe("refused");
+    expect(network.a.parts.links.get("ab")?.agreement).toBe("refused");
     await network.b.km.acceptModule("ab");
     network.modules.run = 0;
     network.modules.restart();
@@ -147,7 +147,7 @@ describe("issue 17, 10: a module pair that counts from an earlier run", () => {
 
   test("is not accepted while a block of the link is out for a relay, whose name the new pair may give again", async () => {
     const network = await Network.up({ blocks: 0 });
-    const link = network.a.km.links.get("ab");
+    const link = network.a.parts.links.get("ab");
     if (link === undefined) throw new Error("no such link");
     const lent = vi.spyOn(link, "lend");
     network.modules.make(8);

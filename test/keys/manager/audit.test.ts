@@ -100,8 +100,8 @@ describe("the log tells of each block", () => {
     network.modules.make(40);
     await network.run(500);
     for (const node of [network.a, network.b]) {
-      const { audit, km } = node;
-      const book = km.links.get("ab");
+      const { audit, parts } = node;
+      const book = parts.links.get("ab");
       const came = audit.places("blocks_stored", { link: "ab", run: 1 });
       expect(came).toEqual(Array.from({ length: 48 }, (_, at) => at));
       const made = audit.of("kma_key_made", { peer: node === network.a ? "km-b" : "km-a" });
@@ -163,9 +163,9 @@ describe("the log tells of each KMA-key", () => {
     const [key] = await given(network, wish);
     fetchKeys(b.km, "app-b1", "app-a1", [key?.id ?? ""]);
     await network.run(10);
-    const stored = [...(a.km.links.get("ab")?.own() ?? []), ...(a.km.links.get("ab")?.copies() ?? [])];
+    const stored = [...(a.parts.links.get("ab")?.own() ?? []), ...(a.parts.links.get("ab")?.copies() ?? [])];
     const ready =
-      a.km.peers
+      a.parts.peers
         .get(b.id)
         ?.stock.keys()
         .map(({ serial }) => serial) ?? [];
@@ -212,7 +212,7 @@ describe("a log that takes no more", () => {
     await network.run(1000);
     expect(again.outcome).toBe("granted");
     // key-protocol 6: a relay that was refused then would be taken now if it were repeated, and kept for no one.
-    const isAccepted = inRuns(parseRuns(a.km.peers.get(b.id)?.held.acceptance().window ?? ""));
+    const isAccepted = inRuns(parseRuns(a.parts.peers.get(b.id)?.held.acceptance().window ?? ""));
     const refused = b.audit
       .of("relay_given_up", { fault: "AUDIT_UNAVAILABLE" })
       .map(({ fields }) => Number(fields.serial));

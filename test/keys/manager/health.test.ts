@@ -89,7 +89,7 @@ describe("the store", () => {
     const network = await Network.up({ blocks: 6, policy: { stockLow: 0, stockHigh: 0 } });
     const waits = ask(network.a.km, wish);
     network.a.machine.fate = () => "rejected, lost";
-    Object.assign(network.a.km.context.policy, { stockLow: 2, stockHigh: 2 });
+    Object.assign(network.a.parts.context.policy, { stockLow: 2, stockHigh: 2 });
     await network.run(200_000);
     network.a.machine.fate = () => "durable";
     network.a.vault.store("ready");

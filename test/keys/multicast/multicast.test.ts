@@ -62,7 +62,7 @@ describe("keys for several applications", () => {
       expect((await fetched(app, given)).fault?.code).toBe("KEY_NOT_FOUND");
     }
     expectSound();
-    for (const node of mesh.nodes.values()) expect(node.km.multicast.copies.size).toBe(0);
+    for (const node of mesh.nodes.values()) expect(node.parts.multicast.copies.size).toBe(0);
   });
 
   it.each([
@@ -129,7 +129,7 @@ describe("keys for several applications", () => {
 
   it("that nobody fetched end with their time; those of a peer that is begun anew with end with the rest", async () => {
     const given = await done(multicast("app-b", ["app-c"]));
-    expect(mesh.node("b").km.multicast.copies.size).toBe(1);
+    expect(mesh.node("b").parts.multicast.copies.size).toBe(1);
     mesh.wire("b", "c").cut();
     mesh.wire("a", "c").cut();
     await mesh.node("c").km.forget("km-a");
@@ -146,7 +146,7 @@ describe("a request that fails gives nobody anything", () => {
   const nothing = async (asked: Asked, code: string): Promise<void> => {
     expect([asked.keys, asked.fault?.code, asked.answers]).toEqual([[], code, 1]);
     await mesh.run(1000);
-    for (const node of mesh.nodes.values()) expect(node.km.multicast.copies.size).toBe(0);
+    for (const node of mesh.nodes.values()) expect(node.parts.multicast.copies.size).toBe(0);
     expectSound();
   };
 
@@ -168,10 +168,10 @@ describe("a request that fails gives nobody anything", () => {
     mesh.wire("a", "c").lose = ({ kind }) => kind === "told";
     const asked = multicast("app-b", ["app-c"]);
     await mesh.run(100);
-    expect(mesh.node("b").km.multicast.copies.size).toBe(1);
+    expect(mesh.node("b").parts.multicast.copies.size).toBe(1);
     await mesh.run(10_000);
     expect(asked.outcome).toBe("refused");
-    expect(mesh.node("b").km.multicast.copies.size).toBe(0);
+    expect(mesh.node("b").parts.multicast.copies.size).toBe(0);
     expectSound();
   });
 

@@ -59,7 +59,7 @@ test("marks are noted for nobody: there is no other end to tell", async () => {
   const network = await alone();
   ask(network.a.km, { app: "app-a1", to: "app-a2" });
   await network.run(10);
-  expect(network.a.km.local.stock.takeMoved()).toEqual([]);
+  expect(network.a.parts.local.stock.takeMoved()).toEqual([]);
 });
 
 test.each(Array.from({ length: 24 }, (_, index) => index))(
@@ -72,7 +72,7 @@ test.each(Array.from({ length: 24 }, (_, index) => index))(
     await network.run(10);
     network.a.vault.token("ready");
     await network.run(10);
-    const { stock, held } = network.a.km.local;
+    const { stock, held } = network.a.parts.local;
     expect(network.a.vault.leases).toEqual({ blocks: 0, idKeys: stock.size + held.size });
     expect([...network.a.vault.blocks()].length).toBe(stock.size + held.size);
   },
@@ -99,7 +99,7 @@ test.each([..."0123456789ABCDEF"].map((digit) => Number.parseInt(digit, 16)))(
     }
     network.a.vault.store("ready");
     await network.run(3000);
-    const { stock, held } = network.a.km.local;
+    const { stock, held } = network.a.parts.local;
     expect(network.a.vault.leases).toEqual({ blocks: 0, idKeys: stock.size + held.size });
     const again = ask(network.a.km, { app: "app-a1", to: "app-a2", bits: 32_000 });
     await network.run(1000);
@@ -107,7 +107,7 @@ test.each([..."0123456789ABCDEF"].map((digit) => Number.parseInt(digit, 16)))(
     network.a.crash();
     await network.a.boot();
     await network.run(10);
-    const books = network.a.km.local;
+    const books = network.a.parts.local;
     expect([...network.a.vault.blocks()].length).toBe(books.stock.size + books.held.size);
   },
 );
@@ -118,7 +118,7 @@ test("no more is kept than max_held allows", async () => {
     ask(network.a.km, { app: "app-a1", to: "app-a2", bits: 32_000 });
     await network.run(100);
   }
-  expect(network.a.km.local.held.size).toBe(5);
+  expect(network.a.parts.local.held.size).toBe(5);
   await network.run(10_000);
-  expect(network.a.km.waiting).toBe(0);
+  expect(network.a.parts.admission.waiting).toBe(0);
 });

@@ -15,6 +15,6 @@ test("design 5: relays that end together fill the stock up to its high mark, not
     [network.a, network.b],
     [network.b, network.a],
   ] as const) {
-    expect(node.km.peers.get(other.id)?.stock).toMatchObject({ size: 24, inFlight: 0, relaysEnded: 24 });
+    expect(node.parts.peers.get(other.id)?.stock).toMatchObject({ size: 24, inFlight: 0, relaysEnded: 24 });
   }
 });

@@ -20,8 +20,8 @@ const toD = (mesh: Mesh): RelayOffer[] => offersIn(mesh).filter(({ destination }
 
 /** What is stored at a node under names of parts, or of link blocks without a row. */
 function leftOvers(mesh: Mesh, name: string): string[] {
-  const { vault, machine, km } = mesh.node(name);
-  const named = [...km.peers.values(), km.local].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
+  const { vault, machine, parts } = mesh.node(name);
+  const named = [...parts.peers.values(), parts.local].flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()]);
   const known = new Set<string>([
     ...named.map(({ block }) => block),
     ...[...machine.rows.keys()].map((key) => key.split("\n")[1] ?? ""),
@@ -94,7 +94,7 @@ describe("a part that", () => {
     const request = await asked(mesh, "a", "d");
     await mesh.run(1200);
     expect(request.outcome).toBeUndefined();
-    const results = mesh.node("a").km.context.relayLog.after(0);
+    const results = mesh.node("a").parts.context.relayLog.after(0);
     expect(results.slice(0, 2).map(({ route, outcome }) => [route, outcome])).toEqual([
       [["km-b"], "RELAY_TIMEOUT"],
       [["km-c"], "RELAY_TIMEOUT"],

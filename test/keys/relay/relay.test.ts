@@ -17,7 +17,7 @@ const stockOf = (node: TestNode, peer: TestNode) => peerOf(node, peer).stock;
 const heldOf = (node: TestNode, peer: TestNode) => peerOf(node, peer).held;
 
 function peerOf(node: TestNode, peer: TestNode) {
-  const found = node.km.peers.get(peer.id);
+  const found = node.parts.peers.get(peer.id);
   if (found === undefined) throw new Error("no such peer");
   return found;
 }
@@ -144,7 +144,7 @@ describe("links whose ends are configured differently", () => {
   ])("key-protocol 5: another %s leaves the link unused, with an alarm at both ends", async (_what, linkAtB) => {
     const network = await Network.up({ linkAtB });
     for (const node of [network.a, network.b]) {
-      expect(node.km.links.get("ab")?.agreement).toBe("refused");
+      expect(node.parts.links.get("ab")?.agreement).toBe("refused");
       expect(node.recorder.count("alarms", { alarm: "link_differs" })).toBe(1);
     }
     expect(offers(network)).toEqual([]);
@@ -155,7 +155,7 @@ describe("links whose ends are configured differently", () => {
 
   test("a block whose ownership was stamped before the share changed is still its owner's", async () => {
     const { network, offer } = await intercepted();
-    const link = network.b.km.links.get("ab");
+    const link = network.b.parts.links.get("ab");
     if (link === undefined) throw new Error("no link");
     Object.assign(link.settings, { share: [0, 1] });
     expect(await offered(network, offer)).toBe("accepted");
@@ -167,7 +167,7 @@ describe("gaps", () => {
     const network = await Network.up({ blocks: 0 });
     network.modules.make(4, { lostAt: 1 });
     await network.run(200);
-    expect(network.a.km.links.get("ab")?.usable).toBe(0);
+    expect(network.a.parts.links.get("ab")?.usable).toBe(0);
     network.modules.make(4);
     await network.run(200);
     expect(network.a.recorder.count("blocks_ended", { reason: "gap" })).toBe(2);
@@ -190,9 +190,9 @@ describe("gaps", () => {
     await network.run(200);
     release();
     await network.run(200);
-    const own = [...(network.a.km.links.get("ab")?.own() ?? [])].map(({ sequence }) => sequence);
+    const own = [...(network.a.parts.links.get("ab")?.own() ?? [])].map(({ sequence }) => sequence);
     expect(own).toEqual([2]);
-    expect(network.a.km.links.get("ab")?.usable).toBe(1);
+    expect(network.a.parts.links.get("ab")?.usable).toBe(1);
     expect(network.a.recorder.count("blocks_ended", { reason: "gap" })).toBe(1);
     expect(network.a.vault.has(linkBlock(LINK, 1, 0))).toBe(false);
   });
@@ -204,7 +204,7 @@ describe("gaps", () => {
     network.modules.restart();
     network.modules.make(2);
     await network.run(200);
-    const own = [...(network.a.km.links.get("ab")?.own() ?? [])].map(({ run, sequence }) => [run, sequence]);
+    const own = [...(network.a.parts.links.get("ab")?.own() ?? [])].map(({ run, sequence }) => [run, sequence]);
     expect(own).toEqual([
       [1, 0],
       [1, 2],
@@ -379,11 +379,11 @@ describe("key-protocol 2: the destination refuses", () => {
 describe("a relay that fails on the way leaves nothing behind", () => {
   /** No lease is out, and each key-ID key and stored block is one of the books. */
   function expectBalance(node: TestNode): void {
-    const sharedPeers = [node.km.local, ...node.km.peers.values()];
+    const sharedPeers = [node.parts.local, ...node.parts.peers.values()];
     const blocks = new Set(
       sharedPeers.flatMap(({ stock, held }) => [...stock.keys(), ...held.keys()].map(({ block }) => block)),
     );
-    const stored = [...node.km.links.values()].reduce((sum, link) => sum + link.stored, 0);
+    const stored = [...node.parts.links.values()].reduce((sum, link) => sum + link.stored, 0);
     expect({ ...node.vault.leases, stored: [...node.vault.blocks()].length }).toEqual({
       blocks: 0,
       idKeys: idKeysOf(node),
@@ -452,6 +452,6 @@ describe("a relay that fails on the way leaves nothing behind", () => {
 });
 
 function idKeysOf(node: TestNode): number {
-  const sharedPeers = [node.km.local, ...node.km.peers.values()];
+  const sharedPeers = [node.parts.local, ...node.parts.peers.values()];
   return sharedPeers.reduce((sum, { stock, held }) => sum + stock.size + held.size, 0);
 }

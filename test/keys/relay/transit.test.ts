@@ -208,7 +208,7 @@ describe("a KM that cannot pass a key on", () => {
     mesh.wire("c", "d").lose = (crossing) => crossing.kind === "relay";
     await asked(mesh, "a", "e");
     await mesh.run(2000);
-    const [result] = mesh.node("a").km.context.relayLog.after(0);
+    const [result] = mesh.node("a").parts.context.relayLog.after(0);
     expect([result?.outcome, result?.failedAt]).toEqual(["RELAY_TIMEOUT", "km-d"]);
     expect(result?.ms).toBeLessThan(2000);
     expect(mesh.node("c").recorder.count("transits_failed", { fault: "RELAY_TIMEOUT" })).toBe(1);
@@ -219,7 +219,7 @@ describe("a KM that cannot pass a key on", () => {
     mesh.wire("b", "c").cut();
     const stored = mesh.link("b", "ab").stored;
     await asked(mesh, "a", "d");
-    const [result] = mesh.node("a").km.context.relayLog.after(0);
+    const [result] = mesh.node("a").parts.context.relayLog.after(0);
     expect([result?.outcome, result?.failedAt]).toEqual(["PEER_UNAVAILABLE", "km-c"]);
     expect(mesh.link("b", "ab").stored).toBe(stored - 1);
     expect(mesh.node("b").recorder.count("blocks_ended", { link: "ab", reason: "given_up" })).toBe(1);
@@ -231,7 +231,7 @@ describe("a KM that cannot pass a key on", () => {
     await mesh.run(200);
     await asked(mesh, "a", "c");
     await mesh.run(30_000);
-    const results = mesh.node("a").km.context.relayLog.after(0);
+    const results = mesh.node("a").parts.context.relayLog.after(0);
     expect(results.map(({ outcome, failedAt }) => [outcome, failedAt])).toEqual(
       results.map(() => ["INSUFFICIENT_KEYS", "km-c"]),
     );
@@ -312,9 +312,9 @@ test("design 5: a hop that was dry is tried with one key, however many are wante
   const mesh = await Mesh.up({ links: LINE_3, blocks: 0, policy: { stockLow: 8, stockHigh: 8 } });
   mesh.modules("ab").make(60);
   await mesh.run(1000);
-  const first = mesh.node("a").km.context.relayLog.totals(mesh.node("c").id).failed;
+  const first = mesh.node("a").parts.context.relayLog.totals(mesh.node("c").id).failed;
   await mesh.run(20_000);
-  const then = mesh.node("a").km.context.relayLog.totals(mesh.node("c").id).failed - first;
+  const then = mesh.node("a").parts.context.relayLog.totals(mesh.node("c").id).failed - first;
   expect(first).toBeLessThanOrEqual(8);
   expect(then).toBeGreaterThan(2);
   expect(then).toBeLessThanOrEqual(5);

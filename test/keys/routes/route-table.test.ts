@@ -31,7 +31,7 @@ function node(topology = DIAMOND, wanted?: ReadonlyMap<KmId, number>): TestNode 
 async function booted(wanted?: ReadonlyMap<KmId, number>): Promise<TestNode> {
   const one = node(DIAMOND, wanted);
   await one.boot();
-  await until("the local stock is filled", () => one.km.local.stock.size > 0);
+  await until("the local stock is filled", () => one.parts.local.stock.size > 0);
   return one;
 }
 
@@ -49,14 +49,14 @@ describe("what is set", () => {
     const one = await booted();
     await one.km.routeAdmin.set(KM_D, [OVER_C, OVER_B]);
     await one.km.routeAdmin.set(kmId("km-b"), [[], ["km-c", "km-d"].map(kmId)]);
-    expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_C]);
+    expect(one.parts.routes.find(KM_D, 1)).toEqual([OVER_C]);
     one.crash();
     await one.boot();
     expect(one.km.routeAdmin.given(KM_D)).toEqual([OVER_C, OVER_B]);
     expect(one.km.routeAdmin.given(kmId("km-b"))).toEqual([[], ["km-c", "km-d"]]);
-    expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_C]);
+    expect(one.parts.routes.find(KM_D, 1)).toEqual([OVER_C]);
     await one.km.routeAdmin.giveBack(KM_D);
-    expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_B]);
+    expect(one.parts.routes.find(KM_D, 1)).toEqual([OVER_B]);
     one.crash();
     await one.boot();
     expect(one.km.routeAdmin.given(KM_D)).toBeUndefined();
@@ -100,7 +100,7 @@ describe("what is set", () => {
     one.settings = { ...one.settings, topology: links("km-a km-b", "km-b km-d", "km-d km-e") };
     await one.boot();
     expect(one.km.routeAdmin.given(KM_D)).toBeUndefined();
-    expect(one.km.routes.find(KM_D, 1)).toEqual([OVER_B]);
+    expect(one.parts.routes.find(KM_D, 1)).toEqual([OVER_B]);
     const line = one.recorder.lines.find(({ fields }) => fields.event === "routes_dropped");
     expect(line?.fields).toMatchObject({ destination: "km-d", routes: "km-c" });
   });

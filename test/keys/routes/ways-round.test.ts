@@ -37,7 +37,7 @@ describe("a diamond with two ways from km-a to km-d", () => {
     await mesh.run(2500);
     expect(request.outcome).toBe("granted");
     expect(routesOf(mesh, "a", "d")).toEqual(["km-b", "km-c"]);
-    const [lost, ready] = mesh.node("a").km.context.relayLog.after(0);
+    const [lost, ready] = mesh.node("a").parts.context.relayLog.after(0);
     expect([lost?.outcome, lost?.failedAt, ready?.outcome]).toEqual(["RELAY_TIMEOUT", "km-d", "ready"]);
     expectPadsOnce(mesh);
   });
@@ -96,7 +96,7 @@ describe("routes from the controller", () => {
     for (const wire of mesh.wires) wire.delayMs = 50;
     const first = ask(mesh.node("a").km, { app: "app-a", to: "app-d", bits: 24_000, count: 2 });
     await mesh.run(20);
-    mesh.node("a").km.routes.set("km-d" as KmId, [["km-c" as KmId]]);
+    mesh.node("a").parts.routes.set("km-d" as KmId, [["km-c" as KmId]]);
     await mesh.run(500);
     for (let round = 0; round < 4; round++) {
       ask(mesh.node("a").km, { app: "app-a", to: "app-d", bits: 24_000, count: 2 });

@@ -37,7 +37,7 @@ test("1,000 sessions whose applications come, go and acknowledge as they like", 
   const random = seeded(5);
   const acknowledged = new Map<string, number>();
   const others = entries("b").map(({ id }) => {
-    const app = new SessionApp(network.clock, id).connect(network.b.km.sessions);
+    const app = new SessionApp(network.clock, id).connect(network.b.parts.sessions);
     app.acknowledge = ({ sessionId, keys }) => {
       const some = keys.filter(() => random.fraction() < 0.8).map((key) => key.id);
       acknowledged.set(sessionId, (acknowledged.get(sessionId) ?? 0) + some.length);
@@ -45,13 +45,13 @@ test("1,000 sessions whose applications come, go and acknowledge as they like", 
     };
     return app;
   });
-  const { sessions } = network.a.km;
+  const { sessions } = network.a.parts;
   const openings = Array.from({ length: SESSIONS }, (_, index) =>
     openSession(sessions, name("a", index), name("b", Math.floor(index / APPS)), BUDGET),
   );
   await network.run(100);
   expect(sessions.sizes.initiator).toBe(SESSIONS);
-  expect(network.b.km.sessions.sizes.destination).toBe(SESSIONS);
+  expect(network.b.parts.sessions.sizes.destination).toBe(SESSIONS);
 
   const members = openings.map(({ sessionId = "" }, index): Member => ({ app: name("a", index), sessionId, asks: [] }));
   for (let round = 0; round < 6; round++) {
@@ -62,7 +62,7 @@ test("1,000 sessions whose applications come, go and acknowledge as they like", 
     }
     network.modules.make(4);
     await network.run(300);
-    other?.connect(network.b.km.sessions);
+    other?.connect(network.b.parts.sessions);
   }
   await network.run(10_000);
 
@@ -87,8 +87,10 @@ test("1,000 sessions whose applications come, go and acknowledge as they like", 
 
   await network.run(600_000);
   const none = { initiator: 0, destination: 0, asks: 0 };
-  expect([sessions.sizes, network.b.km.sessions.sizes]).toEqual([none, none]);
-  expect([network.a.vault.leases.blocks, network.b.vault.leases.blocks, network.b.km.waiting]).toEqual([0, 0, 0]);
+  expect([sessions.sizes, network.b.parts.sessions.sizes]).toEqual([none, none]);
+  expect([network.a.vault.leases.blocks, network.b.vault.leases.blocks, network.b.parts.admission.waiting]).toEqual([
+    0, 0, 0,
+  ]);
   for (const other of others) other.disconnect();
   const { a, b } = network;
   for (const [{ recorder }, role] of [

@@ -107,7 +107,7 @@ describe("an application that goes away", () => {
     scene.b.disconnect();
     expect((await scene.taken(sessionId, 2)).fault?.code).toBe("APP_UNAVAILABLE");
     expect(scene.b.pushes).toEqual([]);
-    scene.b.connect(scene.network.b.km.sessions);
+    scene.b.connect(scene.network.b.parts.sessions);
     expect((await scene.taken(sessionId, 2)).keys).toHaveLength(2);
     scene.expectSound();
   });
@@ -123,7 +123,7 @@ describe("an application that goes away", () => {
     expect(asked.fault?.code).toBe("APP_UNAVAILABLE");
     expect(scene.network.b.recorder.count("keys_unacknowledged")).toBe(2);
     scene.b.delayMs = 0;
-    scene.b.connect(scene.network.b.km.sessions);
+    scene.b.connect(scene.network.b.parts.sessions);
     expect((await scene.taken(sessionId, 2)).keys).toHaveLength(2);
     scene.expectSound();
   });
@@ -144,7 +144,7 @@ describe("an application that goes away", () => {
   test("from an older connection: the newest is used, and nothing else changes", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    scene.b.connect(scene.network.b.km.sessions);
+    scene.b.connect(scene.network.b.parts.sessions);
     scene.b.disconnect();
     expect((await scene.taken(sessionId)).keys).toHaveLength(1);
   });
@@ -217,7 +217,7 @@ describe("the end", () => {
     await scene.network.run(50);
     await stopped;
     scene.network.wire.cut();
-    expect(scene.network.a.km.sessions.sizes.initiator).toBe(0);
+    expect(scene.network.a.parts.sessions.sizes.initiator).toBe(0);
     expect(fault(await scene.taken(sessionId))).toEqual([
       "SESSION_ENDED",
       "the session has ended: its key manager was stopped",
@@ -246,7 +246,7 @@ describe("a key manager that is killed", () => {
     const sessionId = await scene.session();
     await scene.network.reboot(scene.network.b);
     expect(scene.open).toEqual([0, 0]);
-    scene.b.connect(scene.network.b.km.sessions);
+    scene.b.connect(scene.network.b.parts.sessions);
     expect(fault(await scene.taken(sessionId))).toEqual([
       "SESSION_ENDED",
       "the session has ended: the key manager at the other end was started again",
@@ -264,7 +264,7 @@ describe("a key manager that is killed", () => {
     await scene.network.reboot(scene.network.b);
     expect(asked.fault?.code).toBe("PEER_UNAVAILABLE");
     scene.b.delayMs = 0;
-    scene.b.connect(scene.network.b.km.sessions);
+    scene.b.connect(scene.network.b.parts.sessions);
     expect((await scene.taken(await scene.session(2), 2)).keys).toHaveLength(2);
     expect((await scene.taken(sessionId, 2)).fault?.code).toBe("SESSION_ENDED");
     expect(scene.open).toEqual([0, 0]);
@@ -282,7 +282,7 @@ describe("a key manager that is killed", () => {
   test("loses a session that the other KM still has: the initiator is told at the next use", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    const peer = scene.network.a.km.peers.get("km-b" as never)?.connection;
+    const peer = scene.network.a.parts.peers.get("km-b" as never)?.connection;
     const told = peer?.tell([{ name: "session_end", session_ID: sessionId, reason: "idle" }], 1000);
     await scene.network.run(20);
     await told;
@@ -313,7 +313,7 @@ describe("the connection of the KMs", () => {
     scene.network.wire.cut();
     await scene.network.run(10);
     expect(asked.fault?.code).toBe("PEER_UNAVAILABLE");
-    expect(scene.network.b.km.waiting).toBe(0);
+    expect(scene.network.b.parts.admission.waiting).toBe(0);
     scene.network.wire.connect();
     scene.network.modules.make(8);
     await scene.network.run(500);
@@ -355,7 +355,7 @@ describe("a peer that lies", () => {
   test("about who is at home there, about a session's name, or about one that is not its own, is refused", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    const peer = scene.network.a.km.peers.get("km-b" as never)?.connection;
+    const peer = scene.network.a.parts.peers.get("km-b" as never)?.connection;
     const creation = {
       sessionId: "fresh",
       initiator: "app-a1",
@@ -420,7 +420,7 @@ describe("a peer that lies", () => {
   test("about the end of sessions ends only those that it shares", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    const peer = scene.network.b.km.peers.get("km-a" as never)?.connection;
+    const peer = scene.network.b.parts.peers.get("km-a" as never)?.connection;
     const told = [
       peer?.tell([{ name: "session_end", session_ID: "unknown", reason: "idle" }], 1000),
       peer?.tell([{ name: "session_end", session_ID: sessionId, reason: "made up" }], 1000),

@@ -39,11 +39,11 @@ describe("Q.4161 7: a session", () => {
   test("works in both directions at once", async () => {
     const scene = await Scene.open();
     const { a, b } = scene.network;
-    const atA = new SessionApp(scene.network.clock, "app-a1").connect(a.km.sessions);
+    const atA = new SessionApp(scene.network.clock, "app-a1").connect(a.parts.sessions);
     const there = await scene.session();
-    const opening = openSession(b.km.sessions, "app-b1", "app-a1");
+    const opening = openSession(b.parts.sessions, "app-b1", "app-a1");
     await scene.network.run(20);
-    const back = askInSession(b.km.sessions, { app: "app-b1", sessionId: opening.sessionId });
+    const back = askInSession(b.parts.sessions, { app: "app-b1", sessionId: opening.sessionId });
     const asked = await scene.taken(there);
     expect([asked.keys.length, back.keys]).toEqual([1, atA.keys]);
     expectOneUse([a, b], [...asked.keys, ...back.keys]);
@@ -53,7 +53,7 @@ describe("Q.4161 7: a session", () => {
     const network = new Network();
     await network.a.boot();
     await network.run(10);
-    const { sessions } = network.a.km;
+    const { sessions } = network.a.parts;
     const other = new SessionApp(network.clock, "app-a2").connect(sessions);
     const opening = openSession(sessions, "app-a1", "app-a2", 3);
     await network.run(10);
@@ -72,7 +72,7 @@ describe("Q.4161 7: a session", () => {
     const network = new Network();
     await network.a.boot();
     await network.run(10);
-    const { sessions } = network.a.km;
+    const { sessions } = network.a.parts;
     const other = new SessionApp(network.clock, "app-a2").connect(sessions);
     other.delayMs = 1_000;
     const opening = openSession(sessions, "app-a1", "app-a2", 3);
@@ -92,10 +92,10 @@ describe("Q.4161 7: a session", () => {
   test("of KMs without a link between them gets keys that were relayed", async () => {
     const mesh = await Mesh.up({ links: LINE_3, blocks: 48 });
     const [a, c] = [mesh.node("a"), mesh.node("c")];
-    const other = new SessionApp(mesh.clock, "app-c").connect(c.km.sessions);
-    const opening = openSession(a.km.sessions, "app-a", "app-c", 20);
+    const other = new SessionApp(mesh.clock, "app-c").connect(c.parts.sessions);
+    const opening = openSession(a.parts.sessions, "app-a", "app-c", 20);
     await mesh.run(50);
-    const asked = askInSession(a.km.sessions, { app: "app-a", sessionId: opening.sessionId, count: 20 });
+    const asked = askInSession(a.parts.sessions, { app: "app-a", sessionId: opening.sessionId, count: 20 });
     await mesh.run(500);
     expect(asked.keys).toHaveLength(20);
     expect(other.keys).toEqual(asked.keys);
@@ -139,7 +139,7 @@ describe("who may have a session", () => {
     ["app-a1", "app-b1", 1_000_001, "TOO_MANY_KEYS"],
   ])("%s with %s and a budget of %s is refused: %s", async (from, to, budget, code) => {
     const scene = await Scene.open();
-    const opening = openSession(scene.network.a.km.sessions, from, to, budget);
+    const opening = openSession(scene.network.a.parts.sessions, from, to, budget);
     await scene.network.run(20);
     expect([opening.fault?.code, opening.answers]).toEqual([code, 1]);
     expect(scene.open).toEqual([0, 0]);
@@ -176,8 +176,8 @@ describe("who may have a session", () => {
 
   test("so many per application and in all, at either KM, and one more when one has ended", async () => {
     const scene = await Scene.open({ sessions: { maxPerApp: 2, max: 3 } });
-    new SessionApp(scene.network.clock, "app-b2").connect(scene.network.b.km.sessions);
-    const { sessions } = scene.network.a.km;
+    new SessionApp(scene.network.clock, "app-b2").connect(scene.network.b.parts.sessions);
+    const { sessions } = scene.network.a.parts;
     const one = await scene.session(1);
     await scene.session();
     const third = scene.opening();
@@ -209,9 +209,9 @@ describe("who may use a session", () => {
   test("its initiator alone", async () => {
     const scene = await Scene.open();
     const sessionId = await scene.session();
-    const stranger = askInSession(scene.network.a.km.sessions, { app: "app-a2", sessionId });
+    const stranger = askInSession(scene.network.a.parts.sessions, { app: "app-a2", sessionId });
     const unknown = await scene.taken("0123456789abcdef0123456789abcdef");
-    const atB = askInSession(scene.network.b.km.sessions, { app: "app-b1", sessionId });
+    const atB = askInSession(scene.network.b.parts.sessions, { app: "app-b1", sessionId });
     await scene.network.run(20);
     expect(stranger.fault?.code).toBe("NOT_AUTHORIZED");
     expect([unknown.fault?.code, atB.fault?.code]).toEqual(["SESSION_UNKNOWN", "SESSION_UNKNOWN"]);
@@ -261,9 +261,9 @@ describe("who may use a session", () => {
     expect((await scene.taken(sessionId, 4)).fault?.code).toBe("QUOTA_EXCEEDED");
     scene.b.acknowledge = ({ keys }) => keys.map(({ id }) => id);
     expect((await scene.taken(sessionId, 3)).keys).toHaveLength(3);
-    const other = openSession(scene.network.a.km.sessions, "app-a2", "app-b1");
+    const other = openSession(scene.network.a.parts.sessions, "app-a2", "app-b1");
     await scene.network.run(20);
-    const asked = askInSession(scene.network.a.km.sessions, { app: "app-a2", sessionId: other.sessionId, count: 2 });
+    const asked = askInSession(scene.network.a.parts.sessions, { app: "app-a2", sessionId: other.sessionId, count: 2 });
     await scene.network.run(50);
     expect([asked.fault?.code, scene.b.keys.length]).toEqual(["QUOTA_EXCEEDED", 7]);
     scene.expectSound();

@@ -94,7 +94,7 @@ test("a key that the other KM names again for a later block makes none here", as
   const [first] = offers.filter(({ name }) => name === "qkm_source_block");
   const stored = scene.link(a).stored;
   const later = { ...first, name: "qkm_source_block", sequence: Number(first?.sequence) + 1000 };
-  const told = b.km.peers
+  const told = b.parts.peers
     .get(a.id)
     ?.connection?.tell([later], 5000)
     .then(
@@ -218,7 +218,7 @@ test.each([
   for (const faults of scene.boxes.faults) faults.offer = "INSUFFICIENT_KEYS";
   await scene.run(500);
   const { a, b } = scene.network;
-  const connection = b.km.peers.get(a.id)?.connection;
+  const connection = b.parts.peers.get(a.id)?.connection;
   const entry = { name: "qkm_source_block", link: "ab", run: 1, key_IDs: ["nobody-knows"], ...part };
   const told = connection?.tell([entry], 5000).then(
     () => "success",
@@ -237,7 +237,7 @@ test("a block that was named before is refused: a replay stores nothing", async 
   const offers = wire.log.flatMap((one) => (one.kind === "tell" && one.from === b.id ? one.entries : []));
   const again = offers.find(({ name }) => name === "qkm_source_block");
   if (again === undefined) throw new Error("nothing was offered");
-  const told = b.km.peers
+  const told = b.parts.peers
     .get(a.id)
     ?.connection?.tell([again], 5000)
     .then(

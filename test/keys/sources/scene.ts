@@ -105,13 +105,12 @@ export class Scene {
 
   async boot(node: TestNode): Promise<void> {
     await node.boot();
-    const link = node.km.links.get("ab");
-    if (link === undefined) throw new Error("no link");
+    const link = this.link(node);
     const end = node === this.network.a ? 0 : 1;
     const pool = this.boxes.pool(6, link.settings.blockBytes);
-    const exchange = node.km.openExchange(link, (host) => new BlockExchange(host, this.boxes.box(end), pool));
+    const exchange = node.km.openExchange("ab", (host) => new BlockExchange(host, this.boxes.box(end), pool));
     this.#open.set(node, exchange);
-    void node.km.attach(link, exchange, new AbortController().signal);
+    void node.km.attach("ab", exchange, new AbortController().signal);
   }
 
   async end(node: TestNode): Promise<void> {
@@ -124,7 +123,7 @@ export class Scene {
 
   /** Of the link at one node. */
   link(node: TestNode) {
-    const link = node.km.links.get("ab");
+    const link = node.parts.links.get("ab");
     if (link === undefined) throw new Error("no link");
     return link;
   }

@@ -3,6 +3,7 @@
 import { afterEach, expect, it } from "vitest";
 import { appId, kmId } from "../../../src/core/ids.ts";
 import { KeyManager } from "../../../src/keys/manager/key-manager.ts";
+import { assemble } from "../../../src/keys/manager/parts.ts";
 import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
 import { KxSession } from "../../../src/kx/session.ts";
 import { TestPorts } from "../../kx/fixture.ts";
@@ -40,7 +41,10 @@ async function together() {
   const ports = { clock, log, meter, pace: turnPace() };
   const bench = await readyBench({ options: { km: A, allowUnlocked: true }, clock, ports });
   const { restored } = await bench.ready;
-  const km = await KeyManager.open({ self: A, vault: bench.vault, random: seeded(5), ...ports }, SETTINGS, restored);
+  const km = await KeyManager.open(
+    assemble({ self: A, vault: bench.vault, random: seeded(5), ...ports }, SETTINGS),
+    restored,
+  );
   const [near, far] = memoryPair(A, S);
   const { buffers } = new TestPorts(clock);
   const options = { self: A, peer: S, dialect: "strict", defaultKeyBits: 256 } as const;

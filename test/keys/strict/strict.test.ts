@@ -470,7 +470,7 @@ describe("applications here", () => {
     const pair = await StrictPair.up();
     const faults: string[] = [];
     const [app, destination] = [appId("app-a1"), appId("app-s1")];
-    pair.a.km.sessions.createSession(
+    pair.a.parts.sessions.createSession(
       { app, destination, applicationName: undefined, budget: undefined },
       { opened: () => faults.push("opened"), refused: ({ code }) => faults.push(code) },
     );
@@ -684,7 +684,7 @@ describe("a strict peer that leaves the configuration and comes back while the K
     expect(refused.fault?.code).toBe("NO_ROUTE");
     pair.a.settings = without;
     await pair.reboot();
-    expect([...pair.a.km.strict]).toEqual([]);
+    expect([...pair.a.parts.strict]).toEqual([]);
     await take({
       ...settings,
       strict: new Map([...settings.peers.map((id) => [id, { fetchApps: [appId("app-a2")] }] as const)]),

@@ -19,11 +19,11 @@ describe("mandatory", () => {
     "%s where there is one link: refused at once, nothing consumed",
     async (routeType) => {
       const network = await Network.up();
-      const bytes = network.a.km.peers.get(network.b.id)?.stock.bytes;
+      const bytes = network.a.parts.peers.get(network.b.id)?.stock.bytes;
       const asked = ask(network.a.km, { ...FROM_TO, only: { routeType } });
       await network.run(0);
       expect(asked.fault?.code).toBe("EXTENSION_UNMET");
-      expect(network.a.km.peers.get(network.b.id)?.stock.bytes).toBe(bytes);
+      expect(network.a.parts.peers.get(network.b.id)?.stock.bytes).toBe(bytes);
     },
   );
 
@@ -48,7 +48,7 @@ describe("mandatory", () => {
     test("a fresh KMA-key is relayed for it, for all who ask meanwhile, and fetched by its ID", async () => {
       const network = await Network.up({ blocks: 20 });
       await network.run(AGED_MS);
-      const { stock } = network.a.km.peers.get(network.b.id) ?? {};
+      const { stock } = network.a.parts.peers.get(network.b.id) ?? {};
       const { nextSerial = 0, size = 0 } = stock ?? {};
       const asked = [1, 2, 3].map((count) => ask(network.a.km, { ...FROM_TO, count, only: { maxAgeMs: 1_000 } }));
       await network.run(200);
@@ -72,7 +72,7 @@ describe("mandatory", () => {
 
     test("who asks again and again has one KMA-key in a while, and the stock does not grow without bound", async () => {
       const network = await Network.up({ blocks: 200, keepBlocks: 200, policy: { maxHeld: 4096 } });
-      const { stock } = network.a.km.peers.get(network.b.id) ?? {};
+      const { stock } = network.a.parts.peers.get(network.b.id) ?? {};
       const first = stock?.nextSerial ?? 0;
       const answers: string[] = [];
       for (let second = 0; second < 60; second++) {
@@ -99,7 +99,7 @@ describe("mandatory", () => {
 
   test("only the younger KMA-keys are carved when both are there", async () => {
     const network = await Network.up({ blocks: 4 });
-    const { stock } = network.a.km.peers.get(network.b.id) ?? {};
+    const { stock } = network.a.parts.peers.get(network.b.id) ?? {};
     const oldest = stock?.keys()[0]?.serial;
     await network.run(AGED_MS);
     ask(network.a.km, { ...FROM_TO, count: 125 });

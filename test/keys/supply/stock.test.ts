@@ -14,7 +14,7 @@ import { Network } from "../support/network.ts";
 const BLOCK_BYTES = 4096;
 
 function remoteOf({ a }: Network): Peer {
-  const peer = a.km.peers.get(kmId("km-b"));
+  const peer = a.parts.peers.get(kmId("km-b"));
   if (peer === undefined) throw new Error("km-a knows no km-b");
   return peer;
 }
@@ -22,10 +22,10 @@ function remoteOf({ a }: Network): Peer {
 const demand = fc.record({ count: fc.integer({ min: 1, max: 400 }), step: fc.constantFrom(8, 16, 32, 128, 1000) });
 
 test("demands that the stock is said to cover can all be carved, in any order and from any rests", async () => {
-  const { km } = (await Network.up({ blocks: 0 })).a;
+  const { parts } = (await Network.up({ blocks: 0 })).a;
   const idKey = { tag: () => {}, [Symbol.dispose]: () => {} };
   const property = fc.property(fc.array(fc.nat(500), { maxLength: 40 }), fc.array(demand), (rests, demands) => {
-    const stock = new SourceStock(km.context, kmId("km-b"), { acceptance: () => ({ accepted: 0, window: "" }) });
+    const stock = new SourceStock(parts.context, kmId("km-b"), { acceptance: () => ({ accepted: 0, window: "" }) });
     for (const [serial, steps] of rests.entries()) {
       const block = linkBlock(linkId("ab"), 1, serial);
       const key = new SourceKey({ serial, block, length: BLOCK_BYTES, bornAt: 0 }, idKey);

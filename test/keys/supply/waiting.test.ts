@@ -52,7 +52,7 @@ describe("a request that waits", () => {
     network.modules.make(4);
     await network.run(6000);
     expect(asked.answers).toBe(0);
-    expect(network.a.km.waiting).toBe(0);
+    expect(network.a.parts.admission.waiting).toBe(0);
   });
 
   test("makes room for the next when it is given up, though no key has come", async () => {
@@ -109,7 +109,7 @@ describe("rests of KMA-keys", () => {
       await network.run(100);
       expect([round, most.outcome]).toEqual([round, "granted"]);
     }
-    const { stock } = network.a.km.peers.get(network.b.id) ?? {};
+    const { stock } = network.a.parts.peers.get(network.b.id) ?? {};
     expect(stock?.keys().filter(({ left }) => left === 96).length).toBeGreaterThan(12);
     const large = ask(network.a.km, wish({ count: 300 }));
     await network.run(1000);
@@ -135,7 +135,7 @@ describe("rests of KMA-keys", () => {
       expect([round, asked.outcome]).toEqual([round, "granted"]);
     }
     await network.run(1000);
-    const { stock } = network.a.km.peers.get(network.b.id) ?? {};
+    const { stock } = network.a.parts.peers.get(network.b.id) ?? {};
     expect(stock?.keys().filter(({ state }) => state === "open").length).toBeLessThanOrEqual(32);
     expect(network.a.recorder.count("kma_keys_ended", { reason: "tail" })).toBeGreaterThan(20);
   });
@@ -155,7 +155,7 @@ describe("a request that cannot be in time", () => {
     expect(asked.fault?.code).toBe("INSUFFICIENT_KEYS");
     expect(asked.fault?.retryAfterMs).toBeGreaterThan(5000);
     expect(asked.fault?.retryAfterMs).toBeLessThan(33_000);
-    expect(network.a.km.waiting).toBe(0);
+    expect(network.a.parts.admission.waiting).toBe(0);
   });
 
   test("is not confused with one that only waits for a durable mark while others do", async () => {

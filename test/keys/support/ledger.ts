@@ -26,15 +26,16 @@ export function expectOneUse(nodes: readonly TestNode[], given: readonly GivenKe
 
 /** Each KMA-key that `source` can carve is held whole by `destination`, from where it will be carved on; no block is two things. */
 export function expectAgreement(source: TestNode, destination: TestNode): void {
-  const stock = source.km.peers.get(destination.id)?.stock;
-  const held = destination.km.peers.get(source.id)?.held;
+  const stock = source.parts.peers.get(destination.id)?.stock;
+  const held = destination.parts.peers.get(source.id)?.held;
   if (stock === undefined || held === undefined) throw new Error("no peers");
   for (const { serial, carved, length } of stock.keys()) {
     const key = held.get(serial);
     expect([serial, key?.length]).toEqual([serial, length]);
     expect([serial, key?.isTaken({ offset: carved, length: length - carved })]).toEqual([serial, length === carved]);
   }
-  const unused = (node: TestNode) => [...node.km.links.values()].flatMap((link) => [...link.own(), ...link.copies()]);
+  const unused = (node: TestNode) =>
+    [...node.parts.links.values()].flatMap((link) => [...link.own(), ...link.copies()]);
   const named = new Set([...stock.keys(), ...held.keys()].map(({ block }) => block));
   expect([source, destination].flatMap(unused).filter(({ id }) => named.has(id))).toEqual([]);
 }

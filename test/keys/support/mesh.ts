@@ -116,13 +116,13 @@ export class Mesh {
 
   /** What two nodes share, as the first sees it. */
   peer(at: string, of: string) {
-    const found = this.node(at).km.peers.get(this.node(of).id);
+    const found = this.node(at).parts.peers.get(this.node(of).id);
     if (found === undefined) throw new Error(`${at} has no peer ${of}`);
     return found;
   }
 
   link(at: string, id: string) {
-    const book = this.node(at).km.links.get(id);
+    const book = this.node(at).parts.links.get(id);
     if (book === undefined) throw new Error(`${at} has no link ${id}`);
     return book;
   }

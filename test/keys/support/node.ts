@@ -6,6 +6,7 @@ import type { Clock } from "../../../src/core/ports.ts";
 import type { ApplicationTable } from "../../../src/keys/directory/application-table.ts";
 import type { AppRequests } from "../../../src/keys/manager/app-requests.ts";
 import { KeyManager } from "../../../src/keys/manager/key-manager.ts";
+import { assemble, type Parts } from "../../../src/keys/manager/parts.ts";
 import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
 import { ModelAudit } from "../../support/model-audit.ts";
@@ -39,7 +40,7 @@ export class TestNode {
   readonly #clock: Clock;
   readonly #seeded: Seeded;
   readonly attached: Attached[] = [];
-  #up: { readonly km: KeyManager; readonly stop: AbortController } | undefined;
+  #up: { readonly parts: Parts; readonly km: KeyManager; readonly stop: AbortController } | undefined;
   #life = { ended: false };
 
   constructor(clock: Clock, settings: KeyManagerSettings & { readonly id: KmId }, slots = 64) {
@@ -53,6 +54,12 @@ export class TestNode {
   get km(): KeyManager {
     if (this.#up === undefined) throw new Error(`${this.id} is down`);
     return this.#up.km;
+  }
+
+  /** The rooms behind `km`, which shows none of them. */
+  get parts(): Parts {
+    if (this.#up === undefined) throw new Error(`${this.id} is down`);
+    return this.#up.parts;
   }
 
   get events(): PeerEvents | undefined {
@@ -90,12 +97,12 @@ export class TestNode {
       ...(this.applications && { applications: this.applications }),
       ...(this.requests && { requests: this.requests }),
     };
-    const km = await KeyManager.open(ports, this.settings, restored);
+    const parts = assemble(ports, this.settings);
+    const km = await KeyManager.open(parts, restored);
     const stop = new AbortController();
-    this.#up = { km, stop };
+    this.#up = { parts, km, stop };
     for (const { link, modules, end } of this.attached) {
-      const book = km.links.get(link);
-      if (book !== undefined) void km.attach(book, modules.feed(end), stop.signal);
+      if (parts.links.has(link)) void km.attach(link, modules.feed(end), stop.signal);
     }
   }
 

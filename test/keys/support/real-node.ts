@@ -2,6 +2,7 @@
 
 import type { Clock } from "../../../src/core/ports.ts";
 import { KeyManager } from "../../../src/keys/manager/key-manager.ts";
+import { assemble, type Parts } from "../../../src/keys/manager/parts.ts";
 import { ROW_RULES } from "../../../src/keys/manager/row-rules.ts";
 import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
 import type { PeerEvents } from "../../../src/keys/ports.ts";
@@ -25,7 +26,9 @@ export class RealNode {
   readonly #settings: KeyManagerSettings;
   readonly #options: Partial<VaultOptions>;
   readonly #attached: { readonly modules: Modules; readonly end: 0 | 1 };
-  #up: { readonly bench: Bench; readonly km: KeyManager; readonly stop: AbortController } | undefined;
+  #up:
+    | { readonly bench: Bench; readonly parts: Parts; readonly km: KeyManager; readonly stop: AbortController }
+    | undefined;
   #life = { ended: false };
 
   /** Like a node on the model vault, with its settings. */
@@ -42,6 +45,12 @@ export class RealNode {
   get km(): KeyManager {
     if (this.#up === undefined) throw new Error(`${this.id} is down`);
     return this.#up.km;
+  }
+
+  /** The rooms behind `km`, which shows none of them. */
+  get parts(): Parts {
+    if (this.#up === undefined) throw new Error(`${this.id} is down`);
+    return this.#up.parts;
   }
 
   get events(): PeerEvents | undefined {
@@ -67,11 +76,11 @@ export class RealNode {
     const bench = await readyBench({ options: this.#options, disk, token, clock: this.#clock, ports });
     const random = seeded(1);
     const { restored } = await bench.ready;
-    const km = await KeyManager.open({ self: this.id, vault: bench.vault, random, ...ports }, this.#settings, restored);
+    const parts = assemble({ self: this.id, vault: bench.vault, random, ...ports }, this.#settings);
+    const km = await KeyManager.open(parts, restored);
     const stop = new AbortController();
-    this.#up = { bench, km, stop };
-    const book = km.links.get("ab");
-    if (book !== undefined) void km.attach(book, this.#attached.modules.feed(this.#attached.end), stop.signal);
+    this.#up = { bench, parts, km, stop };
+    void km.attach("ab", this.#attached.modules.feed(this.#attached.end), stop.signal);
   }
 
   /** The process ends without a word; of the commits under way the first `kept` are durable. */

@@ -21,7 +21,7 @@ export class Scene {
 
   private constructor(network: Network) {
     this.network = network;
-    this.b = new SessionApp(network.clock, "app-b1").connect(network.b.km.sessions);
+    this.b = new SessionApp(network.clock, "app-b1").connect(network.b.parts.sessions);
   }
 
   static async open({ sessions, policy, ...wish }: SceneWish = {}): Promise<Scene> {
@@ -30,7 +30,7 @@ export class Scene {
   }
 
   opening(budget?: number): Opening {
-    return openSession(this.network.a.km.sessions, "app-a1", "app-b1", budget);
+    return openSession(this.network.a.parts.sessions, "app-a1", "app-b1", budget);
   }
 
   /** The ID of a new session of app-a1 with app-b1. */
@@ -43,7 +43,7 @@ export class Scene {
 
   /** Asks for keys and does not wait. */
   ask(sessionId: string, count = 1, bits = 256): Asked {
-    const asked = askInSession(this.network.a.km.sessions, { app: "app-a1", sessionId, count, bits });
+    const asked = askInSession(this.network.a.parts.sessions, { app: "app-a1", sessionId, count, bits });
     this.asks.push(asked);
     return asked;
   }
@@ -57,7 +57,7 @@ export class Scene {
 
   /** Sessions at km-a of its initiators, and at km-b of its destinations. */
   get open(): readonly [number, number] {
-    return [this.network.a.km.sessions.sizes.initiator, this.network.b.km.sessions.sizes.destination];
+    return [this.network.a.parts.sessions.sizes.initiator, this.network.b.parts.sessions.sizes.destination];
   }
 
   /** What app-a1 has app-b1 has too, no byte left twice, nothing is pinned and no request is under way. */
@@ -67,9 +67,9 @@ export class Scene {
     expectOneUse([a, b], keys);
     expect(this.b.keys).toEqual(expect.arrayContaining(keys));
     expect(this.asks.map(({ answers }) => answers)).toEqual(this.asks.map(() => 1));
-    for (const { vault, km } of [a, b].filter(({ events }) => events !== undefined)) {
+    for (const { vault, parts } of [a, b].filter(({ events }) => events !== undefined)) {
       expect(vault.leases.blocks).toBe(0);
-      expect(km.sessions.sizes.asks).toBe(0);
+      expect(parts.sessions.sizes.asks).toBe(0);
     }
   }
 }

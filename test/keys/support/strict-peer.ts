@@ -105,7 +105,7 @@ export class StrictPair {
   }
 
   get stock() {
-    const strict = this.a.km.strict.get(THEIRS);
+    const strict = this.a.parts.strict.get(THEIRS);
     if (strict === undefined) throw new Error("km-s is no strict peer");
     return strict;
   }

@@ -79,9 +79,9 @@ describe("km-a ends during supply", () => {
       await network.run(5);
       given.push(...asked.keys);
     }
-    const before = network.a.km.peers.get(network.b.id)?.stock.bytes ?? 0;
+    const before = network.a.parts.peers.get(network.b.id)?.stock.bytes ?? 0;
     await network.reboot(network.a);
-    const after = network.a.km.peers.get(network.b.id)?.stock.bytes ?? 0;
+    const after = network.a.parts.peers.get(network.b.id)?.stock.bytes ?? 0;
     expect(before - after).toBeGreaterThan(0);
     expect(before - after).toBeLessThanOrEqual(2 * CHUNK);
     expect(network.a.recorder.count("kma_bytes_lost", { reason: "lost_at_restart" })).toBe(2 * CHUNK);
@@ -91,13 +91,13 @@ describe("km-a ends during supply", () => {
     const network = await Network.up({ blockBytes: 32_768 });
     const first = ask(network.a.km, { app: "app-a1", to: "app-b1", count: 3 });
     await network.run(100);
-    const before = network.a.km.peers.get(network.b.id)?.stock.bytes ?? 0;
+    const before = network.a.parts.peers.get(network.b.id)?.stock.bytes ?? 0;
     await network.a.stop();
     network.wire.cut();
     await network.a.boot();
     network.wire.connect();
     await network.run(200);
-    expect(network.a.km.peers.get(network.b.id)?.stock.bytes).toBe(before);
+    expect(network.a.parts.peers.get(network.b.id)?.stock.bytes).toBe(before);
     const second = ask(network.a.km, { app: "app-a1", to: "app-b1", count: 3 });
     await network.run(100);
     const given = [...first.keys, ...second.keys];
@@ -171,7 +171,7 @@ describe("the intake", () => {
         await network.run(100);
         if (network.a.crashed) await network.reboot(network.a);
         await network.run(100);
-        expect(network.a.km.links.get("ab")?.stored).toBe(6);
+        expect(network.a.parts.links.get("ab")?.stored).toBe(6);
         expect(network.modules.waiting(0)).toBe(0);
       }
     },

@@ -21,7 +21,7 @@ async function fetched(network: Network, keys: readonly GivenKey[]): Promise<rea
 }
 
 function pair(node: TestNode, peer: TestNode) {
-  const found = node.km.peers.get(peer.id);
+  const found = node.parts.peers.get(peer.id);
   if (found === undefined) throw new Error("no such peer");
   return found;
 }
@@ -59,11 +59,11 @@ describe("km-b lost its store", () => {
 
   test("own blocks that it told of before are not taken for confirmed any more", async () => {
     const network = await Network.up({ blocks: 8, policy: { stockLow: 0, stockHigh: 0 } });
-    expect(network.a.km.links.get("ab")?.usable).toBe(4);
+    expect(network.a.parts.links.get("ab")?.usable).toBe(4);
     await swapDisk(network, network.b, EMPTY);
     network.wire.connect();
     await network.run(200);
-    expect(network.a.km.links.get("ab")?.usable).toBe(0);
+    expect(network.a.parts.links.get("ab")?.usable).toBe(0);
     network.modules.make(2);
     await network.run(200);
     expect(network.a.recorder.count("blocks_ended", { reason: "gap" })).toBe(4);
@@ -101,7 +101,7 @@ describe("km-a runs on a restored copy of its store", () => {
     network.wire.connect();
     await network.run(10);
     expect(network.a.recorder.count("alarms", { alarm: "restored" })).toBe(1);
-    expect([pair(network.a, network.b).stock.size, network.a.km.links.get("ab")?.stored]).toEqual([0, 0]);
+    expect([pair(network.a, network.b).stock.size, network.a.parts.links.get("ab")?.stored]).toEqual([0, 0]);
     network.wire.connect();
     await network.run(200);
     network.modules.make(8);
@@ -179,8 +179,8 @@ describe("km-a runs on a restored copy of its store", () => {
     network.a.crash();
     network.wire.cut();
     await network.a.boot(true);
-    expect(pair(network.a, network.b).stock.size + (network.a.km.links.get("ab")?.stored ?? 0)).toBe(0);
-    expect(network.a.km.local.stock.size).toBe(0);
+    expect(pair(network.a, network.b).stock.size + (network.a.parts.links.get("ab")?.stored ?? 0)).toBe(0);
+    expect(network.a.parts.local.stock.size).toBe(0);
     expect(network.a.recorder.count("alarms", { alarm: "restored" })).toBe(1);
     network.modules.make(4);
     network.wire.connect();
@@ -423,9 +423,9 @@ describe("key-protocol 5: of two ends that keep different numbers of blocks", ()
       linkAtB: { keepBlocks: 4 },
       policy: { stockLow: 0, stockHigh: 0 },
     });
-    const link = network.a.km.links.get("ab");
+    const link = network.a.parts.links.get("ab");
     expect([...(link?.own() ?? [])].length).toBe(4);
     const oldest = link?.nextPad();
-    expect(oldest && network.b.km.links.get("ab")?.find(oldest)).toBeDefined();
+    expect(oldest && network.b.parts.links.get("ab")?.find(oldest)).toBeDefined();
   });
 });

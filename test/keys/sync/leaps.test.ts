@@ -12,7 +12,7 @@ const AB = { link: "ab", share: "1:1", block_bytes: 4096 };
 const HUGE = Number.MAX_SAFE_INTEGER;
 
 function peerOf(node: TestNode, peer: TestNode) {
-  const found = node.km.peers.get(peer.id);
+  const found = node.parts.peers.get(peer.id);
   if (found === undefined) throw new Error("no such peer");
   return found;
 }
@@ -66,7 +66,7 @@ describe("a state beyond the bounds is refused with an alarm, and changes nothin
     ["blocks", { run: HUGE, highest: 1 }],
   ])("%s of a link: the link stays unused, the rest goes on", async (_what, lie) => {
     const { network, liar } = await lied();
-    const link = network.a.km.links.get("ab");
+    const link = network.a.parts.links.get("ab");
     const before = link?.padRow();
     expect(await liar.state({ links: [{ ...AB, ...lie }] })).toBe("success");
     expect([link?.agreement, link?.padRow()]).toEqual(["refused", before]);
@@ -102,7 +102,7 @@ test.each([
 test("a peer whose module is far ahead of ours is believed when ours has caught up", async () => {
   const { network, liar } = await lied();
   await liar.state({ links: [{ ...AB, run: 20, highest: 4 }] });
-  expect(network.a.km.links.get("ab")?.agreement).toBe("refused");
+  expect(network.a.parts.links.get("ab")?.agreement).toBe("refused");
   network.modules.run = 19;
   network.modules.restart();
   network.modules.make(2);

@@ -1,8 +1,8 @@
 // The intakes of the links whose drivers deliver now.
 
 import type { Context } from "../common/context.ts";
-import { type BlockFeed, Intake } from "../links/intake.ts";
-import type { LinkInventory } from "../links/link-inventory.ts";
+import { type BlockFeed, Intake } from "./intake.ts";
+import type { LinkInventory } from "./link-inventory.ts";
 
 /** Takes blocks in, one driver for each link at a time. */
 export class Intakes {
