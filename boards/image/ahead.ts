@@ -1,8 +1,8 @@
 // Has Node compile the program ahead: on the appliance nothing can be written, and every start would do it again.
 
-import { globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { globSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { ImageError, run, say } from "./tools.ts";
+import { ImageError, run, runAside, say } from "./tools.ts";
 
 /** What is a program of its own, and begins when it is imported. */
 const PROGRAMS = [
@@ -30,15 +30,13 @@ const RUNS = [
 
 /**
  * Fills /opt/qkm/cache of `root`, for the user qkm alone: Node keeps users apart. With a seed V8 writes the same bytes each
- * time, and takes them without it. What differs all the same holds the time of day, and is left out.
- * @throws ImageError when Node keeps nothing
+ * time, and takes them without it. It is done twice, side by side; what differs all the same holds the time of day, and is
+ * left out. @throws ImageError when Node keeps nothing
  */
-export function compileAhead(root: string): void {
-  const [cache, again] = ["cache", "cache.again"].map((name) => join(root, "opt/qkm", name));
-  if (cache === undefined || again === undefined) return;
-  fill(root, cache);
-  renameSync(cache, again);
-  fill(root, cache);
+export async function compileAhead(root: string): Promise<void> {
+  const fills = [fill(root, "cache"), fill(root, "cache.again")] as const;
+  await Promise.allSettled(fills); // nothing is written any more when one has failed
+  const [cache, again] = await Promise.all(fills);
   const files = globSync("*/*", { cwd: cache });
   const changing = files.filter((file) => !readFileSync(join(cache, file)).equals(readFileSync(join(again, file))));
   for (const file of changing) rmSync(join(cache, file));
@@ -48,13 +46,16 @@ export function compileAhead(root: string): void {
   say(`compiled ahead: ${files.length - changing.length} modules`);
 }
 
-function fill(root: string, cache: string): void {
+/** Fills the new folder `name` in /opt/qkm of `root`; gives its path here. */
+async function fill(root: string, name: string): Promise<string> {
+  const cache = join(root, "opt/qkm", name);
   mkdirSync(cache);
   run("chown", ["900:900", cache]);
-  const env = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "NODE_COMPILE_CACHE=/opt/qkm/cache"];
+  const env = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin", `NODE_COMPILE_CACHE=/opt/qkm/${name}`];
   // Without arguments the programs say what they miss (64, 78: sysexits); an import that fails ends it otherwise.
   const once = 'node_modules/.bin/node --predictable --random-seed=1 "$@" || case $? in 64 | 78) ;; *) exit 1 ;; esac';
   const node = ["sh", "-c", `cd /opt/qkm; ${once}`, "sh"];
-  for (const args of RUNS) run("chroot", ["--userspec=900:900", root, ...env, ...node, ...args]);
+  for (const args of RUNS) await runAside("chroot", ["--userspec=900:900", root, ...env, ...node, ...args]);
   if (readdirSync(cache).length === 0) throw new ImageError("Node kept nothing of what it compiled");
+  return cache;
 }

@@ -1,6 +1,6 @@
 // Runs the programs that make an image, and installs the Debian packages that they come from.
 
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
@@ -24,19 +24,36 @@ export interface RunOptions {
 /** Where programs of an administrator lie, whoever asks. */
 const FOLDERS = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
+/** Of every tool. */
+const ENVIRONMENT = { LC_ALL: "C.UTF-8", PATH: FOLDERS.join(delimiter) };
+const MOST_PRINTED = 256 << 20;
+
 /** What the program printed. @throws ImageError with what it complained of */
 export function run(program: string, args: readonly string[], { cwd, env, input }: RunOptions = {}): string {
   const done = spawnSync(program, args, {
-    cwd,
-    input,
-    encoding: "utf8",
-    maxBuffer: 256 << 20,
-    env: { ...process.env, ...env, LC_ALL: "C.UTF-8", PATH: FOLDERS.join(delimiter) },
+    ...{ cwd, input, encoding: "utf8", maxBuffer: MOST_PRINTED },
+    env: { ...process.env, ...env, ...ENVIRONMENT },
   });
   if (done.status === 0) return done.stdout;
-  const why = done.error?.message ?? (done.stderr.trim().split("\n").slice(-20).join("\n") || `status ${done.status}`);
-  throw new ImageError(`${[program, ...args].join(" ").slice(0, 300)} failed: ${why}`);
+  const why = done.error?.message ?? (complaintIn(done.stderr) || `status ${done.status}`);
+  throw failed(program, args, why);
 }
+
+/** The same beside other work. @throws ImageError with what it complained of */
+export function runAside(program: string, args: readonly string[]): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const options = { maxBuffer: MOST_PRINTED, env: { ...process.env, ...ENVIRONMENT } };
+  execFile(program, args, options, (error, stdout, stderr) => {
+    if (error === null) resolve(stdout);
+    else reject(failed(program, args, complaintIn(stderr) || error.message));
+  });
+  return promise;
+}
+
+const complaintIn = (stderr: string): string => stderr.trim().split("\n").slice(-20).join("\n");
+
+const failed = (program: string, args: readonly string[], why: string): ImageError =>
+  new ImageError(`${[program, ...args].join(" ").slice(0, 300)} failed: ${why}`);
 
 /** Whether a tool is installed, by path or by name. */
 export const isThere = (file: string): boolean =>
