@@ -22,9 +22,16 @@ export const raspberryPiCm4 = {
   image: {
     kernel: {
       package: "linux-image-arm64",
-      disk: ["sdhci_iproc", "mmc_block", "xhci_pci", "usb_storage", "sd_mod"],
+      // The device tree has two regulators and a reset line in front of eMMC and USB.
+      disk: [
+        ...["fixed", "gpio_regulator", "reset_raspberrypi"],
+        ...["sdhci_iproc", "mmc_block", "xhci_pci", "usb_storage", "sd_mod"],
+      ],
       load: ["bcm2835_wdt"],
-      more: ["genet", "usbhid", "ftdi_sio", "cp210x", "pl2303", "ch341", "cdc_acm", "leds_gpio"],
+      more: [
+        ...["genet", "broadcom", "iproc_rng200", "leds_gpio"],
+        ...["dwc2", "xhci_plat_hcd", "usbhid", "ftdi_sio", "cp210x", "pl2303", "ch341", "cdc_acm"],
+      ],
       options: ["bcm2835_wdt heartbeat=15"],
       commandLine: "",
     },
