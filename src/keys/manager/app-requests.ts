@@ -4,10 +4,8 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Borders } from "../borders/borders.ts";
-import type { Context } from "../common/context.ts";
 import { checkSize } from "../common/sizes.ts";
 import type { ApplicationTable } from "../directory/application-table.ts";
-import { isNamed, type KeyFetcher } from "../fetch/fetch.ts";
 import type { Multicast } from "../multicast/multicast.ts";
 import type {
   Answer,
@@ -22,18 +20,13 @@ import type {
   SupplyRequest,
   SupplyStatus,
 } from "../ports.ts";
-import type { StrictPeers } from "../strict/strict.ts";
-import { supplyStatus } from "../supply/supply-status.ts";
 import type { OverBorder } from "./over-border.ts";
 import type { SharedPeers } from "./shared-peers.ts";
 
 /** What is behind the doors once the key inventory is read. */
 interface AppRequestsParts {
-  readonly context: Context;
   readonly apps: ApplicationTable;
   readonly sharedPeers: SharedPeers;
-  readonly strict: StrictPeers;
-  readonly keyFetcher: KeyFetcher;
   readonly multicast: Multicast;
   readonly sessions: SessionDoor;
   readonly overBorder: OverBorder;
@@ -85,7 +78,7 @@ export class AppRequests implements KeyDoor, SessionDoor {
 
   supply(request: SupplyRequest, answer: Answer): () => void {
     return refusing(answer, () => {
-      const { apps, sharedPeers, strict, multicast, overBorder, checkWorking } = this.#opened();
+      const { apps, sharedPeers, multicast, overBorder, checkWorking } = this.#opened();
       checkWorking();
       apps.checkSupply(request.app);
       const { home, border } = apps.get(request.destination);
@@ -96,7 +89,7 @@ export class AppRequests implements KeyDoor, SessionDoor {
         checkInNetwork([request.destination, ...request.others], apps);
         return multicast.supply(request, answer);
       }
-      const { sizes, desk } = strict.get(home) ?? sharedPeers.for(home);
+      const { sizes, desk } = sharedPeers.supplier(home);
       checkSize(request, sizes);
       if (border === undefined) return desk.request(request, answer);
       return overBorder.supply(request, { home, border }, answer, (granted) => desk.request(request, granted));
@@ -120,20 +113,12 @@ export class AppRequests implements KeyDoor, SessionDoor {
 
   /** Keys that a KM has supplied; asks not who may ask. */
   fetchFrom(source: KmId, request: FetchRequest, answer: Answer): () => void {
-    return refusing(answer, () => {
-      const parts = this.#opened();
-      const other = parts.strict.get(source);
-      if (other !== undefined) return other.held.request(request, answer);
-      const held = parts.sharedPeers.of(source)?.held;
-      if (held === undefined) throw new Fault("KEY_NOT_FOUND");
-      return parts.keyFetcher.request(request, held, answer);
-    });
+    return refusing(answer, () => this.#opened().sharedPeers.fetch(source, request, answer));
   }
 
   status(_app: AppId, other: AppId): SupplyStatus {
-    const { context, apps, sharedPeers, strict } = this.#opened();
-    const { home } = apps.get(other);
-    return strict.get(home)?.status ?? supplyStatus(context, sharedPeers.for(home), this.sizes.defaultBits);
+    const { apps, sharedPeers } = this.#opened();
+    return sharedPeers.status(apps.get(other).home);
   }
 
   attach(line: AppLine): () => void {
@@ -174,18 +159,10 @@ function checkInNetwork(several: readonly AppId[], apps: ApplicationTable): void
 }
 
 /** The initiator's home when the keys were supplied; its home now where none of its homes knows the first ID. */
-function sourceOf(
-  { app, initiator, keyIds }: FetchRequest,
-  { context, apps, sharedPeers, strict }: AppRequestsParts,
-): KmId {
+function sourceOf({ app, initiator, keyIds }: FetchRequest, { apps, sharedPeers }: AppRequestsParts): KmId {
   const homes = apps.homesOf(initiator);
   const [home] = homes;
   const [first] = keyIds;
   if (homes.length === 1 || first === undefined) return home;
-  const parties = { destination: context.self, initiator, target: app };
-  const knows = (km: KmId): boolean => {
-    const held = sharedPeers.of(km)?.held;
-    return held === undefined ? (strict.get(km)?.held.knows(first) ?? false) : isNamed(first, held, parties);
-  };
-  return homes.find(knows) ?? home;
+  return homes.find((km) => sharedPeers.hasSupplied(km, first, { initiator, target: app })) ?? home;
 }

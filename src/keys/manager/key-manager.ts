@@ -176,21 +176,15 @@ export class KeyManager implements KeysAdmin {
   }
 
   #healthChanged(): void {
-    const { availability, relays, sharedPeers, strict, optional } = this.#parts;
+    const { availability, relays, sharedPeers, optional } = this.#parts;
     try {
       availability.check();
       relays.recovered();
-      for (const { desk } of sharedPeers.all) desk.pump();
-      strict.recovered();
+      sharedPeers.recovered();
       optional.borders?.recovered();
     } catch (thrown) {
-      this.#refuseWaiting(asFault(thrown));
+      sharedPeers.refuseAll(asFault(thrown));
     }
-  }
-
-  #refuseWaiting(fault: Fault): void {
-    for (const { desk } of this.#parts.sharedPeers.all) desk.refuseAll(fault);
-    this.#parts.strict.refuseAll(fault);
   }
 
   /** An application that has come here, or to a peer, is the first there: stock is kept for it from now on. */
@@ -206,12 +200,12 @@ export class KeyManager implements KeysAdmin {
 
   /** From now on refuses who waits and what comes; resolves when peers were told of the sessions that end. */
   async refuse(): Promise<void> {
-    const { availability, peerEvents, sessions } = this.#parts;
+    const { availability, peerEvents, sessions, sharedPeers } = this.#parts;
     availability.stop();
     peerEvents.refuse();
     for (const stop of this.#stopListening) stop();
     const told = sessions.stop();
-    this.#refuseWaiting(new Fault("STOPPING"));
+    sharedPeers.refuseAll(new Fault("STOPPING"));
     await told;
   }
 

@@ -63,6 +63,7 @@ interface Shares {
   readonly local: LocalStock;
   readonly peers: Map<KmId, Peer>;
   readonly strict: StrictPeers;
+  readonly keyFetcher: KeyFetcher;
   readonly sharedPeers: SharedPeers;
   readonly relays: RelayNetwork;
   /** One that the configuration does not have yet. */
@@ -100,7 +101,7 @@ export function assemble(ports: KeyManagerPorts, settings: KeyManagerSettings): 
   const { peers, relays, sharedPeers, newPeer } = shares;
   const around = {
     ...{ context, quotas, apps, sharedPeers, peers, routes, requests },
-    ...{ keyFetcher: new KeyFetcher(context), checkWorking: () => availability.check() },
+    ...{ keyFetcher: shares.keyFetcher, checkWorking: () => availability.check() },
   };
   const sessions = new Sessions(sessionHost(around));
   const multicast = new Multicast(multicastHost(around));
@@ -180,8 +181,9 @@ function sharesOf(ground: Ground, settings: KeyManagerSettings, { statedRate, an
   const local = new LocalStock(context, largestBlock(settings.links), admission);
   const others = settings.strict ?? new Map<KmId, StrictSettings>();
   const strict = new StrictPeers(context, others, { admission, isServed });
-  const sharedPeers = new SharedPeers({ self: context.self, local, peers, strict });
-  return { local, peers, strict, sharedPeers, relays, newPeer };
+  const keyFetcher = new KeyFetcher(context);
+  const sharedPeers = new SharedPeers({ context, local, peers, strict, keyFetcher });
+  return { local, peers, strict, keyFetcher, sharedPeers, relays, newPeer };
 }
 
 function former(peer: Peer, { peers, relays }: Pick<Shares, "peers" | "relays">): Peer {

@@ -24,10 +24,10 @@ export async function readInventory(parts: Parts, isRestored: boolean): Promise<
     }
     throw thrown;
   }
-  const { context, peers, optional, around, strict, multicast, sessions, requests } = parts;
+  const { context, peers, optional, around, multicast, sessions, requests } = parts;
   const borders = () => optional.borders;
   const overBorder = new OverBorder(context, { borders, peerOf: (km) => connectionTo(peers, km) });
-  requests.open({ ...around, strict, multicast, sessions, borders, overBorder });
+  requests.open({ ...around, multicast, sessions, borders, overBorder });
 }
 
 async function read(parts: Parts, isRestored: boolean): Promise<void> {
