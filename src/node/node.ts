@@ -43,10 +43,10 @@ import type { Store } from "../vault/store/store.ts";
 import { SupplyRing } from "../wire/ring.ts";
 import { lateAudit, openAudit, versionOf } from "./audit.ts";
 import { NodeCredentials, tlsTables } from "./credentials.ts";
+import { type MoreDoors, openMoreDoors } from "./doors/more-doors.ts";
 import { ExpiryWatch, expiryCommands, expiryGauges } from "./expiry.ts";
 import { NodeLinks } from "./links.ts";
 import { type LiveConfig, reloadCommands } from "./live-config.ts";
-import { type MoreDoors, openMoreDoors } from "./more-doors.ts";
 import { Identities, prepareReload, type ReloadedParts } from "./reload.ts";
 import { blockBytesOf, checkSlots, keyIdKeysOf, limitsOf, settingsOf, vaultOptionsOf } from "./settings.ts";
 

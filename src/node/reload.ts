@@ -10,9 +10,9 @@ import type { Kx } from "../kx/peers.ts";
 import { type Identify, identifier } from "../net/tls/certificate-names.ts";
 import type { OpenVault } from "../vault/open.ts";
 import type { NodeCredentials } from "./credentials.ts";
+import type { MoreDoors } from "./doors/more-doors.ts";
 import type { NodeLinks } from "./links.ts";
 import type { PreparedReload } from "./live-config.ts";
-import type { MoreDoors } from "./more-doors.ts";
 import { blockBytesOf, checkSlots, keyIdKeysOf, settingsOf } from "./settings.ts";
 
 /** The parts of a node that a reload changes. */

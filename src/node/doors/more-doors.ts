@@ -1,15 +1,15 @@
 // The doors that are closed unless the configuration has them; their code is loaded only then.
 
-import type { DoorConfig, Etsi020Config, NodeConfig, SkipConfig } from "../config.ts";
-import { uriOfKm } from "../core/certificate-names.ts";
-import type { Fault } from "../core/fault.ts";
-import type { Audit, Clock, Log, Meter } from "../core/ports.ts";
-import type { Borders as BordersType } from "../keys/borders/borders.ts";
-import type { KeyManager } from "../keys/manager/key-manager.ts";
-import type { KeyDoor } from "../keys/ports.ts";
-import { type Identify, identifier } from "../net/tls/certificate-names.ts";
-import type { NodeCredentials } from "./credentials.ts";
-import { limitsOf } from "./settings.ts";
+import type { DoorConfig, Etsi020Config, NodeConfig, SkipConfig } from "../../config.ts";
+import { uriOfKm } from "../../core/certificate-names.ts";
+import type { Fault } from "../../core/fault.ts";
+import type { Audit, Clock, Log, Meter } from "../../core/ports.ts";
+import type { Borders as BordersType } from "../../keys/borders/borders.ts";
+import type { KeyManager } from "../../keys/manager/key-manager.ts";
+import type { KeyDoor } from "../../keys/ports.ts";
+import { type Identify, identifier } from "../../net/tls/certificate-names.ts";
+import type { NodeCredentials } from "../credentials.ts";
+import { limitsOf } from "../settings.ts";
 
 /** What all doors for applications are given. */
 export interface DoorPorts {
@@ -113,7 +113,7 @@ const SKIP_MEMORY_BYTES = 65_536;
 
 async function openSkip(config: SkipConfig, { live, ports, credentials, memory, parts }: Opening): Promise<OpenDoor> {
   const [{ startSkip }, { PreSharedTable }] = await Promise.all([
-    import("../skip/server.ts"),
+    import("../../skip/server.ts"),
     import("./pre-shared-table.ts"),
   ]);
   const table = parts.use(new PreSharedTable(config.psk));
@@ -142,9 +142,9 @@ const ETSI004_MEMORY_BYTES = 131_072;
 
 async function openEtsi004(config: DoorConfig, { live, ports, credentials, memory }: Opening): Promise<OpenDoor> {
   const [{ startEtsi004 }, { Streams }, { StreamGate }] = await Promise.all([
-    import("../etsi004/server.ts"),
-    import("../keys/streams/streams.ts"),
-    import("../keys/streams/stream-gate.ts"),
+    import("../../etsi004/server.ts"),
+    import("../../keys/streams/streams.ts"),
+    import("../../keys/streams/stream-gate.ts"),
   ]);
   const streams = new StreamGate();
   const maxConnections = limitsOf(live).places("etsi004");
@@ -164,9 +164,9 @@ const ETSI020_MEMORY_BYTES = 8 * 65_536;
 
 async function openEtsi020(config: Etsi020Config, { live, ports, credentials, memory }: Opening): Promise<OpenDoor> {
   const [{ startEtsi020 }, { Borders, BORDERS_BYTES }, { BorderGate }] = await Promise.all([
-    import("../etsi020/server.ts"),
-    import("../keys/borders/borders.ts"),
-    import("../keys/borders/border-gate.ts"),
+    import("../../etsi020/server.ts"),
+    import("../../keys/borders/borders.ts"),
+    import("../../keys/borders/border-gate.ts"),
   ]);
   const gate = new BorderGate();
   const tls = { tls: credentials.of("etsi020"), clientTls: credentials.of("etsi020Client") };
@@ -207,7 +207,7 @@ async function openEtsi020(config: Etsi020Config, { live, ports, credentials, me
 async function openBordersElsewhere({ live, memory }: Opening): Promise<OpenDoor | undefined> {
   const { apps, node } = live.current;
   if (!apps.some(({ border, home }) => border !== undefined && home !== node.id)) return undefined;
-  const { Borders, BORDERS_BYTES } = await import("../keys/borders/borders.ts");
+  const { Borders, BORDERS_BYTES } = await import("../../keys/borders/borders.ts");
   const scratch = memory(BORDERS_BYTES);
   return {
     connections: 0,

@@ -2,10 +2,10 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { SkipConfig } from "../config.ts";
-import { type Secret, secretOf } from "../core/memory/secret.ts";
-import { readDigits } from "../core/text/hex.ts";
-import type { PreSharedKey, PreSharedKeys } from "../net/tls/pre-shared.ts";
+import type { SkipConfig } from "../../config.ts";
+import { type Secret, secretOf } from "../../core/memory/secret.ts";
+import { readDigits } from "../../core/text/hex.ts";
+import type { PreSharedKey, PreSharedKeys } from "../../net/tls/pre-shared.ts";
 
 const LEAST_KEY_BYTES = 16;
 const MOST_KEY_BYTES = 64;
