@@ -26,7 +26,8 @@ import type { Log, Random } from "./core/ports.ts";
 import type { ConditionDisplay } from "./device/indicators.ts";
 import { materialComplaints } from "./node/credentials.ts";
 import { LiveConfig } from "./node/live-config.ts";
-import { type Given, runNode } from "./node/node.ts";
+import { runNode } from "./node/node.ts";
+import type { Given } from "./node/parts.ts";
 import { limitsOf } from "./node/settings.ts";
 import { startFailure } from "./node/start-failure.ts";
 

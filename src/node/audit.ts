@@ -57,7 +57,7 @@ export async function openAudit(
   audit.open(auditWriter.audit);
   audit.note("started", {
     km: node.id,
-    version: versionOf(readFileSync(new URL("../../package.json", import.meta.url), "utf8")),
+    version: packageVersion(),
     board: node.board,
     configuration: digestOf(readFileSync(config.file)),
   });
@@ -67,8 +67,9 @@ export async function openAudit(
   return auditWriter;
 }
 
-/** The version that a package.json names. */
-export const versionOf = (packageJson: string): string => String(JSON.parse(packageJson).version);
+/** The version of this program, as its package.json names it. */
+export const packageVersion = (): string =>
+  String(JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version);
 
 function witnessOf(vault: OpenVault["vault"], at: ReturnType<typeof rowOf>): Witness | undefined {
   const [, row] = [...vault.rows(at.table)].find(([id]) => id === at.id) ?? [];

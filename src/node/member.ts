@@ -19,8 +19,10 @@ import { FileWatch } from "../vault/store/file-watch.ts";
 import { openLmdbStore } from "../vault/store/lmdb-store.ts";
 import { ownDirectory } from "../vault/store/owner.ts";
 import { NodeCredentials } from "./credentials.ts";
+import { openMetricsDoors } from "./doors/metrics-doors.ts";
 import { type LiveConfig, type PreparedReload, reloadCommands } from "./live-config.ts";
-import { type Given, openMetricsDoors, runNode } from "./node.ts";
+import { runNode } from "./node.ts";
+import type { Given } from "./parts.ts";
 import { readTls, vaultOptionsOf } from "./settings.ts";
 
 /** Why a life as the active member ends that is followed by another as a standby. */
