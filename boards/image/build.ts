@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Board } from "../board.ts";
 import { BOARDS } from "../index.ts";
@@ -12,7 +12,7 @@ import { makeInitramfs } from "./initramfs.ts";
 import { addKernel } from "./kernel.ts";
 import { BUILD_PACKAGES } from "./packages.ts";
 import { processorOf, runForeign } from "./processor.ts";
-import { addProgram, PROGRAM } from "./program.ts";
+import { addProgram, BUILDING, PROGRAM } from "./program.ts";
 import { addSystem } from "./system.ts";
 import { ImageError, installPackages, run, say, step } from "./tools.ts";
 import { keyringOf, updateKeys } from "./updates.ts";
@@ -46,6 +46,8 @@ export interface BuiltImage {
   readonly keys: string;
 }
 
+/** What puts the program into an image: the rest of what makes one may change without compiling it again. */
+const COMPILING = ["program", "ahead", "processor"].map((name) => `boards/image/${name}.ts`);
 const CACHE = join(REPOSITORY, "node_modules/.cache/qkm-image");
 
 /** Builds the image, or finds it built. @throws ImageError */
@@ -72,7 +74,7 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   mkdirSync(folder, { recursive: true });
   const epoch = epochOf();
   const tar = await bootstrap({ image, processor, cache, epoch, fresh });
-  const sources = sourcesHash();
+  const sources = hashOf(PROGRAM);
   const keyring = keyringOf(updateKeys(built.keys));
   const stamp = JSON.stringify({ tar: basename(tar), epoch, keyring, sources, version: built.version });
   const stamped = join(folder, "stamp");
@@ -87,7 +89,8 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     mkdirSync(root);
     await step("unpacking Debian's part", () => run("tar", ["--numeric-owner", "-C", root, "-xpf", tar]));
     await step("taking kernel and GRUB", () => addKernel(root, join(work, "kernel"), image));
-    await addProgram(root, { repository: REPOSITORY, processor, cache, hash: `${basename(tar)} ${sources}`, fresh });
+    const hash = `${basename(tar)} ${hashOf(PROGRAM, BUILDING)} ${hashOf(COMPILING)}`;
+    await addProgram(root, { repository: REPOSITORY, processor, cache, hash, fresh });
     addSystem(root, { board, image, version: built.version, keyring });
     copyFileSync(join(root, "usr/share/packages"), built.packages);
     const initramfs = join(work, "initrd.img");
@@ -107,14 +110,15 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   return built;
 }
 
-/** Of what is in the image and what makes it. */
-function sourcesHash(): string {
+/** Of files and folders of this repository, but for what is in the folders that are left out. */
+function hashOf(names: readonly string[], leftOut: readonly string[] = []): string {
   const hash = createHash("sha256");
-  const folders = PROGRAM.map((name) => join(REPOSITORY, name));
+  const folders = names.map((name) => join(REPOSITORY, name));
   const files = folders.flatMap((path) => (statSync(path).isDirectory() ? globSync(`${path}/**/*`) : [path]));
   for (const path of [...files, join(REPOSITORY, "package-lock.json")].sort()) {
-    if (!statSync(path).isFile()) continue;
-    hash.update(`${path.slice(REPOSITORY.length)}\0${statSync(path).mode}\0`).update(readFileSync(path));
+    const name = relative(REPOSITORY, path);
+    if (!statSync(path).isFile() || leftOut.some((folder) => name.startsWith(`${folder}/`))) continue;
+    hash.update(`${name}\0${statSync(path).mode}\0`).update(readFileSync(path));
   }
   return hash.digest("hex");
 }

@@ -20,7 +20,7 @@ import { ImageError, run, step } from "./tools.ts";
 /** What of the repository is in the image. */
 export const PROGRAM = ["package.json", "LICENSE", "src", "drivers", "boards"] as const;
 /** What of `boards` is for building alone. */
-const BUILDING = ["boards/image", "boards/qemu"];
+export const BUILDING = ["boards/image", "boards/qemu"];
 
 /** Where the program and its packages are taken from, and kept. */
 export interface ProgramOptions {
