@@ -71,6 +71,8 @@ export function filesOf({ board, image, version, keyring }: SystemOptions): Read
     [unit("qkm-console.service")]: tty + lines(`DeviceAllow=${board.console ?? "/dev/console"} rw`),
     [unit("qkm.service")]: lines(
       "[Service]",
+      // What is slow for an update on trial is slow for a start: one that is cut off begins anew, and is cut off again.
+      `TimeoutStartSec=${image.boot.trialS / 2}`,
       ...devicesOf(board).map((device) => `DeviceAllow=${device} rw`),
       // Else all of /sys is read only to it.
       ...board.indicators.map(({ led }) => `ReadWritePaths=-/sys/class/leds/${led}`),

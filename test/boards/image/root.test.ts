@@ -97,6 +97,12 @@ describe.each(imaged)("the image of $board.name", ({ board, image }) => {
     for (const { vendorId } of board.hidIds) expect(rules).toContain(`"${vendorId.toString(16).padStart(4, "0")}"`);
   });
 
+  test("issue 16, 1: gives a start of the key manager half of what an update on trial has, and no shorter limit elsewhere", () => {
+    const limit = `TimeoutStartSec=${image.boot.trialS / 2}\n`;
+    expect(files["etc/systemd/system/qkm.service.d/board.conf"]).toContain(limit);
+    expect(readFileSync(join(IMAGE, "root/etc/systemd/system/qkm.service"), "utf8")).not.toContain("TimeoutStartSec");
+  });
+
   test.runIf(board.watchdog)("has a watchdog that waits as long as its driver is told", () => {
     const { kernelModule, timeoutS } = board.watchdog ?? {};
     expect(files["etc/modprobe.d/qkm.conf"]).toContain(`options ${kernelModule} heartbeat=${timeoutS}\n`);
