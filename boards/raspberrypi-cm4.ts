@@ -25,7 +25,7 @@ export const raspberryPiCm4 = {
       // The device tree has two regulators and a reset line in front of eMMC and USB.
       disk: [
         ...["fixed", "gpio_regulator", "reset_raspberrypi"],
-        ...["sdhci_iproc", "mmc_block", "xhci_pci", "usb_storage", "sd_mod"],
+        ...["sha256_arm64", "sdhci_iproc", "mmc_block", "xhci_pci", "usb_storage", "sd_mod"],
       ],
       load: ["bcm2835_wdt"],
       more: [

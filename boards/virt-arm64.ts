@@ -19,7 +19,7 @@ export const virtArm64 = {
   image: {
     kernel: {
       package: "linux-image-arm64",
-      disk: ["virtio_pci", "virtio_blk"],
+      disk: ["virtio_pci", "virtio_blk", "sha2_ce"],
       load: ["virtio_net", "xhci_pci", "ohci_pci", "ftdi_sio"],
       more: ["cdc_acm", "usb_storage", "sd_mod", "usbhid", "dummy_hcd", "libcomposite", "usb_f_hid", "uhid"],
       options: [],
