@@ -26,7 +26,7 @@ const KEYS_ROOMS = [
 const KEYS = Object.fromEntries(
   KEYS_ROOMS.map((room, at) => [
     room,
-    `src/keys/ports.ts src/keys/report.ts src/core/ ${KEYS_ROOMS.slice(0, at).join(" ")} type src/vault/vault.ts`,
+    `src/keys/ports/ src/keys/report.ts src/core/ ${KEYS_ROOMS.slice(0, at).join(" ")} type src/vault/vault.ts`,
   ]),
 );
 
@@ -40,18 +40,19 @@ const MAY: Readonly<Record<string, string>> = {
     "src/core/ src/wire/ src/device/token.ts lmdb sodium-native node:fs node:child_process node:url node:v8 type src/device/",
   ...KEYS,
   "src/cluster/": "src/core/ src/vault/store/ src/vault/pause.ts node:http node:https node:v8 type src/vault/",
+  "src/keys/ports/": "type src/core/",
   "src/keys/": "src/core/ type src/vault/vault.ts",
   "src/net/": "src/core/ src/wire/ node:net node:tls",
-  "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
-  "src/kx/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
-  "src/http/": "src/core/ node:http node:net type src/keys/ports.ts",
-  "src/etsi014/": "src/core/ src/wire/ src/net/ src/http/ node:http node:https node:net type src/keys/ports.ts",
-  "src/etsi004/": "src/core/ src/wire/ src/net/ type src/keys/ports.ts",
-  "src/etsi020/": "src/core/ src/wire/ src/net/ src/http/ node:http node:net type src/keys/ports.ts",
-  "src/skip/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports.ts",
+  "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/ports/keys.ts src/keys/ports/sessions.ts",
+  "src/kx/": "src/core/ src/wire/ src/net/ type src/keys/ports/peers.ts src/keys/ports/sessions.ts",
+  "src/http/": "src/core/ node:http node:net type src/keys/ports/keys.ts",
+  "src/etsi014/": "src/core/ src/wire/ src/net/ src/http/ node:http node:https node:net type src/keys/ports/keys.ts",
+  "src/etsi004/": "src/core/ src/wire/ src/net/ type src/keys/ports/keys.ts src/keys/ports/streams.ts",
+  "src/etsi020/": "src/core/ src/wire/ src/net/ src/http/ node:http node:net type src/keys/ports/borders.ts",
+  "src/skip/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports/keys.ts",
   "src/control/":
-    "src/core/ src/wire/ src/net/ node:http node:https node:net node:tls node:fs node:fs/promises node:os prom-client pino type src/keys/ports.ts src/keys/report.ts src/device/",
-  "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/ports.ts src/keys/report.ts",
+    "src/core/ src/wire/ src/net/ node:http node:https node:net node:tls node:fs node:fs/promises node:os prom-client pino type src/keys/report.ts src/device/",
+  "src/console/": "src/core/ src/wire/ src/net/ node:readline node:stream type src/keys/report.ts",
   "src/view/page/": "src/view/figures-text.ts uplot type src/view/",
   "src/view/": "src/core/ node:http node:fs node:module node:url type src/control/ node:net",
   "src/config.ts": "type src/core/ drivers/index.ts",

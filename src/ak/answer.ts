@@ -2,7 +2,8 @@
 
 import type { Fault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
-import type { Grant, SessionId } from "../keys/ports.ts";
+import type { Grant } from "../keys/ports/keys.ts";
+import type { SessionId } from "../keys/ports/sessions.ts";
 import { base64Length } from "../wire/base64.ts";
 import { encodeFrame, HEADER_BYTES, MAX_PAYLOAD_BYTES, writeHeader } from "../wire/frame.ts";
 import { encodePayload } from "../wire/payload.ts";

@@ -3,7 +3,8 @@
 import { Fault } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
-import type { AppLine, Grant, SessionCreation, SessionId } from "../keys/ports.ts";
+import type { Grant } from "../keys/ports/keys.ts";
+import type { AppLine, SessionCreation, SessionId } from "../keys/ports/sessions.ts";
 import { encodeFrame, MAX_FRAME_BYTES } from "../wire/frame.ts";
 import { MessageIds } from "../wire/message-ids.ts";
 import { encodePayload } from "../wire/payload.ts";

@@ -2,16 +2,8 @@
 
 import { asFault, Fault } from "../core/fault.ts";
 import { type AppId, appId, type KmId } from "../core/ids.ts";
-import type {
-  Answer,
-  FetchRequest,
-  Grant,
-  KeyDoor,
-  SessionAnswer,
-  SessionDoor,
-  SessionId,
-  SupplyRequest,
-} from "../keys/ports.ts";
+import type { Answer, FetchRequest, Grant, KeyDoor, SupplyRequest } from "../keys/ports/keys.ts";
+import type { SessionAnswer, SessionDoor, SessionId } from "../keys/ports/sessions.ts";
 import type { Channel, ChannelHandler } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader } from "../wire/frame.ts";
 import { byCode, check, codeText } from "../wire/message.ts";

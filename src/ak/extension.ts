@@ -2,7 +2,7 @@
 
 import { Fault } from "../core/fault.ts";
 import { joined, type Provenance, readProvenance } from "../core/topology/provenance.ts";
-import type { SupplyRequest } from "../keys/ports.ts";
+import type { SupplyRequest } from "../keys/ports/keys.ts";
 import type { JsonObject } from "../wire/types.ts";
 
 type SupplyOptions = Pick<SupplyRequest, "only" | "rather">;

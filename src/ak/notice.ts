@@ -1,7 +1,7 @@
 // 0x1206 on its way to an application, until 0x2107 answers it (Q.4161 8.2.3, 8.2.4).
 
 import { asFault, Fault, type FaultCode, isSuccess } from "../core/fault.ts";
-import type { SessionCreation, SessionId } from "../keys/ports.ts";
+import type { SessionCreation, SessionId } from "../keys/ports/sessions.ts";
 import { check } from "../wire/message.ts";
 import type { Asked } from "./app-line.ts";
 import { AK, type SessionNotification } from "./messages.ts";

@@ -1,7 +1,8 @@
 // 0x120A on its way to an application, until a 0x210B has come for each of its keys (Q.4161 8.2.7, 8.2.8).
 
 import { Fault, isSuccess } from "../core/fault.ts";
-import type { Grant, SessionId } from "../keys/ports.ts";
+import type { Grant } from "../keys/ports/keys.ts";
+import type { SessionId } from "../keys/ports/sessions.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { idBytes } from "./answer.ts";

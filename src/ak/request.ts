@@ -3,7 +3,8 @@
 import { Fault, malformed } from "../core/fault.ts";
 import { type AppId, appId, ID_PATTERN } from "../core/ids.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { FetchRequest, KeySizes, SessionKeysRequest, SessionRequest, SupplyRequest } from "../keys/ports.ts";
+import type { FetchRequest, KeySizes, SupplyRequest } from "../keys/ports/keys.ts";
+import type { SessionKeysRequest, SessionRequest } from "../keys/ports/sessions.ts";
 import { fitsSessionAnswer } from "./answer.ts";
 import { supplyOptionsOf } from "./extension.ts";
 import type { KeyRequest, KeyRequestWithId, SessionCreationRequest, SessionKeyRequest } from "./messages.ts";

@@ -1,6 +1,6 @@
 // The three calls of ETSI GS QKD 004 from a client's side: requests written, answers read.
 
-import type { StreamId, StreamQos } from "../keys/ports.ts";
+import type { StreamId, StreamQos } from "../keys/ports/streams.ts";
 import { type Dialect, Fields, FrameError, requestFrame, writeU32 } from "./frames.ts";
 import { STATUS } from "./messages.ts";
 

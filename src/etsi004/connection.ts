@@ -3,7 +3,8 @@
 import { asFault, Fault } from "../core/fault.ts";
 import { type AppId, appId } from "../core/ids.ts";
 import type { Clock, Log, Meter } from "../core/ports.ts";
-import type { ChunkFacts, Grant, StreamDoor, StreamQos } from "../keys/ports.ts";
+import type { Grant } from "../keys/ports/keys.ts";
+import type { ChunkFacts, StreamDoor, StreamQos } from "../keys/ports/streams.ts";
 import type { Channel, ChannelHandler } from "../net/channel.ts";
 import { decodeInPlace } from "../wire/raw-key.ts";
 import type { SupplyRing } from "../wire/ring.ts";

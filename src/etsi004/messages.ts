@@ -1,7 +1,7 @@
 // The three calls of ETSI GS QKD 004 as payloads: requests read, answers without key written.
 
 import type { FaultCode } from "../core/fault.ts";
-import type { StreamId, StreamQos } from "../keys/ports.ts";
+import type { StreamId, StreamQos } from "../keys/ports/streams.ts";
 import { type Dialect, Fields, HEADER_BYTES, type Service, writeHeader, writeU32 } from "./frames.ts";
 
 /** Status of an answer (004 Table 5). */

@@ -1,7 +1,7 @@
 // ETSI GS QKD 014 6.3: the key container, written byte by byte into memory given to it.
 
 import type { KeyFormat } from "../http/send-keys.ts";
-import type { Grant } from "../keys/ports.ts";
+import type { Grant } from "../keys/ports/keys.ts";
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, "latin1");
 

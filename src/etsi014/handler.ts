@@ -8,7 +8,7 @@ import { jsonObject, readBody } from "../http/body.ts";
 import { sendKeys } from "../http/send-keys.ts";
 import { sendText } from "../http/send-text.ts";
 import type { Handler, HttpRequest } from "../http/service.ts";
-import type { Answer, KeyDoor } from "../keys/ports.ts";
+import type { Answer, KeyDoor } from "../keys/ports/keys.ts";
 import { CONTAINER } from "./container.ts";
 import { sendFault } from "./refuse.ts";
 import {

@@ -5,7 +5,7 @@ import { type AppId, appId } from "../core/ids.ts";
 import { joined, type Provenance, readProvenance } from "../core/topology/provenance.ts";
 import { isObject, type JsonObject } from "../http/body.ts";
 import { single } from "../http/target.ts";
-import type { KeySizes } from "../keys/ports.ts";
+import type { KeySizes } from "../keys/ports/keys.ts";
 
 /** New keys: how many, of how many bits, and what they are to be like. */
 export interface RequestOptions {

@@ -1,7 +1,7 @@
 // ETSI GS QKD 014 6.1: the status, as the JSON that firewalls and applications probe.
 
 import type { AppId } from "../core/ids.ts";
-import type { SupplyStatus } from "../keys/ports.ts";
+import type { SupplyStatus } from "../keys/ports/keys.ts";
 
 /** Strict clients read status integers as int32. */
 const INT32 = 2 ** 31 - 1;

@@ -2,7 +2,7 @@
 
 import type { AppId } from "../core/ids.ts";
 import { ID_PATTERN } from "../core/ids.ts";
-import type { BorderAck, BorderArrival, BorderOutcome, BorderPath, BorderVoid } from "../keys/ports.ts";
+import type { BorderAck, BorderArrival, BorderOutcome, BorderPath, BorderVoid } from "../keys/ports/borders.ts";
 import { Problem, type ProblemType } from "./problems.ts";
 
 type Json = Readonly<Record<string, unknown>>;

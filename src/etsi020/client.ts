@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import type { KmId } from "../core/ids.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Part, Parts } from "../http/parts.ts";
-import type { BorderAck, BorderAnswer, BorderDeparture, BorderLine, BorderPath } from "../keys/ports.ts";
+import type { BorderAck, BorderAnswer, BorderDeparture, BorderLine, BorderPath } from "../keys/ports/borders.ts";
 import type { Channel } from "../net/channel.ts";
 import { acksOf, acksText, urlOf, voidText } from "./bodies.ts";
 import { Exchange, NoAnswer } from "./exchange.ts";

@@ -7,7 +7,7 @@ import { BODY_BYTES, checkJson, jsonValue, readBody } from "../http/body.ts";
 import { sendText } from "../http/send-text.ts";
 import type { Handler, HttpRequest } from "../http/service.ts";
 import { splitTarget } from "../http/target.ts";
-import type { BorderAck, BorderArrival, BorderDoor } from "../keys/ports.ts";
+import type { BorderAck, BorderArrival, BorderDoor } from "../keys/ports/borders.ts";
 import { FrameError } from "../wire/frame.ts";
 import { parseKeyPayload } from "../wire/key-payload.ts";
 import { acksOf, acksText, arrivalOf, VERSIONS, voidOf } from "./bodies.ts";

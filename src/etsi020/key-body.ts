@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Part, Parts } from "../http/parts.ts";
-import type { BorderDeparture } from "../keys/ports.ts";
+import type { BorderDeparture } from "../keys/ports/borders.ts";
 import { base64Length } from "../wire/base64.ts";
 import { containerEnd } from "./bodies.ts";
 

@@ -7,7 +7,7 @@ import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { Parts } from "../http/parts.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
-import type { BorderLine } from "../keys/ports.ts";
+import type { BorderLine } from "../keys/ports/borders.ts";
 import { dial } from "../net/dial.ts";
 import type { Identify } from "../net/tls/certificate-names.ts";
 import { type TlsMaterial, tlsOf } from "../net/tls/options.ts";

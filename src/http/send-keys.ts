@@ -4,7 +4,7 @@ import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { forgetRegistersSoon } from "../core/memory/registers.ts";
 import type { Clock } from "../core/ports.ts";
-import type { Grant } from "../keys/ports.ts";
+import type { Grant } from "../keys/ports/keys.ts";
 import type { Head } from "./head.ts";
 import type { Part, Parts } from "./parts.ts";
 

@@ -2,7 +2,7 @@
 
 import { compareIds, type KmId } from "../core/ids.ts";
 import type { Limit } from "../core/limits.ts";
-import type { PeerEvents } from "../keys/ports.ts";
+import type { PeerEvents } from "../keys/ports/peers.ts";
 import type { Channel } from "../net/channel.ts";
 import { generationOf } from "./generation.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";

@@ -4,7 +4,7 @@ import { asFault, Fault, SUCCESS } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import { type Limit, limitNow } from "../core/limits.ts";
 import type { Log, Meter } from "../core/ports.ts";
-import type { PeerConnection, PeerEvents } from "../keys/ports.ts";
+import type { PeerConnection, PeerEvents } from "../keys/ports/peers.ts";
 import { check } from "../wire/message.ts";
 import type { JsonObject } from "../wire/types.ts";
 import { MAX_OPEN_CALLS } from "./calls.ts";

@@ -7,12 +7,11 @@ import type { Clock, Log, Meter } from "../core/ports.ts";
 import type {
   ExtensionEntry,
   PeerConnection,
-  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
-  SessionCreation,
   UnprotectedOffer,
-} from "../keys/ports.ts";
+} from "../keys/ports/peers.ts";
+import type { PeerKeysRequest, SessionCreation } from "../keys/ports/sessions.ts";
 import type { Channel } from "../net/channel.ts";
 import { type Buffers, type Frame, FrameError, FrameReader, MAX_PAYLOAD_BYTES } from "../wire/frame.ts";
 import { parseKeyPayload } from "../wire/key-payload.ts";

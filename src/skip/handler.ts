@@ -6,7 +6,7 @@ import type { Log, Meter } from "../core/ports.ts";
 import { type KeyFormat, sendKeys } from "../http/send-keys.ts";
 import { sendText } from "../http/send-text.ts";
 import type { Handler, HttpRequest } from "../http/service.ts";
-import type { Answer, Grant, KeyDoor } from "../keys/ports.ts";
+import type { Answer, Grant, KeyDoor } from "../keys/ports/keys.ts";
 import { ENTROPY_OBJECT, entropyGrant, KEY_OBJECT } from "./layout.ts";
 import { type Remote, remoteFor } from "./remotes.ts";
 import { readRequest, type SkipRequest } from "./request.ts";

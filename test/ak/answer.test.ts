@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { frameBytes, writeKeys } from "../../src/ak/answer.ts";
 import { idsOf } from "../../src/ak/push.ts";
-import type { Grant } from "../../src/keys/ports.ts";
+import type { Grant } from "../../src/keys/ports/keys.ts";
 import { keyBytes } from "./fake-door.ts";
 
 /** Keys of 8, 16, … bytes under these IDs. */

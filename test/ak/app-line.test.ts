@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { MAX_ASKED } from "../../src/ak/app-line.ts";
 import { AkConnection } from "../../src/ak/connection.ts";
 import { appId } from "../../src/core/ids.ts";
-import type { SessionCreation } from "../../src/keys/ports.ts";
+import type { SessionCreation } from "../../src/keys/ports/sessions.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import { SupplyRing } from "../../src/wire/ring.ts";
 import { ManualClock } from "../support/manual-clock.ts";

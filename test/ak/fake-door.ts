@@ -1,7 +1,7 @@
 // A key manager of the tests: grants keys whose bytes the test can work out, at once or when it is told to.
 
 import { Fault } from "../../src/core/fault.ts";
-import type { Answer, FetchRequest, Grant, KeyDoor, KeySizes, SupplyRequest } from "../../src/keys/ports.ts";
+import type { Answer, FetchRequest, Grant, KeyDoor, KeySizes, SupplyRequest } from "../../src/keys/ports/keys.ts";
 import { encodeBase64 } from "../../src/wire/base64.ts";
 
 export const SIZES: KeySizes = {

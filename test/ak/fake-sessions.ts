@@ -1,13 +1,13 @@
 // The proactive mode of a key manager of the tests: keeps what it was asked, and answers when the test says so.
 
+import type { Answer } from "../../src/keys/ports/keys.ts";
 import type {
-  Answer,
   AppLine,
   SessionAnswer,
   SessionDoor,
   SessionKeysRequest,
   SessionRequest,
-} from "../../src/keys/ports.ts";
+} from "../../src/keys/ports/sessions.ts";
 
 /** A request that the test answers. */
 export interface HeldRequest<Request, Answered> {

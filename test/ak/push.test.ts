@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { AK } from "../../src/ak/messages.ts";
 import { Push } from "../../src/ak/push.ts";
-import type { SessionId } from "../../src/keys/ports.ts";
+import type { SessionId } from "../../src/keys/ports/sessions.ts";
 
 test("8.2.8: a key ID in upper case acknowledges the same key", async () => {
   const ids = ["00000000-0100-8c02-83ff-ffffffffffff", "00000000-0100-8e02-83ff-ffffffffffff"];

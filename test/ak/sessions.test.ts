@@ -11,7 +11,7 @@ import {
 } from "../../src/ak/client.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { appId, kmId } from "../../src/core/ids.ts";
-import type { SessionCreation } from "../../src/keys/ports.ts";
+import type { SessionCreation } from "../../src/keys/ports/sessions.ts";
 import { until } from "../support/until.ts";
 import { type AkDoor, openAk, type Papers, papers } from "./ak-kit.ts";
 import { FakeGrant, keyBytes, keyIdOf } from "./fake-door.ts";

@@ -6,7 +6,7 @@ import { networkPlaces } from "../../src/cli/provision/plan.ts";
 import type { NodeConfig } from "../../src/config.ts";
 import { callControl } from "../../src/control/socket/client.ts";
 import { Fault } from "../../src/core/fault.ts";
-import type { ExtensionEntry, PeerConnection } from "../../src/keys/ports.ts";
+import type { ExtensionEntry, PeerConnection } from "../../src/keys/ports/peers.ts";
 import { eventually } from "../system/support/eventually.ts";
 import type { Km } from "../system/support/km.ts";
 import { type Network, startNetwork } from "../system/support/network.ts";

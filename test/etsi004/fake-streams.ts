@@ -8,7 +8,7 @@ import type {
   StreamDoor,
   StreamQos,
   StreamRequest,
-} from "../../src/keys/ports.ts";
+} from "../../src/keys/ports/streams.ts";
 import { type FakeGrant, fakeGrant, fakeKey } from "../etsi014/fake-door.ts";
 
 export const ID = "0123456789ab4def8123456789abcdef";

@@ -3,7 +3,7 @@
 import type { Fault } from "../../src/core/fault.ts";
 import { Fault as FaultClass } from "../../src/core/fault.ts";
 import type { AppId, KmId } from "../../src/core/ids.ts";
-import type { Answer, FetchRequest, Grant, KeyDoor, KeySizes, SupplyRequest } from "../../src/keys/ports.ts";
+import type { Answer, FetchRequest, Grant, KeyDoor, KeySizes, SupplyRequest } from "../../src/keys/ports/keys.ts";
 
 /** The key ID of key `index` of a fake grant. */
 export const fakeId = (index: number): string => `00000000-0000-8000-8000-${String(index).padStart(12, "0")}`;

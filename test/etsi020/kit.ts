@@ -3,7 +3,13 @@
 import { Fault } from "../../src/core/fault.ts";
 import { type KmId, kmId } from "../../src/core/ids.ts";
 import { type Etsi020Server, startEtsi020 } from "../../src/etsi020/server.ts";
-import type { BorderAck, BorderArrival, BorderDeparture, BorderDoor, BorderVoid } from "../../src/keys/ports.ts";
+import type {
+  BorderAck,
+  BorderArrival,
+  BorderDeparture,
+  BorderDoor,
+  BorderVoid,
+} from "../../src/keys/ports/borders.ts";
 import { Credentials as TlsCredentials } from "../../src/net/tls/credentials.ts";
 import { type Authority, authority, type Credentials, forIdentity, material } from "../support/certificates.ts";
 import { ManualClock } from "../support/manual-clock.ts";

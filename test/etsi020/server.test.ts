@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, it, test } from "vitest";
 import { Fault, type FaultCode } from "../../src/core/fault.ts";
 import { type AppId, kmId } from "../../src/core/ids.ts";
-import type { BorderAck, BorderLine } from "../../src/keys/ports.ts";
+import type { BorderAck, BorderLine } from "../../src/keys/ports/borders.ts";
 import { until } from "../support/until.ts";
 import { transferOf } from "./foreign-kme.ts";
 import { departureOf, type OpenBorder, openBorder, type Papers, papers } from "./kit.ts";

@@ -2,25 +2,17 @@
 
 import { Fault } from "../../src/core/fault.ts";
 import type { AppId, KmId } from "../../src/core/ids.ts";
+import type { BorderAck, BorderArrival, BorderDoor, BorderVoid } from "../../src/keys/ports/borders.ts";
+import type { Answer, FetchRequest, Grant, KeyDoor, SupplyRequest } from "../../src/keys/ports/keys.ts";
+import type { SessionAnswer, SessionDoor } from "../../src/keys/ports/sessions.ts";
 import type {
-  Answer,
-  BorderAck,
-  BorderArrival,
-  BorderDoor,
-  BorderVoid,
   ChunkAnswer,
   ChunkRequest,
-  FetchRequest,
-  Grant,
-  KeyDoor,
-  SessionAnswer,
-  SessionDoor,
   StreamAnswer,
   StreamDoor,
   StreamQos,
   StreamRequest,
-  SupplyRequest,
-} from "../../src/keys/ports.ts";
+} from "../../src/keys/ports/streams.ts";
 import { fakeGrant } from "../etsi014/fake-door.ts";
 
 export const KSID = "0123456789ab4def8123456789abcdef";

@@ -7,12 +7,11 @@ import type {
   ExtensionEntry,
   PeerConnection,
   PeerEvents,
-  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
-  SessionCreation,
   UnprotectedArrival,
-} from "../../src/keys/ports.ts";
+} from "../../src/keys/ports/peers.ts";
+import type { PeerKeysRequest, SessionCreation } from "../../src/keys/ports/sessions.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
 import type { ManualClock } from "../support/manual-clock.ts";
 import { recorder } from "../support/recorder.ts";

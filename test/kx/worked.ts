@@ -2,7 +2,7 @@
 
 import { Fault } from "../../src/core/fault.ts";
 import { appId, linkId } from "../../src/core/ids.ts";
-import type { ExtensionEntry, RelayOffer, UnprotectedKey } from "../../src/keys/ports.ts";
+import type { ExtensionEntry, RelayOffer, UnprotectedKey } from "../../src/keys/ports/peers.ts";
 import { KX } from "../../src/kx/payload/messages.ts";
 import { KxSession } from "../../src/kx/session.ts";
 import { byCode } from "../../src/wire/message.ts";

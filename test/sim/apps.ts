@@ -2,7 +2,7 @@
 
 import { FAULTS, type Fault } from "../../src/core/fault.ts";
 import type { AppId } from "../../src/core/ids.ts";
-import type { Answer, Grant } from "../../src/keys/ports.ts";
+import type { Answer, Grant } from "../../src/keys/ports/keys.ts";
 import { awaited, whenRuns } from "./awaited.ts";
 import type { SimClock } from "./clock.ts";
 import type { Dice } from "./dice.ts";

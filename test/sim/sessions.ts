@@ -3,7 +3,8 @@
 import { Fault } from "../../src/core/fault.ts";
 import type { AppId } from "../../src/core/ids.ts";
 import type { KeyManager } from "../../src/keys/manager/key-manager.ts";
-import type { Grant, SessionCreation, SessionId } from "../../src/keys/ports.ts";
+import type { Grant } from "../../src/keys/ports/keys.ts";
+import type { SessionCreation, SessionId } from "../../src/keys/ports/sessions.ts";
 import type { AppPorts, Workload } from "./apps.ts";
 import { awaited, whenRuns } from "./awaited.ts";
 import type { Dice } from "./dice.ts";

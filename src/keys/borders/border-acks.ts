@@ -4,7 +4,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { type BorderRow, TABLE } from "../common/rows.ts";
-import type { BorderAck, BorderLine, BorderOutcome } from "../ports.ts";
+import type { BorderAck, BorderLine, BorderOutcome } from "../ports/borders.ts";
 import { keysText } from "../strict/strict-bundle.ts";
 import { Backoff } from "./border-backoff.ts";
 import { borderRow, idsIn } from "./border-rows.ts";

@@ -7,7 +7,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { type BorderRow, borderBlock, TABLE } from "../common/rows.ts";
-import type { BorderAck, BorderAnswer, BorderPath } from "../ports.ts";
+import type { BorderAck, BorderAnswer, BorderPath } from "../ports/borders.ts";
 import type { BorderHost, BorderSettings } from "./border-host.ts";
 import { idsIn, nameOf } from "./border-rows.ts";
 import { BorderVoids } from "./border-voids.ts";

@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
-import type { BorderAck, BorderArrival, BorderDoor, BorderVoid } from "../ports.ts";
+import type { BorderAck, BorderArrival, BorderDoor, BorderVoid } from "../ports/borders.ts";
 
 /** Stands for the borders until the key manager is open; refuses until then. */
 export class BorderGate implements BorderDoor {

@@ -3,7 +3,9 @@
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { BorderRow } from "../common/rows.ts";
-import type { Answer, BorderLine, FetchRequest, KeySizes, PeerConnection, SupplyRequest } from "../ports.ts";
+import type { BorderLine } from "../ports/borders.ts";
+import type { Answer, FetchRequest, KeySizes, SupplyRequest } from "../ports/keys.ts";
+import type { PeerConnection } from "../ports/peers.ts";
 
 /** One row of the store's table `border`. */
 export type StoredBorderRow = readonly [id: string, row: BorderRow];

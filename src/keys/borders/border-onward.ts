@@ -16,7 +16,9 @@ import {
 import { idsOf } from "../common/grant-ids.ts";
 import { borderBlock } from "../common/rows.ts";
 import { keysOf } from "../common/sizes.ts";
-import type { BorderAck, BorderArrival, BorderVoid, ExtensionEntry, Grant } from "../ports.ts";
+import type { BorderAck, BorderArrival, BorderVoid } from "../ports/borders.ts";
+import type { Grant } from "../ports/keys.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 import { padOf } from "../supply/grants.ts";
 import type { BorderHost } from "./border-host.ts";
 import { grouped } from "./border-received.ts";

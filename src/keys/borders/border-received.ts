@@ -11,7 +11,7 @@ import type { Context } from "../common/context.ts";
 import { MAX_KEY_BYTES } from "../common/key-id.ts";
 import { type BorderRow, borderBlock, TABLE } from "../common/rows.ts";
 import { fitAnswer } from "../common/sizes.ts";
-import type { BorderAck, BorderArrival, BorderOutcome, BorderPath, BorderVoid } from "../ports.ts";
+import type { BorderAck, BorderArrival, BorderOutcome, BorderPath, BorderVoid } from "../ports/borders.ts";
 import { Bundle, keysText } from "../strict/strict-bundle.ts";
 import type { Claim } from "../strict/strict-grant.ts";
 import { BundleInventory } from "../strict/strict-inventory.ts";

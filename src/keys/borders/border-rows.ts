@@ -2,7 +2,7 @@
 
 import type { KmId } from "../../core/ids.ts";
 import type { BorderRow } from "../common/rows.ts";
-import type { BorderPath } from "../ports.ts";
+import type { BorderPath } from "../ports/borders.ts";
 
 const NOTHING = { state: "", keys: "[]", taken: new Uint8Array(0), block: "", callback: "", message: "" } as const;
 

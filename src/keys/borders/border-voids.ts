@@ -4,7 +4,7 @@ import { asFault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
-import type { BorderAck, BorderLine, BorderOutcome } from "../ports.ts";
+import type { BorderAck, BorderLine, BorderOutcome } from "../ports/borders.ts";
 import { Backoff } from "./border-backoff.ts";
 import type { Departure } from "./departure.ts";
 

@@ -28,16 +28,9 @@ import {
   readVoid,
 } from "../common/border-entries.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
-import type {
-  Answer,
-  BorderAck,
-  BorderArrival,
-  BorderDoor,
-  BorderPath,
-  BorderVoid,
-  ExtensionEntry,
-  FetchRequest,
-} from "../ports.ts";
+import type { BorderAck, BorderArrival, BorderDoor, BorderPath, BorderVoid } from "../ports/borders.ts";
+import type { Answer, FetchRequest } from "../ports/keys.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 import { deliver, grantClaims, noteClaims } from "../strict/strict-grant.ts";
 import type { BundleInventory } from "../strict/strict-inventory.ts";
 import { BorderAcks, MOST_OWED } from "./border-acks.ts";

@@ -6,7 +6,7 @@
 import type { KmId } from "../../core/ids.ts";
 import type { BlockId, OpenBlock, Vault } from "../../vault/vault.ts";
 import { type BorderRow, TABLE } from "../common/rows.ts";
-import type { BorderDeparture, BorderPath, LeavingKey } from "../ports.ts";
+import type { BorderDeparture, BorderPath, LeavingKey } from "../ports/borders.ts";
 import { keysText } from "../strict/strict-bundle.ts";
 import { borderRow, nameOf } from "./border-rows.ts";
 

@@ -12,7 +12,8 @@
 
 import { type AppId, appId, type KmId, kmId } from "../../core/ids.ts";
 import { encodeT, strings } from "../../core/text/encoding.ts";
-import type { BorderOutcome, BorderPath, ExtensionEntry } from "../ports.ts";
+import type { BorderOutcome, BorderPath } from "../ports/borders.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 import { malformed, text } from "./extension-fields.ts";
 
 /** Every name begins so. */

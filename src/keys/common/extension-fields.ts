@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import { parseRuns } from "../../core/text/runs.ts";
-import type { ExtensionEntry } from "../ports.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 
 /** Items in groups of at most `size`, so that each group fits into one frame. */
 export function inParts<T>(items: readonly T[], size: number): T[][] {

@@ -1,6 +1,6 @@
 // The IDs of a grant's keys, which are no secret.
 
-import type { Grant } from "../ports.ts";
+import type { Grant } from "../ports/keys.ts";
 
 const ID_BYTES = 36;
 

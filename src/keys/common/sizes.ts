@@ -1,7 +1,7 @@
 // How long keys may be, and how many fit an answer.
 
 import { Fault } from "../../core/fault.ts";
-import type { KeySizes, SupplyRequest } from "../ports.ts";
+import type { KeySizes, SupplyRequest } from "../ports/keys.ts";
 import { FIRST_OFFSET, MAX_KEY_BYTES, STEP } from "./key-id.ts";
 
 const FRAME_PAYLOAD = 65_535;

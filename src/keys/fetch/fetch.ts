@@ -9,7 +9,7 @@ import type { OpenBlock, Range } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { type KeyIdParts, MAX_KEY_BYTES, parseKeyId } from "../common/key-id.ts";
 import { fitAnswer, stepped } from "../common/sizes.ts";
-import type { Answer, FetchRequest } from "../ports.ts";
+import type { Answer, FetchRequest } from "../ports/keys.ts";
 import { type GrantedKeys, type Grantor, KeyGrant } from "../supply/grants.ts";
 import { KeyNamer, type NamedFor, type Parties } from "../supply/key-namer.ts";
 import type { Purpose } from "../supply/purpose.ts";

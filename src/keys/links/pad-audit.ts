@@ -4,7 +4,7 @@ import type { EndReason } from "../../core/counters.ts";
 import type { LinkId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { kmaSerial } from "../common/key-id.ts";
-import type { RelayOffer } from "../ports.ts";
+import type { RelayOffer } from "../ports/peers.ts";
 import type { Segment } from "./own-pads.ts";
 
 type Direction = "in" | "out";

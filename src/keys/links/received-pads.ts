@@ -4,7 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { BlockId, Change, Range } from "../../vault/vault.ts";
 import { type BlockPosition, isAfter, isBeyond, isSamePosition, type PadMark } from "../common/block-position.ts";
 import { TABLE } from "../common/rows.ts";
-import type { LinkRange } from "../ports.ts";
+import type { LinkRange } from "../ports/peers.ts";
 import type { StoredBlock } from "./link-inventory.ts";
 import type { Segment } from "./own-pads.ts";
 

@@ -7,19 +7,8 @@ import type { Borders } from "../borders/borders.ts";
 import { checkSize } from "../common/sizes.ts";
 import type { ApplicationTable } from "../directory/application-table.ts";
 import type { Multicast } from "../multicast/multicast.ts";
-import type {
-  Answer,
-  AppLine,
-  FetchRequest,
-  KeyDoor,
-  KeySizes,
-  SessionAnswer,
-  SessionDoor,
-  SessionKeysRequest,
-  SessionRequest,
-  SupplyRequest,
-  SupplyStatus,
-} from "../ports.ts";
+import type { Answer, FetchRequest, KeyDoor, KeySizes, SupplyRequest, SupplyStatus } from "../ports/keys.ts";
+import type { AppLine, SessionAnswer, SessionDoor, SessionKeysRequest, SessionRequest } from "../ports/sessions.ts";
 import type { OverBorder } from "./over-border.ts";
 import type { SharedPeers } from "./shared-peers.ts";
 

@@ -12,7 +12,7 @@ import type { KeyFetcher } from "../fetch/fetch.ts";
 import type { MulticastHost } from "../multicast/multicast-host.ts";
 import type { LocalStock } from "../peers/local-stock.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { PeerConnection } from "../ports.ts";
+import type { PeerConnection } from "../ports/peers.ts";
 import type { Routes } from "../routes/routes.ts";
 import type { SessionHost } from "../sessions/session-host.ts";
 import type { StreamHost } from "../streams/stream-host.ts";

@@ -6,7 +6,8 @@ import type { Borders } from "../borders/borders.ts";
 import { type LeavingKeys, leaveEntry, revokeEntry } from "../common/border-entries.ts";
 import type { Context } from "../common/context.ts";
 import { idsOf } from "../common/grant-ids.ts";
-import type { Answer, Grant, PeerConnection, SupplyRequest } from "../ports.ts";
+import type { Answer, Grant, SupplyRequest } from "../ports/keys.ts";
+import type { PeerConnection } from "../ports/peers.ts";
 
 /** Where keys for an application in another network leave. */
 export interface Exit {

@@ -7,7 +7,7 @@ import type { Context } from "../common/context.ts";
 import { isNamed, type KeyFetcher } from "../fetch/fetch.ts";
 import type { LocalStock } from "../peers/local-stock.ts";
 import { Peer } from "../peers/peer.ts";
-import type { Answer, FetchRequest, KeySizes, SupplyRequest, SupplyStatus } from "../ports.ts";
+import type { Answer, FetchRequest, KeySizes, SupplyRequest, SupplyStatus } from "../ports/keys.ts";
 import { notWithStrict, type StrictPeers } from "../strict/strict.ts";
 import type { Parties } from "../supply/key-namer.ts";
 import { supplyStatus } from "../supply/supply-status.ts";

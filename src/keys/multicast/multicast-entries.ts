@@ -8,7 +8,7 @@ import { type AppId, appId, type KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import { encodeT, strings } from "../../core/text/encoding.ts";
 import { malformed, text } from "../common/extension-fields.ts";
-import type { ExtensionEntry } from "../ports.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 
 const NAME = "qkm_multicast";
 const VOID = "qkm_multicast_void";

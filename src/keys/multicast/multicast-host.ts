@@ -3,7 +3,8 @@
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { Quotas } from "../common/quota.ts";
-import type { Answer, FetchRequest, KeySizes, PeerConnection, SupplyRequest } from "../ports.ts";
+import type { Answer, FetchRequest, KeySizes, SupplyRequest } from "../ports/keys.ts";
+import type { PeerConnection } from "../ports/peers.ts";
 
 /** What multicast asks of the key manager around it. */
 export interface MulticastHost {

@@ -8,7 +8,7 @@ import type { Admission } from "../common/queues/admission.ts";
 import { kmaRow, localBlock, TABLE } from "../common/rows.ts";
 import { keySizes } from "../common/sizes.ts";
 import { emptyBitmap, ReceivedKey, ReceivedKeys } from "../fetch/received-keys.ts";
-import type { KeySizes } from "../ports.ts";
+import type { KeySizes } from "../ports/keys.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { SourceStock } from "../supply/stock.ts";
 import { type Filling, KeySupplier } from "../supply/supply.ts";

@@ -4,7 +4,7 @@ import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import { partsMs, type RelayHop, relayHopOf } from "../routes/relay-route.ts";
 import { type Arrival, acceptKey, checkSerial } from "./relay-destination.ts";
 import { checkIncoming } from "./relay-incoming.ts";

@@ -9,7 +9,7 @@ import { FIRST_OFFSET, kmaSerial } from "../common/key-id.ts";
 import { kmaRow, receivedBlock, TABLE } from "../common/rows.ts";
 import { emptyBitmap, ReceivedKey } from "../fetch/received-keys.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import type { Incoming } from "./relay-incoming.ts";
 import { endContext } from "./relay-tags.ts";
 

@@ -12,7 +12,7 @@ import type { LinkInventory, StoredBlock } from "../links/link-inventory.ts";
 import { countPadsLost, notePads } from "../links/pad-audit.ts";
 import type { TakenPads } from "../links/received-pads.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { LinkProtection, OtpProtection, RelayOffer } from "../ports.ts";
+import type { LinkProtection, OtpProtection, RelayOffer } from "../ports/peers.ts";
 import { linkContext, otpContext } from "./relay-tags.ts";
 
 /** Bytes of pad for the tag of one KMA-key. */

@@ -6,7 +6,7 @@ import { TABLE } from "../common/rows.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Segment } from "../links/own-pads.ts";
 import { countPadsLost } from "../links/pad-audit.ts";
-import type { OtpProtection, RelayOffer } from "../ports.ts";
+import type { OtpProtection, RelayOffer } from "../ports/peers.ts";
 import { pieces } from "./relay-incoming.ts";
 import { otpContext } from "./relay-tags.ts";
 

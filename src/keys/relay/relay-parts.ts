@@ -6,7 +6,7 @@ import type { BlockId, EmptySlot, OpenBlock } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { partBlock, receivedBlock } from "../common/rows.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { Part, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { Part, RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import { type Arrival, checkSerial, keepKey, lose } from "./relay-destination.ts";
 import type { Incoming } from "./relay-incoming.ts";
 import { endContext } from "./relay-tags.ts";

@@ -1,7 +1,7 @@
 // The contexts of the tags on Kx (key-protocol 2): what a KMA-key's Poly1305 tags are computed over, before its bytes.
 
 import { encodeT, strings, u32, u64 } from "../../core/text/encoding.ts";
-import type { LinkProtection, LinkRange, RelayOffer } from "../ports.ts";
+import type { LinkProtection, LinkRange, RelayOffer } from "../ports/peers.ts";
 
 type Route = Pick<RelayOffer, "keyId" | "source" | "destination" | "transit" | "requestId">;
 type Named = Pick<LinkProtection, "link" | "run" | "sequence">;

@@ -11,7 +11,7 @@ import { combinedBlock, type KeyRoute, kmaRow, TABLE } from "../common/rows.ts";
 import { endBlocks } from "../links/intake.ts";
 import type { StoredBlock } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { PeerConnection, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { PeerConnection, RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
 import { SourceKey } from "../supply/source-key.ts";
 import { endContext, linkContext } from "./relay-tags.ts";

@@ -9,7 +9,7 @@ import type { Segment } from "../links/own-pads.ts";
 import { countPadsLost, notePads } from "../links/pad-audit.ts";
 import type { Leave, PadChain } from "../links/pad-queue.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { PeerConnection, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { PeerConnection, RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import { answerMs, failedAt, padMs, type RelayHop } from "../routes/relay-route.ts";
 import { type Incoming, TAG_PAD } from "./relay-incoming.ts";
 import { dropPads, padJob, protect, takePads } from "./relay-outgoing.ts";

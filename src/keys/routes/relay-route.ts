@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
-import type { RelayOffer } from "../ports.ts";
+import type { RelayOffer } from "../ports/peers.ts";
 
 /** The KMs of a route in order, source and destination included. */
 export type Path = readonly KmId[];

@@ -3,7 +3,7 @@
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { integer, text } from "../common/extension-fields.ts";
-import type { ExtensionEntry } from "../ports.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 
 const NAME = "qkm_boot";
 

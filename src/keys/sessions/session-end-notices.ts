@@ -5,7 +5,7 @@ import { asFault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { inParts, text } from "../common/extension-fields.ts";
-import type { ExtensionEntry, PeerConnection } from "../ports.ts";
+import type { ExtensionEntry, PeerConnection } from "../ports/peers.ts";
 import type { Session } from "./session.ts";
 
 const NAME = "session_end";

@@ -5,7 +5,8 @@ import type { Context } from "../common/context.ts";
 import type { Quotas } from "../common/quota.ts";
 import type { KeyFetcher } from "../fetch/fetch.ts";
 import type { ReceivedKeys } from "../fetch/received-keys.ts";
-import type { PeerConnection, PeerKeysRequest, SessionPeer } from "../ports.ts";
+import type { PeerConnection, SessionPeer } from "../ports/peers.ts";
+import type { PeerKeysRequest } from "../ports/sessions.ts";
 import type { KeySupplier } from "../supply/supply.ts";
 
 /** What is shared with the KM at a session's other end, or with ourselves. */

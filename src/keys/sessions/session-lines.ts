@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { AppId } from "../../core/ids.ts";
-import type { AppLine } from "../ports.ts";
+import type { AppLine } from "../ports/sessions.ts";
 
 /** Connections of one application that are asked whether they take a session. */
 const MAX_ASKED = 8;

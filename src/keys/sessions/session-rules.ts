@@ -5,7 +5,7 @@ import type { KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { SessionPolicy } from "../../core/policy.ts";
 import { sessionMaxKeys } from "../common/sizes.ts";
-import type { PeerKeysRequest, SessionCreation } from "../ports.ts";
+import type { PeerKeysRequest, SessionCreation } from "../ports/sessions.ts";
 import type { NamedFor } from "../supply/key-namer.ts";
 import type { SessionTerms } from "./session.ts";
 

@@ -5,7 +5,7 @@ import { Fault, type FaultCode } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { SessionPolicy } from "../../core/policy.ts";
 import type { Context } from "../common/context.ts";
-import type { SessionId } from "../ports.ts";
+import type { SessionId } from "../ports/sessions.ts";
 import { FairShares } from "./fair-shares.ts";
 import type { Session } from "./session.ts";
 

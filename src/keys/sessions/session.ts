@@ -5,7 +5,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
-import type { AppLine, SessionId } from "../ports.ts";
+import type { AppLine, SessionId } from "../ports/sessions.ts";
 
 /** Who takes part, and how far. */
 export interface SessionTerms {

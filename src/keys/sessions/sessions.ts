@@ -7,19 +7,17 @@
 import type { SessionEnd } from "../../core/counters.ts";
 import { Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
+import type { Answer } from "../ports/keys.ts";
+import type { ExtensionEntry, PeerConnection, SessionPeer } from "../ports/peers.ts";
 import type {
-  Answer,
   AppLine,
-  ExtensionEntry,
-  PeerConnection,
   PeerKeysRequest,
   SessionAnswer,
   SessionCreation,
   SessionDoor,
   SessionKeysRequest,
-  SessionPeer,
   SessionRequest,
-} from "../ports.ts";
+} from "../ports/sessions.ts";
 import type { SessionView } from "../report.ts";
 import { PeerBoots } from "./peer-boots.ts";
 import type { Session } from "./session.ts";

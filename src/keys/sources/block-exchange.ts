@@ -24,7 +24,7 @@ import type { Context } from "../common/context.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
 import type { BlockFeed, FedBlock } from "../links/intake.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
-import type { ExtensionEntry, PeerConnection } from "../ports.ts";
+import type { ExtensionEntry, PeerConnection } from "../ports/peers.ts";
 import { BlockQueue } from "./block-feed.ts";
 import { SeenNames } from "./seen-names.ts";
 import { entryOfBlock, type OfferedBlock, readOfferedBlock } from "./source-entries.ts";

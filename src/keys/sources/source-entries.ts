@@ -7,7 +7,7 @@
 import { LIMITS } from "../../core/limits.ts";
 import type { BlockPosition } from "../common/block-position.ts";
 import { integer, malformed, text } from "../common/extension-fields.ts";
-import type { ExtensionEntry } from "../ports.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 
 const NAME = "qkm_source_block";
 /** An ID of a key, or of a place in a key stream; a thousand of the longest fit a frame. */

@@ -9,7 +9,8 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import { Quotas } from "../common/quota.ts";
 import { keysOf } from "../common/sizes.ts";
-import type { Answer, ChunkAnswer, FetchRequest, Grant, StreamId } from "../ports.ts";
+import type { Answer, FetchRequest, Grant } from "../ports/keys.ts";
+import type { ChunkAnswer, StreamId } from "../ports/streams.ts";
 import type { NamedChunk, Stream, StreamEnd } from "./stream.ts";
 import type { IndexEvent, NamedEvent, StreamEvent } from "./stream-entries.ts";
 import type { StreamHost } from "./stream-host.ts";

@@ -9,7 +9,8 @@
 import type { Fault } from "../../core/fault.ts";
 import { type AppId, appId } from "../../core/ids.ts";
 import { integer, malformed, text } from "../common/extension-fields.ts";
-import type { ChunkFacts, ExtensionEntry, StreamId, StreamQos } from "../ports.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
+import type { ChunkFacts, StreamId, StreamQos } from "../ports/streams.ts";
 import { MAX_CHUNK_BYTES } from "./stream-rules.ts";
 
 const NAME = "qkm_stream";

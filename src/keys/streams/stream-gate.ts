@@ -1,7 +1,14 @@
 // Stands before the key streams of a key manager whose books are not read yet: refuses until they are.
 
 import { Fault } from "../../core/fault.ts";
-import type { ChunkAnswer, ChunkRequest, StreamAnswer, StreamDoor, StreamQos, StreamRequest } from "../ports.ts";
+import type {
+  ChunkAnswer,
+  ChunkRequest,
+  StreamAnswer,
+  StreamDoor,
+  StreamQos,
+  StreamRequest,
+} from "../ports/streams.ts";
 
 /** Stands for the streams until the key manager is open; refuses until then. */
 export class StreamGate implements StreamDoor {

@@ -2,7 +2,8 @@
 
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
-import type { Answer, FetchRequest, KeySizes, PeerConnection, SupplyRequest } from "../ports.ts";
+import type { Answer, FetchRequest, KeySizes, SupplyRequest } from "../ports/keys.ts";
+import type { PeerConnection } from "../ports/peers.ts";
 
 /** What streams need of the key manager. */
 export interface StreamHost {

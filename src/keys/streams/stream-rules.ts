@@ -1,7 +1,8 @@
 // What streams may be: their limits, and how a wish for quality of service is met (ETSI GS QKD 004).
 
 import { STEP } from "../common/key-id.ts";
-import type { KeySizes, StreamQos } from "../ports.ts";
+import type { KeySizes } from "../ports/keys.ts";
+import type { StreamQos } from "../ports/streams.ts";
 
 /** Streams of one application at a time, and of all of them. */
 export const MAX_PER_APP = 256;

@@ -7,7 +7,7 @@
 
 import type { Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
-import type { ChunkFacts, StreamId, StreamQos } from "../ports.ts";
+import type { ChunkFacts, StreamId, StreamQos } from "../ports/streams.ts";
 import { IndexRuns } from "./index-runs.ts";
 
 /** The keys at an index that the other application was given. */

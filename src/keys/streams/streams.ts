@@ -7,16 +7,16 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 import type {
   ChunkAnswer,
   ChunkRequest,
-  ExtensionEntry,
   StreamAnswer,
   StreamDoor,
   StreamId,
   StreamQos,
   StreamRequest,
-} from "../ports.ts";
+} from "../ports/streams.ts";
 import { PeerBoots } from "../sessions/peer-boots.ts";
 import { Stream, type StreamEnd } from "./stream.ts";
 import { StreamChunks } from "./stream-chunks.ts";

@@ -3,7 +3,7 @@
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
-import type { Answer, Door, Grant } from "../ports.ts";
+import type { Answer, Door, Grant } from "../ports/keys.ts";
 import type { Bundle } from "./strict-bundle.ts";
 import type { BundleInventory } from "./strict-inventory.ts";
 

@@ -8,7 +8,7 @@ import type { OpenBlock } from "../../vault/vault.ts";
 import { whyNotWorking } from "../common/availability.ts";
 import type { Context } from "../common/context.ts";
 import { TABLE, unprotectedBlock } from "../common/rows.ts";
-import type { PeerConnection, UnprotectedOffer } from "../ports.ts";
+import type { PeerConnection, UnprotectedOffer } from "../ports/peers.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
 import { countEnded, rowOf } from "./strict-inventory.ts";
 import { BUNDLE_BYTES } from "./strict-received-keys.ts";

@@ -4,7 +4,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { Context } from "../common/context.ts";
 import type { Admission } from "../common/queues/admission.ts";
 import { RequestQueue } from "../common/queues/request-queue.ts";
-import type { Answer, SupplyRequest } from "../ports.ts";
+import type { Answer, SupplyRequest } from "../ports/keys.ts";
 import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
 import type { KeyOptions, StrictStock } from "./strict-stock.ts";
 

@@ -3,7 +3,7 @@
 import type { KeyIdKey, OpenBlock, PadPiece } from "../../vault/vault.ts";
 import { writeKeyId } from "../common/key-id.ts";
 import { stepped } from "../common/sizes.ts";
-import type { Grant } from "../ports.ts";
+import type { Grant } from "../ports/keys.ts";
 import type { NamedKey } from "./key-namer.ts";
 import type { Purpose } from "./purpose.ts";
 

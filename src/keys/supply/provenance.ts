@@ -2,7 +2,7 @@
 
 import { Fault } from "../../core/fault.ts";
 import type { Provenance } from "../../core/topology/provenance.ts";
-import type { SupplyRequest } from "../ports.ts";
+import type { SupplyRequest } from "../ports/keys.ts";
 import type { KeyDemand, Piece, SourceKey } from "./source-key.ts";
 import type { SourceStock } from "./stock.ts";
 

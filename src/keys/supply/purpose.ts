@@ -2,7 +2,7 @@
 
 import type { AuditFields } from "../../core/audit-events.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
-import type { Door } from "../ports.ts";
+import type { Door } from "../ports/keys.ts";
 import { KeyNamer, type Parties } from "./key-namer.ts";
 
 type Note = AuditFields<"keys_supplied"> & AuditFields<"keys_fetched">;

@@ -4,7 +4,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import { keySizes, stepped } from "../common/sizes.ts";
-import type { SupplyStatus } from "../ports.ts";
+import type { SupplyStatus } from "../ports/keys.ts";
 import type { SourceStock } from "./stock.ts";
 
 const MAX_INT32 = 2 ** 31 - 1;

@@ -12,7 +12,7 @@ import type { Context } from "../common/context.ts";
 import type { Admission } from "../common/queues/admission.ts";
 import { busyFault, RequestQueue } from "../common/queues/request-queue.ts";
 import { stepped } from "../common/sizes.ts";
-import type { Answer, SupplyRequest } from "../ports.ts";
+import type { Answer, SupplyRequest } from "../ports/keys.ts";
 import { FreshRequests } from "./fresh-requests.ts";
 import { type Grantor, KeyGrant } from "./grants.ts";
 import type { NamedFor } from "./key-namer.ts";

@@ -15,7 +15,7 @@ import { TABLE } from "../common/rows.ts";
 import { endBlocks } from "../links/intake.ts";
 import { type LinkInventory, sequencesOf } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { ExtensionEntry, PeerConnection, RelayConfirmation, RelayOffer } from "../ports.ts";
+import type { ExtensionEntry, PeerConnection, RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import { bootEntry, generationIn } from "../sessions/peer-boots.ts";
 import { stateEntries } from "./peer-state.ts";

@@ -9,12 +9,11 @@ import type {
   ExtensionEntry,
   PeerConnection,
   PeerEvents,
-  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
-  SessionCreation,
   UnprotectedArrival,
-} from "../ports.ts";
+} from "../ports/peers.ts";
+import type { PeerKeysRequest, SessionCreation } from "../ports/sessions.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import { notWithStrict, type StrictPeers } from "../strict/strict.ts";

@@ -6,7 +6,7 @@ import { inParts } from "../common/extension-fields.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
 import { type LinkInventory, runsOf, sequencesOf } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
-import type { ExtensionEntry } from "../ports.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 import { MAX_LIST_CHARS, MAX_MARKS } from "./state-reader.ts";
 
 const NAME = "qkm_state";

@@ -6,7 +6,7 @@ import type { BlockPosition, PadMark } from "../common/block-position.ts";
 import { outOfBounds } from "../common/bounds.ts";
 import { integer, malformed, runs, text } from "../common/extension-fields.ts";
 import { MAX_SERIAL } from "../common/key-id.ts";
-import type { ExtensionEntry } from "../ports.ts";
+import type { ExtensionEntry } from "../ports/peers.ts";
 
 /** Of one list within an entry, so that an entry fits any frame. */
 export const MAX_LIST_CHARS = 8000;

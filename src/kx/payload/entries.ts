@@ -1,7 +1,7 @@
 // The entries of an `extension`: checked when they arrive, packed into frames when they leave.
 
 import { Fault } from "../../core/fault.ts";
-import type { ExtensionEntry } from "../../keys/ports.ts";
+import type { ExtensionEntry } from "../../keys/ports/peers.ts";
 import { MAX_PAYLOAD_BYTES } from "../../wire/frame.ts";
 import type { JsonObject } from "../../wire/types.ts";
 

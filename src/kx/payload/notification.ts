@@ -3,7 +3,8 @@
 import { malformed, SUCCESS } from "../../core/fault.ts";
 import { appId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { ExtensionEntry, PeerKeysRequest, SessionCreation } from "../../keys/ports.ts";
+import type { ExtensionEntry } from "../../keys/ports/peers.ts";
+import type { PeerKeysRequest, SessionCreation } from "../../keys/ports/sessions.ts";
 import { check } from "../../wire/message.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";

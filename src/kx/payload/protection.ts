@@ -3,7 +3,7 @@
 import { Fault, malformed } from "../../core/fault.ts";
 import { linkId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { LinkRange, OtpProtection, Part, Protection } from "../../keys/ports.ts";
+import type { LinkRange, OtpProtection, Part, Protection } from "../../keys/ports/peers.ts";
 import { decodeBase64 } from "../../wire/base64.ts";
 import type { JsonObject, KeyEntry } from "../../wire/types.ts";
 import { base64, idOf, integerOf, objectOf, tagOf } from "./fields.ts";

@@ -2,7 +2,7 @@
 
 import { malformed } from "../../core/fault.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { PeerKeysRequest } from "../../keys/ports.ts";
+import type { PeerKeysRequest } from "../../keys/ports/sessions.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
 import { textOf } from "./fields.ts";

@@ -4,7 +4,7 @@ import type { Fault } from "../../core/fault.ts";
 import { malformed } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import { parseRuns } from "../../core/text/runs.ts";
-import type { ExtensionEntry, RelayConfirmation, RelayOffer } from "../../keys/ports.ts";
+import type { ExtensionEntry, RelayConfirmation, RelayOffer } from "../../keys/ports/peers.ts";
 import type { KeyEntry } from "../../wire/types.ts";
 import { entriesOf, entryNamed } from "./entries.ts";
 import { base64, objectOf, tagOf } from "./fields.ts";

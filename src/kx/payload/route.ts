@@ -3,7 +3,7 @@
 import { type Fault, malformed, SUCCESS } from "../../core/fault.ts";
 import { type KmId, kmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { RelayOffer } from "../../keys/ports.ts";
+import type { RelayOffer } from "../../keys/ports/peers.ts";
 import type { JsonObject } from "../../wire/types.ts";
 import { idOf } from "./fields.ts";
 import type { KeyRelay, KeyRelayCompletion } from "./messages.ts";

@@ -2,7 +2,7 @@
 
 import { Fault, malformed } from "../../core/fault.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { UnprotectedArrival, UnprotectedKey, UnprotectedOffer } from "../../keys/ports.ts";
+import type { UnprotectedArrival, UnprotectedKey, UnprotectedOffer } from "../../keys/ports/peers.ts";
 import { base64Length } from "../../wire/base64.ts";
 import type { KeyEntry } from "../../wire/types.ts";
 import { textOf } from "./fields.ts";

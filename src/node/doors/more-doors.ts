@@ -6,7 +6,7 @@ import type { Fault } from "../../core/fault.ts";
 import type { Audit, Clock, Log, Meter } from "../../core/ports.ts";
 import type { Borders as BordersType } from "../../keys/borders/borders.ts";
 import type { KeyManager } from "../../keys/manager/key-manager.ts";
-import type { KeyDoor } from "../../keys/ports.ts";
+import type { KeyDoor } from "../../keys/ports/keys.ts";
 import { type Identify, identifier } from "../../net/tls/certificate-names.ts";
 import type { NodeCredentials } from "../credentials.ts";
 import { limitsOf } from "../settings.ts";

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { ConnectionState, IncomingSession, PushedKey } from "../../../src/ak/client.ts";
 import { Fault } from "../../../src/core/fault.ts";
 import { appId, kmId } from "../../../src/core/ids.ts";
-import type { Answer } from "../../../src/keys/ports.ts";
+import type { Answer } from "../../../src/keys/ports/keys.ts";
 import { until } from "../../support/until.ts";
 import { type AkDoor, openAk, type Papers, papers } from "../ak-kit.ts";
 import { FakeGrant, keyIdOf } from "../fake-door.ts";

@@ -1,6 +1,6 @@
 // States that cost whoever reads them carelessly minutes and gigabytes: many links of one name, many runs, long runs.
 
-import type { ExtensionEntry } from "../../../src/keys/ports.ts";
+import type { ExtensionEntry } from "../../../src/keys/ports/peers.ts";
 import { holdsEntry, linkEntry, stateOf } from "./lying-peer.ts";
 
 const many = (count: number, entryOf: (index: number) => ExtensionEntry): ExtensionEntry[] =>

@@ -3,7 +3,7 @@
 import type { NodeConfig } from "../../../src/config.ts";
 import { systemClock, systemRandom } from "../../../src/control/system.ts";
 import { Fault } from "../../../src/core/fault.ts";
-import type { ExtensionEntry, PeerConnection, PeerEvents } from "../../../src/keys/ports.ts";
+import type { ExtensionEntry, PeerConnection, PeerEvents } from "../../../src/keys/ports/peers.ts";
 import { type Kx, startKx } from "../../../src/kx/peers.ts";
 import { readTls } from "../../../src/node/settings.ts";
 import { recorder } from "../../support/recorder.ts";

@@ -5,7 +5,7 @@ import { asFault } from "../../../src/core/fault.ts";
 import { kmId, linkId } from "../../../src/core/ids.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
-import type { LinkRange } from "../../../src/keys/ports.ts";
+import type { LinkRange } from "../../../src/keys/ports/peers.ts";
 import { ModelMachine } from "../../support/model-vault.ts";
 
 const LINK = linkId("ab");

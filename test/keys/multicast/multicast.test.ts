@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { appId } from "../../../src/core/ids.ts";
-import type { ExtensionEntry } from "../../../src/keys/ports.ts";
+import type { ExtensionEntry } from "../../../src/keys/ports/peers.ts";
 import type { AuditEvent } from "../../support/model-audit.ts";
 import { type Asked, ask, fetchKeys } from "../support/apps.ts";
 import { emittedTwice } from "../support/ledger.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { asFault } from "../../../src/core/fault.ts";
-import type { RelayOffer } from "../../../src/keys/ports.ts";
+import type { RelayOffer } from "../../../src/keys/ports/peers.ts";
 import type { CommitFate } from "../../support/model-vault.ts";
 import { ask } from "../support/apps.ts";
 import { asked, exchanged, fetched } from "../support/exchange.ts";

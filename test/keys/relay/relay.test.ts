@@ -5,7 +5,7 @@ import { Fault } from "../../../src/core/fault.ts";
 import { linkId } from "../../../src/core/ids.ts";
 import { kmaKeyId, kmaSerial, MAX_SERIAL } from "../../../src/keys/common/key-id.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import type { LinkProtection, RelayOffer } from "../../../src/keys/ports.ts";
+import type { LinkProtection, RelayOffer } from "../../../src/keys/ports/peers.ts";
 import { ask, fetchKeys } from "../support/apps.ts";
 import { Network } from "../support/network.ts";
 import type { TestNode } from "../support/node.ts";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { asFault } from "../../../src/core/fault.ts";
-import type { LinkProtection, OtpProtection, RelayOffer } from "../../../src/keys/ports.ts";
+import type { LinkProtection, OtpProtection, RelayOffer } from "../../../src/keys/ports/peers.ts";
 import { asked, exchanged } from "../support/exchange.ts";
 import { expectAgreement } from "../support/ledger.ts";
 import { LINE_3, LINE_5, Mesh, type MeshWanted } from "../support/mesh.ts";

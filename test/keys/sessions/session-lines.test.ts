@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { appId } from "../../../src/core/ids.ts";
-import type { AppLine } from "../../../src/keys/ports.ts";
+import type { AppLine } from "../../../src/keys/ports/sessions.ts";
 import { AppLines } from "../../../src/keys/sessions/session-lines.ts";
 
 const APP = appId("app-b1");

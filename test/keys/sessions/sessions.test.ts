@@ -1,7 +1,7 @@
 // The proactive mode between two key managers: sessions opened, keys pushed, acknowledged and supplied (Q.4161 8.2).
 
 import { describe, expect, test } from "vitest";
-import type { SessionKeysRequest } from "../../../src/keys/ports.ts";
+import type { SessionKeysRequest } from "../../../src/keys/ports/sessions.ts";
 import { fetchKeys } from "../support/apps.ts";
 import { expectOneUse } from "../support/ledger.ts";
 import { LINE_3, Mesh } from "../support/mesh.ts";

@@ -2,7 +2,7 @@
 
 import type { Fault } from "../../../src/core/fault.ts";
 import type { AppId } from "../../../src/core/ids.ts";
-import type { Answer, Grant, KeyDoor, SupplyRequest } from "../../../src/keys/ports.ts";
+import type { Answer, Grant, KeyDoor, SupplyRequest } from "../../../src/keys/ports/keys.ts";
 
 export interface GivenKey {
   readonly id: string;

@@ -3,7 +3,8 @@
 import { type AppId, appId, type KmId } from "../../../src/core/ids.ts";
 import { BORDERS_BYTES, Borders } from "../../../src/keys/borders/borders.ts";
 import type { KeysPolicy } from "../../../src/keys/common/context.ts";
-import type { BorderArrival, BorderOutcome, BorderPath, ExtensionEntry } from "../../../src/keys/ports.ts";
+import type { BorderArrival, BorderOutcome, BorderPath } from "../../../src/keys/ports/borders.ts";
+import type { ExtensionEntry } from "../../../src/keys/ports/peers.ts";
 import { type Asked, fetchKeys } from "./apps.ts";
 import { BORDER, foreignId, foreignKey, OtherNetwork, TIMEOUT_MS } from "./border-scene.ts";
 import { LINE_3, Mesh } from "./mesh.ts";

@@ -12,7 +12,7 @@ import type {
   BorderLine,
   BorderOutcome,
   BorderPath,
-} from "../../../src/keys/ports.ts";
+} from "../../../src/keys/ports/borders.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { POLICY, QUOTA } from "./network.ts";
 import { TestNode } from "./node.ts";

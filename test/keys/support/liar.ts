@@ -2,7 +2,7 @@
 
 import type { Fault } from "../../../src/core/fault.ts";
 import type { KmId } from "../../../src/core/ids.ts";
-import type { ExtensionEntry, PeerConnection } from "../../../src/keys/ports.ts";
+import type { ExtensionEntry, PeerConnection } from "../../../src/keys/ports/peers.ts";
 import type { TestNode } from "./node.ts";
 
 const never = (): Promise<never> => new Promise(() => {});

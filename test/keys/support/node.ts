@@ -8,7 +8,7 @@ import type { AppRequests } from "../../../src/keys/manager/app-requests.ts";
 import { KeyManager } from "../../../src/keys/manager/key-manager.ts";
 import { assemble, type Parts } from "../../../src/keys/manager/parts.ts";
 import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
-import type { PeerEvents } from "../../../src/keys/ports.ts";
+import type { PeerEvents } from "../../../src/keys/ports/peers.ts";
 import { ModelAudit } from "../../support/model-audit.ts";
 import { ModelMachine, type ModelVault } from "../../support/model-vault.ts";
 import { turnPace } from "../../support/pace.ts";

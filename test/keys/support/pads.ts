@@ -2,7 +2,7 @@
 
 import { expect } from "vitest";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import type { RelayOffer } from "../../../src/keys/ports.ts";
+import type { RelayOffer } from "../../../src/keys/ports/peers.ts";
 import type { Mesh } from "./mesh.ts";
 
 /** All offers that crossed between any two nodes, lost or not. */

@@ -5,7 +5,7 @@ import { KeyManager } from "../../../src/keys/manager/key-manager.ts";
 import { assemble, type Parts } from "../../../src/keys/manager/parts.ts";
 import { ROW_RULES } from "../../../src/keys/manager/row-rules.ts";
 import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
-import type { PeerEvents } from "../../../src/keys/ports.ts";
+import type { PeerEvents } from "../../../src/keys/ports/peers.ts";
 import type { VaultOptions } from "../../../src/vault/open.ts";
 import type { ManualClock } from "../../support/manual-clock.ts";
 import { type MemoryDisk, makeMemoryDisk } from "../../support/memory-store.ts";

@@ -3,7 +3,8 @@
 import { Fault } from "../../../src/core/fault.ts";
 import type { AppId, KmId } from "../../../src/core/ids.ts";
 import type { Clock } from "../../../src/core/ports.ts";
-import type { AppLine, Grant, SessionCreation, SessionDoor, SessionId } from "../../../src/keys/ports.ts";
+import type { Grant } from "../../../src/keys/ports/keys.ts";
+import type { AppLine, SessionCreation, SessionDoor, SessionId } from "../../../src/keys/ports/sessions.ts";
 import { type Asked, asked, type GivenKey, type Manner, readGrant } from "./apps.ts";
 
 export interface Push {

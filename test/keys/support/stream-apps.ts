@@ -2,7 +2,7 @@
 
 import type { Fault } from "../../../src/core/fault.ts";
 import type { AppId } from "../../../src/core/ids.ts";
-import type { ChunkFacts, StreamQos } from "../../../src/keys/ports.ts";
+import type { ChunkFacts, StreamQos } from "../../../src/keys/ports/streams.ts";
 import { Streams } from "../../../src/keys/streams/streams.ts";
 import { type GivenKey, readGrant } from "./apps.ts";
 import type { Network } from "./network.ts";

@@ -6,7 +6,12 @@ import type { KeysPolicy } from "../../../src/keys/common/context.ts";
 import type { Quota } from "../../../src/keys/common/quota.ts";
 import type { AppEntry } from "../../../src/keys/directory/application-table.ts";
 import type { KeyManagerSettings } from "../../../src/keys/manager/settings.ts";
-import type { PeerConnection, PeerEvents, UnprotectedArrival, UnprotectedOffer } from "../../../src/keys/ports.ts";
+import type {
+  PeerConnection,
+  PeerEvents,
+  UnprotectedArrival,
+  UnprotectedOffer,
+} from "../../../src/keys/ports/peers.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import type { GivenKey } from "./apps.ts";
 import { POLICY, QUOTA } from "./network.ts";

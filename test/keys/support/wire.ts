@@ -7,12 +7,11 @@ import type {
   ExtensionEntry,
   PeerConnection,
   PeerEvents,
-  PeerKeysRequest,
   RelayConfirmation,
   RelayOffer,
-  SessionCreation,
   UnprotectedOffer,
-} from "../../../src/keys/ports.ts";
+} from "../../../src/keys/ports/peers.ts";
+import type { PeerKeysRequest, SessionCreation } from "../../../src/keys/ports/sessions.ts";
 import { base64Length } from "../../../src/wire/base64.ts";
 
 /** One end's door: the key manager there, if it is up. */

@@ -11,7 +11,7 @@ import { linkBlock } from "../../../src/keys/common/rows.ts";
 import { ReceivedKey } from "../../../src/keys/fetch/received-keys.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import { Peer, type PeerHost } from "../../../src/keys/peers/peer.ts";
-import type { ExtensionEntry } from "../../../src/keys/ports.ts";
+import type { ExtensionEntry } from "../../../src/keys/ports/peers.ts";
 import { SourceKey } from "../../../src/keys/supply/source-key.ts";
 import { stateEntries } from "../../../src/keys/sync/peer-state.ts";
 import { readMarks, StateReader } from "../../../src/keys/sync/state-reader.ts";

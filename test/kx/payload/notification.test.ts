@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
 import { appId } from "../../../src/core/ids.ts";
-import type { PeerKeysRequest, SessionCreation } from "../../../src/keys/ports.ts";
+import type { PeerKeysRequest, SessionCreation } from "../../../src/keys/ports/sessions.ts";
 import { MAX_SESSION_CALLS } from "../../../src/kx/calls.ts";
 import { settled } from "../../support/manual-clock.ts";
 import { until } from "../../support/until.ts";

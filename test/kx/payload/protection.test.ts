@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { linkId } from "../../../src/core/ids.ts";
-import type { LinkRange, RelayOffer } from "../../../src/keys/ports.ts";
+import type { LinkRange, RelayOffer } from "../../../src/keys/ports/peers.ts";
 import { until } from "../../support/until.ts";
 import { withHand } from "../dialogue.ts";
 import { COMPLETION_JSON, END_TAG, faultOf, ids, KEY_ID, offer, RELAY_JSON, TAG, TAG_BASE64 } from "../fixture.ts";

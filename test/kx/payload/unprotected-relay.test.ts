@@ -2,7 +2,7 @@
 
 import { describe, expect, it, vi } from "vitest";
 import { Fault } from "../../../src/core/fault.ts";
-import type { UnprotectedKey, UnprotectedOffer } from "../../../src/keys/ports.ts";
+import type { UnprotectedKey, UnprotectedOffer } from "../../../src/keys/ports/peers.ts";
 import { settled } from "../../support/manual-clock.ts";
 import { until } from "../../support/until.ts";
 import { withHand } from "../dialogue.ts";

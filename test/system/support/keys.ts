@@ -3,7 +3,7 @@
 import type { AkClient } from "../../../src/ak/client.ts";
 import { appId } from "../../../src/core/ids.ts";
 import { parseKeyId } from "../../../src/keys/common/key-id.ts";
-import type { SupplyRequest } from "../../../src/keys/ports.ts";
+import type { SupplyRequest } from "../../../src/keys/ports/keys.ts";
 import type { SaeKey } from "./sae.ts";
 
 /** New keys over Ak, by default one of the KM's default size. @throws AkRefusal, Error */

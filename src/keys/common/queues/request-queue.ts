@@ -1,7 +1,7 @@
 // Requests for keys shared with one peer, in fair order, each until it is served, refused, late or given up.
 
 import { Fault } from "../../../core/fault.ts";
-import type { Answer, SupplyRequest } from "../../ports.ts";
+import type { Answer, SupplyRequest } from "../../ports/keys.ts";
 import type { Context } from "../context.ts";
 import { quotaFault } from "../quota.ts";
 import type { Admission } from "./admission.ts";
