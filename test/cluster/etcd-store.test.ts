@@ -12,6 +12,7 @@ import { systemClock } from "../../src/control/system.ts";
 import { openLmdbStore } from "../../src/vault/store/lmdb-store.ts";
 import type { Store } from "../../src/vault/store/store.ts";
 import { exerciseStore, record } from "../contracts/store.ts";
+import { eventually } from "../system/support/eventually.ts";
 import { type EtcdCluster, startEtcd } from "./support/etcd.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -229,10 +230,19 @@ describe("the store on etcd", () => {
   });
 });
 
+/** Asks until there is an answer: after the end of a voter the others may be choosing a leader. */
+async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  const answers: T[] = [];
+  await eventually("etcd answers", async () => answers.push(await ask()) > 0);
+  const [answer] = answers;
+  if (answer === undefined) throw new Error("etcd has not answered");
+  return answer;
+}
+
 /** What a watch brings next, once it has brought something and waits: then `waits` is called. */
 async function watched(prefix: string, signal: AbortSignal, waits: () => void) {
   const put = { op: "put", key: `${prefix}a`, value: Buffer.from("1") } as const;
-  const { revision } = await etcd.transact({ when: [], steps: [put] });
+  const { revision } = await answered(() => etcd.transact({ when: [], steps: [put] }));
   const watch = etcd.watch({ prefix, fromRevision: revision, heard() {} }, signal)[Symbol.asyncIterator]();
   expect((await watch.next()).done).toBe(false);
   const next = watch.next();
@@ -261,11 +271,19 @@ test("after a watch that did not do its duty the next voter is asked", async () 
     [Symbol.asyncIterator]()
     .next();
   next.catch(() => {});
-  await client.range({ prefix: "/silent/" });
+  await answered(() => client.range({ prefix: "/silent/" }));
   end.abort(new EtcdError("unknown", "nothing came"));
   await expect(next).rejects.toThrow(EtcdError);
   await voter?.kill();
-  expect((await client.range({ prefix: "/silent/" })).found).toEqual([]);
+  const failures: string[] = [];
+  const asked = () =>
+    client.range({ prefix: "/silent/" }).catch((thrown: unknown) => {
+      failures.push(String(thrown));
+      throw thrown;
+    });
+  expect((await answered(asked)).found).toEqual([]);
+  // The one that was killed may have led the others; it is not the first to be asked.
+  expect(failures[0] ?? "").not.toContain(voter?.url);
   await voter?.start();
   client.close();
 });
@@ -279,7 +297,8 @@ test("a watch from the past brings more than a message of gRPC holds by default,
   const put = (id: string) => ({ op: "put", key: `${prefix}${id}`, value }) as const;
   let first = 0;
   for (let n = 0; n < 2; n++) {
-    const { revision } = await client.transact({ when: [], steps: [put(`${n} a`), put(`${n} b`), put(`${n} c`)] });
+    const steps = [put(`${n} a`), put(`${n} b`), put(`${n} c`)];
+    const { revision } = await answered(() => client.transact({ when: [], steps }));
     first ||= revision;
   }
   const end = new AbortController();
@@ -288,9 +307,10 @@ test("a watch from the past brings more than a message of gRPC holds by default,
     keys.push(...events.map(({ key }) => key.slice(prefix.length)));
     const revisions = Map.groupBy(events, ({ modRevision }) => modRevision);
     for (const [revision, all] of revisions) expect(all, `${revision}`).toHaveLength(3);
-    if (keys.length === 6) break;
+    if (keys.at(-1) === "1 c") break;
   }
   end.abort();
   client.close();
-  expect(keys.at(-1)).toBe("1 c");
+  // One that was not answered may have been done, and is done again.
+  expect(new Set(keys)).toEqual(new Set(["0 a", "0 b", "0 c", "1 a", "1 b", "1 c"]));
 });

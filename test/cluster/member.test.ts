@@ -36,10 +36,17 @@ interface Started {
   stop(): Promise<void>;
 }
 
-async function start(km: string, name: string, dir = mkdtempSync(join(tmpdir(), "qkm-member-"))): Promise<Started> {
+const newDir = (): string => mkdtempSync(join(tmpdir(), "qkm-member-"));
+
+interface Options {
+  readonly dir?: string;
+  readonly leaseS?: number;
+}
+
+async function start(km: string, name: string, { dir = newDir(), leaseS = LEASE_S }: Options = {}): Promise<Started> {
   const etcd = cluster.client();
   const member = await Member.open(
-    { km, member: name, leaseS: LEASE_S, holdBackMs: 0 },
+    { km, member: name, leaseS, holdBackMs: 0 },
     {
       etcd,
       openCopy: () => openLmdbStore({ dir: join(dir, "copy"), mapBytes: 1 << 27 }),
@@ -64,23 +71,22 @@ async function start(km: string, name: string, dir = mkdtempSync(join(tmpdir(), 
 
 const put = (id: string) => [{ op: "put", table: "t", id, value: new Uint8Array(1) } as const];
 
-test("design 14: of two members one is active; the other follows it, and takes over within a second when it hands over", async () => {
-  const first = await start("km-hand", "1");
+test("design 14: of two members one is active; the other follows it, and takes over at once when it hands over", async () => {
+  // A test that waited for the end of this lease would fail.
+  const first = await start("km-hand", "1", { leaseS: 600 });
   expect(await first.active).toBe(true);
   const store = await first.member.openStore();
   const second = await start("km-hand", "2");
   await store.write(put("a"));
   await until("the standby has followed", () => {
     const { state, owner, lagMs } = second.member.report();
-    return state === "standby" && owner === "1" && lagMs === 0 && first.member.report().others.length === 1;
+    return state === "standby" && owner === "1" && lagMs === 0;
   });
   expect(second.member.generation).toBe(first.member.generation);
-  const begun = performance.now();
   await store.close();
   await first.stop();
   expect(await second.active).toBe(true);
   const next = await second.member.openStore();
-  expect(performance.now() - begun).toBeLessThan(1_000);
   expect([...next.rows("t")].map(([id]) => id)).toEqual(["a"]);
   expect(second.member.generation).toBeGreaterThan(first.member.generation);
   await next.close();
@@ -112,7 +118,7 @@ test("a member that was killed and comes back does not wait for its own lease; a
   const value = Buffer.from(JSON.stringify({ member: "1", lease: dead }));
   await first.stop();
   await etcd.transact({ when: [], steps: [{ op: "put", key: owner.found[0]?.key ?? "", value, lease: dead }] });
-  const again = await start("km-again", "1", first.dir);
+  const again = await start("km-again", "1", { dir: first.dir });
   expect(await again.active).toBe(true);
   expect(again.member.generation).toBeGreaterThan(generation);
   etcd.close();

@@ -65,7 +65,7 @@ export async function startEtcd(): Promise<EtcdCluster> {
     dir,
     voters,
     tls,
-    client: (timeoutMs = 2_000) => openGateway({ endpoints: plans.map(clientUrl), tls, timeoutMs }),
+    client: (timeoutMs = 20_000) => openGateway({ endpoints: plans.map(clientUrl), tls, timeoutMs }),
     async [Symbol.asyncDispose]() {
       await Promise.all(voters.map((voter) => voter.kill()));
       rmSync(dir, { recursive: true, force: true });
