@@ -13,7 +13,7 @@ const MAIN = `
   registerModuleCommand(program);
   await program.parseAsync(process.argv.slice(1), { from: "user" });
 `;
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 60_000;
 
 /** A folder that is removed with all it holds. */
 export function scratchFolder(): Disposable & { readonly path: string } {
@@ -21,7 +21,7 @@ export function scratchFolder(): Disposable & { readonly path: string } {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Polls until `done`. @throws Error that names `what` after 15 s */
+/** Polls until `done`. @throws Error that names `what` after a minute */
 export async function waitUntil(what: string, done: () => boolean): Promise<void> {
   for (const deadline = performance.now() + DEADLINE_MS; !done(); ) {
     if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`);

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { eventually } from "../../system/support/eventually.ts";
 
 const QKM = fileURLToPath(new URL("../../../src/cli/qkm.sh", import.meta.url));
-const SHOWS_MS = 15_000;
+const SHOWS_MS = 60_000;
 /** Escape sequences of the line editor and of redrawing. */
 const SEQUENCE = new RegExp(`${String.fromCharCode(27)}\\[[0-9;?]*[A-Za-z]`, "g");
 

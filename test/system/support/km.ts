@@ -13,7 +13,7 @@ import { MetricsPage } from "./metrics.ts";
 import { type Ended, type LogLine, TestProcess } from "./process.ts";
 
 const MAIN = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
-const SCRAPE_MS = 5_000;
+const SCRAPE_MS = 60_000;
 
 export class Km implements AsyncDisposable {
   readonly id: string;

@@ -15,7 +15,7 @@ const GREETINGS: Readonly<Record<DoorName, Uint8Array>> = {
   etsi014: Buffer.from("GET /api/v1/keys/app-a2/enc_keys HTTP/1.1\r\nHost: km\r\n\r\n"),
   kx: encodeFrame(KX.keySupplyNotification.code, 1, encodePayload({ session_ID: "", number_of_keys: 0 })),
 };
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 /** How a KM answers who says the door's usual words: with bytes, or by ending the connection without any. */
 export interface Reception {

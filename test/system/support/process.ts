@@ -5,7 +5,7 @@ import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs
 import { createInterface } from "node:readline";
 
 const STARTS_MS = 240_000;
-const STOPS_MS = 15_000;
+const STOPS_MS = 60_000;
 /** No core dumps, which would have key in them; `exec`, so that the pid is the process's own. */
 const SHELL = ["-c", 'ulimit -c 0; exec "$0" "$@"', process.execPath];
 
