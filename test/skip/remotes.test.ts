@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import type { AppId } from "../../src/core/ids.ts";
 import { fits, remoteFor } from "../../src/skip/remotes.ts";
+import { processorMs } from "../support/processor.ts";
 
 describe("draft-cisco-skip: patterns", () => {
   test.each([
@@ -29,9 +30,8 @@ describe("draft-cisco-skip: patterns", () => {
   });
 
   test("take no time that grows beyond the product of the lengths", () => {
-    const begun = performance.now();
-    expect(fits("*a".repeat(60), `${"a".repeat(8000)}b`)).toBe(false);
-    expect(performance.now() - begun).toBeLessThan(1000);
+    const ms = processorMs(() => expect(fits("*a".repeat(60), `${"a".repeat(8000)}b`)).toBe(false));
+    expect(ms).toBeLessThan(1000);
   });
 
   test("the first row that fits counts", () => {

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { FAULTS } from "../../src/core/fault.ts";
 import type { FaultEvent } from "../../src/view/model.ts";
 import { NetworkState } from "../../src/view/network-state.ts";
+import { processorMs } from "../support/processor.ts";
 import { noteRelay, type Simulated, simulatedNetwork } from "./simulated.ts";
 
 const NOW = Date.UTC(2026, 5, 1);
@@ -191,11 +192,7 @@ test("a hundred KMs are looked at in less than ten milliseconds", async () => {
   net = simulatedNetwork(100);
   state = new NetworkState(net.shape, NOW);
   await look();
-  // The quickest of many: a look that other work of the machine interrupts tells nothing of ours.
-  const times = Array.from({ length: 20 }, (_, at) => {
-    const begun = performance.now();
-    state.refresh(NOW + at);
-    return performance.now() - begun;
-  });
+  // The quickest of many: the first ones are compiled while they run.
+  const times = Array.from({ length: 20 }, (_, at) => processorMs(() => state.refresh(NOW + at)));
   expect(Math.min(...times)).toBeLessThan(10);
 });

@@ -17,6 +17,7 @@ import { stateEntries } from "../../../src/keys/sync/peer-state.ts";
 import { readMarks, StateReader } from "../../../src/keys/sync/state-reader.ts";
 import type { BlockId, KeyIdKey } from "../../../src/vault/vault.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
+import { processorMs } from "../../support/processor.ts";
 
 const ID_KEY: KeyIdKey = { tag: () => {}, [Symbol.dispose]: () => {} };
 const SELF = kmId("km-b");
@@ -214,16 +215,17 @@ describe("a state that is read", () => {
   });
 
   test("issue 17, 1: 9,000 entries of one link beside 10,000 runs cost what reading them once costs", () => {
-    const began = performance.now();
     const hostile = (index: number) =>
       index === 0 ? LINK_ENTRY : { part: "holds", link: LINK, run: index, blocks: `0-${2 ** 40}` };
     const reader = new StateReader([LINK]);
-    for (let index = 0; index < 9_000; index++) reader.take({ name: "qkm_state", ...hostile(index) });
-    reader.take({ name: "qkm_state", part: "given", given: 1, proved: 1, given_up: "" });
-    reader.take({ name: "qkm_state", part: "accepted", accepted: 1 });
-    const link = reader.take({ name: "qkm_state", part: "end" })?.links.get(LINK);
-    expect(link?.held(512).at(-1)).toEqual({ run: 8_999, sequence: 2 ** 40 });
-    expect(performance.now() - began).toBeLessThan(1_000);
+    const ms = processorMs(() => {
+      for (let index = 0; index < 9_000; index++) reader.take({ name: "qkm_state", ...hostile(index) });
+      reader.take({ name: "qkm_state", part: "given", given: 1, proved: 1, given_up: "" });
+      reader.take({ name: "qkm_state", part: "accepted", accepted: 1 });
+      const link = reader.take({ name: "qkm_state", part: "end" })?.links.get(LINK);
+      expect(link?.held(512).at(-1)).toEqual({ run: 8_999, sequence: 2 ** 40 });
+    });
+    expect(ms).toBeLessThan(1_000);
   });
 
   test("says nothing of a link that is none of ours but that it was told of", () => {
