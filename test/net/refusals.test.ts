@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
-import { beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { type Credentials, forIdentity } from "../support/certificates.ts";
 import { until } from "../support/until.ts";
 import { type Door, gone, openDoor, type Papers, papers } from "./net-kit.ts";
@@ -14,6 +14,9 @@ const URIS = ["urn:qkm:app:app-a1"];
 let own: Papers;
 beforeAll(async () => {
   own = await papers();
+});
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 const withCertificate = ({ certificate, key }: Credentials): ConnectionOptions => ({ cert: certificate, key });
@@ -195,13 +198,19 @@ test("handshakes that come to nothing are begun at a pace, those that end well a
 });
 
 test("under a flood a refusal comes late, and takes no TLS meanwhile; the others go on", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   await using door = await openDoor(own, { arrivals: { failuresPerS: 1, failuresAtOnce: 8 } });
   const strangers: TLSSocket[] = [];
   for (let count = 0; count < 12; count++) strangers.push(door.connect({}));
   const refused = (): number => door.seen.count("connections_refused", { reason: "no_certificate" });
-  await until("all are refused", () => refused() === strangers.length);
+  await until("as many are refused as may be at once", () => refused() === 8);
+  for (let count = 9; count <= strangers.length; count++) {
+    vi.advanceTimersByTime(1_000);
+    await until("one more is refused", () => refused() === count);
+  }
   const standing = strangers.filter(({ readyState }) => readyState === "open");
   expect(standing.length).toBeGreaterThan(0);
+  vi.advanceTimersByTime(1_000);
   (await door.dial(own.app)).close("enough");
   for (const socket of strangers) socket.destroy();
   await until("the door has let them go", () => door.listener.connections === 0);

@@ -8,6 +8,7 @@ import type { ViewServer } from "../../../src/view/server.ts";
 import { DIAMOND, node, type Opened, open, type Papers, papers } from "../../control/controller/controller-kit.ts";
 import { material } from "../../support/certificates.ts";
 import { until } from "../../support/until.ts";
+import { eventually } from "../../system/support/eventually.ts";
 
 let own: Papers;
 beforeAll(async () => {
@@ -46,9 +47,8 @@ test("a KM is shown as it tells of itself, those that are nowhere as silent, and
   let now = domainOf(first);
   const view = parts.use(await openView(now, { port: 0, again: () => now }));
   const ask = await browser(view);
-  const shows = async (text: string): Promise<void> => {
-    while (!facts(await ask("/api/detail?of=km:km-a")).includes(text)) await new Promise(setImmediate);
-  };
+  const shows = (text: string): Promise<void> =>
+    eventually(`it shows ${text}`, async () => facts(await ask("/api/detail?of=km:km-a")).includes(text));
   await shows("qkm 1.2.3 on host");
   expect(facts(await ask("/api/detail?of=km:km-b"))).toContain("does not answer: ");
   await first[Symbol.asyncDispose]();

@@ -341,7 +341,8 @@ describe("the end", () => {
     expect(opened.seen.count("frames_refused", { door: "controller" })).toBe(1);
     const begun = performance.now();
     await Promise.all([once(half, "close"), opened.server[Symbol.asyncDispose]()]);
-    expect(performance.now() - begun).toBeLessThan(5000);
+    // Nobody waits until the request has stalled for 30 s.
+    expect(performance.now() - begun).toBeLessThan(25_000);
     expect(km.km.routeAdmin.given(kmId("km-d"))).toBeUndefined();
   });
 });

@@ -14,10 +14,8 @@ import { recorder } from "../../support/recorder.ts";
 /** Ids that USB gives to nobody. */
 const NOBODY = 0xffff;
 
-test("it lists the devices of some ids, of which there are none here, in a moment", async () => {
-  const began = performance.now();
+test("it lists the devices of some ids, of which there are none here", async () => {
   expect(await nodeHid.devices(NOBODY, NOBODY)).toEqual([]);
-  expect(performance.now() - began).toBeLessThan(2_000);
 });
 
 test("a path where nothing is, and one that is no HID device, fail and say so", async () => {
