@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { expectQuick } from "../support/busy.ts";
 import { tempDir } from "./qkm.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -22,7 +23,7 @@ test("a fresh clone sets itself up, a second time in no time, and then runs qkm 
 
   const begun = performance.now();
   expect(setUp()).toMatchObject({ status: 0, stdout: "", stderr: "" });
-  expect(performance.now() - begun).toBeLessThan(1_000);
+  expectQuick("a set-up with nothing to do", performance.now() - begun, 1_000);
 
   const loads = 'require("pkcs11js"), require("lmdb"), require("sodium-native"); process.stdout.write(process.version)';
   const node = join(clone, "node_modules/.bin/node");

@@ -1,7 +1,7 @@
 // What an attack costs an innocent application: its supply's p99 during the attack against that without, within one run.
 
-import { availableParallelism, loadavg } from "node:os";
 import { expect } from "vitest";
+import { isTooBusy, tellTooBusy } from "../../support/busy.ts";
 import type { Innocent, Latencies } from "./innocent.ts";
 
 /** Rounds of calm and attack by turns: whatever else the machine does befalls both alike, and the median forgets the rest. */
@@ -20,11 +20,8 @@ export function p99(values: Latencies): number {
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
-/** With more than this many that want to run for each processor, a latency says how long one waits for a processor. */
+/** An attack has a processor's work of its own. */
 const BUSY = 2;
-
-/** Whether so much else runs here that nothing can be told of latencies. */
-const isTooBusy = (): boolean => (loadavg()[0] ?? 0) > BUSY * availableParallelism();
 
 /**
  * Holds that supply's p99 of `innocent` while `attack` goes on is below twice its value without, in the median of the rounds.
@@ -51,9 +48,6 @@ export async function expectHarmless(
   const text = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(" ");
   console.log(`${name}: p99 of supply in ms: without ${text(calm)}, during ${text(attacked)}`);
   if (!isHarm()) return;
-  if (isTooBusy()) {
-    console.warn(`${name}: this machine is too busy to tell (load ${loadavg()[0]}); run it again on a quiet one`);
-    return;
-  }
+  if (isTooBusy(BUSY)) return tellTooBusy(name);
   expect(median(ratios), `p99 of supply during ${name} against that without`).toBeLessThan(MOST_RATIO);
 }

@@ -2,8 +2,11 @@
 
 import { relative } from "node:path";
 import type { Reporter, TestModule } from "vitest/node";
+import { isTooBusy } from "../busy.ts";
 
 const LISTED = 10;
+/** More than three files at a time want: tests take long there, and networks of processes go on meanwhile. */
+const BUSY = 2;
 
 /** Seconds of processor time, which other work on the machine changes little, by the beginnings of paths. */
 export type Budgets = Readonly<Record<string, number>>;
@@ -22,11 +25,13 @@ export class RunReport implements Reporter {
     for (const { file, cpuS, clockS } of costs.slice(0, LISTED)) say(`${seconds(cpuS)} ${seconds(clockS)}  ${file}`);
     const total = costs.reduce((sum, { cpuS }) => sum + cpuS, 0);
     say(`${seconds(total)}             all ${costs.length} files`);
+    const isBusy = isTooBusy(BUSY);
     for (const { file, cpuS } of costs) {
       const most = this.#budgetOf(file);
       if (cpuS <= most) continue;
-      say(`FAIL ${file}: ${cpuS.toFixed(1)} s of processor time; its budget is ${most} s (vitest.config.ts)`);
-      process.exitCode = 1;
+      const verdict = isBusy ? "on a busy machine" : "FAIL";
+      say(`${verdict} ${file}: ${cpuS.toFixed(1)} s of processor time; its budget is ${most} s (vitest.config.ts)`);
+      if (!isBusy) process.exitCode = 1;
     }
   }
 
