@@ -27,7 +27,6 @@ const QUICK = { timeoutMs: 90_000 };
 const BUDGETS_S = {
   "test/": 12,
   "test/cli/": 25,
-  "test/cluster/": 25,
   "test/sim/": 25,
   "test/system/": 30,
   "test/system/doors.test.ts": 40,
@@ -61,6 +60,12 @@ class LongestFirst extends BaseSequencer {
     return files.toSorted((a, b) => rank(a) - rank(b) || a.moduleId.localeCompare(b.moduleId));
   }
 }
+
+/**
+ * Files at a time. In `npm test` many wait for processes, which leaves two processors idle with two files. Attacks measure, and
+ * each cluster takes the ports that were free before the other listened.
+ */
+const WORKERS: Readonly<Record<string, number>> = { test: 3, attack: 1, cluster: 1 };
 
 /** Test files that look for a counterexample: the long tests run them, too, with values that were never tried. */
 const PROPERTIES = globSync("test/**/*.test.ts", { cwd: import.meta.dirname }).filter((file) =>
@@ -99,8 +104,7 @@ export default defineConfig(({ mode }) => {
       })),
       globalSetup: ["test/support/run/leftovers.ts"],
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS_S)] : [])],
-      // Attacks measure, and each cluster takes the ports that were free before the other listened.
-      maxWorkers: mode === "attack" || mode === "cluster" ? 1 : 2,
+      maxWorkers: WORKERS[mode] ?? 2,
       sequence: { sequencer: LongestFirst },
       bail: mode === "board" || mode === "arm64" ? 1 : 0, // their tests are one story
     },
