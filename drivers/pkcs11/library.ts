@@ -1,5 +1,6 @@
 // PKCS#11 modules, each loaded and initialised once per process and shared by all who use it.
 
+import { createPrivateKey } from "node:crypto";
 import { realpathSync } from "node:fs";
 import type { PKCS11 } from "pkcs11js";
 import pkcs11js from "pkcs11js";
@@ -41,7 +42,7 @@ export function borrowLibrary(path: string, softhsmConf?: string, parameters?: s
       if (!held) return;
       held = false;
       library.users -= 1;
-      if (library.users === 0) library.pkcs11.C_Finalize();
+      if (library.users === 0) finalise(library);
     },
   };
 }
@@ -74,8 +75,31 @@ function initialise(library: Library, path: string, { softhsmConf, parameters }:
     library.pkcs11.C_Initialize(parameters === undefined ? { flags } : { flags, libraryParameters: parameters });
   } catch (cause) {
     throw unavailable(`the PKCS#11 module ${path} does not start: ${reasonOf(cause)}`, cause);
+  } finally {
+    dropErrors();
   }
   library.softhsmConf = softhsmConf;
+}
+
+function finalise({ pkcs11 }: Library): void {
+  try {
+    pkcs11.C_Finalize();
+  } finally {
+    dropErrors();
+  }
+}
+
+/**
+ * A module that is built on OpenSSL is bound to Node's, and leaves its errors in the thread's list: SoftHSM those of an engine
+ * that a processor without RDRAND does not have. Node would refuse the next key that it parses for them, whole as it is; what
+ * it refuses by itself takes them all away.
+ */
+function dropErrors(): void {
+  try {
+    createPrivateKey("");
+  } catch {
+    // It is no key.
+  }
 }
 
 const unavailable = (text: string, cause?: unknown) => new Fault("HSM_UNAVAILABLE", { text, cause });
