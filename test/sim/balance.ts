@@ -1,6 +1,6 @@
 // When nothing is under way: what was lent is given back, and memory, books and disk tell the same.
 
-import type { ReceivedKey } from "../../src/keys/fetch/received-keys.ts";
+import type { ReceivedKey } from "../../src/keys/fetch/received-key.ts";
 import type { Parts } from "../../src/keys/manager/parts.ts";
 import type { SourceKey } from "../../src/keys/supply/source-key.ts";
 import type { BlockId } from "../../src/vault/vault.ts";

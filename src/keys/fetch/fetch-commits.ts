@@ -2,7 +2,8 @@
 
 import type { Context } from "../common/context.ts";
 import { kmaRow, TABLE } from "../common/rows.ts";
-import type { ReceivedKey, ReceivedKeys } from "./received-keys.ts";
+import type { ReceivedKey } from "./received-key.ts";
+import type { ReceivedKeys } from "./received-keys.ts";
 
 /** What a fetch is told, once. What it throws concerns no other. */
 export interface Fetching {

@@ -15,7 +15,8 @@ import { KeyNamer, type NamedFor, type Parties } from "../supply/key-namer.ts";
 import type { Purpose } from "../supply/purpose.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { FetchCommits, type Fetching } from "./fetch-commits.ts";
-import type { ReceivedKey, ReceivedKeys } from "./received-keys.ts";
+import type { ReceivedKey } from "./received-key.ts";
+import type { ReceivedKeys } from "./received-keys.ts";
 
 interface QueuedRequest extends FetchRequest {
   /** For whom the keys are named, when it is not `initiator` for `app`: in a session. */

@@ -7,7 +7,7 @@ import { outOfBounds } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, kmaSerial } from "../common/key-id.ts";
 import { kmaRow, receivedBlock, TABLE } from "../common/rows.ts";
-import { emptyBitmap, ReceivedKey } from "../fetch/received-keys.ts";
+import { emptyBitmap, ReceivedKey } from "../fetch/received-key.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import type { Incoming } from "./relay-incoming.ts";

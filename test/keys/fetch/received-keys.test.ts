@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 import { kmId } from "../../../src/core/ids.ts";
 import type { Context } from "../../../src/keys/common/context.ts";
 import type { ReceivedRow } from "../../../src/keys/common/rows.ts";
-import { emptyBitmap, ReceivedKey, ReceivedKeys } from "../../../src/keys/fetch/received-keys.ts";
+import { emptyBitmap, ReceivedKey } from "../../../src/keys/fetch/received-key.ts";
+import { ReceivedKeys } from "../../../src/keys/fetch/received-keys.ts";
 import type { BlockId, KeyIdKey } from "../../../src/vault/vault.ts";
 
 const ID_KEY: KeyIdKey = { tag: () => {}, [Symbol.dispose]: () => {} };

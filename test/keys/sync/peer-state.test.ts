@@ -8,7 +8,7 @@ import type { Context } from "../../../src/keys/common/context.ts";
 import { Admission } from "../../../src/keys/common/queues/admission.ts";
 import { Quotas } from "../../../src/keys/common/quota.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import { ReceivedKey } from "../../../src/keys/fetch/received-keys.ts";
+import { ReceivedKey } from "../../../src/keys/fetch/received-key.ts";
 import { LinkInventory } from "../../../src/keys/links/link-inventory.ts";
 import { Peer, type PeerHost } from "../../../src/keys/peers/peer.ts";
 import type { ExtensionEntry } from "../../../src/keys/ports/peers.ts";
