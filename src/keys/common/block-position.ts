@@ -25,3 +25,15 @@ export function isBeyond(a: PadMark | undefined, b: PadMark | undefined): boolea
   if (a === undefined || b === undefined) return a !== undefined;
   return isAfter(a, b) || (isSamePosition(a, b) && a.offset > b.offset);
 }
+
+/** Sequences of the blocks of one run, ascending. */
+export function sequencesOf(blocks: Iterable<BlockPosition>, run: number): number[] {
+  return [...blocks]
+    .filter((block) => block.run === run)
+    .map((block) => block.sequence)
+    .sort((a, b) => a - b);
+}
+
+/** The runs that occur, ascending. */
+export const runsOf = (blocks: Iterable<BlockPosition>): number[] =>
+  [...new Set([...blocks].map((block) => block.run))].sort((a, b) => a - b);

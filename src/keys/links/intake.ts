@@ -171,7 +171,7 @@ export class Intake {
     const labels = { link: settings.id };
     const isShared = this.#book.enter(stored);
     this.#book.settled = { run: stored.run, sequence: stored.sequence };
-    this.#book.arrived(clock.monotonicMs());
+    this.#book.rate.arrived(clock.monotonicMs());
     meter.add("blocks_received", labels);
     meter.add("bytes_received", labels, settings.blockBytes);
     const { run, sequence } = stored;

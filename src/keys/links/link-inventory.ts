@@ -9,6 +9,7 @@ import { compareIds, type KmId, type LinkId } from "../../core/ids.ts";
 import type { BlockId } from "../../vault/vault.ts";
 import { type BlockPosition, isAfter, type PadMark } from "../common/block-position.ts";
 import { type BlockRow, linkBlock, type PadRow } from "../common/rows.ts";
+import { ArrivalRate } from "./arrival-rate.ts";
 import { LinkAdmin } from "./link-admin.ts";
 import { PadStream } from "./own-pads.ts";
 import { PadCopies } from "./received-pads.ts";
@@ -55,6 +56,8 @@ export class LinkInventory {
   readonly padCopies: PadCopies;
   /** Bytes that served as pads since the start, of what left here and of what came in. */
   readonly padBytes = { out: 0, in: 0 };
+  /** How often blocks come. */
+  readonly rate = new ArrivalRate();
   /** The last block that the module brought. */
   highest: BlockPosition | undefined;
   /** The last block that is durable here, with all before it. */
@@ -77,7 +80,6 @@ export class LinkInventory {
   /** How far the other end told what it holds. */
   #heardTo: BlockPosition | undefined;
   readonly #lent = new Set<BlockId>();
-  readonly #arrivals: number[] = [];
   #agreement: Agreement = "unverified";
   #settings: LinkSettings;
 
@@ -310,29 +312,8 @@ export class LinkInventory {
   get usable(): number {
     return this.agreement === "agreed" ? this.#confirmed.size : 0;
   }
-
-  /** Notes an arrival for the measured rate. */
-  arrived(nowMs: number): void {
-    this.#arrivals.push(nowMs);
-    if (this.#arrivals.length > RATE_WINDOW) this.#arrivals.shift();
-  }
-
-  /** Mean time between blocks (ms) over the last arrivals, growing while none comes; undefined before two have come. */
-  interval(nowMs: number): number | undefined {
-    const [first] = this.#arrivals;
-    const last = this.#arrivals.at(-1);
-    if (first === undefined || last === undefined || this.#arrivals.length < 2) return undefined;
-    const mean = (last - first) / (this.#arrivals.length - 1);
-    return Math.max(mean, (nowMs - first) / this.#arrivals.length, 0.001);
-  }
-
-  /** When the last block came. */
-  get lastArrival(): number | undefined {
-    return this.#arrivals.at(-1);
-  }
 }
 
-const RATE_WINDOW = 32;
 /** Of `keepBlocks`: so many copies more than own blocks are kept. */
 const SLACK = 4;
 
@@ -346,15 +327,3 @@ const inOrder = (book: ReadonlyMap<BlockId, StoredBlock>): Map<BlockId, StoredBl
 function oldest(book: ReadonlyMap<BlockId, StoredBlock>, count: number): StoredBlock[] {
   return count <= 0 ? [] : [...book.values().take(count)];
 }
-
-/** Sequences of the blocks of one run, ascending. */
-export function sequencesOf(blocks: Iterable<BlockPosition>, run: number): number[] {
-  return [...blocks]
-    .filter((block) => block.run === run)
-    .map((block) => block.sequence)
-    .sort((a, b) => a - b);
-}
-
-/** The runs that occur, ascending. */
-export const runsOf = (blocks: Iterable<BlockPosition>): number[] =>
-  [...new Set([...blocks].map((block) => block.run))].sort((a, b) => a - b);

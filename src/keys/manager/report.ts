@@ -38,7 +38,7 @@ export function progressOf(keys: Parts): KeysProgress {
 
 function linkFacts(link: LinkInventory, nowMs: number): LinkFacts {
   const { id, peer, blockBytes } = link.settings;
-  const interval = link.interval(nowMs);
+  const interval = link.rate.interval(nowMs);
   return {
     id,
     peer,

@@ -185,10 +185,10 @@ export class Peer implements Filling {
     let perMs = 0;
     let waited = 0;
     for (const link of sources.filter((candidate) => candidate.agreement !== "refused")) {
-      const interval = link.interval(now) ?? this.#statedInterval(link);
+      const interval = link.rate.interval(now) ?? this.#statedInterval(link);
       if (interval === undefined) return undefined;
       perMs += link.ownShare / interval;
-      waited = Math.max(waited, Math.min(interval, now - (link.lastArrival ?? now)));
+      waited = Math.max(waited, Math.min(interval, now - (link.rate.last ?? now)));
     }
     return perMs === 0 ? undefined : Math.max(0, blocks / perMs - waited);
   }

@@ -132,7 +132,7 @@ export class RouteChoice {
   #extraCost(link: LinkInventory): number {
     if (!this.#isOpen(link)) return Number.POSITIVE_INFINITY;
     if (link.usable > 0) return 0;
-    const silentMs = this.#context.clock.monotonicMs() - (link.lastArrival ?? Number.NEGATIVE_INFINITY);
+    const silentMs = this.#context.clock.monotonicMs() - (link.rate.last ?? Number.NEGATIVE_INFINITY);
     return silentMs < SILENT_MS ? DRY_COST : SILENT_COST;
   }
 

@@ -6,14 +6,14 @@
 
 import { asFault, Fault } from "../../core/fault.ts";
 import { formatRuns, inRuns, lastNumbers, splitRuns } from "../../core/text/runs.ts";
-import { type BlockPosition, isAfter } from "../common/block-position.ts";
+import { type BlockPosition, isAfter, sequencesOf } from "../common/block-position.ts";
 import { ANNOUNCE_EVERY, alarmRefused, checkLeap, outOfBounds, whyTooFar } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
 import { inParts, integer, runs, text } from "../common/extension-fields.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
 import { TABLE } from "../common/rows.ts";
 import { endBlocks } from "../links/intake.ts";
-import { type LinkInventory, sequencesOf } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { ExtensionEntry, PeerConnection, RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";

@@ -1,10 +1,10 @@
 // What two KMs tell each other when they connect: the entries named `qkm_state` (key-protocol 5), as they are written.
 
 import { formatRuns, splitRuns } from "../../core/text/runs.ts";
-import type { PadMark } from "../common/block-position.ts";
+import { type PadMark, runsOf, sequencesOf } from "../common/block-position.ts";
 import { inParts } from "../common/extension-fields.ts";
 import { FIRST_OFFSET } from "../common/key-id.ts";
-import { type LinkInventory, runsOf, sequencesOf } from "../links/link-inventory.ts";
+import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { ExtensionEntry } from "../ports/peers.ts";
 import { MAX_LIST_CHARS, MAX_MARKS } from "./state-reader.ts";

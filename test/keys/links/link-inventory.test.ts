@@ -2,15 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import { kmId, linkId } from "../../../src/core/ids.ts";
-import type { BlockPosition } from "../../../src/keys/common/block-position.ts";
+import { type BlockPosition, runsOf, sequencesOf } from "../../../src/keys/common/block-position.ts";
 import { linkBlock } from "../../../src/keys/common/rows.ts";
-import {
-  LinkInventory,
-  type LinkSettings,
-  runsOf,
-  type StoredBlock,
-  sequencesOf,
-} from "../../../src/keys/links/link-inventory.ts";
+import { LinkInventory, type LinkSettings, type StoredBlock } from "../../../src/keys/links/link-inventory.ts";
 
 const LINK = linkId("ab");
 
@@ -198,24 +192,5 @@ describe("beyond keep_blocks", () => {
       for (const block of owner.own()) expect(other.find(block)).toBeDefined();
     }
     expect([[...owner.own()].length, [...other.copies()].length]).toEqual([10, 13]);
-  });
-});
-
-describe("the measured rate", () => {
-  test("is unknown before two blocks have come, then the mean, and grows while none comes", () => {
-    const book = bookOf("km-a");
-    book.arrived(0);
-    expect(book.interval(10)).toBeUndefined();
-    for (let at = 100; at <= 1000; at += 100) book.arrived(at);
-    expect(book.interval(1000)).toBe(100);
-    expect(book.interval(11_000)).toBe(1000);
-    expect(book.lastArrival).toBe(1000);
-  });
-
-  test("counts the last arrivals only", () => {
-    const book = bookOf("km-a");
-    for (let at = 0; at < 1000; at += 100) book.arrived(at);
-    for (let at = 1000; at < 1500; at += 10) book.arrived(at);
-    expect(book.interval(1490)).toBe(10);
   });
 });
