@@ -27,6 +27,8 @@ export interface RelayNeeds {
   connected(): PeerConnection | undefined;
   /** What to relay next, if anything: beyond what is ready and in flight. */
   wanted(): KeyOptions | undefined;
+  /** Whether keys of a size that come may take the place of ready ones of other sizes. */
+  mayReplace(size: number): boolean;
   /** Keys came into the stock, or will not. */
   changed(): void;
 }
@@ -81,7 +83,7 @@ export class StrictRelays {
       await change.put(TABLE.whole, bundle.id, rowOf(bundle, this.#needs.peer, "ready")).commit();
       this.#backOffMs = BACK_OFF_MS.first;
       this.#mostKeys = Math.min(2 * this.#mostKeys, MAX_KEYS);
-      this.#stock.book.add(bundle);
+      this.#stock.enter(bundle, this.#needs.mayReplace(wanted.size));
       this.#context.meter.add("kma_keys_ready", { peer: this.#needs.peer }, wanted.count);
     } catch (thrown) {
       this.#giveUp(bundle, asFault(thrown), peer);

@@ -37,16 +37,26 @@ export class StrictStock {
     this.book.add(new Bundle(id, row));
   }
 
-  /** For how many more keys there is room, those being relayed counted. */
-  get room(): number {
-    return Math.max(0, this.#context.policy.maxHeld - this.book.size - this.allInFlight);
+  /**
+   * How many more keys of a size may be relayed. `mayReplace`: keys of other sizes count for nothing, for they go when the peer
+   * has taken these.
+   */
+  room(size: number, mayReplace: boolean): number {
+    const kept = mayReplace ? this.ready(size) : this.book.size;
+    return Math.max(0, this.#context.policy.maxHeld - kept - this.allInFlight);
   }
 
-  /** Ends the oldest keys of other sizes until there is room for what is wanted, or there are none. */
-  makeRoom({ count, size }: KeyOptions): void {
-    for (const oldest of [...this.book.bundles]) {
-      if (this.room >= count) return;
-      if (oldest.lengthOf(0) !== size) this.book.end([oldest], "overflow");
+  /**
+   * Keys that the peer has taken. Only now the oldest of other sizes make room for them, where they may: a peer that is full
+   * of those would refuse these, and supply of what both have would have ended for nothing.
+   */
+  enter(bundle: Bundle, mayReplace: boolean): void {
+    this.book.add(bundle);
+    const isOther = (one: Bundle): boolean => one.lengthOf(0) !== bundle.lengthOf(0);
+    const others = mayReplace ? [...this.book.bundles].filter(isOther) : [];
+    for (const surplus of [...others, bundle]) {
+      if (this.book.size <= this.#context.policy.maxHeld) return;
+      this.book.end([surplus], "overflow");
     }
   }
 

@@ -41,6 +41,11 @@ export class StrictSupply {
     return this.#queue.size;
   }
 
+  /** Whether somebody waits for keys of this size. */
+  isAwaited(size: number): boolean {
+    return [...this.#queue.wanted()].some((wanted) => wanted.size === size);
+  }
+
   /** What those who wait lack, of the first size that lacks any. */
   get missing(): KeyOptions | undefined {
     const bySize = new Map<number, number>();

@@ -58,6 +58,8 @@ export class StrictPeer {
       peer: id,
       connected: () => this.#peer,
       wanted: () => this.#wanted(),
+      // Whatever is ready of other sizes was made for somebody who is gone, unless somebody else waits.
+      mayReplace: (size) => this.desk.waiting === 0 || this.desk.isAwaited(size),
       changed: () => this.desk.pump(),
     });
     this.desk = new StrictSupply(context, this.stock, host.admission, {
@@ -86,9 +88,8 @@ export class StrictPeer {
   #wanted(): KeyOptions | undefined {
     const options = this.desk.missing ?? this.#unfilled();
     if (options === undefined) return undefined;
-    // Whatever is ready of other sizes was made for somebody who is gone, unless somebody waits.
-    if (this.desk.waiting === 0 || this.desk.missing !== undefined) this.stock.makeRoom(options);
-    const count = Math.min(options.count, this.stock.room);
+    const mayReplace = this.desk.waiting === 0 || this.desk.missing !== undefined;
+    const count = Math.min(options.count, this.stock.room(options.size, mayReplace));
     return count > 0 ? { ...options, count } : undefined;
   }
 

@@ -208,6 +208,20 @@ describe("keys that we relay to a strict peer", () => {
     const overflow = { peer: "km-s", role: "source", reason: "overflow" };
     expect(pair.a.recorder.count("kma_keys_ended", overflow)).toBeGreaterThan(0);
   });
+
+  it("that are ready make no room for what a full peer refuses: they are still supplied", async () => {
+    const pair = await StrictPair.up({ maxHeld: 70 });
+    expect(pair.stock.status.storedKeys).toBe(64);
+    pair.s.refusal = "STORE_FULL";
+    const other = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 10, bits: 512 });
+    await pair.run(6_000);
+    expect(other.fault?.code).toBe("INSUFFICIENT_KEYS");
+    expect(pair.stock.status.storedKeys).toBe(64);
+    const asked = ask(pair.a.km, { app: "app-a1", to: "app-s1", count: 60 });
+    await pair.run(10);
+    expect(asked.keys).toHaveLength(60);
+    expect(pair.has(asked.keys)).toBe(true);
+  });
 });
 
 describe("keys that a strict peer relays to us", () => {
