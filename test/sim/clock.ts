@@ -105,5 +105,8 @@ export class SimClock {
 
 const isBefore = (a: SimEvent, b: SimEvent): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 
-/** Resolves when every promise that can go on without time has done so. */
-export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Resolves when every promise that can go on without time has done so: Node runs ticks when no microtask is left. */
+export const settled = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
+
+/** Resolves in the next turn of the event loop: what nobody caught is told before. */
+export const turned = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -2,7 +2,7 @@
 
 import type { KmId } from "../../src/core/ids.ts";
 import { AppPair, type AppPorts, type Workload } from "./apps.ts";
-import { SimClock, settled } from "./clock.ts";
+import { SimClock, settled, turned } from "./clock.ts";
 import { Dice } from "./dice.ts";
 import { FAULT_TABLE, type FaultName } from "./faults.ts";
 import type { Ingredient } from "./ingredients.ts";
@@ -32,6 +32,8 @@ export interface WorldOptions {
 }
 
 const OLD_FRAMES = 20;
+/** A turn of the event loop is dear: messages of the parent, and rejections nobody caught, come that often. */
+const STEPS_A_TURN = 64;
 /** Of a fault in one run: about half of the faults are left out. */
 const FACTORS = [0, 0, 0, 0.25, 1, 4, 16] as const;
 
@@ -221,7 +223,7 @@ export class World {
     for (let event = clock.next(untilMs); event !== undefined; event = clock.next(untilMs)) {
       trace.step(clock.nowMs, event.owner, event.what);
       event.run();
-      await settled();
+      await (trace.steps % STEPS_A_TURN === 0 ? turned() : settled());
       const node = this.nodes.get(event.owner);
       if (node !== undefined) {
         oracle.touch(node);

@@ -43,7 +43,8 @@ function copyOf(row: Row): Row {
   const copy: Record<string, unknown> = { ...row };
   for (const name in row) {
     const value = row[name];
-    if (typeof value === "object") copy[name] = structuredClone(value);
+    if (value instanceof Uint8Array) copy[name] = new Uint8Array(value);
+    else if (typeof value === "object") copy[name] = structuredClone(value);
   }
   return copy;
 }
