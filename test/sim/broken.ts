@@ -40,6 +40,11 @@ export const BREAKS = {
   },
   "supplies without a word to the audit log": { rule: "audited", marker: "audit-supply", becomes: "" },
   "ends a KMA-key without a word to the audit log": { rule: "audited", marker: "audit-end", becomes: "" },
+  "believes a copy of its store that peers have seen more of": {
+    rule: "one_use",
+    marker: "see-copy",
+    swap: ["whyBehind(peer, links, state)", "undefined as string | undefined"],
+  },
   "supplies what the other end has lost": {
     rule: "synchronised",
     marker: "end-gaps",

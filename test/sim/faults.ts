@@ -44,6 +44,20 @@ function bootLater(node: SimNode, world: World, meanMs: number): string {
   return `back in ${Math.round(waitMs)} ms`;
 }
 
+/** Only while the copy is of the present start and epoch: an older one the token's counter tells. */
+function putBack(node: SimNode, world: World, copy: ReturnType<SimNode["backup"]>): void {
+  const { copies } = world.oracle;
+  if (copy.generation < node.generation || node.former !== undefined || node.isPaused || world.isCalm) {
+    copies.dropped(node);
+    return;
+  }
+  node.crash(true);
+  node.putBackCopy(copy);
+  copies.putBack(node);
+  world.oracle.reached("copy put back");
+  world.trace.note(`the copy of ${node.id} is put back, ${bootLater(node, world, 10 * S)}`);
+}
+
 export const FAULT_TABLE = {
   crash: ofNode(8 * MIN, (node, world) => {
     node.crash(true);
@@ -153,6 +167,14 @@ export const FAULT_TABLE = {
     node.crash(true);
     node.restore(backup);
     return bootLater(node, world, 10 * S);
+  }),
+  copy_of_start: ofNode(HOUR, (node, world) => {
+    if (node.former !== undefined || world.oracle.copies.isKept(node)) return undefined;
+    const copy = node.backup();
+    const ms = world.dice.wait(MIN);
+    world.oracle.copies.kept(node);
+    world.later(ms, () => putBack(node, world, copy), `${node.id}'s copy may be put back`);
+    return `a copy is made, and put back in ${Math.round(ms)} ms`;
   }),
   cut: ofWire(6 * MIN, (world, index) => {
     world.wires[index]?.cut("the connection was reset");

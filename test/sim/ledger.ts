@@ -14,6 +14,13 @@ class Bitmap {
     this.#bits = new Uint8Array(Math.ceil(bytes / STEP / 8));
   }
 
+  /** Clears the steps that the range touches. */
+  free({ offset, length }: Range): void {
+    for (let step = Math.floor(offset / STEP); step * STEP < offset + length; step++) {
+      this.#bits[step >> 3] = (this.#bits[step >> 3] ?? 0) & ~(1 << (step & 7));
+    }
+  }
+
   /** Sets the steps that the range touches; false when one was set. */
   take({ offset, length }: Range): boolean {
     let wasFree = true;
@@ -48,6 +55,9 @@ export class Ledger {
   readonly #ids: string[] = [];
   readonly #tags = new Map<string, string>();
   readonly #pads = new Map<string, PadUse[]>();
+  /** Of key streams, what was supplied and forgotten since; and the IDs of these keys. */
+  readonly #again = new Map<string, Bitmap>();
+  readonly #forgotten = new Set<string>();
 
   constructor(checks: Checks) {
     this.#checks = checks;
@@ -60,11 +70,49 @@ export class Ledger {
     this.#checks.check("one_use", isFree, () => `${name}: bytes ${offset} to ${offset + length} left twice`);
   }
 
-  /** A key of a KMA-key for one pair of applications. `stream`: what names the KMA-key in the whole run. */
-  supplied(stream: string, range: Range, id: string, key: Uint8Array): void {
+  /**
+   * A key of a KMA-key for one pair of applications. `stream`: what names the KMA-key in the whole run.
+   * @returns whether a part of it was supplied before, which nobody can know
+   */
+  supplied(stream: string, range: Range, id: string, key: Uint8Array): boolean {
     const isFree = bitmapOf(this.#supplied, stream).take(range);
     this.#checks.check("one_use", isFree, () => `KMA-key ${stream}: bytes at ${range.offset} were supplied twice`);
     this.suppliedWhole(id, key);
+    return this.#again.get(stream)?.take(range) === false;
+  }
+
+  // A copy of the node's store was put back, and nobody has seen this use (design 7): it may happen again.
+
+  forgetEmitted(node: SimNode, block: string, range: Range): void {
+    bitmapOf(this.#emitted, nameOf(node, block)).free(range);
+  }
+
+  forgetSupplied(stream: string, range: Range, id: string): void {
+    bitmapOf(this.#supplied, stream).free(range);
+    bitmapOf(this.#again, stream).take(range);
+    this.#forgotten.add(id);
+  }
+
+  forgetWhole(id: string): void {
+    this.#forgotten.add(id);
+  }
+
+  forgetTag(node: SimNode, block: string, which: "hop" | "end"): void {
+    this.#tags.delete(`${nameOf(node, block)} ${which}`);
+  }
+
+  forgetPad({ id }: SimNode, block: string, { offset, length }: Range): void {
+    const uses = this.#pads.get(block) ?? [];
+    const isIt = (use: PadUse): boolean => use.node === id && use.first === offset && use.end === offset + length;
+    this.#pads.set(
+      block,
+      uses.filter((use) => !isIt(use)),
+    );
+  }
+
+  /** Whether a key of that ID was supplied, which nobody can know. */
+  isForgotten(id: string): boolean {
+    return this.#forgotten.has(id);
   }
 
   /** The bytes of a key: no 8 of them are in another. */
@@ -72,11 +120,15 @@ export class Ledger {
     const index = this.#ids.push(id) - 1;
     const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
     for (let at = 0; at + STEP <= key.length; at += STEP) {
-      const before = this.#values.enter(view.getUint32(at), view.getUint32(at + 4), index);
-      this.#checks.check("one_use", before === undefined, () => {
+      const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
+      const before = this.#values.enter(high, low, index);
+      const isForgotten = before !== undefined && this.#forgotten.has(this.#ids[before] ?? "");
+      if (isForgotten) this.#values.replace(high, low, index);
+      this.#checks.check("one_use", before === undefined || isForgotten, () => {
         return `bytes of key ${id} are in key ${this.#ids[before ?? 0]} too`;
       });
     }
+    this.#forgotten.delete(id);
   }
 
   /** A tag is made: the keys of a block make one message's tag each, whatever restarts lie between. */

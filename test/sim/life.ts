@@ -26,7 +26,12 @@ export interface NodeWatch {
 }
 
 /** `pause`: how long a call of the token takes now. */
-export const vaultWatch = (node: SimNode, life: Life, watch: NodeWatch, pause: () => Promise<void>): Watch => ({
+export const vaultWatch = (
+  node: SimNode,
+  life: Life,
+  watch: NodeWatch,
+  pause: () => Promise<void>,
+): Omit<Watch, "rotated"> => ({
   emitted: (block, range) => {
     // A process that has ended hands out nothing.
     if (!life.ended) watch.emitted(node, block, range);
@@ -62,7 +67,7 @@ export const whileAlive = (
       const member: unknown = Reflect.get(target, name, target);
       if (typeof member !== "function") return member;
       return (...args: readonly [{ readonly id: string }, ...unknown[]]) => {
-        if (name === "connected") connected(args[0].id);
+        if (name === "connected" && !life.ended && !life.isFormer) connected(args[0].id);
         return life.ended ? undefined : Reflect.apply(member, target, args);
       };
     },

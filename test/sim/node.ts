@@ -84,9 +84,13 @@ export class SimNode {
   boots = 0;
   /** How often its disk was emptied or replaced by an old one: names begin anew then. */
   era = 0;
-  /** When key that it held was last lost with its disk. */
+  /** How often key that it held was lost with its disk, and when it was last. */
+  losses = 0;
   lostAtMs = Number.NEGATIVE_INFINITY;
-  readonly connectedAtMs = new Map<string, number>();
+  /** How often a copy of its store was put back that is of the same start. */
+  putBack = 0;
+  /** Told of each peer that connects. */
+  connected: (peer: string) => void = () => {};
   /** Called with each process that serves. */
   readonly onServe = new Set<(km: KeyManager) => void>();
   /** Called once when the process ends. */
@@ -201,13 +205,9 @@ export class SimNode {
     return this.#settings.strict?.has(peer) ?? false;
   }
 
-  /** Whether its wall clock was ever wrong. */
-  wasWrong = false;
-
   /** The wall clock jumps; what that adds to the age of keys shows at the next start. */
   jumpWall(toAheadMs: number): void {
     this.wallAheadMs = toAheadMs;
-    this.wasWrong = true;
   }
 
   async #open(life: Life): Promise<void> {
@@ -217,12 +217,13 @@ export class SimNode {
     this.#isRestored ||= this.#diskGeneration < this.#generation;
     const restored = this.#isRestored;
     this.#diskGeneration = ++this.#generation;
-    if (restored) this.lostAtMs = sim.nowMs;
+    if (restored) this.#lose();
     this.machine.reindex();
     const inner = this.machine.boot();
     const slow = () =>
       this.#dice.once(8) ? this.#wait(this.tokenMs * this.#dice.fraction(), life) : Promise.resolve();
-    const vault = new WatchedVault(inner, vaultWatch(this, life, watch, slow));
+    const rotated = (): void => void (life.ended || life.isFormer || this.#rotated());
+    const vault = new WatchedVault(inner, { ...vaultWatch(this, life, watch, slow), rotated });
     const wall = () => WALL_START_MS + sim.nowMs + this.wallAheadMs;
     const after = (ms: number, then: () => void) => this.#afterIn(life, ms, "timer", then);
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };
@@ -261,8 +262,7 @@ export class SimNode {
       id,
       dialect: this.isStrict(id) ? ("strict" as const) : ("extended" as const),
     }));
-    const connected = (peer: string) => this.connectedAtMs.set(peer, this.#ports.clock.nowMs);
-    const events = whileAlive(km.peerEvents, this.#life, connected);
+    const events = whileAlive(km.peerEvents, this.#life, (peer) => this.connected(peer));
     const roster = new Roster(
       { km: this.id, peers: () => entries, defaultKeyBits },
       { events, clock, log, meter, buffers },
@@ -397,6 +397,11 @@ export class SimNode {
     this.era++;
     this.#diskGeneration = this.#generation;
     this.#isRestored = false;
+    this.#lose();
+  }
+
+  #lose(): void {
+    this.losses++;
     this.lostAtMs = this.#ports.clock.nowMs;
   }
 
@@ -423,6 +428,11 @@ export class SimNode {
     return { disk: this.machine.copy(), generation: this.#diskGeneration };
   }
 
+  /** An epoch has ended: what is older cannot be opened any more, and the token's counter says so. */
+  #rotated(): void {
+    this.#diskGeneration = ++this.#generation;
+  }
+
   /** The disk is as it was; no process may run. */
   restore({ disk, generation }: Backup): void {
     this.endFormer();
@@ -430,7 +440,15 @@ export class SimNode {
     this.machine.reindex();
     this.#diskGeneration = generation;
     this.era++;
-    this.lostAtMs = this.#ports.clock.nowMs;
+    this.#lose();
+  }
+
+  /** The disk is as it was in the same start and epoch: the token's counter does not tell. No process may run. */
+  putBackCopy({ disk }: Backup): void {
+    this.machine.restore(disk);
+    this.machine.reindex();
+    this.putBack++;
+    this.#lose();
   }
 
   /** The token is away for a while. */

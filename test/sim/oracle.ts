@@ -8,8 +8,10 @@ import { Accounts } from "./accounts.ts";
 import { checkBalance } from "./balance.ts";
 import { checkBounds } from "./bounds.ts";
 import type { SimClock } from "./clock.ts";
+import { Copies } from "./copies.ts";
 import { Ledger } from "./ledger.ts";
 import type { NodeWatch } from "./life.ts";
+import { Losses } from "./losses.ts";
 import type { Steps } from "./machine.ts";
 import { namedBy } from "./named.ts";
 import type { SimNode } from "./node.ts";
@@ -43,9 +45,12 @@ const SLACK_MS = 15_000;
 export class Oracle implements NodeWatch {
   readonly checks = new Checks();
   readonly #ledger = new Ledger(this.checks);
+  /** Of nodes' stores, which are put back. */
+  readonly copies = new Copies(this.#ledger);
   readonly #accounts = new Accounts(this.checks, (node, block) => this.#ledger.isPad(node, block));
   readonly #clock: SimClock;
   readonly #trace: Trace;
+  readonly #losses: Losses;
   readonly #issued = new Map<string, Issued>();
   /** What nodes have counted as ended unused. */
   readonly #ends = new Map<SimNode, Map<CounterName, number>>();
@@ -60,12 +65,14 @@ export class Oracle implements NodeWatch {
   constructor(clock: SimClock, trace: Trace) {
     this.#clock = clock;
     this.#trace = trace;
+    this.#losses = new Losses(clock);
   }
 
   // What nodes do.
 
   emitted(node: SimNode, block: string, range: Range): void {
     this.#ledger.emitted(node, block, range);
+    this.copies.emitted(node, block, range);
     this.checks.check("durable_first", isMarked(node, block as BlockId, range), () => {
       const { offset, length } = range;
       return `${node.id} hands out ${block} from ${offset} to ${offset + length}, which its disk does not say is used`;
@@ -74,10 +81,14 @@ export class Oracle implements NodeWatch {
 
   tagged(node: SimNode, block: string, which: "hop" | "end", context: Uint8Array): void {
     this.#ledger.tagged(node, block, which, context);
+    this.copies.tagged(node, block, which);
   }
 
   padded(node: SimNode, _block: string, pads: readonly Pad[], context: Uint8Array | undefined): void {
-    for (const { block, range } of pads) this.#ledger.padded(node, block, range, context);
+    for (const { block, range } of pads) {
+      this.#ledger.padded(node, block, range, context);
+      if (context !== undefined) this.copies.padded(node, block, range);
+    }
   }
 
   counted(node: SimNode, counter: CounterName, labels: Readonly<Record<string, string>>, amount: number): void {
@@ -97,9 +108,16 @@ export class Oracle implements NodeWatch {
     this.#touched.add(node);
     this.#trace.remark(() => `${node.id} ${level}: ${sentence} ${shown(fields)}`);
     // Names begin anew with a disk that was emptied or restored: no other node is a restored copy.
-    const isDefect =
-      level === "error" && (fields.alarm === undefined || (fields.alarm === "restored" && node.era === 0));
+    if (fields.alarm === "restored" && fields.peer !== undefined) this.#losses.destroyed(node, String(fields.peer));
+    const isCopy = node.era > 0 || node.putBack > 0;
+    const isDefect = level === "error" && (fields.alarm === undefined || (fields.alarm === "restored" && !isCopy));
     this.checks.check("sound", !isDefect, () => `${node.id}: ${sentence} ${shown(fields)}`);
+  }
+
+  /** A node has a connection with another. */
+  connected(node: SimNode, peer: SimNode): void {
+    this.#losses.connected(node, peer);
+    for (const verdict of this.copies.connected(node, peer)) this.reached(`copy ${verdict}`);
   }
 
   /** Something that must happen sometimes did. */
@@ -131,6 +149,7 @@ export class Oracle implements NodeWatch {
     this.#touched.add(node);
     this.#trace.remark(() => `${node.id} writes ${steps.map(stepText).join("; ")}`);
     this.#accounts.applied(node, steps);
+    this.#losses.applied(steps);
     for (const step of steps) {
       if (step.op !== "put") continue;
       // A serial that was never durable, and so never sent, is given again after a crash.
@@ -172,7 +191,8 @@ export class Oracle implements NodeWatch {
     const { serial, offset, length } = parts;
     const bytes = Buffer.from(key ?? "", "base64");
     const range = { offset, length: Math.ceil(length / STEP) * STEP };
-    this.#ledger.supplied(streamOf(pair, serial), range, id, bytes);
+    const stream = streamOf(pair, serial);
+    const isAgain = this.#ledger.supplied(stream, range, id, bytes);
     const told = { peer: pair.toAt.id, serial, initiator: pair.app, target: pair.to };
     this.checks.check("audited", pair.at.audit.tells("keys_supplied", told, range), () => {
       return `${pair.at.id} supplies ${id} to ${pair.app}, which its audit log does not tell`;
@@ -180,9 +200,18 @@ export class Oracle implements NodeWatch {
     const state = key === undefined ? "undelivered" : "supplied";
     const issued: Issued = { id, key: key ?? "", pair, serial, atMs: this.#clock.nowMs, state };
     this.#issued.set(id, issued);
+    // Of two keys of the same bytes one can be fetched.
+    const inDoubt = (): void => {
+      if (issued.state === "supplied") issued.state = "doubtful";
+    };
+    this.copies.supplied(pair.at, { peer: pair.toAt, serial, stream, id }, range, inDoubt);
+    if (isAgain) {
+      this.reached("supplied again, which nobody could know");
+      inDoubt();
+    }
     if (key === undefined) return;
     const isThere = isHeld(pair, serial, offset, bytes);
-    this.checks.check("synchronised", isThere || this.#isLossUnknown(pair, grantedMs), () => {
+    this.checks.check("synchronised", isThere || this.#losses.isUnknown(pair, grantedMs), () => {
       return `${pair.at.id} supplies ${id} (serial ${serial}, ${offset}) that ${pair.toAt.id} does not hold`;
     });
     if (isThere) return;
@@ -193,24 +222,22 @@ export class Oracle implements NodeWatch {
   /** A key that cannot be proved: the other end has said that it has it. */
   #suppliedWhole(pair: Pair, id: string, key: string | undefined): void {
     const { at, toAt } = pair;
-    this.checks.check("one_use", !this.#issued.has(id), () => `${id} is supplied to ${pair.app} a second time`);
+    const isAgain = this.#ledger.isForgotten(id);
+    this.checks.check("one_use", isAgain || !this.#issued.has(id), () => `${id} is supplied to ${pair.app} twice`);
     if (key !== undefined) this.#ledger.suppliedWhole(id, Buffer.from(key, "base64"));
-    const state = key === undefined ? "undelivered" : "supplied";
-    this.#issued.set(id, { id, key: key ?? "", pair, serial: 0, atMs: this.#clock.nowMs, state });
+    const state = key === undefined ? "undelivered" : isAgain ? "doubtful" : "supplied";
+    const issued: Issued = { id, key: key ?? "", pair, serial: 0, atMs: this.#clock.nowMs, state };
+    this.#issued.set(id, issued);
+    // A strict peer sees nothing of what was supplied here.
+    this.copies.unseen(at, () => {
+      this.#ledger.forgetWhole(id);
+      issued.state = "doubtful";
+    });
+    if (isAgain) this.reached("supplied again, which nobody could know");
     this.reached("keys of a strict peer");
-    const isThere = toAt.machine.namesWhole(id) || this.#mayLack(pair);
+    // What was fetched before the copy was put back is forgotten there in time.
+    const isThere = isAgain || toAt.machine.namesWhole(id) || this.#losses.mayLack(pair, id);
     this.checks.check("synchronised", isThere, () => `${at.id} supplies ${id} that ${toAt.id} has never stored`);
-  }
-
-  /** A strict peer tells nobody what it lost, nor how old what it holds is where a wall clock hid that. */
-  #mayLack({ at, toAt }: Pair): boolean {
-    return at.isStrict(toAt.id) && (at.wasWrong || toAt.lostAtMs > Number.NEGATIVE_INFINITY);
-  }
-
-  /** What was lost with a disk is known to the source when they have connected again. */
-  #isLossUnknown({ at, toAt }: Pair, grantedMs: number): boolean {
-    const connectedMs = at.connectedAtMs.get(toAt.id) ?? 0;
-    return connectedMs <= toAt.lostAtMs || (grantedMs <= connectedMs && toAt.lostAtMs > Number.NEGATIVE_INFINITY);
   }
 
   /** `app` was given keys by their IDs, as keys that `from` was supplied. */
@@ -228,6 +255,9 @@ export class Oracle implements NodeWatch {
     const isSame = issued.state === "undelivered" || issued.key === key;
     this.checks.check("synchronised", isSame, () => `${app} fetched other bytes of ${id} than ${from} was supplied`);
     issued.state = "fetched";
+    this.copies.unseen(node, () => {
+      issued.state = "doubtful";
+    });
     if (isWhole) return;
     const { offset = 0, length = 0 } = parseKeyId(id) ?? {};
     const told = { peer: pair.at.id, serial: issued.serial, initiator: from, target: app };
@@ -248,10 +278,9 @@ export class Oracle implements NodeWatch {
     const issued = this.#issued.get(id);
     if (issued === undefined) return "never supplied";
     if (issued.state !== "supplied") return issued.state;
-    if (this.#mayLack(issued.pair)) return "lost or expired at a strict peer";
-    const { toAt, at } = issued.pair;
-    if (toAt.lostAtMs >= issued.atMs) return "lost with its disk";
-    if (at === toAt && at.lostAtMs >= issued.atMs) return "lost with its disk";
+    if (this.#losses.mayLack(issued.pair, id)) return "lost or expired at a strict peer";
+    const { toAt } = issued.pair;
+    if (this.#losses.lostMs(issued.pair) >= issued.atMs) return "lost with its disk";
     const ageMs = this.#clock.nowMs - issued.atMs;
     return ageMs > toAt.settings.policy.fetchWindowMs - SLACK_MS ? "expired" : undefined;
   }

@@ -15,6 +15,7 @@ const SHOWN: Readonly<Record<string, readonly [seed: number, faults: number]>> =
   "supplies what the other end has lost": [8, 2],
   "keeps the late relay of an abandoned serial": [4, 2],
   "lets held keys age while it is off": [8, 2],
+  "believes a copy of its store that peers have seen more of": [6, 2],
 };
 
 describe("design 3: every rule broken on purpose", () => {

@@ -20,6 +20,11 @@ export class ValueTable {
     return undefined;
   }
 
+  /** From now on these 8 bytes, which are entered, belong to the key with this index. */
+  replace(high: number, low: number, index: number): void {
+    this.#put(this.#find(high, low), high, low, index + 1);
+  }
+
   /** Where the value is, or the empty entry where it belongs. The bytes are random: they are their own hash. */
   #find(high: number, low: number): number {
     const words = this.#words;

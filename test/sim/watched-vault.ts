@@ -34,6 +34,8 @@ export interface Watch {
   padded(block: BlockId, pads: readonly Pad[], context: Uint8Array | undefined): void;
   /** Resolves when the token or the disk has done its part. */
   pause(): Promise<void>;
+  /** A KEK epoch has ended. */
+  rotated(): void;
 }
 
 export class WatchedVault implements Vault {
@@ -97,8 +99,10 @@ export class WatchedVault implements Vault {
   blocks(): Iterable<BlockId> {
     return this.#inner.blocks();
   }
-  rotate(used: (block: BlockId) => readonly Range[]): Promise<void> {
-    return this.#inner.rotate(used);
+  async rotate(used: (block: BlockId) => readonly Range[]): Promise<void> {
+    // The counter moves first, as in the vault: a kill in between leaves a new epoch.
+    this.#watch.rotated();
+    await this.#inner.rotate(used);
   }
   get epochSpent(): boolean {
     return this.#inner.epochSpent;

@@ -92,6 +92,8 @@ export class World {
       const node = new SimNode(settings, { clock, dice, trace, watch: oracle });
       node.machine.applied = (steps) => oracle.applied(node, steps);
       node.largestBlock = Math.max(...[...plan.links.values()].map(({ blockBytes }) => blockBytes));
+      oracle.copies.enter(node);
+      node.connected = (peer) => oracle.connected(node, this.#node(peer));
       node.audit.abandoned = (peer, serial) => oracle.abandoned(node, this.#node(peer), serial);
       this.nodes.set(id, node);
     }
@@ -266,6 +268,11 @@ export class World {
   /** A backup that is older than the node's last start: one of the same start needs its peers as witnesses. */
   oldBackup(node: SimNode): ReturnType<SimNode["backup"]> | undefined {
     return this.#backups.get(node)?.find(({ generation }) => generation < node.generation);
+  }
+
+  /** Whether faults have ended. */
+  get isCalm(): boolean {
+    return this.#calm;
   }
 
   later(ms: number, run: () => void, what: string): void {

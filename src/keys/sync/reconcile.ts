@@ -22,6 +22,7 @@ export async function reconcile(context: Context, peer: Peer, state: PeerState):
   checkNumbers(context, peer, state);
   alarmForeign(context, peer, state);
   const links = peer.links.filter((link) => isBelieved(context, link, state.links.get(link.settings.id)));
+  // rule: see-copy
   const behind = whyBehind(peer, links, state);
   if (behind !== undefined) return destroyDoubtful(context, peer, state, behind);
   const change = context.vault.change();
