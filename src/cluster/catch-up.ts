@@ -4,6 +4,7 @@ import type { Clock, Log } from "../core/ports.ts";
 import type { StoreOp } from "../vault/store/store.ts";
 import { type Etcd, EtcdError, type Standing, type WatchBatch } from "./etcd.ts";
 import { type Layout, storeOpOf } from "./layout.ts";
+import { goOn, idOfWrite, OtherPast } from "./lineage.ts";
 import type { CopiedTo, LocalCopy } from "./local-copy.ts";
 import { Silence } from "./silence.ts";
 
@@ -42,13 +43,14 @@ export interface Way {
 
 /**
  * Brings the copy to revision `to.revision`, which is that of the last write, or further.
- * @throws EtcdError, also when nothing came for long or the signal was first; Fault or Error of the local store
+ * @throws EtcdError, also when nothing came for long or the signal was first; Fault or Error of the local store; OtherPast
  */
 export async function catchUp(following: Following, to: Standing, way: Way): Promise<void> {
   const { copy, clock, log } = following;
   await copy.mend();
   if (copy.at.cluster === to.cluster && copy.at.revision === to.revision) return;
-  if (copy.at.revision === 0 || isRestored(copy.at, to)) return refill(following, way.signal);
+  if (copy.at.revision === 0) return refill(following, way.signal);
+  if (isRestored(copy.at, to)) throw new OtherPast(`etcd stands at ${to.revision}, the copy at ${copy.at.revision}`);
   const done = new AbortController();
   using silence = new Silence(clock, SILENT_MS);
   const heard = (): void => {
@@ -72,24 +74,31 @@ export async function catchUp(following: Following, to: Standing, way: Way): Pro
   }
 }
 
-/** Applies what is written from now on, in its order, until the signal. @throws EtcdError; Fault of the local store */
+/** Applies what is written from now on, in its order, until the signal. @throws EtcdError; Fault of the local store; OtherPast */
 export async function follow({ etcd, layout, copy }: Following, way: Way): Promise<void> {
   const { from, signal, heard, applied } = way;
   for await (const batch of etcd.watch({ prefix: layout.prefix, fromRevision: from, heard }, signal)) {
     const ops = batch.events.flatMap(({ key, value }) => storeOpOf(layout, key, value) ?? []);
+    const writes = batch.events.flatMap(({ key, value, modRevision }) =>
+      key === layout.write && value !== undefined && modRevision > copy.at.revision ? [value] : [],
+    );
     await copy.apply(ops, {
       cluster: batch.cluster,
       revision: Math.max(...batch.events.map((event) => event.modRevision)),
+      lastWrite: goOn(copy.at.lastWrite, writes),
     });
     applied(batch);
     if (signal.aborted) return;
   }
 }
 
-/** Of now, not of the last write: after a quiet hour etcd has forgotten that revision. */
-async function refill({ etcd, layout, copy }: Following, signal: AbortSignal): Promise<void> {
-  const { cluster, revision } = await etcd.range({ prefix: layout.write, limit: 1 });
-  await copy.refill(all(etcd, layout, revision, signal), { cluster, revision });
+/**
+ * Reads everything anew: as it is now, not as the last write left it, which etcd has forgotten after a quiet hour.
+ * @throws EtcdError, also when the signal came first; Fault or Error of the local store
+ */
+export async function refill({ etcd, layout, copy }: Following, signal: AbortSignal): Promise<void> {
+  const { cluster, revision, found } = await etcd.range({ prefix: layout.write, limit: 1 });
+  await copy.refill(all(etcd, layout, revision, signal), { cluster, revision, lastWrite: idOfWrite(found[0]) });
 }
 
 /** Everything that the store had at a revision, in parts. @throws EtcdError, also when the signal came first */

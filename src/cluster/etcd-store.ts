@@ -6,11 +6,14 @@
 // write, and changes nothing. Time plays no part in this.
 
 import { Fault } from "../core/fault.ts";
+import type { Random } from "../core/ports.ts";
 import type { Head } from "../vault/store/sealed.ts";
 import type { Store, StoreOp } from "../vault/store/store.ts";
-import { catchUp, type Following, isRestored } from "./catch-up.ts";
-import type { EtcdOp, TransactionAnswer } from "./etcd.ts";
+import { catchUp, type Following, isRestored, refill } from "./catch-up.ts";
+import type { EtcdOp, KeyValue } from "./etcd.ts";
 import { etcdOpOf, lastOfEach } from "./layout.ts";
+import { idOfWrite, OtherPast, writeMarkOf } from "./lineage.ts";
+import type { CopiedTo } from "./local-copy.ts";
 
 /** What one transaction takes together: etcd's own limits are `--max-request-bytes` and `--max-txn-ops`. */
 const GROUP_BYTES = 1 << 20;
@@ -20,6 +23,12 @@ export const LARGEST_CHANGE_BYTES = 9 << 20;
 
 /** Operations of one change at most, below the `--max-txn-ops` that etcd is started with. */
 export const MOST_CHANGE_OPS = 8_000;
+
+/** Of a write's ID. */
+const ID_BYTES = 12;
+
+/** Between a look at the last write and the first of a store only what was given up before can happen: one transaction. */
+const FIRST_TRIES = 3;
 
 /** The owner gives up by itself when nothing comes, and opens its store again later. */
 const NEVER = new AbortController().signal;
@@ -32,6 +41,8 @@ export interface EtcdStoreOptions extends Following {
   readonly lost: (reason: string) => void;
   /** Steps that make the store say of itself that it is a restored copy. */
   readonly restored: () => readonly StoreOp[];
+  /** For the IDs of writes. */
+  readonly random: Pick<Random, "hex">;
 }
 
 interface Waiting {
@@ -48,57 +59,107 @@ interface Waiting {
  */
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const fence = new Fence(options);
-  const now = await fence.commit([]);
+  const { before, now } = await fence.begin();
+  try {
+    await bringUp(options, before, now);
+  } catch (thrown) {
+    if (!(thrown instanceof OtherPast)) throw thrown;
+    // Before the copy forgets what it has seen: a crash in between leaves the proof, or the word of it.
+    const steps = options.restored().map((op) => etcdOpOf(options.layout, op));
+    // rule: say-restored
+    await fence.commit(steps);
+    await refill(options, NEVER);
+  }
+  // This member may have stood still meanwhile: what a later owner wrote, its marks above all, is not for this one to use.
+  if (options.copy.at.lastWrite !== fence.lastWrite) throw overtakenBy("another member is active now", options.lost);
+  return new EtcdStore(options, fence);
+}
+
+/** @throws OtherPast when etcd was restored; EtcdError, Fault, Error */
+async function bringUp(options: EtcdStoreOptions, before: KeyValue | undefined, now: CopiedTo): Promise<void> {
   const { copy } = options;
-  // rule: see-restored
-  const restored = isRestored(copy.at, now);
+  const { revision, lastWrite } = copy.at;
+  const hasAll = revision > 0 && revision >= (before?.modRevision ?? 0);
+  const known = idOfWrite(before);
+  const isOther = hasAll && lastWrite !== undefined && known !== undefined && lastWrite !== known;
+  if (isOther || isRestored(copy.at, now)) throw new OtherPast("etcd lacks what this member has seen");
   await copy.mend();
-  const [before] = now.found;
   // A standby that has followed lacks nothing but what this transaction has written.
-  if (!restored && copy.at.revision > 0 && copy.at.revision >= (before?.modRevision ?? 0)) await copy.apply([], now);
-  else await catchUp(options, now, { from: copy.at.revision + 1, signal: NEVER, heard() {}, applied() {} });
-  const store = new EtcdStore(options, fence);
-  if (restored) await store.write(options.restored());
-  return store;
+  if (hasAll && copy.at.revision === revision) return copy.apply([], now);
+  await catchUp(options, now, { from: copy.at.revision + 1, signal: NEVER, heard() {}, applied() {} });
+}
+
+/** The last write that a fence knows: no other may have been made since. */
+interface LastWrite {
+  readonly revision: number;
+  readonly id: string | undefined;
 }
 
 /** What every transaction of an owner has in common. */
 class Fence {
   readonly #options: EtcdStoreOptions;
-  /** Revision of the last write; undefined before the first of this store, which ends whatever was under way. */
-  #last: number | undefined;
+  #last: LastWrite = { revision: 0, id: "" };
 
   constructor(options: EtcdStoreOptions) {
     this.#options = options;
   }
 
+  /** ID of the last write of this store. */
+  get lastWrite(): string | undefined {
+    return this.#last.id;
+  }
+
+  /** The first write of a store: after it nothing that was under way can happen. @throws EtcdError, Fault as of `commit` */
+  async begin(): Promise<{ before: KeyValue | undefined; now: CopiedTo }> {
+    const { etcd, layout } = this.#options;
+    for (let triesLeft = FIRST_TRIES; ; triesLeft--) {
+      const { found } = await etcd.range({ prefix: layout.write, limit: 1 });
+      const [before] = found;
+      this.#last = { revision: before?.modRevision ?? 0, id: idOfWrite(before) };
+      const now = await this.#write([]);
+      if (now !== undefined) return { before, now };
+      if (triesLeft <= 1) throw overtaken();
+    }
+  }
+
   /** @throws EtcdError: it may have happened; Fault STORE_UNAVAILABLE: it did not */
-  async commit(steps: readonly EtcdOp[]): Promise<TransactionAnswer> {
-    const { etcd, layout, generation, lost } = this.#options;
+  async commit(steps: readonly EtcdOp[]): Promise<CopiedTo> {
+    const now = await this.#write(steps);
+    if (now === undefined) throw overtaken();
+    return now;
+  }
+
+  /** Undefined when another write of this owner has happened. @throws EtcdError; Fault when this member is not the owner */
+  async #write(steps: readonly EtcdOp[]): Promise<CopiedTo | undefined> {
+    const { etcd, layout, generation, lost, random } = this.#options;
     const { owner, write } = layout;
+    const last = this.#last;
+    const id = random.hex(ID_BYTES);
     const mine = { key: owner, of: "create", revision: generation } as const;
     const answer = await etcd.transact({
       // rule: fence
-      when: this.#last === undefined ? [mine] : [mine, { key: write, of: "mod", revision: this.#last }],
-      steps: [
-        { op: "get", key: write },
-        { op: "put", key: write, value: Buffer.from(JSON.stringify({ generation })) },
-        ...steps,
-      ],
+      when: [mine, { key: write, of: "mod", revision: last.revision }],
+      steps: [{ op: "put", key: write, value: writeMarkOf({ generation, id, after: last.id }) }, ...steps],
       otherwise: [owner],
     });
+    const { cluster, revision } = answer;
     if (answer.succeeded) {
-      this.#last = answer.revision;
-      return answer;
+      this.#last = { revision, id };
+      return { cluster, revision, lastWrite: id };
     }
     const [found] = answer.found;
-    if (found?.createRevision === generation) {
-      throw new Fault("STORE_UNAVAILABLE", { text: "a transaction that was given up has happened after all" });
-    }
-    const text = found === undefined ? "the lease of this member is over" : "another member is active now";
-    lost(text);
-    throw new Fault("STORE_UNAVAILABLE", { text });
+    if (found?.createRevision === generation) return undefined;
+    throw overtakenBy(found === undefined ? "the lease of this member is over" : "another member is active now", lost);
   }
+}
+
+const overtaken = (): Fault =>
+  new Fault("STORE_UNAVAILABLE", { text: "a transaction that was given up has happened after all" });
+
+/** Tells that this member is not the owner. */
+function overtakenBy(text: string, lost: (reason: string) => void): Fault {
+  lost(text);
+  return new Fault("STORE_UNAVAILABLE", { text });
 }
 
 class EtcdStore implements Store {
@@ -153,7 +214,9 @@ class EtcdStore implements Store {
     await this.#writing;
     try {
       // A fence of its own: it also stands where the outcome of the last write is unknown.
-      const { revision } = await new Fence(this.#options).commit([
+      const fence = new Fence(this.#options);
+      await fence.begin();
+      const { revision } = await fence.commit([
         { op: "delete-all", prefix: layout.rows },
         { op: "delete-all", prefix: layout.records },
       ]);
@@ -169,8 +232,7 @@ class EtcdStore implements Store {
       await new Promise((resolve) => setImmediate(resolve));
       const group = this.#group();
       try {
-        const { cluster, revision } = await this.#fence.commit(lastOfEach(group.flatMap(({ steps }) => steps)));
-        copied = this.#copy(group, { cluster, revision });
+        copied = this.#copy(group, await this.#fence.commit(lastOfEach(group.flatMap(({ steps }) => steps))));
       } catch (cause) {
         this.#failed(group, cause);
       }
@@ -193,7 +255,7 @@ class EtcdStore implements Store {
     return this.#queue.splice(0, fits === -1 ? this.#queue.length : Math.max(1, fits));
   }
 
-  async #copy(group: readonly Waiting[], at: { cluster: string; revision: number }): Promise<void> {
+  async #copy(group: readonly Waiting[], at: CopiedTo): Promise<void> {
     try {
       await this.#options.copy.apply(
         group.flatMap(({ ops }) => ops),

@@ -13,6 +13,7 @@
 import { pause } from "../core/pause.ts";
 import { catchUp, type Following, follow, isRestored, type Way } from "./catch-up.ts";
 import { EtcdError, type Standing, type WatchBatch } from "./etcd.ts";
+import { OtherPast } from "./lineage.ts";
 import type { CopiedTo } from "./local-copy.ts";
 
 /** A copy that is behind and does not move is given up after this time, which a new try has, too. */
@@ -37,7 +38,7 @@ export class Follower {
   #written: Standing | undefined;
   /** A copy that goes up to `of` has all that etcd holds up to `to`. */
   #unchanged = { of: Number.POSITIVE_INFINITY, to: 0 };
-  /** Etcd stands before what this copy has: it was restored, and whoever is active next must know. */
+  /** Etcd lacks what this copy has: it was restored, and whoever is active next must know. */
   #isAhead = false;
   #behindSinceMs: number | undefined;
   /** Since when nothing has come and nothing was written here, although the copy is behind. */
@@ -84,7 +85,8 @@ export class Follower {
       try {
         await this.#once(AbortSignal.any([signal, stalled.signal]));
       } catch (thrown) {
-        if (!signal.aborted) this.#tell(thrown);
+        if (thrown instanceof OtherPast) this.#seeRestored();
+        else if (!signal.aborted) this.#tell(thrown);
       }
       await pause(this.#following.clock, RETRY_MS, signal);
     }
@@ -120,7 +122,7 @@ export class Follower {
   #seeRestored(): void {
     if (this.#isAhead) return;
     this.#isAhead = true;
-    this.#following.log.error({ alarm: "restored" }, "etcd stands before what this member has seen: it was restored");
+    this.#following.log.error({ alarm: "restored" }, "etcd lacks what this member has seen: it was restored");
   }
 
   #seeLag(): void {
@@ -144,6 +146,7 @@ export class Follower {
       { at: copy.at.revision, written: this.#written?.revision },
       "the copy of etcd has stalled: the next voter is asked",
     );
+    // rule: give-up-stalled
     this.#giveUp(new EtcdError("unknown", "what was written did not come"));
   }
 

@@ -12,6 +12,8 @@ const ROW = "at";
 export interface CopiedTo {
   readonly cluster: string;
   readonly revision: number;
+  /** ID of the last write that it has, as `lineage.ts` says. */
+  readonly lastWrite?: string | undefined;
 }
 
 const NOTHING: CopiedTo = { cluster: "", revision: 0 };
@@ -105,11 +107,11 @@ export class LocalCopy {
   }
 }
 
-const placed = ({ cluster, revision }: CopiedTo): StoreOp => ({
+const placed = ({ cluster, revision, lastWrite }: CopiedTo): StoreOp => ({
   op: "put",
   table: TABLE,
   id: ROW,
-  value: serialize({ cluster, revision }),
+  value: serialize({ cluster, revision, lastWrite }),
 });
 
 function readAt(store: Store): CopiedTo {
@@ -120,8 +122,9 @@ function readAt(store: Store): CopiedTo {
 /** Undefined when the row is not as it was written: all is read anew then. */
 function placeIn(value: Uint8Array): CopiedTo | undefined {
   try {
-    const { cluster, revision } = deserialize(value);
-    return typeof cluster === "string" && typeof revision === "number" ? { cluster, revision } : undefined;
+    const { cluster, revision, lastWrite } = deserialize(value);
+    if (typeof cluster !== "string" || typeof revision !== "number") return undefined;
+    return { cluster, revision, lastWrite: typeof lastWrite === "string" ? lastWrite : undefined };
   } catch {
     return undefined;
   }

@@ -2,7 +2,8 @@
 //
 //     standby ──owner gone, lease taken, owner put──> active ──fence or lease lost, hand-over──> (closed; a new life begins)
 
-import type { Clock, Log } from "../core/ports.ts";
+import { Fault } from "../core/fault.ts";
+import type { Clock, Log, Random } from "../core/ports.ts";
 import { Pause } from "../vault/pause.ts";
 import type { Store, StoreOp } from "../vault/store/store.ts";
 import type { Following } from "./catch-up.ts";
@@ -29,6 +30,8 @@ export interface MemberPorts {
   readonly openCopy: () => Promise<Store>;
   readonly clock: Clock;
   readonly log: Log;
+  /** For the IDs of writes. */
+  readonly random: Pick<Random, "hex">;
   /** Steps that make the store say of itself that it is a restored copy. */
   readonly restored: () => readonly StoreOp[];
 }
@@ -98,6 +101,8 @@ export class Member implements AsyncDisposable {
   /** The revision of the last write that was seen. */
   #written: number | undefined;
   #freeSinceMs: number | undefined;
+  /** Whether whoever uses the store in this life has looked whether it is a restored copy. */
+  #wasOpened = false;
   /** Since when etcd could be written and the local copy could not. */
   #noCopySinceMs: number | undefined;
   /** A member that was active before its restart lets a standby go first, which is warm. */
@@ -173,15 +178,27 @@ export class Member implements AsyncDisposable {
     return true;
   }
 
-  /** The store of the owner; again after a commit that failed. @throws EtcdError, Fault, Error of the local store */
+  /**
+   * The store of the owner; again after a commit that failed. Etcd that was restored meanwhile ends this life: what is in
+   * memory here is of another past, and only the next life looks at what the store says of itself.
+   * @throws EtcdError, Fault, Error of the local store
+   */
   async openStore(): Promise<Store> {
+    let isRestored = false;
     try {
       const store = await openEtcdStore({
         ...this.#following,
         generation: this.generation,
-        restored: this.#ports.restored,
+        random: this.#ports.random,
+        restored: () => {
+          isRestored = true;
+          if (this.#wasOpened) this.#resolveLost("etcd was restored");
+          return this.#ports.restored();
+        },
         lost: (reason) => this.#resolveLost(reason),
       });
+      if (isRestored && this.#wasOpened) throw new Fault("STORE_UNAVAILABLE", { text: "etcd was restored" });
+      this.#wasOpened = true;
       this.#noCopySinceMs = undefined;
       return store;
     } catch (thrown) {

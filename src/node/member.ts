@@ -61,7 +61,11 @@ export async function runMember(given: Given, cluster: ClusterConfig): Promise<v
   }
 }
 
-function openMember({ live, clock, log, metrics }: Given, cluster: ClusterConfig, holdBackMs: number): Promise<Member> {
+function openMember(
+  { live, clock, random, log, metrics }: Given,
+  cluster: ClusterConfig,
+  holdBackMs: number,
+): Promise<Member> {
   const config = live.current;
   const { dir, maxBytes } = vaultOptionsOf(config);
   const { member, leaseS } = cluster;
@@ -74,7 +78,7 @@ function openMember({ live, clock, log, metrics }: Given, cluster: ClusterConfig
   const watch = new FileWatch({ clock, log, meter: metrics.meter });
   const openCopy = () => openLmdbStore({ dir: join(dir, "copy"), mapBytes: mapBytesOf(maxBytes), watch });
   const options = { km: config.node.id, member, leaseS, holdBackMs };
-  return Member.open(options, { etcd, openCopy, clock, log, restored: () => [restoredMark()] });
+  return Member.open(options, { etcd, openCopy, clock, random, log, restored: () => [restoredMark()] });
 }
 
 /** Follows the active member until this one is it: false when the stop came first. */

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { openEtcdStore } from "../../src/cluster/etcd-store.ts";
 import { layoutOf } from "../../src/cluster/layout.ts";
 import { LocalCopy } from "../../src/cluster/local-copy.ts";
-import { systemClock } from "../../src/control/system.ts";
+import { systemClock, systemRandom } from "../../src/control/system.ts";
 import { openLmdbStore } from "../../src/vault/store/lmdb-store.ts";
 import type { Store } from "../../src/vault/store/store.ts";
 import { startEtcd } from "../cluster/support/etcd.ts";
@@ -74,7 +74,7 @@ process.stdout.write(
   const copy = await LocalCopy.open(() => openLmdbStore({ dir: join(dir, "copy"), mapBytes: MAP_BYTES }));
   const lost = (reason: string): void => void process.stderr.write(`${reason}\n`);
   const store = await openEtcdStore({
-    ...{ etcd, layout, copy, clock: systemClock, log: silent, lost, restored: () => [] },
+    ...{ etcd, layout, copy, clock: systemClock, random: systemRandom, log: silent, lost, restored: () => [] },
     generation: revision,
   });
   await measure("etcd, three voters", store);

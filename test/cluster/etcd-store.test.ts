@@ -8,7 +8,7 @@ import { type Etcd, EtcdError } from "../../src/cluster/etcd.ts";
 import { openEtcdStore } from "../../src/cluster/etcd-store.ts";
 import { layoutOf } from "../../src/cluster/layout.ts";
 import { LocalCopy } from "../../src/cluster/local-copy.ts";
-import { systemClock } from "../../src/control/system.ts";
+import { systemClock, systemRandom } from "../../src/control/system.ts";
 import { openLmdbStore } from "../../src/vault/store/lmdb-store.ts";
 import type { Store } from "../../src/vault/store/store.ts";
 import { exerciseStore, record } from "../contracts/store.ts";
@@ -57,7 +57,7 @@ class Machine {
     const lost = (reason: string) => void this.lost.push(reason);
     const restored = () => [{ op: "put", table: "t", id: "restored", value: new Uint8Array(1) } as const];
     const store = await openEtcdStore({
-      ...{ etcd: this.etcd, layout, copy, clock: systemClock, log },
+      ...{ etcd: this.etcd, layout, copy, clock: systemClock, random: systemRandom, log },
       ...{ generation, lost, restored },
     });
     const close = async () => {
@@ -179,7 +179,7 @@ describe("the store on etcd", () => {
       range: (...of: Parameters<Etcd["range"]>) => etcd.range(...of),
       watch: (...of: Parameters<Etcd["watch"]>) => etcd.watch(...of),
       transact: async (transaction: Parameters<Etcd["transact"]>[0]) => {
-        if (late !== undefined || transaction.steps.length < 3) return etcd.transact(transaction);
+        if (late !== undefined || transaction.steps.length < 2) return etcd.transact(transaction);
         late = () => etcd.transact(transaction);
         throw new EtcdError("unknown", "no answer in time");
       },

@@ -7,6 +7,7 @@ import { Follower } from "../../src/cluster/follower.ts";
 import { layoutOf } from "../../src/cluster/layout.ts";
 import { LocalCopy } from "../../src/cluster/local-copy.ts";
 import { Member } from "../../src/cluster/member.ts";
+import { systemRandom } from "../../src/control/system.ts";
 import { ManualClock, settled } from "../support/manual-clock.ts";
 import { makeMemoryDisk } from "../support/memory-store.ts";
 import { clientOf, MemoryEtcd, type Obstacle } from "./support/memory-etcd.ts";
@@ -57,6 +58,7 @@ class Standby {
         etcd: clientOf(this.etcd, this.way),
         openCopy: () => this.disk.open(),
         clock: this.clock,
+        random: systemRandom,
         log,
         restored: () => [],
       },

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Etcd } from "../../src/cluster/etcd.ts";
 import { Member } from "../../src/cluster/member.ts";
-import { systemClock } from "../../src/control/system.ts";
+import { systemClock, systemRandom } from "../../src/control/system.ts";
 import { openLmdbStore } from "../../src/vault/store/lmdb-store.ts";
 import { until } from "../support/until.ts";
 import { type EtcdCluster, startEtcd } from "./support/etcd.ts";
@@ -51,6 +51,7 @@ async function start(km: string, name: string, { dir = newDir(), leaseS = LEASE_
       etcd,
       openCopy: () => openLmdbStore({ dir: join(dir, "copy"), mapBytes: 1 << 27 }),
       clock: systemClock,
+      random: systemRandom,
       log,
       restored: () => [],
     },

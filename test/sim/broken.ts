@@ -85,15 +85,27 @@ export const BREAKS = {
   "lets a former owner write": { rule: "one_use", marker: "fence", isOfMembers: true, becomes: "when: []," },
   "uses again what a restored etcd calls unused": {
     rule: "balanced",
-    marker: "see-restored",
+    marker: "say-restored",
     isOfMembers: true,
-    swap: ["isRestored(copy.at, now)", "false"],
+    swap: ["steps", "[]"],
+  },
+  "follows a restored etcd as if it went on": {
+    rule: "one_use",
+    marker: "same-past",
+    isOfMembers: true,
+    swap: ["after !== at", "false"],
   },
   "takes an answer that was on its way for a restored etcd": {
     rule: "sound",
     marker: "look-before",
     isOfMembers: true,
     swap: ["before, now", "this.#following.copy.at, now"],
+  },
+  "waits for ever for what a watch does not bring": {
+    rule: "live",
+    marker: "give-up-stalled",
+    isOfMembers: true,
+    swap: ["this.#giveUp", "void "],
   },
 } as const satisfies Record<string, Break>;
 

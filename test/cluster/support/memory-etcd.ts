@@ -29,10 +29,16 @@ export class MemoryEtcd {
   readonly #leases = new Set<string>();
   #revision = 1;
   #compacted = 0;
-  #lastLease = 0;
+  /** Of all copies together: etcd gives no ID of a lease again, also when it was restored. */
+  #given = { leases: 0 };
 
   get standing(): Standing {
     return { cluster: this.cluster, revision: this.#revision };
+  }
+
+  /** What a key has now. */
+  valueOf(key: string): Uint8Array | undefined {
+    return this.#values.get(key)?.value;
   }
 
   /** @throws EtcdError for a revision that is forgotten, or that is not the present one */
@@ -56,9 +62,9 @@ export class MemoryEtcd {
   }
 
   grant(): string {
-    this.#lastLease += 1;
-    this.#leases.add(`${this.#lastLease}`);
-    return `${this.#lastLease}`;
+    this.#given.leases += 1;
+    this.#leases.add(`${this.#given.leases}`);
+    return `${this.#given.leases}`;
   }
 
   has(lease: string): boolean {
@@ -78,14 +84,22 @@ export class MemoryEtcd {
   /** Another cluster with the same history up to now, as a snapshot is restored. */
   copy(cluster: string): MemoryEtcd {
     const copy = new MemoryEtcd();
+    copy.#given = this.#given;
+    copy.restore(this);
     copy.cluster = cluster;
-    for (const [key, value] of this.#values) copy.#values.set(key, value);
-    copy.#changes.push(...this.#changes);
-    for (const lease of this.#leases) copy.#leases.add(lease);
-    copy.#revision = this.#revision;
-    copy.#compacted = this.#compacted;
-    copy.#lastLease = this.#lastLease;
     return copy;
+  }
+
+  /** It has only what that one has. */
+  restore(snapshot: MemoryEtcd): void {
+    this.cluster = snapshot.cluster;
+    this.#values.clear();
+    for (const [key, value] of snapshot.#values) this.#values.set(key, value);
+    this.#changes.splice(0, this.#changes.length, ...snapshot.#changes);
+    this.#leases.clear();
+    for (const lease of snapshot.#leases) this.#leases.add(lease);
+    this.#revision = snapshot.#revision;
+    this.#compacted = snapshot.#compacted;
   }
 
   get leases(): readonly string[] {

@@ -5,6 +5,7 @@ import {
   EtcdError,
   type RangeQuery,
   type Transaction,
+  type TransactionAnswer,
   type WatchBatch,
   type WatchQuery,
 } from "../../../src/cluster/etcd.ts";
@@ -45,12 +46,15 @@ export class SimEtcd {
   electingUntilMs = 0;
   /** How often it was restored from a snapshot. */
   restores = 0;
+  /** Told of each change that etcd has made. */
+  readonly #changed: () => void;
   readonly #ttlS = new Map<string, { readonly seconds: number; end: () => void }>();
   /** Proposals that have no quorum: they may be made later, when nobody waits for them. */
   #proposals: (() => void)[] = [];
 
-  constructor(clock: SimClock, dice: Dice) {
+  constructor(clock: SimClock, dice: Dice, changed: () => void) {
     this.#clock = clock;
+    this.#changed = changed;
     this.#dice = dice;
     this.voters = Array.from({ length: VOTERS }, (_, at) => ({
       ...{ name: `etcd-${at + 1}`, isUp: true, isAlone: false, isMute: false },
@@ -76,12 +80,15 @@ export class SimEtcd {
     for (const propose of this.#proposals.splice(0)) if (this.#dice.once(2)) propose();
   }
 
-  /** It has only what it had then. */
+  /** It has only what it had then; every voter begins with that, and no way to it is open any more. */
   restore(snapshot: MemoryEtcd, cluster: string): void {
     this.restores += 1;
     this.history = snapshot.copy(cluster);
     this.#proposals = [];
-    for (const voter of this.voters) voter.starts += 1;
+    for (const voter of this.voters) {
+      voter.starts += 1;
+      if (voter.stoodAt !== undefined) voter.stoodAt = this.history.standing.revision;
+    }
     for (const { end } of this.#ttlS.values()) end();
     for (const lease of this.history.leases) this.#keep(lease, this.#ttlS.get(lease)?.seconds ?? 3);
   }
@@ -99,6 +106,12 @@ export class SimEtcd {
   propose(voter: Voter, make: () => void): void {
     if (this.serves(voter)) make();
     else if (voter.isUp) this.#proposals.push(make);
+  }
+
+  transact(transaction: Transaction): TransactionAnswer {
+    const answer = this.history.transact(transaction);
+    if (answer.succeeded) this.#changed();
+    return answer;
   }
 
   grant(seconds: number): string {
@@ -148,7 +161,7 @@ export class SimClient implements Etcd {
   }
 
   transact(transaction: Transaction): ReturnType<Etcd["transact"]> {
-    return this.#change(() => this.#etcd.history.transact(transaction));
+    return this.#change(() => this.#etcd.transact(transaction));
   }
 
   grant(ttlS: number): Promise<string> {
@@ -248,7 +261,10 @@ export class SimClient implements Etcd {
       });
     };
     if (this.#reaches(voter)) {
-      this.#clock.after(WAY_MS + this.#etcd.slowMs, "etcd", `is asked by ${this.#member}`, () => work(voter, answer));
+      const { restores } = this.#etcd;
+      this.#clock.after(WAY_MS + this.#etcd.slowMs, "etcd", `is asked by ${this.#member}`, () => {
+        if (restores === this.#etcd.restores) work(voter, answer);
+      });
     }
     return promise;
   }

@@ -1,6 +1,5 @@
 // What goes wrong with members of one KM and with their etcd: one table.
 
-import { markIn } from "./member.ts";
 import type { MembersWorld } from "./world.ts";
 
 const S = 1_000;
@@ -138,7 +137,6 @@ export const FAULTS = {
       const { etcd, dice } = world;
       const snapshot = world.oldSnapshot();
       if (snapshot === undefined || !etcd.hasQuorum) return undefined;
-      markIn(etcd, world.oracle);
       etcd.restore(snapshot, dice.once(2) ? snapshot.cluster : `${etcd.restores + 2}`);
       return `to revision ${snapshot.standing.revision}`;
     },

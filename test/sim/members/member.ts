@@ -1,5 +1,8 @@
 // One machine of a KM: the real member, store and copy of src/cluster, and a small supplier that carves below durable marks.
 
+import { deserialize } from "node:v8";
+import { layoutOf } from "../../../src/cluster/layout.ts";
+import { idOfWrite } from "../../../src/cluster/lineage.ts";
 import { Member } from "../../../src/cluster/member.ts";
 import type { Clock } from "../../../src/core/ports.ts";
 import type { Store } from "../../../src/vault/store/store.ts";
@@ -41,19 +44,20 @@ const put = (id: string, value: number | string) =>
 
 /** Tells the oracle how far the mark in etcd is. */
 export function markIn({ history }: SimEtcd, oracle: MemberOracle): void {
-  const read = (id: string) => history.range({ prefix: `/qkm/${KM}/row/${TABLE}/${id}` }).found[0]?.value;
+  const read = (id: string) => history.valueOf(`/qkm/${KM}/row/${TABLE}/${id}`);
   oracle.marked(numberOf(read("era")), numberOf(read("mark")));
 }
 
 /** What the token is to be held against. */
 export const guardIn = (history: SimEtcd["history"]): number =>
-  numberOf(history.range({ prefix: `/qkm/${KM}/row/${TABLE}/guard` }).found[0]?.value);
+  numberOf(history.valueOf(`/qkm/${KM}/row/${TABLE}/guard`));
 
 /** A machine with a disk, and the process that runs on it. */
 export class SimMember {
   readonly id: string;
   disk: MemoryDisk = makeMemoryDisk();
   readonly #around: Around;
+  readonly #ids: Dice;
   #life: Life = { ended: true, stop: new AbortController(), handOver() {} };
   #member: Member | undefined;
   #supplier: Supplier | undefined;
@@ -67,6 +71,7 @@ export class SimMember {
   constructor(id: string, around: Around) {
     this.id = id;
     this.#around = around;
+    this.#ids = around.dice.branch("IDs of writes");
   }
 
   get isRunning(): boolean {
@@ -106,6 +111,15 @@ export class SimMember {
     this.boot();
   }
 
+  /** Whether its disk has a write that the snapshot lacks. */
+  knowsMoreThan(snapshot: SimEtcd["history"]): boolean {
+    const row = this.disk.snapshot().rows.get(JSON.stringify(["qkm-copy", "at"]));
+    const [written] = snapshot.range({ prefix: layoutOf(KM).write }).found;
+    if (row === undefined || written === undefined) return false;
+    const { revision, lastWrite } = deserialize(row);
+    return revision >= written.modRevision && lastWrite !== idOfWrite(written);
+  }
+
   handOver(): void {
     this.#life.handOver();
   }
@@ -138,6 +152,7 @@ export class SimMember {
     for (let holdBackMs = 0; !life.ended; holdBackMs = LEASE_S * 1000) {
       const ports = {
         ...{ etcd: new SimClient(etcd, this.id, sim, after), openCopy: () => this.disk.open(), clock, log },
+        random: { hex: (bytes: number) => this.#ids.hex(bytes) },
         restored: () => [put("restored", 1)],
       };
       const member = await Member.open({ km: KM, member: this.id, leaseS: LEASE_S, holdBackMs }, ports);
@@ -240,11 +255,10 @@ class Supplier {
 
   /** A byte below the durable mark is handed out; otherwise the mark is moved on for those who ask later. */
   ask(): void {
-    const { oracle, dice, etcd } = this.#around;
+    const { oracle, dice } = this.#around;
     const era = this.#era;
     if (era === undefined) return;
     if (this.#carved < this.#durable) {
-      markIn(etcd, oracle);
       oracle.carve(this.#id, era, this.#carved);
       this.#carved += 1;
     }

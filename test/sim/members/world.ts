@@ -5,7 +5,7 @@ import { Dice } from "../dice.ts";
 import { Violation } from "../trace.ts";
 import { SimEtcd } from "./etcd.ts";
 import { FAULTS, type Fault } from "./faults.ts";
-import { guardIn, KM, SimMember } from "./member.ts";
+import { guardIn, KM, markIn, SimMember } from "./member.ts";
 import { MemberOracle } from "./oracle.ts";
 
 const S = 1_000;
@@ -14,11 +14,12 @@ const TURNS = 4;
 const ASK_MS = 20;
 /** After the faults: a lease, the looks, and a copy that reads everything anew. */
 const CALM_MS = 60 * S;
+/** How long voters are off at last, and then silent: a standby begins its watch meanwhile. */
+const OFF_MS = 2 * S;
+const MUTE_MS = 5 * S;
 /** What a standby may be behind when nothing is wrong, and rows that are on their way to it. */
 const LAG_MS = 2 * S;
 const UNDER_WAY_ROWS = 50;
-/** A snapshot that is so much older: whoever looks knows more than it, before it has grown by as much. */
-const OLDER_REVISIONS = 400;
 
 export interface MembersOptions {
   readonly seed: number;
@@ -66,7 +67,7 @@ export class MembersWorld {
     this.#options = options;
     this.dice = new Dice(options.seed);
     this.#asking = this.dice.branch("applications");
-    this.etcd = new SimEtcd(this.clock, this.dice.branch("etcd"));
+    this.etcd = new SimEtcd(this.clock, this.dice.branch("etcd"), () => markIn(this.etcd, this.oracle));
     const { clock, etcd, oracle, token } = this;
     this.members = Array.from({ length: options.members }, (_, at) => {
       const id = `${at + 1}`;
@@ -95,18 +96,35 @@ export class MembersWorld {
     // docs/cluster.md: what has seen more than a restored etcd follows nothing, until its copy is emptied.
     for (const member of members) if (member.report?.state === "standby" && member.isAhead) member.empty();
     if (etcd.restores > 0) await this.#until(clock.nowMs + CALM_MS);
+    await this.#fallSilent();
+    etcd.heal();
+    await this.#until(clock.nowMs + CALM_MS);
     const before = this.oracle.carved;
     await this.#until(clock.nowMs + dice.between(2, 4) * S);
     this.#checkWhole(before);
     this.oracle.checks.raise();
   }
 
-  /** One that knows less than members do, from before the last takeover: of the same start only peers would know. */
+  /** The last fault of each run: all voters start anew, and the watches that begin now are silent for ever. */
+  async #fallSilent(): Promise<void> {
+    const { clock, etcd } = this;
+    for (const voter of etcd.voters) etcd.part(voter, { isUp: false });
+    await this.#until(clock.nowMs + OFF_MS);
+    for (const voter of etcd.voters) voter.isMute = true;
+    await this.#until(clock.nowMs + OFF_MS);
+    for (const voter of etcd.voters) etcd.part(voter, { isUp: true, isAlone: false });
+    await this.#until(clock.nowMs + MUTE_MS);
+  }
+
+  /**
+   * One of which the token knows, for it is from before the last takeover, or each member: otherwise only peers would,
+   * which are not in this world.
+   */
   oldSnapshot(): SimEtcd["history"] | undefined {
-    const { revision } = this.etcd.history.standing;
-    return this.#snapshots.findLast(
-      (one) => one.standing.revision + OLDER_REVISIONS < revision && guardIn(one) < this.token.count,
-    );
+    const tokenKnows = (one: SimEtcd["history"]) => guardIn(one) < this.token.count;
+    const membersKnow = (one: SimEtcd["history"]) => this.members.every((member) => member.knowsMoreThan(one));
+    const [first, second] = this.dice.once(2) ? [tokenKnows, membersKnow] : [membersKnow, tokenKnows];
+    return this.#snapshots.findLast(first) ?? this.#snapshots.findLast(second);
   }
 
   /** Live: one member supplies, all others have followed it, and every copy is what etcd has. */
