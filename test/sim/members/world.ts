@@ -1,6 +1,6 @@
 // `npm run simulate -- --members 3`: the members of one KM and their etcd, on simulated time, with every fault.
 
-import { SimClock, settled } from "../clock.ts";
+import { SimClock, turned } from "../clock.ts";
 import { Dice } from "../dice.ts";
 import { Violation } from "../trace.ts";
 import { SimEtcd } from "./etcd.ts";
@@ -153,7 +153,7 @@ export class MembersWorld {
     for (let event = clock.next(untilMs); event !== undefined; event = clock.next(untilMs)) {
       this.steps += 1;
       event.run();
-      for (let turn = 0; turn < TURNS; turn++) await settled();
+      for (let turn = 0; turn < TURNS; turn++) await turned();
       oracle.checks.raise();
     }
     clock.nowMs = untilMs;
