@@ -10,6 +10,13 @@ export interface ChannelHandler {
   closed(reason: string, isRefused?: boolean): void;
 }
 
+/** One whose owner may have no room for what arrives. */
+export interface PausableChannel extends Channel {
+  /** Nothing is received until `release`, and reading pauses. */
+  hold(): void;
+  release(): void;
+}
+
 /** One open connection whose other end is known. One unfinished write at a time; reading pauses meanwhile. */
 export interface Channel {
   /** The ID in the peer's certificate (SAN URI `urn:qkm:app:<id>` or `urn:qkm:km:<id>`). */

@@ -1,7 +1,7 @@
 // Listens for authenticated connections and gives each as a Channel.
 
 import type { Fault } from "../core/fault.ts";
-import type { Channel } from "./channel.ts";
+import type { PausableChannel } from "./channel.ts";
 import { type ListenOptions, type NetPorts, TIMING } from "./tls/options.ts";
 import { TlsChannel } from "./tls-channel.ts";
 import { type Listener, listenTls } from "./tls-listener.ts";
@@ -9,9 +9,9 @@ import { type Listener, listenTls } from "./tls-listener.ts";
 /** Who is given the channels that a listener admits. */
 export interface ChannelPorts extends Omit<NetPorts, "turnAway"> {
   /** A connection is open and admitted; call its `start` before this returns. */
-  opened(channel: Channel): void;
+  opened(channel: PausableChannel): void;
   /** One that is refused in the door's words, as `NetPorts.turnAway`; the same. */
-  turnAway?(channel: Channel, fault: Fault): void;
+  turnAway?(channel: PausableChannel, fault: Fault): void;
 }
 
 /** @throws Error when the address cannot be listened on or the certificates cannot be used */

@@ -3,7 +3,7 @@
 import type { TLSSocket } from "node:tls";
 import { forgetRegistersSoon } from "../core/memory/registers.ts";
 import { atEndOfTurn } from "../core/turn.ts";
-import type { Channel, ChannelHandler } from "./channel.ts";
+import type { ChannelHandler, PausableChannel } from "./channel.ts";
 import { alertWords } from "./tls/alert-words.ts";
 import type { Peer } from "./tls/identity.ts";
 
@@ -11,7 +11,7 @@ import type { Peer } from "./tls/identity.ts";
 const LINGER_MS = 1000;
 
 /** A channel over one TLS socket. */
-export class TlsChannel implements Channel {
+export class TlsChannel implements PausableChannel {
   readonly id: string;
   readonly certificate: string;
   readonly group: string;
@@ -26,8 +26,10 @@ export class TlsChannel implements Channel {
   #deadline: NodeJS.Timeout | undefined;
   /** A chunk that waits for the end of the turn, or of an unfinished write: at most one. */
   #held: Uint8Array | undefined;
-  /** Reading stopped, for a chunk waits for an unfinished write. */
+  /** Reading stopped, for a chunk waits for an unfinished write, or for room. */
   #isPaused = false;
+  /** The owner has no room. */
+  #isOnHold = false;
   /** Set when the end has begun; nothing is read or written after. */
   #ending: string | undefined;
 
@@ -72,6 +74,15 @@ export class TlsChannel implements Channel {
     forgetRegistersSoon();
   }
 
+  hold(): void {
+    this.#isOnHold = true;
+  }
+
+  release(): void {
+    this.#isOnHold = false;
+    this.#readOn();
+  }
+
   close(reason: string): void {
     if (this.#ending !== undefined) return;
     this.#ending = reason;
@@ -105,7 +116,7 @@ export class TlsChannel implements Channel {
    * begin to read again for each request would cost more than to answer it.
    */
   readonly #endTurn = (): void => {
-    if (this.#writing && this.#held !== undefined) this.#pause();
+    if ((this.#writing || this.#isOnHold) && this.#held !== undefined) this.#pause();
     else this.#deliverReceived();
   };
 
@@ -117,7 +128,7 @@ export class TlsChannel implements Channel {
   /** What arrives may be key: the memory that Node gave it is zeroed once it is handled. */
   #deliverReceived(): void {
     const chunk = this.#held;
-    if (chunk === undefined || this.#writing || this.#ending !== undefined) return;
+    if (chunk === undefined || this.#writing || this.#isOnHold || this.#ending !== undefined) return;
     this.#held = undefined;
     try {
       this.#handler?.received(chunk);
@@ -130,11 +141,15 @@ export class TlsChannel implements Channel {
     this.#writing = false;
     if (error || this.#ending !== undefined) return;
     this.#handler?.drained();
-    if (!this.#isPaused || this.#writing || this.#ending !== undefined) return;
+    this.#readOn();
+  };
+
+  #readOn(): void {
+    if (!this.#isPaused || this.#writing || this.#isOnHold || this.#ending !== undefined) return;
     this.#isPaused = false;
     this.#socket.resume();
     this.#deliverReceived();
-  };
+  }
 
   /** One timer serves many writes: each time it fires it looks whether the write it saw begin is still unfinished. */
   #watch(): NodeJS.Timeout {

@@ -70,3 +70,21 @@ test("whoever is closed with something held hears of its end and of nothing else
   await turn();
   expect(seen).toEqual([]);
 });
+
+test("nothing is received while its owner has no room, however much comes, and then all of it in order", async () => {
+  const { socket, channel, seen, written, pauses } = open();
+  await turn();
+  socket.push("a");
+  await until("the first has come", () => seen.length === 1);
+  channel.hold();
+  channel.write(Buffer.from("answer"));
+  for (const chunk of ["b", "c", "d"]) socket.push(chunk);
+  await turn();
+  written();
+  await turn();
+  expect(seen).toEqual(["a"]);
+  expect(pauses()).toBeGreaterThan(0);
+  channel.release();
+  await until("all has come", () => seen.length === 4);
+  expect(seen).toEqual(["a", "b", "c", "d"]);
+});
