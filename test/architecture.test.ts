@@ -45,10 +45,10 @@ const MAY: Readonly<Record<string, string>> = {
   "src/net/": "src/core/ src/wire/ node:net node:tls",
   "src/ak/": "src/core/ src/wire/ src/net/ type src/keys/ports/keys.ts src/keys/ports/sessions.ts",
   "src/kx/": "src/core/ src/wire/ src/net/ type src/keys/ports/peers.ts src/keys/ports/sessions.ts",
-  "src/http/": "src/core/ node:http node:net type src/keys/ports/keys.ts",
-  "src/etsi014/": "src/core/ src/wire/ src/net/ src/http/ node:http node:https node:net type src/keys/ports/keys.ts",
+  "src/http/": "src/core/ node:http type src/keys/ports/keys.ts src/net/channel.ts",
+  "src/etsi014/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports/keys.ts",
   "src/etsi004/": "src/core/ src/wire/ src/net/ type src/keys/ports/keys.ts src/keys/ports/streams.ts",
-  "src/etsi020/": "src/core/ src/wire/ src/net/ src/http/ node:http node:net type src/keys/ports/borders.ts",
+  "src/etsi020/": "src/core/ src/wire/ src/net/ src/http/ node:net type src/keys/ports/borders.ts",
   "src/skip/": "src/core/ src/wire/ src/net/ src/http/ type src/keys/ports/keys.ts",
   "src/control/":
     "src/core/ src/wire/ src/net/ node:http node:https node:net node:tls node:fs node:fs/promises node:os prom-client pino type src/keys/report.ts src/device/",

@@ -1,6 +1,6 @@
 // ETSI GS QKD 014 6.3: the key container, written byte by byte into memory given to it.
 
-import type { KeyFormat } from "../http/send-keys.ts";
+import type { KeyFormat } from "../http/exchange.ts";
 import type { Grant } from "../keys/ports/keys.ts";
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, "latin1");

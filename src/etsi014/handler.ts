@@ -1,14 +1,13 @@
 // One request of an authenticated application: routed, checked, asked of the key manager, answered.
 
-import { asFault, Fault, malformed } from "../core/fault.ts";
+import { asFault, malformed } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import { type Limit, limitNow } from "../core/limits.ts";
 import type { Log, Meter } from "../core/ports.ts";
-import { jsonObject, readBody } from "../http/body.ts";
-import { sendKeys } from "../http/send-keys.ts";
-import { sendText } from "../http/send-text.ts";
-import type { Handler, HttpRequest } from "../http/service.ts";
-import type { Answer, KeyDoor } from "../keys/ports/keys.ts";
+import { jsonObject } from "../http/body.ts";
+import type { Handler } from "../http/connection.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { Answer, Grant, KeyDoor } from "../keys/ports/keys.ts";
 import { CONTAINER } from "./container.ts";
 import { sendFault } from "./refuse.ts";
 import {
@@ -31,133 +30,129 @@ export interface HandlerPorts {
   readonly meter: Meter;
 }
 
-/** The handler of all requests of one connection's application. */
+/** The handler of all requests of this door. */
 export const makeHandler =
   (ports: HandlerPorts): Handler =>
-  (asked) =>
-    serve({ ...ports, ...asked, isAnswered: false });
+  (exchange) =>
+    new Call(ports, exchange).serve();
 
-/** A request and all that is needed to answer it. */
-interface Call extends HandlerPorts, HttpRequest {
-  isAnswered: boolean;
-}
+/** One request: routed, checked, asked of the key manager, answered. */
+class Call implements Answer {
+  readonly #ports: HandlerPorts;
+  readonly #exchange: Exchange;
 
-function serve(call: Call): void {
-  attempt(call, () => {
-    const { request, response, outlet } = call;
-    if (call.turnedAway !== undefined) throw call.turnedAway;
-    const route = routeOf(request.url ?? "");
+  constructor(ports: HandlerPorts, exchange: Exchange) {
+    this.#ports = ports;
+    this.#exchange = exchange;
+  }
+
+  serve(): void {
+    try {
+      this.#route();
+    } catch (thrown) {
+      this.refused(thrown);
+    }
+  }
+
+  granted(grant: Grant): void {
+    try {
+      this.#exchange.sendKeys(grant, CONTAINER);
+    } catch (thrown) {
+      this.refused(thrown);
+    }
+  }
+
+  refused(thrown: unknown): void {
+    const fault = asFault(thrown);
+    const { log, meter } = this.#ports;
+    meter.add("requests_refused", { door: "etsi014", fault: fault.code });
+    if (fault.code === "INTERNAL") {
+      log.error({ err: fault.cause, app: this.#exchange.app }, "a request met an internal error");
+    }
+    sendFault(this.#exchange, fault);
+  }
+
+  #route(): void {
+    const exchange = this.#exchange;
+    const { method, target } = exchange.head;
+    if (exchange.turnedAway !== undefined) throw exchange.turnedAway;
+    const route = routeOf(target);
     if (route === undefined) {
-      sendText(outlet, response, 404, '{"message":"there is no such resource; see ETSI GS QKD 014 clause 5"}');
-    } else if (request.method === "GET") {
-      get(call, route);
-    } else if (request.method === "HEAD") {
-      head(call, route);
-    } else if (request.method === "POST" && route.operation !== "status") {
-      post(call, route);
+      exchange.sendText(404, '{"message":"there is no such resource; see ETSI GS QKD 014 clause 5"}');
+    } else if (method === "GET") {
+      this.#get(route);
+    } else if (method === "HEAD") {
+      this.#head(route);
+    } else if (method === "POST" && route.operation !== "status") {
+      this.#post(route);
     } else {
       const allow = ALLOWED[route.operation];
-      sendText(outlet, response, 405, JSON.stringify({ message: `the methods are: ${allow}` }), { Allow: allow });
+      exchange.sendText(405, JSON.stringify({ message: `the methods are: ${allow}` }), { Allow: allow });
     }
-  });
-}
-
-/** A body of a GET is not looked at; node:http reads past it. */
-function get(call: Call, route: Route): void {
-  const { app, door, outlet, response } = call;
-  refuseSelf(app, route.other);
-  if (route.operation === "status") {
-    sendText(
-      outlet,
-      response,
-      200,
-      statusText(app, route.other, door.status(app, route.other), limitNow(call.mostSlaves)),
-    );
-  } else if (route.operation === "enc_keys") {
-    supply(call, route.other, optionsOfQuery(route.query, door.sizes));
-  } else {
-    fetchKeys(call, route.other, keyIdsOfQuery(route.query));
   }
-}
 
-/**
- * As GET, but without using up key: a HEAD is safe (RFC 9110 9.2.1), which GET of keys is not. Of an answer with keys it tells what
- * can be told beforehand, and node:http keeps the body of any answer back.
- */
-function head(call: Call, route: Route): void {
-  const { app, door, outlet, response } = call;
-  if (route.operation === "status") {
-    get(call, route);
-    return;
+  /** A body of a GET is not looked at. */
+  #get({ operation, other, query }: Route): void {
+    this.#refuseSelf(other);
+    if (operation === "status") this.#sendStatus(other);
+    else if (operation === "enc_keys") this.#supply(other, optionsOfQuery(query, this.#ports.door.sizes));
+    else this.#fetch(other, keyIdsOfQuery(query));
   }
-  refuseSelf(app, route.other);
-  if (route.operation === "enc_keys") optionsOfQuery(route.query, door.sizes);
-  else keyIdsOfQuery(route.query);
-  // Refuses applications that are not known, and everything while the key manager starts.
-  door.status(app, route.other);
-  sendText(outlet, response, 200, undefined);
-}
 
-function post(call: Call, route: Route): void {
-  const { app, door, request } = call;
-  readBody(request, (bytes) =>
-    attempt(call, () => {
-      refuseSelf(app, route.other);
-      refuseKeyIdIn(route.query);
-      const body = jsonObject(bytes, request.headers["content-type"]);
-      const limits = { sizes: door.sizes, mostSlaves: limitNow(call.mostSlaves) };
-      if (route.operation === "enc_keys") supply(call, route.other, optionsOfBody(body, route.query, limits));
-      else fetchKeys(call, route.other, keyIdsOfBody(body));
-    }),
-  );
-}
+  /**
+   * As GET, but without using up key: a HEAD is safe (RFC 9110 9.2.1), which GET of keys is not. Of an answer with keys it tells what
+   * can be told beforehand, and the body of any answer is kept back.
+   */
+  #head({ operation, other, query }: Route): void {
+    const { door } = this.#ports;
+    this.#refuseSelf(other);
+    if (operation === "status") {
+      this.#sendStatus(other);
+      return;
+    }
+    if (operation === "enc_keys") optionsOfQuery(query, door.sizes);
+    else keyIdsOfQuery(query);
+    // Refuses applications that are not known, and everything while the key manager starts.
+    door.status(this.#exchange.app, other);
+    this.#exchange.sendText(200, undefined);
+  }
 
-/** 014 is silent on an SAE that names itself: it needs no key manager to share a key with itself. */
-function refuseSelf(app: AppId, other: AppId): void {
-  if (app === other) throw new Fault("MALFORMED_REQUEST", { text: "an SAE cannot share keys with itself" });
+  #post({ operation, other, query }: Route): void {
+    const { body, head } = this.#exchange;
+    const { door, mostSlaves } = this.#ports;
+    this.#refuseSelf(other);
+    refuseKeyIdIn(query);
+    const json = jsonObject(body, head.contentType);
+    const limits = { sizes: door.sizes, mostSlaves: limitNow(mostSlaves) };
+    if (operation === "enc_keys") this.#supply(other, optionsOfBody(json, query, limits));
+    else this.#fetch(other, keyIdsOfBody(json));
+  }
+
+  #sendStatus(other: AppId): void {
+    const { app } = this.#exchange;
+    const { door, mostSlaves } = this.#ports;
+    this.#exchange.sendText(200, statusText(app, other, door.status(app, other), limitNow(mostSlaves)));
+  }
+
+  #supply(destination: AppId, options: RequestOptions): void {
+    const { app } = this.#exchange;
+    if (options.others !== undefined) refuseAmong(app, destination, options.others);
+    this.#exchange.whenGone(this.#ports.door.supply({ door: "etsi014", app, destination, ...options }, this));
+  }
+
+  #fetch(initiator: AppId, keyIds: readonly string[]): void {
+    const { app } = this.#exchange;
+    this.#exchange.whenGone(this.#ports.door.fetch({ door: "etsi014", app, initiator, keyIds }, this));
+  }
+
+  /** 014 is silent on an SAE that names itself: it needs no key manager to share a key with itself. */
+  #refuseSelf(other: AppId): void {
+    if (this.#exchange.app === other) throw malformed("an SAE cannot share keys with itself");
+  }
 }
 
 /** Each SAE gets the keys once. */
 function refuseAmong(master: AppId, slave: AppId, others: readonly AppId[]): void {
   if (others.includes(slave)) throw malformed("additional_slave_SAE_IDs names the slave of the path");
   if (others.includes(master)) throw malformed("additional_slave_SAE_IDs names the master");
-}
-
-function supply(call: Call, destination: AppId, options: RequestOptions): void {
-  refuseAmong(call.app, destination, options.others ?? []);
-  const request = { door: "etsi014", app: call.app, destination, ...options } as const;
-  giveUpWhenGone(call, call.door.supply(request, answerTo(call)));
-}
-
-function fetchKeys(call: Call, initiator: AppId, keyIds: readonly string[]): void {
-  const request = { door: "etsi014", app: call.app, initiator, keyIds } as const;
-  giveUpWhenGone(call, call.door.fetch(request, answerTo(call)));
-}
-
-/** Also runs after an answer, where it is harmless; one that was there at once is retained a listener. */
-function giveUpWhenGone(call: Call, giveUp: () => void): void {
-  if (!call.isAnswered) call.response.once("close", giveUp);
-}
-
-const answerTo = (call: Call): Answer => ({
-  granted(grant) {
-    call.isAnswered = true;
-    sendKeys(call.outlet, call.response, { grant, layout: CONTAINER }, (thrown) => refuse(call, thrown));
-  },
-  refused: (fault) => refuse(call, fault),
-});
-
-function attempt(call: Call, work: () => void): void {
-  try {
-    work();
-  } catch (thrown) {
-    refuse(call, thrown);
-  }
-}
-
-function refuse(call: Call, thrown: unknown): void {
-  const fault = asFault(thrown);
-  call.meter.add("requests_refused", { door: "etsi014", fault: fault.code });
-  if (fault.code === "INTERNAL") call.log.error({ err: fault.cause, app: call.app }, "a request met an internal error");
-  sendFault(call.outlet, call.response, fault);
 }

@@ -1,17 +1,17 @@
 // Faults as ETSI GS QKD 014 6.5 has errors.
 
-import type { ServerResponse } from "node:http";
 import { FAULTS, type Fault, type FaultCode } from "../core/fault.ts";
-import { type Closing, type Headers, sendText } from "../http/send-text.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { Headers } from "../http/head.ts";
 
 /** Of 401, what has a body: it is not about a key. */
 const WITH_BODY: readonly FaultCode[] = ["NOT_AT_HOME", "CONNECTION_REFUSED"];
 
 /** 401 has no body, but where a connection is refused or at the wrong key manager; 503 says when to ask again, as `Retry-After` in seconds and exactly in the details. */
-export function sendFault(to: Closing, response: ServerResponse, fault: Fault): void {
+export function sendFault(exchange: Exchange, fault: Fault): void {
   const { http } = FAULTS[fault.code];
   if (http === 401 && !WITH_BODY.includes(fault.code)) {
-    sendText(to, response, http, "");
+    exchange.sendText(http, "");
     return;
   }
   const after = fault.retryAfterMs;
@@ -19,5 +19,5 @@ export function sendFault(to: Closing, response: ServerResponse, fault: Fault): 
   const details = [...(fault.details ?? []), ...(after === undefined ? [] : [{ retry_after_ms: String(after) }])];
   const text = JSON.stringify(details.length === 0 ? { message } : { message, details });
   const more: Headers = http === 503 && after !== undefined ? { "Retry-After": Math.ceil(after / 1000) } : {};
-  sendText(to, response, http, text, more);
+  exchange.sendText(http, text, more);
 }

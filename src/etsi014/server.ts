@@ -1,14 +1,13 @@
 // The ETSI GS QKD 014 door: HTTPS, on which each application is who its certificate says.
 
 import type { Fault } from "../core/fault.ts";
-import { appId } from "../core/ids.ts";
 import type { Limit } from "../core/limits.ts";
 import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
+import { listen } from "../net/listen.ts";
 import type { Identify } from "../net/tls/certificate-names.ts";
 import { type TlsMaterial, tlsOf } from "../net/tls/options.ts";
-import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler } from "./handler.ts";
 
 /** Where the door listens, its TLS material and its limits. */
@@ -47,13 +46,16 @@ export interface Etsi014Server extends AsyncDisposable {
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startEtsi014(options: Etsi014Options, ports: Etsi014Ports): Promise<Etsi014Server> {
-  const { listen, tls, maxConnections, mostSlaves } = options;
+  const { tls, maxConnections, mostSlaves } = options;
   const handler = makeHandler({ ...ports, mostSlaves });
   const service = new Service({ door: "etsi014", memory: options.memory }, ports, handler);
-  const listener = await listenTls(
-    { ...listen, door: "etsi014", tls, kind: "app", ...tlsOf(options), maxConnections },
-    { ...ports, turnAway: (socket, id, fault) => service.connected(socket, appId(id), fault) },
-    (socket, peer) => service.connected(socket, appId(peer.id)),
+  const listener = await listen(
+    { ...options.listen, door: "etsi014", tls, kind: "app", ...tlsOf(options), maxConnections },
+    {
+      ...ports,
+      opened: (channel) => service.connected(channel),
+      turnAway: (channel, fault) => service.connected(channel, fault),
+    },
   );
   return {
     port: listener.port,

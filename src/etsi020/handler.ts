@@ -3,15 +3,14 @@
 import { asFault } from "../core/fault.ts";
 import type { KmId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
-import { BODY_BYTES, checkJson, jsonValue, readBody } from "../http/body.ts";
-import { sendText } from "../http/send-text.ts";
-import type { Handler, HttpRequest } from "../http/service.ts";
+import { BODY_BYTES, checkJson, jsonValue } from "../http/body.ts";
+import type { Handler } from "../http/connection.ts";
+import type { Exchange } from "../http/exchange.ts";
 import { splitTarget } from "../http/target.ts";
 import type { BorderAck, BorderArrival, BorderDoor } from "../keys/ports/borders.ts";
 import { FrameError } from "../wire/frame.ts";
 import { parseKeyPayload } from "../wire/key-payload.ts";
 import { acksOf, acksText, arrivalOf, VERSIONS, voidOf } from "./bodies.ts";
-import { type KeyBody, readKeyBody } from "./key-body.ts";
 import { Problem, type ProblemType, problemOf } from "./problems.ts";
 
 /** What requests at this door need. */
@@ -21,7 +20,8 @@ export interface HandlerPorts {
   readonly meter: Meter;
 }
 
-interface Call extends HandlerPorts, HttpRequest {
+interface Call extends HandlerPorts {
+  readonly exchange: Exchange;
   /** Who asks, by its certificate. */
   readonly border: KmId;
 }
@@ -44,38 +44,37 @@ const ROUTES: Readonly<Record<string, Route>> = {
 /** The handler of all requests of one connection's key manager. */
 export const makeHandler =
   (ports: HandlerPorts): Handler =>
-  (asked) =>
+  (exchange) =>
     // The service takes whoever comes for an application.
-    serve({ ...ports, ...asked, border: asked.app as string as KmId });
+    serve({ ...ports, exchange, border: exchange.app as string as KmId });
 
 function serve(call: Call): void {
-  const { request, response, outlet } = call;
-  const { path } = splitTarget(request.url ?? "");
+  const { exchange } = call;
+  const { path } = splitTarget(exchange.head.target);
   const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   if (route === undefined) {
     const problem = new Problem(404, "invalid-parameter", { path: "there is no such path; see ETSI GS QKD 020" });
-    sendText(outlet, response, 404, problem.text, TYPE);
-  } else if (request.method === route.method) {
+    exchange.sendText(404, problem.text, TYPE);
+  } else if (exchange.head.method === route.method) {
     route.serve(call);
   } else {
     const problem = new Problem(405, "invalid-parameter", { method: `the method is ${route.method}` });
-    sendText(outlet, response, 405, problem.text, { ...TYPE, Allow: route.method });
+    exchange.sendText(405, problem.text, { ...TYPE, Allow: route.method });
   }
 }
 
 function takeKeys(call: Call): void {
-  const { request, border, borders, outlet } = call;
-  readKeyBody(request, outlet.parts, (body) => {
-    attempt(call, async () => {
-      using _ = { [Symbol.dispose]: () => body.release() };
-      const arrival = arrivalIn(body, request.headers["content-type"]);
-      outcome(call, arrival.callback, await borders.arrived(border, arrival));
-    });
+  const { exchange, border, borders } = call;
+  const body = exchange.takeBody();
+  attempt(call, async () => {
+    using _ = { [Symbol.dispose]: () => body?.release() };
+    const arrival = arrivalIn(body === undefined ? NOTHING : body.bytes, exchange.head.contentType);
+    outcome(call, arrival.callback, await borders.arrived(border, arrival));
   });
 }
 
 /** @throws Problem, Fault MALFORMED_REQUEST */
-function arrivalIn({ bytes }: KeyBody, contentType: string | undefined): BorderArrival {
+function arrivalIn(bytes: Uint8Array | undefined, contentType: string | undefined): BorderArrival {
   checkJson(contentType);
   if (bytes === undefined) throw new Problem(400, "invalid-parameter", { body: TOO_LONG });
   try {
@@ -87,6 +86,7 @@ function arrivalIn({ bytes }: KeyBody, contentType: string | undefined): BorderA
   }
 }
 
+const NOTHING = new Uint8Array(0);
 const TOO_LONG = `must have at most ${BODY_BYTES} bytes`;
 
 function voidKeys(call: Call): void {
@@ -107,8 +107,8 @@ function takeAcks(call: Call): void {
 
 /** @param broken what a body is that is no JSON */
 function readJson(call: Call, broken: ProblemType, then: (json: unknown) => Promise<void>): void {
-  const { request } = call;
-  readBody(request, (bytes) => attempt(call, () => then(jsonOf(bytes, request.headers["content-type"], broken))));
+  const { body, head } = call.exchange;
+  attempt(call, () => then(jsonOf(body, head.contentType, broken)));
 }
 
 function jsonOf(bytes: Uint8Array | undefined, contentType: string | undefined, broken: ProblemType): unknown {
@@ -125,8 +125,8 @@ function outcome(call: Call, callback: string | undefined, acks: readonly Border
   else answer(call, 202, "");
 }
 
-const answer = ({ outlet, response }: Call, status: number, text: string): void =>
-  sendText(outlet, response, status, text, text === "" ? {} : TYPE);
+const answer = ({ exchange }: Call, status: number, text: string): void =>
+  exchange.sendText(status, text, text === "" ? {} : TYPE);
 
 function attempt(call: Call, work: () => Promise<void>): void {
   // What `work` throws before it waits is caught too.
@@ -142,5 +142,5 @@ function refuse(call: Call, thrown: unknown): void {
   }
   const after = problem.status === 503 ? fault?.retryAfterMs : undefined;
   const more = after === undefined ? {} : { "Retry-After": Math.ceil(after / 1000) };
-  sendText(call.outlet, call.response, problem.status, problem.text, { ...TYPE, ...more });
+  call.exchange.sendText(problem.status, problem.text, { ...TYPE, ...more });
 }

@@ -1,45 +1,8 @@
-// Bodies with keys: gathered in locked memory as they arrive, and written there before they leave. No key becomes a string.
+// Bodies with keys as they leave: written in locked memory. No key becomes a string.
 
-import type { IncomingMessage } from "node:http";
-import type { Part, Parts } from "../http/parts.ts";
 import type { BorderDeparture } from "../keys/ports/borders.ts";
 import { base64Length } from "../wire/base64.ts";
 import { containerEnd } from "./bodies.ts";
-
-/** What was gathered of a body; `bytes` are undefined when it was longer than its memory. */
-export interface KeyBody {
-  readonly bytes: Uint8Array | undefined;
-  /** Zeroes it and gives the memory back. Once. */
-  release(): void;
-}
-
-/** Gathers a body; what node:http lent is zeroed at once. `then` is not called when the client goes away before its end. */
-export function readKeyBody(request: IncomingMessage, parts: Parts, then: (body: KeyBody) => void): void {
-  parts.take((part) => {
-    if (request.destroyed) part.release(0);
-    else gather(request, part, then);
-  });
-}
-
-function gather(request: IncomingMessage, part: Part, then: (body: KeyBody) => void): void {
-  let length = 0;
-  let isLent = false;
-  const release = (): void => part.release(Math.min(length, part.bytes.length));
-  request.on("data", (chunk: Uint8Array) => {
-    if (length + chunk.length <= part.bytes.length) part.bytes.set(chunk, length);
-    // Of what is too long nothing is looked at.
-    else part.bytes.fill(0);
-    length += chunk.length;
-    chunk.fill(0);
-  });
-  request.once("end", () => {
-    isLent = true;
-    then({ bytes: length > part.bytes.length ? undefined : part.bytes.subarray(0, length), release });
-  });
-  request.once("close", () => {
-    if (!isLent) release();
-  });
-}
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, "latin1");
 

@@ -1,7 +1,7 @@
 // The border to other networks (ETSI GS QKD 020): HTTPS in both directions, with key managers that the configuration names.
 
 import { Fault } from "../core/fault.ts";
-import { appId, type KmId } from "../core/ids.ts";
+import type { KmId } from "../core/ids.ts";
 import type { Limit } from "../core/limits.ts";
 import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
@@ -9,9 +9,9 @@ import { Parts } from "../http/parts.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
 import type { BorderLine } from "../keys/ports/borders.ts";
 import { dial } from "../net/dial.ts";
+import { listen } from "../net/listen.ts";
 import type { Identify } from "../net/tls/certificate-names.ts";
 import { type TlsMaterial, tlsOf } from "../net/tls/options.ts";
-import { listenTls } from "../net/tls-listener.ts";
 import { BorderClient } from "./client.ts";
 import { type HandlerPorts, makeHandler } from "./handler.ts";
 
@@ -62,7 +62,7 @@ export interface Etsi020Server extends AsyncDisposable {
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startEtsi020(options: Etsi020Options, ports: Etsi020Ports): Promise<Etsi020Server> {
-  const { listen, tls, maxConnections, memory } = options;
+  const { tls, maxConnections, memory } = options;
   const clients = new Map<KmId, Reached>();
   const half = memory.length / 2;
   const service = new Service(
@@ -72,11 +72,10 @@ export async function startEtsi020(options: Etsi020Options, ports: Etsi020Ports)
   );
   const admit = (id: string): Fault | undefined =>
     clients.has(id as KmId) ? undefined : new Fault("NOT_AUTHORIZED", { text: `${id} is none of [[etsi020.borders]]` });
-  const listener = await listenTls(
-    { ...listen, door: "etsi020", tls, kind: "km", ...tlsOf(options), maxConnections, bringsKeys: true },
+  const listener = await listen(
+    { ...options.listen, door: "etsi020", tls, kind: "km", ...tlsOf(options), maxConnections, bringsKeys: true },
     // Those of applications are not meant.
-    { ...ports, admit, mayStay: admit, disowned: () => {} },
-    (socket, peer) => service.connected(socket, appId(peer.id)),
+    { ...ports, admit, mayStay: admit, disowned: () => {}, opened: (channel) => service.connected(channel) },
   );
   const parts = new Parts(memory.subarray(half));
   const lines = new Map<KmId, BorderClient>();

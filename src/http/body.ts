@@ -1,6 +1,5 @@
 // Bodies of requests: bounded, UTF-8, JSON, an object.
 
-import type { IncomingMessage } from "node:http";
 import { malformed } from "../core/fault.ts";
 
 /** A longer body is read to its end and refused. */
@@ -8,21 +7,6 @@ export const BODY_BYTES = 65_536;
 
 /** An object as JSON has it, its members still to be checked. */
 export type JsonObject = Readonly<Record<string, unknown>>;
-
-/** Calls `then` with the whole body, or with undefined when it was longer than `BODY_BYTES`. Not called when the client goes away. */
-export function readBody(request: IncomingMessage, then: (body: Uint8Array | undefined) => void): void {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  request.on("data", (chunk: Uint8Array) => {
-    length += chunk.length;
-    if (length <= BODY_BYTES) chunks.push(chunk);
-    else chunks.length = 0;
-  });
-  request.on("end", () => then(length > BODY_BYTES ? undefined : joined(chunks)));
-}
-
-const joined = (chunks: readonly Uint8Array[]): Uint8Array =>
-  chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
 
 /**
  * The JSON object in a body; an empty body is an empty object.

@@ -3,9 +3,8 @@
 import { asFault, FAULTS, Fault, type FaultCode } from "../core/fault.ts";
 import type { AppId } from "../core/ids.ts";
 import type { Log, Meter } from "../core/ports.ts";
-import { type KeyFormat, sendKeys } from "../http/send-keys.ts";
-import { sendText } from "../http/send-text.ts";
-import type { Handler, HttpRequest } from "../http/service.ts";
+import type { Handler } from "../http/connection.ts";
+import type { Exchange, KeyFormat } from "../http/exchange.ts";
 import type { Answer, Grant, KeyDoor } from "../keys/ports/keys.ts";
 import { ENTROPY_OBJECT, entropyGrant, KEY_OBJECT } from "./layout.ts";
 import { type Remote, remoteFor } from "./remotes.ts";
@@ -25,28 +24,29 @@ export interface HandlerPorts {
   readonly meter: Meter;
 }
 
-interface Call extends HandlerPorts, HttpRequest {
+interface Call extends HandlerPorts {
   readonly systems: Systems;
-  isAnswered: boolean;
+  readonly exchange: Exchange;
 }
 
 /** Answers the requests of Cisco SKIP: capabilities, key, key by ID, entropy. */
 export const makeHandler =
   (systems: Systems, ports: HandlerPorts): Handler =>
-  (asked) =>
-    attempt({ ...ports, ...asked, systems, isAnswered: false });
+  (exchange) =>
+    attempt({ ...ports, systems, exchange });
 
 function attempt(call: Call): void {
-  const { request, response, outlet, turnedAway } = call;
+  const { exchange } = call;
+  const { turnedAway, head } = exchange;
   try {
     if (turnedAway !== undefined) {
       turnAway(call, turnedAway);
       return;
     }
-    const asked = readRequest(request.url ?? "");
+    const asked = readRequest(head.target);
     if (asked === undefined) say(call, 404, "there is no such path; see draft-cisco-skip 4");
-    else if (request.method === "GET") serve(call, asked);
-    else sendText(outlet, response, 405, '{"message":"the method is GET"}', { Allow: "GET" });
+    else if (head.method === "GET") serve(call, asked);
+    else exchange.sendText(405, '{"message":"the method is GET"}', { Allow: "GET" });
   } catch (thrown) {
     refuse(call, thrown);
   }
@@ -58,14 +58,15 @@ function turnAway(call: Call, fault: Fault): void {
   else say(call, 401, fault.message);
 }
 
-const say = ({ outlet, response }: Call, status: number, message: string): void =>
-  sendText(outlet, response, status, JSON.stringify({ message }));
+const say = ({ exchange }: Call, status: number, message: string): void =>
+  exchange.sendText(status, JSON.stringify({ message }));
 
 function serve(call: Call, asked: SkipRequest): void {
-  const { app, door, outlet, response, systems } = call;
+  const { door, exchange, systems } = call;
+  const { app } = exchange;
   switch (asked.kind) {
     case "capabilities":
-      sendText(outlet, response, 200, capabilitiesText(systems));
+      exchange.sendText(200, capabilitiesText(systems));
       break;
     case "entropy":
       send(call, entropyGrant(asked.bits), ENTROPY_OBJECT);
@@ -73,12 +74,12 @@ function serve(call: Call, asked: SkipRequest): void {
     case "key": {
       const { sizeBits } = asked;
       const destination = appOf(systems, asked.remote);
-      giveUpWhenGone(call, door.supply({ door: "skip", app, destination, count: 1, sizeBits }, answerTo(call)));
+      exchange.whenGone(door.supply({ door: "skip", app, destination, count: 1, sizeBits }, answerTo(call)));
       break;
     }
     case "keyById": {
       const initiator = appOf(systems, asked.remote);
-      giveUpWhenGone(call, door.fetch({ door: "skip", app, initiator, keyIds: [asked.keyId] }, answerTo(call)));
+      exchange.whenGone(door.fetch({ door: "skip", app, initiator, keyIds: [asked.keyId] }, answerTo(call)));
     }
   }
 }
@@ -99,19 +100,17 @@ function appOf({ remotes }: Systems, system: string): AppId {
   throw new Fault("UNKNOWN_APPLICATION", { text: "remoteSystemID is none of those in /capabilities" });
 }
 
-/** Also runs after an answer, where it is harmless. */
-function giveUpWhenGone(call: Call, giveUp: () => void): void {
-  if (!call.isAnswered) call.response.once("close", giveUp);
-}
-
 const answerTo = (call: Call): Answer => ({
   granted: (grant) => send(call, grant, KEY_OBJECT),
   refused: (fault) => refuse(call, fault),
 });
 
 function send(call: Call, grant: Grant, layout: KeyFormat): void {
-  call.isAnswered = true;
-  sendKeys(call.outlet, call.response, { grant, layout }, (thrown) => refuse(call, thrown));
+  try {
+    call.exchange.sendKeys(grant, layout);
+  } catch (thrown) {
+    refuse(call, thrown);
+  }
 }
 
 /** The draft has 500 for a key that cannot be read or destroyed; whoever asks again later is told when. */
@@ -127,10 +126,10 @@ function refuse(call: Call, thrown: unknown): void {
   const fault = asFault(thrown);
   const { code, retryAfterMs } = fault;
   const message = WORDS[code] ?? fault.message;
-  call.isAnswered = true;
   call.meter.add("requests_refused", { door: "skip", fault: code });
-  if (code === "INTERNAL") call.log.error({ door: "skip", err: fault.cause, app: call.app }, "a request failed");
+  if (code === "INTERNAL")
+    call.log.error({ door: "skip", err: fault.cause, app: call.exchange.app }, "a request failed");
   const status = CANNOT_READ.includes(code) ? 500 : FAULTS[code].http === 503 ? 503 : 400;
   const more = retryAfterMs === undefined || status === 400 ? {} : { "Retry-After": Math.ceil(retryAfterMs / 1000) };
-  sendText(call.outlet, call.response, status, JSON.stringify({ message }), more);
+  call.exchange.sendText(status, JSON.stringify({ message }), more);
 }

@@ -2,7 +2,7 @@
 
 import { randomFillSync } from "node:crypto";
 import { Fault } from "../core/fault.ts";
-import type { KeyFormat } from "../http/send-keys.ts";
+import type { KeyFormat } from "../http/exchange.ts";
 import type { Grant } from "../keys/ports/keys.ts";
 import { encodeBase64 } from "../wire/base64.ts";
 import { decodeInPlace, encodeHexInPlace } from "../wire/raw-key.ts";

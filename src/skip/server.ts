@@ -5,15 +5,14 @@
 //        └──────────────────────── keyId, over IKEv2 (RFC 8784) or the like ────────────────────────────────────────┘
 
 import type { Fault } from "../core/fault.ts";
-import { appId } from "../core/ids.ts";
 import type { Limit } from "../core/limits.ts";
 import type { Audit } from "../core/ports.ts";
 import type { DoorTls } from "../core/tls-choices.ts";
 import { Service, type ServicePorts } from "../http/service.ts";
+import { listen } from "../net/listen.ts";
 import type { Identify } from "../net/tls/certificate-names.ts";
 import { type TlsMaterial, tlsOf } from "../net/tls/options.ts";
 import type { PreSharedKeys } from "../net/tls/pre-shared.ts";
-import { listenTls } from "../net/tls-listener.ts";
 import { type HandlerPorts, makeHandler, type Systems } from "./handler.ts";
 
 /** Where the door listens, whom it knows, and with what. */
@@ -56,11 +55,11 @@ export interface SkipServer extends AsyncDisposable {
  * @throws Error when the address cannot be listened on, or the certificates cannot be used
  */
 export async function startSkip(options: SkipOptions, ports: SkipPorts): Promise<SkipServer> {
-  const { listen, tls, maxConnections, memory, preShared, systems } = options;
+  const { tls, maxConnections, memory, preShared, systems } = options;
   const service = new Service({ door: "skip", memory }, ports, makeHandler(systems, ports));
-  const listener = await listenTls(
+  const listener = await listen(
     {
-      ...listen,
+      ...options.listen,
       door: "skip",
       tls,
       kind: "app",
@@ -68,8 +67,11 @@ export async function startSkip(options: SkipOptions, ports: SkipPorts): Promise
       maxConnections,
       preShared,
     },
-    { ...ports, turnAway: (socket, id, fault) => service.connected(socket, appId(id), fault) },
-    (socket, peer) => service.connected(socket, appId(peer.id)),
+    {
+      ...ports,
+      opened: (channel) => service.connected(channel),
+      turnAway: (channel, fault) => service.connected(channel, fault),
+    },
   );
   return {
     port: listener.port,

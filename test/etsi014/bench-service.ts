@@ -2,9 +2,10 @@
 
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import type { AppId } from "../../src/core/ids.ts";
+import type { TLSSocket } from "node:tls";
 import { makeHandler } from "../../src/etsi014/handler.ts";
 import { DRAIN_MS, Service } from "../../src/http/service.ts";
+import { TlsChannel } from "../../src/net/tls-channel.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { type Recorder, recorder } from "../support/recorder.ts";
 import { FakeDoor } from "./fake-door.ts";
@@ -44,18 +45,14 @@ export interface RawClient extends Disposable {
   ended(): Promise<string>;
 }
 
-export async function openService(options: { memoryBytes?: number; limits?: object; mostSlaves?: number } = {}) {
+export async function openService(options: { memoryBytes?: number; mostSlaves?: number } = {}) {
   const door = new FakeDoor();
   const clock = new ManualClock();
   const memory = new Uint8Array(options.memoryBytes ?? 65_536);
   const told = recorder();
   const handle = makeHandler({ door, mostSlaves: options.mostSlaves ?? 0, log: told.log, meter: told.meter });
-  const http = new Service(
-    { door: "etsi014", memory, limits: options.limits ?? {} },
-    { clock, meter: told.meter },
-    handle,
-  );
-  const server = createServer((socket) => http.connected(socket, "app-a1" as AppId));
+  const http = new Service({ door: "etsi014", memory }, { clock, meter: told.meter }, handle);
+  const server = createServer((socket) => http.connected(plainChannel(socket)));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const ask = (path: string, wish: PendingRequest = {}) => asked(port, `/api/v1/keys${path}`, wish);
@@ -82,6 +79,14 @@ export async function openService(options: { memoryBytes?: number; limits?: obje
     },
   };
   return service;
+}
+
+/** A channel without TLS. TLS has encrypted what is written when `write` returns; here it is copied instead. */
+function plainChannel(socket: Socket): TlsChannel {
+  const write = socket.write.bind(socket);
+  socket.write = ((bytes: Uint8Array, done: () => void) => write(Buffer.from(bytes), done)) as typeof socket.write;
+  const peer = { id: "app-a1", certificate: "CN=app-a1", group: "X25519MLKEM768", serverName: "" };
+  return new TlsChannel(socket as TLSSocket, peer, 60_000);
 }
 
 function asked(port: number, path: string, { method = "GET", body, headers = {} }: PendingRequest): Promise<Reply> {

@@ -1,8 +1,7 @@
-// Tests of src/http/service.ts and send-keys.ts: connections that are shared, slow, rude, cut, or stopped.
+// Tests of src/http/service.ts and connection.ts: connections that are shared, slow, rude, cut, or stopped.
 
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Fault } from "../../src/core/fault.ts";
-import { WRITE_DEADLINE_MS } from "../../src/http/send-keys.ts";
 import { DRAIN_MS, HTTP_LIMITS } from "../../src/http/service.ts";
 import { until } from "../support/until.ts";
 import { openService, type RawClient } from "./bench-service.ts";
@@ -11,7 +10,17 @@ import { fakeGrant, fakeId, fakeKey } from "./fake-door.ts";
 const GET = (path: string, headers = "", version = "1.1") =>
   `GET /api/v1/keys${path} HTTP/${version}\r\nHost: km-a\r\n${headers}\r\n`;
 const answers = (text: string): number => text.split("HTTP/1.1 ").length - 1;
-const quick = { headersTimeout: 40, requestTimeout: 60, connectionsCheckingInterval: 10 };
+
+/** Time in which the door looks who is late goes on only as the test says; to be called before the door is opened. */
+const holdTime = () => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+afterEach(() => void vi.useRealTimers());
+
+/** Lets time go on until something has come of it. */
+const untilLate = (what: string, condition: () => boolean): Promise<void> =>
+  until(what, () => {
+    vi.advanceTimersByTime(1_000);
+    return condition();
+  });
 
 async function say(client: RawClient, text: string, replies: number): Promise<string> {
   client.socket.write(text);
@@ -59,6 +68,41 @@ describe("keep-alive", () => {
     using client = await service.raw();
     await say(client, GET("/app-b1/enc_keys?size=7"), 1);
     expect(await say(client, GET("/app-b1/enc_keys"), 2)).toContain("HTTP/1.1 200 OK");
+  });
+});
+
+describe("bodies", () => {
+  const PATH = "/api/v1/keys/app-b1/enc_keys";
+
+  it("may come in chunks, as from clients that do not know their length", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    const head = `POST ${PATH} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    await say(client, `${head}5\r\n{"num\r\n8\r\nber": 2}\r\n0\r\n\r\n`, 1);
+    expect(service.door.asked[0]?.request).toMatchObject({ count: 2 });
+    expect(await say(client, GET("/app-b1/status"), 2)).toContain("source_KME_ID");
+  });
+
+  it("that are kept back until the door says so are asked for", async () => {
+    await using service = await openService();
+    using client = await service.raw();
+    client.socket.write(`POST ${PATH} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 13\r\n\r\n`);
+    await client.received((got) => got === "HTTP/1.1 100 Continue\r\n\r\n");
+    await say(client, '{"number": 3}', 2);
+    expect(service.door.asked[0]?.request).toMatchObject({ count: 3 });
+  });
+
+  it("of requests that wait end the connection when they are too long together", async () => {
+    await using service = await openService();
+    service.door.answers = "wait";
+    using client = await service.raw();
+    client.socket.write(GET("/app-b1/enc_keys"));
+    await service.door.askedFor(1);
+    const body = `{"x":"${"y".repeat(40_000)}"}`;
+    client.socket.write(`POST ${PATH} HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`.repeat(2));
+    expect(await client.ended()).toBe("");
+    expect(service.recorder.count("frames_refused", { door: "etsi014", reason: "pipelined" })).toBe(1);
+    expect(service.door.asked[0]?.givenUp).toBe(1);
   });
 });
 
@@ -166,6 +210,7 @@ describe("a client that goes away", () => {
 
 describe("a client that does not read", () => {
   it("is cut off at the deadline, its grant disposed, the memory zero and free for others", async () => {
+    holdTime();
     await using service = await openService({ memoryBytes: 8192 });
     service.door.answers = "wait";
     using client = await service.raw();
@@ -175,8 +220,7 @@ describe("a client that does not read", () => {
     const grant = fakeGrant(new Array<number>(3000).fill(4088));
     service.door.asked[0]?.answer.granted(grant);
     await until("keys are written", () => grant.written > 0);
-    service.clock.advance(WRITE_DEADLINE_MS);
-    await until("it is disposed", () => grant.disposed === 1);
+    await untilLate("it is disposed", () => grant.disposed === 1);
     expect(grant.written).toBeLessThan(3000);
     expect(service.memory.every((byte) => byte === 0)).toBe(true);
     service.door.answers = "grant";
@@ -205,24 +249,48 @@ describe("rude clients", () => {
     ["never end their head", "GET /api/v1/keys/app-b1/status HTTP/1.1\r\nHost:"],
     ["never end their body", "POST /api/v1/keys/app-b1/enc_keys HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"],
   ])("are cut off when they %s", async (_, bytes) => {
-    await using service = await openService({ limits: quick });
+    holdTime();
+    await using service = await openService();
     using client = await service.raw();
     client.socket.write(bytes);
-    await client.ended();
-    expect(service.recorder.count("frames_refused", { door: "etsi014", reason: "too slow" })).toBe(1);
+    const refused = () => service.recorder.count("frames_refused", { door: "etsi014", reason: "too slow" });
+    await untilLate("it is refused", () => refused() > 0);
+    expect(await client.ended()).toMatch(/^HTTP\/1\.1 400 /);
+    expect(refused()).toBe(1);
     expect(service.door.asked).toEqual([]);
   });
 
   it("are not cut off while the key manager lets them wait", async () => {
-    await using service = await openService({ limits: quick });
+    holdTime();
+    await using service = await openService();
     service.door.answers = "wait";
     using client = await service.raw();
     client.socket.write(GET("/app-b1/enc_keys"));
     await service.door.askedFor(1);
-    using idle = await service.raw();
-    await idle.ended();
+    vi.advanceTimersByTime(10 * HTTP_LIMITS.keepAliveTimeout);
     service.door.grant(0);
     expect(await client.received((got) => got.endsWith("}"))).toContain("HTTP/1.1 200 OK");
+  });
+
+  it.each([
+    ["their next request", "", HTTP_LIMITS.keepAliveTimeout],
+    ["the rest of its head", GET("/app-b1/status").slice(0, 10), HTTP_LIMITS.headersTimeout],
+  ])("have time for %s, and are cut off then", async (_, begun, mostMs) => {
+    const status = GET("/app-b1/status");
+    holdTime();
+    await using service = await openService();
+    using client = await service.raw();
+    await say(client, status, 1);
+    client.socket.write(begun);
+    vi.advanceTimersByTime(mostMs - HTTP_LIMITS.checkInterval);
+    await say(client, status.slice(begun.length), 2);
+    client.socket.write(begun);
+    let isEnded = false;
+    client.socket.once("close", () => {
+      isEnded = true;
+    });
+    await untilLate("it is ended", () => isEnded);
+    expect(service.recorder.count("frames_refused", { door: "etsi014" })).toBe(begun === "" ? 0 : 1);
   });
 
   it("a broken request behind an unanswered one ends the connection without a false answer", async () => {

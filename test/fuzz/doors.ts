@@ -12,7 +12,8 @@ import type { Log, Meter } from "../../src/core/ports.ts";
 import { Etsi004Connection } from "../../src/etsi004/connection.ts";
 import { makeHandler as etsi014Handler } from "../../src/etsi014/handler.ts";
 import { makeHandler as etsi020Handler } from "../../src/etsi020/handler.ts";
-import { type Handler, Service } from "../../src/http/service.ts";
+import type { Handler } from "../../src/http/connection.ts";
+import { Service } from "../../src/http/service.ts";
 import type { ChannelHandler } from "../../src/net/channel.ts";
 import { makeHandler as skipHandler } from "../../src/skip/handler.ts";
 import { BufferPool } from "../../src/wire/buffer-pool.ts";
@@ -100,11 +101,19 @@ async function fire(count: number, make: (around: Around) => Range): Promise<Fir
 }
 
 /** A connection whose other end takes everything, and at once. */
-function onChannel(begin: (channel: Sink) => void): (requests: readonly Buffer[]) => Promise<void> {
+function onChannel(
+  begin: (channel: Sink) => void,
+  between?: () => Promise<void>,
+): (requests: readonly Buffer[]) => Promise<void> {
   return async (requests) => {
     const channel = new Sink();
     begin(channel);
-    for (const request of requests) channel.receive(request);
+    for (const request of requests) {
+      channel.receive(request);
+      // Some answers come in a later turn.
+      await between?.();
+      channel.drain();
+    }
     channel.lose();
   };
 }
@@ -116,18 +125,40 @@ class Sink {
   readonly serverName = "";
   readonly writing = false;
   #handler: ChannelHandler | undefined;
+  #isTaken = false;
+  #held: Uint8Array[] | undefined;
 
   start(handler: ChannelHandler): void {
     this.#handler = handler;
   }
 
+  hold(): void {
+    this.#held = [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const bytes of held) this.receive(bytes);
+  }
+
   write(): void {
-    // Taken at once.
+    this.#isTaken = true;
   }
 
   receive(bytes: Uint8Array): void {
-    this.#handler?.received(bytes);
+    if (this.#held === undefined) this.#handler?.received(bytes);
+    else this.#held.push(bytes);
     this.#handler?.drained();
+    this.drain();
+  }
+
+  /** Tells of what was written since: it is taken at once. */
+  drain(): void {
+    while (this.#isTaken) {
+      this.#isTaken = false;
+      this.#handler?.drained();
+    }
   }
 
   close(reason: string): void {
@@ -141,7 +172,7 @@ class Sink {
   }
 }
 
-/** An HTTP connection in memory, as node:http takes it. */
+/** An HTTP connection in memory, for a server of node:http. */
 function onHttp(begin: (near: Socket) => void): (requests: readonly Buffer[]) => Promise<void> {
   return async (requests) => {
     const [near, far] = duplexPair();
@@ -185,7 +216,7 @@ const httpGet = (path: string): Buffer =>
 function httpRange(around: Around, name: string, handler: Handler, corpus: readonly Buffer[]): Range {
   const bringsKeys = name === "etsi020";
   const service = new Service({ door: name, memory: around.memory, bringsKeys }, around, handler);
-  return { corpus, mend: mendHttp, fire: onHttp((near) => service.connected(near, "app-a1" as AppId)) };
+  return { corpus, mend: mendHttp, fire: onChannel((channel) => service.connected(channel), turn) };
 }
 
 const KEYS = "/api/v1/keys/app-b1";
