@@ -146,7 +146,7 @@ function groundOf(ports: KeyManagerPorts, settings: KeyManagerSettings): Ground 
   return {
     ...{ context, apps, requests, quotas, paths, routes },
     availability: new Availability(context),
-    admission: new Admission(quotas, settings.policy),
+    admission: new Admission(quotas, own.policy),
     links: new Map(settings.links.map((link) => [link.id, new LinkInventory(context.self, link)])),
     routeAdmin: new RouteTable(context, routes, paths),
   };

@@ -197,6 +197,14 @@ describe("many requests", () => {
     await network.run(200);
     expect(asks.filter(({ outcome }) => outcome === "granted")).toHaveLength(3);
   });
+
+  test("are as many as a configuration says that is taken while the key manager runs", async () => {
+    const { a } = await Network.up({ blocks: 0, policy: { maxWaiting: 3 } });
+    const more = { ...a.settings, policy: { ...a.settings.policy, maxWaiting: 4 } };
+    a.km.reconfigure(await a.km.prepareReconfigure(more));
+    const asks = Array.from({ length: 5 }, () => ask(a.km, wish()));
+    expect(asks.map(({ fault }) => fault?.code)).toEqual([undefined, undefined, undefined, undefined, "BUSY"]);
+  });
 });
 
 describe("the quota", () => {
