@@ -144,6 +144,19 @@ export const FAULT_TABLE = {
     void node.stop();
     return bootLater(node, world, 2 * S);
   }),
+  reload: ofNode(15 * MIN, (node, world) => {
+    void node.reload(changedSettings(node.settings, world.dice));
+    return "takes other limits while it runs";
+  }),
+  reload_share: fault(60 * MIN, (world) => {
+    if (world.modules.length === 0) return undefined;
+    const { link } = world.dice.pick(world.modules);
+    const share = world.dice.pick(SHARES);
+    const ends = world.nodeList.filter(({ modules }) => modules.has(link));
+    if (ends.some(({ isUp, isPaused }) => !isUp || isPaused)) return undefined;
+    for (const node of ends) void node.reload(withShare(node.settings, link, share));
+    return `${link} ${share.join(":")} while its ends run`;
+  }),
   new_share: fault(60 * MIN, (world) => {
     if (world.modules.length === 0) return undefined;
     const { link } = world.dice.pick(world.modules);

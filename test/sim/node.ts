@@ -148,6 +148,15 @@ export class SimNode {
     return this.#settings;
   }
 
+  /** The configuration is another from now on, and at each start. */
+  async reload(settings: KeyManagerSettings): Promise<void> {
+    this.reconfigure(settings);
+    const { km } = this;
+    const prepared = await km?.prepareReconfigure(settings);
+    // What was read meanwhile is out of date when there is another process, or still another configuration.
+    if (prepared !== undefined && km === this.km && settings === this.settings) km?.reconfigure(prepared);
+  }
+
   reconfigure(settings: KeyManagerSettings): void {
     const { widest } = this;
     const { stockHigh, maxHeld } = settings.policy;
