@@ -40,7 +40,7 @@ const alarms = (of: Km, fromByte: number) => of.logLines(fromByte).flatMap(({ al
 
 /** Keys in both directions, none of which was ever supplied before; all of them can be fetched. */
 async function goesOn(): Promise<void> {
-  await network.stocked(90_000);
+  await network.stocked(240_000);
   const { toOne, toOther } = await traffic.bothWays("app-a1", "app-b1");
   await traffic.fetch(toOne);
   await traffic.fetch(toOther);
@@ -87,8 +87,8 @@ test("17.16: a copy of the folder on the same token is refused as long as the fi
   );
   try {
     const reason = async () => (await copy.status().catch(() => undefined))?.vault.tokenReason ?? "";
-    await eventually("the copy is refused", async () => (await reason()).includes("another folder"), 90_000);
-    await eventually("the first tells of it", () => alarms(km, from).includes("token_asked"), 60_000);
+    await eventually("the copy is refused", async () => (await reason()).includes("another folder"), 240_000);
+    await eventually("the first tells of it", () => alarms(km, from).includes("token_asked"), 240_000);
     expect(alarms(km, from)).not.toContain("token_shared");
     await goesOn();
     await using innocent = await Innocent.open(network.app("app-a1"), "app-a2");
@@ -137,7 +137,7 @@ test("17.18: a store that is cut while the KM runs may end it, and the next star
 test("17.18: a store that is removed while the KM runs is an alarm at once, and another at the next start", async () => {
   const from = km.logBytes;
   renameSync(dataFile(), `${dataFile()}.away`);
-  await eventually("the alarm", () => alarms(km, from).includes("store_vanished"), 120_000);
+  await eventually("the alarm", () => alarms(km, from).includes("store_vanished"), 240_000);
   await goesOn();
   expect(await km.kill("SIGTERM")).toBe(0);
   expect(await startsAgain()).toEqual(["store_missing"]);

@@ -28,7 +28,7 @@ beforeAll(async () => {
   place = makePlace(PINS.user[1]);
   daemon = spawn(DAEMON, ["-f"], { stdio: "ignore" });
   other = { module: MODULE, label: LABEL, pinFile: place.pinFile };
-  await eventually("its daemon answers", initialise, 20_000, 200);
+  await eventually("its daemon answers", initialise, 60_000, 200);
 });
 afterAll(async () => {
   place?.[Symbol.dispose]();

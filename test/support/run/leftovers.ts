@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 
 /** For processes that were told to end, and do. */
-const ENDS_MS = 5_000;
+const ENDS_MS = 60_000;
 const POLL_MS = 50;
 const LISTED = 50;
 

@@ -4,6 +4,8 @@ import { eventually } from "./eventually.ts";
 import type { Network } from "./network.ts";
 
 const RESTS_MS = 300;
+/** Each look is an answer of every KM: one that the machine holds up is not taken for one at rest. */
+const LOOKS = 6;
 
 /** Ends the modules and waits until no more blocks come in, and nothing is relayed: what works may hold key for a moment. */
 export async function quiet(network: Network): Promise<void> {
@@ -11,15 +13,17 @@ export async function quiet(network: Network): Promise<void> {
   await rest("the work with blocks and KMA-keys", () => worked(network));
 }
 
-/** Waits until a number stays the same for a while. */
+/** Waits until a number stays the same for a while, and for several looks. */
 export async function rest(what: string, count: () => Promise<number>): Promise<void> {
   let last = Number.NaN;
   let since = 0;
+  let looks = 0;
   await eventually(`${what} is at rest`, async () => {
     const now = await count();
-    if (now !== last) since = performance.now();
+    looks += 1;
+    if (now !== last) [since, looks] = [performance.now(), 0];
     last = now;
-    return performance.now() - since >= RESTS_MS;
+    return looks >= LOOKS && performance.now() - since >= RESTS_MS;
   });
 }
 
