@@ -3,6 +3,7 @@
 //   QKM_ROUNDS=50 QKM_KINDS="etcd's leader killed" npm run test:cluster      so many rounds, of these kinds alone
 
 import { beforeAll, describe, expect, test } from "vitest";
+import { expectQuick } from "../support/busy.ts";
 import { KINDS, type Kind, mostLost, type Outcome, Rounds, tableOf } from "./support/rounds.ts";
 
 const ROUNDS = Number(process.env.QKM_ROUNDS ?? 50);
@@ -40,7 +41,7 @@ describe("design 14: fifty rounds", () => {
     const { keys, doubtful } = await run.finish();
     outcomes = run.outcomes;
     console.log(`${tableOf(outcomes)}\n${keys} keys supplied, ${doubtful} of them fetched in doubt`);
-  }, 1_200_000);
+  }, 3_600_000);
 
   test("no byte was used twice, and every supplied key was fetched: the rounds would have failed", () => {
     expect(outcomes).toHaveLength(ROUNDS);
@@ -54,6 +55,6 @@ describe("design 14: fifty rounds", () => {
   });
 
   test("after a kill the other member supplies within twice the lease", () => {
-    expect(silentOf("active member killed")).toBeLessThanOrEqual(TAKEOVER_MS);
+    expectQuick("supply without a member that was killed", silentOf("active member killed"), TAKEOVER_MS);
   });
 });
