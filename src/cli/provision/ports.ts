@@ -26,7 +26,9 @@ export async function choosePorts(kms: number, base?: number): Promise<readonly 
   for (let tried = 0; tried < TRIES; tried++) {
     const first = tried === 0 && base !== undefined ? base : random();
     const plan = Array.from({ length: kms }, (_, km) => portsFrom(first + 100 * km));
-    const free = await Promise.all(plan.flatMap((ports) => DOORS.map((door) => isFree(ports[door]))));
+    // Whoever listens before the first of them has them all, also while a KM is down.
+    const wanted = plan.flatMap((ports) => [ports.ak - 1, ...DOORS.map((door) => ports[door])]);
+    const free = await Promise.all(wanted.map((port) => isFree(port)));
     if (free.every(Boolean)) return plan;
   }
   throw new CommandError(
