@@ -4,13 +4,15 @@ import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { Fault } from "../core/fault.ts";
 import { limitNow } from "../core/limits.ts";
-import { ARRIVAL_LIMITS, type Arrival, Arrivals, freeTls, type KeyExchange, varied } from "./arrivals.ts";
+import { ARRIVAL_LIMITS, type Arrival, type KeyExchange } from "./arrival.ts";
+import { Arrivals } from "./arrivals.ts";
+import { Parting } from "./parting.ts";
 import { Places } from "./places.ts";
 import { type Certificate, certificateFields, nameIn, Refusal, refusalOfError } from "./refusal.ts";
 import { TrafficSecrets } from "./tls/alert.ts";
 import { type ClientHello, GROUPS, peekHello } from "./tls/client-hello.ts";
 import { type Credentials, credentialsOf } from "./tls/credentials.ts";
-import { type Admit, examine, identified, type Peer } from "./tls/identity.ts";
+import { examine, examineShown, identified, notAdmitted, type Peer } from "./tls/identity.ts";
 import { negotiated } from "./tls/negotiated.ts";
 import { contextOptions, type ListenOptions, type NetPorts, TIMING } from "./tls/options.ts";
 import { DHE_PSK, offersPsk, type PreSharedKeys, pskOptions } from "./tls/pre-shared.ts";
@@ -23,17 +25,6 @@ export interface AdmittedPeer extends Peer {
 
 const HYBRID = "X25519MLKEM768";
 
-/** After a refusal the peer has this long to read why before the socket is destroyed. */
-const LINGER_MS = 1_000;
-
-/** Under pressure a refusal comes so much later, about. */
-const HELD_MS = 5_000;
-const MOST_PARTING = 1_024;
-/** Who is at the wrong key manager has this long to ask something and be told. */
-const TURN_AWAY_MS = 10_000;
-/** Of those, at a time; the oldest makes room. */
-const MOST_TURNED_AWAY = 64;
-
 /** What is on its way in, what is open, and what was refused and may still read why. */
 export class Gate {
   readonly #options: ListenOptions;
@@ -45,8 +36,7 @@ export class Gate {
   readonly #secrets = new Map<KeyExchange, TrafficSecrets>();
   readonly #arrivals: Arrivals;
   readonly #places: Places;
-  readonly #parting = new Set<Socket>();
-  readonly #turnedAway = new Set<Socket>();
+  readonly #parting = new Parting();
 
   constructor(options: ListenOptions, ports: NetPorts, admitted: (socket: TLSSocket, peer: AdmittedPeer) => void) {
     const { handshakeMs, answerMs, idleMs } = { ...TIMING, ...options.timing };
@@ -78,7 +68,7 @@ export class Gate {
   }
 
   get connections(): number {
-    return this.#arrivals.size + this.#places.size + this.#parting.size + this.#turnedAway.size;
+    return this.#arrivals.size + this.#places.size + this.#parting.size;
   }
 
   accept(socket: Socket): void {
@@ -118,7 +108,7 @@ export class Gate {
     this.#stopRenewals();
     this.#arrivals.close();
     this.#places[Symbol.dispose]();
-    for (const socket of [...this.#parting, ...this.#turnedAway]) socket.destroy();
+    this.#parting[Symbol.dispose]();
   }
 
   /** One server per group: whatever it negotiates, the group is known. */
@@ -156,7 +146,7 @@ export class Gate {
         if (arrival === undefined) return false;
         arrival.shown = { identity, key };
         // Here OpenSSL still has an alert for it; when the handshake has ended it has none.
-        arrival.denied = notAdmitted(key.id, this.#ports.admit);
+        arrival.denied = notAdmitted(key.id, "", this.#ports.admit);
         return arrival.denied === undefined;
       }),
     );
@@ -231,10 +221,11 @@ export class Gate {
     const isElsewhere = why.fault?.code === "NOT_AT_HOME" && id !== undefined;
     const isMute = socket.getProtocol() === "TLSv1.2" && !this.#arrivals.isPressed;
     if (turnAway === undefined || !(isElsewhere || isMute)) {
-      this.#part(socket, arrival, why);
+      const alert = this.#secrets.get(arrival.group)?.alert(socket, why.reason);
+      this.#parting.sendOff(socket, arrival.socket, alert, this.#arrivals.isPressed);
       return;
     }
-    this.#stay(socket, this.#turnedAway, TURN_AWAY_MS);
+    this.#parting.stay(socket);
     turnAway(socket, id ?? NOBODY, isElsewhere && why.fault !== undefined ? why.fault : faultOf(why));
   }
 
@@ -261,51 +252,13 @@ export class Gate {
     if (mayStay === undefined) return undefined;
     const known = certificate === undefined ? id : identified(certificate, kind, identify);
     if (known !== id) return known instanceof Refusal ? known : new Refusal("identity", `it is ${known} now`);
-    const fault = mayStay(id, "");
-    return fault && new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
+    return notAdmitted(id, "", mayStay);
   }
 
   /** Of who came with a pre-shared key: it must still be the one of that identity. */
   #whyNotKey(shown: Arrival["shown"]): Refusal | undefined {
     if (shown === undefined || this.#options.preShared?.get(shown.identity) === shown.key) return undefined;
     return new Refusal("psk", `${JSON.stringify(shown.identity)} has another key now, or none`);
-  }
-
-  /**
-   * Sends the alert that says why, if there is one, and closes. What the peer has sent is read, lest it lose the alert. Under
-   * pressure all that comes later, for whoever is refused at once comes back at once.
-   */
-  #part(socket: TLSSocket, { socket: raw, group }: Arrival, { reason }: Refusal): void {
-    const alert = this.#secrets.get(group)?.alert(socket, reason);
-    if (alert === undefined) {
-      socket.destroy();
-      return;
-    }
-    const heldMs = this.#arrivals.isPressed ? varied(HELD_MS) : 0;
-    this.#stay(raw, this.#parting, heldMs + LINGER_MS);
-    if (heldMs === 0) {
-      raw.end(alert);
-      socket.resume();
-      return;
-    }
-    // Not now: OpenSSL is at work below us.
-    setImmediate(() => {
-      if (!socket.destroyed) freeTls(socket);
-    });
-    const held = setTimeout(() => raw.resume().end(alert), heldMs);
-    raw.once("close", () => clearTimeout(held));
-  }
-
-  /** Keeps a socket for a while. */
-  #stay(socket: Socket, among: Set<Socket>, ms: number): void {
-    const [oldest] = among;
-    if (among.size >= (among === this.#turnedAway ? MOST_TURNED_AWAY : MOST_PARTING)) oldest?.destroy();
-    among.add(socket);
-    const timer = setTimeout(() => socket.destroy(), ms);
-    socket.once("close", () => {
-      clearTimeout(timer);
-      among.delete(socket);
-    });
   }
 
   #refuse(refusal: Refusal, from: string, certificate: Readonly<Record<string, unknown>> = {}): void {
@@ -338,12 +291,6 @@ const faultOf = ({ reason, message }: Refusal): Fault =>
     ? new Fault("BUSY", { text: message, retryAfterMs: 1000 })
     : new Fault("CONNECTION_REFUSED", { text: message });
 
-/** Why an identity is not let in. */
-function notAdmitted(id: string, admit: Admit): Refusal | undefined {
-  const fault = admit(id, "");
-  return fault && new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
-}
-
 /** The server name (SNI) with which a client came; empty when it gave none. */
 function nameOf(socket: TLSSocket): string {
   const name: unknown = Reflect.get(socket, "servername");
@@ -352,12 +299,3 @@ function nameOf(socket: TLSSocket): string {
 
 /** Reasons of those whose certificate an authority of this door has signed. OpenSSL may call one expired that none has. */
 const VERIFIED: ReadonlySet<Refusal["reason"]> = new Set(["identity", "not_admitted", "too_many"]);
-
-/** RFC 4279: who has the key of an identity is whom it stands for. */
-function examineShown(shown: Arrival["shown"], admit: Admit): Peer | Refusal {
-  if (shown === undefined) return new Refusal("no_certificate");
-  const { id } = shown.key;
-  const refusal = notAdmitted(id, admit);
-  if (refusal !== undefined) return refusal;
-  return { id, serverName: "", certificate: `PSK identity ${JSON.stringify(shown.identity)}` };
-}

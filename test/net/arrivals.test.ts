@@ -3,7 +3,8 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { ARRIVAL_LIMITS, type Arrival, Arrivals } from "../../src/net/arrivals.ts";
+import { ARRIVAL_LIMITS, type Arrival } from "../../src/net/arrival.ts";
+import { Arrivals } from "../../src/net/arrivals.ts";
 
 const CROWD = 1_000;
 /** Handshakes at once stand in the way of nothing here. */

@@ -7,6 +7,7 @@ import { type Certificate, certificateLine, Refusal, refusalOfVerdict } from "..
 import type { Identify } from "./certificate-names.ts";
 import type { Credentials } from "./credentials.ts";
 import { uriNames } from "./der.ts";
+import type { ShownKey } from "./pre-shared.ts";
 
 /** What a listener or dialler talks to. */
 export type PeerKind = "app" | "km" | "controller" | "monitor";
@@ -74,7 +75,19 @@ export function examine(
   if (revoked !== undefined) return revoked;
   const id = identified(certificate, kind, identify);
   if (id instanceof Refusal) return id;
+  return notAdmitted(id, serverName, admit) ?? { id, certificate: certificateLine(certificate), serverName };
+}
+
+/** RFC 4279: who has the key of an identity is whom it stands for. */
+export function examineShown(shown: ShownKey | undefined, admit: Admit): Peer | Refusal {
+  if (shown === undefined) return new Refusal("no_certificate");
+  const { id } = shown.key;
+  const certificate = `PSK identity ${JSON.stringify(shown.identity)}`;
+  return notAdmitted(id, "", admit) ?? { id, serverName: "", certificate };
+}
+
+/** Why an identity is not let in; undefined when it is. `serverName` is empty where there is none. */
+export function notAdmitted(id: string, serverName: string, admit: Admit): Refusal | undefined {
   const fault = admit(id, serverName);
-  if (fault !== undefined) return new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
-  return { id, certificate: certificateLine(certificate), serverName };
+  return fault && new Refusal("not_admitted", `${id}: ${fault.message}`, fault);
 }

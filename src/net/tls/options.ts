@@ -14,7 +14,7 @@ import {
   SUITES_1_3,
   type Suite,
 } from "../../core/tls-choices.ts";
-import type { ArrivalLimits } from "../arrivals.ts";
+import type { ArrivalLimits } from "../arrival.ts";
 import type { Identify } from "./certificate-names.ts";
 import type { Admit, PeerKind } from "./identity.ts";
 import type { PreSharedKeys } from "./pre-shared.ts";

@@ -11,6 +11,12 @@ export interface PreSharedKey {
   readonly key: Secret;
 }
 
+/** The identity that a socket has shown, and whom it stands for. */
+export interface ShownKey {
+  readonly identity: string;
+  readonly key: PreSharedKey;
+}
+
 /** By PSK identity. */
 export type PreSharedKeys = ReadonlyMap<string, PreSharedKey>;
 
