@@ -9,7 +9,7 @@ import type { FetchRequest, Grant } from "../ports/keys.ts";
 import { padOf } from "../supply/grants.ts";
 import type { BorderHost } from "./border-host.ts";
 import { TAG_KEY_BYTES } from "./border-onward.ts";
-import type { Scratch } from "./departure-intent.ts";
+import type { Scratch } from "./departures/departure-intent.ts";
 
 const ANSWER_MS = 5000;
 

@@ -19,7 +19,7 @@ import { BUNDLE_BYTES } from "../strict/strict-received-keys.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { borderRow, idsIn, nameOf } from "./border-rows.ts";
 import { checkValues, type Repeated } from "./border-values.ts";
-import type { Scratch } from "./departure-intent.ts";
+import type { Scratch } from "./departures/departure-intent.ts";
 
 /** Writes what is owed for the outcomes into the change that makes them durable. */
 export type Owing = (acks: readonly BorderAck[], change: Change) => void;

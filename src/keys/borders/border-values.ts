@@ -6,7 +6,7 @@ import type { BlockId } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import type { Bundle } from "../strict/strict-bundle.ts";
 import type { Claim } from "../strict/strict-grant.ts";
-import type { Scratch } from "./departure-intent.ts";
+import type { Scratch } from "./departures/departure-intent.ts";
 
 /** A key that is held, and the base64 under which its ID came again. */
 export interface Repeated {

@@ -34,13 +34,13 @@ import type { ExtensionEntry } from "../ports/peers.ts";
 import { deliver, grantClaims, noteClaims } from "../strict/strict-grant.ts";
 import type { BundleInventory } from "../strict/strict-inventory.ts";
 import { BorderAcks, MOST_OWED } from "./border-acks.ts";
-import { BorderDepartures } from "./border-departures.ts";
 import type { BorderHost, BorderSettings } from "./border-host.ts";
 import { BorderInward } from "./border-inward.ts";
-import { BorderLeaves } from "./border-leaves.ts";
 import { BorderOnward } from "./border-onward.ts";
 import { BorderReceivedKeys, pathFor } from "./border-received.ts";
-import { SCRATCH_BYTES, type Scratch } from "./departure-intent.ts";
+import { BorderDepartures } from "./departures/border-departures.ts";
+import { BorderLeaves } from "./departures/border-leaves.ts";
+import { SCRATCH_BYTES, type Scratch } from "./departures/departure-intent.ts";
 
 /** Everything of one border. */
 interface Border {

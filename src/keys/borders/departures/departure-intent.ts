@@ -1,14 +1,14 @@
 // How keys come to leave: fetched for the application beyond the border, sealed apart, durable as what is about to leave.
 
-import type { KmId } from "../../core/ids.ts";
-import type { Sealed } from "../../vault/vault.ts";
-import type { Context } from "../common/context.ts";
-import type { SerialQueue } from "../common/queues/serial-queue.ts";
-import { borderBlock, TABLE } from "../common/rows.ts";
-import type { BorderPath } from "../ports/borders.ts";
-import type { FetchRequest, Grant } from "../ports/keys.ts";
-import { BUNDLE_BYTES } from "../strict/strict-received-keys.ts";
-import type { BorderHost } from "./border-host.ts";
+import type { KmId } from "../../../core/ids.ts";
+import type { Sealed } from "../../../vault/vault.ts";
+import type { Context } from "../../common/context.ts";
+import type { SerialQueue } from "../../common/queues/serial-queue.ts";
+import { borderBlock, TABLE } from "../../common/rows.ts";
+import type { BorderPath } from "../../ports/borders.ts";
+import type { FetchRequest, Grant } from "../../ports/keys.ts";
+import { BUNDLE_BYTES } from "../../strict/strict-received-keys.ts";
+import type { BorderHost } from "../border-host.ts";
 import { Departure } from "./departure.ts";
 
 /** Memory in which keys lie as base64 between a grant and their seal: locked, for one job at a time. */

@@ -3,12 +3,12 @@
 //   sending ──all relayed──> over: destroyed here, supplied to who asked
 //      └──refused, failed, too late, given up──> voiding ──voided, not present, or too late for that──> over
 
-import type { KmId } from "../../core/ids.ts";
-import type { BlockId, OpenBlock, Vault } from "../../vault/vault.ts";
-import { type BorderRow, TABLE } from "../common/rows.ts";
-import type { BorderDeparture, BorderPath, LeavingKey } from "../ports/borders.ts";
-import { keysText } from "../strict/strict-bundle.ts";
-import { borderRow, nameOf } from "./border-rows.ts";
+import type { KmId } from "../../../core/ids.ts";
+import type { BlockId, OpenBlock, Vault } from "../../../vault/vault.ts";
+import { type BorderRow, TABLE } from "../../common/rows.ts";
+import type { BorderDeparture, BorderPath, LeavingKey } from "../../ports/borders.ts";
+import { keysText } from "../../strict/strict-bundle.ts";
+import { borderRow, nameOf } from "../border-rows.ts";
 
 /** What a departure is made of. */
 export interface DepartureParts extends BorderPath {

@@ -3,13 +3,13 @@
 // What a kill leaves: before the intent is durable nothing has left; after it the next start finds the row, destroys the key
 // and has it voided there, for whoever asked is gone. A key is supplied only when its row and its bytes are off the disk.
 
-import { asFault, Fault } from "../../core/fault.ts";
-import type { KmId } from "../../core/ids.ts";
-import type { Context } from "../common/context.ts";
-import { type BorderRow, borderBlock, TABLE } from "../common/rows.ts";
-import type { BorderAck, BorderAnswer, BorderPath } from "../ports/borders.ts";
-import type { BorderHost, BorderSettings } from "./border-host.ts";
-import { idsIn, nameOf } from "./border-rows.ts";
+import { asFault, Fault } from "../../../core/fault.ts";
+import type { KmId } from "../../../core/ids.ts";
+import type { Context } from "../../common/context.ts";
+import { type BorderRow, borderBlock, TABLE } from "../../common/rows.ts";
+import type { BorderAck, BorderAnswer, BorderPath } from "../../ports/borders.ts";
+import type { BorderHost, BorderSettings } from "../border-host.ts";
+import { idsIn, nameOf } from "../border-rows.ts";
 import { BorderVoids } from "./border-voids.ts";
 import { Departure } from "./departure.ts";
 import { erase, intend, type Scratch } from "./departure-intent.ts";

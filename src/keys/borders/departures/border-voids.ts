@@ -1,11 +1,11 @@
 // Tells the other network to destroy keys until it says that none of them will be had.
 
-import { asFault } from "../../core/fault.ts";
-import type { KmId } from "../../core/ids.ts";
-import type { Context } from "../common/context.ts";
-import { SerialQueue } from "../common/queues/serial-queue.ts";
-import type { BorderAck, BorderLine, BorderOutcome } from "../ports/borders.ts";
-import { Backoff } from "./border-backoff.ts";
+import { asFault } from "../../../core/fault.ts";
+import type { KmId } from "../../../core/ids.ts";
+import type { Context } from "../../common/context.ts";
+import { SerialQueue } from "../../common/queues/serial-queue.ts";
+import type { BorderAck, BorderLine, BorderOutcome } from "../../ports/borders.ts";
+import { Backoff } from "../border-backoff.ts";
 import type { Departure } from "./departure.ts";
 
 /** What is done with answers. */

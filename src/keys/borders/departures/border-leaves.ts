@@ -1,8 +1,8 @@
 // At a border: keys that leave for applications whose home is another KM. That KM has supplied them, and names them.
 
-import { Fault } from "../../core/fault.ts";
-import type { KmId } from "../../core/ids.ts";
-import type { LeavingKeys } from "../common/border-entries.ts";
+import { Fault } from "../../../core/fault.ts";
+import type { KmId } from "../../../core/ids.ts";
+import type { LeavingKeys } from "../../common/border-entries.ts";
 
 /** Sends keys over the border, or voids those that have arrived. */
 export interface Exits {
