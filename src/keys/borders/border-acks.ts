@@ -4,7 +4,7 @@ import type { KmId } from "../../core/ids.ts";
 import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
 import { type BorderRow, TABLE } from "../common/rows.ts";
-import type { BorderAck, BorderLine, BorderOutcome } from "../ports/borders.ts";
+import type { BorderAck, BorderLine, BorderOutcome, BorderPath } from "../ports/borders.ts";
 import { keysText } from "../strict/strict-bundle.ts";
 import { Backoff } from "./border-backoff.ts";
 import { borderRow, idsIn } from "./border-rows.ts";
@@ -148,3 +148,22 @@ export class BorderAcks {
     this.#backoff.reset();
   }
 }
+
+/** One container for each outcome, more where there are too many keys for one. An empty ID stands for none. */
+export function acksOf(
+  path: BorderPath,
+  outcomes: readonly (readonly [string, BorderOutcome])[],
+): readonly BorderAck[] {
+  const { initiator, target } = path;
+  const groups = Map.groupBy(outcomes, ([, outcome]) => outcome);
+  return [...groups].flatMap(([outcome, keys]) =>
+    chunksOf(
+      keys.map(([id]) => id).filter((id) => id !== ""),
+      MOST_IDS,
+    ).map((keyIds) => ({ initiator, target, outcome, message: "", keyIds })),
+  );
+}
+
+/** At least one, which may be empty. */
+const chunksOf = (ids: readonly string[], most: number): readonly (readonly string[])[] =>
+  Array.from({ length: Math.max(1, Math.ceil(ids.length / most)) }, (_, at) => ids.slice(at * most, (at + 1) * most));

@@ -17,25 +17,20 @@ import type { Claim } from "../strict/strict-grant.ts";
 import { BundleInventory } from "../strict/strict-inventory.ts";
 import { BUNDLE_BYTES } from "../strict/strict-received-keys.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
-import { borderRow, idsIn, nameOf } from "./border-rows.ts";
+import { acksOf } from "./border-acks.ts";
+import { borderRow, nameOf } from "./border-rows.ts";
 import { checkValues, type Repeated } from "./border-values.ts";
 import type { Scratch } from "./departures/departure-intent.ts";
+import { VoidedIds } from "./voided-ids.ts";
 
 /** Writes what is owed for the outcomes into the change that makes them durable. */
 export type Owing = (acks: readonly BorderAck[], change: Change) => void;
-
-/** Key IDs of one acknowledgement (020). */
-const MOST_IDS = 1024;
 
 const isSame = (one: BorderPath, other: BorderPath): boolean =>
   one.initiator === other.initiator && one.target === other.target;
 
 type Arrived = BorderArrival["keys"][number];
 type State = "new" | "held" | "supplied" | "ended" | "voided" | "elsewhere";
-
-interface Tombstone extends BorderPath {
-  readonly bornAt: number;
-}
 
 /** What the other end is told of a key that comes, or comes again. */
 const ARRIVED: Readonly<Record<Exclude<State, "new" | "elsewhere">, BorderOutcome>> = {
@@ -63,7 +58,7 @@ export class BorderReceivedKeys {
   readonly #scratch: Scratch;
   readonly #names = new Map<string, Claim>();
   readonly #paths = new WeakMap<Bundle, BorderPath>();
-  readonly #voided = new Map<string, Tombstone>();
+  readonly #voided: VoidedIds;
   /** Over, the oldest first: their IDs are not accepted again. */
   readonly #gone = new Set<Bundle>();
 
@@ -71,6 +66,7 @@ export class BorderReceivedKeys {
     this.#context = context;
     this.#border = border;
     this.#scratch = scratch;
+    this.#voided = new VoidedIds(context, border);
     this.book = new BundleInventory(context, {
       ...{ peer: border, role: "destination" },
       write: (bundle, change) => void change.put(TABLE.border, bundle.id, this.#rowOf(bundle, "held")),
@@ -79,9 +75,9 @@ export class BorderReceivedKeys {
   }
 
   restore(id: string, row: BorderRow): void {
-    const { kind, initiator, target, bornAt, state } = row;
+    const { kind, initiator, target, state } = row;
     if (kind === "void") {
-      for (const keyId of idsIn(row)) this.#voided.set(nameOf(keyId), { initiator, target, bornAt });
+      this.#voided.restore(row);
       return;
     }
     const bundle = new Bundle(id, { ...row, block: borderBlock("in", id) });
@@ -126,12 +122,12 @@ export class BorderReceivedKeys {
   }
 
   #stateOf(keyId: string, { initiator, target }: BorderPath): State {
-    const name = nameOf(keyId);
-    const claim = this.#names.get(name);
-    const path = this.#voided.get(name) ?? (claim && this.#pathOf(claim.bundle));
+    const claim = this.#names.get(nameOf(keyId));
+    const voided = this.#voided.pathOf(keyId);
+    const path = voided ?? (claim && this.#pathOf(claim.bundle));
     if (path === undefined) return "new";
     if (!isSame(path, { initiator, target })) return "elsewhere";
-    if (claim === undefined || this.#voided.has(name)) return "voided";
+    if (claim === undefined || voided !== undefined) return "voided";
     if (claim.bundle.isTaken(claim.index)) return "supplied";
     return this.book.has(claim.bundle) ? "held" : "ended";
   }
@@ -242,13 +238,13 @@ export class BorderReceivedKeys {
     const claims = found.flatMap(({ keyId, state }) => (state === "held" ? (this.#take(keyId) ?? []) : []));
     for (const { bundle } of claims) this.book.write(bundle, change);
     const buried = found.filter(({ state }) => state === "held" || state === "new").map(({ keyId }) => keyId);
-    for (const keyId of buried) this.#bury(keyId, request, change);
+    for (const keyId of buried) this.#voided.add(keyId, request, change);
     owe(acks, change);
     try {
       await change.commit();
     } catch (thrown) {
       for (const { bundle, index } of claims) bundle.putBack(index);
-      for (const keyId of buried) this.#voided.delete(nameOf(keyId));
+      for (const keyId of buried) this.#voided.drop(keyId);
       this.book.doubt(claims.map(({ bundle }) => bundle));
       throw thrown;
     }
@@ -273,27 +269,6 @@ export class BorderReceivedKeys {
     const claim = this.#names.get(nameOf(keyId));
     claim?.bundle.take(claim.index);
     return claim;
-  }
-
-  #bury(keyId: string, { initiator, target }: BorderPath, change: Change): void {
-    const bornAt = this.#context.ages.nowOn();
-    this.#voided.set(nameOf(keyId), { initiator, target, bornAt });
-    const keys = keysText([{ id: keyId, length: 0 }]);
-    const row = borderRow("void", { initiator, target }, { border: this.#border, bornAt, keys });
-    change.put(TABLE.border, this.#tombstone(nameOf(keyId)), row);
-    for (const oldest of this.#voided.keys()) {
-      if (this.#voided.size <= this.#context.policy.maxHeld) return;
-      this.#unbury(oldest, change);
-    }
-  }
-
-  #tombstone(name: string): string {
-    return `${this.#border}/void/${name}`;
-  }
-
-  #unbury(name: string, change: Change): void {
-    this.#voided.delete(name);
-    change.remove(TABLE.border, this.#tombstone(name));
   }
 
   /** Whether a key of that ID came over this border, whatever became of it; `path`: for these applications. */
@@ -326,32 +301,15 @@ export class BorderReceivedKeys {
     const isOld = ({ bornAt }: { readonly bornAt: number }): boolean => bornAt <= oldestBorn;
     this.book.end([...this.book.bundles].filter(isOld), "expired");
     const gone = [...this.#gone].filter(isOld);
-    const voided = [...this.#voided].filter(([, tombstone]) => isOld(tombstone));
-    if (gone.length + voided.length === 0) return;
+    if (gone.length === 0 && !this.#voided.has(isOld)) return;
     const change = this.#context.vault.change();
     for (const bundle of gone) this.#unlearn(bundle, change);
-    for (const [name] of voided) this.#unbury(name, change);
+    this.#voided.expire(isOld, change);
     change.commit().catch((err: unknown) => {
       this.#context.log.warn({ border: this.#border, err }, "names of old keys are still on the disk");
     });
   }
 }
-
-/** One container for each outcome, more where there are too many keys for one. An empty ID stands for none. */
-function acksOf(path: BorderPath, outcomes: readonly (readonly [string, BorderOutcome])[]): readonly BorderAck[] {
-  const { initiator, target } = path;
-  const groups = Map.groupBy(outcomes, ([, outcome]) => outcome);
-  return [...groups].flatMap(([outcome, keys]) =>
-    chunksOf(
-      keys.map(([id]) => id).filter((id) => id !== ""),
-      MOST_IDS,
-    ).map((keyIds) => ({ initiator, target, outcome, message: "", keyIds })),
-  );
-}
-
-/** At least one, which may be empty. */
-const chunksOf = (ids: readonly string[], most: number): readonly (readonly string[])[] =>
-  Array.from({ length: Math.max(1, Math.ceil(ids.length / most)) }, (_, at) => ids.slice(at * most, (at + 1) * most));
 
 /** Bytes of a key, or a few more. */
 const mostBytes = ({ length }: Uint8Array): number => Math.ceil(length / 4) * 3;

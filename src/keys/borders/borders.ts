@@ -20,7 +20,6 @@ import type { AppId, KmId } from "../../core/ids.ts";
 import {
   BORDER_ENTRIES,
   type BorderQuestion,
-  type LeavingKeys,
   readKeys,
   readLeave,
   readOutcome,
@@ -37,6 +36,7 @@ import { BorderAcks, MOST_OWED } from "./border-acks.ts";
 import type { BorderHost, BorderSettings } from "./border-host.ts";
 import { BorderInward } from "./border-inward.ts";
 import { BorderOnward } from "./border-onward.ts";
+import { BorderParties } from "./border-parties.ts";
 import { BorderReceivedKeys, pathFor } from "./border-received.ts";
 import { BorderDepartures } from "./departures/border-departures.ts";
 import { BorderLeaves } from "./departures/border-leaves.ts";
@@ -69,17 +69,19 @@ export class Borders implements BorderDoor {
   readonly #onward: BorderOnward;
   readonly #inward: BorderInward;
   readonly #leaves: BorderLeaves;
+  readonly #parties: BorderParties;
 
   /** @param scratch locked memory of `BORDERS_BYTES` */
   constructor(host: BorderHost, settings: ReadonlyMap<KmId, BorderSettings>, scratch: Uint8Array) {
     this.#host = host;
+    this.#parties = new BorderParties(host);
     this.#settings = settings;
     this.#scratch = { memory: scratch.subarray(0, SCRATCH_BYTES), queue: new SerialQueue() };
     this.#onward = new BorderOnward(host);
     this.#inward = new BorderInward(host, { memory: scratch.subarray(SCRATCH_BYTES), queue: new SerialQueue() });
     this.#leaves = new BorderLeaves({
-      depart: (keys, signal) => this.depart(this.#exitOf(keys), keys, keys.keyIds, signal),
-      revoke: (keys) => this.#working(this.#exitOf(keys)).departures.revoke(keys, keys.keyIds),
+      depart: (keys, signal) => this.depart(this.#parties.exitOf(keys), keys, keys.keyIds, signal),
+      revoke: (keys) => this.#working(this.#parties.exitOf(keys)).departures.revoke(keys, keys.keyIds),
     });
     for (const id of settings.keys()) this.#of(id);
     for (const [id, row] of host.rows) {
@@ -131,23 +133,17 @@ export class Borders implements BorderDoor {
 
   async arrived(id: KmId, arrival: BorderArrival): Promise<readonly BorderAck[]> {
     const { received, acks, queue } = this.#working(id);
-    this.#checkPath(id, arrival);
-    const home = this.#elsewhere(arrival);
+    this.#parties.checkArrival(id, arrival);
+    const home = this.#parties.elsewhere(arrival);
     if (home !== undefined) return await this.#handedOn(acks, arrival, () => this.#onward.transfer(id, home, arrival));
     return await queue.run(() => this.#answered(acks, arrival, (owe) => received.take(arrival, owe)));
   }
 
   async voided(id: KmId, request: BorderVoid): Promise<readonly BorderAck[]> {
     const { received, acks, queue } = this.#working(id);
-    const home = this.#elsewhere(request);
+    const home = this.#parties.elsewhere(request);
     if (home !== undefined) return await this.#handedOn(acks, request, () => this.#onward.void(id, home, request));
     return await queue.run(() => this.#answered(acks, request, (owe) => received.void(request, owe)));
-  }
-
-  /** The home of a target that is at home at another KM of this network. */
-  #elsewhere({ target }: BorderPath): KmId | undefined {
-    const to = this.#host.appOf(target);
-    return to === undefined || to.border !== undefined || to.home === this.#host.context.self ? undefined : to.home;
   }
 
   /** What another KM has made true already; what is owed for it is durable when it resolves. */
@@ -176,8 +172,10 @@ export class Borders implements BorderDoor {
     if (outcome !== undefined) return this.#onward.told(peer, outcome);
     this.#host.checkWorking();
     const [leaving, revoked] = [readLeave(entry), readRevoke(entry)];
-    if (leaving !== undefined) return await this.#leaves.leave(peer, this.#ofPeer(peer, leaving));
-    if (revoked !== undefined) return await this.#leaves.revoke(peer, this.#ofPeer(peer, revoked));
+    const asked = leaving ?? revoked;
+    if (asked !== undefined) this.#parties.checkLeaving(peer, asked);
+    if (leaving !== undefined) return await this.#leaves.leave(peer, leaving);
+    if (revoked !== undefined) return await this.#leaves.revoke(peer, revoked);
     const transfer = readKeys(entry);
     if (transfer !== undefined) {
       const { received, queue } = this.#beyond(peer, transfer);
@@ -198,30 +196,10 @@ export class Borders implements BorderDoor {
     this.#leaves.disconnected(peer);
   }
 
-  /** @throws Fault NOT_AUTHORIZED when who asked is not at home there */
-  #ofPeer(peer: KmId, keys: LeavingKeys): LeavingKeys {
-    const from = this.#host.appOf(keys.initiator);
-    if (from?.home === peer && from.border === undefined) return keys;
-    throw new Fault("NOT_AUTHORIZED", { text: `${keys.initiator} is not at home at ${peer}` });
-  }
-
-  /** Over which border keys leave for an application. @throws Fault NO_ROUTE */
-  #exitOf({ target }: BorderPath): KmId {
-    const to = this.#host.appOf(target);
-    if (to?.border !== undefined && to.home === this.#host.context.self) return to.border;
-    throw new Fault("NO_ROUTE", { text: `no keys for ${target} leave at ${this.#host.context.self}` });
-  }
-
   /** The border of another KM, for keys that are for an application here. @throws Fault */
-  #beyond(peer: KmId, { border, initiator, target }: BorderQuestion): Border {
-    const { appOf, context } = this.#host;
-    const [from, to] = [appOf(initiator), appOf(target)];
-    if (to === undefined || to.border !== undefined) throw new Fault("UNKNOWN_APPLICATION");
-    if (to.home !== context.self) throw new Fault("NOT_AT_HOME", { text: `${target} is not at home here` });
-    if (from !== undefined && (from.border === undefined || from.home !== peer)) {
-      throw new Fault("NOT_AUTHORIZED", { text: `the initiator ${initiator} is not behind a border of ${peer}` });
-    }
-    const id = `${peer}/${border}` as KmId;
+  #beyond(peer: KmId, question: BorderQuestion): Border {
+    this.#parties.checkBeyond(peer, question);
+    const id = `${peer}/${question.border}` as KmId;
     if (!this.#borders.has(id) && this.#borders.size >= MOST_BORDERS) throw new Fault("STORE_FULL");
     return this.#of(id);
   }
@@ -252,21 +230,6 @@ export class Borders implements BorderDoor {
     const border = this.#settings.has(id) ? this.#borders.get(id) : undefined;
     if (border === undefined) throw new Fault("NOT_AUTHORIZED", { text: `${id} is no border of this key manager` });
     return border;
-  }
-
-  /** @throws Fault UNKNOWN_APPLICATION, NOT_ON_ROUTE, NOT_AUTHORIZED */
-  #checkPath(id: KmId, { initiator, target }: BorderPath): void {
-    const { appOf } = this.#host;
-    const [from, to] = [appOf(initiator), appOf(target)];
-    if (to === undefined || to.border !== undefined) {
-      throw new Fault("UNKNOWN_APPLICATION", { text: `the application ${target} is none of this network` });
-    }
-    if (from !== undefined && from.border === undefined) {
-      throw new Fault("NOT_ON_ROUTE", { text: `the initiator ${initiator} is an application of this network` });
-    }
-    if (from !== undefined && from.border !== id) {
-      throw new Fault("NOT_AUTHORIZED", { text: `the initiator ${initiator} is behind another border` });
-    }
   }
 
   /** Fetches keys that came over a border; undefined when the initiator is an application of this network. */
