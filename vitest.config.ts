@@ -13,7 +13,7 @@ const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
   long: { timeoutMs: 1_200_000 },
   memory: { timeoutMs: 600_000 },
   board: { timeoutMs: 1_800_000 },
-  arm64: { timeoutMs: 1_800_000 },
+  arm64: { timeoutMs: 3_600_000 },
   attack: { timeoutMs: 600_000 },
   tokens: { timeoutMs: 600_000 },
   cluster: { timeoutMs: 600_000 },

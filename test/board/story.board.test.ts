@@ -172,7 +172,8 @@ test("power goes five times under load: no key is handed out twice, and what was
   for (const victims of [[a], [b, a], [a, b]]) {
     await busy();
     await Promise.all(victims.map((one) => one.powerOff()));
-    if (victims.length === 2 && victims[0] === a) makeUpdates(scene.image, scene.mediumOf(a), scene.dir);
+    const media = { good: scene.mediumOf(a), broken: scene.mediumOf(a) };
+    if (victims.length === 2 && victims[0] === a) makeUpdates(scene.image, media, scene.dir);
     await Promise.all(victims.map((one) => one.powerOn()));
   }
   await busy();

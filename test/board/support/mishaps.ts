@@ -33,11 +33,19 @@ export function changedDisk({ disk, board }: TestImage, dir: string): string {
   return changed;
 }
 
-/** Puts two signed updates on a medium: `good.raucb`, and `broken.raucb` with one bit of its root changed. */
-export function makeUpdates(image: TestImage, medium: string, dir: string): void {
+/** Names of the updates. */
+export const GOOD = "good.raucb";
+export const BROKEN = "broken.raucb";
+
+/** Puts two signed updates on media: a good one, and one with one bit of its root changed. */
+export function makeUpdates(
+  image: TestImage,
+  media: { readonly good: string; readonly broken: string },
+  dir: string,
+): void {
   const keys = updateKeys(image.keys);
-  const broken = copied(image.system, join(dir, "broken.img"));
-  changeByte(broken, CHANGED_AT);
-  makeBundle(join(medium, "good.raucb"), { ...image, version: `${image.version}-next` }, keys);
-  makeBundle(join(medium, "broken.raucb"), { ...image, system: broken, version: `${image.version}-broken` }, keys);
+  const system = copied(image.system, join(dir, "broken.img"));
+  changeByte(system, CHANGED_AT);
+  makeBundle(join(media.good, GOOD), { ...image, version: `${image.version}-next` }, keys);
+  makeBundle(join(media.broken, BROKEN), { ...image, system, version: `${image.version}-broken` }, keys);
 }
