@@ -14,6 +14,7 @@ const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
   memory: { timeoutMs: 600_000 },
   board: { timeoutMs: 1_800_000 },
   arm64: { timeoutMs: 3_600_000 },
+  secure: { timeoutMs: 1_800_000 },
   attack: { timeoutMs: 600_000 },
   tokens: { timeoutMs: 600_000 },
   cluster: { timeoutMs: 600_000 },
@@ -106,7 +107,7 @@ export default defineConfig(({ mode }) => {
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS_S)] : [])],
       maxWorkers: WORKERS[mode] ?? 2,
       sequence: { sequencer: LongestFirst },
-      bail: mode === "board" || mode === "arm64" ? 1 : 0, // their tests are one story
+      bail: ["board", "arm64", "secure"].includes(mode) ? 1 : 0, // their tests are one story
     },
   };
 });

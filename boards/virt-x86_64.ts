@@ -23,7 +23,8 @@ export const virtX86 = {
       load: ["virtio_net", "xhci_pci", "ohci_pci", "ftdi_sio", "i6300esb"],
       more: ["cdc_acm", "usb_storage", "sd_mod", "usbhid", "dummy_hcd", "libcomposite", "usb_f_hid", "uhid"],
       options: ["i6300esb heartbeat=60"],
-      commandLine: "",
+      // Where the emulator waits for a processor the kernel finds its timer too slow, and panics.
+      commandLine: "no_timer_check",
     },
     packages: [],
     boot: { platform: "x86_64-efi", file: "BOOTX64.EFI", package: "grub-efi-amd64-bin", trialS: 300 },

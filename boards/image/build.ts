@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Board } from "../board.ts";
+import type { Board, BoardImage } from "../board.ts";
 import { BOARDS } from "../index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { makeBoot, makeDisk, makeEsp, makeSystem, workFolder } from "./disk.ts";
@@ -41,38 +41,48 @@ export interface BuiltImage {
   readonly system: string;
   /** The list of its Debian packages. */
   readonly packages: string;
+  /** Folder of GRUB's modules for the board's firmware. */
+  readonly grub: string;
   readonly version: string;
+  /** Seconds since 1970 that its files have. */
+  readonly epoch: number;
   /** Folder of the key that signs updates. */
   readonly keys: string;
 }
 
 /** What puts the program into an image: the rest of what makes one may change without compiling it again. */
 const COMPILING = ["program", "ahead", "processor"].map((name) => `boards/image/${name}.ts`);
-const CACHE = join(REPOSITORY, "node_modules/.cache/qkm-image");
+
+/** Where parts are kept, unless told otherwise. */
+export const CACHE: string = join(REPOSITORY, "node_modules/.cache/qkm-image");
+
+/** The board of that name, of which an image is made. @throws ImageError that names those there are */
+export function imagedBoard(name: string): Board & { readonly image: BoardImage } {
+  const imaged = Object.values<Board>(BOARDS).flatMap((board) =>
+    board.image === undefined ? [] : [{ ...board, image: board.image }],
+  );
+  const board = imaged.find((known) => known.name === name);
+  if (board !== undefined) return board;
+  throw new ImageError(`there is no image for a board "${name}"; boards: ${imaged.map(({ name }) => name).join(", ")}`);
+}
 
 /** Builds the image, or finds it built. @throws ImageError */
 export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
-  const { board: name, fresh = false, cache = CACHE } = options;
-  const board = Object.values<Board>(BOARDS).find((known) => known.name === name);
-  const image = board?.image;
-  if (board === undefined || image === undefined) {
-    const known = Object.values<Board>(BOARDS).filter((known) => known.image !== undefined);
-    throw new ImageError(
-      `there is no image for a board "${name}"; boards: ${known.map(({ name }) => name).join(", ")}`,
-    );
-  }
+  const { fresh = false, cache = CACHE } = options;
+  const board = imagedBoard(options.board);
+  const { image } = board;
+  const epoch = epochOf();
   const folder = join(cache, board.name);
   const built = {
     ...{ disk: join(folder, "disk.img"), boot: join(folder, "boot.img"), system: join(folder, "system.img") },
-    packages: join(folder, "packages"),
-    ...{ version: versionOf(), keys: options.keys ?? join(cache, "keys") },
+    ...{ packages: join(folder, "packages"), grub: join(folder, "grub") },
+    ...{ version: versionOf(), epoch, keys: options.keys ?? join(cache, "keys") },
   };
   installPackages(BUILD_PACKAGES);
   if (process.getuid?.() !== 0) throw new ImageError("an image holds files of many owners: run this as root");
   const processor = processorOf(board);
   runForeign(processor);
   mkdirSync(folder, { recursive: true });
-  const epoch = epochOf();
   const tar = await bootstrap({ image, processor, cache, epoch, fresh });
   const sources = hashOf(PROGRAM);
   const keyring = keyringOf(updateKeys(built.keys));
@@ -96,9 +106,11 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     const initramfs = join(work, "initrd.img");
     await step("making the initial RAM disk", () => makeInitramfs(root, join(work, "initramfs"), initramfs, disk));
     const verity = await step("packing the system", () => makeSystem(root, built.system, disk));
+    rmSync(built.grub, { recursive: true, force: true });
+    run("cp", ["-a", join(root, "kernel/grub"), built.grub]);
     await step("making the disk", () => {
       makeBoot(built.boot, { kernel: join(root, "kernel/vmlinuz"), initramfs, verity, work }, disk);
-      makeEsp(join(work, "esp.img"), { work, grub: join(root, "kernel/grub") }, disk);
+      makeEsp(join(work, "esp.img"), { work, grub: built.grub }, disk);
       makeDisk(built.disk, { ...built, esp: join(work, "esp.img") }, disk);
     });
   } finally {

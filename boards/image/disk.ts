@@ -29,6 +29,9 @@ function uuid(words: string): string {
   );
 }
 
+/** UUID of the partition with that name: the same on every disk. */
+export const partitionUuid = (name: string): string => uuid(name).toLowerCase();
+
 /** Makes `system` of the folder: squashfs with its hash tree behind it. Gives what the kernel's command line says of it. */
 export function makeSystem(root: string, system: string, { board, image, epoch }: DiskOptions): string {
   rmSync(system, { force: true });
@@ -63,7 +66,7 @@ function fits(file: string, mib: number): void {
 }
 
 /** A FAT file system with these files, by their paths in it. */
-function makeFat(
+export function makeFat(
   out: string,
   {
     mib,
@@ -129,7 +132,8 @@ const COMMAND_LINE = [
   ],
 ];
 
-const GRUB_MODULES = [
+/** What GRUB is made of. */
+export const GRUB_MODULES: readonly string[] = [
   "part_gpt",
   "fat",
   "normal",
@@ -148,22 +152,28 @@ const GRUB_MODULES = [
 export interface EspParts {
   /** A folder for what is made on the way. */
   readonly work: string;
-  /** Folder of GRUB's modules for the board's firmware. */
-  readonly grub: string;
+  /** Folder of GRUB's modules for the board's firmware, or a GRUB that has its configuration in itself. */
+  readonly grub: string | { readonly whole: string };
 }
 
+/** GRUB's choice of slots. */
+export const GRUB_CONFIG: string = fileURLToPath(new URL("esp/grub.cfg", import.meta.url));
+
 /** Makes the ESP: GRUB, its choice of slots, and what it remembers. */
-export function makeEsp(out: string, { work, grub: modules }: EspParts, { image, epoch }: DiskOptions): void {
-  const [grub, environment, config] = ["grub.efi", "grubenv", "grub.cfg"].map((name) => join(work, name));
-  if (grub === undefined || environment === undefined || config === undefined) return;
-  run("grub-mkimage", ["-d", modules, "-O", image.boot.platform, "-o", grub, "-p", "/EFI/BOOT", ...GRUB_MODULES]);
+export function makeEsp(out: string, { work, grub: given }: EspParts, { image, epoch }: DiskOptions): void {
+  const [made, environment, config] = ["grub.efi", "grubenv", "grub.cfg"].map((name) => join(work, name));
+  if (made === undefined || environment === undefined || config === undefined) return;
+  const [grub, isWhole] = typeof given === "string" ? [made, false] : [given.whole, true];
+  if (typeof given === "string") {
+    run("grub-mkimage", ["-d", given, "-O", image.boot.platform, "-o", grub, "-p", "/EFI/BOOT", ...GRUB_MODULES]);
+    copyFileSync(GRUB_CONFIG, config);
+  }
   run("grub-editenv", [environment, "create"]);
   run("grub-editenv", [environment, "set", "ORDER=A B", "A_OK=1", "A_TRY=0", "B_OK=0", "B_TRY=0", "GOOD=A"]);
-  copyFileSync(fileURLToPath(new URL("esp/grub.cfg", import.meta.url)), config);
   const folder = "EFI/BOOT";
   const files = {
     [`${folder}/${image.boot.file}`]: grub,
-    [`${folder}/grub.cfg`]: config,
+    ...(isWhole ? {} : { [`${folder}/grub.cfg`]: config }),
     [`${folder}/grubenv`]: environment,
   };
   makeFat(out, { mib: image.storage.espMiB, label: "QKM-ESP", epoch, files });
@@ -187,7 +197,7 @@ export function makeDisk(
   writeFileSync(out, "");
   truncateSync(out, table.reduce((sum, row) => sum + row.mib, 2) * MIB);
   for (const { name, mib: size, type, file } of table) {
-    script.push(`start=${mib * 2048}, size=${size * 2048}, type=${type}, uuid=${uuid(name)}, name=${name}`);
+    script.push(`start=${mib * 2048}, size=${size * 2048}, type=${type}, uuid=${partitionUuid(name)}, name=${name}`);
     run("dd", [`if=${file}`, `of=${out}`, "bs=1M", `seek=${mib}`, "conv=notrunc,sparse", "status=none"]);
     mib += size;
   }

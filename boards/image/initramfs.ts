@@ -4,7 +4,7 @@ import { copyFileSync, cpSync, globSync, lutimesSync, mkdirSync, symlinkSync, wr
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BoardImage } from "../board.ts";
-import { ROOT_MODULES } from "./packages.ts";
+import { ROOT_MODULES, SIGNED_MODULES } from "./packages.ts";
 import { ImageError, run } from "./tools.ts";
 
 const APPLETS = [
@@ -18,6 +18,8 @@ const APPLETS = [
   "reboot",
   "modprobe",
   "mkdir",
+  "tr",
+  "umount",
   "switch_root",
 ];
 
@@ -38,7 +40,7 @@ export function makeInitramfs(
     copyFileSync(join(root, library), join(work, library));
   }
   const modules = [...image.kernel.disk, ...ROOT_MODULES];
-  copyModules(root, work, modules);
+  copyModules(root, work, [...modules, ...SIGNED_MODULES]);
   writeFileSync(join(work, "modules"), `${modules.join("\n")}\n`);
   for (const path of globSync(join(work, "**"), { withFileTypes: true })) {
     lutimesSync(join(path.parentPath, path.name), epoch, epoch);

@@ -27,6 +27,9 @@ export const IMAGE_PACKAGES: readonly string[] = [
 /** Modules to reach and verify the root. */
 export const ROOT_MODULES: readonly string[] = ["squashfs", "dm_verity", "sha256_generic"];
 
+/** Modules to learn from which slot a signed image was started. */
+export const SIGNED_MODULES: readonly string[] = ["efivarfs"];
+
 /** Modules that are loaded at the start of every board. */
 export const LOADED_MODULES: readonly string[] = ["hid", "usbserial", "cdc_acm"];
 

@@ -26,6 +26,9 @@ export interface Processor {
   readonly isForeign: boolean;
   /** The program that removes symbols from its binaries. */
   readonly strip: string;
+  /** The program that puts parts into an EFI program of its, and that tells its parts. */
+  readonly objcopy: string;
+  readonly objdump: string;
 }
 
 /** The board's processor; this machine's where any will do. */
@@ -34,7 +37,9 @@ export function processorOf({ architecture }: Board): Processor {
   const wanted = architecture === "any" ? own : architecture;
   const { node, gnu } = NAMES[wanted];
   const isForeign = wanted !== own;
-  return { architecture: wanted, cpu: node, isForeign, strip: isForeign ? `${gnu}-strip` : "strip" };
+  const binary = (name: string): string => (isForeign ? `${gnu}-${name}` : name);
+  const [strip, objcopy, objdump] = [binary("strip"), binary("objcopy"), binary("objdump")];
+  return { architecture: wanted, cpu: node, isForeign, strip, objcopy, objdump };
 }
 
 /**

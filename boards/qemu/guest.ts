@@ -43,6 +43,8 @@ export interface GuestOptions {
   readonly processors?: number;
   /** What the guest's first serial line is connected to: a Unix socket `serial.sock`, or this terminal. */
   readonly terminal?: "socket" | "stdio";
+  /** Firmware with Secure Boot, and the file with what its variables are at first: which keys it knows. */
+  readonly secureBoot?: string | undefined;
   /** Further words of QEMU's own. */
   readonly more?: readonly string[];
 }
@@ -59,6 +61,12 @@ interface Machine {
   /** The watchdog, where Debian's kernel has a driver for one of QEMU's. */
   readonly watchdog: readonly string[];
 }
+
+/** The PC's firmware with Secure Boot keeps its variables where only system management mode can write. */
+const SECURE = {
+  firmware: "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+  words: ["-machine", "smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"],
+} as const;
 
 /**
  * Room for what was translated: more of it makes a machine that is reset slow, as the firmware's every byte overwrites what
@@ -186,7 +194,8 @@ export class Guest implements AsyncDisposable {
   }
 }
 
-function prepareDisk({ dir, disk, architecture = "amd64", diskMiB = DISK_MIB }: GuestOptions): void {
+function prepareDisk(options: GuestOptions): void {
+  const { dir, disk, architecture = "amd64", diskMiB = DISK_MIB, secureBoot } = options;
   const [overlay, variables] = [join(dir, "disk.qcow2"), join(dir, "variables.fd")];
   if (!existsSync(overlay)) {
     // The image may be built anew while what the guest wrote still counts on the old one.
@@ -195,7 +204,8 @@ function prepareDisk({ dir, disk, architecture = "amd64", diskMiB = DISK_MIB }: 
     keep(disk, base);
     run("qemu-img", ["create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay, `${diskMiB}M`]);
   }
-  if (!existsSync(variables)) run("cp", ["--sparse=always", MACHINES[architecture].variables, variables]);
+  if (existsSync(variables)) return;
+  run("cp", ["--sparse=always", secureBoot ?? MACHINES[architecture].variables, variables]);
 }
 
 /** A second name for the file, or a copy where that cannot be. */
@@ -225,9 +235,12 @@ export function qemuArgs(options: GuestOptions): string[] {
     number = 1,
     memoryMiB = 768,
     processors = 2,
+    secureBoot,
     more = [],
   } = options;
-  const { firmware, words, watchdog } = MACHINES[architecture];
+  const { watchdog, ...machine } = MACHINES[architecture];
+  const firmware = secureBoot === undefined ? machine.firmware : SECURE.firmware;
+  const words = secureBoot === undefined ? machine.words : [...machine.words, ...SECURE.words];
   const mac = (card: number): string => `52:54:00:71:${number.toString(16).padStart(2, "0")}:0${card}`;
   const forwards = forward.map(({ host, guest }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`).join("");
   const restrict = options.isolated ? ",restrict=on" : "";

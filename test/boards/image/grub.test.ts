@@ -1,8 +1,10 @@
-// Which slot GRUB starts: its own script, run by the shell with GRUB's commands in place of the machine.
+// Which slot GRUB starts: its own script, run by the shell with GRUB's commands in place of the machine; as it is on the ESP,
+// and as it is in a signed GRUB.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { signedConfig } from "../../../boards/image/secure/sign.ts";
 
 const SCRIPT = readFileSync(new URL("../../../boards/image/esp/grub.cfg", import.meta.url), "utf8");
 
@@ -17,18 +19,23 @@ load_env() { ${Object.entries(kept)
   .map(([name, value]) => `${name}="${value}";`)
   .join(" ")} :; }
 save_env() { saved="A_TRY=$A_TRY B_TRY=$B_TRY"; }
-regexp() { disk=hd0; }
+regexp() { case $1 in *:root) root=hd0,gpt1 ;; *) disk=hd0 ;; esac; }
 source() { words=w; verity=v; }
 linux() { ${damage === "kernel" ? "return 1" : 'started="$*"'}; }
 initrd() { :; }
+chainloader() { ${damage === "kernel" ? "return 1" : 'started="$* $check_signatures"'}; }
 sleep() { :; }
 boot() { echo "$started on $root, $saved"; exit; }
 reboot() { echo "reboot, $saved"; exit; }
-root=hd0,gpt1
+root=$start prefix=/EFI/BOOT cmdpath="(hd0,gpt1)/EFI/BOOT"
 `;
 
-function start(kept: Environment, damage = ""): string {
-  return execFileSync("sh", ["-eu"], { input: `${MACHINE(kept, damage)}${asShell(SCRIPT)}`, encoding: "utf8" }).trim();
+/** A signed GRUB starts from the files in itself. */
+function start(kept: Environment, damage = "", isSigned = false): string {
+  const begun = isSigned ? "start=memdisk" : "start=hd0,gpt1";
+  const script = isSigned ? signedConfig(SCRIPT) : SCRIPT;
+  const input = `${begun}\n${MACHINE(kept, damage)}${asShell(script)}`;
+  return execFileSync("sh", ["-eu"], { input, encoding: "utf8" }).trim();
 }
 
 const fresh = { ORDER: "A B", A_OK: "1", A_TRY: "0", B_OK: "0", B_TRY: "0", GOOD: "A" };
@@ -60,6 +67,18 @@ test.each<[string, Environment, string]>([
   ["nothing is in order: A is started", { ...fresh, A_OK: "0" }, A("A_TRY=1 B_TRY=0")],
 ])("%s", (_, kept, expected) => {
   expect(start(kept)).toBe(expected);
+});
+
+test.each<[string, Environment, string]>([
+  ["a fresh disk starts A", fresh, "/qkm.efi enforce on hd0,gpt2, A_TRY=1 B_TRY=0"],
+  ["an update is started", updated, "/qkm.efi enforce on hd0,gpt4, A_TRY=0 B_TRY=1"],
+  ["one that did not come up is given up", { ...updated, B_TRY: "1" }, "/qkm.efi enforce on hd0,gpt2, A_TRY=1 B_TRY=1"],
+])("signed, with signatures enforced: %s", (_, kept, expected) => {
+  expect(start(kept, "", true)).toBe(expected);
+});
+
+test("signed: a kernel that is refused costs a try and a reboot, and no other is looked for", () => {
+  expect(start(updated, "kernel", true)).toBe("qkm: slot B cannot be started\nreboot, A_TRY=0 B_TRY=1");
 });
 
 test("a slot without a kernel costs a try and a reboot", () => {
