@@ -15,8 +15,8 @@
 // space of their own, found by the initiator, which is never an application of this network. A key keeps its path, is given to
 // the application that it names, once, and never comes back. What the other end is told is durable before it is told.
 
-import { asFault, Fault } from "../../core/fault.ts";
-import type { AppId, KmId } from "../../core/ids.ts";
+import { Fault } from "../../core/fault.ts";
+import type { KmId } from "../../core/ids.ts";
 import {
   BORDER_ENTRIES,
   type BorderQuestion,
@@ -30,7 +30,7 @@ import { SerialQueue } from "../common/queues/serial-queue.ts";
 import type { BorderAck, BorderArrival, BorderDoor, BorderPath, BorderVoid } from "../ports/borders.ts";
 import type { Answer, FetchRequest } from "../ports/keys.ts";
 import type { ExtensionEntry } from "../ports/peers.ts";
-import { deliver, grantClaims, noteClaims } from "../strict/strict-grant.ts";
+import { fetchClaims, noteClaims } from "../strict/strict-grant.ts";
 import type { BundleInventory } from "../strict/strict-inventory.ts";
 import { BorderAcks, MOST_OWED } from "./border-acks.ts";
 import type { BorderHost, BorderSettings } from "./border-host.ts";
@@ -233,31 +233,18 @@ export class Borders implements BorderDoor {
   }
 
   /** Fetches keys that came over a border; undefined when the initiator is an application of this network. */
-  fetch({ app, initiator, keyIds, door }: FetchRequest, answer: Answer): (() => void) | undefined {
+  fetch(request: FetchRequest, answer: Answer): (() => void) | undefined {
+    const { app, initiator, keyIds, door } = request;
     const from = this.#host.appOf(initiator);
     if (from !== undefined && from.border === undefined) return undefined;
-    let isGivenUp = false;
-    try {
+    const { context } = this.#host;
+    return fetchClaims(context, request, answer, () => {
       const path = pathFor(app, initiator);
-      const [id, { received }] = this.#knowing(path, keyIds);
+      const [peer, { received }] = this.#knowing(path, keyIds);
       const claims = received.select(path, keyIds);
-      const { context } = this.#host;
-      const end = (unwritten: number): void => this.#ended({ app, door, peer: id }, claims.length, unwritten);
-      grantClaims(context, received.book, claims, end).then(
-        (grant) => {
-          noteClaims(context, "border_keys_fetched", { door, app, peer: id }, claims);
-          deliver(context.log, grant, isGivenUp ? undefined : answer);
-        },
-        (thrown: unknown) => {
-          if (!isGivenUp) answer.refused(asFault(thrown));
-        },
-      );
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-    }
-    return () => {
-      isGivenUp = true;
-    };
+      const note = (): void => noteClaims(context, "border_keys_fetched", { door, app, peer }, claims);
+      return { book: received.book, claims, note };
+    });
   }
 
   /** IDs of one network may be those of another: what is for these applications is meant. @throws Fault KEY_NOT_FOUND */
@@ -266,18 +253,6 @@ export class Borders implements BorderDoor {
     const found = knowing.find(([, { received }]) => received.knows(first, path)) ?? knowing[0];
     if (found === undefined) throw new Fault("KEY_NOT_FOUND");
     return found;
-  }
-
-  #ended(
-    { app, door, peer }: { readonly app: AppId; readonly door: FetchRequest["door"]; readonly peer: KmId },
-    count: number,
-    unwritten: number,
-  ): void {
-    const { meter, audit } = this.#host.context;
-    meter.add("keys_fetched", { app, door }, count - unwritten);
-    if (unwritten === 0) return;
-    meter.add("keys_undelivered", { app }, unwritten);
-    audit.note("keys_undelivered", { door, app, peer }, { count: unwritten });
   }
 
   /**

@@ -5,9 +5,12 @@ import type { Grant } from "../ports/keys.ts";
 const ID_BYTES = 36;
 
 /** In the order of the keys. */
-export const idsOf = (grant: Grant): readonly string[] =>
-  Array.from({ length: grant.count }, (_, index) => {
-    const letters = Buffer.alloc(grant.idBytes?.(index) ?? ID_BYTES);
+export function idsOf(grant: Grant): string[] {
+  let letters = Buffer.alloc(ID_BYTES);
+  return Array.from({ length: grant.count }, (_, index) => {
+    const bytes = grant.idBytes?.(index) ?? ID_BYTES;
+    if (letters.length < bytes) letters = Buffer.alloc(bytes);
     grant.writeId(index, letters, 0);
-    return letters.toString("latin1");
+    return letters.toString("latin1", 0, bytes);
   });
+}

@@ -6,8 +6,9 @@ import type { Borders } from "../borders/borders.ts";
 import { type LeavingKeys, leaveEntry, revokeEntry } from "../common/border-entries.ts";
 import type { Context } from "../common/context.ts";
 import { idsOf } from "../common/grant-ids.ts";
-import type { Answer, Grant, SupplyRequest } from "../ports/keys.ts";
+import type { Answer, SupplyRequest } from "../ports/keys.ts";
 import type { PeerConnection } from "../ports/peers.ts";
+import { deliver } from "../strict/strict-grant.ts";
 
 /** Where keys for an application in another network leave. */
 export interface Exit {
@@ -49,7 +50,7 @@ export class OverBorder {
     const giveUp = supply({
       granted: (grant) => {
         this.#leave(request, exit, idsOf(grant), givenUp.signal).then(
-          () => this.#give(grant, answer, givenUp.signal),
+          () => deliver(this.#context.log, grant, givenUp.signal.aborted ? undefined : answer),
           (thrown: unknown) => {
             grant[Symbol.dispose]();
             if (!givenUp.signal.aborted) answer.refused(asFault(thrown));
@@ -117,19 +118,6 @@ export class OverBorder {
     } finally {
       this.#away--;
       signal.removeEventListener("abort", revoke);
-    }
-  }
-
-  #give(grant: Grant, answer: Answer, givenUp: AbortSignal): void {
-    if (givenUp.aborted) {
-      grant[Symbol.dispose]();
-      return;
-    }
-    try {
-      answer.granted(grant);
-    } catch (err) {
-      grant[Symbol.dispose]();
-      this.#context.log.error({ err }, "a request broke off when it was answered");
     }
   }
 }

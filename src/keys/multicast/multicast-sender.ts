@@ -3,11 +3,12 @@
 import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import { LIMITS } from "../../core/limits.ts";
+import { idsOf } from "../common/grant-ids.ts";
 import { quotaFault } from "../common/quota.ts";
 import { checkSize, keySizes, keysOf } from "../common/sizes.ts";
 import type { Answer, Grant, SupplyRequest } from "../ports/keys.ts";
 import type { PeerConnection } from "../ports/peers.ts";
-import { deliver, grantClaims } from "../strict/strict-grant.ts";
+import { countGranted, deliver, grantClaims } from "../strict/strict-grant.ts";
 import { padOf } from "../supply/grants.ts";
 import type { Copy, MulticastCopies } from "./multicast-copies.ts";
 import {
@@ -256,23 +257,20 @@ export class MulticastSender {
   }
 
   async #grant({ request, homes }: Asked, own: Copy): Promise<Grant> {
-    const { audit, meter } = this.#host.context;
+    const { context } = this.#host;
     const { app, door, sizeBits } = request;
     const { bundle, peer } = own;
     this.#copies.add(own, false);
     const claims = bundle.keys.map((_, index) => ({ bundle, index }));
-    const grant = await grantClaims(this.#host.context, this.#copies.book(peer), claims, (unwritten) => {
-      meter.add("keys_supplied", { app, door }, claims.length - unwritten);
-      if (unwritten === 0) return;
-      meter.add("keys_undelivered", { app }, unwritten);
-      audit.note("keys_undelivered", { door, app, peer }, { count: unwritten });
-    }).catch((thrown: unknown) => {
+    const end = (unwritten: number): void =>
+      countGranted(context, "keys_supplied", { door, app, peer }, [claims.length, unwritten]);
+    const grant = await grantClaims(context, this.#copies.book(peer), claims, end).catch((thrown: unknown) => {
       this.#copies.book(peer).end([bundle], "given_up");
       throw thrown;
     });
     const targets = [...homes.values()].flat().join(" ");
     const fields = { door, initiator: app, targets, block: bundle.block, bits: sizeBits };
-    audit.note("multicast_supplied", fields, { count: claims.length });
+    context.audit.note("multicast_supplied", fields, { count: claims.length });
     return grant;
   }
 
@@ -294,14 +292,4 @@ export class MulticastSender {
       told?.catch((err: unknown) => log.debug({ peer: home, err }, "multicast keys were not taken back"));
     }
   }
-}
-
-const ID_CHARS = 36;
-
-function idsOf(grant: Grant): string[] {
-  const bytes = Buffer.alloc(ID_CHARS);
-  return Array.from({ length: grant.count }, (_, index) => {
-    grant.writeId(index, bytes, 0);
-    return bytes.toString("latin1");
-  });
 }

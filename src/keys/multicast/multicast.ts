@@ -9,13 +9,13 @@
 //   pad = keys of the pool ── IDs, keys XOR pad, tag ──>   pad fetched by its IDs; a copy for each application, durable
 //   supplied               <── success ─────────────────
 
-import { asFault, Fault } from "../../core/fault.ts";
+import { Fault } from "../../core/fault.ts";
 import type { KmId } from "../../core/ids.ts";
 import type { OpenJob } from "../../vault/vault.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
 import type { Answer, FetchRequest, Grant, SupplyRequest } from "../ports/keys.ts";
 import type { ExtensionEntry } from "../ports/peers.ts";
-import { deliver, grantClaims } from "../strict/strict-grant.ts";
+import { fetchClaims } from "../strict/strict-grant.ts";
 import { padOf } from "../supply/grants.ts";
 import { type Copy, MulticastCopies } from "./multicast-copies.ts";
 import {
@@ -54,35 +54,19 @@ export class Multicast {
   }
 
   /** @returns gives the request up */
-  fetch({ app, door, initiator, keyIds }: FetchRequest, answer: Answer): () => void {
-    let isGivenUp = false;
-    try {
-      const { context } = this.#host;
+  fetch(request: FetchRequest, answer: Answer): () => void {
+    const { app, door, initiator, keyIds } = request;
+    const { context } = this.#host;
+    return fetchClaims(context, request, answer, () => {
       const { claims, peer } = this.copies.select({ app, initiator }, keyIds);
-      const end = (unwritten: number): void => {
-        context.meter.add("keys_fetched", { app, door }, claims.length - unwritten);
-        if (unwritten === 0) return;
-        context.meter.add("keys_undelivered", { app }, unwritten);
-        context.audit.note("keys_undelivered", { door, app, peer }, { count: unwritten });
+      const note = (): void => {
+        for (const { bundle, index } of claims) {
+          const fields = { door, peer, initiator, target: app, block: bundle.block };
+          context.audit.note("multicast_fetched", fields, { first: index, end: index + 1 });
+        }
       };
-      grantClaims(context, this.copies.book(peer), claims, end).then(
-        (grant) => {
-          for (const { bundle, index } of claims) {
-            const fields = { door, peer, initiator, target: app, block: bundle.block };
-            context.audit.note("multicast_fetched", fields, { first: index, end: index + 1 });
-          }
-          deliver(context.log, grant, isGivenUp ? undefined : answer);
-        },
-        (thrown: unknown) => {
-          if (!isGivenUp) answer.refused(asFault(thrown));
-        },
-      );
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-    }
-    return () => {
-      isGivenUp = true;
-    };
+      return { book: this.copies.book(peer), claims, note };
+    });
   }
 
   /** What another KM tells; durable when it resolves. @throws Fault */

@@ -4,6 +4,7 @@ import { asFault, Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import { ID_PATTERN } from "../../core/ids.ts";
 import type { SessionPolicy } from "../../core/policy.ts";
+import { idsOf } from "../common/grant-ids.ts";
 import type { Grant } from "../ports/keys.ts";
 import type { AppLine, PeerKeysRequest, SessionCreation } from "../ports/sessions.ts";
 import { Session } from "./session.ts";
@@ -191,14 +192,4 @@ export class SessionDestination {
       if (session.terms.peer === peer) session.failAll(new Fault("PEER_UNAVAILABLE"));
     }
   }
-}
-
-const ID_CHARS = 36;
-
-function idsOf(grant: Grant): string[] {
-  const bytes = Buffer.alloc(ID_CHARS);
-  return Array.from({ length: grant.count }, (_, index) => {
-    grant.writeId(index, bytes, 0);
-    return bytes.toString("latin1");
-  });
 }

@@ -7,6 +7,7 @@
 //              <────────────── named 8 ──      (only now the app has it)
 
 import { asFault, Fault } from "../../core/fault.ts";
+import { idsOf } from "../common/grant-ids.ts";
 import { Quotas } from "../common/quota.ts";
 import { keysOf } from "../common/sizes.ts";
 import type { Answer, FetchRequest, Grant } from "../ports/keys.ts";
@@ -295,14 +296,4 @@ export class StreamChunks {
         this.#host.context.log.debug({ stream, fault: response }, "a chunk could not be erased"),
     });
   }
-}
-
-const ID_CHARS = 36;
-
-function idsOf(grant: Grant): string[] {
-  const bytes = Buffer.alloc(ID_CHARS);
-  return Array.from({ length: grant.count }, (_, index) => {
-    grant.writeId(index, bytes, 0);
-    return bytes.toString("latin1");
-  });
 }

@@ -1,9 +1,10 @@
 // Whole keys on their way to an application: taken, their blocks open, the mark durable, granted.
 
+import { asFault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
-import type { Answer, Door, Grant } from "../ports/keys.ts";
+import type { Answer, Door, FetchRequest, Grant } from "../ports/keys.ts";
 import type { Bundle } from "./strict-bundle.ts";
 import type { BundleInventory } from "./strict-inventory.ts";
 
@@ -70,11 +71,68 @@ export function deliver(log: Context["log"], grant: Grant, answer: Answer | unde
   }
 }
 
+/** The keys that a fetch by ID names. */
+interface Fetched {
+  readonly book: BundleInventory;
+  readonly claims: readonly Claim[];
+  /** Notes them in the audit log, when they are about to leave. */
+  readonly note: () => void;
+}
+
+/** Answers a fetch by ID with the keys that `select` finds, or with what it throws. @returns gives the request up */
+export function fetchClaims(
+  context: Context,
+  { app, door }: FetchRequest,
+  answer: Answer,
+  select: () => Fetched,
+): () => void {
+  let isGivenUp = false;
+  try {
+    const { book, claims, note } = select();
+    const who = { door, app, peer: book.peer };
+    const end = (unwritten: number): void => countGranted(context, "keys_fetched", who, [claims.length, unwritten]);
+    grantClaims(context, book, claims, end).then(
+      (grant) => {
+        note();
+        deliver(context.log, grant, isGivenUp ? undefined : answer);
+      },
+      (thrown: unknown) => {
+        if (!isGivenUp) answer.refused(asFault(thrown));
+      },
+    );
+  } catch (thrown) {
+    answer.refused(asFault(thrown));
+  }
+  return () => {
+    isGivenUp = true;
+  };
+}
+
+/** Whose keys they are, and how they leave. */
+interface Recipient {
+  readonly door: Door;
+  readonly app: AppId;
+  readonly peer: KmId;
+}
+
+/** Counts the keys of a grant that has ended: those that left, and those that did not reach their application. */
+export function countGranted(
+  { meter, audit }: Pick<Context, "meter" | "audit">,
+  counter: "keys_supplied" | "keys_fetched",
+  { door, app, peer }: Recipient,
+  [count, unwritten]: readonly [count: number, unwritten: number],
+): void {
+  meter.add(counter, { app, door }, count - unwritten);
+  if (unwritten === 0) return;
+  meter.add("keys_undelivered", { app }, unwritten);
+  audit.note("keys_undelivered", { door, app, peer }, { count: unwritten });
+}
+
 /** Notes which keys somebody asked for and is given, or was. */
 export function noteClaims(
   { audit }: Context,
   kind: "whole_keys_supplied" | "whole_keys_fetched" | "border_keys_fetched",
-  { door, app, peer }: { readonly door: Door; readonly app: AppId; readonly peer: KmId },
+  { door, app, peer }: Recipient,
   claims: readonly Claim[],
 ): void {
   for (const { bundle, index } of claims) {

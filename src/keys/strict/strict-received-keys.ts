@@ -1,6 +1,6 @@
 // What a strict peer relays to us: sealed and durable under its IDs before it is answered, fetched once.
 
-import { asFault, Fault } from "../../core/fault.ts";
+import { Fault } from "../../core/fault.ts";
 import type { AppId, KmId } from "../../core/ids.ts";
 import type { Change } from "../../vault/vault.ts";
 import type { Context } from "../common/context.ts";
@@ -12,7 +12,7 @@ import type { Answer, FetchRequest } from "../ports/keys.ts";
 import type { UnprotectedArrival } from "../ports/peers.ts";
 import { MAX_PIECES } from "../supply/source-key.ts";
 import { Bundle, keysText } from "./strict-bundle.ts";
-import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
+import { type Claim, fetchClaims, noteClaims } from "./strict-grant.ts";
 import { BundleInventory, rowOf } from "./strict-inventory.ts";
 
 /** Bytes of one block of keys: no more than the smallest block of a link, so that every slot holds it. */
@@ -180,32 +180,14 @@ export class StrictReceivedKeys {
   }
 
   /** @returns gives the request up */
-  request({ app, door, keyIds }: FetchRequest, answer: Answer): () => void {
-    let givenUp = false;
-    try {
+  request(request: FetchRequest, answer: Answer): () => void {
+    const { app, door, keyIds } = request;
+    return fetchClaims(this.#context, request, answer, () => {
       const claims = this.#select(app, keyIds);
-      const end = (unwritten: number): void => {
-        const { meter, audit } = this.#context;
-        meter.add("keys_fetched", { app, door }, claims.length - unwritten);
-        if (unwritten === 0) return;
-        meter.add("keys_undelivered", { app }, unwritten);
-        audit.note("keys_undelivered", { door, app, peer: this.#peer }, { count: unwritten });
-      };
-      grantClaims(this.#context, this.book, claims, end).then(
-        (grant) => {
-          noteClaims(this.#context, "whole_keys_fetched", { door, app, peer: this.#peer }, claims);
-          deliver(this.#context.log, grant, givenUp ? undefined : answer);
-        },
-        (thrown: unknown) => {
-          if (!givenUp) answer.refused(asFault(thrown));
-        },
-      );
-    } catch (thrown) {
-      answer.refused(asFault(thrown));
-    }
-    return () => {
-      givenUp = true;
-    };
+      const who = { door, app, peer: this.#peer };
+      const note = (): void => noteClaims(this.#context, "whole_keys_fetched", who, claims);
+      return { book: this.book, claims, note };
+    });
   }
 
   /** The checks of key-protocol 3, in its order. @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED, TOO_MANY_KEYS */

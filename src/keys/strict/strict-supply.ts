@@ -5,7 +5,7 @@ import type { Context } from "../common/context.ts";
 import type { Admission } from "../common/queues/admission.ts";
 import { RequestQueue } from "../common/queues/request-queue.ts";
 import type { Answer, SupplyRequest } from "../ports/keys.ts";
-import { type Claim, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
+import { type Claim, countGranted, deliver, grantClaims, noteClaims } from "./strict-grant.ts";
 import type { KeyOptions, StrictStock } from "./strict-stock.ts";
 
 /** Who has waited in vain is told to wait at least so long. */
@@ -74,18 +74,13 @@ export class StrictSupply {
   }
 
   #grant(request: SupplyRequest, answer: Answer, claims: readonly Claim[]): () => void {
-    const { meter, audit } = this.#context;
     const { app, door, count } = request;
+    const who = { door, app, peer: this.#stock.book.peer };
     let givenUp = false;
-    const end = (unwritten: number): void => {
-      meter.add("keys_supplied", { app, door }, count - unwritten);
-      if (unwritten === 0) return;
-      meter.add("keys_undelivered", { app }, unwritten);
-      audit.note("keys_undelivered", { door, app, peer: this.#stock.book.peer }, { count: unwritten });
-    };
+    const end = (unwritten: number): void => countGranted(this.#context, "keys_supplied", who, [count, unwritten]);
     grantClaims(this.#context, this.#stock.book, claims, end).then(
       (grant) => {
-        noteClaims(this.#context, "whole_keys_supplied", { door, app, peer: this.#stock.book.peer }, claims);
+        noteClaims(this.#context, "whole_keys_supplied", who, claims);
         deliver(this.#context.log, grant, givenUp ? undefined : answer);
       },
       (thrown: unknown) => {
