@@ -1,8 +1,9 @@
 // KMs and their links as tables, for `qkm status` and the live table.
 
 import type { ClusterReport, KmReport, LinkReport } from "../../control/status.ts";
+import { bitRate, byteCount, percent } from "../../core/text/figures.ts";
 import type { PeerFacts } from "../../keys/report.ts";
-import { amount, bitRate, columns, count, percent } from "./columns.ts";
+import { columns, count } from "./columns.ts";
 import type { KeyCounts } from "./control.ts";
 
 /** One KM as far as it is known; `report` is undefined when it does not answer. */
@@ -143,7 +144,7 @@ export function linkTable(kms: readonly KmView[]): string[] {
       bitRate(first?.keyRateBitsPerS),
       percent(first?.qber),
       reports.map(({ stored }) => stored).join("/"),
-      amount(reports.reduce((sum, { padBytes }) => sum + padBytes.out, 0)),
+      byteCount(reports.reduce((sum, { padBytes }) => sum + padBytes.out, 0)),
       reports.flatMap(({ alarms, agreement }) => [...alarms, ...(agreement === "agreed" ? [] : [agreement])])[0] ?? "",
     ];
   });

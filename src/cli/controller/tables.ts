@@ -1,7 +1,8 @@
 // What a controller shows of a round: links with their cost, and the routes of each pair of KMs.
 
+import { percent } from "../../core/text/figures.ts";
 import type { Route } from "../../core/topology/topology.ts";
-import { columns, count, percent } from "../common/columns.ts";
+import { columns, count } from "../common/columns.ts";
 import { costOfLink, endsOf } from "./aim.ts";
 import type { Domain } from "./domain.ts";
 import type { Round } from "./round.ts";

@@ -1,11 +1,11 @@
 // `show`: what the node and its key manager are and do, as tables.
 
+import { bitRate, byteCount, percent } from "../../core/text/figures.ts";
 import type { PeerFacts } from "../../keys/report.ts";
 import type { KmFacts, LinkFacts } from "../node.ts";
 import type { Session } from "../session.ts";
 import { sparkline } from "../terminal/sparkline.ts";
 import { list, table } from "../terminal/table.ts";
-import { bitRate, byteCount, percent } from "../terminal/text.ts";
 import type { Command } from "./command.ts";
 
 /** Columns of a sparkline in a table. */

@@ -1,5 +1,6 @@
 // `watch`: links, rates and stock, drawn again and again until a key is pressed.
 
+import { bitRate, percent } from "../../core/text/figures.ts";
 import { KmDown, type KmFacts } from "../node.ts";
 import { SAMPLE_MS } from "../rates.ts";
 import type { Session } from "../session.ts";
@@ -7,7 +8,6 @@ import { Ended } from "../terminal/keyboard.ts";
 import { pause } from "../terminal/pause.ts";
 import { sparkline } from "../terminal/sparkline.ts";
 import { table } from "../terminal/table.ts";
-import { bitRate, percent } from "../terminal/text.ts";
 import type { Command } from "./command.ts";
 import { complaintsOf, peerState, stateOf } from "./show.ts";
 
