@@ -46,6 +46,9 @@ const SHARING =
 // What Node compiled is kept for the next process: most of a test's time is the start of processes.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compile");
 
+/** By parts of paths, the longest first. The simulator's long runs take one processor for many minutes. */
+const LONGEST = ["/test/sim/run.long", "/test/system/restore", "/test/system/", "/test/cli/"];
+
 /**
  * Files that start processes take longest and mostly wait: they begin, so that none is left alone at the end. Those that
  * share a process stand together: it ends when one of the others is next.
@@ -54,19 +57,17 @@ class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId, project }: TestSpecification): number => {
       if (!project.config.isolate) return 10;
-      return (
-        ["/test/system/restore", "/test/system/", "/test/cli/"].findIndex((part) => moduleId.includes(part)) + 1 || 9
-      );
+      return LONGEST.findIndex((part) => moduleId.includes(part)) + 1 || 9;
     };
     return files.toSorted((a, b) => rank(a) - rank(b) || a.moduleId.localeCompare(b.moduleId));
   }
 }
 
 /**
- * Files at a time. In `npm test` many wait for processes, which leaves two processors idle with two files. Attacks measure, and
- * each cluster takes the ports that were free before the other listened.
+ * Files at a time. In quick and long tests many wait for processes, which leaves two processors idle with two files. Attacks
+ * measure, and each cluster takes the ports that were free before the other listened.
  */
-const WORKERS: Readonly<Record<string, number>> = { test: 3, attack: 1, cluster: 1 };
+const WORKERS: Readonly<Record<string, number>> = { test: 3, long: 3, attack: 1, cluster: 1 };
 
 /** Test files that look for a counterexample: the long tests run them, too, with values that were never tried. */
 const PROPERTIES = globSync("test/**/*.test.ts", { cwd: import.meta.dirname }).filter((file) =>
