@@ -5,7 +5,7 @@ import { isTooBusy, tellTooBusy } from "../../support/busy.ts";
 import type { Innocent, Latencies } from "./innocent.ts";
 
 /** Rounds of calm and attack by turns: whatever else the machine does befalls both alike, and the median forgets the rest. */
-const LEAST_ROUNDS = 5;
+const LEAST_ROUNDS = 3;
 /** More, while the median says harm. */
 const MOST_ROUNDS = 11;
 const WINDOW_MS = 1_500;

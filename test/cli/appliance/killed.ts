@@ -31,7 +31,7 @@ export function runKilledAt(appliance: Appliance, change: number): Promise<{ scr
   const args = ["--import", KILL_AT, QKM, "appliance", "provision", ...place];
   const env = { ...process.env, QKM_TEST_KILL_AT: String(change) };
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { env, timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { env, timeout: 120_000 }, (error, stdout, stderr) => {
       if (error !== null && error.signal !== "SIGKILL") reject(new Error(`${error.message}\n${stderr}`));
       else resolve({ screen: stdout, ended: error === null });
     });
