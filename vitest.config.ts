@@ -19,7 +19,7 @@ const KINDS: Readonly<Record<string, { readonly timeoutMs: number }>> = {
   tokens: { timeoutMs: 600_000 },
   cluster: { timeoutMs: 600_000 },
 };
-const QUICK = { timeoutMs: 90_000 };
+const QUICK = { timeoutMs: 240_000 };
 
 /**
  * What a file of `npm test` may cost, in seconds of processor time, by the longest beginning of its path: twice what it takes
@@ -96,7 +96,7 @@ export default defineConfig(({ mode }) => {
     pool: "forks",
     setupFiles: ["test/support/run/each-file.ts"],
     testTimeout: (kind ?? QUICK).timeoutMs,
-    hookTimeout: 120_000,
+    hookTimeout: 300_000,
   } as const;
   return {
     test: {

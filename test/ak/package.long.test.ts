@@ -64,7 +64,7 @@ beforeAll(async () => {
   writeFileSync(join(project, "program.js"), PROGRAM);
   writeFileSync(join(project, "typed.ts"), TYPED);
   running = await up(network);
-}, 180_000);
+}, 600_000);
 
 afterAll(async () => {
   await running?.[Symbol.asyncDispose]();
@@ -86,7 +86,7 @@ test.each(["20", "22", "24"])("an application on Node %s gets a key that the oth
   expect(version.stdout).toMatch(new RegExp(`^v${major}\\.`));
   const { stdout, stderr } = await run(node, ["program.js", join(network, "network.json")], {
     cwd: project,
-    timeout: 60_000,
+    timeout: 300_000,
   });
   expect(JSON.parse(stdout)).toEqual({ same: true, length: 32 });
   // Node has ML-KEM from 24 on; before, the library says that it does without.

@@ -24,7 +24,7 @@ let kms = 0;
 beforeAll(async () => {
   cluster = await startEtcd();
   etcd = cluster.client();
-}, 120_000);
+});
 afterAll(async () => {
   etcd.close();
   await cluster[Symbol.asyncDispose]();
@@ -288,9 +288,7 @@ test("after a watch that did not do its duty the next voter is asked", async () 
   client.close();
 });
 
-test("a watch from the past brings more than a message of gRPC holds by default, and each revision whole", {
-  timeout: 120_000,
-}, async () => {
+test("a watch from the past brings more than a message of gRPC holds by default, and each revision whole", async () => {
   const client = cluster.client(60_000);
   const prefix = "/much/";
   const value = Buffer.alloc(1 << 20, 7);

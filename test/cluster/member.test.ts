@@ -17,7 +17,7 @@ let cluster: EtcdCluster;
 
 beforeAll(async () => {
   cluster = await startEtcd();
-}, 120_000);
+});
 afterAll(async () => {
   await cluster[Symbol.asyncDispose]();
 });

@@ -17,7 +17,7 @@ let stage: Stage;
 beforeAll(async () => {
   stage = await Stage.start();
   await eventually("the standby is there", async () => (await stage.report(stage.active.id)).others.length > 0);
-}, 120_000);
+});
 afterAll(async () => {
   await stage[Symbol.asyncDispose]();
 });
@@ -70,7 +70,7 @@ test("design 14: a member paused in the middle of supply hands out what lies bel
     oracle.fetched([one], (await target?.decKeys(PAIR.initiator, [one.id])) ?? []);
   }
   expect(oracle.violations).toEqual([]);
-}, 120_000);
+});
 
 test("design 14: without etcd's quorum supply goes on to the durable marks, is refused by name, and recovers by itself", async () => {
   const oracle = new Oracle();
@@ -97,4 +97,4 @@ test("design 14: without etcd's quorum supply goes on to the durable marks, is r
   // Its lease has ended meanwhile: whichever member takes over, by itself.
   await eventually("it supplies again", async () => (await ask()) === "key");
   expect(oracle.violations).toEqual([]);
-}, 120_000);
+});

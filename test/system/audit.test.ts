@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
 import { verifyAudit } from "../../src/control/audit/verify.ts";
 import { callControl } from "../../src/control/socket/client.ts";
@@ -15,8 +15,6 @@ import type { Km } from "./support/km.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
 import { spelledNeedles } from "./support/scan.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let network: Network;
 let km: Km;

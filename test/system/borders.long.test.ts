@@ -32,7 +32,7 @@ beforeAll(async () => {
     apps: { "app-x1": "km-x", "sae-f1": "foreign" },
   });
   await withBorders(x, { borders: [{ id: "km-a", url: borderUrl(a), synchronous: true }], apps: { "app-a1": "km-a" } });
-}, 120_000);
+});
 afterAll(async () => {
   await foreign?.[Symbol.asyncDispose]();
   await network?.[Symbol.asyncDispose]();

@@ -15,7 +15,7 @@ import { padsOf, usedTwice } from "./support/pads.ts";
 import { diamond } from "./support/shapes.ts";
 import { Traffic } from "./support/traffic.ts";
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 300_000 });
 
 let network: Network;
 beforeAll(async () => {

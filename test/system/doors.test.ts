@@ -1,6 +1,6 @@
 // Both doors of one KM: sizes and numbers of keys, one pool behind them, quotas and the queue.
 
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "./support/eventually.ts";
 import { type Answered, ask } from "./support/https.ts";
 import { akFetch, akSupply, idsOf } from "./support/keys.ts";
@@ -8,9 +8,6 @@ import { type Network, startNetwork } from "./support/network.ts";
 import type { Plan } from "./support/plan.ts";
 import { akRefusal } from "./support/refused.ts";
 import type { SaeKey } from "./support/sae.ts";
-
-// KMs are stopped and started here.
-vi.setConfig({ testTimeout: 60_000 });
 
 /** km-a ══ 32 KiB ══ km-b ══ 4 KiB ══ km-c. */
 const PLAN: Plan = {

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "smol-toml";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openPkcs11Token } from "../../drivers/pkcs11/token.ts";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
 import { FAULTS, type FaultCode } from "../../src/core/fault.ts";
@@ -19,9 +19,6 @@ import { canLimitFiles, canLimitMemory, limitFileBytes, Unlocked } from "./suppo
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
 import { akRefusal } from "./support/refused.ts";
-
-// KMs are stopped and started here.
-vi.setConfig({ testTimeout: 60_000 });
 
 let network: Network;
 let km: Km;

@@ -29,7 +29,7 @@
 
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { nodePlaces } from "../../src/cli/provision/plan.ts";
 import { ask } from "./support/https.ts";
 import { akFetch, akSupply, idsOf, placeOf } from "./support/keys.ts";
@@ -38,9 +38,6 @@ import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
 import type { SaeKey } from "./support/sae.ts";
 import { spelledNeedles } from "./support/scan.ts";
-
-// KMs are stopped and started here.
-vi.setConfig({ testTimeout: 60_000 });
 
 let network: Network;
 beforeAll(async () => {

@@ -2,7 +2,7 @@
 
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { qkm } from "../cli/qkm.ts";
 import { reload, rewrite } from "./support/config-file.ts";
 import { eventually } from "./support/eventually.ts";
@@ -10,9 +10,6 @@ import { akFetch, akSupply } from "./support/keys.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
 import { reloadUnderLoad } from "./support/reloads.ts";
-
-// Links and peers come back, and are synchronised anew.
-vi.setConfig({ testTimeout: 120_000 });
 
 let network: Network;
 beforeAll(async () => {

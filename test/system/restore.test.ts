@@ -1,10 +1,8 @@
 // A store is lost while the other end's is full. Copies that come back, and all else: test/system/restore.long.test.ts.
 
-import { afterAll, beforeAll, test, vi } from "vitest";
+import { afterAll, beforeAll, test } from "vitest";
 import { type Network, startNetwork } from "./support/network.ts";
 import { LOSING, loseAll } from "./support/restores.ts";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 let network: Network;
 beforeAll(async () => {

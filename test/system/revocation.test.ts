@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { X509Certificate } from "@peculiar/x509";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeWhole } from "../../src/cli/appliance/files.ts";
 import { listFile, renewList, serialIn } from "../../src/cli/ca/lists.ts";
 import { subjectOf } from "../../src/cli/ca/subjects.ts";
@@ -27,8 +27,6 @@ import type { Km } from "./support/km.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
 import { reservePorts } from "./support/ports.ts";
-
-vi.setConfig({ testTimeout: 120_000 });
 
 /** Doors of km-a by the authority whose certificates they let in. */
 const DOORS = {

@@ -1,6 +1,6 @@
 // Sessions between two KMs as processes: opened, used and ended over real TLS, and a KM killed in the middle.
 
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AkClient, IncomingSession, OpenSession, SuppliedKey } from "../../src/ak/client.ts";
 import { type AppId, appId } from "../../src/core/ids.ts";
 import { eventually } from "./support/eventually.ts";
@@ -8,9 +8,6 @@ import type { Km } from "./support/km.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import { PAIR } from "./support/plan.ts";
 import { akRefusal } from "./support/refused.ts";
-
-// A KM is stopped and started here.
-vi.setConfig({ testTimeout: 60_000 });
 
 const B1 = appId("app-b1");
 

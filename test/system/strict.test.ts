@@ -1,14 +1,11 @@
 // Two real KMs that take each other for another make: whole keys under TLS, through both doors, kill -9 and restarts.
 
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "./support/eventually.ts";
 import { akFetch, akSupply, idsOf } from "./support/keys.ts";
 import { type Network, startNetwork } from "./support/network.ts";
 import type { Plan } from "./support/plan.ts";
 import type { SaeKey } from "./support/sae.ts";
-
-// KMs are stopped and started here.
-vi.setConfig({ testTimeout: 60_000 });
 
 const strict = (fetcher: string) => ({ dialect: "strict", fetch_apps: [fetcher] });
 

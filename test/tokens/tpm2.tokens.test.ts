@@ -44,7 +44,7 @@ beforeAll(async () => {
   await eventually("the TPM answers", () => ptool("init").length >= 0, 60_000, 500);
   ptool("addtoken", "--pid=1", "--sopin=sopin123", "--userpin=userpin1", "--label=qkm tpm");
   other = { module: MODULE, label: "qkm tpm", pinFile: place.pinFile };
-}, 180_000);
+}, 600_000);
 afterAll(async () => {
   process.env = inherited;
   for (const child of running.toReversed()) {

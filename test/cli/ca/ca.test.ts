@@ -4,15 +4,12 @@ import "reflect-metadata";
 import { X509Certificate } from "node:crypto";
 import { copyFileSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { authority } from "../../../src/cli/provision/certificates.ts";
 import { authorityFiles } from "../../../src/cli/provision/plan.ts";
 import { namesIn } from "../../../src/net/tls/der.ts";
 import { readRevocationLists } from "../../../src/net/tls/revocation-list.ts";
 import { qkm, tempDir } from "../qkm.ts";
-
-// Each command is a process.
-vi.setConfig({ testTimeout: 120_000 });
 
 const certificateAt = (path: string) => new X509Certificate(readFileSync(path));
 
