@@ -38,7 +38,7 @@ const FIGURES = [
   ...withCpu("ak-supply", "ak-alternating", "ak-pipelined", "ak-batch", "ak-batch-128", "ak-fetch"),
   ...["ak-latency-p50", "ak-latency-p99", ...withCpu("etsi014-enc-keys", "etsi014-new-tls")],
   ...ALONE.filter((name) => !LONG.includes(name)),
-  ...["relay", "start", "busy-answered", "busy-loop-delay"],
+  ...["relay", "start", "busy-answered", "busy-loop-delay", "busy-loop-delay-first"],
   ...["memory-empty", "memory", "memory-mapped", "memory-idle", "memory-idle-mapped"],
   ...["memory-after-load", "memory-after-load-mapped", ...LONG],
 ];
