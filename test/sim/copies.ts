@@ -8,7 +8,7 @@
 // What no other KM can see (keys within one KM, and of strict peers, what was fetched) is forgotten at once.
 
 import type { KmId } from "../../src/core/ids.ts";
-import type { BlockId, Range } from "../../src/vault/vault.ts";
+import type { BlockId, Range, Row } from "../../src/vault/vault.ts";
 import type { Ledger } from "./ledger.ts";
 import type { SimNode } from "./node.ts";
 
@@ -17,6 +17,8 @@ type Seen = "no" | "alone" | "all";
 
 /** Something used while a copy was kept. */
 interface Use {
+  /** Whether the copy on the disk calls it used: marks run ahead. Asked when it is put back. */
+  isCopied(): boolean;
   seen(): Seen;
   /** Nobody remembers it. */
   forget(): void;
@@ -58,7 +60,7 @@ export class Copies {
     if (!this.#kept.has(node)) return;
     const { peer = "", serial } = node.machine.rowOf("source", block as BlockId) ?? {};
     const forget = (): void => this.#ledger.forgetEmitted(node, block, range);
-    this.#used(node, String(peer), { seen: (at) => knowsCarved(at, node, Number(serial), range), forget });
+    this.#used(node, String(peer), { ...carved(node, String(peer), Number(serial), range), forget });
   }
 
   /** `forgotten` is told when nobody knows of it. */
@@ -78,7 +80,7 @@ export class Copies {
       this.#ledger.forgetSupplied(stream, range, id);
       forgotten();
     };
-    this.#used(node, peer.id, { seen: (at) => knowsCarved(at, node, serial, range), forget });
+    this.#used(node, peer.id, { ...carved(node, peer.id, serial, range), forget });
   }
 
   tagged(node: SimNode, block: string, which: "hop" | "end"): void {
@@ -86,6 +88,7 @@ export class Copies {
     const place = placeOf(block);
     const forget = (): void => this.#ledger.forgetTag(node, block, which);
     this.#used(node, place && acrossFrom(node, place.link), {
+      isCopied: NEVER,
       seen: (at) => (place === undefined ? "no" : hasUsedCopy(at, place)),
       forget,
     });
@@ -97,27 +100,34 @@ export class Copies {
     if (place === undefined) return;
     const forget = (): void => this.#ledger.forgetPad(node, block, range);
     const end = range.offset + range.length;
-    this.#used(node, acrossFrom(node, place.link), { seen: (at) => hasSeenPads(at, place, end), forget });
+    this.#used(node, acrossFrom(node, place.link), {
+      isCopied: () => isBefore(place, end, node.machine.row("pad", place.link)),
+      seen: (at) => hasSeenPads(at, place, end),
+      forget,
+    });
   }
 
   /** What nobody else ever knows: that a key was fetched, or which key of a strict peer was supplied. */
   unseen(node: SimNode, forget: () => void): void {
-    if (this.#kept.has(node)) this.#used(node, undefined, { seen: () => "no", forget });
+    if (this.#kept.has(node)) this.#used(node, undefined, { isCopied: NEVER, seen: () => "no", forget });
   }
 
   /** `peer`: the only other KM that could see it. */
-  #used(node: SimNode, peer: string | undefined, use: { seen(at: SimNode): Seen; forget(): void }): void {
+  #used(node: SimNode, peer: string | undefined, use: Omit<Use, "seen"> & { seen(at: SimNode): Seen }): void {
     const at = peer === node.id || node.isStrict((peer ?? "") as KmId) ? undefined : this.#nodes.get(peer ?? "");
-    addTo(this.#kept.get(node), at, [{ seen: () => (at === undefined ? "no" : use.seen(at)), forget: use.forget }]);
+    addTo(this.#kept.get(node), at, [{ ...use, seen: () => (at === undefined ? "no" : use.seen(at)) }]);
   }
 
+  /** The copy is on the disk. */
   putBack(node: SimNode): void {
     const uses = this.#kept.get(node) ?? new Map<SimNode | undefined, Use[]>();
     this.#kept.delete(node);
-    for (const use of uses.get(undefined) ?? []) use.forget();
-    uses.delete(undefined);
     const pending: ByPeer = this.#pending.get(node) ?? new Map();
-    for (const [peer, more] of uses) addTo(pending, peer, more);
+    for (const [peer, all] of uses) {
+      const again = all.filter((use) => !use.isCopied());
+      if (peer !== undefined) addTo(pending, peer, again);
+      else for (const use of again) use.forget();
+    }
     this.#pending.set(node, pending);
   }
 
@@ -144,12 +154,33 @@ function addTo(map: ByPeer | undefined, peer: SimNode | undefined, uses: readonl
   else known.push(...uses);
 }
 
-/** Whether a source's peer knows that the range was carved: it was told a mark beyond it, or has had a part of it fetched. */
-function knowsCarved(peer: SimNode, source: SimNode, serial: number, range: Range): Seen {
-  const key = peer.parts?.peers.get(source.id)?.held.get(serial);
-  // What the peer has no more, the source ends as a gap.
-  if (key === undefined) return "alone";
-  return key.witness >= range.offset + range.length || key.isTaken(range) ? "all" : "no";
+const NEVER = (): boolean => false;
+
+/** A range carved off a KMA-key. */
+function carved(
+  node: SimNode,
+  peer: string,
+  serial: number,
+  range: Range,
+): Pick<Use, "isCopied"> & { seen(at: SimNode): Seen } {
+  const end = range.offset + range.length;
+  const rowOf = () => node.machine.row("source", `${peer}/${serial}`);
+  /** In the copy: what was only reserved there is given up at the start, and known to be so. */
+  let wasThere = false;
+  return {
+    isCopied: () => {
+      const row = rowOf();
+      wasThere = row !== undefined && row.state !== "reserved";
+      return wasThere && Number(row?.mark) >= end;
+    },
+    seen: (at) => {
+      // What is too old meanwhile is carved no more; what the peer has no more, the source ends as a gap.
+      const key = at.parts?.peers.get(node.id)?.held.get(serial);
+      if (key === undefined || (wasThere && rowOf() === undefined)) return "alone";
+      // It was told a mark beyond it, or has had a part of it fetched.
+      return key.witness >= end || key.isTaken(range) ? "all" : "no";
+    },
+  };
 }
 
 interface Place {
@@ -180,4 +211,13 @@ function hasSeenPads(peer: SimNode, { link, run, sequence }: Place, end: number)
   if (mark === undefined || mark.run < run) return "no";
   if (mark.run > run || mark.sequence > sequence) return "all";
   return mark.sequence === sequence && mark.offset >= end ? "all" : "no";
+}
+
+/** Whether a link's own mark of pads, in its row, is beyond them. */
+function isBefore({ run, sequence }: Place, end: number, row: Row | undefined): boolean {
+  const [ownRun, ownSequence, ownOffset] = [row?.ownRun, row?.ownSequence, row?.ownOffset].map(Number);
+  if (ownRun === undefined || ownSequence === undefined || ownOffset === undefined || Number.isNaN(ownRun))
+    return false;
+  if (ownRun !== run) return ownRun > run;
+  return ownSequence > sequence || (ownSequence === sequence && ownOffset >= end);
 }
