@@ -27,8 +27,13 @@ class Account {
 const ENDS: readonly CounterName[] = ["blocks_ended", "kma_keys_ended", "pad_bytes_lost"];
 /** Where pads and parts come in, one end on the disk may be several counted, or none. */
 const OF_SEVERAL = /^pad_bytes|^transits|^kma_keys_relayed/;
-/** Pads of one key lie in several blocks: a loss of pads explains as many. */
+/** Pads of one key lie in several blocks: a loss of pads explains as many, more where the link's blocks are small. */
 const PAD_BLOCKS = 4;
+
+function padBlocks({ settings }: SimNode, link: string | undefined, bytes: number): number {
+  const { blockBytes = bytes } = settings.links.find(({ id }) => id === link) ?? {};
+  return Math.max(PAD_BLOCKS, 1 + Math.ceil(bytes / blockBytes));
+}
 
 export class Accounts {
   readonly #checks: Checks;
@@ -50,7 +55,7 @@ export class Accounts {
     return made;
   }
 
-  counted(node: SimNode, counter: CounterName, { role, reason, peer }: Labels, amount: number): void {
+  counted(node: SimNode, counter: CounterName, { role, reason, peer, link }: Labels, amount: number): void {
     const account = this.#of(node);
     if (counter === "blocks_received") account.sums.received += amount;
     // Parts that never became a KMA-key are in no row.
@@ -59,7 +64,7 @@ export class Accounts {
     if (!ENDS.includes(counter)) return;
     // A KMA-key that was to be made of parts takes as many blocks with it.
     const parts = (role === "source" && node.settings.paths?.get((peer ?? "") as KmId)) || 1;
-    const things = counter === "pad_bytes_lost" ? PAD_BLOCKS : amount * parts;
+    const things = counter === "pad_bytes_lost" ? padBlocks(node, link, amount) : amount * parts;
     account.counted += things;
     account.sums.counted += things;
   }
