@@ -35,6 +35,8 @@ const target = Buffer.alloc(16_384);
 /** Two applications that ask for keys in one of the ways that there are. */
 export interface Workload {
   readonly pair: Pair;
+  /** KMs that it needs beside those of the pair. */
+  readonly needs?: readonly SimNode[];
   /** Mean time between requests; 0 for none. */
   intervalMs: number;
   /** Keys, and requests refused. */

@@ -42,7 +42,9 @@ export function checkBalance(checks: Checks, node: SimNode): void {
   );
   const books = new Set<string>(keys.map(({ block }) => block));
   for (const link of parts.links.values()) for (const { id } of [...link.own(), ...link.copies()]) books.add(id);
-  for (const book of parts.strict.books()) for (const { block } of book.bundles) books.add(block);
+  for (const book of [...parts.strict.books(), ...parts.multicast.copies.books()]) {
+    for (const { block } of book.bundles) books.add(block);
+  }
   // The block in which the pads of a link begin is in no other book, nor is one passed over until the next change.
   const others = [...machine.vault.blocks()].filter((block) => !books.has(block));
   const stray = others.filter((block) => machine.row("block", block) === undefined);
@@ -70,6 +72,7 @@ export function checkEmpty(checks: Checks, node: SimNode): void {
   for (const { id, stock, held } of parts.peers.values()) none(`KMA-keys shared with ${id}`, stock.size + held.size);
   for (const { id, stock, held } of parts.strict)
     none(`whole keys shared with ${id}`, stock.book.size + held.book.size);
+  none("copies for several applications", parts.multicast.copies.size);
   const { initiator, destination, asks } = parts.sessions.sizes;
   none("sessions", initiator + destination + asks);
   const own = `${node.id}/`;

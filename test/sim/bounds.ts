@@ -35,5 +35,7 @@ export function checkBounds(checks: Checks, node: SimNode): void {
     bound("whole keys", Math.max(stock.book.size, held.book.size), maxHeld);
     expected += 4 * maxHeld;
   }
+  bound("keys for several applications", parts.multicast.copies.size, maxHeld);
+  expected += parts.multicast.copies.size;
   bound("records on its disk", node.machine.records.size, 2 * expected);
 }

@@ -6,6 +6,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
+import type { Ingredient } from "./ingredients.ts";
 import type { Rule } from "./rules.ts";
 
 interface Break {
@@ -15,6 +16,8 @@ interface Break {
   readonly marker: string;
   /** Found among the members of one KM, where there is no network. */
   readonly isOfMembers?: true;
+  /** What the network has to have. */
+  readonly needs?: Ingredient;
   /** A part of the line, and what is there instead. */
   readonly swap?: readonly [part: string, other: string];
   /** What is there instead of the line; empty to leave it out. */
@@ -28,6 +31,12 @@ export const BREAKS = {
     swap: ["key.carved =", "key.carved = FIRST_OFFSET;"],
   },
   "lets a key be fetched again": { rule: "one_use", marker: "fetch-once", swap: ["key.isTaken(range)", "false"] },
+  "lets a key of several applications be fetched again": {
+    rule: "one_use",
+    marker: "fetch-once-of-several",
+    needs: "multicast",
+    swap: ["bundle.isTaken(index)", "false"],
+  },
   "carves beyond the durable mark": {
     rule: "durable_first",
     marker: "carve-below-mark",

@@ -99,6 +99,12 @@ export class Copies {
     const place = this.#kept.has(node) ? placeOf(block) : undefined;
     if (place === undefined) return;
     const forget = (): void => this.#ledger.forgetPad(node, block, range);
+    const { peer, serial } = node.machine.rowOf("source", block as BlockId) ?? {};
+    if (peer !== undefined) {
+      // Key of the pool is a pad, too, for keys that several applications get.
+      this.#used(node, String(peer), { ...carved(node, String(peer), Number(serial), range), forget });
+      return;
+    }
     const end = range.offset + range.length;
     this.#used(node, acrossFrom(node, place.link), {
       isCopied: () => isBefore(place, end, node.machine.row("pad", place.link)),

@@ -4,6 +4,7 @@ export const INGREDIENTS = {
   uneven_shares: "the two ends of a link own different parts of its blocks",
   strict_peers: "one KM more, which takes the first one for a peer of another make, and is taken for one",
   sessions: "some applications have sessions with one another",
+  multicast: "some applications ask for keys that several others get, too",
   lasting_fault: "when faults end, one KM stays sick for a while: the others go on",
   silence: "at the end nobody asks and nothing arrives until everything is too old",
   mixed_blocks: "links have blocks of different sizes",

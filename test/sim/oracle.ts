@@ -9,6 +9,7 @@ import { checkBalance } from "./balance.ts";
 import { checkBounds } from "./bounds.ts";
 import type { SimClock } from "./clock.ts";
 import { Copies } from "./copies.ts";
+import { GroupKeys } from "./group-keys.ts";
 import { Ledger } from "./ledger.ts";
 import type { NodeWatch } from "./life.ts";
 import { Losses } from "./losses.ts";
@@ -47,6 +48,8 @@ export class Oracle implements NodeWatch {
   readonly #ledger = new Ledger(this.checks);
   /** Of nodes' stores, which are put back. */
   readonly copies = new Copies(this.#ledger);
+  /** Keys that several applications get. */
+  readonly groups: GroupKeys;
   readonly #accounts = new Accounts(this.checks, (node, block) => this.#ledger.isPad(node, block));
   readonly #clock: SimClock;
   readonly #trace: Trace;
@@ -66,6 +69,7 @@ export class Oracle implements NodeWatch {
     this.#clock = clock;
     this.#trace = trace;
     this.#losses = new Losses(clock);
+    this.groups = new GroupKeys(this.checks, this.#ledger, this.copies, clock);
   }
 
   // What nodes do.

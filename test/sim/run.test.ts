@@ -58,6 +58,6 @@ describe("a rule broken on purpose", () => {
     ["destroys blocks without a word", "accounted"],
     ["supplies without a word to the audit log", "audited"],
   ])("is found when the code %s", async (name, rule) => {
-    await expectFound(name, rule, 1);
+    await expectFound(name, rule, { first: 1 });
   });
 });

@@ -2,6 +2,7 @@
 
 import type { Workload } from "./apps.ts";
 import { checkEmpty, isIdle } from "./balance.ts";
+import { turned } from "./clock.ts";
 import { sicken } from "./sickness.ts";
 import { Violation } from "./trace.ts";
 import { World, type WorldOptions } from "./world.ts";
@@ -55,6 +56,8 @@ export async function run(options: RunOptions): Promise<Outcome> {
   } catch (thrown) {
     caught(thrown);
   } finally {
+    // Rejections that nobody caught are told in the next turn.
+    await turned();
     process.off("unhandledRejection", caught);
   }
   const { user, system } = process.cpuUsage(usedBefore);

@@ -40,8 +40,9 @@ export function sicken(world: World): { readonly what: string; readonly healthy:
 function healthyPairs(world: World, sick: SimNode): readonly Workload[] {
   const links = (sick.settings.topology ?? []).filter(({ kms }) => !kms.includes(sick.id));
   const graph = new Graph(links);
-  return world.sharedPeers.filter(({ pair: { at, toAt } }) => {
-    if (at === sick || toAt === sick) return false;
+  return world.sharedPeers.filter(({ pair: { at, toAt }, needs }) => {
+    // Where several are needed a way around is not looked for.
+    if (at === sick || toAt === sick || needs !== undefined) return false;
     if (at === toAt || at.isStrict(toAt.id)) return true;
     const needsTwo = [at, toAt].some(({ settings }) => (settings.paths?.size ?? 0) > 0);
     return !needsTwo && graph.has(at.id) && graph.has(toAt.id) && graph.routes(at.id, toAt.id, 1).length > 0;

@@ -5,6 +5,7 @@ import { AppPair, type AppPorts, type Workload } from "./apps.ts";
 import { SimClock, settled, turned } from "./clock.ts";
 import { Dice } from "./dice.ts";
 import { FAULT_TABLE, type FaultName } from "./faults.ts";
+import { GroupPair } from "./groups.ts";
 import type { Ingredient } from "./ingredients.ts";
 import { framesOf, isRelay } from "./liar.ts";
 import { LinkModules, type Trouble } from "./modules.ts";
@@ -34,6 +35,8 @@ export interface WorldOptions {
 const OLD_FRAMES = 20;
 /** A turn of the event loop is dear: messages of the parent, and rejections nobody caught, come that often. */
 const STEPS_A_TURN = 64;
+/** Applications that get the same keys, beside the one that asks. */
+const GROUP = 3;
 /** Of a fault in one run: about half of the faults are left out. */
 const FACTORS = [0, 0, 0, 0.25, 1, 4, 16] as const;
 
@@ -132,6 +135,29 @@ export class World {
       this.sharedPeers.push(new AppPair(pair, this.dice.between(1500, 15_000), ports));
     }
     if (this.has("sessions")) this.#employInSessions(ports);
+    if (this.has("multicast")) this.#employInGroups(ports);
+  }
+
+  /** Those that are pairs with one another share key, or a way to get it: of one application's partners some get the same. */
+  #employInGroups(ports: AppPorts): void {
+    const dice = this.dice.branch("groups");
+    const pairs = this.plan.sharedPeers.filter(
+      ({ from, to }) => !this.isForeign(from.home) && !this.isForeign(to.home),
+    );
+    for (const [asker, all] of Map.groupBy(pairs, ({ from }) => from)) {
+      const partners = [...new Set(all.map(({ to }) => to))].map(({ id, home }) => ({ app: id, at: this.#node(home) }));
+      const [first, ...others] = partners.slice(0, GROUP);
+      if (first === undefined || others.length === 0) continue;
+      const group = new GroupPair(
+        { app: asker.id, at: this.#node(asker.home) },
+        [first, ...others],
+        dice.between(5000, 30_000),
+        ports,
+      );
+      this.sharedPeers.push(group);
+      // Copies that end are counted as keys, which the accounts do not have.
+      for (const node of [group.pair.at, ...group.needs]) this.oracle.disturbed(node, false);
+    }
   }
 
   #employInSessions(ports: AppPorts): void {

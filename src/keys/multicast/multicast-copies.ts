@@ -121,6 +121,7 @@ export class MulticastCopies {
     if (named.some((one) => one.initiator !== initiator || !one.claims.has(app))) throw new Fault("NOT_AUTHORIZED");
     const claims = named.flatMap((one) => one.claims.get(app) ?? []);
     const isTwice = new Set(claims).size < keyIds.length;
+    // rule: fetch-once-of-several
     if (isTwice || claims.some(({ bundle, index }) => bundle.isTaken(index))) throw new Fault("KEY_NOT_FOUND");
     if (!fitAnswer(claims.map(({ bundle, index }) => bundle.lengthOf(index)))) throw new Fault("TOO_MANY_KEYS");
     if (new Set(claims.map(({ bundle }) => bundle)).size > MAX_PIECES) {
