@@ -39,7 +39,6 @@ export function goOn(last: string | undefined, writes: readonly Uint8Array[]): s
   let at = last;
   for (const value of writes) {
     const after = textIn(value, "after");
-    // rule: same-past
     if (at !== undefined && after !== undefined && after !== at) throw new OtherPast(`a write goes on from ${after}`);
     at = textIn(value, "id");
   }

@@ -98,12 +98,6 @@ export const BREAKS = {
     isOfMembers: true,
     swap: ["steps", "[]"],
   },
-  "follows a restored etcd as if it went on": {
-    rule: "one_use",
-    marker: "same-past",
-    isOfMembers: true,
-    swap: ["after !== at", "false"],
-  },
   "takes an answer that was on its way for a restored etcd": {
     rule: "sound",
     marker: "look-before",
