@@ -13,7 +13,7 @@ import type { SaeKey } from "./support/sae.ts";
 const PLAN: Plan = {
   kms: [
     { id: "km-a", apps: ["app-a1", "app-a2", "app-a3"] },
-    { id: "km-b", apps: ["app-b1", "app-b2"], config: { supply: { max_waiting: 2, timeout_ms: 25_000 } } },
+    { id: "km-b", apps: ["app-b1", "app-b2"], config: { supply: { max_waiting: 2, timeout_ms: 100_000 } } },
     { id: "km-c", apps: ["app-c1"] },
   ],
   links: [

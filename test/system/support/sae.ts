@@ -5,7 +5,7 @@ import { Agent, request } from "node:https";
 import type { TLSSocket } from "node:tls";
 import { checkExchange } from "./openapi.ts";
 
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 
 /** A key as the KM supplied it. Tests may keep it as they like. */
 export interface SaeKey {
