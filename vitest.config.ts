@@ -65,9 +65,9 @@ class LongestFirst extends BaseSequencer {
 
 /**
  * Files at a time. In quick and long tests many wait for processes, which leaves two processors idle with two files. Attacks
- * measure, and each cluster takes the ports that were free before the other listened.
+ * measure, each cluster takes the ports that were free before the other listened, and images share a cache.
  */
-const WORKERS: Readonly<Record<string, number>> = { test: 3, long: 3, attack: 1, cluster: 1 };
+const WORKERS: Readonly<Record<string, number>> = { test: 3, long: 3, attack: 1, cluster: 1, arm64: 1 };
 
 /** Test files that look for a counterexample: the long tests run them, too, with values that were never tried. */
 const PROPERTIES = globSync("test/**/*.test.ts", { cwd: import.meta.dirname }).filter((file) =>

@@ -2,16 +2,13 @@
 // machine this is; both are emulated. The story of the PCs (story.board.test.ts) has the rest.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { buildImage } from "../../boards/image/build.ts";
-import { processorOf, runForeign } from "../../boards/image/processor.ts";
-import { ImageError, run } from "../../boards/image/tools.ts";
-import { raspberryPiCm4 } from "../../boards/raspberrypi-cm4.ts";
 import { virtArm64 } from "../../boards/virt-arm64.ts";
 import { eventually } from "../system/support/eventually.ts";
 import { Oracle } from "../system/support/oracle.ts";
 import type { Appliance } from "./support/appliance.ts";
 import { exchange } from "./support/exchange.ts";
 import { tellSize, tellStart } from "./support/figures.ts";
+import { whyNotForeign } from "./support/foreign.ts";
 import { BROKEN, GOOD, makeUpdates } from "./support/mishaps.ts";
 import { certify } from "./support/provision.ts";
 import { type Scene, setScene } from "./support/scene.ts";
@@ -19,19 +16,8 @@ import { SERIAL } from "./support/site.ts";
 
 const BOOTS_MS = 900_000;
 const POLL_MS = 1_000;
-const MIB = 1 << 20;
 
-/** What keeps this machine from making the image: in many a container the kernel's binfmt_misc is out of reach. */
-const cannot = ((): string | undefined => {
-  try {
-    runForeign(processorOf(virtArm64));
-    return undefined;
-  } catch (thrown) {
-    if (thrown instanceof ImageError) return thrown.message;
-    throw thrown;
-  }
-})();
-if (cannot !== undefined) console.warn(`left out: ${cannot}`);
+const cannot = whyNotForeign(virtArm64);
 
 let scene: Scene;
 const oracle = new Oracle();
@@ -119,35 +105,3 @@ test.skipIf(cannot)("it takes an update, and one that does not start is given up
   }
   expect(oracle.violations).toEqual([]);
 });
-
-test.skipIf(cannot)(
-  "the Compute Module's image has its partitions, its kernel and what its firmware looks for",
-  async () => {
-    const { name, image } = raspberryPiCm4;
-    const built = await buildImage({ board: name, cache: process.env.QKM_IMAGE_CACHE });
-    tellSize(name, built);
-    const { espMiB, bootMiB, systemMiB } = image.storage;
-    const { partitiontable } = JSON.parse(run("sfdisk", ["--json", built.disk]));
-    const rows: readonly { readonly name: string; readonly size: number }[] = partitiontable.partitions;
-    expect(rows.map(({ name, size }) => [name, (size * 512) / MIB])).toEqual([
-      ["esp", espMiB],
-      ["boot-a", bootMiB],
-      ["system-a", systemMiB],
-    ]);
-    const esp = `${built.disk}@@${MIB}`;
-    expect(run("mdir", ["-b", "-i", esp, "::/EFI/BOOT"])).toContain(image.boot.file);
-    const words = run("mtype", ["-i", built.boot, "::/slot.cfg"]);
-    expect(words).toContain("console=ttyAMA0,115200");
-    // An ARM kernel says so behind its DOS header (Documentation/arm64/booting).
-    const kernel = run("sh", ["-c", 'mtype -i "$1" ::/vmlinuz | head -c 64 | od -An -c -j 56 -N 4', "sh", built.boot]);
-    expect(kernel.replaceAll(" ", "").trim()).toBe("ARMd");
-    // Without these in front of it the eMMC with the root is not there (the kernel's device tree of the module).
-    const packed = run("sh", ["-c", 'mtype -i "$1" ::/initrd.img | gzip -d | cpio --quiet -t', "sh", built.boot]);
-    for (const module of ["fixed", "gpio-regulator", "sdhci-iproc"]) expect(packed).toContain(`/${module}.ko`);
-    const listed = run("unsquashfs", ["-lls", built.system]);
-    for (const module of ["bcm2835_wdt", "genet", "broadcom", "dwc2", "ftdi_sio"])
-      expect(listed).toContain(`/${module}.ko`);
-    expect(run("unsquashfs", ["-cat", built.system, "etc/qkm/environment"])).toContain(`QKM_BOARD=${name}`);
-    expect(run("unsquashfs", ["-cat", built.system, "usr/share/packages"])).toMatch(/^systemd\t/m);
-  },
-);
