@@ -1,32 +1,29 @@
 // One Kx connection to another KM, from the state exchange to its end: what is told, what is heard.
 //
-// Room `sync`: what two KMs tell each other (key-protocol 5). `connection` lives as long as one Kx connection: state exchange,
-// then marks and arrivals; `peer-state` writes and reads the state, with a bound on every number; `reconcile` applies it: what
-// only one end has is destroyed. Before it has ended, nothing shared with the peer is carved or used as pad.
+// Room `sync`: what two KMs tell each other (key-protocol 5). `connection` lives as long as one Kx connection: state
+// exchange, then marks and arrivals (`announcements` tells them); `peer-state` writes and reads the state, with a bound
+// on every number; `reconcile` applies it: what only one end has is destroyed. Before it has ended, nothing shared with
+// the peer is carved or used as pad.
 
 import { asFault, Fault } from "../../core/fault.ts";
-import { formatRuns, inRuns, lastNumbers, splitRuns } from "../../core/text/runs.ts";
-import { type BlockPosition, isAfter, sequencesOf } from "../common/block-position.ts";
-import { ANNOUNCE_EVERY, alarmRefused, checkLeap, outOfBounds, whyTooFar } from "../common/bounds.ts";
+import { inRuns, lastNumbers } from "../../core/text/runs.ts";
+import { alarmRefused, checkLeap, outOfBounds, whyTooFar } from "../common/bounds.ts";
 import type { Context } from "../common/context.ts";
-import { inParts, integer, runs, text } from "../common/extension-fields.ts";
+import { integer, runs, text } from "../common/extension-fields.ts";
 import { SerialQueue } from "../common/queues/serial-queue.ts";
 import { TABLE } from "../common/rows.ts";
 import { endBlocks } from "../links/intake.ts";
-import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { ExtensionEntry, PeerConnection, RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import type { RelayNetwork } from "../relay/relay-network.ts";
 import { bootEntry, generationIn } from "../sessions/peer-boots.ts";
+import { Announcements, TELL_TIMEOUT_MS } from "./announcements.ts";
 import { stateEntries } from "./peer-state.ts";
 import { reconcile } from "./reconcile.ts";
-import { MAX_LIST_CHARS, MAX_MARKS, readMarks, StateReader, serial, sizeOf } from "./state-reader.ts";
+import { MAX_MARKS, readMarks, StateReader, serial, sizeOf } from "./state-reader.ts";
 
-const TELL_TIMEOUT_MS = 10_000;
 /** Characters of a state that are read in a microsecond, at least. */
 const READ_PER_US = 10;
-/** Marks and arrivals are told at most 20 times a second. */
-const TELL_EVERY_MS = 50;
 
 /** One connection with a peer, from its state exchange to its end. */
 export class Connection {
@@ -39,14 +36,16 @@ export class Connection {
   #isApplied = false;
   /** What is heard is handled one after the other. */
   readonly #hearing = new SerialQueue();
-  #stopAnnouncing: (() => void) | undefined;
-  #telling = false;
+  readonly #announcements: Announcements;
 
   constructor(context: Context, peer: Peer, connection: PeerConnection, relays: RelayNetwork) {
     this.#relays = relays;
     this.#context = context;
     this.#peer = peer;
     this.connection = connection;
+    this.#announcements = new Announcements(context, peer, connection, (sentence, thrown) =>
+      this.#fail(sentence, thrown),
+    );
     this.#reader = new StateReader(peer.links.map(({ settings }) => settings.id));
   }
 
@@ -104,8 +103,13 @@ export class Connection {
     this.announceSoon();
   }
 
+  /** Marks or arrivals have moved. */
+  announceSoon(): void {
+    this.#announcements.soon();
+  }
+
   end(): void {
-    this.#stopAnnouncing?.();
+    this.#announcements.end();
   }
 
   /** @throws Fault */
@@ -225,109 +229,4 @@ export class Connection {
     this.#peer.announceSoon();
     this.#peer.desk.pump();
   }
-
-  /** Marks or arrivals have moved: they are told with the next that go. Nothing is set when nothing has. */
-  announceSoon(): void {
-    if (this.#telling || this.#stopAnnouncing !== undefined || !this.#peer.isSynchronised) return;
-    if (!this.#hasNews) return;
-    this.#stopAnnouncing = this.#context.clock.after(TELL_EVERY_MS, () => {
-      this.#stopAnnouncing = undefined;
-      void this.#tell();
-    });
-  }
-
-  get #hasNews(): boolean {
-    const { stock, links, hasAbandoned } = this.#peer;
-    if (stock.hasMoved || hasAbandoned || stock.nextSerial - 1 - stock.announced >= ANNOUNCE_EVERY) return true;
-    return links.some((link) => hasArrivals(link) || hasCaughtUp(link));
-  }
-
-  /** The peer knows that serials up to this one were given. */
-  #announced(given: number): void {
-    const { stock } = this.#peer;
-    const wasFar = given - stock.announced >= ANNOUNCE_EVERY;
-    stock.announced = Math.max(stock.announced, given);
-    if (wasFar) this.#peer.relayMore();
-  }
-
-  async #tell(): Promise<void> {
-    if (!this.#current) return;
-    if (this.#peer.links.some(hasCaughtUp))
-      return this.connection.close("a link's module has caught up with the peer's");
-    const { stock } = this.#peer;
-    const marks = stock.takeMoved();
-    const given = stock.nextSerial - 1;
-    const arrivals = this.#peer.links.flatMap(arrivedEntries);
-    const givenUp = this.#peer.hasAbandoned ? `${this.#peer.stock.givenUp}` : "";
-    this.#peer.hasAbandoned = false;
-    const entries = [
-      ...markEntries(marks, given, stock.announced),
-      ...splitRuns(givenUp, MAX_LIST_CHARS).map((serials) => ({ name: "qkm_given_up", serials })),
-      ...arrivals,
-    ];
-    if (entries.length === 0) return;
-    this.#telling = true;
-    try {
-      await this.connection.tell(entries, TELL_TIMEOUT_MS);
-      stock.givenUp.told(givenUp);
-      this.#announced(given);
-    } catch (thrown) {
-      this.#peer.hasAbandoned ||= givenUp !== "";
-      this.#fail("the peer does not take marks and arrivals", thrown);
-    }
-    this.#telling = false;
-    // What has moved meanwhile.
-    this.announceSoon();
-  }
-}
-
-/** Whether what a peer told of a link is near now to what its module has brought here. */
-const hasCaughtUp = ({ disbelieved, highest }: LinkInventory): boolean =>
-  disbelieved !== undefined && whyTooFar(highest, disbelieved) === undefined;
-
-/** Whether blocks have become durable here since it was last told. */
-const hasArrivals = ({ settled, announcedTo }: LinkInventory): boolean =>
-  settled !== undefined && (announcedTo === undefined || isAfter(settled, announcedTo));
-
-/** Marks that have moved, and beside them the highest serial given: alone, too, before it runs far ahead. */
-function markEntries(
-  marks: readonly { readonly serial: number; readonly offset: number }[],
-  given: number,
-  announced: number,
-): ExtensionEntry[] {
-  const [first = [], ...more] = inParts(marks, MAX_MARKS);
-  const isFar = given - announced >= ANNOUNCE_EVERY;
-  if (first.length === 0 && !isFar) return [];
-  return [
-    { name: "qkm_marks", marks: first, ...(given > announced && { given }) },
-    ...more.map((part) => ({ name: "qkm_marks", marks: part })),
-  ];
-}
-
-/** Blocks told of at a time, so that an entry fits any frame. */
-const MAX_ARRIVALS = 500;
-
-/** What has arrived since it was last told, run by run: which of the peer's blocks we hold between two places. */
-function arrivedEntries(link: LinkInventory): ExtensionEntry[] {
-  const { settled: last, announcedTo } = link;
-  if (last === undefined || !hasArrivals(link)) return [];
-  const fresh = [...link.copies()]
-    .filter((block) => announcedTo === undefined || isAfter(block, announcedTo))
-    .slice(0, MAX_ARRIVALS);
-  const settled = (fresh.length === MAX_ARRIVALS ? fresh.at(-1) : undefined) ?? last;
-  const passed = [...(announcedTo ? [announcedTo] : []), ...fresh, settled].map(({ run }) => run);
-  link.announcedTo = settled;
-  return [...new Set(passed)].map((run) => arrivedEntry(link, run, fresh, { settled, announcedTo }));
-}
-
-function arrivedEntry(
-  link: LinkInventory,
-  run: number,
-  fresh: readonly BlockPosition[],
-  { settled, announcedTo }: { readonly settled: BlockPosition; readonly announcedTo: BlockPosition | undefined },
-): ExtensionEntry {
-  const from = announcedTo?.run === run ? announcedTo.sequence + 1 : 0;
-  // A run that is over brings nothing more.
-  const to = run === settled.run ? settled.sequence : Number.MAX_SAFE_INTEGER;
-  return { name: "qkm_arrived", link: link.settings.id, run, from, to, blocks: formatRuns(sequencesOf(fresh, run)) };
 }
