@@ -159,7 +159,7 @@ test("design 3.3: another app's ID in a message changes nothing, and the log tel
   const options = { door: "ak", ...km.ak, tls, kind: "km", expect: "km-a", groups: ["X25519MLKEM768"] } as const;
   const channel = await dial(options, { log, meter });
   const dialogue = new Dialogue(channel, new IncomingSessions(undefined, { maxSessions: 1, maxWaitingKeys: 1 }));
-  const inTime = AbortSignal.timeout(10_000);
+  const inTime = AbortSignal.timeout(120_000);
   const named = { application_source_ID: "app-a2", application_destination_ID: "app-b1" };
   const { keys } = await dialogue.ask("keyRequest", named, inTime);
   const ids = keys.map(({ keyId }) => keyId);

@@ -13,7 +13,8 @@ import { MetricsPage } from "./metrics.ts";
 import { type Ended, type LogLine, TestProcess } from "./process.ts";
 
 const MAIN = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
-const SCRAPE_MS = 60_000;
+/** What a KM may take to answer on any machine. */
+const ANSWERS_MS = 60_000;
 
 export class Km implements AsyncDisposable {
   readonly id: string;
@@ -84,7 +85,7 @@ export class Km implements AsyncDisposable {
 
   /** @throws NotRunning; Fault; Error */
   control(command: string): Promise<unknown> {
-    return callControl(this.config.node.controlSocket, command);
+    return callControl(this.config.node.controlSocket, command, {}, ANSWERS_MS);
   }
 
   async status(): Promise<KmReport> {
@@ -94,7 +95,7 @@ export class Km implements AsyncDisposable {
   /** Of this start: counters begin at 0 with each. */
   async metrics(): Promise<MetricsPage> {
     const { host, port } = this.config.metrics.listen;
-    const page = await fetch(`http://${host}:${port}/metrics`, { signal: AbortSignal.timeout(SCRAPE_MS) });
+    const page = await fetch(`http://${host}:${port}/metrics`, { signal: AbortSignal.timeout(ANSWERS_MS) });
     return new MetricsPage(await page.text());
   }
 
