@@ -40,6 +40,8 @@ test("a campaign makes what it finds small: fewer faults, a shorter time", async
     "2",
     "--jobs",
     "2",
+    "--without",
+    "lasting_fault,silence,strict_peers",
     ...broken,
   );
   const [, hours, without] =
@@ -49,17 +51,16 @@ test("a campaign makes what it finds small: fewer faults, a shorter time", async
   expect(code).toBe(1);
 });
 
-/** What campaigns still look into: not with seeds that nobody has tried. */
+/** What campaigns have looked into for too few steps, or what takes simulated hours: not with seeds that nobody has tried. */
 const NEWEST = [
-  ...(["strict_peers", "lasting_fault", "silence", "mixed_blocks", "uneven_shares"] as const),
-  ...(["paused", "audit_failing", "link_out_of_use", "controller_routes", "new_configuration"] as const),
-  ...(["new_share", "one_way"] as const),
+  ...(["strict_peers", "lasting_fault", "silence"] as const),
+  ...(["multicast", "copy_of_start", "reload", "reload_share"] as const),
 ];
 
 test.each(Array.from({ length: 8 }, (_, index) => SEED + index))(
   "design 3: every rule holds with seed %i",
   async (seed) => {
-    const outcome = await run({ seed, nodes: 2 + (seed % 8), hours: 1, faults: 1, without: NEWEST });
+    const outcome = await run({ seed, nodes: 2 + (seed % 8), hours: 0.5, faults: 1, without: NEWEST });
     expect(outcome.violation?.message, summary(outcome)).toBeUndefined();
   },
 );
