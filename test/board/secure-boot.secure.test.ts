@@ -50,7 +50,16 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 /** Switches an appliance with this disk on, by a firmware that has these variables. */
 async function start(id: string, disk: string, secureBoot = enrolled, medium?: string): Promise<Appliance> {
   const where = join(dir, id);
-  const appliance = new Appliance({ id, dir: where, disk, secureBoot, isolated: true, number: 4, medium });
+  const appliance = new Appliance({
+    id,
+    dir: where,
+    disk,
+    secureBoot,
+    isolated: true,
+    processors: 1,
+    number: 4,
+    medium,
+  });
   appliances.push(appliance);
   await appliance.powerOn();
   return appliance;
