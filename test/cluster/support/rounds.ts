@@ -99,7 +99,8 @@ const BREAKS = {
     const { id } = run.stage.active;
     const [standby] = run.stage.listed.filter((member) => member.id !== id);
     await run.restarted(standby?.id ?? "");
-    await run.stage.handOver(id);
+    // On a busy machine the lease may have ended meanwhile, and the other one has taken over by itself.
+    if ((await run.stage.report(id)).state === "active") await run.stage.handOver(id);
     await run.standsBy(id);
     await run.restarted(id);
   },
