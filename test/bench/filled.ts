@@ -10,8 +10,8 @@ export const STOCK = 1_000;
 /** KMA-keys that a round of a figure finds before a relay begins: more than the hungriest takes. */
 const ROUND_STOCK = 400;
 const LOW = STOCK - ROUND_STOCK;
-/** A KMA-key that was given up on the way to the high mark is made up for only below the low one. */
-const FULL = STOCK - 20;
+/** KMA-keys that were given up on the way to the high mark are made up for only below the low one. */
+const FULL = STOCK - 100;
 /** Keys that are asked for at a time when the stock is drained. */
 const DRAINED = 50_000;
 const BATCH = 128;

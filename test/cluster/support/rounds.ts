@@ -7,8 +7,9 @@ import { seeded } from "../../keys/support/seeded.ts";
 import { SEED } from "../../support/seed.ts";
 import type { HandedKey } from "../../system/support/doors.ts";
 import { eventually } from "../../system/support/eventually.ts";
+import { placeOf } from "../../system/support/keys.ts";
 import { Load } from "../../system/support/load.ts";
-import { Oracle, type Pair, type Supplied } from "../../system/support/oracle.ts";
+import { Oracle, type Pair, type Supplied, type SuppliedRange } from "../../system/support/oracle.ts";
 import { Stage } from "./stage.ts";
 
 /** Of the reference network's configuration. */
@@ -27,28 +28,46 @@ const QUORUM_LOST_MS = 5_000;
 
 export type Kind = keyof typeof BREAKS;
 
+/** Bytes of a KMA-key between two supplied keys that nobody got. */
+export interface Gap {
+  readonly bytes: number;
+  /** What may have been lost in the rounds from the key before it to the one behind it. */
+  readonly most: number;
+  readonly rounds: readonly Kind[];
+}
+
+/** Nothing may be lost in these. */
+const LOSSLESS: readonly Kind[] = ["etcd's leader killed", "handed over", "both members updated in turn"];
+
 /** What a round has cost. */
 export interface Outcome {
   readonly kind: Kind;
   /** The longest time without an answer of km-b. */
   readonly silentMs: number;
-  /** Of 256 bits, below marks that no member goes on from. */
+  /** Of 256 bits, below marks that no member goes on from, as far as it shows by the end of the round. */
   readonly keysLost: number;
-  /** KMA-keys of which some were lost. */
-  readonly kmaKeysCut: number;
-  /** Keys that were asked for in requests without an answer: they may be among those lost. */
-  readonly keysUnanswered: number;
-  /** Those of the largest request to each KM that was refused for the time being: marks may have moved for it. */
-  readonly keysRefused: number;
 }
 
-/** Knows when km-b answered, too. */
+/** Knows when km-b answered, too, and in which round it supplied each part of a KMA-key. */
 class TimedOracle extends Oracle {
   readonly answeredMs: number[] = [];
+  round = 0;
+  readonly #rounds = new Map<SuppliedRange, number>();
 
   override supplied(pair: Pair, keys: readonly HandedKey[]): Supplied[] {
-    if (pair.source === "km-b") this.answeredMs.push(performance.now());
-    return super.supplied(pair, keys);
+    if (pair.source !== "km-b") return super.supplied(pair, keys);
+    this.answeredMs.push(performance.now());
+    const supplied = super.supplied(pair, keys);
+    for (const serial of new Set(keys.map(({ id }) => placeOf(id).serial))) {
+      for (const range of this.ranges(pair.source, pair.destination, serial)) {
+        if (!this.#rounds.has(range)) this.#rounds.set(range, this.round);
+      }
+    }
+    return supplied;
+  }
+
+  roundOf(range: SuppliedRange): number {
+    return this.#rounds.get(range) ?? 0;
   }
 }
 
@@ -130,6 +149,8 @@ export class Rounds implements AsyncDisposable {
   readonly stage: Stage;
   readonly outcomes: Outcome[] = [];
   readonly #oracle = new TimedOracle();
+  /** Of each round. */
+  readonly #excusedBytes: number[] = [];
   readonly #load: Load;
 
   private constructor(stage: Stage) {
@@ -159,22 +180,21 @@ export class Rounds implements AsyncDisposable {
 
   async round(kind: Kind): Promise<Outcome> {
     const beganMs = performance.now();
-    const gapsBefore = this.#gaps();
+    this.#oracle.round += 1;
+    const gapBytesBefore = this.#gapBytes();
     const unansweredBefore = this.#unanswered();
     await BREAKS[kind](this);
     await this.answered(ANSWERS_AFTER);
     await eventually("a standby is there and has followed", () => this.#hasStandby());
     expect(this.#oracle.violations).toEqual([]);
-    const lost = [...this.#gaps()].map(([kmaKey, bytes]) => bytes - (gapsBefore.get(kmaKey) ?? 0));
-    const cut = lost.filter((bytes) => bytes > 0);
     const outcome = {
       kind,
       silentMs: this.#longestSilence(beganMs),
-      keysLost: cut.reduce((sum, bytes) => sum + bytes, 0) / KEY_BYTES,
-      kmaKeysCut: cut.length,
-      keysUnanswered: (this.#unanswered() - unansweredBefore) / KEY_BYTES,
-      keysRefused: DESTINATIONS.reduce((sum, to) => sum + this.#load.mostRefused("km-b", to, beganMs), 0) / KEY_BYTES,
+      keysLost: (this.#gapBytes() - gapBytesBefore) / KEY_BYTES,
     };
+    // Marks may have moved for what was refused for the time being, and for requests that nobody answered.
+    const refused = DESTINATIONS.map((to) => this.#load.mostRefused("km-b", to, beganMs));
+    this.#excusedBytes.push(refused.reduce((sum, bytes) => sum + bytes, this.#unanswered() - unansweredBefore));
     this.outcomes.push(outcome);
     return outcome;
   }
@@ -252,20 +272,29 @@ export class Rounds implements AsyncDisposable {
     return ways.reduce((sum, [, bytes]) => sum + bytes, 0);
   }
 
-  /** Bytes between supplied keys that nobody got, by KMA-key of km-b. */
-  #gaps(): Map<string, number> {
-    const gaps = new Map<string, number>();
-    for (const destination of DESTINATIONS) {
-      for (const serial of this.#oracle.serials("km-b", destination)) {
-        const ranges = this.#oracle.ranges("km-b", destination, serial).toSorted((a, b) => a.start - b.start);
-        const between = ranges.map(({ start }, at) => start - (ranges[at - 1]?.end ?? start));
-        gaps.set(
-          `${destination} ${serial}`,
-          between.reduce((sum, bytes) => sum + bytes, 0),
-        );
-      }
-    }
-    return gaps;
+  /**
+   * All that was lost. What a round has lost shows when its KMA-key comes to be carved again, which may be many rounds later:
+   * each gap is held against the rounds that may have made it.
+   */
+  gaps(): readonly Gap[] {
+    return DESTINATIONS.flatMap((to) => this.#oracle.serials("km-b", to).flatMap((serial) => this.#gapsOf(to, serial)));
+  }
+
+  #gapsOf(destination: string, serial: number): Gap[] {
+    const ranges = this.#oracle.ranges("km-b", destination, serial).toSorted((a, b) => a.start - b.start);
+    return ranges.flatMap((range, at) => {
+      const before = ranges[at - 1];
+      if (before === undefined || range.start === before.end) return [];
+      const [first, last] = [before, range].map((one) => this.#oracle.roundOf(one)).toSorted((a, b) => a - b);
+      const rounds = this.outcomes.slice(Math.max(0, (first ?? 0) - 1), last).map(({ kind }) => kind);
+      const excused = this.#excusedBytes.slice(Math.max(0, (first ?? 0) - 1), last);
+      const ahead = AHEAD_BYTES * rounds.filter((kind) => !LOSSLESS.includes(kind)).length;
+      return [{ bytes: range.start - before.end, most: excused.reduce((sum, bytes) => sum + bytes, ahead), rounds }];
+    });
+  }
+
+  #gapBytes(): number {
+    return this.gaps().reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -276,10 +305,6 @@ export class Rounds implements AsyncDisposable {
     }
   }
 }
-
-/** What a takeover may cost: so much of each open KMA-key, beside what was under way. */
-export const mostLost = ({ kmaKeysCut, keysUnanswered, keysRefused }: Outcome): number =>
-  (kmaKeysCut * AHEAD_BYTES) / KEY_BYTES + keysUnanswered + keysRefused;
 
 /** The outcomes as a table: median and worst of each kind. */
 export function tableOf(outcomes: readonly Outcome[]): string {
