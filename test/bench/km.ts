@@ -104,6 +104,8 @@ const numberOf = (line: string): number => Number(line.slice(line.lastIndexOf(" 
 
 /** A thousand idle applications and those that measure. */
 const MAX_CONNECTIONS = 1_100;
+/** An application that opens more than twice as many in ten seconds is slowed down: `etsi014-new-tls` opens hundreds a second. */
+const MOST_CONNECTIONS = 10_000;
 
 const text = (value: string): string => JSON.stringify(value);
 
@@ -117,7 +119,7 @@ function toml(plan: KmPlan, { stock, low = stock, keepBlocks, isRouted = false }
     const own = name === "kx" ? "kx" : "server";
     const files = [`certificate = "tls/${own}.pem"`, `key = "tls/${own}.key"`];
     const anchor = `trust = ${text(name === "kx" ? trust.kms : trust.apps)}`;
-    const most = name === "ak" ? [`max_connections = ${MAX_CONNECTIONS}`] : [];
+    const most = name === "kx" ? [] : [`max_connections = ${name === "ak" ? MAX_CONNECTIONS : MOST_CONNECTIONS}`];
     return [`[${name}]`, `listen = "127.0.0.1:${ports[name]}"`, ...files, anchor, ...most];
   };
   const lines = [
