@@ -77,6 +77,7 @@ export async function measureFlat(bench: Bench, filled: FilledNetwork): Promise<
   if (!bench.wants("memory-flat")) return;
   const { a } = filled.network;
   const values: number[] = [];
+  const mapped: number[] = [];
   const before = await a.counted("keys_supplied");
   for (let supplied = MILLION; supplied <= LONG_KEYS; supplied += MILLION) {
     bench.say(`supplying the keys up to ${supplied.toLocaleString("en")}`);
@@ -87,9 +88,11 @@ export async function measureFlat(bench: Bench, filled: FilledNetwork): Promise<
     }
     await settled();
     values.push(a.program.residentBytes() / MEBI);
+    mapped.push(a.program.mappedBytes("/data.mdb") / MEBI);
   }
   const [first = Number.NaN] = values;
-  bench.say(`MiB after each million: ${values.map((value) => value.toFixed(0)).join(" ")}`);
+  const text = (all: readonly number[]): string => all.map((value) => value.toFixed(0)).join(" ");
+  bench.say(`MiB after each million: ${text(values)}, of them pages of the store: ${text(mapped)}`);
   const measured = { of: "resident after ten million keys", values: values.slice(-1) };
   const reference = { of: "after the first million", values: [first] };
   bench.add({ name: "memory-flat", unit: "MiB", measured, reference, aims: [{ of: "ratio", atMost: 1.05 }] });
