@@ -27,7 +27,10 @@ export interface Range {
 /** Plain books: states, marks, bitmaps. Never a key byte. Survives structured cloning. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** Changes that become durable together or not at all. Used once. */
+/**
+ * Changes that become durable together or not at all. Used once. Rows are put when nothing more is waited for before
+ * `commit`: an older row would undo what another change has made durable meanwhile.
+ */
 export interface Change {
   put(table: string, id: string, row: Row): Change;
   remove(table: string, id: string): Change;

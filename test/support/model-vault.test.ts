@@ -25,6 +25,15 @@ exercisePads("model", makeBench);
 exerciseBlanks("model", makeBench);
 
 describe("the model vault", () => {
+  test("refuses a change whose rows may be older than the disk's: something was waited for before its commit", async () => {
+    const vault = machineOf(6).boot();
+    const change = vault.change().put("pad", "ab", { offset: 32 });
+    await Promise.resolve();
+    expect(() => change.commit()).toThrow("something was waited for");
+    await vault.change().put("pad", "ab", { offset: 64 }).commit();
+    expect([...vault.rows("pad")]).toEqual([["ab", { offset: 64 }]]);
+  });
+
   test("remembers what served as pad, at which end and in which boot", async () => {
     const machine = machineOf(6);
     const vault = machine.boot();

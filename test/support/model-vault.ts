@@ -417,12 +417,20 @@ class ModelChange implements Change {
   readonly #send: (steps: readonly Step[]) => Promise<void>;
   readonly #steps: Step[] = [];
   #committed = false;
+  /** Rows were put, and something was waited for since: others may have made newer ones durable. */
+  #isOld: boolean | undefined;
 
   constructor(send: (steps: readonly Step[]) => Promise<void>) {
     this.#send = send;
   }
 
   put(table: string, id: string, row: Row): Change {
+    if (this.#isOld === undefined) {
+      this.#isOld = false;
+      queueMicrotask(() => {
+        this.#isOld = true;
+      });
+    }
     return this.#add({ op: "put", table, id, row: copyOf(row) });
   }
 
@@ -440,6 +448,7 @@ class ModelChange implements Change {
 
   commit(): Promise<void> {
     if (this.#committed) throw new Error("a change was used after its commit");
+    if (this.#isOld === true) throw new Error("between the rows of a change and its commit something was waited for");
     this.#committed = true;
     return this.#send(this.#steps);
   }

@@ -202,8 +202,9 @@ export class BorderReceivedKeys {
       const bundle = new Bundle(id, { block, bornAt: ages.nowOn(), keys, taken: new Uint8Array(group.length) });
       this.#paths.set(bundle, { initiator, target });
       bundles.push(bundle);
-      this.book.write(bundle, change.keep(sealed));
+      change.keep(sealed);
     }
+    for (const bundle of bundles) this.book.write(bundle, change);
     also(change);
     await change.commit().catch((thrown: unknown) => {
       this.#undo(bundles);

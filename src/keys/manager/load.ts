@@ -41,8 +41,12 @@ export async function loadInventory(context: Context, books: KeyInventory): Prom
     context.audit.note("orphan_destroyed", { block });
   }
   if (orphans.length > 0) log.info({ blocks: orphans.length }, "blocks that no row names were destroyed");
+  for (const peer of new Set(sources.filter(isReserved).map((row) => row.peer)))
+    change.put(TABLE.peer, peer, books.pair(peer).stock.peerRow());
   await change.commit();
 }
+
+const isReserved = ({ state }: SourceRow): boolean => state === "reserved";
 
 function loadPeers({ vault }: Context, books: KeyInventory): void {
   for (const [id, row] of vault.rows(TABLE.peer)) {
@@ -142,15 +146,12 @@ const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }
 function loadSource(context: Context, books: KeyInventory, { row, idKey }: Found<SourceRow>, change: Change): void {
   const { stock } = books.pair(row.peer);
   const key = idKey && new SourceKey(row, idKey);
-  if (row.state === "reserved") {
-    // The destination may keep it in vain.
-    stock.givenUp.add(row.serial);
-    change.put(TABLE.peer, row.peer, stock.peerRow());
-  }
+  // The destination may keep it in vain.
+  if (isReserved(row)) stock.givenUp.add(row.serial);
   if (key === undefined) {
     noteUnreadable(context, row, "source", row.length - row.mark);
     change.remove(TABLE.source, `${row.peer}/${row.serial}`).destroy(row.block);
-  } else if (row.state === "reserved") {
+  } else if (isReserved(row)) {
     stock.drop(key, "lost_at_restart", change);
   } else {
     stock.restore(key, row);

@@ -114,9 +114,9 @@ export class LocalStock implements Filling {
     const atSource = localBlock(serial, "source");
     const atDestination = localBlock(serial, "destination");
     using idKeys = new DisposableStack();
-    const blocks = vault.change().put(TABLE.peer, self, this.stock.peerRow());
+    const blocks = vault.change();
     for (const sealed of await vault.generate([atSource, atDestination], length)) blocks.keep(sealed);
-    await blocks.commit();
+    await blocks.put(TABLE.peer, self, this.stock.peerRow()).commit();
     const bornAt = ages.now();
     const change = vault.change();
     const sourceIdKey = idKeys.use(await this.#idKey(atSource, change));

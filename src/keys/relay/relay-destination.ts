@@ -55,16 +55,17 @@ function checkRuns(text: string): void {
 export async function acceptKey(context: Context, arrival: Arrival, incoming: Incoming): Promise<RelayConfirmation> {
   const { source, offer, serial } = arrival;
   const block = incoming.nameOr(receivedBlock(source.id, serial));
-  const change = context.vault.change();
   try {
     await context.pace.take("kx", ACCEPTED_US);
     using open = await context.vault.openJob(incoming.job);
     const key = incoming.open(open, block);
     if (key === undefined) throw new Fault("BAD_TAG");
     const tag = key.endTag(endContext(offer));
-    if (block !== incoming.job.blocks[0]?.block) change.keep(await key.seal());
-    incoming.use(change, true);
-    await keepKey(context, arrival, key, change);
+    const sealed = block === incoming.job.blocks[0]?.block ? undefined : await key.seal();
+    await keepKey(context, arrival, key, (change) => {
+      if (sealed !== undefined) change.keep(sealed);
+      incoming.use(change, true);
+    });
     return { keyId: offer.keyId, tag };
   } catch (thrown) {
     await lose(context, incoming, asFault(thrown));
@@ -73,10 +74,16 @@ export async function acceptKey(context: Context, arrival: Arrival, incoming: In
 }
 
 /**
- * Makes a KMA-key durable, with what else is in `change`, and enters it, unless its source gives it up meanwhile.
- * @throws Fault
+ * Makes a KMA-key durable, with what else `enter` puts into the change, and enters it, unless its source gives it up
+ * meanwhile. Rows are put when nothing is waited for any more: older ones would undo on the disk what others made durable
+ * meanwhile, such as a mark of the same link's pads. @throws Fault
  */
-export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock, change: Change): Promise<void> {
+export async function keepKey(
+  context: Context,
+  arrival: Arrival,
+  key: OpenBlock,
+  enter: (change: Change) => void,
+): Promise<void> {
   const { source, offer, serial } = arrival;
   const { block, length } = key;
   const fetched = emptyBitmap(length);
@@ -85,6 +92,8 @@ export async function keepKey(context: Context, arrival: Arrival, key: OpenBlock
   try {
     if (!arrival.isWanted()) throw new Fault("PEER_UNAVAILABLE", { text: "the key was given up meanwhile" });
     source.held.accept(serial);
+    const change = context.vault.change();
+    enter(change);
     // What a KM on the way could have changed is not believed: it comes from the source itself too.
     if (offer.transit.length === 0) source.held.giveUp(offer.givenUp, change);
     change.keep(sealed).put(...source.peerRow());

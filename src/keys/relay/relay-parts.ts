@@ -123,9 +123,11 @@ export class PartAssemblies {
     using open = await vault.openJob({ blocks: kept.map((block) => ({ block })), emptySlots: 1 });
     const key = combined(open.emptySlots[0], open.blocks, receivedBlock(source.id, serial));
     const tag = key.endTag(endContext(offer));
-    const change = vault.change().keep(await key.seal());
-    for (const block of kept) change.destroy(block);
-    await keepKey(this.#context, assembly, key, change);
+    const sealed = await key.seal();
+    await keepKey(this.#context, assembly, key, (change) => {
+      change.keep(sealed);
+      for (const block of kept) change.destroy(block);
+    });
     this.#forget(assembly);
     assembly.outcome.resolve({ keyId: offer.keyId, tag });
   }

@@ -152,8 +152,9 @@ export class StrictReceivedKeys {
       const row = { block, bornAt: ages.nowOn(), keys: keysText(entries), taken: new Uint8Array(entries.length) };
       const bundle = new Bundle(id, row);
       bundles.push(bundle);
-      this.book.write(bundle, change.keep(sealed));
+      change.keep(sealed);
     }
+    for (const bundle of bundles) this.book.write(bundle, change);
     await change.commit().catch((thrown: unknown) => {
       this.#undo(bundles);
       throw thrown;

@@ -108,10 +108,10 @@ export class StrictRelays {
     const { vault, meter, audit } = this.#context;
     const { peer } = this.#needs;
     const bytes = bundle.keys.reduce((sum, { length }) => sum + length, 0);
-    const change = vault.change().put(TABLE.whole, bundle.id, rowOf(bundle, peer, "reserved"));
+    const change = vault.change();
     for (const sealed of await vault.generate([unprotectedBlock("relayed", bundle.id), bundle.block], bytes))
       change.keep(sealed);
-    await change.commit();
+    await change.put(TABLE.whole, bundle.id, rowOf(bundle, peer, "reserved")).commit();
     meter.add("kma_keys_sent", { peer }, bundle.keys.length);
     audit.note("whole_keys_made", { peer, block: bundle.block }, { count: bundle.keys.length });
   }

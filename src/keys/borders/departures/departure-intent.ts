@@ -38,9 +38,10 @@ export async function intend(host: BorderHost, intent: Intent): Promise<readonly
   const departures: Departure[] = [];
   for (const group of groupsOf(grant)) {
     const departure = departureOf(context, intent, grant, group);
-    change.keep(await sealed(context, intent.scratch, { grant, group, departure })).put(...departure.row("sending"));
+    change.keep(await sealed(context, intent.scratch, { grant, group, departure }));
     departures.push(departure);
   }
+  for (const departure of departures) change.put(...departure.row("sending"));
   await change.commit().catch((thrown: unknown) => {
     for (const departure of departures) erase(context, departure);
     throw thrown;
