@@ -71,11 +71,12 @@ export class Announcements {
     const arrivals = this.#peer.links.flatMap(arrivedEntries);
     const givenUp = this.#peer.hasAbandoned ? `${this.#peer.stock.givenUp}` : "";
     this.#peer.hasAbandoned = false;
-    const entries = [
-      ...markEntries(marks, given, stock.announced),
+    const others = [
       ...splitRuns(givenUp, MAX_LIST_CHARS).map((serials) => ({ name: "qkm_given_up", serials })),
       ...arrivals,
     ];
+    const isDue = others.length > 0 || given - stock.announced >= ANNOUNCE_EVERY;
+    const entries = [...markEntries(marks, given > stock.announced ? given : undefined, isDue), ...others];
     if (entries.length === 0) return;
     this.#telling = true;
     try {
@@ -105,17 +106,19 @@ const hasCaughtUp = ({ disbelieved, highest }: LinkInventory): boolean =>
 const hasArrivals = ({ settled, announcedTo }: LinkInventory): boolean =>
   settled !== undefined && (announcedTo === undefined || isAfter(settled, announcedTo));
 
-/** Marks that have moved, and beside them the highest serial given: alone, too, before it runs far ahead. */
+/**
+ * Marks that have moved, and the highest serial given, if it is news: with whatever is told, since what was told is taken
+ * to be known; `isDue`: without marks, too.
+ */
 function markEntries(
   marks: readonly { readonly serial: number; readonly offset: number }[],
-  given: number,
-  announced: number,
+  given: number | undefined,
+  isDue: boolean,
 ): ExtensionEntry[] {
   const [first = [], ...more] = inParts(marks, MAX_MARKS);
-  const isFar = given - announced >= ANNOUNCE_EVERY;
-  if (first.length === 0 && !isFar) return [];
+  if (first.length === 0 && !(isDue && given !== undefined)) return [];
   return [
-    { name: "qkm_marks", marks: first, ...(given > announced && { given }) },
+    { name: "qkm_marks", marks: first, ...(given !== undefined && { given }) },
     ...more.map((part) => ({ name: "qkm_marks", marks: part })),
   ];
 }

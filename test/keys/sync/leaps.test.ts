@@ -133,6 +133,18 @@ test("a source announces its serials before they run far ahead, so that none is 
   expect(stock.announced).toBeGreaterThan(stock.nextSerial - 300);
 });
 
+test("it announces them when there are no marks to tell, too: relays that no supply follows go on for ever", async () => {
+  const policy = { maxAgeMs: 1_000, stockLow: 64, stockHigh: 64, maxHeld: 4_096 };
+  const network = await Network.up({ blocks: 0, blockBytes: 512, keepBlocks: 512, policy });
+  const { stock } = peerOf(network.a, network.b);
+  for (let round = 0; round < 24; round++) {
+    network.modules.make(160);
+    await network.run(1_000);
+  }
+  expect(stock.nextSerial).toBeGreaterThan(1200);
+  expect(network.b.recorder.count("relays_refused", { fault: "OUT_OF_BOUNDS" })).toBe(0);
+});
+
 test("issue 17, 3: after SERIAL_SEEN a source goes on above what was seen, and not at once", async () => {
   const network = await Network.up({ blocks: 0, policy: { stockLow: 1, stockHigh: 1 } });
   for (let serial = 1; serial <= 300; serial++) peerOf(network.b, network.a).held.accept(serial);
