@@ -195,3 +195,14 @@ test("every export says what it is", () => {
   });
   expect(bare).toEqual([]);
 });
+
+/** What a newcomer can hold; tables may be longer than code. */
+const MOST = { lines: 400, files: 17 } as const;
+
+test("no file and no folder outgrows a newcomer", () => {
+  const long = files.filter((file) => readFileSync(file, "utf8").split("\n").length > MOST.lines);
+  const full = Map.groupBy(files, (file) => dirname(file))
+    .entries()
+    .filter(([, inside]) => inside.length > MOST.files);
+  expect([...long, ...full.map(([folder]) => folder)]).toEqual([]);
+});
