@@ -45,7 +45,7 @@ export const BREAKS = {
   "hands out what was fetched before that is durable": {
     rule: "durable_first",
     marker: "fetch-when-durable",
-    swap: ["this.#commits.add(fetch.keys", "fetch.durable(); this.#commits.add([]"],
+    swap: ["this.#commits.add(fetch.wanted", "fetch.durable(); this.#commits.add([]"],
   },
   "supplies without a word to the audit log": { rule: "audited", marker: "audit-supply", becomes: "" },
   "ends a KMA-key without a word to the audit log": { rule: "audited", marker: "audit-end", becomes: "" },

@@ -22,6 +22,7 @@ export interface KeyIdParts {
 }
 
 const HEX = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+const ID_CHARS = 36;
 const HYPHEN = 0x2d;
 /** Bytes of a UUID that a hyphen stands before, 4, 6, 8 and 10, as bits: looked up in a set, they took half the time. */
 const HYPHENS = 0b101_0101_0000;
@@ -47,6 +48,13 @@ export function writeKeyId(
   return position;
 }
 
+/** Writes an ID that was read, in lower case, at `at` and returns the position behind it. */
+export function copyKeyId(id: string, target: Uint8Array, at: number): number {
+  // Digits and hyphens have this bit, and it makes a letter a small one.
+  for (let index = 0; index < ID_CHARS; index++) target[at + index] = id.charCodeAt(index) | 0x20;
+  return at + ID_CHARS;
+}
+
 // bits 0–47: serial, offset/8 high 8 · 48–51: version 8 · offset/8 low 4, length high 8 · 64–65: variant · length low 4, tag
 function writeBits(parts: Pick<KeyIdParts, "serial" | "offset" | "length">, tag: Uint8Array): void {
   const { serial, length } = parts;
@@ -65,7 +73,6 @@ function writeBits(parts: Pick<KeyIdParts, "serial" | "offset" | "length">, tag:
   }
 }
 
-const ID_CHARS = 36;
 const VERSION = 0x80;
 const VARIANT = 0x80;
 /** By the code of a character: the value of its digit, or `NO_DIGIT`. */

@@ -3,7 +3,7 @@
 import type { Context } from "../common/context.ts";
 import { kmaRow, TABLE } from "../common/rows.ts";
 import type { ReceivedKey } from "./received-key.ts";
-import type { ReceivedKeys } from "./received-keys.ts";
+import type { ReceivedKeys, TakenFrom } from "./received-keys.ts";
 
 /** What a fetch is told, once. What it throws concerns no other. */
 export interface Fetching {
@@ -33,8 +33,8 @@ export class FetchCommits {
   }
 
   /** The ranges are marked in memory; those that come in the same turn of the event loop share a change. */
-  add(keys: Iterable<ReceivedKey>, held: ReceivedKeys, fetching: Fetching): void {
-    for (const key of keys) this.#keys.set(key, held);
+  add(wanted: Iterable<TakenFrom>, held: ReceivedKeys, fetching: Fetching): void {
+    for (const { key } of wanted) this.#keys.set(key, held);
     this.#waiting.push(fetching);
     this.#start();
   }

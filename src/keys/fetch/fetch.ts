@@ -23,13 +23,6 @@ interface QueuedRequest extends FetchRequest {
   readonly apps?: NamedFor;
 }
 
-interface Wanted {
-  readonly key: ReceivedKey;
-  readonly parts: KeyIdParts;
-  /** What it takes of the KMA-key. */
-  readonly range: Range;
-}
-
 /** Answers requests for keys by their IDs. */
 export class KeyFetcher {
   readonly #context: Context;
@@ -62,7 +55,7 @@ export class KeyFetcher {
       this.#commit(fetch);
       return;
     }
-    this.#open(fetch).then(
+    this.#open(fetch.wanted).then(
       () => this.#commit(fetch),
       (thrown: unknown) => fetch.failed(thrown),
     );
@@ -70,43 +63,44 @@ export class KeyFetcher {
 
   #commit(fetch: Fetch): void {
     // rule: fetch-when-durable
-    this.#commits.add(fetch.keys, fetch.held, fetch);
+    this.#commits.add(fetch.wanted, fetch.held, fetch);
   }
 
   /** Opens blocks that are in memory, if all of them are. */
   #openCached(fetch: Fetch): boolean {
-    for (const key of fetch.keys) {
-      const open = this.#context.vault.cached(key.block);
-      if (open === undefined) {
+    let before: WantedKey | undefined;
+    for (const wanted of fetch.wanted) {
+      const { key } = wanted;
+      wanted.opened = before?.key === key ? before.opened : this.#context.vault.cached(key.block);
+      if (wanted.opened === undefined) {
         fetch.close();
         return false;
       }
-      fetch.blocks.push(open);
+      before = wanted;
     }
     return true;
   }
 
   /** All at once, so that nothing is held while memory is waited for. */
-  async #open({ keys, blocks }: Fetch): Promise<void> {
-    const wanted = keys.map((key) => ({ block: key.block, used: () => key.used() }));
-    blocks.push(...(await this.#context.vault.openJob({ blocks: wanted, emptySlots: 0 })).blocks);
+  async #open(wanted: readonly WantedKey[]): Promise<void> {
+    const keys = keysOf(wanted);
+    const blocks = keys.map((key) => ({ block: key.block, used: () => key.used() }));
+    const opened = await this.#context.vault.openJob({ blocks, emptySlots: 0 });
+    for (const each of wanted) each.opened = opened.blocks[keys.indexOf(each.key)];
   }
 }
 
 interface FetchParts {
-  readonly wanted: readonly Wanted[];
+  readonly wanted: readonly WantedKey[];
   readonly held: ReceivedKeys;
   readonly purpose: Purpose;
   readonly answer: Answer;
 }
 
 /** One request whose checks have been passed, until its keys are written. */
-class Fetch implements Fetching, Grantor<GrantedKeys> {
-  readonly wanted: readonly Wanted[];
+class Fetch implements Fetching, Grantor<WantedKey> {
+  readonly wanted: readonly WantedKey[];
   readonly held: ReceivedKeys;
-  /** The KMA-keys in which its keys lie, each once, and their blocks while they are open. */
-  readonly keys: readonly ReceivedKey[];
-  readonly blocks: OpenBlock[] = [];
   readonly #context: Context;
   readonly #purpose: Purpose;
   /** Undefined when the request was given up. */
@@ -115,7 +109,6 @@ class Fetch implements Fetching, Grantor<GrantedKeys> {
   constructor(context: Context, { wanted, held, purpose, answer }: FetchParts) {
     this.wanted = wanted;
     this.held = held;
-    this.keys = keysOf(wanted);
     this.#context = context;
     this.#purpose = purpose;
     this.#answer = answer;
@@ -126,13 +119,14 @@ class Fetch implements Fetching, Grantor<GrantedKeys> {
   }
 
   close(): void {
-    for (const open of this.blocks.splice(0)) open[Symbol.dispose]();
+    for (const { opened } of this.wanted) opened?.[Symbol.dispose]();
   }
 
   /** Who breaks off while taking keys has none of the rest, and leaves nothing pinned. */
   durable(): void {
-    const grant = new KeyGrant(this.#granted(), this.#purpose, this);
+    const grant = new KeyGrant(this.wanted, this.#purpose, this);
     try {
+      this.#note();
       if (this.#answer === undefined) grant[Symbol.dispose]();
       else this.#answer.granted(grant);
     } catch (thrown) {
@@ -141,16 +135,11 @@ class Fetch implements Fetching, Grantor<GrantedKeys> {
     }
   }
 
-  #granted(): readonly GrantedKeys[] {
-    const { audit } = this.#context;
-    const granted: GrantedKeys[] = [];
-    for (const { key, parts, range } of this.wanted) {
+  #note(): void {
+    for (const { key, length, range } of this.wanted) {
       const extent = { first: range.offset, end: range.offset + range.length };
-      audit.note("keys_fetched", this.#purpose.note(key.serial, parts.length * 8), extent);
-      const open = this.blocks[this.keys.indexOf(key)];
-      if (open !== undefined) granted.push(new FetchedKey(key, parts, open));
+      this.#context.audit.note("keys_fetched", this.#purpose.note(key.serial, length * 8), extent);
     }
-    return granted;
   }
 
   /**
@@ -161,15 +150,15 @@ class Fetch implements Fetching, Grantor<GrantedKeys> {
     this.close();
     // rule: free-after-rejection
     for (const { key, range } of this.wanted) key.unmark(range);
-    this.held.retire(this.keys);
+    this.held.retire(this.wanted);
     this.#answer?.refused(asFault(thrown));
   }
 
   /** The ranges stay marked, whether or not they have left. */
-  ended({ count }: KeyGrant<GrantedKeys>, unwritten: number): void {
+  ended({ count }: KeyGrant<WantedKey>, unwritten: number): void {
     this.close();
     for (const { key, range } of this.wanted) key.settle(range);
-    this.held.retire(this.keys);
+    this.held.retire(this.wanted);
     const { audit, meter } = this.#context;
     const { app, door, labels } = this.#purpose;
     meter.add("keys_fetched", labels, count - unwritten);
@@ -179,42 +168,51 @@ class Fetch implements Fetching, Grantor<GrantedKeys> {
   }
 }
 
-/** A key of a grant that was asked for by its ID. */
-class FetchedKey implements GrantedKeys {
+/** A key that is asked for by its ID, until it is written: one object each, for hundreds wait for each commit. */
+class WantedKey implements GrantedKeys {
   readonly key: ReceivedKey;
-  readonly open: OpenBlock;
   readonly offset: number;
   readonly length: number;
-  readonly tag: Uint8Array;
+  readonly id: string;
+  /** What it takes of the KMA-key. */
+  readonly range: Range;
+  /** The KMA-key's block; keys of one request that lie in one KMA-key may share it. */
+  opened: OpenBlock | undefined = undefined;
   readonly count = 1;
 
-  constructor(key: ReceivedKey, { offset, length, tag }: KeyIdParts, open: OpenBlock) {
+  constructor(id: string, { offset, length }: KeyIdParts, key: ReceivedKey) {
+    this.id = id;
     this.key = key;
-    this.open = open;
     this.offset = offset;
     this.length = length;
-    this.tag = tag;
+    this.range = { offset, length: stepped(length) };
+  }
+
+  get open(): OpenBlock {
+    if (this.opened === undefined) throw new Error("a key is taken from a block that is not open");
+    return this.opened;
   }
 }
 
 /** Each once. */
-function keysOf(wanted: readonly Wanted[]): readonly ReceivedKey[] {
+function keysOf(wanted: readonly WantedKey[]): readonly ReceivedKey[] {
   const keys: ReceivedKey[] = [];
   for (const { key } of wanted) if (!keys.includes(key)) keys.push(key);
   return keys;
 }
 
 /** The checks of key-protocol 3, each for all IDs before the next. @throws Fault KEY_NOT_FOUND, NOT_AUTHORIZED */
-function select(keyIds: readonly string[], held: ReceivedKeys, namer: KeyNamer): Wanted[] {
-  const wanted = keyIds.map((id) => find(id, held));
-  for (const { key, parts } of wanted) {
+function select(keyIds: readonly string[], held: ReceivedKeys, namer: KeyNamer): WantedKey[] {
+  const found = keyIds.map((id) => find(id, held));
+  for (const { key, parts } of found) {
     // rule: check-id-tag
     if (!namer.fits(parts.tag, { ...parts, idKey: key.idKey })) throw new Fault("NOT_AUTHORIZED");
   }
+  const wanted = found.map(({ key, parts }, index) => new WantedKey(keyIds[index] ?? "", parts, key));
   // rule: fetch-once
   if (wanted.some(({ key, range }) => key.isTaken(range)) || (wanted.length > 1 && overlap(wanted)))
     throw new Fault("KEY_NOT_FOUND");
-  if (!fitAnswer(wanted.map(({ parts }) => parts.length))) throw new Fault("TOO_MANY_KEYS");
+  if (!fitAnswer(wanted.map(({ length }) => length))) throw new Fault("TOO_MANY_KEYS");
   if (wanted.length > MAX_PIECES && keysOf(wanted).length > MAX_PIECES) {
     throw new Fault("TOO_MANY_KEYS", {
       text: `the keys lie in more than ${MAX_PIECES} KMA-keys; ask for them in parts`,
@@ -226,7 +224,7 @@ function select(keyIds: readonly string[], held: ReceivedKeys, namer: KeyNamer):
 /** Whether an ID names a key of `length` bytes for these parties, of which nothing was fetched. */
 export function isFetchable(id: string, length: number, held: ReceivedKeys, parties: Parties): boolean {
   try {
-    return select([id], held, new KeyNamer(parties)).every(({ parts }) => parts.length === length);
+    return select([id], held, new KeyNamer(parties)).every((wanted) => wanted.length === length);
   } catch (thrown) {
     if (thrown instanceof Fault) return false;
     throw thrown;
@@ -241,14 +239,14 @@ export function isNamed(id: string, held: ReceivedKeys, parties: Omit<Parties, "
   return new KeyNamer({ ...parties, source: held.peer }).fits(parts.tag, { ...parts, idKey: key.idKey });
 }
 
-function find(id: string, held: ReceivedKeys): Wanted {
+function find(id: string, held: ReceivedKeys): { readonly key: ReceivedKey; readonly parts: KeyIdParts } {
   const parts = parseKeyId(id);
   const key = parts && held.get(parts.serial);
   if (parts === undefined || key === undefined || parts.length > MAX_KEY_BYTES) throw new Fault("KEY_NOT_FOUND");
-  return { key, parts, range: { offset: parts.offset, length: stepped(parts.length) } };
+  return { key, parts };
 }
 
-function overlap(wanted: readonly Wanted[]): boolean {
+function overlap(wanted: readonly WantedKey[]): boolean {
   const sorted = wanted
     .map(({ key, range }) => ({ serial: key.serial, first: range.offset, end: range.offset + range.length }))
     .sort((a, b) => a.serial - b.serial || a.first - b.first);

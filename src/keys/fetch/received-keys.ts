@@ -16,6 +16,11 @@ const WINDOW = 256;
 /** How far above the highest serial accepted one may be that is given up: a source remembers no more of them. */
 const MOST_ABANDONED = 1024;
 
+/** Something that a fetch takes, and the KMA-key in which it lies. */
+export interface TakenFrom {
+  readonly key: ReceivedKey;
+}
+
 /** All KMA-keys of one source, with the highest serial accepted and a window below it. */
 export class ReceivedKeys {
   readonly peer: KmId;
@@ -185,13 +190,15 @@ export class ReceivedKeys {
   }
 
   /** Fetches of these KMA-keys have ended: what is fetched whole is destroyed, and what was to end meanwhile. */
-  retire(keys: Iterable<ReceivedKey>): void {
-    const over: ReceivedKey[] = [];
-    for (const key of keys) {
+  retire(taken: Iterable<TakenFrom>): void {
+    let over: Set<ReceivedKey> | undefined;
+    for (const { key } of taken) {
       if (key.pins > 0) continue;
-      if (this.#ending.has(key) || (key.left < STEP && this.#keys.get(key.serial) === key)) over.push(key);
+      if (this.#ending.has(key) || (key.left < STEP && this.#keys.get(key.serial) === key)) {
+        over = (over ?? new Set()).add(key);
+      }
     }
-    if (over.length === 0) return;
+    if (over === undefined) return;
     const change = this.#context.vault.change();
     for (const key of over) {
       const reason = this.#ending.get(key);

@@ -1,7 +1,7 @@
 // Grants: keys on their way to an application, pinned in locked memory until they are written.
 
 import type { KeyIdKey, OpenBlock, PadPiece } from "../../vault/vault.ts";
-import { writeKeyId } from "../common/key-id.ts";
+import { copyKeyId } from "../common/key-id.ts";
 import { stepped } from "../common/sizes.ts";
 import type { Grant } from "../ports/keys.ts";
 import type { NamedKey } from "./key-namer.ts";
@@ -16,8 +16,8 @@ export interface GrantedKeys {
   /** Of each, in bytes. */
   readonly length: number;
   readonly count: number;
-  /** Of the ID of the one key, when that was checked already. */
-  readonly tag?: Uint8Array;
+  /** Of the one key, when it was asked for by its ID. */
+  readonly id?: string;
 }
 
 /** Who gave keys, and is told when their grant ends. */
@@ -53,8 +53,8 @@ export class KeyGrant<Keys extends GrantedKeys> implements Grant {
 
   writeId(index: number, target: Uint8Array, at: number): number {
     const piece = this.#pieceOf(index);
-    const key = this.#named(piece, index);
-    return piece.tag === undefined ? this.purpose.namer.write(key, target, at) : writeKeyId(key, piece.tag, target, at);
+    if (piece.id !== undefined) return copyKeyId(piece.id, target, at);
+    return this.purpose.namer.write(this.#named(piece, index), target, at);
   }
 
   writeKey(index: number, target: Uint8Array, at: number): number {
