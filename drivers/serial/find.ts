@@ -25,7 +25,8 @@ export async function serialPath(port: string, terminals = TERMINALS): Promise<s
   const usb = parseUsbPort(port);
   if (usb === undefined) throw new PortError(`"${port}" is not ${USB_PORT_FORM}`);
   const found: Found[] = [];
-  for (const name of await readdir(terminals)) {
+  // A container may have no sysfs: then there is no such terminal either.
+  for (const name of await readdir(terminals).catch((): string[] => [])) {
     const serialNumber = await serialNumberOf(join(terminals, name), usb);
     if (serialNumber !== undefined) found.push({ path: `/dev/${name}`, serialNumber });
   }

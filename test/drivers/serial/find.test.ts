@@ -83,6 +83,12 @@ test("what is not written as it must be is told how", async () => {
   await expect(serialPath("usb:403:6001")).rejects.toThrow("is not usb:VENDOR:PRODUCT:SERIAL");
 });
 
+test("where the system lists no terminals there is none of that device", async () => {
+  await expect(serialPath("usb:0403:6001", "/nowhere/class/tty")).rejects.toThrow(
+    "no device is there for usb:0403:6001",
+  );
+});
+
 test("the terminals of this machine can be looked through", async () => {
   await expect(serialPath("usb:ffff:ffff")).rejects.toThrow("no device is there for usb:ffff:ffff");
 });
