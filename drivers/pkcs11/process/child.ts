@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { Fault } from "../../../src/core/fault.ts";
-import { lineReader, type Reply, type Request } from "./protocol.ts";
+import { lineReader, lineWriter, type Reply, type Request } from "./protocol.ts";
 import { borrowRegion, type Region, type RegionOptions, returnRegion } from "./shared-memory.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -29,6 +29,7 @@ export class TokenChild {
   readonly region: Region;
   readonly #process: ChildProcess;
   readonly #socket: Socket;
+  readonly #write: (request: Request) => void;
   readonly #exit = Promise.withResolvers<void>();
 
   /** @throws Fault HSM_UNAVAILABLE, MEMORY_NOT_LOCKED */
@@ -42,11 +43,12 @@ export class TokenChild {
     const stdio = ["ignore", "ignore", "inherit", "pipe", this.region.fd] as const;
     this.#process = spawn(process.execPath, [...NODE_FLAGS, MAIN], { stdio: [...stdio] });
     this.#socket = this.#process.stdio[3] as Socket;
+    this.#write = lineWriter((lines) => void this.#socket.write(lines));
     this.#listen(listener);
   }
 
   send(request: Request): void {
-    this.#socket.write(`${JSON.stringify(request)}\n`);
+    this.#write(request);
   }
 
   /** Ends it by its closed socket, or by force after `withinMs`. */

@@ -6,7 +6,7 @@
 import { fstatSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Log } from "../../../src/core/ports.ts";
-import { lineReader, type Reply, type Request, thrownOf } from "./protocol.ts";
+import { lineReader, lineWriter, type Reply, type Request, thrownOf } from "./protocol.ts";
 import { Server } from "./server.ts";
 import { dieWithParent } from "./shared-memory.ts";
 
@@ -32,7 +32,7 @@ dieWithParent();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 
 const socket = new Socket({ fd: SOCKET_FD });
-const say = (reply: Reply): void => void socket.write(`${JSON.stringify(reply)}\n`);
+const say = lineWriter<Reply>((lines) => void socket.write(lines));
 const at = (level: keyof Log) => (fields: Readonly<Record<string, unknown>>, sentence: string) =>
   say({ log: level, fields, sentence });
 const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

@@ -104,3 +104,18 @@ export function lineReader(each: (line: string) => void): (piece: string) => voi
     for (const line of lines) each(line);
   };
 }
+
+/** Writes messages as lines. Those of one turn leave together: each write wakes the other process up. */
+export function lineWriter<Message>(write: (lines: string) => void): (message: Message) => void {
+  let gathered = "";
+  return (message) => {
+    if (gathered === "") {
+      queueMicrotask(() => {
+        const lines = gathered;
+        gathered = "";
+        write(lines);
+      });
+    }
+    gathered += `${JSON.stringify(message)}\n`;
+  };
+}
