@@ -31,7 +31,7 @@ export class StrictSupply {
     this.#needs = needs;
     this.#queue = new RequestQueue(context, admission, {
       lateFault: () => new Fault(needs.isConnected() ? "INSUFFICIENT_KEYS" : "PEER_UNAVAILABLE", AGAIN),
-      joined: () => {},
+      joined: () => this.pump(),
       left: () => {},
       pump: () => this.pump(),
     });

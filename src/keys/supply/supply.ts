@@ -71,9 +71,7 @@ export class KeySupplier implements Grantor<Piece> {
     this.#fresh = new FreshRequests(context, stock, () => filling.kick());
     this.#queue = new RequestQueue(context, admission, {
       lateFault: (demand) => this.#timeoutFault(demand),
-      joined: (demand) => {
-        this.#total = plus(this.#total, demand);
-      },
+      joined: (demand) => this.#joined(demand),
       left: (demand) => this.#subtract(demand),
       pump: () => this.pump(),
     });
@@ -220,6 +218,13 @@ export class KeySupplier implements Grantor<Piece> {
     if (obstacle !== undefined) return obstacle;
     const expectedMs = this.#filling.expectedMs(count * step) ?? this.#context.policy.timeoutMs;
     return new Fault("INSUFFICIENT_KEYS", { retryAfterMs: Math.max(SOONEST_MS, Math.ceil(expectedMs)) });
+  }
+
+  #joined(demand: Demand): void {
+    this.#total = plus(this.#total, demand);
+    // Behind others, and with key enough for all, it waits for marks alone: they are on their way, and pump when they have moved.
+    if (this.#queue.size > 1 && this.stock.covers(this.#total)) return;
+    this.pump();
   }
 
   #subtract({ count, step }: Demand): void {

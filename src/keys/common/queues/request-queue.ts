@@ -21,7 +21,7 @@ export interface Waiting<Request extends SupplyRequest, Wanted> {
 export interface QueueOwner<Wanted> {
   /** What a request is told that has waited in vain until its deadline. */
   lateFault(wanted: Wanted): Fault;
-  /** A request waits from now on. */
+  /** A request waits from now on: serves it, or begins what it waits for. */
   joined(wanted: Wanted): void;
   /** A request waits no more, whatever became of it. */
   left(wanted: Wanted): void;
@@ -105,7 +105,6 @@ export class RequestQueue<Request extends SupplyRequest, Wanted> {
     this.#turns.add(request.app, entry);
     this.#admission.count(1);
     this.#owner.joined(wanted);
-    this.#owner.pump();
     return () => entry.giveUp();
   }
 
