@@ -27,6 +27,8 @@ interface QueuedRequest extends FetchRequest {
 export class KeyFetcher {
   readonly #context: Context;
   readonly #commits: FetchCommits;
+  /** Fetches from one KMA-key each, whose block is being opened: once for all that come meanwhile. */
+  readonly #opening = new Map<ReceivedKey, Fetch[]>();
 
   constructor(context: Context) {
     this.#context = context;
@@ -55,10 +57,51 @@ export class KeyFetcher {
       this.#commit(fetch);
       return;
     }
+    const [key, ...others] = keysOf(fetch.wanted);
+    if (key !== undefined && others.length === 0) this.#openOnce(key, fetch);
+    else this.#openAlone(fetch);
+  }
+
+  #openAlone(fetch: Fetch): void {
     this.#open(fetch.wanted).then(
       () => this.#commit(fetch),
       (thrown: unknown) => fetch.failed(thrown),
     );
+  }
+
+  #openOnce(key: ReceivedKey, fetch: Fetch): void {
+    const waiting = this.#opening.get(key);
+    if (waiting !== undefined) {
+      waiting.push(fetch);
+      return;
+    }
+    const all = [fetch];
+    this.#opening.set(key, all);
+    this.#context.vault
+      .open(key.block, () => key.used())
+      .then(
+        (open) => {
+          using _open = open;
+          this.#opening.delete(key);
+          for (const each of all) {
+            if (this.#openCached(each)) this.#commit(each);
+            else this.#openAlone(each);
+          }
+        },
+        (thrown: unknown) => {
+          this.#opening.delete(key);
+          for (const each of all) this.#fail(each, thrown);
+        },
+      );
+  }
+
+  /** What the answer throws concerns no other fetch. */
+  #fail(fetch: Fetch, why: unknown): void {
+    try {
+      fetch.failed(why);
+    } catch (err) {
+      this.#context.log.error({ err }, "a fetch broke off when it was refused");
+    }
   }
 
   #commit(fetch: Fetch): void {

@@ -135,6 +135,32 @@ test("too few places for key-ID keys hold the stock down, and cost nothing else"
   expect([network.a.vault.health().slots.pinned, network.b.vault.health().slots.pinned]).toEqual([0, 0]);
 });
 
+test("keys of one KMA-key that are fetched at once all fail when the token goes meanwhile, and all can be had later", async () => {
+  await network.up(12);
+  const { keys } = await network.supplied(6);
+  await network.b.stop();
+  network.wire.cut();
+  await network.b.boot();
+  network.wire.connect();
+  await network.run(1000);
+  const { token } = network.b;
+  const fetchAll = () => keys.map(({ id }) => fetchKeys(network.b.km, "app-b1", "app-a1", [id]));
+  const goes = Promise.withResolvers<void>();
+  token.slow(() => goes.promise);
+  const failed = fetchAll();
+  token.vanish();
+  goes.resolve();
+  await network.run(200);
+  expect(failed.map(({ fault }) => fault?.code)).toEqual(keys.map(() => "HSM_UNAVAILABLE"));
+  token.slow(undefined);
+  token.restore();
+  await network.run(10_000);
+  const asked = fetchAll();
+  await network.run(200);
+  expect(asked.flatMap((each) => each.keys)).toEqual(keys);
+  expect(network.b.vault.health().slots.pinned).toBe(0);
+});
+
 test("the token vanishes under load and comes back: supply goes on by itself", async () => {
   network = new RealNetwork();
   await network.up(8);
