@@ -1,6 +1,8 @@
 // Removals that the store rejected: made up for as soon as it takes changes again, and not when something is written anew.
 
 import { expect, test } from "vitest";
+import { deferred } from "../../src/core/deferred.ts";
+import { Removals } from "../../src/vault/store/removals.ts";
 import type { Vault } from "../../src/vault/vault.ts";
 import { type Bench, id, keep, readyBench } from "./harness.ts";
 
@@ -50,4 +52,16 @@ test("a store that goes on rejecting is asked again", async () => {
   await bench.clock.run(1100);
   await mended(bench);
   expect(rowsOf(bench.vault)).toEqual([]);
+});
+
+test("of two tries at a time, on a slow disk, each puts back what it could not make up for", async () => {
+  const removals = new Removals();
+  const [first, second] = [deferred<void>(), deferred<void>()];
+  removals.rejected([{ op: "remove", table: "t", id: "a" }]);
+  const one = removals.retry(() => first.promise);
+  removals.rejected([{ op: "remove", table: "t", id: "b" }]);
+  const other = removals.retry(() => second.promise);
+  for (const { reject } of [first, second]) reject(new Error("no room"));
+  expect(await Promise.all([one, other])).toEqual([false, false]);
+  expect(removals.size).toBe(2);
 });

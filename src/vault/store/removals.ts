@@ -22,8 +22,8 @@ const MOST = 256;
 /** Removals that the store rejected, to be tried again; bounded. */
 export class Removals {
   readonly #pending = new Map<string, Removal>();
-  /** Of the change that makes up for them now; false for what was written anew meanwhile. */
-  readonly #underWay = new Map<string, boolean>();
+  /** Of each change that makes up for some of them now, without what was written anew meanwhile. */
+  readonly #underWay = new Set<Map<string, Removal>>();
 
   get size(): number {
     return this.#pending.size;
@@ -35,7 +35,7 @@ export class Removals {
       if (step.op !== "put" && step.op !== "keep") continue;
       const name = nameOf(step);
       this.#pending.delete(name);
-      if (this.#underWay.has(name)) this.#underWay.set(name, false);
+      for (const some of this.#underWay) some.delete(name);
     }
   }
 
@@ -45,21 +45,22 @@ export class Removals {
     for (const step of steps) if (step.op === "remove" || step.op === "destroy") this.#pending.set(nameOf(step), step);
   }
 
-  /** Makes up for some of them with `commit`; false when the store took them not, or there may be more. */
+  /**
+   * Makes up for some of them with `commit`; false when the store took them not, or there may be more. Where a disk is slow
+   * one may begin while another is under way: each puts back its own.
+   */
   async retry(commit: (removals: readonly Removal[]) => Promise<void>): Promise<boolean> {
-    const some = [...this.#pending].slice(0, MOST);
-    for (const [name] of some) {
-      this.#pending.delete(name);
-      this.#underWay.set(name, true);
-    }
+    const some = new Map([...this.#pending].slice(0, MOST));
+    for (const name of some.keys()) this.#pending.delete(name);
+    this.#underWay.add(some);
     try {
-      await commit(some.map(([, removal]) => removal));
+      await commit([...some.values()]);
       return this.#pending.size === 0;
     } catch {
-      for (const [name, removal] of some) if (this.#underWay.get(name)) this.#pending.set(name, removal);
+      for (const [name, removal] of some) this.#pending.set(name, removal);
       return false;
     } finally {
-      this.#underWay.clear();
+      this.#underWay.delete(some);
     }
   }
 }
