@@ -185,7 +185,7 @@ export class BorderReceivedKeys {
     if (keys.some(({ letters }) => letters.length === 0 || mostBytes(letters) > MAX_KEY_BYTES + 2)) {
       throw new Fault("KEY_SIZE_INVALID", { text: `a key shall have 1 to ${MAX_KEY_BYTES} bytes` });
     }
-    if (this.book.size + fresh.length > this.#context.policy.maxHeld) throw new Fault("STORE_FULL");
+    if (this.book.occupied + fresh.length > this.#context.policy.maxHeld) throw new Fault("STORE_FULL");
   }
 
   async #store(path: BorderPath, fresh: readonly Arrived[], also: (change: Change) => void): Promise<void> {

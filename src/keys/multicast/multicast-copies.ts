@@ -51,6 +51,11 @@ export class MulticastCopies {
     return this.books().reduce((sum, { size }) => sum + size, 0);
   }
 
+  /** Those, and the ones that come back when a change is rejected. */
+  get occupied(): number {
+    return this.books().reduce((sum, { occupied }) => sum + occupied, 0);
+  }
+
   /** By home of the initiator. */
   books(): readonly BundleInventory[] {
     return [...this.#books.values()];

@@ -207,7 +207,7 @@ export class MulticastSender {
     const copyFor = (app: AppId): Copy => this.#copies.make({ peer: this.#self, initiator: request.app, app }, entries);
     const own = copyFor(request.app);
     const others = (homes.get(this.#self) ?? []).map(copyFor);
-    if (this.#copies.size + (others.length + 1) * keyIds.length > this.#host.context.policy.maxHeld) {
+    if (this.#copies.occupied + (others.length + 1) * keyIds.length > this.#host.context.policy.maxHeld) {
       throw new Fault("STORE_FULL");
     }
     const copies = [own, ...others];

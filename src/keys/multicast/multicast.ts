@@ -103,7 +103,7 @@ export class Multicast {
     if (keyIds.some((id) => this.copies.has(id))) {
       throw new Fault("SERIAL_SEEN", { text: "a key of that ID was accepted before" });
     }
-    if (this.copies.size + targets.length * keyIds.length > policy.maxHeld) throw new Fault("STORE_FULL");
+    if (this.copies.occupied + targets.length * keyIds.length > policy.maxHeld) throw new Fault("STORE_FULL");
   }
 
   #pad({ initiator, targets, pads }: MulticastTransfer): Promise<Grant> {

@@ -24,6 +24,8 @@ export class Bundle {
   readonly #offsets: readonly number[];
   /** Keys taken whose grant has not ended. */
   readonly #inHand = new Set<number>();
+  /** Those of them whose mark is not durable yet. */
+  readonly #unmarked = new Set<number>();
   #left: number;
 
   constructor(id: string, { block, bornAt, keys, taken }: Pick<UnprotectedRow, "block" | "bornAt" | "keys" | "taken">) {
@@ -54,6 +56,11 @@ export class Bundle {
     return this.#inHand.size;
   }
 
+  /** Keys that have a place here: not taken, or taken and back when their change is rejected. */
+  get occupied(): number {
+    return this.#left + this.#unmarked.size;
+  }
+
   /** The first keys that are not taken, at most so many. */
   free(most: number): number[] {
     const found: number[] = [];
@@ -79,6 +86,7 @@ export class Bundle {
     this.#taken[index] = 1;
     this.#left--;
     this.#inHand.add(index);
+    this.#unmarked.add(index);
   }
 
   /** Frees a key that was taken and has not left. */
@@ -86,11 +94,18 @@ export class Bundle {
     this.#taken[index] = 0;
     this.#left++;
     this.#inHand.delete(index);
+    this.#unmarked.delete(index);
+  }
+
+  /** The mark of a key that was taken is durable: it comes back no more. */
+  mark(index: number): void {
+    this.#unmarked.delete(index);
   }
 
   /** The grant of a key has ended: it stays taken. */
   settle(index: number): void {
     this.#inHand.delete(index);
+    this.#unmarked.delete(index);
   }
 
   /** What is taken and needed no more. */

@@ -34,6 +34,7 @@ export async function grantClaims(
     const change = context.vault.change();
     for (const bundle of bundles) book.write(bundle, change);
     await change.commit();
+    for (const { bundle, index } of claims) bundle.mark(index);
   } catch (thrown) {
     job?.[Symbol.dispose]();
     for (const { bundle, index } of claims) bundle.putBack(index);

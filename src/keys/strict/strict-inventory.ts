@@ -49,6 +49,13 @@ export class BundleInventory {
     return size;
   }
 
+  /** Keys that have a place here: those that are not taken, and those that come back when a change is rejected. */
+  get occupied(): number {
+    let occupied = 0;
+    for (const bundle of this.#bundles) occupied += bundle.occupied;
+    return occupied;
+  }
+
   has(bundle: Bundle): boolean {
     return this.#bundles.has(bundle);
   }

@@ -133,7 +133,7 @@ export class StrictReceivedKeys {
       throw new Fault("SERIAL_SEEN", { text: "a key of that ID was accepted before" });
     }
     const arriving = [...this.#names.values()].filter((what) => what === "arriving").length;
-    if (this.book.size + arriving + keys.length > this.#context.policy.maxHeld) throw new Fault("STORE_FULL");
+    if (this.book.occupied + arriving + keys.length > this.#context.policy.maxHeld) throw new Fault("STORE_FULL");
   }
 
   /** All keys of a message become durable together or not at all. */

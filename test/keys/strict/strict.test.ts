@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { reportOf } from "../../../src/control/status.ts";
+import { deferred } from "../../../src/core/deferred.ts";
 import { asFault } from "../../../src/core/fault.ts";
 import { appId } from "../../../src/core/ids.ts";
 import { parseKeyId } from "../../../src/keys/common/key-id.ts";
@@ -400,6 +401,21 @@ describe("keys that a strict peer relays to us", () => {
     const asked = fetchKeys(pair.a.km, "app-a1", "app-s1", ["k-1"]);
     await pair.run(10);
     expect(asked.keys).toHaveLength(1);
+  });
+
+  it("leave their places while they are fetched only when that is durable: a rejected change brings them back", async () => {
+    const pair = await StrictPair.up({ maxHeld: 2 });
+    await pair.relay([K1, K2]);
+    const disk = deferred<void>();
+    pair.a.machine.pace = () => disk.promise;
+    pair.a.machine.fate = () => "rejected, lost";
+    const asked = fetchKeys(pair.a.km, "app-a1", "app-s1", ["k-1"]);
+    await pair.run(10);
+    const refused = codeOf(pair.relay([["k-3", letters(3)]]));
+    disk.resolve();
+    await pair.run(10);
+    expect([await refused, asked.fault?.code]).toEqual(["STORE_FULL", "STORE_UNAVAILABLE"]);
+    expect(pair.stock.held.book.size).toBe(2);
   });
 });
 
