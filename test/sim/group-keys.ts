@@ -4,6 +4,7 @@ import type { SimClock } from "./clock.ts";
 import type { Copies } from "./copies.ts";
 import type { Member } from "./groups.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Losses } from "./losses.ts";
 import type { Pair } from "./oracle.ts";
 import type { Checks } from "./rules.ts";
 
@@ -14,6 +15,13 @@ interface Issued {
   readonly states: Map<string, "supplied" | "fetched" | "doubtful">;
 }
 
+/** What the oracle knows beside. */
+interface Known {
+  readonly ledger: Ledger;
+  readonly copies: Copies;
+  readonly losses: Losses;
+}
+
 /** Ticks, and age that a restart did not count. */
 const SLACK_MS = 15_000;
 
@@ -21,25 +29,27 @@ export class GroupKeys {
   readonly #checks: Checks;
   readonly #ledger: Ledger;
   readonly #copies: Copies;
+  readonly #losses: Losses;
   readonly #clock: SimClock;
   readonly #issued = new Map<string, Issued>();
 
-  constructor(checks: Checks, ledger: Ledger, copies: Copies, clock: SimClock) {
+  constructor(checks: Checks, { ledger, copies, losses }: Known, clock: SimClock) {
     this.#checks = checks;
+    this.#losses = losses;
     this.#ledger = ledger;
     this.#copies = copies;
     this.#clock = clock;
   }
 
   /** The one that asked has it; from now on the others can fetch it. */
-  supplied(
-    { app }: Pair,
-    members: readonly Member[],
-    { id, key }: { readonly id: string; readonly key: string },
-  ): void {
+  supplied(pair: Pair, members: readonly Member[], { id, key }: { readonly id: string; readonly key: string }): void {
+    const { app } = pair;
     this.#checks.check("one_use", !this.#issued.has(id), () => `${id} is supplied to ${app} and others twice`);
     this.#ledger.suppliedWhole(id, Buffer.from(key, "base64"));
-    const states = new Map(members.map((member) => [member.app, "supplied" as const]));
+    // What a home has lost since it said that it had them is not known yet where they are supplied.
+    const isLost = ({ at }: Member): boolean =>
+      at !== pair.at && this.#losses.isUnknown({ ...pair, toAt: at }, this.#clock.nowMs);
+    const states = new Map(members.map((member) => [member.app, isLost(member) ? "doubtful" : "supplied"] as const));
     this.#issued.set(id, { key, atMs: this.#clock.nowMs, states });
   }
 

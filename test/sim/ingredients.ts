@@ -7,6 +7,7 @@ export const INGREDIENTS = {
   multicast: "some applications ask for keys that several others get, too",
   lasting_fault: "when faults end, one KM stays sick for a while: the others go on",
   silence: "at the end nobody asks and nothing arrives until everything is too old",
+  uneven_calls: "calls of the vault and commits take a time of their own each: what began later may end before",
   mixed_blocks: "links have blocks of different sizes",
 } as const;
 

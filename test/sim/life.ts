@@ -25,20 +25,13 @@ export interface NodeWatch {
   disturbed(node: SimNode, isEnd: boolean): void;
 }
 
-/** `pause`: how long a call of the token takes now. */
-export const vaultWatch = (
-  node: SimNode,
-  life: Life,
-  watch: NodeWatch,
-  pause: () => Promise<void>,
-): Omit<Watch, "rotated"> => ({
+export const vaultWatch = (node: SimNode, life: Life, watch: NodeWatch): Omit<Watch, "rotated"> => ({
   emitted: (block, range) => {
     // A process that has ended hands out nothing.
     if (!life.ended) watch.emitted(node, block, range);
   },
   tagged: (block, which, context) => watch.tagged(node, block, which, context),
   padded: (block, pads, context) => watch.padded(node, block, pads, context),
-  pause,
 });
 
 export function logOf(node: SimNode, life: Life, watch: NodeWatch): Log {

@@ -27,6 +27,13 @@ export interface NodePorts {
   readonly dice: Dice;
   readonly trace: Trace;
   readonly watch: NodeWatch;
+  readonly pace: Pacing;
+}
+
+/** How long things take at a KM's machine, in ms on average. */
+export interface Pacing {
+  readonly callMs: number;
+  readonly commitMs: number;
 }
 
 /** The token's counter, which a restored disk does not have: design 7. */
@@ -66,6 +73,8 @@ export class SimNode {
   /** How long a commit takes, and a call of the token at times. */
   diskMs = 1;
   tokenMs = 0;
+  /** What a commit and a call of the vault take beside that, on average, for as long as the run is. */
+  readonly pace: Pacing;
   /** The disk takes no more before. */
   fullUntilMs = 0;
   tokenGoneUntilMs = 0;
@@ -74,6 +83,8 @@ export class SimNode {
   /** How often another member has taken over. */
   takeovers = 0;
   #former: { readonly km: KeyManager; readonly roster: Roster; readonly end: () => void } | undefined;
+  /** Whether the process knows that the commit that reaches the disk now is there. */
+  knowsCommit = true;
   /** The next commit that takes something off the disk is rejected. */
   rejectsRemoval = false;
   /** Moved at start, at orderly stop and with each epoch. */
@@ -101,11 +112,16 @@ export class SimNode {
     this.#settings = settings;
     this.reconfigure(settings);
     this.#ports = ports;
+    this.pace = ports.pace;
     this.#dice = ports.dice.branch(settings.id);
     this.#turns = ports.dice.branch(`turns of ${settings.id}`);
     this.machine = new SimMachine(SLOTS, (bytes) => this.#dice.fill(bytes));
-    this.machine.fate = (_n, steps) => this.#fate(steps);
-    this.machine.pace = () => this.#wait(this.diskMs);
+    this.machine.fate = (_n, steps) => {
+      const fate = this.#fate(steps);
+      this.knowsCommit = !fate.startsWith("rejected");
+      return fate;
+    };
+    this.machine.pace = () => this.#wait(this.diskMs + this.#turns.wait(this.pace.commitMs));
   }
 
   get km(): KeyManager | undefined {
@@ -184,6 +200,13 @@ export class SimNode {
     return fate;
   }
 
+  /** Each call takes a time of its own: what began later may end before it. */
+  #callMs(): number {
+    const { callMs } = this.pace;
+    const slowMs = this.tokenMs > 0 && this.#turns.once(8) ? this.tokenMs * this.#turns.fraction() : 0;
+    return slowMs + (callMs > 0 && this.#turns.once(2) ? this.#turns.wait(callMs) : 0);
+  }
+
   #wait(ms: number, life = this.#life): Promise<void> {
     if (ms <= 0) return Promise.resolve();
     return new Promise((resolve) => this.#afterIn(life, ms, "disk or token", resolve));
@@ -228,11 +251,10 @@ export class SimNode {
     this.#diskGeneration = ++this.#generation;
     if (restored) this.#lose();
     this.machine.reindex();
+    this.machine.work = () => this.#wait(this.#callMs(), life);
     const inner = this.machine.boot();
-    const slow = () =>
-      this.#dice.once(8) ? this.#wait(this.tokenMs * this.#dice.fraction(), life) : Promise.resolve();
     const rotated = (): void => void (life.ended || life.isFormer || this.#rotated());
-    const vault = new WatchedVault(inner, { ...vaultWatch(this, life, watch, slow), rotated });
+    const vault = new WatchedVault(inner, { ...vaultWatch(this, life, watch), rotated });
     const wall = () => WALL_START_MS + sim.nowMs + this.wallAheadMs;
     const after = (ms: number, then: () => void) => this.#afterIn(life, ms, "timer", then);
     const clock: Clock = { monotonicMs: () => sim.nowMs, wallMs: wall, after };

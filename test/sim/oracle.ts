@@ -9,6 +9,7 @@ import { checkBalance } from "./balance.ts";
 import { checkBounds } from "./bounds.ts";
 import type { SimClock } from "./clock.ts";
 import { Copies } from "./copies.ts";
+import { Forward } from "./forward.ts";
 import { GroupKeys } from "./group-keys.ts";
 import { Ledger } from "./ledger.ts";
 import type { NodeWatch } from "./life.ts";
@@ -61,6 +62,7 @@ export class Oracle implements NodeWatch {
   readonly #abandoned = new Map<string, { readonly source: SimNode; readonly stream: string }>();
   /** By counter and reason. */
   readonly counters = new Map<string, number>();
+  readonly #forward = new Forward(this.checks);
   /** Nodes touched in this step. */
   readonly #touched = new Set<SimNode>();
   excused = 0;
@@ -69,7 +71,11 @@ export class Oracle implements NodeWatch {
     this.#clock = clock;
     this.#trace = trace;
     this.#losses = new Losses(clock);
-    this.groups = new GroupKeys(this.checks, this.#ledger, this.copies, clock);
+    this.groups = new GroupKeys(
+      this.checks,
+      { ledger: this.#ledger, copies: this.copies, losses: this.#losses },
+      clock,
+    );
   }
 
   // What nodes do.
@@ -131,6 +137,7 @@ export class Oracle implements NodeWatch {
 
   disturbed(node: SimNode, isEnd: boolean): void {
     this.#accounts.disturbed(node, isEnd);
+    if (!isEnd) this.#forward.rejected(node);
   }
 
   /** A source gives a serial up. */
@@ -154,6 +161,7 @@ export class Oracle implements NodeWatch {
     this.#trace.remark(() => `${node.id} writes ${steps.map(stepText).join("; ")}`);
     this.#accounts.applied(node, steps);
     this.#losses.applied(steps);
+    this.#forward.applied(node, steps, node.knowsCommit);
     for (const step of steps) {
       if (step.op !== "put") continue;
       // A serial that was never durable, and so never sent, is given again after a crash.

@@ -5,6 +5,7 @@ import { Violation } from "./trace.ts";
 export const RULES = {
   one_use: "design 3.1: no byte is supplied, fetched, or used as pad or tag key twice",
   durable_first: "design 3.1: the mark is on the disk before the first byte leaves",
+  forward: "key-protocol 4: no mark on the disk goes back",
   synchronised: "design 3.2: what is supplied is held by the other end, with equal bytes",
   identity: "design 3.3: no key for an application that is not party to it",
   sealed: "design 3.4: no key byte in what the store sees in plain",

@@ -54,7 +54,7 @@ test("a campaign makes what it finds small: fewer faults, a shorter time", async
 /** What campaigns have looked into for too few steps, or what takes simulated hours: not with seeds that nobody has tried. */
 const NEWEST = [
   ...(["strict_peers", "lasting_fault", "silence"] as const),
-  ...(["multicast", "copy_of_start", "reload", "reload_share"] as const),
+  ...(["multicast", "uneven_calls", "copy_of_start", "reload", "reload_share"] as const),
 ];
 
 test.each(Array.from({ length: 8 }, (_, index) => SEED + index))(

@@ -1,4 +1,4 @@
-// The model vault with an observer: it is told of every use of a byte, and may let operations take time.
+// The model vault with an observer, which is told of every use of a byte.
 
 import type {
   BlockId,
@@ -32,8 +32,6 @@ export interface Watch {
   tagged(block: BlockId, which: "hop" | "end", context: Uint8Array): void;
   /** A block is masked with parts of others, under a tag over `context`; or unmasked, and there is no context. */
   padded(block: BlockId, pads: readonly Pad[], context: Uint8Array | undefined): void;
-  /** Resolves when the token or the disk has done its part. */
-  pause(): Promise<void>;
   /** A KEK epoch has ended. */
   rotated(): void;
 }
@@ -60,23 +58,18 @@ export class WatchedVault implements Vault {
     return this.#inner.pool(slots);
   }
   async seal(block: BlockId, key: Parameters<Vault["seal"]>[1]): Promise<Sealed> {
-    await this.#watch.pause();
     return this.#inner.seal(block, key);
   }
   async sealLetters(block: BlockId, letters: readonly Uint8Array[]): ReturnType<Vault["sealLetters"]> {
-    await this.#watch.pause();
     return this.#inner.sealLetters(block, letters);
   }
   async generate(blocks: readonly BlockId[], length: number): Promise<readonly Sealed[]> {
-    await this.#watch.pause();
     return this.#inner.generate(blocks, length);
   }
   async open(block: BlockId, used?: () => readonly Range[]): Promise<OpenBlock> {
-    await this.#watch.pause();
     return new WatchedBlock(await this.#inner.open(block, used), this.#watch);
   }
   async openJob(job: Job): Promise<OpenJob> {
-    await this.#watch.pause();
     return watchedJob(await this.#inner.openJob(job), this.#watch);
   }
   cached(block: BlockId): OpenBlock | undefined {
@@ -84,7 +77,6 @@ export class WatchedVault implements Vault {
     return open && new WatchedBlock(open, this.#watch);
   }
   async keyIdKey(block: BlockId): Promise<KeyIdKey> {
-    await this.#watch.pause();
     return this.#inner.keyIdKey(block);
   }
   change(): Change {
@@ -142,11 +134,9 @@ class WatchedBlock implements OpenBlock {
     return masked;
   }
   async seal(): Promise<Sealed> {
-    await this.#watch.pause();
     return this.#inner.seal();
   }
   async keyIdKey(): ReturnType<OpenBlock["keyIdKey"]> {
-    await this.#watch.pause();
     return this.#inner.keyIdKey();
   }
   emit(range: Range, target: Uint8Array, at: number): number {

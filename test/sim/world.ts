@@ -9,7 +9,7 @@ import { GroupPair } from "./groups.ts";
 import type { Ingredient } from "./ingredients.ts";
 import { framesOf, isRelay } from "./liar.ts";
 import { LinkModules, type Trouble } from "./modules.ts";
-import { SimNode } from "./node.ts";
+import { type Pacing, SimNode } from "./node.ts";
 import { Oracle, type Pair } from "./oracle.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { type Sample, sampleOf } from "./plot.ts";
@@ -37,8 +37,14 @@ const OLD_FRAMES = 20;
 const STEPS_A_TURN = 64;
 /** Applications that get the same keys, beside the one that asks. */
 const GROUP = 3;
+/** At every second KM nothing takes longer than it must; at some a call takes long. */
+const CALL_MS = [0, 0, 1, 4, 20, 50] as const;
+const COMMIT_MS = [0, 0, 1, 5, 25] as const;
+const EVEN = { callMs: 0, commitMs: 0 } as const;
 /** Of a fault in one run: about half of the faults are left out. */
 const FACTORS = [0, 0, 0, 0.25, 1, 4, 16] as const;
+
+const paceOf = (dice: Dice): Pacing => ({ callMs: dice.pick(CALL_MS), commitMs: dice.pick(COMMIT_MS) });
 
 export class World {
   readonly options: WorldOptions;
@@ -59,6 +65,7 @@ export class World {
   readonly ingredients = new Set<Ingredient>();
   readonly #backups = new Map<SimNode, ReturnType<SimNode["backup"]>[]>();
   readonly #oldFrames = new Map<string, Buffer[]>();
+  readonly #drawn = new Map<FaultName | Ingredient, number>();
   #calm = false;
 
   constructor(options: WorldOptions) {
@@ -91,8 +98,10 @@ export class World {
   #build(): void {
     const { clock, trace, oracle, plan } = this;
     const dice = this.dice.branch("nodes");
+    const paces = this.dice.branch("paces");
+    const isUneven = this.has("uneven_calls");
     for (const [id, settings] of plan.settings) {
-      const node = new SimNode(settings, { clock, dice, trace, watch: oracle });
+      const node = new SimNode(settings, { clock, dice, trace, watch: oracle, pace: isUneven ? paceOf(paces) : EVEN });
       node.machine.applied = (steps) => oracle.applied(node, steps);
       node.largestBlock = Math.max(...[...plan.links.values()].map(({ blockBytes }) => blockBytes));
       oracle.copies.enter(node);
@@ -200,7 +209,8 @@ export class World {
   /** Whether this run has it; without faults a network is plain. */
   has(name: Ingredient): boolean {
     const { faults, isSwarm = false, without = [] } = this.options;
-    const has = faults > 0 && !without.includes(name) && (!isSwarm || this.dice.branch(`swarm ${name}`).once(2));
+    const has =
+      faults > 0 && !without.includes(name) && (!isSwarm || this.#once(name, (dice) => dice.between(0, 1)) === 1);
     if (has) this.ingredients.add(name);
     return has;
   }
@@ -209,7 +219,14 @@ export class World {
   #factorOf(name: FaultName): number {
     const { faults, isSwarm = false, without = [] } = this.options;
     if (without.includes(name)) return 0;
-    return isSwarm ? faults * this.dice.branch(`swarm ${name}`).pick(FACTORS) : faults;
+    return isSwarm ? faults * this.#once(name, (dice) => dice.pick(FACTORS)) : faults;
+  }
+
+  /** Drawn when it is first wanted, and the same for the whole run. */
+  #once(name: FaultName | Ingredient, draw: (dice: Dice) => number): number {
+    const drawn = this.#drawn.get(name) ?? draw(this.dice.branch(`swarm ${name}`));
+    this.#drawn.set(name, drawn);
+    return drawn;
   }
 
   #plan(name: FaultName): void {

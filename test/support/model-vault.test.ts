@@ -5,7 +5,7 @@ import { exerciseBlanks } from "../contracts/empty-slots.ts";
 import { CONTEXT, jobOf, padOf, the } from "../contracts/job-bench.ts";
 import { exerciseJobs } from "../contracts/jobs.ts";
 import { exercisePads } from "../contracts/pads.ts";
-import { keep, keyOf } from "../vault/harness.ts";
+import { id, keep, keyOf } from "../vault/harness.ts";
 import { ModelMachine } from "./model-vault.ts";
 
 const machineOf = (slots: number) => new ModelMachine(slots, (bytes) => void bytes.set(keyOf("token", bytes.length)));
@@ -32,6 +32,23 @@ describe("the model vault", () => {
     expect(() => change.commit()).toThrow("something was waited for");
     await vault.change().put("pad", "ab", { offset: 64 }).commit();
     expect([...vault.rows("pad")]).toEqual([["ab", { offset: 64 }]]);
+  });
+
+  test("lets calls take a time of their own: what began later may end before", async () => {
+    const machine = machineOf(6);
+    const slow = Promise.withResolvers<void>();
+    const waits = [slow.promise];
+    machine.work = () => waits.shift() ?? Promise.resolve();
+    const vault = machine.boot();
+    const ended: string[] = [];
+    const calls = ["a", "b"].map(async (name) => {
+      await vault.generate([id(name)], 32);
+      ended.push(name);
+    });
+    await calls[1];
+    slow.resolve();
+    await calls[0];
+    expect(ended).toEqual(["b", "a"]);
   });
 
   test("remembers what served as pad, at which end and in which boot", async () => {

@@ -61,6 +61,8 @@ export class ModelMachine {
   fate: (n: number, steps: readonly Step[]) => CommitFate = () => "durable";
   /** Every commit waits for it first. */
   pace: () => Promise<void> = () => Promise.resolve();
+  /** What calls of a vault that is booted from now on wait for, each by itself, so that later ones may overtake it. */
+  work: () => Promise<void> = () => Promise.resolve();
   /** Commits that wait while the disk is at work share its next turn, as in a real store; otherwise each has its own. */
   isShared = false;
   /** Whether what left and what served as pad is written down. */
@@ -124,6 +126,7 @@ export class ModelVault implements Vault, BlockHome {
   readonly epochSpent = false;
   readonly blockBytes = 32_768;
   readonly #machine: ModelMachine;
+  readonly #work: () => Promise<void>;
   readonly #memory: ModelMemory;
   readonly #listeners = new Set<() => void>();
   /** Blocks that are durable and not about to be destroyed. */
@@ -138,6 +141,7 @@ export class ModelVault implements Vault, BlockHome {
 
   constructor(machine: ModelMachine) {
     this.#machine = machine;
+    this.#work = machine.work;
     this.#memory = new ModelMemory(machine.slots, this);
     this.#blocks = this.#stored();
   }
@@ -291,9 +295,9 @@ export class ModelVault implements Vault, BlockHome {
     return this.#memory.idKey(bytes);
   }
 
-  /** Seconds of work are microtasks here. @throws Fault HSM_UNAVAILABLE */
+  /** Work takes a microtask here, or what the machine says. @throws Fault HSM_UNAVAILABLE */
   async #working(): Promise<void> {
-    await Promise.resolve();
+    await this.#work();
     if (this.#dead) await NEVER;
     if (this.#token !== "ready") throw new Fault("HSM_UNAVAILABLE");
   }
