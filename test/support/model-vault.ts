@@ -174,8 +174,13 @@ export class ModelVault implements Vault, BlockHome {
   /** The disk can be written again, or cannot. */
   store(state: VaultHealth["store"]): void {
     this.#store = state;
-    if (state === "ready" && this.#removals.size > 0) void this.#removals.retry((steps) => this.#made(steps));
+    if (state === "ready") void this.#makeUp();
     this.#changed();
+  }
+
+  /** All that rejected changes were to remove, some at a time, while the store takes it. */
+  async #makeUp(): Promise<void> {
+    while (this.#store === "ready" && this.#removals.size > 0) await this.#removals.retry((steps) => this.#made(steps));
   }
 
   #changed(): void {
