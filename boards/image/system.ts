@@ -61,6 +61,8 @@ function chooseUnits(root: string, image: BoardImage): void {
 }
 
 const unit = (name: string): string => `etc/systemd/system/${name}.d/board.conf`;
+/** The device that data.mount waits for; a first start makes it (root/usr/lib/qkm/disk). */
+const DATA_DEVICE = "dev-disk-by\\x2dpartlabel-qkm\\x2ddata.device";
 const lines = (...parts: readonly string[]): string => `${parts.join("\n")}\n`;
 
 /** Files that follow from the board's data, by their paths. */
@@ -77,6 +79,8 @@ export function filesOf({ board, image, version, keyring }: SystemOptions): Read
       // Else all of /sys is read only to it.
       ...board.indicators.map(({ led }) => `ReadWritePaths=-/sys/class/leds/${led}`),
     ),
+    // Else systemd gives it up after 90 s, and nothing mounts it once a slow disk or processor has made it.
+    [unit(DATA_DEVICE)]: lines("[Unit]", `JobRunningTimeoutSec=${image.boot.trialS}`),
     [unit("qkm-trial.timer")]: lines("[Timer]", "OnBootSec=", `OnBootSec=${image.boot.trialS}`),
     "etc/qkm/environment": lines(`QKM_BOARD=${board.name}`, "NODE_COMPILE_CACHE=/opt/qkm/cache"),
     "etc/udev/rules.d/70-qkm.rules": udevRules(board),

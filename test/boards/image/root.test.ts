@@ -103,6 +103,15 @@ describe.each(imaged)("the image of $board.name", ({ board, image }) => {
     expect(readFileSync(join(IMAGE, "root/etc/systemd/system/qkm.service"), "utf8")).not.toContain("TimeoutStartSec");
   });
 
+  test("issue 16, 1: waits for the data partition as long as a start may take, since a first start makes it", () => {
+    const mount = readFileSync(join(IMAGE, "root/etc/systemd/system/data.mount"), "utf8");
+    const path = /^What=(.*)$/m.exec(mount)?.[1] ?? "";
+    const device = path.slice(1).replaceAll("-", "\\x2d").replaceAll("/", "-");
+    expect(files[`etc/systemd/system/${device}.device.d/board.conf`]).toBe(
+      `[Unit]\nJobRunningTimeoutSec=${image.boot.trialS}\n`,
+    );
+  });
+
   test.runIf(board.watchdog)("has a watchdog that waits as long as its driver is told", () => {
     const { kernelModule, timeoutS } = board.watchdog ?? {};
     expect(files["etc/modprobe.d/qkm.conf"]).toContain(`options ${kernelModule} heartbeat=${timeoutS}\n`);
