@@ -97,6 +97,8 @@ export default defineConfig(({ mode }) => {
     setupFiles: ["test/support/run/each-file.ts"],
     testTimeout: (kind ?? QUICK).timeoutMs,
     hookTimeout: 300_000,
+    // Their tests are one story: what comes after a failure would wait for what never happens. Vitest asks each project.
+    bail: ["board", "arm64", "secure"].includes(mode) ? 1 : 0,
   } as const;
   return {
     test: {
@@ -108,7 +110,6 @@ export default defineConfig(({ mode }) => {
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS_S)] : [])],
       maxWorkers: WORKERS[mode] ?? 2,
       sequence: { sequencer: LongestFirst },
-      bail: ["board", "arm64", "secure"].includes(mode) ? 1 : 0, // their tests are one story
     },
   };
 });
