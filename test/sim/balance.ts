@@ -7,10 +7,14 @@ import type { BlockId } from "../../src/vault/vault.ts";
 import type { SimNode } from "./node.ts";
 import type { Checks } from "./rules.ts";
 
-/** Whether as many key-ID keys are in memory as the books say: a relay under way has one that is in no book yet. */
+/**
+ * Whether nothing is on its way to the disk, and as many key-ID keys are in memory as the books say: a relay under way has one
+ * that is in no book yet.
+ */
 export const isIdle = ({ parts, machine }: SimNode): boolean =>
   parts !== undefined &&
-  machine.vault?.leases.idKeys === keysOf(parts).length &&
+  machine.vault?.isWriting === false &&
+  machine.vault.leases.idKeys === keysOf(parts).length &&
   ![...machine.rows].some(([key, { state }]) => key.startsWith("whole\n") && state === "reserved");
 
 const keysOf = (parts: Parts): readonly (SourceKey | ReceivedKey)[] =>

@@ -124,7 +124,7 @@ async function silence(world: World): Promise<void> {
     Math.max(policy.maxAgeMs + policy.fetchWindowMs, policy.sessions.idleMs),
   );
   await world.runUntil(world.clock.nowMs + Math.max(...ages) + SILENT_BEYOND_MS);
-  world.oracle.balance(world.nodeList);
+  await settle(world);
   for (const node of world.nodeList) checkEmpty(world.oracle.checks, node);
 }
 

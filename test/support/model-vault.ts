@@ -160,6 +160,11 @@ export class ModelVault implements Vault, BlockHome {
     return this.#own ?? this.#machine.records;
   }
 
+  /** Commits are on their way to the disk. */
+  get isWriting(): boolean {
+    return this.#draining;
+  }
+
   die(): void {
     this.#dead = true;
     this.#listeners.clear();
