@@ -3,19 +3,17 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { virtArm64 } from "../../boards/virt-arm64.ts";
-import { eventually } from "../system/support/eventually.ts";
 import { Oracle } from "../system/support/oracle.ts";
-import type { Appliance } from "./support/appliance.ts";
 import { exchange } from "./support/exchange.ts";
 import { tellSize, tellStart } from "./support/figures.ts";
 import { whyNotForeign } from "./support/foreign.ts";
 import { BROKEN, GOOD, makeUpdates } from "./support/mishaps.ts";
+import { READY, refused, showsOf, update } from "./support/operator.ts";
 import { certify } from "./support/provision.ts";
 import { type Scene, setScene } from "./support/scene.ts";
 import { SERIAL } from "./support/site.ts";
 
 const BOOTS_MS = 900_000;
-const POLL_MS = 1_000;
 
 const cannot = whyNotForeign(virtArm64);
 
@@ -37,11 +35,6 @@ afterEach(async ({ task }) => {
   }
 }, 300_000);
 
-const showsOf = async (appliance: Appliance, command: string, fits: RegExp): Promise<void> => {
-  const fitted = async (): Promise<boolean> => fits.test(await appliance.command(command));
-  await eventually(`${appliance.id} shows ${fits} to "${command}"`, fitted, BOOTS_MS, POLL_MS);
-};
-
 test.skipIf(cannot)("it starts from its firmware, takes certificates over its console and becomes ready", async () => {
   await Promise.all(
     [scene.a, scene.b].map(async (one) => {
@@ -50,7 +43,7 @@ test.skipIf(cannot)("it starts from its firmware, takes certificates over its co
       await one.logIn();
       await certify(one, scene.site);
       await one.runs();
-      await showsOf(one, "show status", /ready/);
+      await showsOf(one, "show status", READY);
     }),
   );
   expect(await scene.a.root("uname -m")).toBe("aarch64");
@@ -85,21 +78,8 @@ test.skipIf(cannot)(
 test.skipIf(cannot)("it takes an update, and one that does not start is given up for the one before", async () => {
   const { a, apps } = scene;
   for (const file of [GOOD, BROKEN]) {
-    await a.logIn();
-    await a.root("until [ -e /run/boot/good ]; do sleep 1; done", BOOTS_MS);
-    a.console.type(`update ${file}\r`);
-    await a.console.shows("Debian's packages stay as they are.");
-    await a.console.shows("[y/N] ");
-    a.console.type("y\r");
-    await a.console.shows("Installed. It is used from the next start on", BOOTS_MS);
-    a.console.type("reboot\r");
-    const [, code] = /type\s+(\d{6})\s+within/.exec(await a.console.shows("code: ")) ?? [];
-    a.console.type(`${code}\r`);
-    await a.console.shows("Welcome to GRUB", BOOTS_MS);
-    if (file === BROKEN) {
-      await a.console.shows("dm-verity device corrupted", BOOTS_MS);
-      await a.console.shows("Welcome to GRUB", BOOTS_MS);
-    }
+    await update(a, file);
+    if (file === BROKEN) await refused(a);
     await exchange(oracle, apps);
     expect(await a.root("cat /run/boot/slot")).toBe("b");
   }

@@ -12,11 +12,16 @@ import { makeBundle, updateKeys } from "../../boards/image/updates.ts";
 import { Appliance } from "./support/appliance.ts";
 import { type TestImage, testImage } from "./support/disk.ts";
 import { changedDisk } from "./support/mishaps.ts";
+import { inOrder, READY, showsOf, update } from "./support/operator.ts";
+import { certify } from "./support/provision.ts";
+import { KMS, Site } from "./support/site.ts";
 
 const BOOTS_MS = 900_000;
 const BOARD = imagedBoard("virt-x86_64");
 const EMPTY = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 const MIB = 1 << 20;
+/** The update. */
+const NEXT = "next.raucb";
 
 let dir: string;
 let image: TestImage;
@@ -118,31 +123,42 @@ test("one changed byte in the root is refused by the kernel", async () => {
   expect(await line.shows(/dm-verity device corrupted|login: /, BOOTS_MS)).toContain("dm-verity device corrupted");
 });
 
-test("what is signed starts; an update that revokes what is older leaves nothing else to start", async () => {
-  const medium = join(dir, "medium");
-  mkdirSync(medium);
+test("what is signed starts, and its key manager; an update that revokes what is older leaves nothing else to start", async () => {
+  const [siteDir, medium] = [join(dir, "site"), join(dir, "medium")];
+  for (const folder of [siteDir, medium]) mkdirSync(folder);
+  const site = await Site.make(siteDir);
+  site.writeMedium(medium, KMS[0]);
   const next = { ...image, boot: laterBoot(), disk: join(dir, "next", "disk.img") };
   const later = await signImage(next, { ...options(), revokeOlder: true });
   const bundle = { ...later, board: BOARD.name, version: `${image.version}-next` };
-  makeBundle(join(medium, "next.raucb"), bundle, updateKeys(image.keys));
-  const machine = await start("story", signed.disk, enrolled, medium);
-  await machine.console.shows("login: ", BOOTS_MS);
-  expect(await machine.root("od -An -tx1 /sys/firmware/efi/efivars/SecureBoot-*", BOOTS_MS)).toMatch(/01$/);
+  makeBundle(join(medium, NEXT), bundle, updateKeys(image.keys));
+  const machine = await start(KMS[0].id, signed.disk, enrolled, medium);
+  const { console: line } = machine;
+  await line.shows("certificate install\n", BOOTS_MS);
+  expect(await machine.root("od -An -tx1 /sys/firmware/efi/efivars/SecureBoot-*")).toMatch(/01$/);
   expect(await machine.root("cat /run/boot/slot")).toBe("a");
+  await machine.logIn();
+  await certify(machine, site);
+  await machine.runs();
+  await showsOf(machine, "show status", READY);
+  line.type("logout\r");
 
-  await machine.root("/usr/lib/qkm/slot late", BOOTS_MS);
-  expect(await machine.root("rauc install /run/medium/next.raucb", BOOTS_MS)).toContain("succeeded");
-  await machine.root("systemctl --no-block reboot");
-  await machine.console.shows("Welcome to GRUB", BOOTS_MS);
-  await machine.console.shows("login: ", BOOTS_MS);
-  expect(await machine.root("cat /run/boot/slot", BOOTS_MS)).toBe("b");
-  expect(await machine.root("/usr/lib/qkm/slot late", BOOTS_MS)).toContain("starts no older system any more");
+  await update(machine, NEXT);
+  await machine.logIn();
+  await machine.runs();
+  await showsOf(machine, "show status", READY);
+  expect(await machine.root("cat /run/boot/slot")).toBe("b");
+  await inOrder(machine);
+  const said = await machine.root("journalctl --no-pager -o cat -u qkm-good.service");
+  expect(said).toContain("starts no older system any more");
 
   await machine.root('grub-editenv /boot/efi/EFI/BOOT/grubenv set "ORDER=A B" A_OK=1 A_TRY=0');
   await machine.root("sync; systemctl --no-block reboot");
-  await machine.console.shows("cannot load image", BOOTS_MS);
-  await machine.console.shows("login: ", BOOTS_MS);
-  expect(await machine.root("cat /run/boot/slot", BOOTS_MS)).toBe("b");
+  await line.shows("cannot load image", BOOTS_MS);
+  await machine.logIn();
+  await machine.runs();
+  await showsOf(machine, "show status", READY);
+  expect(await machine.root("cat /run/boot/slot")).toBe("b");
 });
 
 /** The boot partition of a later system: one word of its command line is another. */
