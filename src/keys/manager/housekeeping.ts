@@ -144,6 +144,7 @@ export class Housekeeping {
           this.#epochAt = ages.now();
         },
         (err: unknown) => {
+          if (this.#isStopped) return;
           log.warn({ err }, "the epoch did not turn; it is tried again");
           this.#epochAt = ages.now() - policy.epochMs;
           this.#epochNotBefore = ages.now() + RETRY_EPOCH_MS;

@@ -144,6 +144,11 @@ export class Epochs {
     if (ticket !== undefined) this.drop(ticket);
   }
 
+  /** Nothing is sealed or opened any more. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** Ends every wait. */
   close(): void {
     this.#closed = true;

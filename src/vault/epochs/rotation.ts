@@ -1,5 +1,6 @@
 // What an epoch's end is made of: every older record sealed anew without its used ranges, then the older KEKs destroyed.
 
+import { Fault } from "../../core/fault.ts";
 import type { Pace } from "../../core/pace.ts";
 import type { Clock, Log } from "../../core/ports.ts";
 import { type Kek, SealBroken } from "../../device/token.ts";
@@ -30,7 +31,7 @@ export type Used = (block: BlockId) => readonly Range[];
 /**
  * Re-seals all that is older than the current epoch, and forgets the older KEKs that nothing needs.
  * @returns the KEKs to destroy; nothing can be opened or kept under them any more
- * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE; what was done till then stays done
+ * @throws Fault HSM_UNAVAILABLE, STORE_UNAVAILABLE, STOPPING; what was done till then stays done
  */
 export async function reseal(parts: RotationParts, used: Used): Promise<readonly Kek[]> {
   const unreadable = new WeakSet<IndexEntry>();
@@ -85,7 +86,7 @@ async function resealSome(parts: RotationParts, queue: Iterator<IndexEntry>, job
 
 /** Undefined when it is gone meanwhile, or cannot be opened: then it stays as it is, for the key manager to find. */
 async function resealOne(parts: RotationParts, entry: IndexEntry, job: Job): Promise<SealedRecord | undefined> {
-  const { recordStore, sealer, slot, log } = parts;
+  const { recordStore, sealer, slot, log, epochs } = parts;
   const { kind, block } = entry.head;
   if (!recordStore.index.has(entry)) return undefined;
   try {
@@ -93,6 +94,8 @@ async function resealOne(parts: RotationParts, entry: IndexEntry, job: Job): Pro
     if (kind === "block") for (const range of job.used(block)) slot.fill(0, range.offset, range.offset + range.length);
     return await sealer.seal(kind, block, slot.subarray(0, length));
   } catch (thrown) {
+    // A record whose KEK was given up at a stop is not broken.
+    if (epochs.isClosed) throw new Fault("STOPPING");
     if (!recordStore.index.has(entry)) return undefined;
     if (!(thrown instanceof SealBroken)) throw thrown;
     job.unreadable.add(entry);

@@ -83,11 +83,16 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<Store> {
 }
 
 /** `rows`: [table, ID] → the row. `records`: [kind, epoch, bytes, block] → the sealed record. */
+interface Databases {
+  readonly rows: Database<Buffer>;
+  readonly records: Database<Buffer>;
+}
+
 class LmdbStore implements Store {
   readonly #dir: string;
   readonly #watch: FileWatch | undefined;
   readonly #root: RootDatabase;
-  readonly #databases: { readonly rows: Database<Buffer>; readonly records: Database<Buffer> };
+  readonly #databases: Databases;
   readonly #headroom: Headroom;
   #queue: Waiting[] = [];
   #writing: Promise<void> | undefined;
@@ -103,8 +108,14 @@ class LmdbStore implements Store {
     this.#headroom = new Headroom(join(dir, DATA_FILE), () => this.#pages());
   }
 
+  /** A read after the end would leave LMDB's library with a timer whose exception ends the process. @throws Fault STORE_UNAVAILABLE */
+  get #open(): Databases {
+    if (this.#closing !== undefined) throw closed();
+    return this.#databases;
+  }
+
   *heads(): Iterable<Head> {
-    for (const key of this.#databases.records.getKeys()) {
+    for (const key of this.#open.records.getKeys()) {
       const [kind, epoch, bytes, block] = key as [Kind, number, number, BlockId];
       if (KINDS.includes(kind)) yield { kind, epoch, bytes, block };
     }
@@ -112,7 +123,7 @@ class LmdbStore implements Store {
 
   *tables(): Iterable<string> {
     let last: unknown;
-    for (const key of this.#databases.rows.getKeys()) {
+    for (const key of this.#open.rows.getKeys()) {
       const [table] = key as [string];
       if (typeof table === "string" && table !== last) yield table;
       last = table;
@@ -121,7 +132,7 @@ class LmdbStore implements Store {
 
   *rows(table: string, after?: string): Iterable<readonly [string, Uint8Array]> {
     const start = after === undefined ? [table] : [table, after];
-    for (const { key, value } of this.#databases.rows.getRange({ start })) {
+    for (const { key, value } of this.#open.rows.getRange({ start })) {
       const [of, id] = key as [string, string];
       if (of !== table) return;
       if (id !== after) yield [id, value];
@@ -129,7 +140,7 @@ class LmdbStore implements Store {
   }
 
   read(head: Head): Uint8Array | undefined {
-    return this.#databases.records.getBinary(keyOf(head));
+    return this.#open.records.getBinary(keyOf(head));
   }
 
   write(ops: readonly StoreOp[]): Promise<void> {
@@ -158,7 +169,7 @@ class LmdbStore implements Store {
   async #end(): Promise<void> {
     await this.#writing;
     this.#watch?.closed();
-    this.#broken ??= new Fault("STORE_UNAVAILABLE", { text: "the store is closed" });
+    this.#broken ??= closed();
     this.#headroom.close();
     await this.#root.close();
   }
@@ -209,6 +220,8 @@ class LmdbStore implements Store {
     for (const { reject } of this.#queue.splice(0)) reject(this.#broken);
   }
 }
+
+const closed = (): Fault => new Fault("STORE_UNAVAILABLE", { text: "the store is closed" });
 
 /** LMDB rejects twice: each write, and once more `commitError` with the reason, which nobody else handles. */
 async function reasonOf(error: Error & { commitError?: Promise<never> }): Promise<unknown> {

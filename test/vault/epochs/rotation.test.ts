@@ -304,6 +304,26 @@ describe("beside a rotation", () => {
 });
 
 describe("a rotation that is cut off", () => {
+  test("at an orderly stop in its middle: it ends, no record is taken for broken, and the next start has every block", async () => {
+    const disk = makeMemoryDisk();
+    const token = makeModelToken();
+    const bench = await readyBench({ disk, token });
+    const names = Array.from({ length: 40 }, (_, index) => `block-${index}`);
+    await keep(bench.vault, ...names);
+    let asked = 0;
+    let closing: Promise<void> | undefined;
+    const used = () => {
+      asked += 1;
+      if (asked === 4) closing = bench.close();
+      return [];
+    };
+    await expect(bench.vault.rotate(used)).rejects.toMatchObject({ code: "STOPPING" });
+    await closing;
+    expect(bench.recorder.lines.filter(({ level }) => level === "error")).toEqual([]);
+    await using again = await readyBench({ disk, token });
+    for (const name of names) expect(await isWhole(again.vault, name)).toBe(true);
+  });
+
   test("when the token goes: nothing is lost, the epoch counts as spent, and the next one finishes the work", async () => {
     await using bench = await readyBench();
     const names = Array.from({ length: 10 }, (_, n) => `b${n}`);

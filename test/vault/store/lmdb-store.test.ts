@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openLmdbStore } from "../../../src/vault/store/lmdb-store.ts";
+import type { BlockId } from "../../../src/vault/vault.ts";
 import { exerciseStore } from "../../contracts/store.ts";
 
 const CHILD = join(import.meta.dirname, "../child.ts");
@@ -24,6 +25,24 @@ function makeBench() {
 }
 
 exerciseStore("LMDB", makeBench);
+
+test("gives nothing after its end: LMDB's library would throw in a timer, which ends the process", async () => {
+  const bench = makeBench();
+  const store = await bench.open();
+  await store.write([{ op: "put", table: "keys", id: "a", value: Buffer.from("1") }]);
+  const closing = store.close();
+  const head = { kind: "block", epoch: 1, bytes: 32, block: "a" as BlockId } as const;
+  const reads = [
+    () => store.read(head),
+    () => [...store.rows("keys")],
+    () => [...store.tables()],
+    () => [...store.heads()],
+  ];
+  for (const read of reads) expect(read).toThrow("the store is closed");
+  await closing;
+  for (const read of reads) expect(read).toThrow("the store is closed");
+  await bench.remove();
+});
 
 describe("what is durable when, as the kernel sees it", () => {
   let dir: string;
