@@ -12,6 +12,7 @@ import { Oracle } from "../system/support/oracle.ts";
 import { Appliance } from "./support/appliance.ts";
 import { exchange } from "./support/exchange.ts";
 import { changedDisk, makeUpdates } from "./support/mishaps.ts";
+import { confirmed, READY, refused, showsOf, update } from "./support/operator.ts";
 import { certify } from "./support/provision.ts";
 import { type Scene, setScene } from "./support/scene.ts";
 import { AUDITOR, HID, OPERATOR, SERIAL } from "./support/site.ts";
@@ -50,26 +51,6 @@ afterEach(async ({ task }) => {
   }
 }, 300_000);
 
-/** Asks the console again and again, until what it shows fits. */
-const showsOf = async (appliance: Appliance, command: string, fits: RegExp): Promise<string> => {
-  let shown = "";
-  const fitted = async (): Promise<boolean> => {
-    shown = await appliance.command(command);
-    return fits.test(shown);
-  };
-  await eventually(`${appliance.id} shows ${fits} to "${command}"`, fitted, BOOTS_MS, POLL_MS).catch((thrown) => {
-    throw new Error(`it shows:\n${shown}`, { cause: thrown });
-  });
-  return shown;
-};
-
-/** Gives a command that asks for a code, and the code. */
-const confirmed = async ({ console: line }: Appliance, command: string): Promise<void> => {
-  line.type(`${command}\r`);
-  const [, code] = /type\s+(\d{6})\s+within/.exec(await line.shows("code: ")) ?? [];
-  line.type(`${code}\r`);
-};
-
 test("an empty appliance takes its config medium, shows the token's PIN and says what it still needs", async () => {
   await Promise.all(
     both.map(async (one) => {
@@ -103,7 +84,7 @@ test("certificate requests go out and certificates come in over the console, and
       const said = await certify(one, scene.site);
       expect(said).toHaveLength(2);
       expect(said.at(-1)).toContain("The node has all that it needs.");
-      await showsOf(one, "show status", /ready/);
+      await showsOf(one, "show status", READY);
     }),
   );
 });
@@ -213,18 +194,8 @@ test("there is no swap, and no process may leave a core dump", async () => {
 test("an update is installed from the console and started; one that does not start is given up for the one before", async () => {
   const { a, apps } = scene;
   for (const file of ["good.raucb", "broken.raucb"]) {
-    await a.logIn();
-    await a.root("until [ -e /run/boot/good ]; do sleep 1; done", BOOTS_MS);
-    a.console.type(`update ${file}\r`);
-    await a.console.shows("[y/N] ");
-    a.console.type("y\r");
-    await a.console.shows("Installed. It is used from the next start on", BOOTS_MS);
-    await confirmed(a, "reboot");
-    await a.console.shows("Welcome to GRUB", BOOTS_MS);
-    if (file === "broken.raucb") {
-      await a.console.shows("dm-verity device corrupted", BOOTS_MS);
-      await a.console.shows("Welcome to GRUB", BOOTS_MS);
-    }
+    await update(a, file);
+    if (file === "broken.raucb") await refused(a);
     await exchange(oracle, apps);
     expect(await a.root("cat /run/boot/slot")).toBe("b");
   }

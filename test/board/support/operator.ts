@@ -23,7 +23,7 @@ export async function showsOf(appliance: Appliance, command: string, fits: RegEx
 }
 
 /** Gives a command that asks for a code, and the code. */
-async function confirmed({ console: line }: Appliance, command: string): Promise<void> {
+export async function confirmed({ console: line }: Appliance, command: string): Promise<void> {
   line.type(`${command}\r`);
   const [, code] = /type\s+(\d{6})\s+within/.exec(await line.shows("code: ")) ?? [];
   line.type(`${code}\r`);
