@@ -34,7 +34,7 @@ export class Sender {
   readonly #ports: SenderPorts;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
-  /** Wakes whoever waits for frames. */
+  /** Wakes whoever waits for frames, or for the end of the connection. */
   #wake: () => void = () => {};
   isConnected = false;
 
@@ -85,6 +85,7 @@ export class Sender {
       socket.resume();
       this.isConnected = true;
       connected();
+      void end.then(() => this.#wake());
       return await Promise.race([end, this.#sendOn(socket)]);
     } finally {
       this.#stop.signal.removeEventListener("abort", abort);
@@ -101,7 +102,8 @@ export class Sender {
       const next = await this.#spool.peek();
       if (socket.destroyed) return "closed";
       if (next === undefined) {
-        await Promise.race([awaited, once(socket, "close")]);
+        // Nothing is hung on the socket here: it would stay there for the connection's life, one for each line.
+        await awaited;
         continue;
       }
       const isTaken = await this.#write(socket, next.bytes);

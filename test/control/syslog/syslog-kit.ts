@@ -1,6 +1,7 @@
 // A syslog server over TLS for tests: takes frames apart, can go away and come back on its port.
 
-import { createServer, type Server, type TLSSocket } from "node:tls";
+import type { Socket } from "node:net";
+import { createServer, type Server } from "node:tls";
 import { wholeFrames } from "../../../src/control/syslog/format.ts";
 import { type Authority, forIdentity } from "../../support/certificates.ts";
 
@@ -14,9 +15,9 @@ export interface SyslogEnd extends AsyncDisposable {
 export async function syslogServer(from: Authority, port = 0): Promise<SyslogEnd> {
   const { certificate, key } = await forIdentity(from, "km", "syslog");
   const messages: string[] = [];
-  const open = new Set<TLSSocket>();
+  /** From their first byte on: one that is in its handshake at the end would keep the server. */
+  const open = new Set<Socket>();
   const server: Server = createServer({ cert: certificate, key }, (socket) => {
-    open.add(socket);
     let rest = Buffer.alloc(0);
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => {
@@ -25,6 +26,9 @@ export async function syslogServer(from: Authority, port = 0): Promise<SyslogEnd
       messages.push(...messagesIn(bytes.subarray(0, end)));
       rest = bytes.subarray(end);
     });
+  });
+  server.on("connection", (socket: Socket) => {
+    open.add(socket);
     socket.once("close", () => open.delete(socket));
   });
   server.on("tlsClientError", () => {});

@@ -1,6 +1,8 @@
 // Log and audit log at a syslog server: what it gets, and what becomes of it while the server, the disk or this process is away.
 
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -97,6 +99,30 @@ test("lines and sealed events arrive in their order", async () => {
   expect(numbersIn(end.messages)).toEqual(upTo(100));
   expect(end.messages.slice(100).map((message) => message.split(" ")[5])).toEqual(["started", "seal"]);
   await until("they are counted", () => seen.count("syslog_sent") === 102);
+});
+
+test("lines that come one by one leave nothing behind on the connection", async () => {
+  const end = await server();
+  const syslog = await open(end.port);
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", note);
+  for (const number of upTo(20)) {
+    syslog.line(line(number));
+    await until(`line ${number} has come`, () => end.messages.length === number + 1);
+  }
+  await syslog[Symbol.asyncDispose]();
+  process.off("warning", note);
+  expect(warnings).toEqual([]);
+});
+
+test("the server of these tests ends connections in their handshake, too", async () => {
+  const end = await server();
+  const dialling = connect(end.port, "127.0.0.1");
+  const closed = once(dialling, "close");
+  await once(dialling, "connect");
+  await end[Symbol.asyncDispose]();
+  await closed;
 });
 
 test("what is written while the server is away is kept and sent when it is back, and the log says both once", async () => {
