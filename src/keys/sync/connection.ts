@@ -192,8 +192,9 @@ export class Connection {
 
   async #heardState(entry: ExtensionEntry): Promise<void> {
     if (this.#isApplied) throw new Fault("MALFORMED_REQUEST", { text: "a state is told once on a connection" });
-    await this.#context.pace.take("kx", sizeOf(entry) / READ_PER_US);
-    const state = this.#reader.take(entry);
+    const size = sizeOf(entry);
+    await this.#context.pace.take("kx", size / READ_PER_US);
+    const state = this.#reader.take(entry, size);
     if (state === undefined) return;
     const agreed = await reconcile(this.#context, this.#peer, state);
     if (!agreed) return this.connection.close("this end was a restored copy; the exchange begins anew");

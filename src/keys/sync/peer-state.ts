@@ -7,7 +7,7 @@ import { FIRST_OFFSET } from "../common/key-id.ts";
 import type { LinkInventory } from "../links/link-inventory.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { ExtensionEntry } from "../ports/peers.ts";
-import { MAX_LIST_CHARS, MAX_MARKS } from "./state-reader.ts";
+import { MAX_LIST_CHARS, MAX_MARKS, MOST_MODULE_RUNS } from "./state-reader.ts";
 
 const NAME = "qkm_state";
 /** What is told at most, the newest: together below what the other end reads (65,536 runs, marks among them). */
@@ -70,9 +70,11 @@ function linkEntries(link: LinkInventory, most: number): ExtensionEntry[] {
       ...position,
       ...marks,
     }),
-    ...runsOf(copies).flatMap((run) =>
-      listsOf(sequencesOf(copies, run), most).map((blocks) => entry("holds", { link: id, run, blocks })),
-    ),
+    ...runsOf(copies)
+      .slice(-MOST_MODULE_RUNS)
+      .flatMap((run) =>
+        listsOf(sequencesOf(copies, run), most).map((blocks) => entry("holds", { link: id, run, blocks })),
+      ),
   ];
 }
 

@@ -17,6 +17,8 @@ export const MAX_MARKS = 400;
 const MOST = { bytes: 4 * 1024 * 1024, runs: 65_536, entries: 10_000 };
 /** Links told of that are none of ours: the other end may be configured with more than this one, but not with any number. */
 const MOST_FOREIGN = 64;
+/** Runs of its module that are told of one link: each is looked up in a table of its own. */
+export const MOST_MODULE_RUNS = 1_000;
 
 /** How far a KMA-key was carved at its source. */
 export interface Mark {
@@ -89,10 +91,10 @@ export class StateReader {
     this.#shared = new Set(shared);
   }
 
-  /** The whole state when `entry` was its last part. @throws Fault MALFORMED_REQUEST, OUT_OF_BOUNDS */
-  take(entry: ExtensionEntry): PeerState | undefined {
+  /** The whole state when `entry`, of `size` characters, was its last part. @throws Fault MALFORMED_REQUEST, OUT_OF_BOUNDS */
+  take(entry: ExtensionEntry, size = sizeOf(entry)): PeerState | undefined {
     this.#spend("entries", 1);
-    this.#spend("bytes", sizeOf(entry));
+    this.#spend("bytes", size);
     switch (entry.part) {
       case "begin":
         this.#draft = new Draft();
@@ -118,10 +120,17 @@ export class StateReader {
       case "spent":
         return this.#runs(entry, "serials", this.#draft.spent);
       case "end":
-        return finished(this.#draft);
+        return finished(this.#taken());
       default:
         return undefined;
     }
+  }
+
+  /** What has come; the connection, which may live for months, keeps none of it. */
+  #taken(): Draft {
+    const draft = this.#draft;
+    this.#draft = new Draft();
+    return draft;
   }
 
   /** @throws Fault OUT_OF_BOUNDS */
@@ -220,9 +229,13 @@ class ReadLink implements LinkState {
     this.seen = readPads(entry, "seen", this.blockBytes);
   }
 
-  /** Where runs of held blocks are gathered. */
+  /** Where held blocks of one run of the module are gathered. @throws Fault OUT_OF_BOUNDS */
   blocksOf(run: number): RunSet {
-    const blocks = this.#blocks.get(run) ?? new RunSet();
+    const known = this.#blocks.get(run);
+    if (known !== undefined) return known;
+    if (this.#blocks.size === MOST_MODULE_RUNS)
+      throw outOfBounds(`a state has more than ${MOST_MODULE_RUNS} runs of the module of one link`);
+    const blocks = new RunSet();
     this.#blocks.set(run, blocks);
     return blocks;
   }
