@@ -8,20 +8,58 @@ export interface Run {
 
 /** Numbers in ascending runs. @throws RangeError when `text` is not such a list of safe integers */
 export function parseRuns(text: string): readonly Run[] {
-  if (text === "") return [];
-  const runs = text.split(",").map(parseRun);
-  for (const [index, run] of runs.entries()) {
-    const before = runs[index - 1];
-    if (run.last < run.first || (before && before.last >= run.first)) throw new RangeError("runs must ascend");
+  const runs: Run[] = [];
+  if (text === "") return runs;
+  const scanner = new Scanner(text);
+  for (let before = -1; ; ) {
+    const first = scanner.number();
+    const last = scanner.takes("-") ? scanner.number() : first;
+    if (last < first || first <= before) throw new RangeError("runs must ascend");
+    runs.push({ first, last });
+    if (scanner.isDone) return runs;
+    if (!scanner.takes(",")) throw new RangeError(GRAMMAR);
+    before = last;
   }
-  return runs;
 }
 
-function parseRun(text: string): Run {
-  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(text);
-  if (!match) throw new RangeError("a run must be a number or two with a hyphen between");
-  const first = Number(match[1]);
-  return { first, last: match[2] === undefined ? first : Number(match[2]) };
+const GRAMMAR = "a run must be a number or two with a hyphen between";
+const MAX_DIGITS = 15;
+const ZERO = 48;
+
+/** Walks through a list of runs without cutting it up: a peer may send some 65,000. */
+class Scanner {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get isDone(): boolean {
+    return this.#at === this.#text.length;
+  }
+
+  /** Goes past `char` if that is next. */
+  takes(char: string): boolean {
+    if (this.#text[this.#at] !== char) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  /** Digits, one at least. @throws RangeError */
+  number(): number {
+    const from = this.#at;
+    let value = 0;
+    for (;;) {
+      const digit = this.#text.charCodeAt(this.#at) - ZERO;
+      if (!(digit >= 0 && digit <= 9)) break;
+      value = value * 10 + digit;
+      this.#at += 1;
+    }
+    const digits = this.#at - from;
+    if (digits === 0 || digits > MAX_DIGITS) throw new RangeError(GRAMMAR);
+    return value;
+  }
 }
 
 /** The numbers (ascending, none twice) as text. */
