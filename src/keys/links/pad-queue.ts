@@ -28,6 +28,8 @@ export class PadChain implements Claimant {
   /** Bytes of pad that the job under way may take. */
   #inHand: number | undefined;
   readonly #departures = new SerialQueue();
+  /** What waits until nobody has pads in hand. */
+  readonly #between: (() => void)[] = [];
 
   constructor(clock: Clock, link: LinkInventory, turns: BlockScheduler) {
     this.#clock = clock;
@@ -62,9 +64,16 @@ export class PadChain implements Claimant {
       return () => departure;
     } finally {
       this.#inHand = undefined;
+      for (const work of this.#between.splice(0)) work();
       this.pump();
       this.#giveBack();
     }
+  }
+
+  /** Changes the link's pads while no job has any in hand: now, or when that has ended. */
+  between(work: () => void): void {
+    if (this.#inHand === undefined) work();
+    else this.#between.push(work);
   }
 
   /** What nobody needs now goes back to the link, where it is used in time or makes room. */

@@ -23,11 +23,19 @@ export function takePads(link: LinkInventory, segments: readonly Segment[], chan
   change.put(TABLE.pad, link.settings.id, link.padRow());
 }
 
-/** Destroys pads that cannot be read: others come after them. */
-export function dropPads(context: Context, link: LinkInventory, segments: readonly Segment[]): void {
+/**
+ * Destroys pads that cannot be read, or what is left of those that the next hop did not hold when they were named: others
+ * come after them.
+ */
+export function dropPads(
+  context: Context,
+  link: LinkInventory,
+  segments: readonly Segment[],
+  reason: "unreadable" | "gap",
+): void {
   const bytes = link.pads.drop(segments);
   if (bytes === 0) return;
-  countPadsLost(context, { link: link.settings.id, direction: "out", reason: "unreadable" }, bytes);
+  countPadsLost(context, { link: link.settings.id, direction: "out", reason }, bytes);
   const change = context.vault.change();
   for (const { block } of segments) change.remove(TABLE.block, block.id).destroy(block.id);
   change.commit().catch(() => {

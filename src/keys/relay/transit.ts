@@ -151,7 +151,7 @@ export class Transits {
     const job = { ...asked, blocks: [...asked.blocks, ...padJob(link, pads)] };
     return await this.#context.vault.openJob(job).catch((thrown: unknown) => {
       // Whichever record is damaged, the next key must not meet it again.
-      if (asFault(thrown).code === "INTERNAL") dropPads(this.#context, link, pads);
+      if (asFault(thrown).code === "INTERNAL") dropPads(this.#context, link, pads, "unreadable");
       throw thrown;
     });
   }
@@ -190,7 +190,11 @@ export class Transits {
     const { source, destination, keyId } = offer;
     log.debug({ source, destination, keyId, to: peer.id, pads: masked.protection.pads }, "a key is passed on");
     meter.add("kma_keys_relayed", { link: chain.link.settings.id });
-    return { answer: peer.relay({ ...offer, ...masked }, untilMs - clock.monotonicMs()) };
+    const answer = peer.relay({ ...offer, ...masked }, untilMs - clock.monotonicMs()).catch((thrown: unknown) => {
+      if (isNotHeld(asFault(thrown), peer.id)) chain.between(() => dropPads(this.#context, chain.link, pads, "gap"));
+      throw thrown;
+    });
+    return { answer };
   }
 
   async #lose(incoming: Incoming, { code }: Fault): Promise<void> {
@@ -202,6 +206,13 @@ export class Transits {
 
 /** What it is called in memory; it is never kept. */
 const TRANSIT = "transit" as BlockId;
+
+/**
+ * Whether the next hop itself lacks a block that was named: what is begun of it is old, the next hop destroys old blocks
+ * first, and the next key would meet the same.
+ */
+const isNotHeld = ({ code, failedAt }: Fault, next: KmId): boolean =>
+  code === "BLOCK_NOT_HELD" && (failedAt === undefined || failedAt === next);
 
 const nextOf = ({ path, at }: RelayHop): KmId => path[at + 1] as KmId;
 

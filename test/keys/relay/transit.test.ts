@@ -255,6 +255,27 @@ describe("a KM that cannot pass a key on", () => {
   });
 });
 
+test("a block that the next hop has no more is named once, and its rest, which is as old, not at all", async () => {
+  const mesh = await Mesh.up({ links: LINE_3, blocks: 40, policy: ON_DEMAND });
+  await exchanged(mesh, "a", "c");
+  /** As on a link that brings many: what is begun at one end is old at the other when it is named. */
+  const age = (): void => {
+    const { begun } = mesh.link("b", "bc").pads;
+    if (begun !== undefined) mesh.link("c", "bc").leave(begun.block.id);
+  };
+  age();
+  await asked(mesh, "a", "c", 1, 32_000);
+  const lost = { link: "bc", direction: "out", reason: "gap" } as const;
+  expect(mesh.node("b").recorder.count("pad_bytes_lost", lost)).toBeGreaterThan(0);
+  for (let round = 0; round < 5; round++) {
+    age();
+    await mesh.run(5000);
+  }
+  expect(mesh.node("c").recorder.count("relays_refused", { fault: "BLOCK_NOT_HELD" })).toBe(1);
+  expect(mesh.peer("a", "c").stock.size).toBeGreaterThan(0);
+  expectPadsOnce(mesh);
+});
+
 test("design 4: transit pads and the stock of a neighbour have their turns on a scarce link", async () => {
   const mesh = await Mesh.up({
     links: LINE_3,
