@@ -1,6 +1,7 @@
 // One attached line as an end writes to it: frames are coded into one buffer, which goes out in large pieces.
 
-import { COBS, type Coder, type Framing } from "./framing/framing.ts";
+import { COBS } from "./framing/cobs.ts";
+import type { Coder, Framing } from "./framing/framing.ts";
 
 /** Takes bytes, which are its own from then on; `false` when it wants no more before `drained` is called. */
 export type Write = (bytes: Uint8Array) => boolean;

@@ -1,9 +1,5 @@
 // How frames lie on a line: as COBS in a stream of bytes, or as whatever else a driver's line wants.
 
-import { MAX_FRAME_BYTES } from "../limits.ts";
-import { codedBytes, encodeCobs } from "./cobs.ts";
-import { Deframer } from "./deframer.ts";
-
 /** Writes a frame to `target` from `at` on; returns the position behind it. */
 export type Coder = (frame: Buffer, target: Buffer, at: number) => number;
 
@@ -26,11 +22,3 @@ export interface Framing {
   /** For the way in: `frame` gets a view, lent until it returns; `damaged` is told of what cannot be a frame. */
   decoder(frame: (frame: Buffer) => void, damaged: () => void): Decoder;
 }
-
-/** Lines that carry a stream of bytes: a zero ends each frame. */
-export const COBS: Framing = {
-  pieceBytes: 32_768,
-  maxBytes: codedBytes(MAX_FRAME_BYTES) + 1,
-  coder: () => encodeCobs,
-  decoder: (frame, damaged) => new Deframer(frame, damaged),
-};

@@ -7,7 +7,8 @@ import type { Secret, SecretPool } from "../../core/memory/secret.ts";
 import type { Clock, Log, Meter, Random } from "../../core/ports.ts";
 import { Malformed } from "../codec.ts";
 import { Connection, type LineFault } from "../connection.ts";
-import { COBS, type Decoder, type Framing } from "../framing/framing.ts";
+import { COBS } from "../framing/cobs.ts";
+import type { Decoder, Framing } from "../framing/framing.ts";
 import {
   freshNonce,
   helloFrame,

@@ -6,7 +6,8 @@ import type { Secret } from "../../core/memory/secret.ts";
 import type { Clock, Log, Random } from "../../core/ports.ts";
 import { Malformed } from "../codec.ts";
 import { Connection, type LineFault } from "../connection.ts";
-import { COBS, type Decoder, type Framing } from "../framing/framing.ts";
+import { COBS } from "../framing/cobs.ts";
+import type { Decoder, Framing } from "../framing/framing.ts";
 import {
   freshNonce,
   helloFrame,

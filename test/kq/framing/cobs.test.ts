@@ -2,8 +2,7 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { codedBytes, decodeCobs, encodeCobs } from "../../../src/kq/framing/cobs.ts";
-import { Deframer } from "../../../src/kq/framing/deframer.ts";
+import { codedBytes, Deframer, decodeCobs, encodeCobs } from "../../../src/kq/framing/cobs.ts";
 import { MAX_CODED_BYTES, MAX_FRAME_BYTES } from "../../../src/kq/limits.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
