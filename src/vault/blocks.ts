@@ -5,15 +5,15 @@ import { type Secret, secretOf } from "../core/memory/secret.ts";
 import type { Pace } from "../core/pace.ts";
 import { decodeBase64 } from "../wire/base64.ts";
 import { type Reader, readRecord } from "./epochs/reader.ts";
-import { OpenedJob } from "./job.ts";
 import { type CachedBlock, CachedBlocks, type Used } from "./memory/cached-blocks.ts";
+import { LockedEmptySlot } from "./memory/empty-slot.ts";
 import { KEY_ID_KEY_BYTES, type KeyIdKeys } from "./memory/key-ids.ts";
 import { type BlockHome, KEY_ID_KEY, OpenedBlock } from "./memory/open-block.ts";
 import type { Slab } from "./memory/slab.ts";
 import { isStored } from "./store/record-index.ts";
 import { checkName } from "./store/store.ts";
 import type { TokenLink } from "./token-link.ts";
-import type { BlockId, Job, KeyIdKey, OpenBlock, OpenJob, Sealed, Vault } from "./vault.ts";
+import type { BlockId, EmptySlot, Job, KeyIdKey, OpenBlock, OpenJob, Sealed, Vault } from "./vault.ts";
 
 /** What the blocks of one vault are made of. */
 export interface BlocksParts extends Reader {
@@ -191,6 +191,29 @@ export class Blocks {
     checkName("block", block);
     if (length > 0 && length <= this.#parts.blockBytes) return;
     throw new RangeError(`a block of ${length} bytes: it must have 1 to ${this.#parts.blockBytes}`);
+  }
+}
+
+/** The blocks and empty slots of one job, given up together. */
+class OpenedJob implements OpenJob {
+  readonly blocks: readonly OpenBlock[];
+  readonly emptySlots: readonly EmptySlot[];
+  readonly #all: DisposableStack;
+
+  /** `pinned`: the blocks named, each once, in their order; then the emptySlots. */
+  constructor(names: readonly BlockId[], pinned: readonly CachedBlock[], home: BlockHome) {
+    const all = new DisposableStack();
+    const distinct = new Set(names).size;
+    const opened = new Map(
+      pinned.slice(0, distinct).map((cached) => [cached.block, all.use(new OpenedBlock(cached, home))]),
+    );
+    this.blocks = names.flatMap((name) => opened.get(name) ?? []);
+    this.emptySlots = pinned.slice(distinct).map((cached) => all.use(new LockedEmptySlot(cached, home)));
+    this.#all = all;
+  }
+
+  [Symbol.dispose](): void {
+    this.#all.dispose();
   }
 }
 
