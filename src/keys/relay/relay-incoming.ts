@@ -4,7 +4,6 @@ import type { EndReason } from "../../core/counters.ts";
 import { Fault } from "../../core/fault.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { BlockId, Change, Job, OpenBlock, OpenJob } from "../../vault/vault.ts";
-import { sameBytes } from "../common/bytes.ts";
 import type { Context } from "../common/context.ts";
 import { FIRST_OFFSET, STEP } from "../common/key-id.ts";
 import { TABLE } from "../common/rows.ts";
@@ -13,7 +12,7 @@ import { countPadsLost, notePads } from "../links/pad-audit.ts";
 import type { TakenPads } from "../links/received-pads.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { LinkProtection, OtpProtection, RelayOffer } from "../ports/peers.ts";
-import { linkContext, otpContext } from "./relay-tags.ts";
+import { areSameTags, linkContext, otpContext } from "./relay-tags.ts";
 
 /** Bytes of pad for the tag of one KMA-key. */
 export const TAG_PAD = 32;
@@ -117,7 +116,7 @@ class NamedBlock implements Incoming {
     const [open] = blocks;
     if (open === undefined) throw new Error("the block named is not open");
     const tag = open.hopTag(linkContext(this.#offer, this.#block));
-    return sameBytes(tag, this.#offer.protection.tag) ? open : undefined;
+    return areSameTags(tag, this.#offer.protection.tag) ? open : undefined;
   }
 
   use(change: Change, isKept: boolean): void {

@@ -1,5 +1,6 @@
-// The contexts of the tags on Kx (key-protocol 2): what a KMA-key's Poly1305 tags are computed over, before its bytes.
+// The tags on Kx (key-protocol 2): what a KMA-key's Poly1305 tags are computed over, before its bytes; and comparing them.
 
+import { timingSafeEqual } from "node:crypto";
 import { encodeT, strings, u32, u64 } from "../../core/text/encoding.ts";
 import type { LinkProtection, LinkRange, RelayOffer } from "../ports/peers.ts";
 
@@ -29,3 +30,6 @@ export function otpContext(route: Route, pads: readonly LinkRange[]): Uint8Array
 export function endContext({ keyId, source, destination, requestId }: Omit<Route, "transit">): Uint8Array {
   return encodeT("qkm end", keyId, source, destination, requestId);
 }
+
+/** Whether two tags agree, in a time that does not tell where they differ. */
+export const areSameTags = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);

@@ -4,7 +4,6 @@ import type { EndReason } from "../../core/counters.ts";
 import { asFault, Fault, type FaultCode } from "../../core/fault.ts";
 import type { OpenBlock, OpenJob } from "../../vault/vault.ts";
 import { ANNOUNCE_EVERY, SERIALS_AHEAD } from "../common/bounds.ts";
-import { sameBytes } from "../common/bytes.ts";
 import type { Context } from "../common/context.ts";
 import { kmaKeyId, MAX_SERIAL } from "../common/key-id.ts";
 import { combinedBlock, type KeyRoute, kmaRow, TABLE } from "../common/rows.ts";
@@ -14,7 +13,7 @@ import type { Peer } from "../peers/peer.ts";
 import type { PeerConnection, RelayConfirmation, RelayOffer } from "../ports/peers.ts";
 import type { FirstHop, RouteChoice } from "../routes/route-choice.ts";
 import { SourceKey } from "../supply/source-key.ts";
-import { endContext, linkContext } from "./relay-tags.ts";
+import { areSameTags, endContext, linkContext } from "./relay-tags.ts";
 
 /**
  * Refusals after which the destination has nothing of the serial, and never will: one that was full, or without its audit
@@ -165,7 +164,7 @@ export class SourceRelay {
     try {
       if (hop.connection !== hop.first.connection) throw new Fault("PEER_UNAVAILABLE");
       const { keyId, tag }: RelayConfirmation = await hop.connection.relay(offer, this.#context.policy.relayTimeoutMs);
-      if (keyId !== offer.keyId || !sameBytes(tag, endTag)) throw new Fault("BAD_TAG", { failedAt: this.#peer.id });
+      if (keyId !== offer.keyId || !areSameTags(tag, endTag)) throw new Fault("BAD_TAG", { failedAt: this.#peer.id });
       return { hop, fault: undefined };
     } catch (thrown) {
       return { hop, fault: asFault(thrown) };
