@@ -233,11 +233,14 @@ export const FAULT_TABLE = {
   lie: ofWire(15 * MIN, (world, index) => {
     const wire = world.wires[index];
     const end = wire && world.dice.pick(wire.ends).id;
-    if (wire === undefined || end === undefined) return "none";
+    const other = wire?.ends.find(({ id }) => id !== end)?.id;
+    if (wire === undefined || end === undefined || other === undefined) return "none";
     // Between peers of different makes nothing tells a lie from the truth.
     if (wire.ends.some(({ id }) => world.isForeign(id))) return "none";
     wire.lies.set(end, tellLies(world.dice.branch(`lie ${world.clock.nowMs}`)));
-    world.later(world.dice.wait(20 * S), () => void wire.lies.delete(end), `${end} lies no more`);
+    const ms = world.dice.wait(20 * S);
+    world.oracle.lies(end, other, world.clock.nowMs + ms);
+    world.later(ms, () => void wire.lies.delete(end), `${end} lies no more`);
     return `${end} changes what it relays`;
   }),
   replay: ofWire(5 * MIN, (world, index) => {

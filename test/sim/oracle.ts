@@ -59,7 +59,9 @@ export class Oracle implements NodeWatch {
   /** What nodes have counted as ended unused. */
   readonly #ends = new Map<SimNode, Map<CounterName, number>>();
   /** Who gave up a serial, by the row of the KMA-key at its destination; and the two ends as they were then. */
-  readonly #abandoned = new Map<string, { readonly source: SimNode; readonly stream: string }>();
+  readonly #abandoned = new Map<string, { readonly source: SimNode; readonly stream: string; readonly ms: number }>();
+  /** Until when a KM changes its own relays to another (simulated ms), by both their IDs. */
+  readonly #liesUntil = new Map<string, number>();
   /** By counter and reason. */
   readonly counters = new Map<string, number>();
   readonly #forward = new Forward(this.checks);
@@ -142,13 +144,23 @@ export class Oracle implements NodeWatch {
 
   /** A source gives a serial up. */
   abandoned(at: SimNode, toAt: SimNode, serial: number): void {
-    this.#abandoned.set(`${toAt.id} ${at.id}/${serial}`, { source: at, stream: streamOf({ at, toAt }, serial) });
+    this.#abandoned.set(`${toAt.id} ${at.id}/${serial}`, {
+      source: at,
+      stream: streamOf({ at, toAt }, serial),
+      ms: this.#clock.nowMs,
+    });
+  }
+
+  /** A KM changes its own relays to another for a while: of what it tells in them the other may hear something else. */
+  lies(from: string, to: string, untilMs: number): void {
+    this.#liesUntil.set(`${to} ${from}`, untilMs);
   }
 
   /** What its source gave up, and has told, is kept for no one. @throws Violation */
   #checkWanted(node: SimNode, rowId: string, serial: number): void {
-    const { source, stream } = this.#abandoned.get(`${node.id} ${rowId}`) ?? {};
+    const { source, stream, ms = 0 } = this.#abandoned.get(`${node.id} ${rowId}`) ?? {};
     const untold = source?.parts?.peers.get(node.id)?.stock.givenUp;
+    if ((this.#liesUntil.get(`${node.id} ${source?.id}`) ?? 0) > ms) return;
     if (source === undefined || untold === undefined || stream !== streamOf({ at: source, toAt: node }, serial)) return;
     this.checks.check("wanted", new Set(untold).has(serial), () => {
       return `${node.id} keeps serial ${serial}, which ${source.id} gave up and has told`;

@@ -183,7 +183,9 @@ function viewOf({ block, bytes }: ModelBlock, { offset, length }: Range): Uint8A
   throw new RangeError(`no range of ${block}: ${length} bytes from ${offset}`);
 }
 
-const xor = (one: Uint8Array, other: Uint8Array): Uint8Array => one.map((byte, index) => byte ^ (other[index] ?? 0));
+/** Never a Buffer, whose `slice` is no copy: two records would share their bytes. */
+const xor = (one: Uint8Array, other: Uint8Array): Uint8Array =>
+  Uint8Array.from(one, (byte, index) => byte ^ (other[index] ?? 0));
 
 function poly1305(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   const state = new Uint8Array(256);

@@ -63,4 +63,23 @@ describe("the model vault", () => {
     ]);
     expect(vault.leases.blocks).toBe(3);
   });
+
+  test("two records sealed of one block share no byte, though it came as a Buffer", async () => {
+    const source = machineOf(6).boot();
+    await keep(source, "key", "pad", "rest");
+    using from = await source.openJob(jobOf(["key", "pad", "rest"]));
+    const { key, tag } = the(from.blocks).mask(padOf(from.blocks.slice(1)), CONTEXT);
+    const vault = machineOf(6).boot();
+    await keep(vault, "pad", "rest");
+    using to = await vault.openJob(jobOf(["pad", "rest"], 1));
+    const frame = { key: Buffer.from(key), tag };
+    const open = to.emptySlots[0]?.unmask(id("one"), frame, padOf(to.blocks), CONTEXT);
+    if (open === undefined) throw new Error("the pads do not fit");
+    const change = vault.change();
+    change.keep({ ...(await open.seal()), block: id("one") }).keep({ ...(await open.seal()), block: id("two") });
+    await change.commit();
+    await vault.rotate((block) => (block === id("one") ? [{ offset: 0, length: 4096 }] : []));
+    expect(vault.stored(id("one")).some((byte) => byte !== 0)).toBe(false);
+    expect(vault.stored(id("two")).every((byte) => byte === 0)).toBe(false);
+  });
 });
