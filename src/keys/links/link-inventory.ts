@@ -72,7 +72,10 @@ export class LinkInventory {
   /** Oldest first. Of our own, those in `#confirmed` are known to be at the other end too. */
   #own = new Map<BlockId, StoredBlock>();
   readonly #copies = new Map<BlockId, StoredBlock>();
-  readonly #confirmed = new Map<BlockId, StoredBlock>();
+  #confirmed = new Map<BlockId, StoredBlock>();
+  /** The one that was confirmed last; while none before it is newer, they are in order. */
+  #lastConfirmed: StoredBlock | undefined;
+  #isInOrder = true;
   /** In the order in which they were confirmed; some have left `#confirmed` since. */
   #latest: BlockId[] = [];
   /** Our blocks that the other end holds and that have not come here yet, in order. */
@@ -209,19 +212,25 @@ export class LinkInventory {
   }
 
   #confirm(block: StoredBlock): void {
+    if (this.#lastConfirmed !== undefined && isAfter(this.#lastConfirmed, block)) this.#isInOrder = false;
+    this.#lastConfirmed = block;
     this.#confirmed.set(block.id, block);
     this.#latest.push(block.id);
     if (this.#latest.length > 2 * this.settings.keepBlocks) this.#latest = [...this.#confirmed.keys()];
   }
 
-  /** Confirmed own blocks, oldest first, that may still become pads. */
+  /** The oldest confirmed own block that may still become pad. */
   nextPad(): StoredBlock | undefined {
     if (this.agreement !== "agreed") return undefined;
-    let oldest: StoredBlock | undefined;
-    for (const block of this.#confirmed.values()) {
-      if (this.pads.isAhead(block) && (oldest === undefined || isAfter(oldest, block))) oldest = block;
-    }
-    return oldest;
+    if (!this.#isInOrder) this.#sortConfirmed();
+    return this.#confirmed.values().find((block) => this.pads.isAhead(block));
+  }
+
+  /** A block that was given back stands behind newer ones. */
+  #sortConfirmed(): void {
+    this.#confirmed = inOrder(this.#confirmed);
+    this.#lastConfirmed = [...this.#confirmed.values()].at(-1);
+    this.#isInOrder = true;
   }
 
   /** At a start, before the blocks: how far pads had gone. */
@@ -262,6 +271,8 @@ export class LinkInventory {
   /** What the other end was known to hold may be gone: it tells anew. */
   unconfirm(): void {
     this.#confirmed.clear();
+    this.#lastConfirmed = undefined;
+    this.#isInOrder = true;
     this.#latest = [];
     this.#awaited.clear();
     this.#heardTo = undefined;

@@ -194,3 +194,22 @@ describe("beyond keep_blocks", () => {
     expect([[...owner.own()].length, [...other.copies()].length]).toEqual([10, 13]);
   });
 });
+
+test("pads are taken of the oldest block that both ends have, in whatever order they were confirmed or given back", () => {
+  const book = bookOf("km-a", { share: [1, 0] });
+  for (let sequence = 0; sequence < 8; sequence++) enter(book, sequence);
+  book.hear(told(4, 7, [4, 5, 6, 7]));
+  expect(book.nextPad()?.sequence).toBe(4);
+  book.hear(told(0, 3, [1, 2, 3]));
+  expect(book.nextPad()?.sequence).toBe(1);
+  const oldest = book.nextPad();
+  if (oldest === undefined) throw new Error("a block was confirmed");
+  book.lend(oldest);
+  expect(book.nextPad()?.sequence).toBe(2);
+  book.putBack(oldest);
+  expect(book.nextPad()?.sequence).toBe(1);
+  book.pads.raise({ run: 1, sequence: 5, offset: 4096 });
+  expect(book.nextPad()?.sequence).toBe(6);
+  book.unconfirm();
+  expect(book.nextPad()).toBeUndefined();
+});
