@@ -107,6 +107,8 @@ export default defineConfig(({ mode }) => {
         test: { ...common, ...project },
       })),
       globalSetup: ["test/support/run/leftovers.ts"],
+      // By Node itself, which runs the sources as they are: nothing is transformed, and what Node compiled is kept.
+      experimental: { viteModuleRunner: false, nodeLoader: false },
       reporters: ["default", ...(kind === undefined ? [new RunReport(BUDGETS_S)] : [])],
       maxWorkers: WORKERS[mode] ?? 2,
       sequence: { sequencer: LongestFirst },

@@ -135,10 +135,10 @@ test("a page is told what came after what it has", async () => {
 describe("the last hour", () => {
   test("has a plot of each figure, with one value for each time", () => {
     for (const at of [1, 2, 3]) state.step(NOW + at * 2000);
-    for (const of of ["network", "km:km-001", "link:l-1-2"]) {
-      const history = state.history(of);
-      expect(history?.times, of).toEqual([1, 2, 3].map((at) => (NOW + at * 2000) / 1000));
-      expect(history?.plots.length, of).toBeGreaterThan(2);
+    for (const part of ["network", "km:km-001", "link:l-1-2"]) {
+      const history = state.history(part);
+      expect(history?.times, part).toEqual([1, 2, 3].map((at) => (NOW + at * 2000) / 1000));
+      expect(history?.plots.length, part).toBeGreaterThan(2);
       for (const { series } of history?.plots ?? []) for (const { values } of series) expect(values).toHaveLength(3);
     }
     const [rate] = state.history("link:l-1-2")?.plots ?? [];
@@ -146,8 +146,8 @@ describe("the last hour", () => {
   });
 
   test("knows nothing of a KM or link that there is not", () => {
-    for (const of of ["", "km:x", "link:x", "km", "x:km-001"]) {
-      expect([state.history(of), state.detail(of)], of).toEqual([undefined, undefined]);
+    for (const part of ["", "km:x", "link:x", "km", "x:km-001"]) {
+      expect([state.history(part), state.detail(part)], part).toEqual([undefined, undefined]);
     }
   });
 });
