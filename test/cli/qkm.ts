@@ -1,12 +1,13 @@
 // Runs `qkm` as a person would, in a process of its own, and a network for tests.
 
 import { type ChildProcess, type ChildProcessByStdio, execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { removeTree } from "../support/remove-tree.ts";
 
 const QKM = fileURLToPath(new URL("../../src/cli/qkm.sh", import.meta.url));
 
@@ -33,7 +34,7 @@ export const start = (...args: readonly string[]): ChildProcessByStdio<null, Rea
 /** A folder with a space in its name. */
 export function tempDir(): { readonly path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), "qkm cli "));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  return { path, [Symbol.dispose]: () => removeTree(path) };
 }
 
 export interface Up extends AsyncDisposable {

@@ -1,9 +1,10 @@
 // A network under test: provisioned in a temporary folder, every KM and every link a real process.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { networkPlaces } from "../../../src/cli/provision/plan.ts";
+import { removeTree } from "../../support/remove-tree.ts";
 import { App } from "./app.ts";
 import { eventually } from "./eventually.ts";
 import { provisionPlan } from "./folder.ts";
@@ -30,7 +31,7 @@ export interface Network extends AsyncDisposable {
 export async function startNetwork(plan: Plan): Promise<Network> {
   await using opened = new AsyncDisposableStack();
   const dir = mkdtempSync(join(tmpdir(), "qkm-"));
-  opened.defer(() => (process.env.KEEP ? console.log(dir) : rmSync(dir, { recursive: true, force: true })));
+  opened.defer(() => (process.env.KEEP ? console.log(dir) : removeTree(dir)));
   const { ports } = opened.use(await reservePorts(plan.kms.length));
   await provisionPlan(dir, plan, ports);
   const kms = plan.kms.map(({ id }) => new Km(id, networkPlaces(dir).node(id)));
