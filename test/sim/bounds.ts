@@ -13,20 +13,21 @@ export function checkBounds(checks: Checks, node: SimNode): void {
   const { parts } = node;
   if (parts === undefined) return;
   const { stockHigh, maxHeld, keepBlocks } = node.widest;
-  const bound = (what: string, size: number, most: number): void =>
-    checks.check("bounded", size <= most, () => `${node.id} has ${size} ${what}, at most ${most} are allowed`);
+  // Of each step several: no words are made of what holds.
+  const bound = (what: string, size: number, most: number, whose = ""): void =>
+    checks.check("bounded", size <= most, () => `${node.id} has ${size} ${what}${whose}, at most ${most} are allowed`);
   bound("requests waiting", parts.admission.waiting, node.settings.policy.maxWaiting);
   let expected = 2 * 8;
   for (const link of parts.links.values()) {
     // Of the other end's blocks a quarter more is kept than of one's own; pads in use stay.
     const most = 2 * keepBlocks + Math.ceil(keepBlocks / 4) + PADS;
-    bound(`blocks of ${link.settings.id}`, link.stored, most);
+    bound("blocks of ", link.stored, most, link.settings.id);
     expected += most + 64;
   }
   for (const { id, stock, held } of parts.peers.values()) {
-    bound(`KMA-keys for ${id}`, stock.size, stockHigh + BESIDE);
-    bound(`KMA-keys of ${id}`, held.size, maxHeld);
-    bound(`serials given up towards ${id}`, stock.givenUp.size, GIVEN_UP);
+    bound("KMA-keys for ", stock.size, stockHigh + BESIDE, id);
+    bound("KMA-keys of ", held.size, maxHeld, id);
+    bound("serials given up towards ", stock.givenUp.size, GIVEN_UP, id);
     expected += stockHigh + BESIDE + maxHeld + 16;
   }
   expected += maxHeld + BESIDE + 16;

@@ -8,13 +8,14 @@ export interface SimEvent {
   readonly owner: string;
   readonly what: string;
   readonly run: () => void;
+  /** It has run, or was cancelled. */
+  isOver: boolean;
 }
 
 /** Events in the order of their time, then of their setting. */
 export class SimClock {
   nowMs = 0;
   readonly #heap: SimEvent[] = [];
-  readonly #cancelled = new Set<SimEvent>();
   /** Until when the events of an owner wait, or did when it was held last; and those that do. */
   readonly #held = new Map<string, { untilMs: number; readonly waiting: SimEvent[] }>();
   #order = 0;
@@ -26,17 +27,10 @@ export class SimClock {
 
   /** Runs `run` after `ms`; the function returned cancels it. */
   after(ms: number, owner: string, what: string, run: () => void): () => void {
-    let over = false;
-    const once = (): void => {
-      over = true;
-      run();
-    };
-    const event = { atMs: this.nowMs + Math.max(0, ms), order: this.#order++, owner, what, run: once };
+    const event = { atMs: this.nowMs + Math.max(0, ms), order: this.#order++, owner, what, run, isOver: false };
     this.#push(event);
     return () => {
-      if (over) return;
-      over = true;
-      this.#cancelled.add(event);
+      event.isOver = true;
     };
   }
 
@@ -62,13 +56,14 @@ export class SimClock {
     for (let head = this.#heap[0]; head !== undefined; head = this.#heap[0]) {
       if (head.atMs > untilMs) return undefined;
       this.#pop();
-      if (this.#cancelled.delete(head)) continue;
+      if (head.isOver) continue;
       const held = this.#held.get(head.owner);
       if (held !== undefined && held.untilMs > head.atMs) {
         held.waiting.push(head);
         continue;
       }
       this.nowMs = head.atMs;
+      head.isOver = true;
       return head;
     }
     return undefined;

@@ -83,9 +83,9 @@ export class Forward {
 
 /** Which mark goes back, in words. */
 function lessOf(old: Marks, now: Marks): string | undefined {
-  for (const [what, before] of Object.entries(old)) {
-    const after = now[what];
-    if (after === undefined) continue;
+  for (const what in old) {
+    const [before, after] = [old[what], now[what]];
+    if (before === undefined || after === undefined) continue;
     const isLess =
       before instanceof Uint8Array
         ? before.some((byte, at) => (byte & ~(after[at] ?? 0)) !== 0)
@@ -96,6 +96,8 @@ function lessOf(old: Marks, now: Marks): string | undefined {
 }
 
 function isBefore(one: Marks[string], other: Marks[string]): boolean {
-  const at = [...one].findIndex((value, index) => value !== other[index]);
-  return at >= 0 && (one[at] ?? 0) < (other[at] ?? 0);
+  for (let at = 0; at < one.length; at++) {
+    if (one[at] !== other[at]) return (one[at] ?? 0) < (other[at] ?? 0);
+  }
+  return false;
 }

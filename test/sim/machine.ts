@@ -20,8 +20,8 @@ export class SimMachine extends ModelMachine {
     this.applied(steps);
     for (const step of steps) {
       if (step.op !== "put" && step.op !== "remove") continue;
-      const name = USES.find((table) => table === step.table);
-      if (name === undefined) continue;
+      const name = step.table;
+      if (name !== "source" && name !== "held" && name !== "whole") continue;
       const key = `${name}\n${step.id}`;
       const old = this.rows.get(key);
       if (old !== undefined) this.#rowOf.delete(`${name}\n${old.block}`);

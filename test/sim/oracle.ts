@@ -110,9 +110,10 @@ export class Oracle implements NodeWatch {
       const ends = this.#ends.get(node) ?? new Map<CounterName, number>();
       this.#ends.set(node, ends.set(counter, (ends.get(counter) ?? 0) + amount));
     }
-    const name = [counter, labels.role, labels.direction, labels.alarm ?? labels.reason ?? labels.fault]
-      .filter((part) => part !== undefined)
-      .join(" ");
+    let name: string = counter;
+    for (const part of [labels.role, labels.direction, labels.alarm ?? labels.reason ?? labels.fault]) {
+      if (part !== undefined) name += ` ${part}`;
+    }
     this.counters.set(name, (this.counters.get(name) ?? 0) + amount);
   }
 
@@ -181,8 +182,12 @@ export class Oracle implements NodeWatch {
       if (step.table === "held" && node.machine.row("held", step.id) === undefined) {
         this.#checkWanted(node, step.id, Number(step.row.serial));
       }
-      const plain = Object.entries(step.row).filter(([name, value]) => !isHarmless(name, value));
-      this.checks.check("sealed", plain.length === 0, () => `${node.id} writes ${step.table} ${step.id} with ${plain}`);
+      const plain = harmOf(step.row);
+      this.checks.check(
+        "sealed",
+        plain === undefined,
+        () => `${node.id} writes ${step.table} ${step.id} with ${plain}`,
+      );
     }
   }
 
@@ -412,10 +417,20 @@ function stepText(step: Steps[number]): string {
   return `${step.op} ${step.op === "keep" ? `${step.sealed.kind} ${step.sealed.block}` : step.block}`;
 }
 
+/** What of a row may be key. */
+function harmOf(row: Row): string | undefined {
+  for (const name in row) if (!isHarmless(name, row[name])) return `${name} ${row[name]}`;
+  return undefined;
+}
+
+const LIKE_KEY = /[A-Za-z0-9+/]{40}/;
+/** A text must be so long to be like key. */
+const KEY_LENGTH = 40;
+
 /** Numbers, short names, and the flags of what was fetched or taken. */
 function isHarmless(name: string, value: unknown): boolean {
   if (value instanceof Uint8Array) return name === "fetched" || (name === "taken" && value.every((flag) => flag < 2));
-  if (typeof value === "string") return !/[A-Za-z0-9+/]{40}/.test(value);
+  if (typeof value === "string") return value.length < KEY_LENGTH || !LIKE_KEY.test(value);
   return typeof value === "number" || typeof value === "boolean";
 }
 

@@ -23,13 +23,20 @@ export const RULES = {
 export type Rule = keyof typeof RULES;
 
 export class Checks {
-  readonly counts = new Map<Rule, number>();
+  readonly #counts = new Map<Rule, { times: number }>();
   /** The first: whoever is in between may swallow what is thrown. */
   #violation: Violation | undefined;
 
+  /** How often each rule was checked. */
+  get counts(): ReadonlyMap<Rule, number> {
+    return new Map([...this.#counts].map(([rule, { times }]) => [rule, times]));
+  }
+
   /** @throws Violation */
   check(rule: Rule, holds: boolean, text: () => string): void {
-    this.counts.set(rule, (this.counts.get(rule) ?? 0) + 1);
+    const count = this.#counts.get(rule);
+    if (count === undefined) this.#counts.set(rule, { times: 1 });
+    else count.times++;
     if (holds) return;
     this.#violation ??= new Violation(rule, text());
     throw this.#violation;

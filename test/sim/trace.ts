@@ -12,6 +12,8 @@ export class Violation extends Error {
 }
 
 const KEPT = 300;
+const LOW_PRIME = 0x01000193;
+const HIGH_PRIME = 0x85ebca6b;
 
 export interface TraceOptions {
   /** Steps from this one on are printed. */
@@ -46,7 +48,8 @@ export class Trace {
   /** A step begins. */
   step(nowMs: number, owner: string, what: string): void {
     this.#time[0] = nowMs;
-    for (const word of this.#timeWords) this.#mix(word);
+    this.#mix(this.#timeWords[0] ?? 0);
+    this.#mix(this.#timeWords[1] ?? 0);
     this.#mixText(owner);
     this.#mixText(what);
     this.#keep({ number: ++this.steps, nowMs, owner, what });
@@ -68,12 +71,18 @@ export class Trace {
   }
 
   #mixText(text: string): void {
-    for (let index = 0; index < text.length; index++) this.#mix(text.charCodeAt(index));
+    let [low, high] = [this.#low, this.#high];
+    for (let index = 0; index < text.length; index++) {
+      low = Math.imul(low ^ text.charCodeAt(index), LOW_PRIME);
+      high = Math.imul(high ^ (low >>> 7), HIGH_PRIME);
+    }
+    this.#low = low;
+    this.#high = high;
   }
 
   #mix(word: number): void {
-    this.#low = Math.imul(this.#low ^ word, 0x01000193);
-    this.#high = Math.imul(this.#high ^ (this.#low >>> 7), 0x85ebca6b);
+    this.#low = Math.imul(this.#low ^ word, LOW_PRIME);
+    this.#high = Math.imul(this.#high ^ (this.#low >>> 7), HIGH_PRIME);
   }
 
   #keep(line: Step | string): void {

@@ -184,8 +184,11 @@ function viewOf({ block, bytes }: ModelBlock, { offset, length }: Range): Uint8A
 }
 
 /** Never a Buffer, whose `slice` is no copy: two records would share their bytes. */
-const xor = (one: Uint8Array, other: Uint8Array): Uint8Array =>
-  Uint8Array.from(one, (byte, index) => byte ^ (other[index] ?? 0));
+function xor(one: Uint8Array, other: Uint8Array): Uint8Array {
+  const both = new Uint8Array(one.length);
+  for (let index = 0; index < both.length; index++) both[index] = (one[index] ?? 0) ^ (other[index] ?? 0);
+  return both;
+}
 
 function poly1305(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   const state = new Uint8Array(256);

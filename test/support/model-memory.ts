@@ -96,7 +96,7 @@ export class ModelMemory {
   /** The block as it was sealed, with zeros where it is used. */
   #load(block: BlockId, used: () => readonly Range[]): void {
     if (this.#slots.has(block)) return;
-    const bytes = Uint8Array.from(this.#home.stored(block));
+    const bytes = new Uint8Array(this.#home.stored(block));
     for (const { offset, length } of used()) bytes.fill(0, offset, offset + length);
     this.#slots.set(block, { block, bytes, pins: 0 });
   }

@@ -378,9 +378,11 @@ export class ModelVault implements Vault, BlockHome {
   }
 
   *rows(table: string, after?: string): Iterable<readonly [string, Row]> {
-    for (const [key, row] of [...this.#machine.rows].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      const [of, id = ""] = key.split("\n");
-      if (of === table && (after === undefined || id > after)) yield [id, copyOf(row)];
+    const start = rowKey(table, "");
+    const all = [...this.#machine.rows].filter(([key]) => key.startsWith(start));
+    for (const [key, row] of all.sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const id = key.slice(start.length);
+      if (after === undefined || id > after) yield [id, copyOf(row)];
     }
   }
 
@@ -393,8 +395,9 @@ export class ModelVault implements Vault, BlockHome {
   }
 
   #stored(): Set<BlockId> {
-    const keys = [...this.#records.keys()].map((key) => key.split("\n"));
-    return new Set(keys.filter(([kind]) => kind === "block").map(([, block]) => block as BlockId));
+    const start = recordKey("block", "" as BlockId);
+    const keys = [...this.#records.keys()].filter((key) => key.startsWith(start));
+    return new Set(keys.map((key) => key.slice(start.length) as BlockId));
   }
 
   async rotate(used: (block: BlockId) => readonly Range[]): Promise<void> {

@@ -51,7 +51,7 @@ export class ModuleEnd {
       const index = this.held.indexOf(block);
       if (index >= 0) this.held.splice(index, 1);
     };
-    return { run, sequence, key: secretOf(Uint8Array.from(bytes)), acknowledge };
+    return { run, sequence, key: secretOf(new Uint8Array(bytes)), acknowledge };
   }
 
   /** Ends the reader. */
