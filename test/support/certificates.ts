@@ -1,12 +1,10 @@
 // Certificate authorities and certificates for tests, made in this process.
 
+import "reflect-metadata";
 import { webcrypto } from "node:crypto";
-import type { Extension, JsonGeneralNames } from "@peculiar/x509";
+import * as x509 from "@peculiar/x509";
 import type { PeerKind } from "../../src/net/tls/identity.ts";
 import type { TlsMaterial } from "../../src/net/tls/options.ts";
-import { loadX509 } from "./x509.ts";
-
-const x509 = await loadX509();
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const DAY_MS = 86_400_000;
@@ -103,8 +101,8 @@ async function issue(subject: Subject, issuer: string, signingKey: webcrypto.Cry
   return { certificate: certificate.toString("pem"), key: x509.PemConverter.encode(key, "PRIVATE KEY") };
 }
 
-function alternativeNames({ uris = [], ips = [], dns = [] }: Subject): Extension[] {
-  const names: JsonGeneralNames = [
+function alternativeNames({ uris = [], ips = [], dns = [] }: Subject): x509.Extension[] {
+  const names: x509.JsonGeneralNames = [
     ...uris.map((value) => ({ type: "url" as const, value })),
     ...ips.map((value) => ({ type: "ip" as const, value })),
     ...dns.map((value) => ({ type: "dns" as const, value })),

@@ -1,7 +1,9 @@
 // A certificate that comes in is for a key, the name, the use, the anchor and the time of this node; others are refused.
 
+import "reflect-metadata";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as x509 from "@peculiar/x509";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requestsOf, type WaitingRequest } from "../../../src/cli/appliance/certificates/identities.ts";
 import { installCertificate } from "../../../src/cli/appliance/install.ts";
@@ -9,7 +11,6 @@ import { certify, type Subject } from "../../../src/cli/provision/certificates.t
 import type { AuthorityName } from "../../../src/cli/provision/plan.ts";
 import { authoritiesIn } from "../../../src/cli/provision/provision.ts";
 import { authority } from "../../support/certificates.ts";
-import { loadX509 } from "../../support/x509.ts";
 import { type Appliance, makeAppliance, NODE_TOML, OPERATORS_TOML } from "./kit.ts";
 
 const DAY_MS = 86_400_000;
@@ -40,7 +41,6 @@ async function signed(name: string, from: AuthorityName, other: Partial<Subject>
 
 /** One made by hand: validity, and what else `certify` would not do. */
 async function made(name: string, wish: { fromMs: number; untilMs: number; usages: string[]; chain?: true }) {
-  const x509 = await loadX509();
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
   const root = await authoritiesIn(appliance.ca, () => {}).get(name === "kx" ? "kms" : "km_servers");
   const middle = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);

@@ -1,11 +1,10 @@
 // Certificates that a door must refuse, issued by the network's own authorities or by none of them.
 
+import "reflect-metadata";
 import { randomBytes, webcrypto } from "node:crypto";
+import * as x509 from "@peculiar/x509";
 import { type Authority, authority as authorityOf } from "../../../src/cli/provision/certificates.ts";
 import { type AuthorityName, authorityFiles, networkPlaces } from "../../../src/cli/provision/plan.ts";
-import { loadX509 } from "../../support/x509.ts";
-
-const x509 = await loadX509();
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const HOUR_MS = 3_600_000;
