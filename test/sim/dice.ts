@@ -1,18 +1,18 @@
 // The one seeded stream from which everything in a run is drawn, and its branches.
 
 import type { Random } from "../../src/core/ports.ts";
-import { keyStream } from "../keys/support/seeded.ts";
+import { type KeyStream, keyWords } from "../keys/support/seeded.ts";
 
 const WEYL = 0x6d2b79f5;
 
 /** Draws the same from the same seed; a branch depends on the seed and its name only. */
 export class Dice implements Random {
   #state: number;
-  readonly #stream: () => number;
+  readonly #stream: KeyStream;
 
   constructor(seed: number) {
     this.#state = seed >>> 0;
-    this.#stream = keyStream(this.#state);
+    this.#stream = keyWords(this.#state);
   }
 
   /** Dice of its own for a part of the world, so that one part draws the same whatever the others do. */
@@ -67,7 +67,7 @@ export class Dice implements Random {
   /** From a stream of its own: two streams of 32 bits of state would some day have a stretch of key in common. */
   fill(bytes: Uint8Array): void {
     const words = new Uint32Array(Math.ceil(bytes.length / 4));
-    for (let index = 0; index < words.length; index++) words[index] = this.#stream();
+    this.#stream(words);
     this.#state = (this.#state + Math.imul(WEYL, words.length)) >>> 0;
     bytes.set(new Uint8Array(words.buffer, 0, bytes.length));
   }

@@ -283,6 +283,7 @@ export class World {
   /** Keeps some of the relays that a node sent, for replays. */
   #listen(node: SimNode): void {
     for (const wire of node.wires.values()) {
+      if (wire.heard.size === 0) continue;
       const bytes = wire.heard.get(node.id);
       if (bytes === undefined) continue;
       wire.heard.delete(node.id);

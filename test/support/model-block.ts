@@ -190,11 +190,13 @@ function xor(one: Uint8Array, other: Uint8Array): Uint8Array {
   return both;
 }
 
+/** Of the tag that is being made: one at a time. */
+const TAG_STATE = new Uint8Array(256);
+
 function poly1305(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const state = new Uint8Array(256);
   const tag = new Uint8Array(16);
-  crypto_onetimeauth_init(state, key);
-  for (const part of parts) crypto_onetimeauth_update(state, part);
-  crypto_onetimeauth_final(state, tag);
+  crypto_onetimeauth_init(TAG_STATE, key);
+  for (const part of parts) crypto_onetimeauth_update(TAG_STATE, part);
+  crypto_onetimeauth_final(TAG_STATE, tag);
   return tag;
 }

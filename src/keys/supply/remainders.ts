@@ -9,6 +9,7 @@ const MAX_OPEN = 32;
 
 /** Of open KMA-keys, oldest first: all but the newest of the rests too short for the default key, and the shortest of too many. */
 export function excessOf(open: readonly SourceKey[], shortBytes: number): readonly SourceKey[] {
+  if (open.length <= MAX_TAILS) return [];
   const tails = open.filter((key) => key.left < shortBytes);
   const byLength = open.toSorted((a, b) => a.left - b.left);
   const excess = [

@@ -31,6 +31,7 @@ export class Removals {
 
   /** A change goes to the store: what it writes anew is not removed later. */
   begun(steps: Iterable<Step>): void {
+    if (this.#pending.size === 0 && this.#underWay.size === 0) return;
     for (const step of steps) {
       if (step.op !== "put" && step.op !== "keep") continue;
       const name = nameOf(step);

@@ -10,20 +10,39 @@ export interface Seeded extends Random {
 }
 
 const WEYL = 0x6d2b79f5;
+/** Words thrown away first, for seeds that differ in a bit begin alike. */
+const WARMING = 16;
+
+/** Fills with words of 32 bits from a stream. */
+export type KeyStream = (words: Uint32Array) => void;
 
 /** Small fast counter, 128 bits of state: streams of different seeds have no stretch in common, as those of 32 bits do. */
-export function keyStream(seed: number): () => number {
-  let [a, b, c, counter] = [seed | 0, ~seed, 0x243f6a88, 1];
-  const next = (): number => {
-    const sum = (a + b + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + sum) | 0;
-    return sum >>> 0;
+export function keyWords(seed: number): KeyStream {
+  const state = Int32Array.of(seed, ~seed, 0x243f6a88, 1);
+  const fill = (words: Uint32Array): void => {
+    let [a = 0, b = 0, c = 0, counter = 0] = state;
+    for (let index = 0; index < words.length; index++) {
+      const sum = (a + b + counter) | 0;
+      counter = (counter + 1) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + sum) | 0;
+      words[index] = sum;
+    }
+    state.set([a, b, c, counter]);
   };
-  for (let warming = 0; warming < 16; warming++) next();
-  return next;
+  fill(new Uint32Array(WARMING));
+  return fill;
+}
+
+/** The same, a word at a time. */
+export function keyStream(seed: number): () => number {
+  const fill = keyWords(seed);
+  const word = new Uint32Array(1);
+  return () => {
+    fill(word);
+    return word[0] ?? 0;
+  };
 }
 
 /** Mulberry32: short, and good enough to choose by. Bytes come from a stream of their own. */
