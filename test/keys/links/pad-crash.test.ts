@@ -1,62 +1,20 @@
 // Nodes that end at any commit in the middle of relays, and restored copies: no pad is used twice (design 3, key-protocol 5).
 
 import { describe, expect, test } from "vitest";
-import type { CommitFate, DiskCopy } from "../../support/model-vault.ts";
+import type { DiskCopy } from "../../support/model-vault.ts";
 import type { GivenKey } from "../support/apps.ts";
-import { asked, exchanged, fetched } from "../support/exchange.ts";
-import { expectAgreement, expectOneUse } from "../support/ledger.ts";
+import { exchanged } from "../support/exchange.ts";
 import { LINE_3, Mesh } from "../support/mesh.ts";
+import { CRASHES, crashAtCommits, NAMES, traffic, up } from "../support/pad-crashes.ts";
 import { expectPadsOnce } from "../support/pads.ts";
 
-const CRASHES = ["crash, lost", "crash, kept"] as const satisfies readonly CommitFate[];
-const NAMES = ["a", "b", "c"] as const;
-
-const up = (): Promise<Mesh> => Mesh.up({ links: LINE_3, blocks: 20, policy: { stockLow: 1, stockHigh: 2 } });
-
-/** Keys between the ends in both directions, with new blocks now and then; what was granted is collected. */
-async function traffic(mesh: Mesh, given: Record<"ac" | "ca", GivenKey[]>, rounds: number): Promise<void> {
-  for (let round = 0; round < rounds; round++) {
-    if ([...mesh.nodes.values()].some(({ crashed }) => crashed)) return;
-    mesh.make(6);
-    const forth = await asked(mesh, "a", "c", 2, 24_000);
-    given.ac.push(...forth.keys);
-    if (mesh.node("c").crashed) return;
-    const back = await asked(mesh, "c", "a", 1, 24_000);
-    given.ca.push(...back.keys);
-  }
-}
-
-async function crashAt(mesh: Mesh, name: string, nth: number, fate: CommitFate): Promise<void> {
-  const { machine } = mesh.node(name);
-  const before = machine.commits;
-  machine.fate = (n) => (n === before + nth ? fate : "durable");
-}
+/** Commits at which each KM ends; all of them have their turn in the long tests. */
+const TIMES = 8;
 
 describe.each(NAMES)("km-%s ends in the middle of relays", (name) => {
-  test.each(CRASHES)("design 3.1: at each commit, which is %s, no pad and no key is used twice", async (fate) => {
-    const quiet = await up();
-    const before = quiet.node(name).machine.commits;
-    await traffic(quiet, { ac: [], ca: [] }, 3);
-    const commits = quiet.node(name).machine.commits - before;
-    expect(commits).toBeGreaterThan(20);
-    for (let nth = 1; nth <= commits; nth += 1 + Math.floor(commits / 20)) {
-      const mesh = await up();
-      const given = { ac: [], ca: [] };
-      await crashAt(mesh, name, nth, fate);
-      await traffic(mesh, given, 3);
-      expect([nth, mesh.node(name).crashed]).toEqual([nth, true]);
-      await mesh.reboot(name);
-      await traffic(mesh, given, 3);
-      await mesh.run(3000);
-      expectPadsOnce(mesh);
-      for (const { recorder } of mesh.nodes.values()) expect([nth, recorder.count("alarms")]).toEqual([nth, 0]);
-      expectAgreement(mesh.node("a"), mesh.node("c"));
-      expectAgreement(mesh.node("c"), mesh.node("a"));
-      const back = [...(await fetched(mesh, "a", "c", given.ac)), ...(await fetched(mesh, "c", "a", given.ca))];
-      expect(back).toEqual([...given.ac, ...given.ca]);
-      expectOneUse([...mesh.nodes.values()], back);
-    }
-  });
+  test.each(CRASHES)("design 3.1: at some commits, which are %s, no pad and no key is used twice", (fate) =>
+    crashAtCommits(name, fate, TIMES),
+  );
 });
 
 /** The node ends, another disk is put in, and it starts again. */
