@@ -47,8 +47,9 @@ const SHARING =
  * Folders whose tests start processes, or write stores, and have nothing of their own that lasts: they share a process, too,
  * which saves 0.4 s of processor time a file. Those that load a PKCS#11 module or lock memory are alone.
  */
-const STARTING = "system cli cluster boards vault/store vault/epochs".split(" ");
-const LOADING = /^test\/(system\/(faults|field)|cli\/commands|cli\/appliance\/(provision|token|killed))\./;
+const STARTING = "system cli cluster boards vault drivers/simulator drivers/systemd drivers/watchdog".split(" ");
+const LOADING =
+  /^test\/(system\/(faults|field)|cli\/commands|cli\/appliance\/(provision|token|killed)|vault\/(memory\/|softhsm|job))/;
 
 // What Node compiled is kept for the next process: most of a test's time is the start of processes.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compile");
