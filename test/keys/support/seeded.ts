@@ -18,9 +18,9 @@ export type KeyStream = (words: Uint32Array) => void;
 
 /** Small fast counter, 128 bits of state: streams of different seeds have no stretch in common, as those of 32 bits do. */
 export function keyWords(seed: number): KeyStream {
-  const state = Int32Array.of(seed, ~seed, 0x243f6a88, 1);
+  const state = { a: seed | 0, b: ~seed, c: 0x243f6a88, counter: 1 };
   const fill = (words: Uint32Array): void => {
-    let [a = 0, b = 0, c = 0, counter = 0] = state;
+    let { a, b, c, counter } = state;
     for (let index = 0; index < words.length; index++) {
       const sum = (a + b + counter) | 0;
       counter = (counter + 1) | 0;
@@ -29,7 +29,7 @@ export function keyWords(seed: number): KeyStream {
       c = (((c << 21) | (c >>> 11)) + sum) | 0;
       words[index] = sum;
     }
-    state.set([a, b, c, counter]);
+    Object.assign(state, { a, b, c, counter });
   };
   fill(new Uint32Array(WARMING));
   return fill;
