@@ -6,6 +6,7 @@ import { parseConfig } from "../../config/read.ts";
 import type { NodeConfig } from "../../config.ts";
 import { type ConsoleNode, KmDown } from "../../console/node.ts";
 import { readOperators } from "../../console/operators.ts";
+import { Fault } from "../../core/fault.ts";
 import { appliancePlaces } from "../appliance/places.ts";
 import { auditEntries, verifyAuditLog } from "./audit.ts";
 import { nodeChecks } from "./checks.ts";
@@ -85,10 +86,17 @@ function needed(config: NodeConfig | undefined): NodeConfig {
 }
 
 /** To the audit log; while the key manager is down, to the journal. @throws Fault when the audit log cannot take it */
+/**
+ * Into the system's journal, and into the audit log: a key manager that is down or hangs keeps nobody from anything.
+ * @throws Fault as it answered: an audit log that cannot be written
+ */
 async function note(config: NodeConfig | undefined, entry: { actor: string; what: string }, journal: Journal) {
-  journal(JSON.stringify({ time: new Date().toISOString(), console: entry }));
+  const write = (more: object): void =>
+    journal(JSON.stringify({ time: new Date().toISOString(), console: { ...entry, ...more } }));
+  write({});
   await askKm(config, "audit_note", entry).catch((thrown: unknown) => {
-    if (!(thrown instanceof KmDown)) throw thrown;
+    if (thrown instanceof Fault) throw thrown;
+    if (!(thrown instanceof KmDown)) write({ notAudited: String(thrown) });
   });
 }
 

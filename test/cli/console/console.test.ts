@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -149,6 +149,21 @@ test("reboot asks for a restart of the machine after its code", async () => {
   person.type("reboot\r");
   person.type(`${codeIn(await person.shows(/code: /))}\r`);
   await person.shows(/The machine starts again[\s\S]*km-a# /);
+  expect(existsSync(asked)).toBe(true);
+});
+
+test("a key manager that hangs keeps nobody from starting the machine again", async () => {
+  const asked = join(folder(), "run", "reboot");
+  rmSync(asked, { force: true });
+  const { pid } = network.km("km-a");
+  process.kill(pid, "SIGSTOP");
+  try {
+    person.type("reboot\r");
+    person.type(`${codeIn(await person.shows(/code: /))}\r`);
+    await person.shows(/The machine starts again[\s\S]*km-a# /);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
   expect(existsSync(asked)).toBe(true);
 });
 
