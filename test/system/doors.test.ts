@@ -17,7 +17,7 @@ const PLAN: Plan = {
     { id: "km-c", apps: ["app-c1"] },
   ],
   links: [
-    { id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 1_000_000 } },
+    { id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 4_000_000 } },
     { id: "bc", kms: ["km-b", "km-c"], module: { rateBitsPerS: 1_000_000 } },
   ],
   config: {

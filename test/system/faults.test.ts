@@ -24,9 +24,8 @@ let network: Network;
 let km: Km;
 let app: App;
 beforeAll(async () => {
-  // Tests wait for blocks, and nothing is dropped as the oldest: the store grows for as long as they last.
-  const links = [{ id: "ab", kms: ["km-a", "km-b"], module: { rateBitsPerS: 4_000_000 } }] as const;
-  network = await startNetwork({ ...PAIR, links, config: { links: { "*": { keep_blocks: 100_000 } } } });
+  // Nothing is dropped as the oldest: the store grows for as long as the tests last.
+  network = await startNetwork({ ...PAIR, config: { links: { "*": { keep_blocks: 100_000 } } } });
   km = network.km("km-a");
   app = network.app("app-a1");
   await network.stocked();

@@ -16,7 +16,7 @@ export class Link implements AsyncDisposable {
   constructor(dir: string, { id, kms: [a, b], module = {}, bare }: PlannedLink, blockBytes: number) {
     const places = networkPlaces(dir);
     this.id = id;
-    this.#usual = { rateBitsPerS: 1_000_000, blockBytes, ...module };
+    this.#usual = { rateBitsPerS: 4_000_000, blockBytes, ...module };
     const ends = ["--a", places.module(id, a), "--b", places.module(id, b)];
     const pairing = bare ? [] : ["--pairing-key-file", places.pairingKey(id)];
     this.#fixed = [QKM, "module", "--link", id, ...ends, "--run-file", places.runFile(id), ...pairing];
