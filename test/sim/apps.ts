@@ -241,7 +241,8 @@ export class AppPair implements Workload {
     const { pair } = this;
     const thief = this.#dice.pick(strangers);
     const from = this.#dice.pick([pair.app, pair.to, this.#dice.pick(strangers).app]);
-    const isParty = thief.app === pair.to && from === pair.app;
+    // Of a strict peer's key nobody knows here for whom it was meant: it is given whatever is said of that.
+    const isParty = thief.app === pair.to && (from === pair.app || pair.toAt.isStrict(pair.at.id));
     const wrong = isParty || this.#dice.once(4) ? ids.map((id) => this.#misspelt(id)) : ids;
     this.#request(thief.at, { app: thief.app, from, ids: wrong }, this.#expectNothing(thief.app, from, thief.at));
   }

@@ -59,7 +59,8 @@ export class Oracle implements NodeWatch {
   /** What nodes have counted as ended unused. */
   readonly #ends = new Map<SimNode, Map<CounterName, number>>();
   /** Who gave up a serial, by the row of the KMA-key at its destination; and the two ends as they were then. */
-  readonly #abandoned = new Map<string, { readonly source: SimNode; readonly stream: string; readonly ms: number }>();
+  readonly #abandoned = new Map<string, { readonly source: SimNode; readonly disks: string; readonly ms: number }>();
+  readonly #timesGiven = new Map<string, number>();
   /** Until when a KM changes its own relays to another (simulated ms), by both their IDs. */
   readonly #liesUntil = new Map<string, number>();
   /** By counter and reason. */
@@ -147,7 +148,7 @@ export class Oracle implements NodeWatch {
   abandoned(at: SimNode, toAt: SimNode, serial: number): void {
     this.#abandoned.set(`${toAt.id} ${at.id}/${serial}`, {
       source: at,
-      stream: streamOf({ at, toAt }, serial),
+      disks: disksOf({ at, toAt }),
       ms: this.#clock.nowMs,
     });
   }
@@ -159,13 +160,25 @@ export class Oracle implements NodeWatch {
 
   /** What its source gave up, and has told, is kept for no one. @throws Violation */
   #checkWanted(node: SimNode, rowId: string, serial: number): void {
-    const { source, stream, ms = 0 } = this.#abandoned.get(`${node.id} ${rowId}`) ?? {};
+    const { source, disks, ms = 0 } = this.#abandoned.get(`${node.id} ${rowId}`) ?? {};
     const untold = source?.parts?.peers.get(node.id)?.stock.givenUp;
     if ((this.#liesUntil.get(`${node.id} ${source?.id}`) ?? 0) > ms) return;
-    if (source === undefined || untold === undefined || stream !== streamOf({ at: source, toAt: node }, serial)) return;
+    if (source === undefined || untold === undefined || disks !== disksOf({ at: source, toAt: node })) return;
     this.checks.check("wanted", new Set(untold).has(serial), () => {
       return `${node.id} keeps serial ${serial}, which ${source.id} gave up and has told`;
     });
+  }
+
+  /** A serial gets a KMA-key: after a restore, or on an emptied disk, one that had another before. */
+  #given(node: SimNode, { peer, serial }: Row): void {
+    const row = rowOf(node, String(peer), Number(serial));
+    this.#timesGiven.set(row, (this.#timesGiven.get(row) ?? 0) + 1);
+  }
+
+  /** What names a KMA-key in the whole run, whatever its serial named before. */
+  #streamOf({ at, toAt }: Pair, serial: number): string {
+    const row = rowOf(at, toAt.id, serial);
+    return `${row}/${this.#timesGiven.get(row) ?? 0}`;
   }
 
   /** A commit reaches the disk of a node. */
@@ -176,9 +189,14 @@ export class Oracle implements NodeWatch {
     this.#losses.applied(steps);
     this.#forward.applied(node, steps, node.knowsCommit);
     for (const step of steps) {
+      // Another KMA-key may get the serial, after a restore at its source, and with it the name of the block made of it here.
+      if (step.op === "destroy" && step.block.startsWith("held:")) this.#ledger.forgetTag(node, step.block, "end");
       if (step.op !== "put") continue;
       // A serial that was never durable, and so never sent, is given again after a crash.
-      if (step.table === "source") this.#abandoned.delete(`${step.row.peer} ${node.id}/${step.row.serial}`);
+      if (step.table === "source") {
+        this.#abandoned.delete(`${step.row.peer} ${node.id}/${step.row.serial}`);
+        if (node.machine.row("source", step.id) === undefined) this.#given(node, step.row);
+      }
       if (step.table === "held" && node.machine.row("held", step.id) === undefined) {
         this.#checkWanted(node, step.id, Number(step.row.serial));
       }
@@ -220,7 +238,7 @@ export class Oracle implements NodeWatch {
     const { serial, offset, length } = parts;
     const bytes = Buffer.from(key ?? "", "base64");
     const range = { offset, length: Math.ceil(length / STEP) * STEP };
-    const stream = streamOf(pair, serial);
+    const stream = this.#streamOf(pair, serial);
     const isAgain = this.#ledger.supplied(stream, range, id, bytes);
     const told = { peer: pair.toAt.id, serial, initiator: pair.app, target: pair.to };
     this.checks.check("audited", pair.at.audit.tells("keys_supplied", told, range), () => {
@@ -363,9 +381,11 @@ export class Oracle implements NodeWatch {
   }
 }
 
-/** Serials begin anew with an empty disk at both ends. */
-const streamOf = ({ at, toAt }: Pick<Pair, "at" | "toAt">, serial: number): string =>
-  `${at.id}#${at.era}>${toAt.id}#${toAt.era} ${serial}`;
+/** Two KMs with the disks that they have: an emptied one knows nothing of what was before. */
+const disksOf = ({ at, toAt }: Pick<Pair, "at" | "toAt">): string => `${at.id}#${at.era}>${toAt.id}#${toAt.era}`;
+
+/** A KMA-key at its source, by its row there; another may get its serial. */
+const rowOf = ({ id }: SimNode, peer: string, serial: number): string => `${id}>${peer} ${serial}`;
 
 /** Whether the other end's disk has these bytes of the KMA-key. */
 function isHeld({ at, toAt }: Pair, serial: number, offset: number, bytes: Uint8Array): boolean {

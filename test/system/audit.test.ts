@@ -73,6 +73,7 @@ describe("a KM that runs", () => {
 describe("a KM that was killed", () => {
   test("goes on with its log, tells what the store has, and the seals are confirmed, running and down", async () => {
     await supplied(2);
+    await eventually("a block is stored", async () => ((await km.status()).links[0]?.stored ?? 0) > 0);
     await km.kill();
     await km.start();
     const told = (await events()).map((event) => Reflect.get(event, "kind"));
