@@ -28,6 +28,8 @@ export function sicken(world: World): { readonly what: string; readonly healthy:
   else if (kind === "no audit log") node.audit.fail(true);
   else for (const wire of node.wires.values()) wire.mutedUntilMs.set(node.id, untilMs);
   const cure = (): void => {
+    // One that was ended meanwhile waits for its token until the end of the sickness.
+    if (node.isRunning && node.km === undefined) node.crash(true);
     for (const wire of node.wires.values()) wire.heal();
     node.pause(0);
     node.heal();
