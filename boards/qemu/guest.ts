@@ -98,6 +98,8 @@ const MACHINES = {
 } as const satisfies Record<string, Machine>;
 const PACKAGES = { "util-linux": "setpriv", "qemu-utils": "qemu-img", mtools: "mcopy", dosfstools: "mkfs.vfat" };
 const DISK_MIB = 1536;
+/** Between two looks at something of which QEMU tells nothing by itself. */
+const POLL_MS = 50;
 
 /** A running machine. Disposing pulls the plug: nothing is shut down in order. */
 export class Guest implements AsyncDisposable {
@@ -169,12 +171,24 @@ export class Guest implements AsyncDisposable {
     });
   }
 
-  /** Pulls it out again. */
+  /**
+   * Pulls it out again, once whoever listens at its socket has let go: QEMU 7.2 ends with a segmentation fault when a byte
+   * comes in the moment in which it deletes the device.
+   */
   async unplug(id: string): Promise<void> {
+    while (await this.#isConnected(`line-${id}`)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     const gone = this.qmp.event("DEVICE_DELETED", ({ device }) => device === `usb-${id}`);
     await this.qmp.ask("device_del", { id: `usb-${id}` });
     await gone;
     await this.qmp.ask("chardev-remove", { id: `line-${id}` });
+  }
+
+  async #isConnected(line: string): Promise<boolean> {
+    const lines = (await this.qmp.ask("query-chardev")) as readonly {
+      readonly label: string;
+      readonly filename: string;
+    }[];
+    return lines.some(({ label, filename }) => label === line && !filename.startsWith("disconnected:"));
   }
 
   /** The button at the front: the machine starts again without warning. */

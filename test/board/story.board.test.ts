@@ -118,7 +118,8 @@ test("watch draws the links until a key is pressed", async () => {
 });
 
 test("a module that is pulled out takes its link down and nothing else; put back, the link is up again", async () => {
-  const { a, b, moduleOf, apps } = scene;
+  const { a, b, moduleOf, letGo, apps } = scene;
+  letGo(a);
   await a.guest.unplug(SERIAL.id);
   await showsOf(a, "show links", new RegExp(`^${SERIAL.id} +\\S+ +(?!up)\\S+`, "m"));
   await exchange(oracle, apps);

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually } from "../../system/support/eventually.ts";
@@ -24,10 +24,13 @@ export interface PairOptions {
 export class Modules implements AsyncDisposable {
   /** Unix sockets of the Tx and the Rx module. */
   readonly sockets: readonly [string, string];
+  readonly #bridges: ReadonlyMap<string, ChildProcess>;
   readonly #parts: AsyncDisposableStack;
 
-  private constructor(sockets: readonly [string, string], parts: AsyncDisposableStack) {
-    this.sockets = sockets;
+  private constructor(bridges: ReadonlyMap<string, ChildProcess>, parts: AsyncDisposableStack) {
+    const [a = "", b = ""] = bridges.keys();
+    this.sockets = [a, b];
+    this.#bridges = bridges;
     this.#parts = parts;
   }
 
@@ -39,11 +42,9 @@ export class Modules implements AsyncDisposable {
     const ends = ["--a", a, "--b", b, "--rate-bits-per-s", String(of.rateBitsPerS)];
     const room = ["--buffer-blocks", String(of.bufferBlocks)];
     await pair.spawn([QKM, "module", "--link", link, ...ends, ...room, ...key]);
-    const sockets = [`${a}.sock`, `${b}.sock`] as const;
-    for (const [pty, socket] of [
-      [a, sockets[0]],
-      [b, sockets[1]],
-    ] as const) {
+    const bridges = new Map<string, ChildProcess>();
+    for (const pty of [a, b]) {
+      const socket = `${pty}.sock`;
       const bridge = spawn(
         "setpriv",
         ["--pdeathsig", "TERM", "socat", `UNIX-LISTEN:${socket},fork`, `FILE:${pty},raw,echo=0`],
@@ -53,9 +54,17 @@ export class Modules implements AsyncDisposable {
         },
       );
       parts.defer(() => endGroup(bridge));
+      bridges.set(socket, bridge);
       await eventually(`${socket} is there`, () => existsSync(socket));
     }
-    return new Modules(sockets, parts.move());
+    return new Modules(bridges, parts.move());
+  }
+
+  /** The module at this socket lets go of whoever is connected; the next may connect. */
+  letGo(socket: string): void {
+    const pid = this.#bridges.get(socket)?.pid;
+    const children = pid === undefined ? "" : readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    for (const child of children.split(" ").filter((one) => one !== "")) process.kill(Number(child), "SIGTERM");
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -22,6 +22,8 @@ export interface Scene extends AsyncDisposable {
   readonly apps: readonly [App, App];
   /** The Unix socket of the module that belongs into an appliance. */
   readonly moduleOf: (appliance: Appliance) => string;
+  /** Lets the module of an appliance let go of its line. */
+  readonly letGo: (appliance: Appliance) => void;
   /** Folder of what is on the config medium of an appliance when it is switched on. */
   readonly mediumOf: (appliance: Appliance) => string;
   /** Both are provisioned: their media hold nothing any more but what their HID modules need. */
@@ -75,6 +77,7 @@ export async function setScene(
   return {
     ...{ dir, image, site, a, b, apps: [appA, appB] },
     moduleOf: (appliance) => modules.sockets[appliance === a ? 0 : 1],
+    letGo: (appliance) => modules.letGo(modules.sockets[appliance === a ? 0 : 1]),
     mediumOf: ({ id }) => join(dir, `${id}-medium`),
     clearMedia: () => {
       for (const km of KMS) site.writeLaterMedium(join(dir, `${km.id}-medium`), km);
