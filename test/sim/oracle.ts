@@ -123,7 +123,9 @@ export class Oracle implements NodeWatch {
     this.#trace.remark(() => `${node.id} ${level}: ${sentence} ${shown(fields)}`);
     // Names begin anew with a disk that was emptied or restored: no other node is a restored copy.
     if (fields.alarm === "restored" && fields.peer !== undefined) this.#losses.destroyed(node, String(fields.peer));
-    const isCopy = node.era > 0 || node.putBack > 0;
+    // What it told in changed relays may have named serials that it had not given yet: it costs what the two share.
+    const isLiar = this.#liesUntil.has(`${String(fields.peer)} ${node.id}`);
+    const isCopy = node.era > 0 || node.putBack > 0 || isLiar;
     const isDefect = level === "error" && (fields.alarm === undefined || (fields.alarm === "restored" && !isCopy));
     this.checks.check("sound", !isDefect, () => `${node.id}: ${sentence} ${shown(fields)}`);
   }
@@ -326,7 +328,9 @@ export class Oracle implements NodeWatch {
     if (issued === undefined) return "never supplied";
     if (issued.state !== "supplied") return issued.state;
     if (this.#losses.mayLack(issued.pair, id)) return "lost or expired at a strict peer";
-    const { toAt } = issued.pair;
+    const { at, toAt } = issued.pair;
+    const liedUntilMs = this.#liesUntil.get(`${toAt.id} ${at.id}`) ?? 0;
+    if (liedUntilMs > issued.atMs) return "given up in a relay that its source's home changed";
     if (this.#losses.lostMs(issued.pair) >= issued.atMs) return "lost with its disk";
     const ageMs = this.#clock.nowMs - issued.atMs;
     return ageMs > toAt.settings.policy.fetchWindowMs - SLACK_MS ? "expired" : undefined;
